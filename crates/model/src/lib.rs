@@ -1,0 +1,22 @@
+//! The words that device, gateway and service share: names, time, limits, readings, assurance.
+//!
+//! No allocation, no I/O and no cryptography, so that the same types serve an 8-bit chip and a service.
+//! Formats with a standard use it: readings are SenML (RFC 8428), identities are SPIFFE IDs.
+
+#![no_std]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod assurance;
+pub mod identity;
+pub mod limits;
+pub mod name;
+pub mod senml;
+pub mod time;
+
+pub use assurance::{Assurance, Confidentiality};
+pub use identity::{Principal, Role};
+pub use name::{DeviceName, FieldName, Name, NameError, StreamName, TenantName};
+
+pub use time::Timestamp;

@@ -1,0 +1,198 @@
+//! Names that people choose: tenants, devices, streams, fields.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+use core::str::FromStr;
+
+use crate::limits::NAME_BYTES_MAX;
+
+/// The name of one `K`: 1 to 63 characters of `A-Z a-z 0-9 . _ -`, starting with a letter or digit.
+///
+/// The alphabet is what SPIFFE path segments, SenML names and MQTT topic levels all accept, so a name needs
+/// no escaping anywhere. Names of two kinds never compare, convert or mix.
+pub struct Name<K> {
+    bytes: [u8; NAME_BYTES_MAX],
+    len: u8,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// A word for the kind of thing that a [`Name`] names, used in error texts.
+pub trait Kind {
+    /// What an error calls it, for example `device`.
+    const WORD: &'static str;
+}
+
+/// Kind of [`TenantName`].
+pub enum Tenant {}
+/// Kind of [`DeviceName`].
+pub enum Device {}
+/// Kind of [`StreamName`].
+pub enum Stream {}
+/// Kind of [`FieldName`].
+pub enum Field {}
+
+impl Kind for Tenant {
+    const WORD: &'static str = "tenant";
+}
+impl Kind for Device {
+    const WORD: &'static str = "device";
+}
+impl Kind for Stream {
+    const WORD: &'static str = "stream";
+}
+impl Kind for Field {
+    const WORD: &'static str = "field";
+}
+
+/// A customer.
+pub type TenantName = Name<Tenant>;
+/// A device, gateway or application of a tenant.
+pub type DeviceName = Name<Device>;
+/// A named series of readings of a device.
+pub type StreamName = Name<Stream>;
+/// One of several values that a reading of a stream carries together.
+pub type FieldName = Name<Field>;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameError {
+    /// The kind of name that was wanted.
+    pub word: &'static str,
+    /// What is wrong with the text.
+    pub problem: NameProblem,
+}
+
+/// What is wrong with a text that should be a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameProblem {
+    /// It has no characters.
+    Empty,
+    /// It has more than 63 bytes.
+    TooLong,
+    /// It does not start with a letter or digit.
+    BadStart,
+    /// It has a character outside `A-Z a-z 0-9 . _ -`.
+    BadCharacter,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problem = match self.problem {
+            NameProblem::Empty => "is empty",
+            NameProblem::TooLong => "is longer than 63 characters",
+            NameProblem::BadStart => "does not start with a letter or digit",
+            NameProblem::BadCharacter => "has a character outside A-Z a-z 0-9 . _ -",
+        };
+        write!(f, "{} name {problem}", self.word)
+    }
+}
+
+impl core::error::Error for NameError {}
+
+impl<K: Kind> Name<K> {
+    /// # Errors
+    ///
+    /// [`NameError`] says which rule the text breaks.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let fail = |problem| Err(NameError { word: K::WORD, problem });
+        let Some(first) = text.bytes().next() else { return fail(NameProblem::Empty) };
+        let mut bytes = [0; NAME_BYTES_MAX];
+        let (Some(slot), Ok(len)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) else {
+            return fail(NameProblem::TooLong);
+        };
+        if !first.is_ascii_alphanumeric() {
+            return fail(NameProblem::BadStart);
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return fail(NameProblem::BadCharacter);
+        }
+        slot.copy_from_slice(text.as_bytes());
+        Ok(Self { bytes, len, kind: PhantomData })
+    }
+}
+
+impl<K> Name<K> {
+    /// The text of the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl<K> Clone for Name<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K> Copy for Name<K> {}
+impl<K> PartialEq for Name<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+impl<K> Eq for Name<K> {}
+impl<K> PartialOrd for Name<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<K> Ord for Name<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+impl<K> Hash for Name<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+impl<K> fmt::Display for Name<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl<K> fmt::Debug for Name<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl<K: Kind> FromStr for Name<K> {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Result<(), NameProblem>) {
+        let got = DeviceName::new(text);
+        assert_eq!(got.map(|_| ()).map_err(|e| e.problem), want, "{text:?}");
+        if let Ok(name) = got {
+            assert_eq!(name.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_name_is_1_to_63_plain_characters_that_start_with_a_letter_or_digit() {
+        check("meter-1", Ok(()));
+        check("7", Ok(()));
+        check("Hall.2_north", Ok(()));
+        check("", Err(NameProblem::Empty));
+        check("-meter", Err(NameProblem::BadStart));
+        check(".", Err(NameProblem::BadStart));
+        check("a/b", Err(NameProblem::BadCharacter));
+        check("a+", Err(NameProblem::BadCharacter));
+        check("größe", Err(NameProblem::BadCharacter));
+        check(&"x".repeat(63), Ok(()));
+        check(&"x".repeat(64), Err(NameProblem::TooLong));
+    }
+}
