@@ -1,7 +1,7 @@
 //! Authenticated encryption with associated data, in place and detached.
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use ascon_aead::AsconAead128;
 use chacha20poly1305::ChaCha20Poly1305;
 use zeroize::Zeroizing;
@@ -117,7 +117,13 @@ impl AeadKey {
     ///
     /// [`CryptoError`] when key, nonce, associated data, text and tag do not belong together; `text` is then
     /// not plaintext.
-    pub fn open(&self, nonce: &[u8], aad: &[u8], text: &mut [u8], tag: &[u8; TAG_BYTES]) -> Result<(), CryptoError> {
+    pub fn open(
+        &self,
+        nonce: &[u8],
+        aad: &[u8],
+        text: &mut [u8],
+        tag: &[u8; TAG_BYTES],
+    ) -> Result<(), CryptoError> {
         let key = self.expose();
         match self.algorithm {
             AeadAlgorithm::Aes256Gcm => open_with::<Aes256Gcm>(key, nonce, aad, text, tag),

@@ -61,13 +61,14 @@ impl RecipientPublicKey {
         rng: &mut impl CryptoRng,
     ) -> Result<([u8; RECIPIENT_KEY_BYTES], ExportedSecret<N>), CryptoError> {
         let recipient = PublicKey::from_bytes(&self.0).map_err(|_| CryptoError)?;
-        let (encapped, context) = hpke::setup_sender_with_rng::<ExportOnlyAead, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &recipient,
-            info,
-            rng,
-        )
-        .map_err(|_| CryptoError)?;
+        let (encapped, context) =
+            hpke::setup_sender_with_rng::<ExportOnlyAead, HkdfSha256, X25519HkdfSha256>(
+                &OpModeS::Base,
+                &recipient,
+                info,
+                rng,
+            )
+            .map_err(|_| CryptoError)?;
         let mut secret = Zeroizing::new([0; N]);
         context.export(label, secret.as_mut()).map_err(|_| CryptoError)?;
         Ok((encapped.to_bytes().into(), secret))

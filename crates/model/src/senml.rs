@@ -138,7 +138,9 @@ pub fn encode(readings: &[Reading<'_>], out: &mut [u8]) -> Result<usize, SenmlEr
 
 type BufferEncoder<'a> = Encoder<Cursor<&'a mut [u8]>>;
 
-fn write<T>(result: Result<T, minicbor::encode::Error<minicbor::encode::write::EndOfSlice>>) -> Result<(), SenmlError> {
+fn write<T>(
+    result: Result<T, minicbor::encode::Error<minicbor::encode::write::EndOfSlice>>,
+) -> Result<(), SenmlError> {
     result.map(|_| ()).map_err(|_| SenmlError::BufferTooSmall)
 }
 
@@ -194,7 +196,10 @@ fn encode_number(e: &mut BufferEncoder<'_>, n: f64) -> Result<(), SenmlError> {
     if !n.is_finite() {
         return Err(SenmlError::Number);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "both casts are checked by comparing what comes back")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both casts are checked by comparing what comes back"
+    )]
     let (whole, single) = (n as i64, n as f32);
     let is_whole = n.abs() < EXACT_INTEGER_MAX && whole as f64 == n && !(n == 0.0 && n.is_sign_negative());
     if is_whole {
@@ -432,7 +437,7 @@ pub fn timestamp(base_seconds: f64, seconds: f64, now: Timestamp) -> Result<Time
 
 fn seconds_from(seconds: f64) -> Result<Seconds, SenmlError> {
     let micros = seconds * 1e6;
-    if !(micros.abs() < EXACT_INTEGER_MAX) {
+    if micros.is_nan() || micros.abs() >= EXACT_INTEGER_MAX {
         return Err(SenmlError::Time);
     }
     // Half a microsecond away from zero, then cut: `f64::round` needs the standard library.

@@ -1,1 +1,88 @@
+//! The reading chain: how a device binds, seals and signs its readings, and how a service checks them.
+//!
+//! A stream's readings travel as a *chain*. It starts with a signed *open* statement, which carries the key for
+//! its records encapsulated for one recipient: the service or the customer. Then follow *records*, each one
+//! sealed SenML pack, and signed *checkpoints* over the hash of all exact bytes so far, so that one signature
+//! stands for many readings. What a device had to drop it declares in a signed *gap*.
+//!
+//! `docs/wire/chain.md` and `chain.cddl` describe the bytes, which are COSE (RFC 9052) throughout. Everything
+//! here is free of allocation and I/O; `no_std` devices and the service run the same code.
+
 #![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod cose;
+pub mod envelope;
+pub mod item;
+pub mod record;
+pub mod statement;
+pub mod verifier;
+pub mod writer;
+
+use core::fmt;
+
+pub use envelope::{Envelope, Link as EnvelopeLink};
+pub use item::{Item, Items};
+pub use record::{Record, RecordKey};
+pub use statement::{GapReason, Link, SignedStatement, Statement, StatementKind, Subject};
+pub use verifier::{ChainState, RecordVerdict, StatementVerdict, Violation};
+pub use writer::{ChainWriter, NewChain};
+
+/// A chain's name: random, never used twice by a device.
+pub type ChainId = [u8; 8];
+
+/// Why bytes are not a well-formed item of a chain, or an item could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// Not the COSE structure that the position asks for.
+    Malformed,
+    /// A version or algorithm that this code does not know.
+    UnknownVersion,
+    /// Larger than the limit for its kind.
+    TooLarge,
+    /// The output buffer is too small.
+    BufferTooSmall,
+    /// A reading cannot be written or read.
+    Senml(thingward_model::SenmlError),
+    /// A key or signature did not do its work. Without detail on purpose.
+    Crypto,
+    /// The chain has used all its sequence numbers, or would pass the checkpoint limit.
+    CheckpointDue,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("not a chain item"),
+            Self::UnknownVersion => f.write_str("chain item of an unknown version or algorithm"),
+            Self::TooLarge => f.write_str("chain item is larger than the limit"),
+            Self::BufferTooSmall => f.write_str("output buffer is too small for the chain item"),
+            Self::Senml(e) => e.fmt(f),
+            Self::Crypto => f.write_str("cryptographic check failed"),
+            Self::CheckpointDue => f.write_str("the chain needs a checkpoint before its next record"),
+        }
+    }
+}
+
+impl core::error::Error for FormatError {}
+
+impl From<thingward_crypto::CryptoError> for FormatError {
+    fn from(_: thingward_crypto::CryptoError) -> Self {
+        Self::Crypto
+    }
+}
+
+impl From<minicbor::decode::Error> for FormatError {
+    fn from(_: minicbor::decode::Error) -> Self {
+        Self::Malformed
+    }
+}
+
+impl<W> From<minicbor::encode::Error<W>> for FormatError {
+    fn from(_: minicbor::encode::Error<W>) -> Self {
+        Self::BufferTooSmall
+    }
+}

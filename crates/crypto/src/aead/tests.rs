@@ -22,7 +22,7 @@ fn wycheproof(file: &str, algorithm: AeadAlgorithm) {
     let json: Value = serde_json::from_str(&text).unwrap();
     let mut played = 0;
     for group in json["testGroups"].as_array().unwrap() {
-        let size = |name: &str| group[name].as_u64().unwrap() as usize / 8;
+        let size = |name: &str| usize::try_from(group[name].as_u64().unwrap()).unwrap() / 8;
         let fits = size("keySize") == algorithm.key_bytes()
             && size("ivSize") == algorithm.nonce_bytes()
             && size("tagSize") == TAG_BYTES;

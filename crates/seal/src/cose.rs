@@ -1,0 +1,178 @@
+//! The subset of COSE that chains use: tagged Sign1 and Encrypt0 with one protected header. RFC 9052 §4.2, §5.2.
+
+use minicbor::data::Tag;
+use minicbor::encode::write::Cursor;
+use minicbor::{Decoder, Encoder};
+use thingward_crypto::sign::SIGNATURE_BYTES;
+use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
+
+use crate::FormatError;
+
+/// CBOR tag of COSE_Encrypt0: RFC 9052 §2.
+pub(crate) const ENCRYPT0_TAG: u64 = 16;
+/// CBOR tag of COSE_Sign1.
+pub(crate) const SIGN1_TAG: u64 = 18;
+
+/// Header labels: RFC 9052 §3.1.
+const ALGORITHM: i64 = 1;
+const KEY_ID: i64 = 4;
+const PARTIAL_IV: i64 = 6;
+
+/// Largest payload that [`sign1`] signs, in bytes: an open statement with three names of 63 bytes fits.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 512;
+/// Room for the payload, the context and the structure around them.
+const SIG_STRUCTURE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64;
+
+pub(crate) type SliceEncoder<'a> = Encoder<Cursor<&'a mut [u8]>>;
+
+pub(crate) fn encoder(out: &mut [u8]) -> SliceEncoder<'_> {
+    Encoder::new(Cursor::new(out))
+}
+
+/// A protected header with the algorithm only, encoded.
+pub(crate) struct Protected {
+    bytes: [u8; 8],
+    len: usize,
+}
+
+impl Protected {
+    pub(crate) fn new(algorithm: i64) -> Result<Self, FormatError> {
+        let mut bytes = [0; 8];
+        let mut e = encoder(&mut bytes);
+        e.map(1)?.i64(ALGORITHM)?.i64(algorithm)?;
+        let len = e.writer().position();
+        Ok(Self { bytes, len })
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Reads a protected header that must hold the algorithm and nothing else.
+pub(crate) fn algorithm(protected: &[u8]) -> Result<i64, FormatError> {
+    let mut d = Decoder::new(protected);
+    if d.map()? != Some(1) || d.i64()? != ALGORITHM {
+        return Err(FormatError::Malformed);
+    }
+    let algorithm = d.i64()?;
+    if d.position() != protected.len() || Protected::new(algorithm)?.as_bytes() != protected {
+        return Err(FormatError::Malformed);
+    }
+    Ok(algorithm)
+}
+
+/// A signed structure whose signature nobody has checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sign1<'a> {
+    pub(crate) algorithm: SignatureAlgorithm,
+    pub(crate) key_id: KeyId,
+    pub(crate) payload: &'a [u8],
+    signature: &'a [u8; SIGNATURE_BYTES],
+}
+
+impl<'a> Sign1<'a> {
+    /// Reads one tagged COSE_Sign1, leaving `d` behind it.
+    pub(crate) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
+        if d.tag()? != Tag::new(SIGN1_TAG) || d.array()? != Some(4) {
+            return Err(FormatError::Malformed);
+        }
+        let algorithm = algorithm(d.bytes()?)?;
+        if d.map()? != Some(1) || d.i64()? != KEY_ID {
+            return Err(FormatError::Malformed);
+        }
+        let key_id = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
+        let payload = d.bytes()?;
+        let signature = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(FormatError::TooLarge);
+        }
+        let algorithm = SignatureAlgorithm::from_cose_id(algorithm).ok_or(FormatError::UnknownVersion)?;
+        Ok(Self { algorithm, key_id, payload, signature })
+    }
+
+    /// # Errors
+    ///
+    /// [`FormatError::Crypto`] when the signature is not `key`'s over this payload and `context`.
+    pub(crate) fn verify(&self, key: &VerifyingKey, context: &[u8]) -> Result<(), FormatError> {
+        if key.algorithm() != self.algorithm {
+            return Err(FormatError::Crypto);
+        }
+        let mut buffer = [0; SIG_STRUCTURE_BYTES_MAX];
+        let message = sig_structure(&mut buffer, self.algorithm, context, self.payload)?;
+        Ok(key.verify(message, self.signature)?)
+    }
+}
+
+/// Signs `payload` and writes the tagged COSE_Sign1 into `out`; returns its length in bytes.
+pub(crate) fn sign1(
+    signer: &impl Signer,
+    context: &[u8],
+    payload: &[u8],
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    let key = signer.public_key();
+    let mut buffer = [0; SIG_STRUCTURE_BYTES_MAX];
+    let signature = signer.sign(sig_structure(&mut buffer, key.algorithm(), context, payload)?)?;
+    let mut e = encoder(out);
+    e.tag(Tag::new(SIGN1_TAG))?.array(4)?;
+    e.bytes(Protected::new(key.algorithm().cose_id())?.as_bytes())?;
+    e.map(1)?.i64(KEY_ID)?.bytes(&key.id())?;
+    e.bytes(payload)?.bytes(&signature)?;
+    Ok(e.writer().position())
+}
+
+/// RFC 9052 §4.4. `context` is the externally supplied data: it keeps a signature made for one purpose from
+/// being taken for another.
+fn sig_structure<'a>(
+    buffer: &'a mut [u8],
+    algorithm: SignatureAlgorithm,
+    context: &[u8],
+    payload: &[u8],
+) -> Result<&'a [u8], FormatError> {
+    let mut e = encoder(buffer);
+    e.array(4)?.str("Signature1")?.bytes(Protected::new(algorithm.cose_id())?.as_bytes())?;
+    e.bytes(context)?.bytes(payload)?;
+    let len = e.writer().position();
+    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
+}
+
+/// The unprotected header of a record: the chain as key id, the sequence number as partial IV.
+pub(crate) fn encode_record_header(
+    e: &mut SliceEncoder<'_>,
+    chain: &[u8; 8],
+    seq: u64,
+) -> Result<(), FormatError> {
+    let bytes = seq.to_be_bytes();
+    e.map(2)?.i64(KEY_ID)?.bytes(chain)?.i64(PARTIAL_IV)?.bytes(without_leading_zeros(&bytes))?;
+    Ok(())
+}
+
+/// Reads what [`encode_record_header`] wrote; a sequence number with leading zeros is malformed.
+pub(crate) fn decode_record_header(d: &mut Decoder<'_>) -> Result<([u8; 8], u64), FormatError> {
+    if d.map()? != Some(2) || d.i64()? != KEY_ID {
+        return Err(FormatError::Malformed);
+    }
+    let chain = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
+    if d.i64()? != PARTIAL_IV {
+        return Err(FormatError::Malformed);
+    }
+    let iv = d.bytes()?;
+    if iv.is_empty() || iv.len() > 8 || iv.first() == Some(&0) {
+        return Err(FormatError::Malformed);
+    }
+    Ok((chain, iv.iter().fold(0, |n, b| n << 8 | u64::from(*b))))
+}
+
+fn without_leading_zeros(bytes: &[u8; 8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|b| **b == 0).count().min(7);
+    bytes.get(zeros..).unwrap_or_default()
+}
+
+/// RFC 9052 §5.3, with no externally supplied data. Longest: 11 bytes and the protected header.
+pub(crate) fn enc_structure<'a>(buffer: &'a mut [u8; 24], protected: &[u8]) -> Result<&'a [u8], FormatError> {
+    let mut e = encoder(buffer);
+    e.array(3)?.str("Encrypt0")?.bytes(protected)?.bytes(&[])?;
+    let len = e.writer().position();
+    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
+}

@@ -1,0 +1,137 @@
+//! A gateway's signed envelope: when and from which link it took a message of the thing behind it.
+//!
+//! ```text
+//! 18([ << {1: algorithm} >>, {4: gateway key id}, << [1, child, topic, received, link, SHA-256(message)] >>, signature ])
+//! message, as a byte string
+//! ```
+//!
+//! The message itself follows the signature unchanged, so that a child's chain verifies at the service as if
+//! the gateway were not there.
+
+use minicbor::Decoder;
+use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
+use thingward_model::{DeviceName, Timestamp};
+
+use crate::FormatError;
+use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
+
+/// What signatures over envelopes are bound to.
+const CONTEXT: &[u8] = b"thingward envelope";
+const VERSION: u64 = 1;
+/// Room that an envelope takes besides the message, in bytes.
+pub const ENVELOPE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 104;
+
+/// How a thing was connected to the gateway when it sent the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// TLS 1.3 with the thing's own certificate.
+    MutualTls,
+}
+
+impl Link {
+    const fn code(self) -> u8 {
+        match self {
+            Self::MutualTls => 1,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::MutualTls),
+            _ => None,
+        }
+    }
+}
+
+/// What a gateway says about a message it forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The thing behind the gateway, from its certificate.
+    pub child: DeviceName,
+    /// The topic that it published to, as it wrote it.
+    pub topic: &'a str,
+    /// When the gateway took the message.
+    pub received: Timestamp,
+    /// How it came.
+    pub link: Link,
+    /// The message's exact bytes.
+    pub message: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Signs the envelope into `out`, the message behind it, and returns the length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::BufferTooSmall`] when `out` has less room than the message and [`ENVELOPE_BYTES_MAX`],
+    /// or the topic is too long; [`FormatError::Crypto`] when the signer fails.
+    pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
+        let mut payload = [0; PAYLOAD_BYTES_MAX];
+        let mut e = cose::encoder(&mut payload);
+        e.array(6)?.u64(VERSION)?.str(self.child.as_str())?.str(self.topic)?;
+        e.i64(self.received.as_micros())?.u8(self.link.code())?.bytes(&sha256(&[self.message]))?;
+        let len = e.writer().position();
+        let signed = cose::sign1(signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)?;
+        let mut e = cose::encoder(out.get_mut(signed..).unwrap_or_default());
+        e.bytes(self.message)?;
+        Ok(signed + e.writer().position())
+    }
+}
+
+/// A well-formed envelope whose signature nobody has checked.
+pub struct SignedEnvelope<'a> {
+    sign1: Sign1<'a>,
+    claimed: Envelope<'a>,
+    digest: Digest,
+}
+
+impl<'a> SignedEnvelope<'a> {
+    /// Reads an envelope with its message.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when the bytes are something else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let mut d = Decoder::new(bytes);
+        let sign1 = Sign1::decode(&mut d)?;
+        let message = d.bytes()?;
+        if d.position() != bytes.len() {
+            return Err(FormatError::Malformed);
+        }
+        let mut d = Decoder::new(sign1.payload);
+        if d.array()? != Some(6) {
+            return Err(FormatError::Malformed);
+        }
+        if d.u64()? != VERSION {
+            return Err(FormatError::UnknownVersion);
+        }
+        let child = d.str()?.parse().map_err(|_| FormatError::Malformed)?;
+        let topic = d.str()?;
+        let received = Timestamp::from_micros(d.i64()?);
+        let link = Link::from_code(d.u8()?).ok_or(FormatError::UnknownVersion)?;
+        let digest = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
+        if d.position() != sign1.payload.len() {
+            return Err(FormatError::Malformed);
+        }
+        Ok(Self { sign1, claimed: Envelope { child, topic, received, link, message }, digest })
+    }
+
+    /// The key that it says signed it.
+    #[must_use]
+    pub const fn key_id(&self) -> KeyId {
+        self.sign1.key_id
+    }
+
+    /// The envelope, on the word of `key`'s holder.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Crypto`] when `key` did not sign it or the message is another.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<Envelope<'a>, FormatError> {
+        self.sign1.verify(key, CONTEXT)?;
+        if sha256(&[self.claimed.message]) != self.digest {
+            return Err(FormatError::Crypto);
+        }
+        Ok(self.claimed)
+    }
+}
