@@ -10,7 +10,10 @@ use crate::record::Record;
 use crate::statement::SignedStatement;
 
 /// One item of a message.
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one step; there is no heap to box it on")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one step; there is no heap to box it on"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a> {
     /// Sealed readings.

@@ -1,0 +1,68 @@
+//! Certificate signing requests: PKCS#10, RFC 2986.
+
+use der::{Decode, Encode, Sequence};
+use thingward_crypto::{Signer, VerifyingKey};
+use thingward_model::DeviceName;
+use x509_cert::request::{CertReq, RequestBuilder};
+use x509_cert::spki::ObjectIdentifier;
+
+use crate::PkiError;
+use crate::profile::{distinguished_name, to_der};
+use crate::signer::{ECDSA_WITH_SHA256, ED25519, build, decode_signature};
+
+/// Largest request that is read, in bytes. One with a P-256 key and a few extensions has under 1 KiB.
+pub const CSR_BYTES_MAX: usize = 8 * 1024;
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// A request whose signature shows that the sender holds the key. Subject and extensions are not kept: the
+/// profile decides what a certificate says, never the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningRequest {
+    /// The key to certify.
+    pub key: VerifyingKey,
+}
+
+impl SigningRequest {
+    /// Reads a request in DER and checks its signature.
+    ///
+    /// # Errors
+    ///
+    /// [`PkiError`] says whether size, form, key algorithm or signature is wrong.
+    pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
+        if der.len() > CSR_BYTES_MAX {
+            return Err(PkiError::TooLarge { what: "signing request", limit_bytes: CSR_BYTES_MAX });
+        }
+        let malformed = |_| PkiError::Malformed { what: "signing request" };
+        let request = CertReq::from_der(der).map_err(malformed)?;
+        let spki = request.info.public_key.to_der().map_err(malformed)?;
+        let key = VerifyingKey::from_spki(&spki).map_err(|_| PkiError::KeyAlgorithm)?;
+        if ![ECDSA_WITH_SHA256, ED25519].contains(&request.algorithm.oid) {
+            return Err(PkiError::KeyAlgorithm);
+        }
+        // The exact signed bytes, not our encoding of what we understood.
+        let signed = RawRequest::from_der(der).map_err(malformed)?.info.to_der().map_err(malformed)?;
+        let signature = request.signature.as_bytes().ok_or(PkiError::Signature)?;
+        let signature = decode_signature(key.algorithm(), signature).ok_or(PkiError::Signature)?;
+        key.verify(&signed, &signature).map_err(|_| PkiError::Signature)?;
+        Ok(Self { key })
+    }
+
+    /// Makes a request, in DER. The name in it is for a human who looks at it.
+    ///
+    /// # Errors
+    ///
+    /// [`PkiError::Signer`] when the signer fails.
+    pub fn create(name: &DeviceName, signer: &dyn Signer) -> Result<Vec<u8>, PkiError> {
+        let builder = RequestBuilder::new(distinguished_name(&[(COMMON_NAME, name.to_string())]))
+            .map_err(|_| PkiError::Signer)?;
+        to_der(&build(builder, signer)?)
+    }
+}
+
+#[derive(Sequence)]
+struct RawRequest<'a> {
+    info: der::AnyRef<'a>,
+    algorithm: der::AnyRef<'a>,
+    signature: der::AnyRef<'a>,
+}

@@ -1,0 +1,90 @@
+//! Our signers in the form that the X.509 builder asks for.
+
+use der::asn1::{BitString, UintRef};
+use der::{Encode, Sequence};
+use signature::Keypair;
+use thingward_crypto::{SignatureAlgorithm, Signer, VerifyingKey};
+use x509_cert::builder::Builder;
+use x509_cert::spki::{
+    self, AlgorithmIdentifierOwned, Document, DynSignatureAlgorithmIdentifier, EncodePublicKey,
+    ObjectIdentifier,
+};
+
+use crate::PkiError;
+
+/// RFC 5758 §3.2.
+pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+/// RFC 8410 §3.
+pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// RFC 3279 §2.2.3.
+#[derive(Sequence)]
+struct EcdsaSignature<'a> {
+    r: UintRef<'a>,
+    s: UintRef<'a>,
+}
+
+/// A signature in the encoding that certificates carry.
+fn encode_signature(algorithm: SignatureAlgorithm, raw: &[u8; 64]) -> der::Result<BitString> {
+    match algorithm {
+        SignatureAlgorithm::Ed25519 => BitString::from_bytes(raw),
+        SignatureAlgorithm::EcdsaP256 => {
+            let (r, s) = raw.split_at(32);
+            BitString::from_bytes(&EcdsaSignature { r: UintRef::new(r)?, s: UintRef::new(s)? }.to_der()?)
+        }
+    }
+}
+
+/// The raw form of a signature as certificates carry it; `None` when it is malformed.
+pub(crate) fn decode_signature(algorithm: SignatureAlgorithm, bytes: &[u8]) -> Option<[u8; 64]> {
+    match algorithm {
+        SignatureAlgorithm::Ed25519 => bytes.try_into().ok(),
+        SignatureAlgorithm::EcdsaP256 => {
+            let decoded = <EcdsaSignature<'_> as der::Decode>::from_der(bytes).ok()?;
+            let mut raw = [0; 64];
+            for (half, number) in raw.chunks_exact_mut(32).zip([decoded.r, decoded.s]) {
+                let number = number.as_bytes();
+                let at = half.len().checked_sub(number.len())?;
+                half.get_mut(at..)?.copy_from_slice(number);
+            }
+            Some(raw)
+        }
+    }
+}
+
+/// Builds and signs a certificate, request or CRL.
+pub(crate) fn build<B: Builder>(mut builder: B, signer: &dyn Signer) -> Result<B::Output, PkiError> {
+    let adapter = Adapter(signer.public_key());
+    let tbs = builder.finalize(&adapter).map_err(|_| PkiError::Signer)?;
+    let raw = signer.sign(&tbs)?;
+    let signature = encode_signature(signer.public_key().algorithm(), &raw).map_err(|_| PkiError::Signer)?;
+    builder.assemble(signature, &adapter).map_err(|_| PkiError::Signer)
+}
+
+struct Adapter<'a>(&'a VerifyingKey);
+
+#[derive(Clone)]
+pub(crate) struct PublicKey(VerifyingKey);
+
+impl Keypair for Adapter<'_> {
+    type VerifyingKey = PublicKey;
+    fn verifying_key(&self) -> PublicKey {
+        PublicKey(self.0.clone())
+    }
+}
+
+impl EncodePublicKey for PublicKey {
+    fn to_public_key_der(&self) -> spki::Result<Document> {
+        Document::try_from(self.0.to_spki()).map_err(Into::into)
+    }
+}
+
+impl DynSignatureAlgorithmIdentifier for Adapter<'_> {
+    fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifierOwned> {
+        let oid = match self.0.algorithm() {
+            SignatureAlgorithm::Ed25519 => ED25519,
+            SignatureAlgorithm::EcdsaP256 => ECDSA_WITH_SHA256,
+        };
+        Ok(AlgorithmIdentifierOwned { oid, parameters: None })
+    }
+}

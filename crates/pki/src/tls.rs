@@ -1,0 +1,312 @@
+//! TLS 1.3 roles from identities: who a client talks to, and whom a listener lets in.
+//!
+//! Hybrid X25519MLKEM768 comes first in key exchange. Our own clients do not look at host names: they demand
+//! the SPIFFE ID of the service, or of a gateway of their own tenant, so that no other holder of a certificate
+//! from the same root can stand in the middle.
+
+use std::sync::Arc;
+
+use der::Decode;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use thingward_crypto::SoftwareKey;
+use thingward_model::{Principal, Role, TenantName, Timestamp};
+use x509_cert::Certificate;
+
+use crate::PkiError;
+use crate::identity::spiffe_id;
+
+/// The application protocol of MQTT over TLS: RFC 7301 registry.
+pub const ALPN_MQTT: &[u8] = b"mqtt";
+/// The application protocol of HTTP/1.1.
+pub const ALPN_HTTP: &[u8] = b"http/1.1";
+
+/// A certificate chain and its key, for either end of a connection.
+pub struct Credentials {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Credentials {
+    /// Leaf first, then the issuing certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`PkiError::Signer`] when the key does not encode.
+    pub fn new(chain: &[Vec<u8>], key: &SoftwareKey) -> Result<Self, PkiError> {
+        let key = PrivateKeyDer::Pkcs8(key.to_pkcs8()?.to_vec().into());
+        Ok(Self { chain: chain.iter().cloned().map(CertificateDer::from).collect(), key })
+    }
+}
+
+/// Whom a client lets stand at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedServer {
+    /// The service of the installation.
+    Service,
+    /// The service, or a gateway of this tenant.
+    ServiceOrGatewayOf(TenantName),
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn roots(anchors: &[Vec<u8>]) -> Result<RootCertStore, PkiError> {
+    let mut store = RootCertStore::empty();
+    for der in anchors {
+        store.add(CertificateDer::from(der.clone())).map_err(PkiError::Tls)?;
+    }
+    Ok(store)
+}
+
+/// A client of the installation with this root; `credentials` where it has some.
+///
+/// # Errors
+///
+/// [`PkiError::Tls`] when root, chain and key do not fit together.
+pub fn client_config(
+    root: &[u8],
+    trust_domain: &str,
+    expected: ExpectedServer,
+    credentials: Option<Credentials>,
+    alpn: &[u8],
+) -> Result<Arc<ClientConfig>, PkiError> {
+    let provider = provider();
+    let verifier = ServerIdentity {
+        roots: roots(&[root.to_vec()])?,
+        algorithms: provider.signature_verification_algorithms,
+        trust_domain: trust_domain.to_owned(),
+        expected,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(PkiError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match credentials {
+        Some(c) => builder.with_client_auth_cert(c.chain, c.key).map_err(PkiError::Tls)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A client that knows no root yet and will check what it learns against a fingerprint: RFC 7030 §4.1.1,
+/// bootstrap by an out-of-band fingerprint. Only for fetching CA certificates.
+///
+/// # Errors
+///
+/// [`PkiError::Tls`] when the provider does not speak TLS 1.3.
+pub fn dangerous_bootstrap_config() -> Result<Arc<ClientConfig>, PkiError> {
+    let provider = provider();
+    let verifier = AnyServer(provider.signature_verification_algorithms);
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(PkiError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN_HTTP.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A listener for members of the installation only; `crl` is checked in the handshake.
+///
+/// # Errors
+///
+/// [`PkiError::Tls`] when root, CRL, chain and key do not fit together.
+pub fn member_server_config(
+    root: &[u8],
+    crl: &[u8],
+    credentials: Credentials,
+    alpn: &[u8],
+) -> Result<Arc<ServerConfig>, PkiError> {
+    let verifier = client_verifier(&[root.to_vec()], Some(crl), true)?;
+    server_config(verifier, credentials, alpn)
+}
+
+/// A listener for anyone: with no certificate, one of the installation, or one of these makers. What each may
+/// do is decided behind it.
+///
+/// # Errors
+///
+/// As [`member_server_config`].
+pub fn open_server_config(
+    anchors: &[Vec<u8>],
+    credentials: Credentials,
+    alpn: &[u8],
+) -> Result<Arc<ServerConfig>, PkiError> {
+    server_config(client_verifier(anchors, None, false)?, credentials, alpn)
+}
+
+fn client_verifier(
+    anchors: &[Vec<u8>],
+    crl: Option<&[u8]>,
+    mandatory: bool,
+) -> Result<Arc<dyn ClientCertVerifier>, PkiError> {
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(anchors)?), provider());
+    if let Some(crl) = crl {
+        let crl = CertificateRevocationListDer::from(crl.to_vec());
+        builder = builder.with_crls([crl]).only_check_end_entity_revocation().enforce_revocation_expiration();
+    }
+    if !mandatory {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|e| PkiError::Tls(Error::General(e.to_string())))
+}
+
+fn server_config(
+    verifier: Arc<dyn ClientCertVerifier>,
+    credentials: Credentials,
+    alpn: &[u8],
+) -> Result<Arc<ServerConfig>, PkiError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(PkiError::Tls)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(credentials.chain, credentials.key)
+        .map_err(PkiError::Tls)?;
+    config.alpn_protocols = vec![alpn.to_vec()];
+    // A resumed session would outlive a revocation.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// Checks a client's chain against one set of authorities, outside a handshake: which maker is it of?
+///
+/// # Errors
+///
+/// [`PkiError::Untrusted`] when it does not lead to one of `anchors` or is not valid at `now`.
+pub fn verify_client_chain(
+    chain: &[CertificateDer<'_>],
+    anchors: &[Vec<u8>],
+    now: Timestamp,
+) -> Result<(), PkiError> {
+    let Some((leaf, intermediates)) = chain.split_first() else {
+        return Err(PkiError::Untrusted(Error::NoCertificatesPresented));
+    };
+    let seconds = u64::try_from(now.as_seconds()).unwrap_or_default();
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let verifier = client_verifier(anchors, None, true)?;
+    verifier.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(PkiError::Untrusted)
+}
+
+#[derive(Debug)]
+struct ServerIdentity {
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
+    trust_domain: String,
+    expected: ExpectedServer,
+}
+
+impl ServerIdentity {
+    fn is_expected(&self, id: &str) -> bool {
+        let is_service =
+            id.strip_prefix("spiffe://").and_then(|r| r.strip_prefix(self.trust_domain.as_str()))
+                == Some("/service");
+        match self.expected {
+            ExpectedServer::Service => is_service,
+            ExpectedServer::ServiceOrGatewayOf(tenant) => {
+                is_service
+                    || Principal::from_spiffe_id(id, &self.trust_domain)
+                        .is_some_and(|p| p.role == Role::Gateway && p.tenant == tenant)
+            }
+        }
+    }
+}
+
+impl ServerCertVerifier for ServerIdentity {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
+        let certificate = Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        match spiffe_id(&certificate) {
+            Some(id) if self.is_expected(&id) => Ok(ServerCertVerified::assertion()),
+            _ => Err(CertificateError::NotValidForName.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Accepts any server whose handshake signature is its certificate's.
+#[derive(Debug)]
+struct AnyServer(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
