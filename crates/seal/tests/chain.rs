@@ -1,5 +1,10 @@
 //! A device's chain against the service's verifier: the honest way, and every way to bend it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
 
 use std::collections::HashMap;
 
