@@ -57,6 +57,16 @@ pub trait Signer {
     fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], CryptoError>;
 }
 
+impl<S: Signer + ?Sized> Signer for &S {
+    fn public_key(&self) -> &VerifyingKey {
+        (**self).public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], CryptoError> {
+        (**self).sign(message)
+    }
+}
+
 /// A public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifyingKey {

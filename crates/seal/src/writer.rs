@@ -1,8 +1,8 @@
 //! The device's end of a chain.
 //!
-//! The caller makes each record durable before it sends it, and saves the state at least every so many
-//! sequence numbers, as a reservation. After a power loss it resumes behind the reservation with a declared
-//! gap, so that a number, and with it a nonce, never comes twice.
+//! The caller makes each record durable, with the state behind it and a reservation of further numbers, before
+//! it sends the record. After a power loss it resumes from the newest durable state and skips what was reserved
+//! with a declared gap, so that a number, and with it a nonce, never comes twice.
 
 use rand_core::CryptoRng;
 use thingward_crypto::aead::{KEY_BYTES_MAX, NONCE_BYTES_MAX};
@@ -250,27 +250,6 @@ impl ChainWriter {
             unsigned_first,
             head,
         })
-    }
-
-    /// Moves past a record that is durable but newer than the saved state: after a power loss, for each record
-    /// found, in order.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::Malformed`] when it is not this chain's next record.
-    pub fn replay(&mut self, record: &crate::Record<'_>) -> Result<(), FormatError> {
-        if record.chain != self.chain || record.seq != self.next_seq {
-            return Err(FormatError::Malformed);
-        }
-        self.next_seq = self.next_seq.checked_add(1).ok_or(FormatError::Malformed)?;
-        self.head = sha256(&[&self.head, record.bytes]);
-        Ok(())
-    }
-
-    /// Moves past a durable statement that is newer than the saved state.
-    pub fn replay_signed_through(&mut self, last: u64) {
-        self.unsigned_first = self.unsigned_first.max(last.saturating_add(1));
-        self.next_seq = self.next_seq.max(self.unsigned_first);
     }
 }
 

@@ -1,0 +1,305 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, SoftwareKey};
+use thingward_model::{Value, senml};
+use thingward_seal::{ChainState, Item, Items, RecordKey, RecordVerdict, StatementKind, StatementVerdict};
+
+use super::*;
+
+/// A disk in memory that outlives the stream and dies at its n-th write, which it tears.
+#[derive(Clone, Default)]
+struct MemoryDisk {
+    files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
+    writes_left: Rc<RefCell<Option<u32>>>,
+}
+
+impl MemoryDisk {
+    fn breaks(&self) -> bool {
+        match &mut *self.writes_left.borrow_mut() {
+            None => false,
+            Some(0) => true,
+            Some(n) => {
+                *n -= 1;
+                false
+            }
+        }
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the disk is gone")
+}
+
+impl Disk for MemoryDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.files.borrow().keys().cloned().collect())
+    }
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.files.borrow().get(name).cloned())
+    }
+    fn read_at(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let at = usize::try_from(offset).unwrap();
+        Ok(self.files.borrow()[name][at..at + len].to_vec())
+    }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let broke = self.breaks();
+        let len = if broke { bytes.len() / 2 } else { bytes.len() };
+        self.files.borrow_mut().entry(name.to_owned()).or_default().extend_from_slice(&bytes[..len]);
+        if broke { Err(broken()) } else { Ok(()) }
+    }
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        if self.breaks() {
+            return Err(broken());
+        }
+        self.files.borrow_mut().get_mut(name).unwrap().truncate(usize::try_from(len).unwrap());
+        Ok(())
+    }
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if self.breaks() {
+            return Err(broken());
+        }
+        self.files.borrow_mut().insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        if self.breaks() {
+            return Err(broken());
+        }
+        self.files.borrow_mut().remove(name);
+        Ok(())
+    }
+}
+
+struct Bench {
+    disk: MemoryDisk,
+    recipient: RecipientSecretKey,
+    signer: SharedSigner,
+    key: SealingKey,
+    limits: SpoolLimits,
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000 + seconds)
+}
+
+impl Bench {
+    fn new(limits: SpoolLimits) -> Self {
+        let mut rng = system_rng();
+        Self {
+            disk: MemoryDisk::default(),
+            recipient: RecipientSecretKey::generate(&mut rng),
+            signer: Arc::new(SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut rng)),
+            key: SealingKey::generate(&mut rng).unwrap(),
+            limits,
+        }
+    }
+
+    fn subject() -> Subject {
+        let name = "t".parse().unwrap();
+        Subject { tenant: "acme".parse().unwrap(), device: name, stream: "climate".parse().unwrap() }
+    }
+
+    fn open(&self, now: Timestamp) -> Result<Stream<MemoryDisk>, StreamError> {
+        let settings = StreamSettings {
+            confidentiality: Confidentiality::Service,
+            recipient: self.recipient.public_key().unwrap(),
+            cipher: AeadAlgorithm::Aes256Gcm,
+            limits: self.limits,
+            checkpoint_every: Duration::from_secs(10),
+        };
+        Stream::open(self.disk.clone(), Self::subject(), settings, self.key.clone(), self.signer.clone(), now)
+    }
+}
+
+fn push(stream: &mut Stream<MemoryDisk>, value: f64, now: Timestamp) -> Result<(), StreamError> {
+    let reading = Reading { field: None, unit: "Cel", time: now, value: Value::Number(value) };
+    stream.push(&[reading], now)
+}
+
+/// What a service makes of the messages: values in order, and everything it had to say.
+#[derive(Default)]
+struct Service {
+    chain: Option<(ChainState, RecordKey)>,
+    values: Vec<f64>,
+    said: Vec<String>,
+    tags: BTreeMap<u64, [u8; 16]>,
+}
+
+impl Service {
+    fn take(&mut self, bench: &Bench, payload: &[u8]) {
+        for item in Items::new(payload) {
+            match item.unwrap() {
+                Item::Statement(signed) => {
+                    let statement = signed.verify(bench.signer.public_key()).unwrap();
+                    if let StatementKind::Open { cipher, encapsulated, .. } = statement.kind {
+                        let subject = Bench::subject();
+                        let key = RecordKey::derive(
+                            &bench.recipient,
+                            &encapsulated,
+                            cipher,
+                            &subject,
+                            &statement.chain,
+                        );
+                        if self.chain.as_ref().is_none_or(|(s, _)| s.chain != statement.chain) {
+                            assert!(self.chain.is_none(), "a second chain");
+                            self.chain =
+                                Some((ChainState::opened(statement.chain, signed.bytes), key.unwrap()));
+                        }
+                        continue;
+                    }
+                    match self.chain.as_mut().unwrap().0.statement(&statement) {
+                        StatementVerdict::Signed | StatementVerdict::Duplicate => {}
+                        other => self.said.push(format!("{other:?}")),
+                    }
+                }
+                Item::Record(record) => {
+                    let (state, key) = self.chain.as_mut().unwrap();
+                    let mut pack = [0; 2048];
+                    let len = record.open(key, &mut pack).unwrap();
+                    match state.record(&record, true, |seq| self.tags.get(&seq).copied()) {
+                        RecordVerdict::Linked => {}
+                        RecordVerdict::Duplicate => continue,
+                        other => self.said.push(format!("{other:?}")),
+                    }
+                    assert!(self.tags.insert(record.seq, record.tag()).is_none(), "a number came twice");
+                    senml::decode(&pack[..len], at(0), |r| {
+                        let Value::Number(v) = r.value else { panic!("a number was sent") };
+                        self.values.push(v);
+                    })
+                    .unwrap();
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, bench: &Bench, stream: &mut Stream<MemoryDisk>) {
+        while let Some((id, payload)) = stream.next_message().unwrap() {
+            self.take(bench, &payload);
+            stream.delivered(id).unwrap();
+        }
+    }
+}
+
+#[test]
+fn readings_arrive_in_order_once_and_signed_over_clean_restarts() {
+    let bench = Bench::new(SpoolLimits::default());
+    let mut service = Service::default();
+    let mut n = 0.0;
+    for round in 0..5 {
+        let mut stream = bench.open(at(round * 100)).unwrap();
+        for _ in 0..150 {
+            push(&mut stream, n, at(round * 100)).unwrap();
+            n += 1.0;
+        }
+        if round % 2 == 0 {
+            stream.commit(at(round * 100)).unwrap();
+            service.drain(&bench, &mut stream);
+        }
+        stream.close(at(round * 100 + 1)).unwrap();
+    }
+    let mut stream = bench.open(at(1000)).unwrap();
+    service.drain(&bench, &mut stream);
+    assert!(stream.is_delivered());
+    assert_eq!(service.values, (0..750).map(f64::from).collect::<Vec<_>>());
+    assert_eq!(service.said, Vec::<String>::new());
+    assert!(service.chain.unwrap().0.is_signed(750));
+}
+
+#[test]
+fn a_disk_that_dies_at_any_write_loses_nothing_durable_and_repeats_no_number() {
+    for n in 0.. {
+        let bench = Bench::new(SpoolLimits { bytes_max: 1 << 20, ..SpoolLimits::default() });
+        let mut service = Service::default();
+        *bench.disk.writes_left.borrow_mut() = Some(n);
+        let mut durable = Vec::new();
+        let mut attempt = || -> Result<(), StreamError> {
+            let mut stream = bench.open(at(0))?;
+            for i in 0..6 {
+                push(&mut stream, f64::from(i), at(0))?;
+                stream.commit(at(i64::from(i) * 20))?;
+                durable.push(f64::from(i));
+                if i == 2 {
+                    // The ack of what was sent is lost with the power.
+                    while let Some((_, payload)) = stream.next_message()? {
+                        service.take(&bench, &payload);
+                    }
+                }
+            }
+            stream.close(at(200))
+        };
+        let survived = attempt().is_ok();
+        *bench.disk.writes_left.borrow_mut() = None;
+        let mut stream = bench.open(at(300)).unwrap();
+        push(&mut stream, 99.0, at(300)).unwrap();
+        stream.commit_signed(at(300)).unwrap();
+        service.drain(&bench, &mut stream);
+        durable.push(99.0);
+        // A write that failed may still have arrived whole in the file's first half never; it is never more.
+        assert_eq!(service.values, durable, "write {n}");
+        let unexpected: Vec<_> = service.said.iter().filter(|s| !s.starts_with("GapDeclared")).collect();
+        assert!(unexpected.is_empty(), "write {n}: {unexpected:?}");
+        if survived {
+            assert!(n > 6, "the disk never broke");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_full_buffer_drops_the_oldest_as_a_signed_gap() {
+    let bench = Bench::new(SpoolLimits { bytes_max: 32 * 1024, ..SpoolLimits::default() });
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..2000 {
+        push(&mut stream, f64::from(i), at(0)).unwrap();
+        if i % 10 == 9 {
+            stream.commit(at(0)).unwrap();
+        }
+        assert!(stream.backlog().1 < 40 * 1024);
+    }
+    stream.close(at(1)).unwrap();
+    let mut service = Service::default();
+    let mut stream = bench.open(at(2)).unwrap();
+    service.drain(&bench, &mut stream);
+    assert_eq!(service.said.len(), 1, "{:?}", service.said);
+    assert!(service.said[0].contains("BufferFull"), "{:?}", service.said);
+    let first = service.values[0];
+    assert!(first > 0.0);
+    let want: Vec<f64> = (0..2000).map(f64::from).filter(|v| *v >= first).collect();
+    assert_eq!(service.values, want);
+    assert!(service.chain.unwrap().0.is_signed(2000));
+}
+
+#[test]
+fn readings_older_than_the_bound_are_dropped_as_a_signed_gap() {
+    let limits = SpoolLimits { bytes_max: 16 * 1024, age_max: Duration::from_secs(60) };
+    let bench = Bench::new(limits);
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..20_i32 {
+        push(&mut stream, f64::from(i), at(i64::from(i) * 20)).unwrap();
+        stream.commit_signed(at(i64::from(i) * 20)).unwrap();
+    }
+    let mut service = Service::default();
+    service.drain(&bench, &mut stream);
+    assert!(service.said[0].contains("TooOld"), "{:?}", service.said);
+    assert_eq!(service.values.last(), Some(&19.0));
+    assert!(service.values[0] > 10.0);
+}
+
+#[test]
+fn a_changed_byte_in_the_buffer_is_damage_and_not_another_value() {
+    let bench = Bench::new(SpoolLimits::default());
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..3 {
+        push(&mut stream, f64::from(i), at(0)).unwrap();
+        stream.commit(at(0)).unwrap();
+    }
+    drop(stream);
+    let name = "0000000000000000.spool";
+    let len = bench.disk.files.borrow()[name].len();
+    bench.disk.files.borrow_mut().get_mut(name).unwrap()[len / 2] ^= 1;
+    assert!(matches!(bench.open(at(1)), Err(StreamError::Spool(SpoolError::Damaged { .. }))));
+}
