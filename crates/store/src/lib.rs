@@ -16,13 +16,13 @@
 pub mod error;
 pub mod hot;
 pub mod keys;
-//pub mod query;
+pub mod query;
 pub mod registry;
 pub mod row;
-//pub mod segment;
+pub mod segment;
 mod secret;
-//pub mod store;
+pub mod store;
 
 pub use error::StoreError;
 pub use row::{Reading, Record, Row, Series, Value};
-//pub use store::Store;
+pub use store::Store;

@@ -80,6 +80,9 @@ pub struct Row {
     pub assurance: Assurance,
 }
 
+/// What rows are ordered by in answers: time first; no two rows of a tenant have the same.
+pub(crate) type RowKey = (Timestamp, DeviceName, StreamName, Option<FieldName>, [u8; 8], u64, u8);
+
 /// What belongs together in one line of a chart: same source, same unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
@@ -94,6 +97,10 @@ pub struct Series {
 }
 
 impl Row {
+    pub(crate) fn key(&self) -> RowKey {
+        (self.time, self.device, self.stream, self.field, self.chain, self.seq, self.item)
+    }
+
     /// The series that the row is one point of.
     #[must_use]
     pub fn series(&self) -> Series {
@@ -141,6 +148,9 @@ impl Record {
     fn check(&self) -> Result<(), StoreError> {
         if self.readings.is_empty() || self.readings.len() > READINGS_PER_RECORD_MAX {
             return Err(StoreError::Invalid { what: "a record has 1 to 64 readings" });
+        }
+        if i64::try_from(self.seq).is_err() {
+            return Err(StoreError::Invalid { what: "a sequence number is below 2^63" });
         }
         let fits = |r: &Reading| {
             let value = match &r.value {
