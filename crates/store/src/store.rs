@@ -74,6 +74,11 @@ impl Store {
         &self.keys
     }
 
+    #[cfg(test)]
+    pub(crate) const fn hot(&self) -> &FjallHot {
+        &self.hot
+    }
+
     /// Seals a record for [`Batch::put_record`]. Touches no disk.
     ///
     /// # Errors

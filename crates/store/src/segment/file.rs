@@ -29,7 +29,7 @@ const MAGIC: &[u8; 4] = b"PARE";
 /// Length of the footer, then the magic.
 const TAIL_BYTES: u64 = 8;
 /// Longest footer that is read. About 100 times what a million rows need.
-const FOOTER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const FOOTER_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 pub(crate) fn folder_of(segments: &Path, tenant: &TenantName) -> PathBuf {
     segments.join(tenant.as_str())
@@ -100,26 +100,37 @@ fn written(e: ParquetError) -> StoreError {
     }
 }
 
-/// SHA-256 over what the encryption of a segment does not cover: the magic, the key metadata, the lengths; and over
-/// the footer that lies between them.
+/// SHA-256 over what the encryption of a segment does not cover, and its footer. `None` when the file is not laid
+/// out as a segment:
+///
+/// ```text
+/// magic | modules, each: length(4, little endian) box | footer: key metadata, box | footer's length(4) | magic
+/// ```
+///
+/// A box that is changed does not open; a module's length that is changed is found here.
 pub(crate) fn digest(file: &File, bytes: u64) -> io::Result<Option<[u8; 32]>> {
-    let mut head = [0; 4];
-    let mut tail = [0; 8];
     let Some(tail_at) = bytes.checked_sub(TAIL_BYTES) else { return Ok(None) };
+    let (mut head, mut tail) = ([0; 4], [0; 8]);
     file.read_exact_at(&mut head, 0)?;
     file.read_exact_at(&mut tail, tail_at)?;
     let [a, b, c, d, magic @ ..] = tail;
-    let length = u64::from(u32::from_le_bytes([a, b, c, d]));
-    let footer_at = tail_at.checked_sub(length);
-    let (Some(footer_at), Ok(length)) = (footer_at, usize::try_from(length)) else { return Ok(None) };
-    if head != *MAGIC || magic != *MAGIC || length as u64 > FOOTER_BYTES_MAX {
+    let footer_bytes = u32::from_le_bytes([a, b, c, d]);
+    let footer_at = tail_at.checked_sub(u64::from(footer_bytes));
+    let (Some(footer_at), Ok(length)) = (footer_at, usize::try_from(footer_bytes)) else { return Ok(None) };
+    if head != *MAGIC || magic != *MAGIC || footer_bytes > FOOTER_BYTES_MAX {
         return Ok(None);
     }
     let mut covered = vec![0; length];
     file.read_exact_at(&mut covered, footer_at)?;
     covered.extend_from_slice(&tail);
-    covered.extend_from_slice(&head);
-    Ok(Some(sha256(&covered)))
+    let mut at = head.len() as u64;
+    while at < footer_at {
+        let mut module_bytes = [0; 4];
+        file.read_exact_at(&mut module_bytes, at)?;
+        covered.extend_from_slice(&module_bytes);
+        at += module_bytes.len() as u64 + u64::from(u32::from_le_bytes(module_bytes));
+    }
+    Ok((at == footer_at).then(|| sha256(&covered)))
 }
 
 /// Opens a segment for reading.
@@ -145,7 +156,7 @@ pub(crate) fn open_segment(
     if bytes != info.bytes || digest != Some(info.digest) {
         return Err(damaged());
     }
-    let retriever = Arc::new(Retriever { keys, result: Mutex::new(None) });
+    let retriever = Arc::new(Retriever { keys, found: Mutex::new(None) });
     let properties = FileDecryptionProperties::with_key_retriever(Arc::clone(&retriever) as Arc<dyn KeyRetriever>)
         .build()
         .map_err(|_| damaged())?;
@@ -161,23 +172,30 @@ pub(crate) fn damaged(info: &SegmentInfo) -> StoreError {
 /// Finds a segment's key once; Parquet asks several times per column.
 struct Retriever {
     keys: Arc<TenantKeyRing>,
-    result: Mutex<Option<Result<(Vec<u8>, Secret), StoreError>>>,
+    found: Mutex<Option<Result<Found, StoreError>>>,
+}
+
+/// A key with the metadata that it was found by.
+struct Found {
+    metadata: Vec<u8>,
+    dek: Secret,
 }
 
 impl Retriever {
     fn take_error(&self) -> Option<StoreError> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner).take()?.err()
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()?.err()
     }
 }
 
 impl KeyRetriever for Retriever {
     fn retrieve_key(&self, metadata: &[u8]) -> Result<Vec<u8>, ParquetError> {
-        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(&*result, Some(Ok((known, _))) if known == metadata) {
-            *result = Some(material::open(metadata, &self.keys).map(|dek| (metadata.to_vec(), dek)));
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(&*found, Some(Ok(f)) if f.metadata == metadata) {
+            let dek = material::open(metadata, &self.keys);
+            *found = Some(dek.map(|dek| Found { metadata: metadata.to_vec(), dek }));
         }
-        match &*result {
-            Some(Ok((_, dek))) => Ok(dek.as_bytes().to_vec()),
+        match &*found {
+            Some(Ok(f)) => Ok(f.dek.as_bytes().to_vec()),
             _ => Err(ParquetError::General("no key".to_owned())),
         }
     }

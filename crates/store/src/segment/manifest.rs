@@ -53,7 +53,7 @@ pub struct SegmentInfo {
     pub device_max: DeviceName,
     /// When it was made.
     pub created: Timestamp,
-    /// SHA-256 over the bytes of the file that its encryption does not cover, and its footer.
+    /// SHA-256 over the bytes of the file that its encryption does not cover, and over its footer.
     pub(crate) digest: [u8; 32],
 }
 

@@ -31,4 +31,4 @@ pub(crate) use manifest::segments_of;
 pub(crate) use roll::select;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use thingward_model::TenantName;
 
 use crate::error::StoreError;
 use crate::hot::{HotSnapshot, HotStore, Table, open_block, parse_tenant};
-use crate::segment::{Columns, SegmentInfo, damaged, open_segment, orphans, segments_of};
+use crate::segment::{Columns, SegmentId, SegmentInfo, damaged, open_segment, orphans, segments_of};
 use crate::store::Store;
 
 /// What a check of a data directory found.
@@ -40,7 +40,7 @@ pub enum Problem {
         /// Whose.
         tenant: TenantName,
         /// Which one.
-        segment: SegmentInfo,
+        segment: SegmentId,
         /// Why.
         error: StoreError,
     },
@@ -54,7 +54,7 @@ impl fmt::Display for Problem {
             Self::Block { tenant: Some(tenant), error } => write!(f, "tenant `{tenant}`: {error}"),
             Self::Block { tenant: None, error } => write!(f, "{error}"),
             Self::Segment { tenant, segment, error } => {
-                write!(f, "tenant `{tenant}`, segment {}: {error}", segment.id)
+                write!(f, "tenant `{tenant}`, segment {segment}: {error}")
             }
             Self::Orphan(path) => write!(f, "`{}` belongs to nothing", path.display()),
         }
@@ -85,7 +85,7 @@ impl Store {
                 }
                 Err(StoreError::KeyWithdrawn { .. } | StoreError::KeyUnusable { .. }) => report.locked += 1,
                 Err(error) => {
-                    let (tenant, segment) = (*tenant, segment.clone());
+                    let (tenant, segment) = (*tenant, segment.id);
                     report.problems.push(Problem::Segment { tenant, segment, error });
                 }
             }
