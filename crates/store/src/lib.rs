@@ -19,8 +19,8 @@ pub mod keys;
 pub mod query;
 pub mod registry;
 pub mod row;
-pub mod segment;
 mod secret;
+pub mod segment;
 pub mod store;
 
 pub use error::StoreError;

@@ -16,8 +16,8 @@ use crate::error::StoreError;
 use crate::hot::{Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, seal_record};
 use crate::keys::TenantKeys;
 use crate::query::{
-    Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec, Windows,
-    export,
+    Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec,
+    Windows, export,
 };
 use crate::registry::Registry;
 use crate::row::{Record, Row};
@@ -114,8 +114,10 @@ impl Store {
     /// [`StoreError::Limit`] when there are more than `pairs_max`, else what the disk says.
     pub fn scan(&self, space: Space, prefix: &[u8], pairs_max: usize) -> Result<Vec<Pair>, StoreError> {
         let snapshot = self.hot.snapshot();
-        let pairs: Vec<Pair> =
-            snapshot.scan(Table::Owner(space), prefix).take(pairs_max.saturating_add(1)).collect::<Result<_, _>>()?;
+        let pairs: Vec<Pair> = snapshot
+            .scan(Table::Owner(space), prefix)
+            .take(pairs_max.saturating_add(1))
+            .collect::<Result<_, _>>()?;
         if pairs.len() > pairs_max {
             return Err(StoreError::Limit { what: "entries", max: pairs_max as u64 });
         }
@@ -183,13 +185,19 @@ impl Store {
         Ok(page.finish())
     }
 
-    /// The latest matching row of each series.
+    /// The latest matching row of each field of each stream. Cheap when the filter names device, stream and field;
+    /// else it looks at all of history, or at what `from` leaves of it.
     ///
     /// # Errors
     ///
     /// As [`Self::readings`].
-    pub fn latest(&self, tenant: &TenantName, filter: &Filter, limits: &Limits) -> Result<Vec<Row>, StoreError> {
-        let mut latest = Latest::new(limits.results_max);
+    pub fn latest(
+        &self,
+        tenant: &TenantName,
+        filter: &Filter,
+        limits: &Limits,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut latest = Latest::new(filter, limits.results_max);
         self.run(tenant, *filter, *limits, Wanted::All, &mut latest)?;
         Ok(latest.finish())
     }
@@ -238,6 +246,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.keys.get(tenant)?);
         let snapshot = self.hot.snapshot();
-        Scan { snapshot: &*snapshot, segments: &self.segments, tenant, keys, filter, limits, wanted }.run(into)
+        Scan { snapshot: &*snapshot, segments: &self.segments, tenant, keys, filter, limits, wanted }
+            .run(into)
     }
 }

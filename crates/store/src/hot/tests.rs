@@ -138,8 +138,8 @@ fn a_crash_at_any_byte_of_the_journal_shows_whole_groups_only() {
     let crashed = folder.path().join("crashed");
     copy(&live, &crashed);
     drop(store);
-    let journal = fs::read_dir(&crashed).unwrap().map(|e| e.unwrap().path());
-    let journal = journal.filter(|p| p.extension().is_some_and(|e| e == "jnl")).next().unwrap();
+    let mut journal = fs::read_dir(&crashed).unwrap().map(|e| e.unwrap().path());
+    let journal = journal.find(|p| p.extension().is_some_and(|e| e == "jnl")).unwrap();
     let whole = fs::read(&journal).unwrap();
     let used = whole.iter().rposition(|b| *b != 0).unwrap() + 1;
 

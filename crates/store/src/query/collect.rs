@@ -1,13 +1,13 @@
-//! Answers made of rows: pages in the order of time, and the latest row of each series.
+//! Answers made of rows: pages in the order of time, and the latest row of each field.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use thingward_model::Timestamp;
+use thingward_model::{DeviceName, FieldName, StreamName, Timestamp};
 
 use crate::error::StoreError;
-use crate::query::{Collect, Cursor, ReadingPage};
-use crate::row::{Row, RowKey, Series};
+use crate::query::{Collect, Cursor, FieldFilter, Filter, ReadingPage};
+use crate::row::{Row, RowKey};
 
 /// The first rows after a cursor. Holds no more of them than the page takes.
 pub(crate) struct Page {
@@ -66,15 +66,21 @@ impl PartialEq for ByKey {
 }
 impl Eq for ByKey {}
 
-/// The row with the latest time of each series.
+/// The row with the latest time of each field of each stream.
 pub(crate) struct Latest {
-    series_max: usize,
-    rows: BTreeMap<Series, Row>,
+    fields_max: usize,
+    /// The filter leaves one field, so older rows than one found change nothing.
+    one_field: bool,
+    rows: BTreeMap<Place, Row>,
 }
 
+type Place = (DeviceName, StreamName, Option<FieldName>);
+
 impl Latest {
-    pub(crate) const fn new(series_max: usize) -> Self {
-        Self { series_max, rows: BTreeMap::new() }
+    pub(crate) fn new(filter: &Filter, fields_max: usize) -> Self {
+        let one_field =
+            filter.device.is_some() && filter.stream.is_some() && filter.field != FieldFilter::Any;
+        Self { fields_max, one_field, rows: BTreeMap::new() }
     }
 
     pub(crate) fn finish(self) -> Vec<Row> {
@@ -84,17 +90,25 @@ impl Latest {
 
 impl Collect for Latest {
     fn take(&mut self, row: Row) -> Result<(), StoreError> {
-        let series = row.series();
-        match self.rows.get_mut(&series) {
+        let place = (row.device, row.stream, row.field);
+        match self.rows.get_mut(&place) {
             Some(latest) if latest.key() < row.key() => *latest = row,
             Some(_) => {}
             None => {
-                self.rows.insert(series, row);
+                self.rows.insert(place, row);
             }
         }
-        if self.rows.len() > self.series_max {
-            return Err(StoreError::Limit { what: "series", max: self.series_max as u64 });
+        if self.rows.len() > self.fields_max {
+            return Err(StoreError::Limit { what: "fields", max: self.fields_max as u64 });
         }
         Ok(())
+    }
+
+    fn useful_from(&self) -> Option<Timestamp> {
+        self.rows.values().next().filter(|_| self.one_field).map(|r| r.time)
+    }
+
+    fn newest_first(&self) -> bool {
+        true
     }
 }

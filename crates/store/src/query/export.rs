@@ -128,9 +128,7 @@ impl<W: Write + Send> Writer<W> {
         match self {
             Self::Csv(mut out) | Self::JsonLines(mut out) => out.flush().map_err(failed),
             Self::Parquet(writer) => writer.close().map(drop).map_err(parquet_failed),
-            Self::Senml { mut out, .. } => {
-                out.write_all(b"\n]\n").and_then(|()| out.flush()).map_err(failed)
-            }
+            Self::Senml { mut out, .. } => out.write_all(b"\n]\n").and_then(|()| out.flush()).map_err(failed),
         }
     }
 }

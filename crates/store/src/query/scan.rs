@@ -1,5 +1,6 @@
-//! One pass over everything a filter may match: hot blocks first, then segments from the oldest on.
+//! One pass over everything a filter may match: hot blocks first, then segments by time.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,16 @@ pub(crate) trait Collect {
     /// Rows after this time change nothing any more.
     fn useful_until(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// Rows before this time change nothing any more.
+    fn useful_from(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// True when the newest segments should come first.
+    fn newest_first(&self) -> bool {
+        false
     }
 }
 
@@ -55,10 +66,14 @@ impl Scan<'_> {
     /// [`StoreError::Limit`] when too many rows must be looked at, [`StoreError::Corrupt`] or
     /// [`StoreError::WrongKey`] when something stored does not open, and what `into` says.
     pub(crate) fn run(&self, into: &mut dyn Collect) -> Result<(), StoreError> {
-        let mut pass = Pass { scan: self, signed: Signed::new(self.snapshot, self.tenant), looked_at: 0, into };
+        let mut pass =
+            Pass { scan: self, signed: Signed::new(self.snapshot, self.tenant), looked_at: 0, into };
         pass.hot()?;
         let mut segments = segments_of(self.snapshot, Some(self.tenant))?;
         segments.sort_by_key(|(_, s)| s.time_min);
+        if pass.into.newest_first() {
+            segments.sort_by_key(|(_, s)| Reverse(s.time_max));
+        }
         segments.iter().try_for_each(|(_, info)| pass.segment(info))
     }
 
@@ -96,7 +111,7 @@ impl Pass<'_> {
 
     fn segment(&mut self, info: &SegmentInfo) -> Result<(), StoreError> {
         let Scan { segments, tenant, keys, wanted, .. } = self.scan;
-        if !self.scan.may_have(info) || self.is_late(info.time_min) {
+        if !self.scan.may_have(info) || self.is_useless(info.time_min, info.time_max) {
             return Ok(());
         }
         let file = open_segment(segments, tenant, info, Arc::clone(keys))?;
@@ -119,7 +134,7 @@ impl Pass<'_> {
         self.count(columns.len as u64)?;
         for at in 0..columns.len {
             let time = columns.time(at);
-            if !filter.takes_time(time) || self.is_late(time) {
+            if !filter.takes_time(time) || self.is_useless(time, time) {
                 continue;
             }
             let (device, stream, field) = (columns.device(at)?, columns.stream(at)?, columns.field(at)?);
@@ -140,8 +155,10 @@ impl Pass<'_> {
         self.into.take(row)
     }
 
-    fn is_late(&self, time: Timestamp) -> bool {
-        self.into.useful_until().is_some_and(|until| time > until)
+    /// True when no row from `min` to `max` can change the answer any more.
+    fn is_useless(&self, min: Timestamp, max: Timestamp) -> bool {
+        self.into.useful_until().is_some_and(|until| min > until)
+            || self.into.useful_from().is_some_and(|from| max < from)
     }
 
     fn count(&mut self, rows: u64) -> Result<(), StoreError> {
@@ -164,7 +181,7 @@ impl Pass<'_> {
             Some(Statistics::Int64(s)) => match (s.min_opt(), s.max_opt()) {
                 (Some(min), Some(max)) => {
                     let (min, max) = (Timestamp::from_micros(*min), Timestamp::from_micros(*max));
-                    filter.takes_span(min, max) && !self.is_late(min)
+                    filter.takes_span(min, max) && !self.is_useless(min, max)
                 }
                 _ => true,
             },

@@ -21,7 +21,8 @@ impl<'a> Signed<'a> {
     /// What stands behind the row now: a row that came over a device's own connection is device-signed once a
     /// checkpoint covers it, and end-to-end when besides only the customer can open it.
     pub(crate) fn assurance(&mut self, row: &Row) -> Result<Assurance, StoreError> {
-        if row.assurance != Assurance::Transport || self.through(row)?.is_none_or(|through| row.seq > through) {
+        if row.assurance != Assurance::Transport || self.through(row)?.is_none_or(|through| row.seq > through)
+        {
             return Ok(row.assurance);
         }
         Ok(match row.value {
@@ -39,7 +40,8 @@ impl<'a> Signed<'a> {
         }
         let through = match self.snapshot.get(Table::Signed, &key)? {
             Some(bytes) => {
-                let bytes = bytes.try_into().map_err(|_| StoreError::corrupt("the signed part of a chain"))?;
+                let bytes =
+                    bytes.try_into().map_err(|_| StoreError::corrupt("the signed part of a chain"))?;
                 Some(u64::from_be_bytes(bytes))
             }
             None => None,

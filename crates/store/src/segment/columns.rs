@@ -47,7 +47,8 @@ pub(crate) fn schema() -> SchemaRef {
 
 /// The rows as one batch of [`schema`].
 pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
-    let texts = |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
+    let texts =
+        |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
     let times = |of: fn(&Row) -> Timestamp| -> ArrayRef {
         let micros = rows.iter().map(|r| of(r).as_micros());
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone(UTC))
@@ -59,7 +60,8 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let numbers = rows.iter().map(|r| if let Value::Number(v) = r.value { Some(v) } else { None });
     let bools = rows.iter().map(|r| if let Value::Bool(v) = r.value { Some(v) } else { None });
     let words = rows.iter().map(|r| if let Value::Text(v) = &r.value { Some(v.as_str()) } else { None });
-    let chains = FixedSizeBinaryArray::try_from_iter(rows.iter().map(|r| r.chain))?;
+    let chains = rows.iter().map(|r| Some(r.chain));
+    let chains = FixedSizeBinaryArray::try_from_sparse_iter_with_size(chains, 8)?;
     RecordBatch::try_new(
         schema(),
         vec![

@@ -55,7 +55,8 @@ pub(crate) fn write_segment(
         .open(path)
         .map_err(StoreError::io("create a segment"))?;
     let properties = properties(tenant, id, keys)?;
-    let mut writer = ArrowWriter::try_new(BufWriter::new(&file), schema(), Some(properties)).map_err(written)?;
+    let mut writer =
+        ArrowWriter::try_new(BufWriter::new(&file), schema(), Some(properties)).map_err(written)?;
     for chunk in rows.chunks(WRITE_ROWS) {
         let batch = batch_of(chunk).map_err(|e| StoreError::database("write a segment", e))?;
         writer.write(&batch).map_err(written)?;
@@ -157,9 +158,10 @@ pub(crate) fn open_segment(
         return Err(damaged());
     }
     let retriever = Arc::new(Retriever { keys, found: Mutex::new(None) });
-    let properties = FileDecryptionProperties::with_key_retriever(Arc::clone(&retriever) as Arc<dyn KeyRetriever>)
-        .build()
-        .map_err(|_| damaged())?;
+    let properties =
+        FileDecryptionProperties::with_key_retriever(Arc::clone(&retriever) as Arc<dyn KeyRetriever>)
+            .build()
+            .map_err(|_| damaged())?;
     let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
     ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
         .map_err(|_| retriever.take_error().unwrap_or_else(damaged))
@@ -202,7 +204,10 @@ impl KeyRetriever for Retriever {
 }
 
 /// Files under `segments` that no manifest entry names: what a stop between writing and committing leaves.
-pub(crate) fn orphans(segments: &Path, known: &[(TenantName, SegmentInfo)]) -> Result<Vec<PathBuf>, StoreError> {
+pub(crate) fn orphans(
+    segments: &Path,
+    known: &[(TenantName, SegmentInfo)],
+) -> Result<Vec<PathBuf>, StoreError> {
     let read = StoreError::io;
     let known: HashSet<_> = known.iter().map(|(tenant, s)| path_of(segments, tenant, s.id)).collect();
     let mut orphans = vec![];

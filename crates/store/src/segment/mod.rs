@@ -14,7 +14,8 @@
 //! | `assurance` | string | as in `thingward_model::Assurance` |
 //!
 //! Everything, footer included, is AES-256-GCM under one random key per segment. The footer's key metadata is the
-//! key material of Parquet's key tools ([`material`]).
+//! key material of Parquet's key tools: the segment's key boxed under the tenant's Parquet KEK, and that boxed under
+//! the customer's key (see [`crate::keys`]).
 
 mod columns;
 mod file;

@@ -13,8 +13,11 @@ use crate::query::{Filter, Limits};
 use crate::row::{Reading, Record, Row, Value};
 use crate::store::{Problem, Store, fsck};
 
-pub(crate) const EVERYTHING: RollPolicy =
-    RollPolicy { unsigned_before: Timestamp::from_seconds(i64::MAX / 1_000_000), rows_min: 1, rows_max: 1_000_000 };
+pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
+    unsigned_before: Timestamp::from_seconds(i64::MAX / 1_000_000),
+    rows_min: 1,
+    rows_max: 1_000_000,
+};
 pub(crate) const SIGNED: RollPolicy =
     RollPolicy { unsigned_before: Timestamp::from_micros(i64::MIN), rows_min: 1, rows_max: 1_000_000 };
 
@@ -308,7 +311,10 @@ async fn pyarrow_with_the_customers_key_reads_exactly_our_rows() {
     let (good, theirs) = read_with_pyarrow(&python, &file, &key("acme"));
     assert!(good, "{theirs}");
     let mut ours = vec![];
-    bench.store.export(&tenant("acme"), &Filter::default(), crate::query::Format::JsonLines, &mut ours).unwrap();
+    bench
+        .store
+        .export(&tenant("acme"), &Filter::default(), crate::query::Format::JsonLines, &mut ours)
+        .unwrap();
     let lines = |text: &str| {
         let parse = |l| serde_json::from_str::<serde_json::Value>(l).unwrap();
         let mut lines: Vec<_> = text.lines().map(|l| parse(l).to_string()).collect();
