@@ -1,0 +1,132 @@
+//! A group of changes that become durable together.
+
+use thingward_model::{DeviceName, StreamName, TenantName};
+
+use crate::hot::{SealedRecord, chain_key};
+
+/// A table that another part of the service owns: its keys and values are bytes to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// MQTT session state.
+    Sessions,
+    /// Chain state of each stream.
+    Chains,
+    /// What gateways said about the links of their things.
+    Links,
+    /// Everything else that must change in one step with readings.
+    Meta,
+}
+
+/// Every table of the hot store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// Sealed blocks, one per record.
+    Records,
+    /// Sequence number per chain up to which a checkpoint matched.
+    Signed,
+    /// One entry per history segment.
+    Manifest,
+    /// A table of another owner.
+    Owner(Space),
+}
+
+impl Table {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Records,
+        Self::Signed,
+        Self::Manifest,
+        Self::Owner(Space::Sessions),
+        Self::Owner(Space::Chains),
+        Self::Owner(Space::Links),
+        Self::Owner(Space::Meta),
+    ];
+
+    /// Its name on disk. Never changes.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Signed => "signed",
+            Self::Manifest => "manifest",
+            Self::Owner(Space::Sessions) => "sessions",
+            Self::Owner(Space::Chains) => "chains",
+            Self::Owner(Space::Links) => "links",
+            Self::Owner(Space::Meta) => "meta",
+        }
+    }
+}
+
+/// One change, for those who implement a hot store.
+pub struct Op {
+    /// Where.
+    pub table: Table,
+    /// The key that changes.
+    pub key: Vec<u8>,
+    /// Its new value; none means removal.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Changes that become durable together or not at all. A later change of the same key wins.
+#[derive(Default)]
+pub struct Batch {
+    ops: Vec<Op>,
+}
+
+impl Batch {
+    /// No changes yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of changes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// True when there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Adds a record of readings.
+    pub fn put_record(&mut self, record: SealedRecord) {
+        self.push(Table::Records, record.key, Some(record.value));
+    }
+
+    /// Sets `key` of `space` to `value`.
+    pub fn put(&mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.push(Table::Owner(space), key.into(), Some(value.into()));
+    }
+
+    /// Removes `key` of `space`; no error when it is not there.
+    pub fn delete(&mut self, space: Space, key: impl Into<Vec<u8>>) {
+        self.push(Table::Owner(space), key.into(), None);
+    }
+
+    /// A signed checkpoint of the chain matched: its records up to and including `seq` are device-signed.
+    ///
+    /// The caller MUST pass a number that is not below an earlier one of the chain.
+    pub fn set_signed_through(
+        &mut self,
+        tenant: &TenantName,
+        device: &DeviceName,
+        stream: &StreamName,
+        chain: [u8; 8],
+        seq: u64,
+    ) {
+        let key = chain_key(tenant, device, stream, chain);
+        self.push(Table::Signed, key, Some(seq.to_be_bytes().to_vec()));
+    }
+
+    pub(crate) fn push(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.ops.push(Op { table, key, value });
+    }
+
+    /// The changes in the order in which they were made.
+    #[must_use]
+    pub fn into_ops(self) -> Vec<Op> {
+        self.ops
+    }
+}

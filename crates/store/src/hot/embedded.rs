@@ -1,0 +1,90 @@
+//! The hot store on fjall, an embedded log-structured merge tree.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+
+use crate::error::StoreError;
+use crate::hot::{Batch, HotSnapshot, HotStore, Op, Pairs, Table};
+
+/// Hot readings and session state in one folder of this machine.
+pub struct FjallHot {
+    db: Database,
+    tables: HashMap<Table, Keyspace>,
+}
+
+impl FjallHot {
+    /// Opens the folder, making it when it is not there; a batch that a crash cut off is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when another process has it open, else [`StoreError::Io`] or
+    /// [`StoreError::Database`].
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let db = Database::builder(folder).open().map_err(|e| failed("open hot readings", e))?;
+        let mut tables = HashMap::new();
+        for table in Table::ALL {
+            let keyspace = db
+                .keyspace(table.name(), KeyspaceCreateOptions::default)
+                .map_err(|e| failed("open hot readings", e))?;
+            tables.insert(table, keyspace);
+        }
+        Ok(Self { db, tables })
+    }
+
+    fn table(&self, table: Table) -> Result<&Keyspace, StoreError> {
+        self.tables.get(&table).ok_or(StoreError::NotFound { what: "table" })
+    }
+}
+
+impl HotStore for FjallHot {
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut write = self.db.batch().durability(Some(PersistMode::SyncAll));
+        for Op { table, key, value } in batch.into_ops() {
+            let table = self.table(table)?;
+            match value {
+                Some(value) => write.insert(table, key, value),
+                None => write.remove(table, key),
+            }
+        }
+        write.commit().map_err(|e| failed("commit hot readings", e))
+    }
+
+    fn snapshot(&self) -> Box<dyn HotSnapshot + '_> {
+        Box::new(Moment { store: self, at: self.db.snapshot() })
+    }
+}
+
+/// One moment of a [`FjallHot`].
+struct Moment<'a> {
+    store: &'a FjallHot,
+    at: Snapshot,
+}
+
+impl HotSnapshot for Moment<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.at.get(self.store.table(table)?, key);
+        found.map(|v| v.map(|v| v.to_vec())).map_err(|e| failed("read hot readings", e))
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
+        match self.store.table(table) {
+            Ok(table) => Box::new(self.at.prefix(table, prefix).map(|pair| {
+                pair.into_inner()
+                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                    .map_err(|e| failed("read hot readings", e))
+            })),
+            Err(e) => Box::new(std::iter::once(Err(e))),
+        }
+    }
+}
+
+fn failed(what: &'static str, error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(e) => StoreError::from_io(what, e),
+        fjall::Error::Storage(fjall::LsmError::Io(e)) => StoreError::from_io(what, e),
+        fjall::Error::Locked => StoreError::Conflict { what: "another process has the data directory open" },
+        other => StoreError::database(what, other),
+    }
+}

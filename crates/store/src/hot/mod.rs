@@ -1,0 +1,56 @@
+//! The latest readings and the state that changes with them, in one atomic durable log.
+//!
+//! One [`Batch`] holds everything that one group of messages changed. After [`HotStore::commit`] all of it
+//! survives a power cut; after a crash before that, none of it is there.
+
+mod batch;
+mod block;
+mod embedded;
+mod key;
+
+pub use batch::{Batch, Op, Space, Table};
+pub use block::SealedRecord;
+pub use embedded::FjallHot;
+
+pub(crate) use block::{open_block, seal_record};
+pub(crate) use key::{block_key, chain_key, parse_block_key, parse_tenant, scope_prefix};
+
+use crate::error::StoreError;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Pairs in the order of their keys.
+pub type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a>;
+
+/// Where batches go and are read from.
+pub trait HotStore: Send + Sync {
+    /// Applies all changes of `batch` in one step.
+    ///
+    /// MUST NOT return `Ok` before every change survives a power cut, and MUST NOT ever show a part of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`], [`StoreError::Io`] or [`StoreError::Database`]; nothing was changed, or all of it
+    /// will be there after a restart.
+    fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Everything as it is now. Later batches do not show in it.
+    fn snapshot(&self) -> Box<dyn HotSnapshot + '_>;
+}
+
+/// One moment of a [`HotStore`].
+pub trait HotSnapshot: Send {
+    /// The value at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Database`].
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All pairs whose key starts with `prefix`.
+    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use std::fs;
+use std::path::Path;
+
+use thingward_model::{Assurance, TenantName, Timestamp};
+
+use super::*;
+use crate::error::StoreError;
+use crate::keys::tests::{key_file, tenant};
+use crate::keys::{FileKek, TenantKeyRing};
+use crate::row::{Reading, Record, Value};
+
+fn ring(name: &TenantName, fill: u8) -> TenantKeyRing {
+    let folder = tempfile::tempdir().unwrap();
+    let kek = FileKek::open(&key_file(folder.path(), "k", fill)).unwrap();
+    TenantKeyRing::with_one_new_key(name, &kek).unwrap()
+}
+
+fn record(device: &str, seq: u64) -> Record {
+    Record {
+        device: device.parse().unwrap(),
+        stream: "power".parse().unwrap(),
+        chain: [1; 8],
+        seq,
+        received: Timestamp::from_seconds(100),
+        assurance: Assurance::Transport,
+        readings: vec![Reading {
+            field: None,
+            time: Timestamp::from_seconds(99),
+            value: Value::Number(21.5),
+            unit: Some("W".into()),
+        }],
+    }
+}
+
+#[test]
+fn a_block_opens_only_in_its_place_under_its_tenants_key() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let want = record("meter-1", 7);
+    let sealed = seal_record(&acme, &keys, &want).unwrap();
+    assert_eq!(open_block(&keys, &sealed.key, &sealed.value).unwrap(), want);
+    assert!(!sealed.value.windows(8).any(|w| w == 21.5_f64.to_be_bytes()));
+
+    let moved = seal_record(&acme, &keys, &record("meter-1", 8)).unwrap().key;
+    assert!(matches!(open_block(&keys, &moved, &sealed.value), Err(StoreError::Corrupt { .. })));
+    let other = seal_record(&acme, &keys, &record("meter-2", 7)).unwrap().key;
+    assert!(matches!(open_block(&keys, &other, &sealed.value), Err(StoreError::Corrupt { .. })));
+    let theirs = ring(&tenant("other"), 1);
+    assert!(matches!(open_block(&theirs, &sealed.key, &sealed.value), Err(StoreError::WrongKey { .. })));
+    for bit in 0..sealed.value.len() * 8 {
+        let mut bad = sealed.value.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(open_block(&keys, &sealed.key, &bad).is_err(), "bit {bit}");
+    }
+    for cut in 0..sealed.value.len() {
+        assert!(open_block(&keys, &sealed.key, &sealed.value[..cut]).is_err(), "cut to {cut}");
+    }
+}
+
+#[test]
+fn keys_of_one_tenant_never_start_with_those_of_another() {
+    let at = |device: &str| crate::row::RecordKey {
+        device: device.parse().unwrap(),
+        stream: "s".parse().unwrap(),
+        chain: [0; 8],
+        seq: 1,
+    };
+    let key = block_key(&tenant("acme"), &at("d"));
+    assert!(key.starts_with(&scope_prefix(&tenant("acme"), None, None)));
+    assert!(!key.starts_with(&scope_prefix(&tenant("acm"), None, None)));
+    assert!(!block_key(&tenant("acme"), &at("d1")).starts_with(&scope_prefix(
+        &tenant("acme"),
+        Some(&"d".parse().unwrap()),
+        None
+    )));
+    assert_eq!(parse_block_key(&key), Some((tenant("acme"), at("d"))));
+    for cut in 0..key.len() {
+        assert_eq!(parse_block_key(&key[..cut]), None);
+    }
+}
+
+/// A group as the service makes it: every table gets the group's number.
+fn group(acme: &TenantName, keys: &TenantKeyRing, number: u64) -> Batch {
+    let mut batch = Batch::new();
+    for device in ["meter-1", "meter-2"] {
+        batch.put_record(seal_record(acme, keys, &record(device, number)).unwrap());
+    }
+    for space in [Space::Sessions, Space::Chains, Space::Links, Space::Meta] {
+        batch.put(space, b"at".to_vec(), number.to_be_bytes());
+    }
+    let (device, stream) = ("meter-1".parse().unwrap(), "power".parse().unwrap());
+    batch.set_signed_through(acme, &device, &stream, [1; 8], number);
+    batch
+}
+
+/// Asserts that all tables show the same number of groups, and returns it.
+#[track_caller]
+fn check_whole(acme: &TenantName, store: &FjallHot) -> u64 {
+    let at = store.snapshot();
+    let blocks = at.scan(Table::Records, &scope_prefix(acme, None, None)).map(Result::unwrap).count() as u64;
+    assert_eq!(blocks % 2, 0);
+    let number = |table, key: &[u8]| {
+        at.get(table, key).unwrap().map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()))
+    };
+    for space in [Space::Sessions, Space::Chains, Space::Links, Space::Meta] {
+        assert_eq!(number(Table::Owner(space), b"at"), blocks / 2, "{space:?}");
+    }
+    let chain = chain_key(acme, &"meter-1".parse().unwrap(), &"power".parse().unwrap(), [1; 8]);
+    assert_eq!(number(Table::Signed, &chain), blocks / 2);
+    blocks / 2
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_byte_of_the_journal_shows_whole_groups_only() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
+    let store = FjallHot::open(&live).unwrap();
+    for number in 1..=3 {
+        store.commit(group(&acme, &keys, number)).unwrap();
+        assert_eq!(check_whole(&acme, &store), number);
+    }
+    // What a crash leaves: the files as they are, without an orderly end.
+    let crashed = folder.path().join("crashed");
+    copy(&live, &crashed);
+    drop(store);
+    let mut journal = fs::read_dir(&crashed).unwrap().map(|e| e.unwrap().path());
+    let journal = journal.find(|p| p.extension().is_some_and(|e| e == "jnl")).unwrap();
+    let whole = fs::read(&journal).unwrap();
+    let used = whole.iter().rposition(|b| *b != 0).unwrap() + 1;
+
+    let mut seen = vec![];
+    for cut in (0..=used).step_by(37).chain([used]) {
+        let torn = folder.path().join(format!("torn-{cut}"));
+        copy(&crashed, &torn);
+        fs::write(torn.join(journal.file_name().unwrap()), &whole[..cut]).unwrap();
+        seen.push(check_whole(&acme, &FjallHot::open(&torn).unwrap()));
+    }
+    assert!(seen.is_sorted());
+    assert_eq!((seen.first(), seen.last()), (Some(&0), Some(&3)));
+}
+
+#[test]
+fn a_committed_group_is_there_without_an_orderly_end() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
+    let store = FjallHot::open(&live).unwrap();
+    for number in 1..=20 {
+        store.commit(group(&acme, &keys, number)).unwrap();
+        let crashed = folder.path().join(format!("crashed-{number}"));
+        copy(&live, &crashed);
+        assert_eq!(check_whole(&acme, &FjallHot::open(&crashed).unwrap()), number);
+    }
+}
+
+#[test]
+fn a_snapshot_does_not_change() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let store = FjallHot::open(folder.path()).unwrap();
+    store.commit(group(&acme, &keys, 1)).unwrap();
+    let before = store.snapshot();
+    let mut batch = group(&acme, &keys, 2);
+    batch.delete(Space::Sessions, b"at".to_vec());
+    store.commit(batch).unwrap();
+    assert_eq!(before.get(Table::Owner(Space::Sessions), b"at").unwrap(), Some(1_u64.to_be_bytes().to_vec()));
+    assert_eq!(store.snapshot().get(Table::Owner(Space::Sessions), b"at").unwrap(), None);
+    assert_eq!(before.scan(Table::Records, b"").count(), 2);
+}
+
+#[test]
+fn a_second_opener_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = FjallHot::open(folder.path()).unwrap();
+    assert!(matches!(FjallHot::open(folder.path()), Err(StoreError::Conflict { .. })));
+}

@@ -1,0 +1,28 @@
+//! What the service keeps: who is who, what they measured, and the keys that make it readable.
+//!
+//! One data directory holds three things:
+//!
+//! ```text
+//! registry.sqlite                      names, public keys, certificates, tokens, wrapped tenant keys   (registry)
+//! hot/                                 the latest readings, one sealed block per record, and the state
+//!                                      that must change in one step with them                          (hot)
+//! segments/<tenant>/<segment>.parquet  history: Parquet with modular encryption                        (segment)
+//! ```
+//!
+//! Readings are sealed under keys derived from their tenant's key, which only the customer's key opens
+//! ([`keys`]). Nothing here reads a clock: times come in as arguments. The registry is asynchronous; everything
+//! else blocks on the disk and belongs on a blocking thread.
+
+pub mod error;
+pub mod hot;
+pub mod keys;
+pub mod query;
+pub mod registry;
+pub mod row;
+mod secret;
+pub mod segment;
+pub mod store;
+
+pub use error::StoreError;
+pub use row::{Reading, Record, Row, Series, Value};
+pub use store::Store;

@@ -1,0 +1,63 @@
+//! One-time codes with which a thing without a trusted maker enrols.
+
+use thingward_model::{Principal, Timestamp};
+
+use super::{Registry, failed, parse};
+use crate::error::StoreError;
+use crate::secret::sha256;
+
+/// What a claim code stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Who its bearer becomes.
+    pub principal: Principal,
+}
+
+impl Registry {
+    /// Stores a claim code, as a hash only. It works once, before `expires`.
+    ///
+    /// The caller MUST make the code from at least 128 random bits: the hash is not slow.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the code exists.
+    pub async fn add_claim_code(
+        &self,
+        code: &str,
+        claim: &Claim,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO claim_codes (code_hash, tenant, role, name, expires) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(claim.principal.tenant.as_str())
+        .bind(claim.principal.role.as_str())
+        .bind(claim.principal.name.as_str())
+        .bind(expires.as_micros())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(failed("add a claim code"))
+    }
+
+    /// Uses a claim code up. Of two calls with one code, at most one succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when the code is unknown, used or expired; which one is not told.
+    pub async fn use_claim_code(&self, code: &str, now: Timestamp) -> Result<Claim, StoreError> {
+        let row = sqlx::query(
+            "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2 \
+             RETURNING tenant, role, name",
+        )
+        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(now.as_micros())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("use a claim code"))?
+        .ok_or(StoreError::NotFound { what: "claim code" })?;
+        let (tenant, role, name) = (parse(&row, "tenant")?, parse(&row, "role")?, parse(&row, "name")?);
+        Ok(Claim { principal: Principal { tenant, role, name } })
+    }
+}

@@ -1,0 +1,297 @@
+//! Devices, gateways and applications, and every public key that they ever had.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thingward_model::assurance::UnknownWord;
+use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
+
+use super::{
+    Hardware, KeyId, Registry, RevocationReason, Serial, SqlRow, after, failed, get, page, parse,
+    parse_optional, time, time_optional,
+};
+use crate::error::StoreError;
+
+/// How far a principal has come with its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrincipalState {
+    /// Known, without a certificate yet.
+    Claimed,
+    /// Has a certificate of ours.
+    Enrolled,
+    /// No longer the tenant's. What it measured stays.
+    Released,
+}
+
+impl PrincipalState {
+    /// The word that CLI, API and registry use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Enrolled => "enrolled",
+            Self::Released => "released",
+        }
+    }
+}
+
+impl fmt::Display for PrincipalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for PrincipalState {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Claimed, Self::Enrolled, Self::Released]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .ok_or(UnknownWord { wanted: "claimed, enrolled, released" })
+    }
+}
+
+/// A principal as it is added: claimed, or enrolled at once.
+#[derive(Debug, Clone)]
+pub struct NewPrincipal {
+    /// Tenant, role and name.
+    pub principal: Principal,
+    /// How far it has come.
+    pub state: PrincipalState,
+    /// Who made it, when it came with a certificate of its maker.
+    pub hardware: Option<Hardware>,
+}
+
+/// A principal as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalEntry {
+    /// Tenant, role and name.
+    pub principal: Principal,
+    /// How far it has come.
+    pub state: PrincipalState,
+    /// Who made it.
+    pub hardware: Option<Hardware>,
+    /// When it was registered.
+    pub created: Timestamp,
+}
+
+/// One public key of a principal, with the certificate that vouched for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalKey {
+    /// Names the key.
+    pub id: KeyId,
+    /// DER SubjectPublicKeyInfo.
+    pub spki: Vec<u8>,
+    /// Serial number of the certificate.
+    pub serial: Serial,
+    /// Start of the certificate's validity.
+    pub not_before: Timestamp,
+    /// End of the certificate's validity.
+    pub not_after: Timestamp,
+    /// When and why it was revoked.
+    pub revoked: Option<(Timestamp, RevocationReason)>,
+}
+
+const COLUMNS: &str = "tenant, name, role, state, maker, maker_serial, created";
+
+impl Registry {
+    /// Adds a principal. A released one of the same name and role comes back; its keys stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when the name is in use in the tenant or the hardware belongs to someone,
+    /// [`StoreError::NotFound`] when there is no such tenant.
+    pub async fn add_principal(&self, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
+        let result = sqlx::query(
+            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
+             SET state = excluded.state, maker = excluded.maker, maker_serial = excluded.maker_serial \
+             WHERE principals.state = 'released' AND principals.role = excluded.role",
+        )
+        .bind(new.principal.tenant.as_str())
+        .bind(new.principal.name.as_str())
+        .bind(new.principal.role.as_str())
+        .bind(new.state.as_str())
+        .bind(new.hardware.as_ref().map(|h| h.maker.as_str()))
+        .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
+        .bind(now.as_micros())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("add a principal"))?;
+        match result.rows_affected() {
+            0 => Err(StoreError::Conflict { what: "the name is in use in this tenant" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The principal with this name in the tenant, whatever its role.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`].
+    pub async fn principal(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+    ) -> Result<PrincipalEntry, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM principals WHERE tenant = $1 AND name = $2"
+        )))
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("read a principal"))?;
+        read_principal(&row.ok_or(StoreError::NotFound { what: "principal" })?)
+    }
+
+    /// The principal that this hardware is now, over all tenants.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when it is nobody's or was released.
+    pub async fn principal_of_hardware(&self, hardware: &Hardware) -> Result<PrincipalEntry, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM principals \
+             WHERE maker = $1 AND maker_serial = $2 AND state <> 'released'"
+        )))
+        .bind(hardware.maker.as_str())
+        .bind(hardware.serial.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("read a principal"))?;
+        read_principal(&row.ok_or(StoreError::NotFound { what: "principal" })?)
+    }
+
+    /// Principals of the tenant by name, of one role or all, from the first after `last` on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn principals(
+        &self,
+        tenant: &TenantName,
+        role: Option<Role>,
+        last: Option<&DeviceName>,
+        limit: u32,
+    ) -> Result<Vec<PrincipalEntry>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM principals \
+             WHERE tenant = $1 AND name > $2 AND ($3 = '' OR role = $3) ORDER BY name LIMIT $4"
+        )))
+        .bind(tenant.as_str())
+        .bind(after(last))
+        .bind(role.map_or("", Role::as_str))
+        .bind(page(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list principals"))?;
+        rows.iter().map(read_principal).collect()
+    }
+
+    /// Moves a principal from one state to another in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such principal in state `from`.
+    pub async fn change_state(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+        from: PrincipalState,
+        to: PrincipalState,
+    ) -> Result<(), StoreError> {
+        let result =
+            sqlx::query("UPDATE principals SET state = $4 WHERE tenant = $1 AND name = $2 AND state = $3")
+                .bind(tenant.as_str())
+                .bind(name.as_str())
+                .bind(from.as_str())
+                .bind(to.as_str())
+                .execute(&self.pool)
+                .await
+                .map_err(failed("change the state of a principal"))?;
+        super::one_changed(&result, "principal in this state")
+    }
+
+    /// Adds a key to the principal's history.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such principal, [`StoreError::Conflict`] when the serial number
+    /// is known.
+    pub async fn add_key(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+        key: &PrincipalKey,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO principal_keys (tenant, principal, key_id, spki, serial, not_before, not_after) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(key.id.as_bytes().as_slice())
+        .bind(key.spki.as_slice())
+        .bind(key.serial.as_bytes())
+        .bind(key.not_before.as_micros())
+        .bind(key.not_after.as_micros())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(failed("add a key"))
+    }
+
+    /// Every key that the principal ever had, newest first. At most [`super::LIST_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn keys(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+    ) -> Result<Vec<PrincipalKey>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT key_id, spki, serial, not_before, not_after, revoked, revoke_reason FROM principal_keys \
+             WHERE tenant = $1 AND principal = $2 ORDER BY not_before DESC, serial LIMIT $3",
+        )
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(page(super::LIST_MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list keys"))?;
+        rows.iter().map(read_key).collect()
+    }
+}
+
+fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
+    let hardware = match (get(row, "maker")?, get(row, "maker_serial")?) {
+        (Some(maker), Some(serial)) => Some(Hardware { maker, serial }),
+        _ => None,
+    };
+    Ok(PrincipalEntry {
+        principal: Principal {
+            tenant: parse(row, "tenant")?,
+            role: parse(row, "role")?,
+            name: parse(row, "name")?,
+        },
+        state: parse(row, "state")?,
+        hardware,
+        created: time(row, "created")?,
+    })
+}
+
+fn read_key(row: &SqlRow) -> Result<PrincipalKey, StoreError> {
+    let id = <[u8; 8]>::try_from(get::<&[u8]>(row, "key_id")?)
+        .map_err(|_| StoreError::corrupt("registry column `key_id`"))?;
+    Ok(PrincipalKey {
+        id: KeyId::new(id),
+        spki: get(row, "spki")?,
+        serial: Serial::new(get(row, "serial")?)?,
+        not_before: time(row, "not_before")?,
+        not_after: time(row, "not_after")?,
+        revoked: time_optional(row, "revoked")?.zip(parse_optional(row, "revoke_reason")?),
+    })
+}

@@ -1,0 +1,297 @@
+use std::path::Path;
+
+use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
+
+use super::*;
+use crate::error::StoreError;
+use crate::keys::tests::{NOW, key_file, tenant};
+use crate::keys::{KekReference, TenantKeys};
+
+struct Bench {
+    folder: tempfile::TempDir,
+    registry: Registry,
+}
+
+async fn open(folder: &Path) -> Registry {
+    Registry::open(&folder.join("registry.sqlite")).await.unwrap()
+}
+
+/// A registry with two tenants.
+async fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let keys = TenantKeys::load(registry.clone()).await.unwrap();
+    let reference = KekReference::File(key_file(folder.path(), "k", 1));
+    for name in ["acme", "other"] {
+        keys.create(tenant(name), reference.clone(), NOW).await.unwrap();
+    }
+    Bench { folder, registry }
+}
+
+fn device(name: &str) -> DeviceName {
+    name.parse().unwrap()
+}
+
+fn principal(of: &str, role: Role, name: &str) -> Principal {
+    Principal { tenant: tenant(of), role, name: device(name) }
+}
+
+fn meter(of: &str, name: &str, serial: Option<&str>) -> NewPrincipal {
+    let hardware = serial.map(|s| Hardware { maker: "maker".into(), serial: s.into() });
+    NewPrincipal { principal: principal(of, Role::Device, name), state: PrincipalState::Claimed, hardware }
+}
+
+fn later(seconds: i64) -> Timestamp {
+    NOW.plus_micros(seconds * 1_000_000)
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let Bench { folder, registry } = bench().await;
+    registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
+    registry.set_customer_public_key(&tenant("acme"), Some(b"public")).await.unwrap();
+    registry.close().await;
+    let registry = open(folder.path()).await;
+    let acme = registry.tenant(&tenant("acme")).await.unwrap();
+    assert_eq!(acme.customer_public_key.as_deref(), Some(b"public".as_slice()));
+    assert_eq!((acme.created, acme.withdrawn), (NOW, None));
+    let entry = registry.principal(&tenant("acme"), &device("meter-1")).await.unwrap();
+    assert_eq!(entry.principal, principal("acme", Role::Device, "meter-1"));
+    assert_eq!(entry.hardware, Some(Hardware { maker: "maker".into(), serial: "sn1".into() }));
+}
+
+#[tokio::test]
+async fn a_name_is_one_principals_and_a_tenant_sees_its_own_only() {
+    let Bench { folder: _folder, registry } = bench().await;
+    registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
+    let again = registry.add_principal(&meter("acme", "meter-1", None), NOW).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    registry.add_principal(&meter("other", "meter-1", None), NOW).await.unwrap();
+    let nobody = registry.add_principal(&meter("nobody", "meter-1", None), NOW).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "{nobody:?}");
+    assert_eq!(registry.principals(&tenant("acme"), None, None, 10).await.unwrap().len(), 1);
+    let missing = registry.principal(&tenant("acme"), &device("meter-2")).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { what: "principal" })));
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_without_gap_or_double() {
+    let Bench { folder: _folder, registry } = bench().await;
+    for i in 0..25 {
+        registry.add_principal(&meter("acme", &format!("m{i:02}"), None), NOW).await.unwrap();
+    }
+    let gateway =
+        NewPrincipal { principal: principal("acme", Role::Gateway, "m99"), ..meter("acme", "m99", None) };
+    registry.add_principal(&gateway, NOW).await.unwrap();
+    let (mut names, mut last) = (vec![], None);
+    loop {
+        let page = registry.principals(&tenant("acme"), Some(Role::Device), last.as_ref(), 7).await.unwrap();
+        let Some(end) = page.last() else { break };
+        last = Some(end.principal.name);
+        names.extend(page.iter().map(|p| p.principal.name.to_string()));
+    }
+    assert_eq!(names, (0..25).map(|i| format!("m{i:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn hardware_goes_to_a_new_tenant_only_after_its_release() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let hardware = Hardware { maker: "maker".into(), serial: "sn1".into() };
+    registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
+    let taken = registry.add_principal(&meter("other", "pump", Some("sn1")), NOW).await;
+    assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+
+    let (acme, name) = (tenant("acme"), device("meter-1"));
+    let wrong = registry.change_state(&acme, &name, PrincipalState::Enrolled, PrincipalState::Released).await;
+    assert!(matches!(wrong, Err(StoreError::NotFound { .. })));
+    registry.change_state(&acme, &name, PrincipalState::Claimed, PrincipalState::Released).await.unwrap();
+    assert!(registry.principal_of_hardware(&hardware).await.is_err());
+    registry.add_principal(&meter("other", "pump", Some("sn1")), NOW).await.unwrap();
+    let now = registry.principal_of_hardware(&hardware).await.unwrap();
+    assert_eq!(now.principal, principal("other", Role::Device, "pump"));
+    // And back: the old name is free for the same thing.
+    let back = registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await;
+    assert!(matches!(back, Err(StoreError::Conflict { .. })));
+    let (other, pump) = (tenant("other"), device("pump"));
+    registry.change_state(&other, &pump, PrincipalState::Claimed, PrincipalState::Released).await.unwrap();
+    registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
+    assert_eq!(registry.principal(&acme, &name).await.unwrap().state, PrincipalState::Claimed);
+}
+
+#[tokio::test]
+async fn old_and_revoked_keys_stay_in_the_history() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let (acme, name) = (tenant("acme"), device("meter-1"));
+    registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
+    for (at, spki) in [(0, b"old"), (10, b"new")] {
+        let serial = Serial::new(spki).unwrap();
+        let (not_before, not_after) = (later(at), later(at + 100));
+        let holder = principal("acme", Role::Device, "meter-1");
+        let certificate = Certificate { serial: serial.clone(), holder, not_before, not_after };
+        registry.add_certificate(&certificate).await.unwrap();
+        assert!(matches!(registry.add_certificate(&certificate).await, Err(StoreError::Conflict { .. })));
+        let key = PrincipalKey {
+            id: KeyId::of_spki(spki),
+            spki: spki.to_vec(),
+            serial,
+            not_before,
+            not_after,
+            revoked: None,
+        };
+        registry.add_key(&acme, &name, &key).await.unwrap();
+    }
+    let old = Serial::new(b"old").unwrap();
+    let revocation =
+        Revocation { serial: old.clone(), time: later(11), reason: RevocationReason::KeyCompromise };
+    registry.revoke(&revocation).await.unwrap();
+    let second = Revocation { time: later(12), reason: RevocationReason::Superseded, ..revocation.clone() };
+    registry.revoke(&second).await.unwrap();
+
+    let keys = registry.keys(&acme, &name).await.unwrap();
+    assert_eq!(keys.iter().map(|k| k.spki.as_slice()).collect::<Vec<_>>(), [b"new", b"old"]);
+    assert_eq!(keys[0].revoked, None);
+    assert_eq!(keys[1].revoked, Some((later(11), RevocationReason::KeyCompromise)));
+    assert_eq!(registry.revocation(&old).await.unwrap(), Some(revocation.clone()));
+    assert_eq!(registry.revocations(None, 10).await.unwrap(), [revocation]);
+    assert_eq!(registry.revocations(Some(&old), 10).await.unwrap(), []);
+    assert_eq!(registry.certificates(&acme, &name).await.unwrap().len(), 2);
+    let unknown = Revocation { serial: Serial::new(b"no").unwrap(), ..second };
+    assert!(matches!(registry.revoke(&unknown).await, Err(StoreError::NotFound { what: "certificate" })));
+}
+
+#[tokio::test]
+async fn crl_numbers_only_rise() {
+    let Bench { folder, registry } = bench().await;
+    assert_eq!(registry.next_crl_number().await.unwrap(), 1);
+    assert_eq!(open(folder.path()).await.next_crl_number().await.unwrap(), 2);
+    assert_eq!(registry.next_crl_number().await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_code_works_once_before_it_expires() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let claim = Claim { principal: principal("acme", Role::Gateway, "gw") };
+    registry.add_claim_code("code", &claim, later(60)).await.unwrap();
+    assert!(registry.use_claim_code("other", NOW).await.is_err());
+    assert!(registry.use_claim_code("code", later(60)).await.is_err());
+    let tries: Vec<_> = (0..8)
+        .map(|_| {
+            let registry = registry.clone();
+            tokio::spawn(async move { registry.use_claim_code("code", NOW).await })
+        })
+        .collect();
+    let mut won = 0;
+    for one in tries {
+        match one.await.unwrap() {
+            Ok(got) => {
+                assert_eq!(got, claim);
+                won += 1;
+            }
+            Err(e) => assert!(matches!(e, StoreError::NotFound { what: "claim code" }), "{e:?}"),
+        }
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn secrets_are_in_the_file_as_hashes_only() {
+    let Bench { folder, registry } = bench().await;
+    let claim = Claim { principal: principal("acme", Role::Device, "d") };
+    registry.add_claim_code("MARKED-CLAIM", &claim, later(60)).await.unwrap();
+    let new = NewToken { tenant: None, scopes: vec![Scope::ReadReadings], expires: later(60) };
+    registry.add_token("MARKED-TOKEN", &new, NOW).await.unwrap();
+    registry.close().await;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(7).any(|w| w == b"MARKED-"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_works_until_it_expires_or_is_revoked() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let scopes = vec![Scope::ReadReadings, Scope::ManageKeys];
+    let new = NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60) };
+    let id = registry.add_token("t1", &new, NOW).await.unwrap();
+    let got = registry.token("t1", NOW).await.unwrap();
+    assert_eq!((got.id.clone(), got.tenant, got.scopes), (id.clone(), Some(tenant("acme")), scopes));
+    assert!(registry.token("t2", NOW).await.is_err());
+    assert!(registry.token("t1", later(60)).await.is_err());
+    registry.revoke_token(&id, later(1)).await.unwrap();
+    assert!(registry.token("t1", later(2)).await.is_err());
+    assert!(registry.revoke_token(&id, later(3)).await.is_err());
+    assert_eq!(registry.tokens(None, 10).await.unwrap()[0].revoked, Some(later(1)));
+    assert_eq!(registry.tokens(Some(&id), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_finding_is_one_line_that_counts() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let acme = tenant("acme");
+    let finding = |stream: Option<&str>, detail: &str| NewFinding {
+        key: FindingKey {
+            device: device("meter-1"),
+            stream: stream.map(|s| s.parse().unwrap()),
+            kind: "gap".into(),
+        },
+        detail: detail.into(),
+    };
+    assert_eq!(registry.note_finding(&acme, &finding(Some("power"), "5 to 7"), NOW).await.unwrap(), 1);
+    assert_eq!(registry.note_finding(&acme, &finding(Some("power"), "9"), later(5)).await.unwrap(), 2);
+    assert_eq!(registry.note_finding(&acme, &finding(None, &"ä".repeat(600)), NOW).await.unwrap(), 1);
+    let all = registry.findings(&acme, None, 10).await.unwrap();
+    let power = all.iter().find(|f| f.key.stream.is_some()).unwrap();
+    assert_eq!((power.count, power.first_seen, power.last_seen), (2, NOW, later(5)));
+    assert_eq!(power.detail, "9");
+    assert_eq!(registry.findings(&acme, Some(&all[0].key), 10).await.unwrap(), [all[1].clone()]);
+    assert_eq!(registry.findings(&tenant("other"), None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn makers_and_what_is_expected_of_them_belong_to_one_tenant() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let maker = |of: &str, admit, certificates: &[&[u8]]| Maker {
+        tenant: tenant(of),
+        name: "maker".into(),
+        admit,
+        certificates: certificates.iter().map(|c| c.to_vec()).collect(),
+    };
+    let acme = tenant("acme");
+    registry.set_maker(&maker("acme", Admit::Listed, &[b"one"])).await.unwrap();
+    registry.set_maker(&maker("other", Admit::AnySerial, &[b"x"])).await.unwrap();
+    let expected = ExpectedSerial { serial: "sn1".into(), name: Some(device("meter-1")) };
+    registry.expect_serial(&acme, "maker", &expected).await.unwrap();
+    registry.set_maker(&maker("acme", Admit::Listed, &[b"two", b"one"])).await.unwrap();
+    assert_eq!(
+        registry.makers(None, 10).await.unwrap(),
+        [maker("acme", Admit::Listed, &[b"two", b"one"]), maker("other", Admit::AnySerial, &[b"x"])]
+    );
+    let rest = registry.makers(Some((&acme, "maker")), 10).await.unwrap();
+    assert_eq!(rest, [maker("other", Admit::AnySerial, &[b"x"])]);
+    assert_eq!(registry.expected_serial(&acme, "maker", "sn1").await.unwrap(), Some(expected.clone()));
+    assert_eq!(registry.expected_serial(&tenant("other"), "maker", "sn1").await.unwrap(), None);
+    assert!(registry.expect_serial(&acme, "unknown", &expected).await.is_err());
+    registry.remove_maker(&acme, "maker").await.unwrap();
+    assert_eq!(registry.expected_serial(&acme, "maker", "sn1").await.unwrap(), None);
+    assert!(registry.remove_maker(&acme, "maker").await.is_err());
+}
+
+#[tokio::test]
+async fn of_two_who_add_metadata_one_is_told_that_it_is_there() {
+    let Bench { folder: _folder, registry } = bench().await;
+    assert_eq!(registry.metadata("ca").await.unwrap(), None);
+    registry.add_metadata("ca", b"one").await.unwrap();
+    assert!(matches!(registry.add_metadata("ca", b"two").await, Err(StoreError::Conflict { .. })));
+    assert_eq!(registry.metadata("ca").await.unwrap().as_deref(), Some(b"one".as_slice()));
+    registry.set_metadata("ca", b"three").await.unwrap();
+    assert_eq!(registry.metadata("ca").await.unwrap().as_deref(), Some(b"three".as_slice()));
+}
+
+#[tokio::test]
+async fn tenants_come_in_pages() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let first = registry.tenants(None, 1).await.unwrap();
+    assert_eq!(first[0].name, tenant("acme"));
+    let names = |t: Vec<Tenant>| t.into_iter().map(|t| t.name).collect::<Vec<TenantName>>();
+    assert_eq!(names(registry.tenants(Some(&first[0].name), 5).await.unwrap()), [tenant("other")]);
+}

@@ -1,0 +1,200 @@
+//! Tokens with which programs call the API.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thingward_model::assurance::UnknownWord;
+use thingward_model::{TenantName, Timestamp};
+
+use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
+use crate::error::StoreError;
+use crate::secret::{hex, sha256};
+
+/// One thing that a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Query, follow and export readings.
+    ReadReadings,
+    /// List devices, gateways, applications and findings.
+    ReadDevices,
+    /// Claim, release and revoke them; issue claim codes; trust makers.
+    ManageDevices,
+    /// Withdraw and restore keys.
+    ManageKeys,
+    /// Make tenants and tokens.
+    ManageTenants,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 5] =
+        [Self::ReadReadings, Self::ReadDevices, Self::ManageDevices, Self::ManageKeys, Self::ManageTenants];
+
+    /// The word that CLI, API and registry use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadReadings => "readings:read",
+            Self::ReadDevices => "devices:read",
+            Self::ManageDevices => "devices:manage",
+            Self::ManageKeys => "keys:manage",
+            Self::ManageTenants => "tenants:manage",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let wanted = "readings:read, devices:read, devices:manage, keys:manage, tenants:manage";
+        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or(UnknownWord { wanted })
+    }
+}
+
+/// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(String);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let good = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        good.then(|| Self(text.to_owned())).ok_or(UnknownWord { wanted: "16 hexadecimal digits" })
+    }
+}
+
+/// What a new token allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Whose data it reaches; none means all tenants.
+    pub tenant: Option<TenantName>,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A token as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Names it.
+    pub id: TokenId,
+    /// Whose data it reaches; none means all tenants.
+    pub tenant: Option<TenantName>,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// When it was taken back.
+    pub revoked: Option<Timestamp>,
+}
+
+impl Registry {
+    /// Stores a token, as a hash only.
+    ///
+    /// The caller MUST make the token from at least 128 random bits: the hash is not slow.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the token exists.
+    pub async fn add_token(
+        &self,
+        token: &str,
+        new: &NewToken,
+        now: Timestamp,
+    ) -> Result<TokenId, StoreError> {
+        let hash = sha256(token.as_bytes());
+        let id = TokenId(hex(&hash).chars().take(16).collect());
+        let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
+        sqlx::query(
+            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id.0.as_str())
+        .bind(hash.as_slice())
+        .bind(new.tenant.as_ref().map(TenantName::as_str))
+        .bind(scopes.join(" "))
+        .bind(now.as_micros())
+        .bind(new.expires.as_micros())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("add a token"))?;
+        Ok(id)
+    }
+
+    /// What a token allows now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when it is unknown, revoked or expired; which one is not told.
+    pub async fn token(&self, token: &str, now: Timestamp) -> Result<Token, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens \
+             WHERE token_hash = $1 AND revoked IS NULL AND expires > $2",
+        )
+        .bind(sha256(token.as_bytes()).as_slice())
+        .bind(now.as_micros())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("check a token"))?;
+        read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
+    }
+
+    /// Takes a token back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is none with this id that still works.
+    pub async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<(), StoreError> {
+        let result = sqlx::query("UPDATE tokens SET revoked = $2 WHERE id = $1 AND revoked IS NULL")
+            .bind(id.0.as_str())
+            .bind(now.as_micros())
+            .execute(&self.pool)
+            .await
+            .map_err(failed("revoke a token"))?;
+        one_changed(&result, "token")
+    }
+
+    /// Tokens by id, from the first after `last` on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn tokens(&self, last: Option<&TokenId>, limit: u32) -> Result<Vec<Token>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after(last))
+        .bind(page(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list tokens"))?;
+        rows.iter().map(read_token).collect()
+    }
+}
+
+fn read_token(row: &SqlRow) -> Result<Token, StoreError> {
+    let scopes = get::<&str>(row, "scopes")?.split_whitespace();
+    let scopes = scopes.map(|word| super::parse_text(word, "scopes")).collect::<Result<_, _>>()?;
+    Ok(Token {
+        id: super::parse(row, "id")?,
+        tenant: parse_optional(row, "tenant")?,
+        scopes,
+        created: time(row, "created")?,
+        expires: time(row, "expires")?,
+        revoked: time_optional(row, "revoked")?,
+    })
+}

@@ -1,0 +1,73 @@
+//! Small values that several tables share.
+
+use std::fmt;
+
+use crate::error::StoreError;
+use crate::secret::{hex, sha256};
+
+/// Names a public key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id of a key given as DER SubjectPublicKeyInfo (RFC 5280, §4.1).
+    #[must_use]
+    pub fn of_spki(spki: &[u8]) -> Self {
+        let mut id = [0; 8];
+        id.iter_mut().zip(sha256(spki)).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+/// A certificate's serial number: 1 to 20 bytes, big endian (RFC 5280, §4.1.2.2).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial(Vec<u8>);
+
+impl Serial {
+    /// The serial number with these bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Invalid`] when there are none or more than 20.
+    pub fn new(bytes: &[u8]) -> Result<Self, StoreError> {
+        if (1..=20).contains(&bytes.len()) {
+            Ok(Self(bytes.to_vec()))
+        } else {
+            Err(StoreError::Invalid { what: "a serial number has 1 to 20 bytes" })
+        }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Lower-case hexadecimal.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&hex(&self.0))
+    }
+}
+
+/// The identity that a maker gave a thing, from its IDevID certificate (IEEE 802.1AR).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hardware {
+    /// The maker, by the name under which a tenant trusts it.
+    pub maker: String,
+    /// The serial number that the maker gave the thing.
+    pub serial: String,
+}

@@ -1,0 +1,75 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn key() -> RecordKey {
+    RecordKey { device: "meter-1".parse().unwrap(), stream: "power".parse().unwrap(), chain: [7; 8], seq: 3 }
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<f64>().prop_filter("NaN is not equal to itself", |v| !v.is_nan()).prop_map(Value::Number),
+        any::<bool>().prop_map(Value::Bool),
+        ".{0,40}".prop_map(Value::Text),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Data),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Sealed),
+    ]
+}
+
+prop_compose! {
+    fn reading()(
+        field in prop::option::of("[a-z][a-z0-9._-]{0,20}"),
+        time in any::<i64>(),
+        value in value(),
+        unit in prop::option::of("[A-Za-z%/]{1,8}"),
+    ) -> Reading {
+        let field = field.map(|f| f.parse().unwrap());
+        Reading { field, time: Timestamp::from_micros(time), value, unit }
+    }
+}
+
+prop_compose! {
+    fn record()(
+        received in any::<i64>(),
+        assurance in prop::sample::select(Assurance::ALL.to_vec()),
+        readings in prop::collection::vec(reading(), 1..=64),
+    ) -> Record {
+        let RecordKey { device, stream, chain, seq } = key();
+        Record { device, stream, chain, seq, received: Timestamp::from_micros(received), assurance, readings }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_record_comes_back_from_its_bytes(record in record()) {
+        let bytes = record.encode().unwrap();
+        prop_assert_eq!(Record::decode(key(), &bytes), Some(record));
+        for cut in 0..bytes.len() {
+            prop_assert_eq!(Record::decode(key(), &bytes[..cut]), None);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_fall_over(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Record::decode(key(), &bytes);
+    }
+}
+
+#[track_caller]
+fn check_refused(readings: Vec<Reading>) {
+    let RecordKey { device, stream, chain, seq } = key();
+    let (received, assurance) = (Timestamp::EPOCH, Assurance::Transport);
+    let record = Record { device, stream, chain, seq, received, assurance, readings };
+    assert!(matches!(record.encode(), Err(StoreError::Invalid { .. })));
+}
+
+#[test]
+fn a_record_outside_the_bounds_is_not_written() {
+    let reading =
+        |value: Value, unit: Option<String>| Reading { field: None, time: Timestamp::EPOCH, value, unit };
+    check_refused(vec![]);
+    check_refused(vec![reading(Value::Bool(true), None); 65]);
+    check_refused(vec![reading(Value::Text("x".repeat(1025)), None)]);
+    check_refused(vec![reading(Value::Data(vec![0; 1025]), None)]);
+    check_refused(vec![reading(Value::Bool(true), Some("x".repeat(17)))]);
+}

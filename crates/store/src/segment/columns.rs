@@ -1,0 +1,216 @@
+//! Rows as Arrow columns, and back.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt8Array,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use thingward_model::name::Kind;
+use thingward_model::{DeviceName, FieldName, Name, StreamName, Timestamp};
+
+use crate::error::StoreError;
+use crate::row::{Row, Value};
+
+/// Rows that are turned into columns at a time.
+pub(crate) const WRITE_ROWS: usize = 8192;
+
+/// Columns that aggregates of numbers need.
+pub(crate) const NUMBERS: &[&str] =
+    &["device", "stream", "field", "chain", "seq", "item", "time", "received", "value", "unit", "assurance"];
+
+const UTC: &str = "UTC";
+
+pub(crate) fn schema() -> SchemaRef {
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()));
+    Arc::new(Schema::new(vec![
+        Field::new("device", DataType::Utf8, false),
+        Field::new("stream", DataType::Utf8, false),
+        Field::new("field", DataType::Utf8, true),
+        Field::new("chain", DataType::FixedSizeBinary(8), false),
+        Field::new("seq", DataType::Int64, false),
+        Field::new("item", DataType::UInt8, false),
+        Field::new("time", time(), false),
+        Field::new("received", time(), false),
+        Field::new("value", DataType::Float64, true),
+        Field::new("bool", DataType::Boolean, true),
+        Field::new("text", DataType::Utf8, true),
+        Field::new("data", DataType::Binary, true),
+        Field::new("sealed", DataType::Binary, true),
+        Field::new("unit", DataType::Utf8, true),
+        Field::new("assurance", DataType::Utf8, false),
+    ]))
+}
+
+/// The rows as one batch of [`schema`].
+pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+    let texts =
+        |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
+    let times = |of: fn(&Row) -> Timestamp| -> ArrayRef {
+        let micros = rows.iter().map(|r| of(r).as_micros());
+        Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone(UTC))
+    };
+    let bytes = |of: fn(&Value) -> Option<&[u8]>| -> ArrayRef {
+        Arc::new(rows.iter().map(|r| of(&r.value)).collect::<BinaryArray>())
+    };
+    let seqs = rows.iter().map(|r| r.seq.cast_signed());
+    let numbers = rows.iter().map(|r| if let Value::Number(v) = r.value { Some(v) } else { None });
+    let bools = rows.iter().map(|r| if let Value::Bool(v) = r.value { Some(v) } else { None });
+    let words = rows.iter().map(|r| if let Value::Text(v) = &r.value { Some(v.as_str()) } else { None });
+    let chains = rows.iter().map(|r| Some(r.chain));
+    let chains = FixedSizeBinaryArray::try_from_sparse_iter_with_size(chains, 8)?;
+    RecordBatch::try_new(
+        schema(),
+        vec![
+            texts(|r| r.device.as_str()),
+            texts(|r| r.stream.as_str()),
+            Arc::new(rows.iter().map(|r| r.field.as_ref().map(FieldName::as_str)).collect::<StringArray>()),
+            Arc::new(chains),
+            Arc::new(Int64Array::from_iter_values(seqs)),
+            Arc::new(UInt8Array::from_iter_values(rows.iter().map(|r| r.item))),
+            times(|r| r.time),
+            times(|r| r.received),
+            Arc::new(numbers.collect::<Float64Array>()),
+            Arc::new(bools.collect::<BooleanArray>()),
+            Arc::new(words.collect::<StringArray>()),
+            bytes(|v| if let Value::Data(v) = v { Some(v) } else { None }),
+            bytes(|v| if let Value::Sealed(v) = v { Some(v) } else { None }),
+            Arc::new(rows.iter().map(|r| r.unit.as_deref()).collect::<StringArray>()),
+            texts(|r| r.assurance.as_str()),
+        ],
+    )
+}
+
+/// A batch of a segment, read row by row. Value columns that were not asked for are absent.
+pub(crate) struct Columns<'a> {
+    pub(crate) len: usize,
+    device: Names<'a, thingward_model::name::Device>,
+    stream: Names<'a, thingward_model::name::Stream>,
+    field: Names<'a, thingward_model::name::Field>,
+    chain: &'a FixedSizeBinaryArray,
+    seq: &'a Int64Array,
+    item: &'a UInt8Array,
+    time: &'a TimestampMicrosecondArray,
+    received: &'a TimestampMicrosecondArray,
+    number: &'a Float64Array,
+    boolean: Option<&'a BooleanArray>,
+    text: Option<&'a StringArray>,
+    data: Option<&'a BinaryArray>,
+    sealed: Option<&'a BinaryArray>,
+    unit: &'a StringArray,
+    assurance: &'a StringArray,
+}
+
+impl<'a> Columns<'a> {
+    /// `None` when a column is missing or has another type.
+    pub(crate) fn of(batch: &'a RecordBatch) -> Option<Self> {
+        Some(Self {
+            len: batch.num_rows(),
+            device: Names::new(column(batch, "device")?),
+            stream: Names::new(column(batch, "stream")?),
+            field: Names::new(column(batch, "field")?),
+            chain: column(batch, "chain")?,
+            seq: column(batch, "seq")?,
+            item: column(batch, "item")?,
+            time: column(batch, "time")?,
+            received: column(batch, "received")?,
+            number: column(batch, "value")?,
+            boolean: column(batch, "bool"),
+            text: column(batch, "text"),
+            data: column(batch, "data"),
+            sealed: column(batch, "sealed"),
+            unit: column(batch, "unit")?,
+            assurance: column(batch, "assurance")?,
+        })
+    }
+
+    pub(crate) fn time(&self, at: usize) -> Timestamp {
+        Timestamp::from_micros(self.time.value(at))
+    }
+
+    pub(crate) fn device(&self, at: usize) -> Result<DeviceName, StoreError> {
+        self.device.required(at)
+    }
+
+    pub(crate) fn stream(&self, at: usize) -> Result<StreamName, StoreError> {
+        self.stream.required(at)
+    }
+
+    pub(crate) fn field(&self, at: usize) -> Result<Option<FieldName>, StoreError> {
+        self.field.at(at)
+    }
+
+    /// The row at `at`; `None` when its value is in a column that was not asked for.
+    pub(crate) fn row(&self, at: usize) -> Result<Option<Row>, StoreError> {
+        let Some(value) = self.value(at) else { return Ok(None) };
+        Ok(Some(Row {
+            device: self.device(at)?,
+            stream: self.stream(at)?,
+            field: self.field(at)?,
+            chain: self.chain.value(at).try_into().map_err(|_| corrupt())?,
+            seq: self.seq.value(at).cast_unsigned(),
+            item: self.item.value(at),
+            time: self.time(at),
+            received: Timestamp::from_micros(self.received.value(at)),
+            value,
+            unit: self.unit.is_valid(at).then(|| self.unit.value(at).to_owned()),
+            assurance: self.assurance.value(at).parse().map_err(|_| corrupt())?,
+        }))
+    }
+
+    fn value(&self, at: usize) -> Option<Value> {
+        if self.number.is_valid(at) {
+            return Some(Value::Number(self.number.value(at)));
+        }
+        if let Some(c) = self.boolean.filter(|c| c.is_valid(at)) {
+            return Some(Value::Bool(c.value(at)));
+        }
+        if let Some(c) = self.text.filter(|c| c.is_valid(at)) {
+            return Some(Value::Text(c.value(at).to_owned()));
+        }
+        if let Some(c) = self.data.filter(|c| c.is_valid(at)) {
+            return Some(Value::Data(c.value(at).to_vec()));
+        }
+        self.sealed.filter(|c| c.is_valid(at)).map(|c| Value::Sealed(c.value(at).to_vec()))
+    }
+}
+
+fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Option<&'a T> {
+    batch.column_by_name(name)?.as_any().downcast_ref()
+}
+
+fn corrupt() -> StoreError {
+    StoreError::corrupt("a row of a segment")
+}
+
+/// A column of names. Rows are sorted, so the name of the row before is most often the name of this one.
+struct Names<'a, K> {
+    texts: &'a StringArray,
+    last: RefCell<Option<Name<K>>>,
+}
+
+impl<'a, K: Kind> Names<'a, K> {
+    const fn new(texts: &'a StringArray) -> Self {
+        Self { texts, last: RefCell::new(None) }
+    }
+
+    fn at(&self, at: usize) -> Result<Option<Name<K>>, StoreError> {
+        if self.texts.is_null(at) {
+            return Ok(None);
+        }
+        let text = self.texts.value(at);
+        let mut last = self.last.borrow_mut();
+        match *last {
+            Some(name) if name.as_str() == text => {}
+            _ => *last = Some(text.parse().map_err(|_| corrupt())?),
+        }
+        Ok(*last)
+    }
+
+    fn required(&self, at: usize) -> Result<Name<K>, StoreError> {
+        self.at(at)?.ok_or_else(corrupt)
+    }
+}

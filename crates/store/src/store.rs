@@ -1,0 +1,252 @@
+//! All of it together, in one data directory.
+
+mod check;
+
+use std::fs::DirBuilder;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thingward_model::{TenantName, Timestamp};
+
+pub use check::{Problem, Report, fsck};
+
+use crate::error::StoreError;
+use crate::hot::{Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, seal_record};
+use crate::keys::TenantKeys;
+use crate::query::{
+    Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec,
+    Windows, export,
+};
+use crate::registry::Registry;
+use crate::row::{Record, Row};
+use crate::segment::{RollPolicy, SegmentInfo, remove_orphans, segments_of, select};
+
+/// Rows that an export holds in memory at a time.
+const EXPORT_PAGE_ROWS: usize = 50_000;
+
+/// Everything that the service keeps. Calls that are not `async` block on the disk.
+pub struct Store {
+    registry: Registry,
+    keys: TenantKeys,
+    hot: FjallHot,
+    segments: PathBuf,
+    /// Held by a roll, so that no two take the same rows.
+    rolling: Mutex<()>,
+}
+
+impl Store {
+    /// Opens a data directory, making it when it is not there. What a crash left unfinished is cleaned up; the
+    /// keys of all tenants that are not withdrawn are unwrapped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when another process has it open, else what the disk or the databases say.
+    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_as_it_is(data_dir).await?;
+        remove_orphans(&store.segments, &segments_of(&*store.hot.snapshot(), None)?)?;
+        Ok(store)
+    }
+
+    async fn open_as_it_is(data_dir: &Path) -> Result<Self, StoreError> {
+        let segments = data_dir.join("segments");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&segments)
+            .map_err(StoreError::io("create the data directory"))?;
+        let hot = FjallHot::open(&data_dir.join("hot"))?;
+        let registry = Registry::open(&data_dir.join("registry.sqlite")).await?;
+        let keys = TenantKeys::load(registry.clone()).await?;
+        Ok(Self { registry, keys, hot, segments, rolling: Mutex::new(()) })
+    }
+
+    /// Who is who.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The tenants' keys.
+    #[must_use]
+    pub const fn keys(&self) -> &TenantKeys {
+        &self.keys
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn hot(&self) -> &FjallHot {
+        &self.hot
+    }
+
+    /// Seals a record for [`Batch::put_record`]. Touches no disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyWithdrawn`] or [`StoreError::KeyUnusable`]; [`StoreError::Invalid`] when the record breaks
+    /// a bound.
+    pub fn seal(&self, tenant: &TenantName, record: &Record) -> Result<SealedRecord, StoreError> {
+        seal_record(tenant, &*self.keys.get(tenant)?, record)
+    }
+
+    /// Makes all changes of `batch` durable in one step: see [`HotStore::commit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`HotStore::commit`].
+    pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.hot.commit(batch)
+    }
+
+    /// The value at `key` of another owner's table.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.hot.snapshot().get(Table::Owner(space), key)
+    }
+
+    /// The pairs of another owner's table whose key starts with `prefix`, in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Limit`] when there are more than `pairs_max`, else what the disk says.
+    pub fn scan(&self, space: Space, prefix: &[u8], pairs_max: usize) -> Result<Vec<Pair>, StoreError> {
+        let snapshot = self.hot.snapshot();
+        let pairs: Vec<Pair> = snapshot
+            .scan(Table::Owner(space), prefix)
+            .take(pairs_max.saturating_add(1))
+            .collect::<Result<_, _>>()?;
+        if pairs.len() > pairs_max {
+            return Err(StoreError::Limit { what: "entries", max: pairs_max as u64 });
+        }
+        Ok(pairs)
+    }
+
+    /// Moves rows of the tenant that are due from hot to a new segment. A crash at any point neither loses nor
+    /// doubles a row. `None` when too few are due.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyWithdrawn`], [`StoreError::Corrupt`], or what the disk says; the rows are hot then.
+    pub fn roll(
+        &self,
+        tenant: &TenantName,
+        policy: &RollPolicy,
+        now: Timestamp,
+    ) -> Result<Option<SegmentInfo>, StoreError> {
+        let _turn = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.get(tenant)?;
+        let Some(selected) = select(&*self.hot.snapshot(), tenant, &keys, policy)? else { return Ok(None) };
+        let placed = selected.write(&self.segments, tenant, &keys, now)?.place(&self.segments, tenant)?;
+        placed.commit(&self.hot, tenant).map(Some)
+    }
+
+    /// The tenant's segments, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`], or what the disk says.
+    pub fn segments(&self, tenant: &TenantName) -> Result<Vec<SegmentInfo>, StoreError> {
+        let found = segments_of(&*self.hot.snapshot(), Some(tenant))?;
+        Ok(found.into_iter().map(|(_, info)| info).collect())
+    }
+
+    /// The file of a segment, for the customer's own tools.
+    #[must_use]
+    pub fn segment_file(&self, tenant: &TenantName, info: &SegmentInfo) -> PathBuf {
+        crate::segment::path_of(&self.segments, tenant, info.id)
+    }
+
+    /// Up to `rows_max` matching rows in the order of their times, from the first after a cursor on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyWithdrawn`], [`StoreError::Limit`], [`StoreError::WrongKey`], [`StoreError::Corrupt`], or
+    /// what the disk says. Never a part of an answer.
+    pub fn readings(
+        &self,
+        tenant: &TenantName,
+        filter: &Filter,
+        after: Option<Cursor>,
+        rows_max: usize,
+        limits: &Limits,
+    ) -> Result<ReadingPage, StoreError> {
+        if rows_max > limits.results_max {
+            return Err(StoreError::Limit { what: "rows in a page", max: limits.results_max as u64 });
+        }
+        let mut filter = *filter;
+        if let Some(Cursor((time, ..))) = &after {
+            filter.from = filter.from.max(Some(*time));
+        }
+        let mut page = Page::new(after, rows_max);
+        self.run(tenant, filter, *limits, Wanted::All, &mut page)?;
+        Ok(page.finish())
+    }
+
+    /// The latest matching row of each field of each stream. Cheap when the filter names device, stream and field;
+    /// else it looks at all of history, or at what `from` leaves of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::readings`].
+    pub fn latest(
+        &self,
+        tenant: &TenantName,
+        filter: &Filter,
+        limits: &Limits,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut latest = Latest::new(filter, limits.results_max);
+        self.run(tenant, *filter, *limits, Wanted::All, &mut latest)?;
+        Ok(latest.finish())
+    }
+
+    /// Count, mean, least, greatest and percentiles of the matching numbers, by series and window.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::readings`], and [`StoreError::Invalid`] for windows of no length.
+    pub fn windows(
+        &self,
+        tenant: &TenantName,
+        filter: &Filter,
+        spec: &WindowSpec,
+        limits: &Limits,
+    ) -> Result<Vec<Window>, StoreError> {
+        let mut windows = Windows::new(spec, *limits)?;
+        self.run(tenant, *filter, *limits, Wanted::Numbers, &mut windows)?;
+        Ok(windows.finish())
+    }
+
+    /// Writes all matching rows in the order of their times, and returns how many there were. What is measured
+    /// while it runs may be in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::readings`], and what `out` says; some rows may be written then.
+    pub fn export(
+        &self,
+        tenant: &TenantName,
+        filter: &Filter,
+        format: Format,
+        out: impl Write + Send,
+    ) -> Result<u64, StoreError> {
+        let limits = Limits { rows_scanned_max: u64::MAX, ..Limits::default() };
+        export(format, out, |after| self.readings(tenant, filter, after, EXPORT_PAGE_ROWS, &limits))
+    }
+
+    fn run(
+        &self,
+        tenant: &TenantName,
+        filter: Filter,
+        limits: Limits,
+        wanted: Wanted,
+        into: &mut dyn Collect,
+    ) -> Result<(), StoreError> {
+        let keys = Arc::clone(&self.keys.get(tenant)?);
+        let snapshot = self.hot.snapshot();
+        Scan { snapshot: &*snapshot, segments: &self.segments, tenant, keys, filter, limits, wanted }
+            .run(into)
+    }
+}

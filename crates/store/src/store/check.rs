@@ -1,0 +1,129 @@
+//! Looks at everything stored, and says what is wrong.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use thingward_model::TenantName;
+
+use crate::error::StoreError;
+use crate::hot::{HotSnapshot, HotStore, Table, open_block, parse_tenant};
+use crate::segment::{Columns, SegmentId, SegmentInfo, damaged, open_segment, orphans, segments_of};
+use crate::store::Store;
+
+/// What a check of a data directory found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Hot blocks that opened.
+    pub blocks: u64,
+    /// Segments that opened, to the last row.
+    pub segments: u64,
+    /// Rows in them together.
+    pub rows: u64,
+    /// Hot blocks and segments of tenants whose keys are withdrawn or unusable: nobody can say.
+    pub locked: u64,
+    /// What is wrong. Empty when all is well.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug)]
+pub enum Problem {
+    /// A hot block does not open.
+    Block {
+        /// Whose, when the block says so.
+        tenant: Option<TenantName>,
+        /// Why.
+        error: StoreError,
+    },
+    /// A segment of the manifest is missing or does not open.
+    Segment {
+        /// Whose.
+        tenant: TenantName,
+        /// Which one.
+        segment: SegmentId,
+        /// Why.
+        error: StoreError,
+    },
+    /// A file that no manifest entry names. The next start removes it.
+    Orphan(PathBuf),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block { tenant: Some(tenant), error } => write!(f, "tenant `{tenant}`: {error}"),
+            Self::Block { tenant: None, error } => write!(f, "{error}"),
+            Self::Segment { tenant, segment, error } => {
+                write!(f, "tenant `{tenant}`, segment {segment}: {error}")
+            }
+            Self::Orphan(path) => write!(f, "`{}` belongs to nothing", path.display()),
+        }
+    }
+}
+
+/// Checks a data directory that no service has open: opens every hot block and reads every segment to the end.
+/// Changes nothing.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] when it is open elsewhere, or when it cannot be read at all.
+pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
+    Store::open_as_it_is(data_dir).await?.check()
+}
+
+impl Store {
+    fn check(&self) -> Result<Report, StoreError> {
+        let snapshot = self.hot.snapshot();
+        let mut report = Report::default();
+        self.check_blocks(&*snapshot, &mut report)?;
+        let segments = segments_of(&*snapshot, None)?;
+        for (tenant, segment) in &segments {
+            match self.read_through(tenant, segment) {
+                Ok(rows) => {
+                    report.segments += 1;
+                    report.rows += rows;
+                }
+                Err(StoreError::KeyWithdrawn { .. } | StoreError::KeyUnusable { .. }) => report.locked += 1,
+                Err(error) => {
+                    let (tenant, segment) = (*tenant, segment.id);
+                    report.problems.push(Problem::Segment { tenant, segment, error });
+                }
+            }
+        }
+        report.problems.extend(orphans(&self.segments, &segments)?.into_iter().map(Problem::Orphan));
+        Ok(report)
+    }
+
+    fn check_blocks(&self, snapshot: &dyn HotSnapshot, report: &mut Report) -> Result<(), StoreError> {
+        for pair in snapshot.scan(Table::Records, b"") {
+            let (key, value) = pair?;
+            let tenant = parse_tenant(&key).map(|(tenant, _)| tenant);
+            let keys = tenant.ok_or_else(|| StoreError::corrupt("the key of a hot block"));
+            match keys.and_then(|t| self.keys.get(&t)).and_then(|keys| open_block(&keys, &key, &value)) {
+                Ok(record) => {
+                    report.blocks += 1;
+                    report.rows += record.readings.len() as u64;
+                }
+                Err(StoreError::KeyWithdrawn { .. } | StoreError::KeyUnusable { .. }) => report.locked += 1,
+                Err(error) => report.problems.push(Problem::Block { tenant, error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every value of a segment, and returns how many rows it has.
+    fn read_through(&self, tenant: &TenantName, segment: &SegmentInfo) -> Result<u64, StoreError> {
+        let damaged = || damaged(segment);
+        let file = open_segment(&self.segments, tenant, segment, self.keys.get(tenant)?)?;
+        let mut rows = 0;
+        for batch in file.build().map_err(|_| damaged())? {
+            let batch = batch.map_err(|_| damaged())?;
+            let columns = Columns::of(&batch).ok_or_else(damaged)?;
+            for at in 0..columns.len {
+                columns.row(at)?.ok_or_else(damaged)?;
+                rows += 1;
+            }
+        }
+        if rows == segment.rows { Ok(rows) } else { Err(damaged()) }
+    }
+}
