@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// The cases of a file; `None`, with a note, where there is no folder of vectors beside the repository.
-pub fn cases(file: &str) -> Option<Vec<Value>> {
+pub(crate) fn cases(file: &str) -> Option<Vec<Value>> {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let mut paths = above.map(|dir| dir.join("shared/vectors/mqtt").join(file));
     let Some(path) = paths.find(|path| path.exists()) else {
@@ -17,6 +17,6 @@ pub fn cases(file: &str) -> Option<Vec<Value>> {
 }
 
 /// Bytes from hexadecimal digits.
-pub fn unhex(hex: &str) -> Vec<u8> {
+pub(crate) fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
