@@ -36,7 +36,7 @@ impl AckKind {
     }
 
     /// §3.4.2.1, §3.5.2.1, §3.6.2.1, §3.7.2.1.
-    const fn allows(self, reason: ReasonCode) -> bool {
+    pub(crate) const fn allows(self, reason: ReasonCode) -> bool {
         use ReasonCode as R;
         match self {
             Self::PubAck | Self::PubRec => matches!(

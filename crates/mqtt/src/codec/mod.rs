@@ -7,9 +7,9 @@ mod connect;
 mod disconnect;
 mod error;
 mod packet;
-mod property;
-mod publish;
-mod reader;
+pub(crate) mod property;
+pub(crate) mod publish;
+pub(crate) mod reader;
 mod reason;
 mod suback;
 mod subscribe;
@@ -17,7 +17,7 @@ mod text;
 mod types;
 mod unsuback;
 mod unsubscribe;
-mod writer;
+pub(crate) mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::topic::{TopicFilter, TopicName};
 
 /// Who subscribes: a small number that the owner of the index gives out.
-pub type Subscriber = u32;
+pub type Subscriber = u64;
 
 /// Subscriptions with `S` stored for each.
 #[derive(Debug)]

@@ -1,0 +1,114 @@
+//! Where policy meets the broker.
+
+use bytes::Bytes;
+use thingward_model::Timestamp;
+
+use crate::broker::Message;
+use crate::codec::{Connect, ReasonCode};
+use crate::topic::{TopicFilter, TopicName};
+
+/// A part of the world that has its own client identifiers: a session is named by its scope and its client
+/// identifier, so that nobody takes over the session of another identity. At most 65 535 bytes.
+pub type Scope = Bytes;
+
+/// Decides when a client connects, publishes and subscribes, and again when a message is delivered.
+pub trait Gate {
+    /// Who a client is. Comes from its certificate; the broker only keeps it.
+    type Identity: Clone;
+
+    /// The scope of the identity's client identifiers.
+    fn scope(&self, who: &Self::Identity) -> Scope;
+
+    /// The identity as bytes, at most 65 535, for a session that survives a restart.
+    fn encode_identity(&self, who: &Self::Identity) -> Bytes;
+
+    /// The identity back from its bytes; `None` drops the stored session or will.
+    fn decode_identity(&self, bytes: &[u8]) -> Option<Self::Identity>;
+
+    /// Whether the client may connect.
+    ///
+    /// # Errors
+    ///
+    /// The reason that the client is told.
+    fn connect(&mut self, now: Timestamp, who: &Self::Identity, connect: &Connect) -> Result<(), ReasonCode>;
+
+    /// Turns a publication of a client, or its will, into the messages that are routed, in the names that the broker
+    /// uses inside.
+    ///
+    /// # Errors
+    ///
+    /// The reason that the client is told; nothing is routed.
+    fn publish(
+        &mut self,
+        now: Timestamp,
+        who: &Self::Identity,
+        incoming: &Incoming<'_>,
+    ) -> Result<Routed, ReasonCode>;
+
+    /// Turns a topic filter of a client into the one that the broker uses inside.
+    ///
+    /// # Errors
+    ///
+    /// The reason that stands in SUBACK.
+    fn subscribe(&mut self, who: &Self::Identity, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode>;
+
+    /// The topic of a message as this client sees it. Called at delivery; `None` withholds the message.
+    fn deliver(&self, who: &Self::Identity, topic: &TopicName) -> Option<TopicName>;
+}
+
+/// What a client published.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// The message, in the names of the client.
+    pub message: &'a Message,
+    /// It is the will of a client that is gone.
+    pub is_will: bool,
+}
+
+/// What is routed for one publication.
+#[derive(Debug)]
+pub enum Routed {
+    /// Accepted, and for nobody.
+    Nothing,
+    /// One message.
+    One(Message),
+    /// Several, or none.
+    Many(Vec<Message>),
+}
+
+/// Lets everybody do everything under the names they use. For conformance tests only: it knows no identity, so
+/// anyone may take over any session and read any topic.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    type Identity = ();
+
+    fn scope(&self, (): &()) -> Scope {
+        Scope::new()
+    }
+
+    fn encode_identity(&self, (): &()) -> Bytes {
+        Bytes::new()
+    }
+
+    fn decode_identity(&self, _: &[u8]) -> Option<()> {
+        Some(())
+    }
+
+    fn connect(&mut self, _: Timestamp, (): &(), _: &Connect) -> Result<(), ReasonCode> {
+        Ok(())
+    }
+
+    fn publish(&mut self, _: Timestamp, (): &(), incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
+        Ok(Routed::One(incoming.message.clone()))
+    }
+
+    fn subscribe(&mut self, (): &(), filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
+        Ok(filter.clone())
+    }
+
+    fn deliver(&self, (): &(), topic: &TopicName) -> Option<TopicName> {
+        Some(topic.clone())
+    }
+}

@@ -1,0 +1,55 @@
+//! Every bound of the broker, with its default.
+
+/// How much the broker holds and takes. Nothing in it grows without one of these.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest packet taken, in bytes. Default 256 KiB, as the other parts of the product assume.
+    pub packet_bytes_max: usize,
+    /// Most sessions, connected and stored. Default 100 000.
+    pub sessions_max: usize,
+    /// Most subscriptions of one session. Default 256.
+    pub subscriptions_per_session_max: usize,
+    /// Most QoS 1 and 2 messages waiting in one session. Default 1 000.
+    pub queue_messages_max: usize,
+    /// Most payload bytes waiting in one session. Default 4 MiB.
+    pub queue_bytes_max: usize,
+    /// Most messages in flight to one client; a client may ask for fewer. Default 32.
+    pub inflight_max: u16,
+    /// Most unfinished QoS 2 messages from one client, told to MQTT 5.0 clients. Default 32.
+    pub receive_maximum: u16,
+    /// Highest topic alias taken from a client. Default 16.
+    pub topic_alias_max: u16,
+    /// Most topic aliases used towards a client; a client may ask for fewer. Default 16.
+    pub topic_alias_out_max: u16,
+    /// Most retained messages. Default 100 000.
+    pub retained_messages_max: usize,
+    /// Most payload bytes in retained messages. Default 64 MiB.
+    pub retained_bytes_max: usize,
+    /// Longest life of a session without its connection, in seconds; `u32::MAX` is for ever. Default 7 days.
+    pub session_expiry_seconds_max: u32,
+    /// Longest keep alive in seconds, 0 for any. Replaces that of MQTT 5.0 clients. Default 1 hour.
+    pub keep_alive_seconds_max: u16,
+    /// Seconds between the connection and its CONNECT. Default 10.
+    pub handshake_seconds_max: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            packet_bytes_max: 256 * 1024,
+            sessions_max: 100_000,
+            subscriptions_per_session_max: 256,
+            queue_messages_max: 1_000,
+            queue_bytes_max: 4 * 1024 * 1024,
+            inflight_max: 32,
+            receive_maximum: 32,
+            topic_alias_max: 16,
+            topic_alias_out_max: 16,
+            retained_messages_max: 100_000,
+            retained_bytes_max: 64 * 1024 * 1024,
+            session_expiry_seconds_max: 7 * 24 * 3600,
+            keep_alive_seconds_max: 3600,
+            handshake_seconds_max: 10,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Policy and bounds.
+
+use super::*;
+
+#[test]
+fn the_gate_decides_who_connects_publishes_and_subscribes() {
+    let mut bed = Bed::new();
+    let (refused, ack) = bed.connect_as(255, passing("c"));
+    assert_eq!(ack.reason, ReasonCode::NotAuthorized);
+    assert!(bed.is_closed(refused));
+    let conn = bed.connect(passing("c"));
+    let wanted = [ReasonCode::NotAuthorized];
+    assert_eq!(bed.subscribe(conn, "forbidden", at(QoS::AtMostOnce)), wanted);
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        bed.publish(conn, "forbidden", "x", qos);
+    }
+    let wanted = [(AckKind::PubAck, ReasonCode::NotAuthorized), (AckKind::PubRec, ReasonCode::NotAuthorized)];
+    assert_eq!(acks(&bed.received(conn)), wanted);
+    assert_eq!(bed.broker.counters().publishes_refused_gate, 3);
+}
+
+#[test]
+fn a_message_is_withheld_at_delivery_from_those_who_may_not_see_it() {
+    let mut bed = Bed::new();
+    let friend = bed.connect(passing("c"));
+    let (stranger, _) = bed.connect_as(1, lasting("c"));
+    for conn in [friend, stranger] {
+        bed.subscribe(conn, "#", at(QoS::AtLeastOnce));
+        bed.subscribe(conn, "$share/g/#", at(QoS::AtLeastOnce));
+    }
+    for _ in 0..2 {
+        bed.publish(friend, "secret", "x", QoS::AtMostOnce);
+    }
+    assert_eq!(bed.messages(friend).len(), 4);
+    assert!(bed.messages(stranger).is_empty());
+    assert_eq!(bed.broker.counters().deliveries_withheld, 2);
+    bed.publish(friend, "secret", "x", QoS::AtLeastOnce);
+    assert!(bed.messages(stranger).is_empty());
+    bed.restart();
+    let (stranger, _) = bed.connect_as(1, lasting("c"));
+    assert!(bed.messages(stranger).is_empty());
+}
+
+#[test]
+fn one_publication_may_become_several_messages() {
+    let mut bed = Bed::new();
+    let conn = bed.connect(passing("c"));
+    bed.subscribe(conn, "twice", at(QoS::AtMostOnce));
+    bed.publish(conn, "twice", "x", QoS::AtMostOnce);
+    assert_eq!(bed.payloads(conn), ["x", "x"]);
+}
+
+#[test]
+fn text_that_is_no_text_is_refused() {
+    let mut bed = Bed::new();
+    let conn = bed.connect(passing("c"));
+    let mut packet = publish("t", "", QoS::AtLeastOnce);
+    packet.properties.payload_format = Some(PayloadFormat::Utf8);
+    packet.payload = Bytes::from_static(b"\xff");
+    bed.send(conn, Packet::Publish(packet));
+    assert_eq!(acks(&bed.received(conn)), [(AckKind::PubAck, ReasonCode::PayloadFormatInvalid)]);
+}
+
+#[test]
+fn every_bound_refuses_and_says_so() {
+    let limits = Limits {
+        sessions_max: 1,
+        subscriptions_per_session_max: 1,
+        retained_messages_max: 1,
+        receive_maximum: 1,
+        packet_bytes_max: 64,
+        topic_alias_max: 1,
+        ..Limits::default()
+    };
+    let mut bed = Bed::with(limits);
+    let conn = bed.connect(passing("c"));
+    let (_, ack) = bed.connect_as(0, passing("d"));
+    assert_eq!(ack.reason, ReasonCode::QuotaExceeded);
+    assert_eq!(bed.subscribe(conn, "a", at(QoS::AtMostOnce)), [ReasonCode::Success]);
+    assert_eq!(bed.subscribe(conn, "b", at(QoS::AtMostOnce)), [ReasonCode::QuotaExceeded]);
+    for topic in ["r/1", "r/1", "r/2"] {
+        let packet = Publish { retain: true, ..publish(topic, "x", QoS::AtLeastOnce) };
+        bed.send(conn, Packet::Publish(packet));
+    }
+    let reasons: Vec<_> = acks(&bed.received(conn)).into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(reasons[2], ReasonCode::QuotaExceeded);
+    assert!(reasons[..2].iter().all(|reason| !reason.is_failure()));
+
+    bed.publish(conn, "t", "1", QoS::ExactlyOnce);
+    bed.received(conn);
+    let mut second = publish("t", "2", QoS::ExactlyOnce);
+    second.delivery = Delivery::ExactlyOnce { id: PacketId::MAX, duplicate: false };
+    bed.send(conn, Packet::Publish(second));
+    assert_eq!(disconnected(&bed.received(conn)), Some(ReasonCode::ReceiveMaximumExceeded));
+
+    let conn = bed.connect(passing("c"));
+    let mut packet = publish("t", "1", QoS::AtMostOnce);
+    packet.topic = PublishTopic::Define(TopicName::try_from("t").unwrap(), TopicAlias::new(2).unwrap());
+    bed.send(conn, Packet::Publish(packet));
+    assert_eq!(disconnected(&bed.received(conn)), Some(ReasonCode::TopicAliasInvalid));
+
+    let conn = bed.connect(passing("c"));
+    bed.broker.receive_bytes(bed.now, conn, &mut BytesMut::from(&b"\x30\x7f"[..]));
+    bed.settle();
+    assert_eq!(disconnected(&bed.received(conn)), Some(ReasonCode::PacketTooLarge));
+}
+
+#[test]
+fn an_empty_client_identifier_gets_one_where_the_version_allows() {
+    let mut bed = Bed::new();
+    let (_, ack) = bed.connect_as(0, lasting(""));
+    let assigned = ack.properties.assigned_client_id.unwrap();
+    let (_, ack) = bed.connect_as(0, lasting(assigned.as_str()));
+    assert!(ack.session_present);
+    let old = Connect { version: Version::V3_1_1, clean_start: false, ..passing("") };
+    assert_eq!(bed.connect_as(0, old).1.reason, ReasonCode::ClientIdentifierNotValid);
+}
+
+#[test]
+fn the_server_says_which_limits_differ_from_what_was_asked() {
+    let mut bed = Bed::with(Limits {
+        session_expiry_seconds_max: 100,
+        keep_alive_seconds_max: 30,
+        ..Limits::default()
+    });
+    let (_, ack) = bed.connect_as(0, lasting("c"));
+    let p = ack.properties;
+    assert_eq!((p.session_expiry, p.server_keep_alive), (Some(100), Some(30)));
+    assert_eq!(p.maximum_packet_size.map(std::num::NonZeroU32::get), Some(256 * 1024));
+}

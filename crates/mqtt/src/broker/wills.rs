@@ -1,0 +1,89 @@
+//! Wills: §3.1.2.5, §3.1.3.2.2.
+
+use thingward_model::Timestamp;
+
+use crate::broker::message::MICROS;
+use crate::broker::record;
+use crate::broker::session::SessionId;
+use crate::broker::timers::Timer;
+use crate::broker::{Broker, Gate, Incoming, Message, Routed};
+use crate::codec::Will;
+
+/// The will of a client.
+#[derive(Debug)]
+pub(super) struct PendingWill<I> {
+    pub(super) who: I,
+    pub(super) message: Message,
+    pub(super) delay_seconds: u32,
+    /// When it is published; `None` while the client is connected.
+    pub(super) due: Option<Timestamp>,
+}
+
+impl<I> PendingWill<I> {
+    pub(super) fn new(who: I, will: Will) -> Self {
+        let message = Message {
+            topic: will.topic,
+            payload: will.payload.as_bytes().clone(),
+            qos: will.qos,
+            retain: will.retain,
+            properties: will.properties,
+        };
+        Self { who, message: message.detached(), delay_seconds: will.delay.unwrap_or(0), due: None }
+    }
+}
+
+impl<G: Gate> Broker<G> {
+    pub(super) fn remember_will(&mut self, id: SessionId, will: PendingWill<G::Identity>) {
+        let identity = self.gate.encode_identity(&will.who);
+        self.out.put(record::will_key(id), record::will(&will, &identity));
+        self.wills.insert(id, will);
+    }
+
+    pub(super) fn forget_will(&mut self, id: SessionId) {
+        if self.wills.remove(&id).is_some() {
+            self.out.delete(record::will_key(id));
+        }
+    }
+
+    /// The client is gone without a goodbye and its session lives on.
+    pub(super) fn start_will_delay(&mut self, now: Timestamp, id: SessionId, expiry_seconds: u32) {
+        let Some(mut will) = self.wills.remove(&id) else { return };
+        // Whichever comes first, the delay or the end of the session.
+        let delay = will.delay_seconds.min(expiry_seconds);
+        let due = now.plus_micros(i64::from(delay) * MICROS);
+        will.due = Some(due);
+        self.remember_will(id, will);
+        if delay == 0 {
+            self.publish_will(now, id);
+        } else {
+            self.timers.add(due, Timer::Will(id));
+        }
+    }
+
+    pub(super) fn will_due(&mut self, now: Timestamp, id: SessionId) {
+        let due = self.wills.get(&id).and_then(|will| will.due);
+        if due.is_some_and(|due| now >= due) {
+            self.publish_will(now, id);
+        }
+    }
+
+    pub(super) fn publish_will(&mut self, now: Timestamp, id: SessionId) {
+        let Some(will) = self.wills.remove(&id) else { return };
+        self.out.delete(record::will_key(id));
+        let incoming = Incoming { message: &will.message, is_will: true };
+        let messages = match self.gate.publish(now, &will.who, &incoming) {
+            Ok(Routed::Nothing) => Vec::new(),
+            Ok(Routed::One(message)) => vec![message],
+            Ok(Routed::Many(messages)) => messages,
+            Err(_) => {
+                self.counters.wills_refused_gate += 1;
+                return;
+            }
+        };
+        for message in messages {
+            if self.route(now, Some(id), message).is_err() {
+                self.counters.wills_refused_full += 1;
+            }
+        }
+    }
+}
