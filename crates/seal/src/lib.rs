@@ -27,7 +27,7 @@ pub use envelope::{Envelope, Link as EnvelopeLink};
 pub use item::{Item, Items};
 pub use record::{Record, RecordKey};
 pub use statement::{GapReason, Link, SignedStatement, Statement, StatementKind, Subject};
-pub use verifier::{ChainState, RecordVerdict, StatementVerdict, Violation};
+pub use verifier::{ChainState, Earlier, RecordVerdict, StatementVerdict, Violation};
 pub use writer::{ChainWriter, NewChain};
 
 /// A chain's name: random, never used twice by a device.

@@ -3,7 +3,6 @@
 //! Nothing a peer sends can stop a chain for good: good data before and after a violation is kept, the
 //! violation is named, and records that no signature will ever cover stay without one.
 
-use thingward_crypto::aead::TAG_BYTES;
 use thingward_crypto::{Digest, sha256};
 use thingward_model::limits::CHECKPOINT_RECORDS_MAX;
 
@@ -85,6 +84,17 @@ impl Violation {
     }
 }
 
+/// What was kept under a record's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// The same readings.
+    Same,
+    /// Other readings.
+    Other,
+    /// Nothing, or nobody remembers.
+    Unknown,
+}
+
 /// What was made of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordVerdict {
@@ -164,12 +174,12 @@ impl ChainState {
     }
 
     /// Takes the next record. `opens` says whether it opened with the chain's key (`true` where the service
-    /// has none), `known` finds the tag of an earlier record by its number.
+    /// has none); `earlier` compares it with what was kept under its number, and is asked for old numbers only.
     pub fn record(
         &mut self,
         record: &Record<'_>,
         opens: bool,
-        known: impl FnOnce(u64) -> Option<[u8; TAG_BYTES]>,
+        earlier: impl FnOnce(&Record<'_>) -> Earlier,
     ) -> RecordVerdict {
         if record.chain != self.chain {
             return RecordVerdict::Refused(Violation::UnknownChain);
@@ -178,7 +188,7 @@ impl ChainState {
             return RecordVerdict::Refused(Violation::Forged);
         }
         if record.seq <= self.last {
-            return self.earlier_record(record, known(record.seq));
+            return self.earlier_record(record, earlier(record));
         }
         let expected = self.last + 1;
         self.last = record.seq;
@@ -199,12 +209,14 @@ impl ChainState {
         }
     }
 
-    fn earlier_record(&self, record: &Record<'_>, known: Option<[u8; TAG_BYTES]>) -> RecordVerdict {
-        match known {
-            Some(tag) if tag == record.tag() => RecordVerdict::Duplicate,
-            Some(_) => RecordVerdict::Refused(Violation::Fork),
-            None if record.seq > self.signed_through => RecordVerdict::Unlinked(Some(Violation::Reordering)),
-            None => RecordVerdict::Refused(Violation::Replay),
+    fn earlier_record(&self, record: &Record<'_>, earlier: Earlier) -> RecordVerdict {
+        match earlier {
+            Earlier::Same => RecordVerdict::Duplicate,
+            Earlier::Other => RecordVerdict::Refused(Violation::Fork),
+            Earlier::Unknown if record.seq > self.signed_through => {
+                RecordVerdict::Unlinked(Some(Violation::Reordering))
+            }
+            Earlier::Unknown => RecordVerdict::Refused(Violation::Replay),
         }
     }
 

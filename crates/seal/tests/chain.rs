@@ -16,7 +16,7 @@ use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::verifier::verify_statement;
 use thingward_seal::writer::Dropped;
 use thingward_seal::{
-    ChainState, ChainWriter, GapReason, Item, Items, NewChain, RecordKey, RecordVerdict, StatementKind,
+    ChainState, ChainWriter, Earlier, GapReason, Item, Items, NewChain, Record, RecordKey, RecordVerdict, StatementKind,
     StatementVerdict, Subject, Violation,
 };
 
@@ -118,7 +118,7 @@ impl Service {
                 };
                 let mut pack = [0; 2048];
                 let opened = record.open(key, &mut pack);
-                let verdict = state.record(&record, opened.is_ok(), |seq| self.tags.get(&seq).copied());
+                let verdict = state.record(&record, opened.is_ok(), |r| earlier(&self.tags, r));
                 if matches!(verdict, RecordVerdict::Linked | RecordVerdict::Unlinked(_)) {
                     self.tags.insert(record.seq, record.tag());
                     senml::decode(&pack[..opened.unwrap()], NOW, |r| {
@@ -141,6 +141,14 @@ fn pair() -> (Device, Service) {
     let service = Service::new();
     let device = Device::new(SignatureAlgorithm::EcdsaP256, AeadAlgorithm::Aes256Gcm, &service.recipient);
     (device, service)
+}
+
+fn earlier(tags: &HashMap<u64, [u8; 16]>, record: &Record<'_>) -> Earlier {
+    match tags.get(&record.seq) {
+        None => Earlier::Unknown,
+        Some(tag) if *tag == record.tag() => Earlier::Same,
+        Some(_) => Earlier::Other,
+    }
 }
 
 const SIGNED: Seen = Seen::Statement(StatementVerdict::Signed);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, SoftwareKey};
 use thingward_model::{Value, senml};
-use thingward_seal::{ChainState, Item, Items, RecordKey, RecordVerdict, StatementKind, StatementVerdict};
+use thingward_seal::{ChainState, Earlier, Item, Items, Record, RecordKey, RecordVerdict, StatementKind, StatementVerdict};
 
 use super::*;
 
@@ -160,7 +160,7 @@ impl Service {
                     let (state, key) = self.chain.as_mut().unwrap();
                     let mut pack = [0; 2048];
                     let len = record.open(key, &mut pack).unwrap();
-                    match state.record(&record, true, |seq| self.tags.get(&seq).copied()) {
+                    match state.record(&record, true, |r| earlier(&self.tags, r)) {
                         RecordVerdict::Linked => {}
                         RecordVerdict::Duplicate => continue,
                         other => self.said.push(format!("{other:?}")),
@@ -181,6 +181,14 @@ impl Service {
             self.take(bench, &payload);
             stream.delivered(id).unwrap();
         }
+    }
+}
+
+fn earlier(tags: &BTreeMap<u64, [u8; 16]>, record: &Record<'_>) -> Earlier {
+    match tags.get(&record.seq) {
+        None => Earlier::Unknown,
+        Some(tag) if *tag == record.tag() => Earlier::Same,
+        Some(_) => Earlier::Other,
     }
 }
 

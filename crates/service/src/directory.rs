@@ -1,0 +1,121 @@
+//! What the hot path must know of members at once: their keys, what is revoked, whose key is withdrawn.
+//!
+//! The registry is the truth; this is its copy in memory, changed in the same call that changes the registry.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{PoisonError, RwLock};
+
+use thingward_crypto::{KeyId, VerifyingKey};
+use thingward_model::{DeviceName, Role, TenantName};
+use thingward_store::StoreError;
+use thingward_store::registry::{LIST_MAX, PrincipalState, Registry};
+
+/// Members by tenant and name. Shared by all listeners and the core.
+#[derive(Default)]
+pub struct Directory {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    members: HashMap<(TenantName, DeviceName), Member>,
+    revoked_serials: HashSet<Vec<u8>>,
+}
+
+/// A member that is enrolled.
+#[derive(Debug, Clone)]
+struct Member {
+    role: Role,
+    keys: Vec<(KeyId, VerifyingKey)>,
+}
+
+impl Directory {
+    /// Reads every enrolled member and every revocation.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says.
+    pub async fn load(registry: &Registry) -> Result<Self, StoreError> {
+        let directory = Self::default();
+        let mut after_tenant = None;
+        loop {
+            let tenants = registry.tenants(after_tenant.as_ref(), LIST_MAX).await?;
+            let Some(last) = tenants.last() else { break };
+            after_tenant = Some(last.name);
+            for tenant in &tenants {
+                directory.load_tenant(registry, &tenant.name).await?;
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = registry.revocations(after.as_ref(), LIST_MAX).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.serial.clone());
+            for revocation in page {
+                directory.revoke_serial(revocation.serial.as_bytes());
+            }
+        }
+        Ok(directory)
+    }
+
+    async fn load_tenant(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = registry.principals(tenant, None, after.as_ref(), LIST_MAX).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.principal.name);
+            for entry in page.iter().filter(|e| e.state == PrincipalState::Enrolled) {
+                for key in registry.keys(tenant, &entry.principal.name).await? {
+                    if key.revoked.is_none()
+                        && let Ok(public) = VerifyingKey::from_spki(&key.spki)
+                    {
+                        self.enrolled(*tenant, entry.principal.name, entry.principal.role, public);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A member got a certificate for this key.
+    pub fn enrolled(&self, tenant: TenantName, name: DeviceName, role: Role, key: VerifyingKey) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let member = inner.members.entry((tenant, name)).or_insert(Member { role, keys: Vec::new() });
+        member.role = role;
+        let id = key.id();
+        member.keys.retain(|(known, _)| *known != id);
+        member.keys.push((id, key));
+    }
+
+    /// A member is no member any more.
+    pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.members.remove(&(*tenant, *name));
+    }
+
+    /// A certificate is revoked.
+    pub fn revoke_serial(&self, serial: &[u8]) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.revoked_serials.insert(serial.to_vec());
+    }
+
+    /// Whether the certificate is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, serial: &[u8]) -> bool {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).revoked_serials.contains(serial)
+    }
+
+    /// The role of an enrolled member; `None` when there is none of this name.
+    #[must_use]
+    pub fn role(&self, tenant: &TenantName, name: &DeviceName) -> Option<Role> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.members.get(&(*tenant, *name)).map(|m| m.role)
+    }
+
+    /// A key of an enrolled member.
+    #[must_use]
+    pub fn key(&self, tenant: &TenantName, name: &DeviceName, id: &KeyId) -> Option<VerifyingKey> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let member = inner.members.get(&(*tenant, *name))?;
+        member.keys.iter().find(|(known, _)| known == id).map(|(_, key)| key.clone())
+    }
+}
