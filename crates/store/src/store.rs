@@ -37,8 +37,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a data directory, making it when it is not there. What a crash left unfinished is cleaned up; the
-    /// keys of all tenants that are not withdrawn are unwrapped.
+    /// Opens a data directory, making it when it is not there. The keys of all tenants that are not withdrawn are
+    /// unwrapped. What a crash left unfinished is cleaned up: segment files that the manifest in `hot` does not
+    /// name are removed, so a backup must hold both of one moment.
     ///
     /// # Errors
     ///

@@ -312,6 +312,26 @@ async fn the_latest_value_of_one_field_is_found_without_older_segments() {
     assert!(bench.store.latest(&acme, &any, &Limits::default()).is_err());
 }
 
+#[tokio::test]
+async fn of_two_rows_with_one_time_the_latest_is_the_one_with_the_higher_number() {
+    let filter = Filter {
+        device: Some("pump".parse().unwrap()),
+        stream: Some("main".parse().unwrap()),
+        field: FieldFilter::Unnamed,
+        ..Filter::default()
+    };
+    for (rolled, hot) in [(1, 2), (2, 1)] {
+        let bench = Bench::new().await;
+        let at_one_time =
+            |seq| Record { readings: mixed("pump", "main", 0).readings, ..mixed("pump", "main", seq) };
+        bench.put("acme", &[at_one_time(rolled)]);
+        bench.store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap().unwrap();
+        bench.put("acme", &[at_one_time(hot)]);
+        let latest = bench.store.latest(&tenant("acme"), &filter, &Limits::default()).unwrap();
+        assert_eq!(latest.iter().map(|r| r.seq).collect::<Vec<_>>(), [2], "{rolled} rolled");
+    }
+}
+
 #[test]
 fn a_store_goes_to_other_threads() {
     fn sent<T: Send + Sync>() {}

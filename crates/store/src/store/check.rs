@@ -62,7 +62,7 @@ impl fmt::Display for Problem {
 }
 
 /// Checks a data directory that no service has open: opens every hot block and reads every segment to the end.
-/// Changes nothing.
+/// Repairs and removes nothing.
 ///
 /// # Errors
 ///
