@@ -4,8 +4,11 @@
 //! tenant, an application reads and addresses devices of its own tenant, a token does what its scopes say.
 //! Everything else is denied.
 
+use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
+use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
 
 /// Publishing readings of one device.
@@ -21,7 +24,7 @@ pub enum ManageDevices {}
 /// Withdrawing and restoring a tenant's key.
 pub enum ManageKeys {}
 /// Making tenants and tokens.
-pub enum ManageInstallation {}
+pub enum ManageTenants {}
 
 /// Proof that `A` was allowed inside one tenant. Only this crate makes one; the guarded call takes it as an
 /// argument and has its tenant from it, so that no other can be named.
@@ -84,19 +87,51 @@ impl Permit<Forward> {
     }
 }
 
-/// What a token, or the operator at the machine itself, may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// One thing that a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Read readings.
+    /// Query, follow and export readings.
     ReadReadings,
-    /// See devices and findings.
+    /// List devices, gateways, applications and findings.
     ReadDevices,
-    /// Enrol, release and revoke devices.
+    /// Claim, release and revoke them; issue claim codes; trust makers.
     ManageDevices,
-    /// Withdraw and restore the tenant's key.
+    /// Withdraw and restore keys.
     ManageKeys,
     /// Make tenants and tokens.
-    ManageInstallation,
+    ManageTenants,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 5] =
+        [Self::ReadReadings, Self::ReadDevices, Self::ManageDevices, Self::ManageKeys, Self::ManageTenants];
+
+    /// The word that CLI, API and registry use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadReadings => "readings:read",
+            Self::ReadDevices => "devices:read",
+            Self::ManageDevices => "devices:manage",
+            Self::ManageKeys => "keys:manage",
+            Self::ManageTenants => "tenants:manage",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let wanted = "readings:read, devices:read, devices:manage, keys:manage, tenants:manage";
+        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or(UnknownWord { wanted })
+    }
 }
 
 /// Someone who calls the API.
@@ -122,7 +157,7 @@ pub trait Scoped {
 macro_rules! scoped {
     ($($action:ident),*) => { $(impl Scoped for $action { const SCOPE: Scope = Scope::$action; })* };
 }
-scoped!(ReadReadings, ReadDevices, ManageDevices, ManageKeys, ManageInstallation);
+scoped!(ReadReadings, ReadDevices, ManageDevices, ManageKeys, ManageTenants);
 
 /// Whether `caller` may do `A` in `tenant`.
 ///

@@ -16,8 +16,8 @@ use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::verifier::verify_statement;
 use thingward_seal::writer::Dropped;
 use thingward_seal::{
-    ChainState, ChainWriter, Earlier, GapReason, Item, Items, NewChain, Record, RecordKey, RecordVerdict, StatementKind,
-    StatementVerdict, Subject, Violation,
+    ChainState, ChainWriter, Earlier, GapReason, Item, Items, NewChain, Record, RecordKey, RecordVerdict,
+    StatementKind, StatementVerdict, Subject, Violation,
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

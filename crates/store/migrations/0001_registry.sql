@@ -116,17 +116,6 @@ CREATE TABLE tokens (
     revoked    BIGINT
 );
 
-CREATE TABLE findings (
-    tenant     TEXT   NOT NULL REFERENCES tenants (name),
-    device     TEXT   NOT NULL,
-    stream     TEXT   NOT NULL, -- empty: the device as a whole
-    kind       TEXT   NOT NULL,
-    detail     TEXT   NOT NULL,
-    first_seen BIGINT NOT NULL,
-    last_seen  BIGINT NOT NULL,
-    count      BIGINT NOT NULL,
-    PRIMARY KEY (tenant, device, stream, kind)
-);
 
 CREATE TABLE metadata (
     name  TEXT  NOT NULL PRIMARY KEY,

@@ -8,19 +8,21 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use thingward_model::{TenantName, Timestamp};
+use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
 
 pub use check::{Problem, Report, fsck};
 
 use crate::error::StoreError;
-use crate::hot::{Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, seal_record};
+use crate::hot::{
+    Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, block_key, open_block, seal_record,
+};
 use crate::keys::TenantKeys;
 use crate::query::{
     Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec,
     Windows, export,
 };
 use crate::registry::Registry;
-use crate::row::{Record, Row};
+use crate::row::{Record, RecordKey, Row};
 use crate::segment::{RollPolicy, SegmentInfo, remove_orphans, segments_of, select};
 
 /// Rows that an export holds in memory at a time.
@@ -88,6 +90,24 @@ impl Store {
     /// a bound.
     pub fn seal(&self, tenant: &TenantName, record: &Record) -> Result<SealedRecord, StoreError> {
         seal_record(tenant, &*self.keys.get(tenant)?, record)
+    }
+
+    /// A record that is not in history yet; `None` also when it never was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyWithdrawn`], [`StoreError::Corrupt`], or what the disk says.
+    pub fn hot_record(
+        &self,
+        tenant: &TenantName,
+        device: DeviceName,
+        stream: StreamName,
+        chain: [u8; 8],
+        seq: u64,
+    ) -> Result<Option<Record>, StoreError> {
+        let key = block_key(tenant, &RecordKey { device, stream, chain, seq });
+        let value = self.hot.snapshot().get(Table::Records, &key)?;
+        value.map(|value| open_block(&*self.keys.get(tenant)?, &key, &value)).transpose()
     }
 
     /// Makes all changes of `batch` durable in one step: see [`HotStore::commit`].

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, SoftwareKey};
 use thingward_model::{Value, senml};
-use thingward_seal::{ChainState, Earlier, Item, Items, Record, RecordKey, RecordVerdict, StatementKind, StatementVerdict};
+use thingward_seal::{
+    ChainState, Earlier, Item, Items, Record, RecordKey, RecordVerdict, StatementKind, StatementVerdict,
+};
 
 use super::*;
 

@@ -17,12 +17,46 @@ pub enum Space {
     Meta,
 }
 
+/// Which records of a chain a device's signature stands behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SignedPart {
+    /// Every record up to this one, save the exceptions.
+    pub through: u64,
+    /// First and last record of ranges that stay unsigned.
+    pub exceptions: Vec<(u64, u64)>,
+}
+
+impl SignedPart {
+    /// Whether a signature stands behind record `seq`. Chains count from 1.
+    #[must_use]
+    pub fn covers(&self, seq: u64) -> bool {
+        (1..=self.through).contains(&seq) && !self.exceptions.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+    }
+
+    /// All numbers in order, eight bytes each.
+    fn encode(&self) -> Vec<u8> {
+        let pairs = self.exceptions.iter().flat_map(|(first, last)| [*first, *last]);
+        std::iter::once(self.through).chain(pairs).flat_map(u64::to_be_bytes).collect()
+    }
+
+    /// Reverses [`Self::encode`].
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (words, []) = bytes.as_chunks::<8>() else { return None };
+        let mut numbers = words.iter().map(|w| u64::from_be_bytes(*w));
+        let mut signed = Self { through: numbers.next()?, exceptions: Vec::new() };
+        while let Some(first) = numbers.next() {
+            signed.exceptions.push((first, numbers.next()?));
+        }
+        Some(signed)
+    }
+}
+
 /// Every table of the hot store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Table {
     /// Sealed blocks, one per record.
     Records,
-    /// Sequence number per chain up to which a checkpoint matched.
+    /// Which part of each chain is signed.
     Signed,
     /// One entry per history segment.
     Manifest,
@@ -105,19 +139,19 @@ impl Batch {
         self.push(Table::Owner(space), key.into(), None);
     }
 
-    /// A signed checkpoint of the chain matched: its records up to and including `seq` are device-signed.
+    /// A signed statement of the chain matched: which of its records are device-signed.
     ///
-    /// The caller MUST pass a number that is not below an earlier one of the chain.
-    pub fn set_signed_through(
+    /// The caller MUST NOT pass less than an earlier call for the chain.
+    pub fn set_signed(
         &mut self,
         tenant: &TenantName,
         device: &DeviceName,
         stream: &StreamName,
         chain: [u8; 8],
-        seq: u64,
+        signed: &SignedPart,
     ) {
         let key = chain_key(tenant, device, stream, chain);
-        self.push(Table::Signed, key, Some(seq.to_be_bytes().to_vec()));
+        self.push(Table::Signed, key, Some(signed.encode()));
     }
 
     pub(crate) fn push(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {

@@ -8,7 +8,7 @@ mod block;
 mod embedded;
 mod key;
 
-pub use batch::{Batch, Op, Space, Table};
+pub use batch::{Batch, Op, SignedPart, Space, Table};
 pub use block::SealedRecord;
 pub use embedded::FjallHot;
 

@@ -89,7 +89,8 @@ fn group(acme: &TenantName, keys: &TenantKeyRing, number: u64) -> Batch {
         batch.put(space, b"at".to_vec(), number.to_be_bytes());
     }
     let (device, stream) = ("meter-1".parse().unwrap(), "power".parse().unwrap());
-    batch.set_signed_through(acme, &device, &stream, [1; 8], number);
+    let part = SignedPart { through: number, exceptions: vec![] };
+    batch.set_signed(acme, &device, &stream, [1; 8], &part);
     batch
 }
 

@@ -4,6 +4,7 @@
 //! customer key   theirs: a file or a PKCS#11 token           never stored here
 //!   └─ tenant key         256 random bits                    stored boxed under the customer key
 //!        ├─ hot secret    → one key per chain                seals hot readings
+//!        ├─ recipient                                       what devices seal `service` streams for
 //!        └─ Parquet KEK   → one random key per segment       seals history
 //! ```
 //!

@@ -42,6 +42,7 @@ pub struct WrappedTenantKey {
 pub struct TenantKey {
     id: TenantKeyId,
     hot: Secret,
+    recipient: Secret,
     parquet_kek: Secret,
     wrapped_parquet_kek: Vec<u8>,
 }
@@ -51,6 +52,12 @@ impl TenantKey {
     #[must_use]
     pub const fn id(&self) -> TenantKeyId {
         self.id
+    }
+
+    /// The secret X25519 key that devices seal `service` streams for. Gone when the tenant key is.
+    #[must_use]
+    pub fn recipient(&self) -> &[u8; 32] {
+        self.recipient.as_bytes()
     }
 
     pub(crate) const fn hot(&self) -> &Secret {
@@ -79,10 +86,15 @@ impl TenantKeyRing {
         &self.newest
     }
 
+    /// All keys, the one to write with first.
+    pub fn iter(&self) -> impl Iterator<Item = &TenantKey> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
+
     /// The key with this id.
     #[must_use]
     pub fn find(&self, id: &TenantKeyId) -> Option<&TenantKey> {
-        std::iter::once(&self.newest).chain(&self.older).find(|k| k.id == *id)
+        self.iter().find(|k| k.id == *id)
     }
 
     /// Opens stored keys, oldest first, with the customer's key.
@@ -141,6 +153,7 @@ fn unwrap_one(
     Ok(TenantKey {
         id: stored.id,
         hot: secret.derive(&[b"thingward hot readings v1"])?,
+        recipient: secret.derive(&[b"thingward service recipient v1"])?,
         parquet_kek: derive_parquet_kek(&secret)?,
         wrapped_parquet_kek: stored.parquet_kek.clone(),
     })

@@ -3,14 +3,14 @@
 use thingward_model::{Assurance, TenantName};
 
 use crate::error::StoreError;
-use crate::hot::{HotSnapshot, Table, chain_key};
+use crate::hot::{HotSnapshot, SignedPart, Table, chain_key};
 use crate::row::{Row, Value};
 
 /// Looks chains up at one moment; remembers the last one, since rows of a chain come together.
 pub(crate) struct Signed<'a> {
     snapshot: &'a dyn HotSnapshot,
     tenant: &'a TenantName,
-    last: Option<(Vec<u8>, Option<u64>)>,
+    last: Option<(Vec<u8>, SignedPart)>,
 }
 
 impl<'a> Signed<'a> {
@@ -21,8 +21,7 @@ impl<'a> Signed<'a> {
     /// What stands behind the row now: a row that came over a device's own connection is device-signed once a
     /// checkpoint covers it, and end-to-end when besides only the customer can open it.
     pub(crate) fn assurance(&mut self, row: &Row) -> Result<Assurance, StoreError> {
-        if row.assurance != Assurance::Transport || self.through(row)?.is_none_or(|through| row.seq > through)
-        {
+        if row.assurance != Assurance::Transport || !self.signed(row)?.covers(row.seq) {
             return Ok(row.assurance);
         }
         Ok(match row.value {
@@ -31,22 +30,19 @@ impl<'a> Signed<'a> {
         })
     }
 
-    fn through(&mut self, row: &Row) -> Result<Option<u64>, StoreError> {
+    fn signed(&mut self, row: &Row) -> Result<&SignedPart, StoreError> {
         let key = chain_key(self.tenant, &row.device, &row.stream, row.chain);
-        if let Some((last, through)) = &self.last
-            && *last == key
-        {
-            return Ok(*through);
+        if self.last.as_ref().is_none_or(|(last, _)| *last != key) {
+            let part = match self.snapshot.get(Table::Signed, &key)? {
+                None => SignedPart::default(),
+                Some(bytes) => SignedPart::decode(&bytes)
+                    .ok_or_else(|| StoreError::corrupt("the signed part of a chain"))?,
+            };
+            self.last = Some((key, part));
         }
-        let through = match self.snapshot.get(Table::Signed, &key)? {
-            Some(bytes) => {
-                let bytes =
-                    bytes.try_into().map_err(|_| StoreError::corrupt("the signed part of a chain"))?;
-                Some(u64::from_be_bytes(bytes))
-            }
-            None => None,
-        };
-        self.last = Some((key, through));
-        Ok(through)
+        match &self.last {
+            Some((_, part)) => Ok(part),
+            None => Err(StoreError::corrupt("the signed part of a chain")),
+        }
     }
 }

@@ -1,11 +1,10 @@
-//! Who is who: tenants, principals and their public keys, certificates, tokens, findings.
+//! Who is who: tenants, principals and their public keys, certificates, tokens.
 //!
 //! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
 //! of at most [`LIST_MAX`], continued after the last item of the page before.
 
 mod certificate;
 mod claim;
-mod finding;
 mod maker;
 mod metadata;
 mod principal;
@@ -21,7 +20,6 @@ use sqlx::{Row as _, SqlitePool};
 
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;
-pub use finding::{Finding, FindingKey, NewFinding};
 pub use maker::{Admit, ExpectedSerial, Maker};
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use tenant::Tenant;

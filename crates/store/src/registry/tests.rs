@@ -225,29 +225,6 @@ async fn a_token_works_until_it_expires_or_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_finding_is_one_line_that_counts() {
-    let Bench { folder: _folder, registry } = bench().await;
-    let acme = tenant("acme");
-    let finding = |stream: Option<&str>, detail: &str| NewFinding {
-        key: FindingKey {
-            device: device("meter-1"),
-            stream: stream.map(|s| s.parse().unwrap()),
-            kind: "gap".into(),
-        },
-        detail: detail.into(),
-    };
-    assert_eq!(registry.note_finding(&acme, &finding(Some("power"), "5 to 7"), NOW).await.unwrap(), 1);
-    assert_eq!(registry.note_finding(&acme, &finding(Some("power"), "9"), later(5)).await.unwrap(), 2);
-    assert_eq!(registry.note_finding(&acme, &finding(None, &"ä".repeat(600)), NOW).await.unwrap(), 1);
-    let all = registry.findings(&acme, None, 10).await.unwrap();
-    let power = all.iter().find(|f| f.key.stream.is_some()).unwrap();
-    assert_eq!((power.count, power.first_seen, power.last_seen), (2, NOW, later(5)));
-    assert_eq!(power.detail, "9");
-    assert_eq!(registry.findings(&acme, Some(&all[0].key), 10).await.unwrap(), [all[1].clone()]);
-    assert_eq!(registry.findings(&tenant("other"), None, 10).await.unwrap(), []);
-}
-
-#[tokio::test]
 async fn makers_and_what_is_expected_of_them_belong_to_one_tenant() {
     let Bench { folder: _folder, registry } = bench().await;
     let maker = |of: &str, admit, certificates: &[&[u8]]| Maker {

@@ -5,57 +5,11 @@ use std::str::FromStr;
 
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{TenantName, Timestamp};
+pub use thingward_policy::Scope;
 
 use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
 use crate::error::StoreError;
 use crate::secret::{hex, sha256};
-
-/// One thing that a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Query, follow and export readings.
-    ReadReadings,
-    /// List devices, gateways, applications and findings.
-    ReadDevices,
-    /// Claim, release and revoke them; issue claim codes; trust makers.
-    ManageDevices,
-    /// Withdraw and restore keys.
-    ManageKeys,
-    /// Make tenants and tokens.
-    ManageTenants,
-}
-
-impl Scope {
-    /// All scopes.
-    pub const ALL: [Self; 5] =
-        [Self::ReadReadings, Self::ReadDevices, Self::ManageDevices, Self::ManageKeys, Self::ManageTenants];
-
-    /// The word that CLI, API and registry use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadReadings => "readings:read",
-            Self::ReadDevices => "devices:read",
-            Self::ManageDevices => "devices:manage",
-            Self::ManageKeys => "keys:manage",
-            Self::ManageTenants => "tenants:manage",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = UnknownWord;
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let wanted = "readings:read, devices:read, devices:manage, keys:manage, tenants:manage";
-        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or(UnknownWord { wanted })
-    }
-}
 
 /// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

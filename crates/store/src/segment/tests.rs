@@ -6,7 +6,7 @@ use thingward_model::{Assurance, TenantName, Timestamp};
 
 use super::*;
 use crate::error::StoreError;
-use crate::hot::{Batch, HotStore};
+use crate::hot::{Batch, HotStore, SignedPart};
 use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
@@ -53,7 +53,8 @@ impl Bench {
     pub(crate) fn sign(&self, of: &str, device: &str, stream: &str, seq: u64) {
         let mut batch = Batch::new();
         let (device, stream) = (device.parse().unwrap(), stream.parse().unwrap());
-        batch.set_signed_through(&tenant(of), &device, &stream, [1; 8], seq);
+        let part = SignedPart { through: seq, exceptions: vec![] };
+        batch.set_signed(&tenant(of), &device, &stream, [1; 8], &part);
         self.store.commit(batch).unwrap();
     }
 
