@@ -1,5 +1,7 @@
 //! Packets that fuzzers start from, as they are and bent.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail this way")]
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 use proptest::sample::Index;

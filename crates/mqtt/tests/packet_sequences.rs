@@ -4,6 +4,13 @@
 //! or CONNACK, and leaves the properties of CONNACK free. `docs/wire/mqtt-deviations.md` lists the cases that may
 //! fail; a listed case that passes fails the test, so that the list can only shrink.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail this way"
+)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

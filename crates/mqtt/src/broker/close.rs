@@ -74,6 +74,7 @@ impl<G: Gate> Broker<G> {
     /// The connection is over. `without_will`: the client said goodbye and wants no will.
     pub(super) fn lose_connection(&mut self, now: Timestamp, conn: ConnId, without_will: bool) {
         let Some(connection) = self.connections.remove(&conn) else { return };
+        self.timers.cancel(connection.timer);
         let Phase::Online(online) = connection.phase else { return };
         let id = online.session;
         if without_will {
@@ -87,10 +88,10 @@ impl<G: Gate> Broker<G> {
         if expiry == 0 {
             return self.end_session(now, id);
         }
-        self.store_session(id);
         if let Some(due) = due {
-            self.timers.add(due, Timer::SessionExpiry(id));
+            session.timer = self.timers.add(due, Timer::SessionExpiry(id));
         }
+        self.store_session(id);
         self.start_will_delay(now, id, expiry);
     }
 
@@ -105,6 +106,7 @@ impl<G: Gate> Broker<G> {
     /// Forgets everything about a session that has no connection. Its will is published now: §3.1.2.5.
     pub(super) fn end_session(&mut self, now: Timestamp, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
+        self.timers.cancel(session.timer);
         self.names.remove(&session.name);
         for subscription in session.subscriptions.values() {
             self.index.remove(&subscription.inner, id);

@@ -78,6 +78,7 @@ impl<G: Gate> Broker<G> {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.conn = Some(conn);
             session.offline_since = None;
+            self.timers.cancel(session.timer.take());
             session.who = who.clone();
             session.expiry_seconds = expiry_seconds;
         }
@@ -86,10 +87,11 @@ impl<G: Gate> Broker<G> {
         if let Some(will) = connect.will {
             self.remember_will(id, PendingWill::new(who, will));
         }
-        if let Some(deadline) = online.deadline() {
-            self.timers.add(deadline, Timer::Connection(conn));
-        }
         if let Some(connection) = self.connections.get_mut(&conn) {
+            self.timers.cancel(connection.timer.take());
+            if let Some(deadline) = online.deadline() {
+                connection.timer = self.timers.add(deadline, Timer::Connection(conn));
+            }
             connection.phase = Phase::Online(Box::new(online));
         }
     }

@@ -7,6 +7,7 @@ use thingward_model::Timestamp;
 
 use crate::broker::message::MICROS;
 use crate::broker::session::SessionId;
+use crate::broker::timers::TimerKey;
 use crate::codec::{PacketTooLarge, TopicAlias, Version};
 use crate::topic::TopicName;
 
@@ -17,6 +18,8 @@ pub type ConnId = u64;
 pub(super) struct Connection<I> {
     pub(super) who: I,
     pub(super) phase: Phase,
+    /// Ends the handshake or checks the keep alive.
+    pub(super) timer: Option<TimerKey>,
 }
 
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use bytes::BytesMut;
 use thingward_model::Timestamp;
 
 use crate::broker::connection::{Connection, Phase};
-use crate::broker::message::{MICROS, Stored};
+use crate::broker::message::MICROS;
 use crate::broker::output::Outbox;
-use crate::broker::route::Target;
+use crate::broker::route::{Retained, Target};
 use crate::broker::session::{Session, SessionId, SessionName, Subscription};
 use crate::broker::timers::{Timer, Timers};
 use crate::broker::wills::PendingWill;
@@ -30,7 +30,7 @@ pub struct Broker<G: Gate> {
     pub(super) sessions: HashMap<SessionId, Session<G::Identity>>,
     pub(super) names: HashMap<SessionName, SessionId>,
     pub(super) index: SubscriptionIndex<Subscription>,
-    pub(super) retained: TopicMap<Stored>,
+    pub(super) retained: TopicMap<Retained>,
     pub(super) retained_messages: usize,
     pub(super) retained_bytes: usize,
     pub(super) wills: HashMap<SessionId, PendingWill<G::Identity>>,
@@ -90,8 +90,8 @@ impl<G: Gate> Broker<G> {
     /// A client has connected and proved to be `who`.
     pub fn accept(&mut self, now: Timestamp, conn: ConnId, who: G::Identity) {
         let until = now.plus_micros(i64::from(self.limits.handshake_seconds_max) * MICROS);
-        self.timers.add(until, Timer::Connection(conn));
-        self.connections.insert(conn, Connection { who, phase: Phase::Handshake { until } });
+        let timer = self.timers.add(until, Timer::Connection(conn));
+        self.connections.insert(conn, Connection { who, phase: Phase::Handshake { until }, timer });
     }
 
     /// A connection brought bytes. Incomplete packets stay in `buf`. Bytes of connections that the broker has closed
@@ -175,7 +175,8 @@ impl<G: Gate> Broker<G> {
     }
 
     fn connection_due(&mut self, now: Timestamp, conn: ConnId) {
-        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.timer = None;
         match &connection.phase {
             Phase::Handshake { until } if now >= *until => {
                 self.counters.handshakes_failed += 1;
@@ -187,7 +188,7 @@ impl<G: Gate> Broker<G> {
                     self.counters.keep_alive_timeouts += 1;
                     self.disconnect(now, conn, ReasonCode::KeepAliveTimeout);
                 }
-                Some(deadline) => self.timers.add(deadline, Timer::Connection(conn)),
+                Some(deadline) => connection.timer = self.timers.add(deadline, Timer::Connection(conn)),
                 None => {}
             },
         }

@@ -18,56 +18,67 @@ enum Sent {
 }
 
 impl<G: Gate> Broker<G> {
-    /// Sends what waits, as far as the receive maximum of the client goes [MQTT-4.9.0-2].
+    /// Sends what there is, as far as the receive maximum of the client goes [MQTT-3.3.4-9]: first again what earlier
+    /// connections left, in its order [MQTT-4.4.0-1], [MQTT-4.6.0-1], then what waits.
     pub(super) fn pump(&mut self, now: Timestamp, id: SessionId) {
         while let Some((conn, window)) = self.client_of(id) {
             let Some(session) = self.sessions.get_mut(&id) else { return };
-            if session.inflight.len() >= window {
+            if session.open() >= window {
                 return;
             }
-            let Some(entry) = session.queue.pop_front() else { return };
-            session.queue_bytes = session.queue_bytes.saturating_sub(entry.stored.message.payload.len());
-            let Some(packet) = session.free_id() else { return };
-            let durable = session.durable;
-            let delivery = delivery(entry.qos, packet, false);
-            if self.send_publish(now, conn, &entry.stored, delivery, entry.retain, &entry.ids)
-                == Sent::Dropped
-            {
-                self.forget_entry(id, durable, &entry);
-                continue;
-            }
-            if durable {
-                self.out
-                    .put(record::entry_key(id, entry.sequence), record::entry(&entry, Some((packet, false))));
-            }
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.inflight.push_back(Inflight { id: packet, entry, released: false });
+            match session.inflight.iter().position(|out| !out.here) {
+                Some(index) => self.send_again(now, conn, id, index),
+                None => {
+                    let Some(entry) = session.queue.pop_front() else { return };
+                    session.queue_bytes = session.queue_bytes.saturating_sub(entry.stored.bytes);
+                    self.send_first(now, conn, id, entry);
+                }
             }
         }
     }
 
-    /// All that was in flight again, in its order [MQTT-4.4.0-1], [MQTT-4.6.0-1], and then what waits.
+    /// The client has returned on a new connection.
     pub(super) fn resume(&mut self, now: Timestamp, id: SessionId) {
-        let Some((conn, _)) = self.client_of(id) else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let durable = session.durable;
-        for out in std::mem::take(&mut session.inflight) {
-            if out.released {
-                self.send_ack(conn, AckKind::PubRel, out.id, ReasonCode::Success);
-            } else {
-                let entry = &out.entry;
-                let delivery = delivery(entry.qos, out.id, true);
-                let sent = self.send_publish(now, conn, &entry.stored, delivery, entry.retain, &entry.ids);
-                if sent == Sent::Dropped {
-                    self.forget_entry(id, durable, entry);
-                    continue;
-                }
-            }
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.inflight.push_back(out);
-            }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.inflight.iter_mut().for_each(|out| out.here = false);
         }
         self.pump(now, id);
+    }
+
+    fn send_first(&mut self, now: Timestamp, conn: ConnId, id: SessionId, entry: Entry) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        // The window is smaller than the number of identifiers, so one is free.
+        let Some(packet) = session.free_id() else { return };
+        let durable = session.durable;
+        let delivery = delivery(entry.qos, packet, false);
+        if self.send_publish(now, conn, &entry.stored, delivery, entry.retain, &entry.ids) == Sent::Dropped {
+            return self.forget_entry(id, durable, &entry);
+        }
+        if durable {
+            let value = record::entry(&entry, Some((packet, false)));
+            self.out.put(record::entry_key(id, entry.sequence), value);
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.inflight.push_back(Inflight { id: packet, entry, released: false, here: true });
+        }
+    }
+
+    fn send_again(&mut self, now: Timestamp, conn: ConnId, id: SessionId, index: usize) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let durable = session.durable;
+        let Some(out) = session.inflight.get_mut(index) else { return };
+        out.here = true;
+        if out.released {
+            let packet = out.id;
+            return self.send_ack(conn, AckKind::PubRel, packet, ReasonCode::Success);
+        }
+        let (entry, delivery) = (out.entry.clone(), delivery(out.entry.qos, out.id, true));
+        if self.send_publish(now, conn, &entry.stored, delivery, entry.retain, &entry.ids) == Sent::Dropped {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.inflight.remove(index);
+            }
+            self.forget_entry(id, durable, &entry);
+        }
     }
 
     pub(super) fn send_at_most_once(

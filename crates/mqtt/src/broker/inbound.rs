@@ -59,11 +59,13 @@ impl<G: Gate> Broker<G> {
         let Some(session) = self.session_of(conn) else { return };
         if let Delivery::ExactlyOnce { id, .. } = publish.delivery {
             let Some(state) = self.sessions.get(&session) else { return };
+            let received = state.received.len();
             if state.received.contains(&id) {
                 // Had been taken: say so again and route nothing [MQTT-4.3.3-10].
                 return self.send_ack(conn, AckKind::PubRec, id, ReasonCode::Success);
             }
-            if state.received.len() >= usize::from(self.limits.receive_maximum) {
+            let is_v5 = self.version(conn) == Some(Version::V5);
+            if is_v5 && received >= usize::from(self.limits.receive_maximum) {
                 return self.violation(now, conn, ReasonCode::ReceiveMaximumExceeded);
             }
         }

@@ -11,11 +11,12 @@ pub struct Limits {
     pub subscriptions_per_session_max: usize,
     /// Most QoS 1 and 2 messages waiting in one session. Default 1 000.
     pub queue_messages_max: usize,
-    /// Most payload bytes waiting in one session. Default 4 MiB.
+    /// Most bytes waiting in one session: payloads, topics, properties. Default 4 MiB.
     pub queue_bytes_max: usize,
     /// Most messages in flight to one client; a client may ask for fewer. Default 32.
     pub inflight_max: u16,
-    /// Most unfinished QoS 2 messages from one client, told to MQTT 5.0 clients. Default 32.
+    /// Most unfinished QoS 2 messages from one MQTT 5.0 client. Older clients cannot be told and may use every packet
+    /// identifier. Default 32.
     pub receive_maximum: u16,
     /// Highest topic alias taken from a client. Default 16.
     pub topic_alias_max: u16,
@@ -23,7 +24,7 @@ pub struct Limits {
     pub topic_alias_out_max: u16,
     /// Most retained messages. Default 100 000.
     pub retained_messages_max: usize,
-    /// Most payload bytes in retained messages. Default 64 MiB.
+    /// Most bytes of retained messages: payloads, topics, properties. Default 64 MiB.
     pub retained_bytes_max: usize,
     /// Longest life of a session without its connection, in seconds; `u32::MAX` is for ever. Default 7 days.
     pub session_expiry_seconds_max: u32,

@@ -30,13 +30,16 @@ pub(super) struct Stored {
     pub(super) number: u64,
     pub(super) message: Message,
     pub(super) expires: Option<Timestamp>,
+    /// What it counts for in bounds of bytes.
+    pub(super) bytes: usize,
     /// Durable sessions that still need it.
     holders: AtomicU32,
 }
 
 impl Stored {
-    pub(super) const fn new(number: u64, message: Message, expires: Option<Timestamp>) -> Self {
-        Self { number, message, expires, holders: AtomicU32::new(0) }
+    pub(super) fn new(number: u64, message: Message, expires: Option<Timestamp>) -> Self {
+        let bytes = message.bytes();
+        Self { number, message, expires, bytes, holders: AtomicU32::new(0) }
     }
 
     /// Counts a durable holder; `true` for the first.
@@ -58,6 +61,19 @@ impl Message {
     /// When the message is of no more use.
     pub(super) fn expires(&self, now: Timestamp) -> Option<Timestamp> {
         self.properties.message_expiry.map(|seconds| now.plus_micros(i64::from(seconds) * MICROS))
+    }
+
+    /// Bytes of payload, topic and properties.
+    pub(super) fn bytes(&self) -> usize {
+        let p = &self.properties;
+        let text = |text: Option<&Text>| text.map_or(0, |t| t.as_bytes().len());
+        let user: usize = p.user.iter().map(|(k, v)| k.as_bytes().len() + v.as_bytes().len()).sum();
+        self.payload.len()
+            + self.topic.as_bytes().len()
+            + text(p.content_type.as_ref())
+            + text(p.response_topic.as_ref().map(TopicName::as_text))
+            + p.correlation_data.as_ref().map_or(0, |data| data.as_bytes().len())
+            + user
     }
 
     /// The same message in memory of its own, so that it holds no network buffer alive.

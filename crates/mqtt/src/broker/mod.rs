@@ -7,6 +7,11 @@
 //! never delivered under a second identifier. [`Broker::restore`] rebuilds the state from the accumulated changes.
 //! Sessions that end with their connection are not durable; the wills of connected clients are.
 //!
+//! # Slow readers
+//!
+//! QoS 1 and 2 messages are sent as far as the client acknowledges them. QoS 0 messages are handed out at once, so
+//! the owner MUST bound what it holds for a connection and close one that does not read.
+//!
 //! # Full queues
 //!
 //! No message that was acknowledged is ever dropped for want of room. When a session's queue is full, a QoS 1 or 2

@@ -100,7 +100,9 @@ impl<G: Gate> Broker<G> {
         }
         for (id, (identity, message, delay_seconds, due)) in loose.wills {
             match self.gate.decode_identity(&identity) {
-                Some(who) => drop(self.wills.insert(id, PendingWill { who, message, delay_seconds, due })),
+                Some(who) => {
+                    self.wills.insert(id, PendingWill { who, message, delay_seconds, due, timer: None });
+                }
                 None => {
                     self.counters.records_unreadable += 1;
                     self.out.delete(record::will_key(id));
@@ -126,9 +128,9 @@ impl<G: Gate> Broker<G> {
         let EntryRecord { qos, retain, ids, .. } = record;
         let entry = Entry { sequence, stored: Arc::clone(stored), qos, retain, ids };
         match record.sent {
-            Some((id, released)) => session.inflight.push_back(Inflight { id, entry, released }),
+            Some((id, released)) => session.inflight.push_back(Inflight { id, entry, released, here: false }),
             None => {
-                session.queue_bytes = session.queue_bytes.saturating_add(stored.message.payload.len());
+                session.queue_bytes = session.queue_bytes.saturating_add(stored.bytes);
                 session.queue.push_back(entry);
             }
         }
@@ -144,8 +146,10 @@ impl<G: Gate> Broker<G> {
                 self.end_session(now, id);
                 continue;
             }
-            if let Some(due) = session.expires_at() {
-                self.timers.add(due, Timer::SessionExpiry(id));
+            let due = session.expires_at();
+            let timer = due.and_then(|due| self.timers.add(due, Timer::SessionExpiry(id)));
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.timer = timer;
             }
             self.store_session(id);
         }
@@ -155,7 +159,12 @@ impl<G: Gate> Broker<G> {
             let expiry = self.sessions.get(&id).map(|session| session.expiry_seconds);
             match (expiry, due) {
                 (None, _) => self.publish_will(now, id),
-                (Some(_), Some(due)) => self.timers.add(due, Timer::Will(id)),
+                (Some(_), Some(due)) => {
+                    let timer = self.timers.add(due, Timer::Will(id));
+                    if let Some(will) = self.wills.get_mut(&id) {
+                        will.timer = timer;
+                    }
+                }
                 (Some(expiry), None) => self.start_will_delay(now, id, expiry),
             }
         }

@@ -7,7 +7,7 @@ use thingward_model::Timestamp;
 use crate::broker::message::Stored;
 use crate::broker::record;
 use crate::broker::session::{Entry, Session, SessionId, Subscription};
-use crate::broker::timers::Timer;
+use crate::broker::timers::{Timer, TimerKey};
 use crate::broker::{Broker, Gate, Limits, Message};
 use crate::codec::{QoS, SubscriptionId};
 use crate::topic::TopicName;
@@ -17,6 +17,13 @@ use crate::topic::trie::Group;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a subscriber's queue or the store of retained messages is full")]
 pub struct QueueFull;
+
+/// The retained message of a topic.
+#[derive(Debug)]
+pub(super) struct Retained {
+    pub(super) stored: Stored,
+    timer: Option<TimerKey>,
+}
 
 /// One session that gets a message.
 #[derive(Debug)]
@@ -81,7 +88,7 @@ impl<G: Gate> Broker<G> {
         }
         self.select(from, message, targets);
         if message.qos != QoS::AtMostOnce {
-            let bytes = message.payload.len();
+            let bytes = message.bytes();
             for target in targets.iter().filter(|t| t.qos != QoS::AtMostOnce) {
                 let Some(session) = self.sessions.get(&target.session) else { continue };
                 if !can_take(session, bytes, &self.limits) {
@@ -95,6 +102,7 @@ impl<G: Gate> Broker<G> {
 
     fn select(&mut self, from: Option<SessionId>, message: &Message, targets: &mut Vec<Target>) {
         let Self { index, sessions, gate, limits, .. } = self;
+        let bytes = message.bytes();
         index.visit(&message.topic, &mut |leaf| {
             for (session, subscription) in &leaf.single {
                 if !(subscription.options.no_local && Some(*session) == from) {
@@ -106,7 +114,7 @@ impl<G: Gate> Broker<G> {
                     let session = sessions.get(&id)?;
                     gate.deliver(&session.who, &message.topic)?;
                     let qos = subscription.options.qos.min(message.qos);
-                    let room = qos == QoS::AtMostOnce || can_take(session, message.payload.len(), limits);
+                    let room = qos == QoS::AtMostOnce || can_take(session, bytes, limits);
                     Some((session.conn.is_some(), room))
                 };
                 if let Some((session, subscription)) = pick(group, rank) {
@@ -179,16 +187,16 @@ impl<G: Gate> Broker<G> {
                 self.out.put(record::entry_key(id, entry.sequence), record::entry(&entry, None));
             }
         }
-        session.queue_bytes = session.queue_bytes.saturating_add(entry.stored.message.payload.len());
+        session.queue_bytes = session.queue_bytes.saturating_add(entry.stored.bytes);
         session.queue.push_back(entry);
     }
 
     fn retained_room(&self, message: &Message) -> bool {
-        let size = message.payload.len();
-        if size == 0 {
+        if message.payload.is_empty() {
             return true;
         }
-        let old = self.retained.get(&message.topic).map(|old| old.message.payload.len());
+        let size = message.bytes();
+        let old = self.retained.get(&message.topic).map(|old| old.stored.bytes);
         let messages = self.retained_messages + usize::from(old.is_none());
         let bytes = self.retained_bytes.saturating_sub(old.unwrap_or(0)).saturating_add(size);
         messages <= self.limits.retained_messages_max && bytes <= self.limits.retained_bytes_max
@@ -207,27 +215,29 @@ impl<G: Gate> Broker<G> {
 
     pub(super) fn keep_retained(&mut self, stored: Stored) {
         let topic = stored.message.topic.clone();
-        if let Some(due) = stored.expires {
-            self.timers.add(due, Timer::Retained(topic.clone()));
-        }
-        self.retained_bytes = self.retained_bytes.saturating_add(stored.message.payload.len());
+        let timer = stored.expires.and_then(|due| self.timers.add(due, Timer::Retained(topic.clone())));
+        self.retained_bytes = self.retained_bytes.saturating_add(stored.bytes);
         self.retained_messages += 1;
-        if let Some(old) = self.retained.insert(&topic, stored) {
-            self.retained_messages -= 1;
-            self.retained_bytes = self.retained_bytes.saturating_sub(old.message.payload.len());
+        if let Some(old) = self.retained.insert(&topic, Retained { stored, timer }) {
+            self.forget_retained(&old);
         }
     }
 
     fn remove_retained(&mut self, topic: &TopicName) {
         if let Some(old) = self.retained.remove(topic) {
-            self.retained_messages = self.retained_messages.saturating_sub(1);
-            self.retained_bytes = self.retained_bytes.saturating_sub(old.message.payload.len());
+            self.forget_retained(&old);
             self.out.delete(record::retained_key(topic));
         }
     }
 
+    fn forget_retained(&mut self, old: &Retained) {
+        self.timers.cancel(old.timer);
+        self.retained_messages = self.retained_messages.saturating_sub(1);
+        self.retained_bytes = self.retained_bytes.saturating_sub(old.stored.bytes);
+    }
+
     pub(super) fn retained_due(&mut self, now: Timestamp, topic: &TopicName) {
-        let due = self.retained.get(topic).and_then(|stored| stored.expires);
+        let due = self.retained.get(topic).and_then(|retained| retained.stored.expires);
         if due.is_some_and(|due| now >= due) {
             self.remove_retained(topic);
         }

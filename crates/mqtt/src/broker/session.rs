@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thingward_model::Timestamp;
 
 use crate::broker::message::Stored;
+use crate::broker::timers::TimerKey;
 use crate::broker::{ConnId, Scope};
 use crate::codec::{PacketId, QoS, SubscriptionId, SubscriptionOptions, Text};
 use crate::topic::TopicFilter;
@@ -24,6 +25,8 @@ pub(super) struct Session<I> {
     pub(super) expiry_seconds: u32,
     /// Since when it is without a connection.
     pub(super) offline_since: Option<Timestamp>,
+    /// Ends the session.
+    pub(super) timer: Option<TimerKey>,
     /// By filter as the client gave it.
     pub(super) subscriptions: BTreeMap<TopicFilter, Subscription>,
     /// QoS 2 identifiers of the client between PUBLISH and PUBREL.
@@ -68,6 +71,8 @@ pub(super) struct Inflight {
     pub(super) entry: Entry,
     /// QoS 2: PUBREC has come, PUBREL was sent.
     pub(super) released: bool,
+    /// Sent on the connection that there is, so that it counts against the receive maximum.
+    pub(super) here: bool,
 }
 
 impl<I> Session<I> {
@@ -79,6 +84,7 @@ impl<I> Session<I> {
             durable: expiry_seconds > 0,
             expiry_seconds,
             offline_since: None,
+            timer: None,
             subscriptions: BTreeMap::new(),
             received: BTreeSet::new(),
             inflight: VecDeque::new(),
@@ -104,6 +110,11 @@ impl<I> Session<I> {
             }
         }
         None
+    }
+
+    /// Messages that the client has on this connection and has not finished.
+    pub(super) fn open(&self) -> usize {
+        self.inflight.iter().filter(|out| out.here).count()
     }
 
     pub(super) fn position(&self, id: PacketId) -> Option<usize> {

@@ -57,10 +57,10 @@ impl<G: Gate> Broker<G> {
     ) -> Result<(ReasonCode, Option<Batch>), ReasonCode> {
         let SubscribeRequest { filter, options } = request;
         let connection = self.connections.get(&conn).ok_or(ReasonCode::UnspecifiedError)?;
-        let inner = self.gate.subscribe(&connection.who, &filter).map_err(|reason| {
-            self.counters.subscriptions_refused_gate += 1;
-            reason
-        })?;
+        let inner = self
+            .gate
+            .subscribe(&connection.who, &filter)
+            .inspect_err(|_| self.counters.subscriptions_refused_gate += 1)?;
         let session = self.sessions.get(&id).ok_or(ReasonCode::UnspecifiedError)?;
         let is_new = !session.subscriptions.contains_key(&filter);
         if is_new && session.subscriptions.len() >= self.limits.subscriptions_per_session_max {
@@ -77,7 +77,7 @@ impl<G: Gate> Broker<G> {
         let batch = wants.then(|| self.retained_batch(now, &inner, options.qos, subscription_id));
         if let Some(batch) = &batch {
             let waiting = batch.messages.iter().filter(|m| m.message.qos.min(batch.qos) != QoS::AtMostOnce);
-            let (count, bytes) = waiting.fold((0, 0), |(n, b), m| (n + 1, b + m.message.payload.len()));
+            let (count, bytes) = waiting.fold((0, 0), |(n, b), m| (n + 1, b + m.bytes));
             let room = session.queue.len() + *promised + count <= self.limits.queue_messages_max
                 && session.queue_bytes.saturating_add(bytes) <= self.limits.queue_bytes_max;
             if !room {
@@ -124,7 +124,8 @@ impl<G: Gate> Broker<G> {
         id: Option<SubscriptionId>,
     ) -> Batch {
         let mut messages = Vec::new();
-        self.retained.visit(inner, &mut |stored| {
+        self.retained.visit(inner, &mut |retained| {
+            let stored = &retained.stored;
             if stored.expires.is_none_or(|then| then > now) {
                 messages.push(Stored::new(0, stored.message.clone(), stored.expires));
             }

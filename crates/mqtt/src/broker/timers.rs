@@ -1,4 +1,5 @@
-//! Deadlines, the nearest first.
+//! Deadlines, the nearest first. Whoever adds one cancels it when it has no more use, so that there are never more
+//! than there are connections, sessions, wills and retained messages.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use crate::broker::ConnId;
 use crate::broker::session::SessionId;
 use crate::topic::TopicName;
 
-/// What may be due. The owner checks whether it still is: deadlines move without being taken out here.
+/// What may be due. The owner checks whether it still is: a keep alive moves without being taken out here.
 #[derive(Debug, Clone)]
 pub(super) enum Timer {
     /// CONNECT or keep alive.
@@ -18,16 +19,32 @@ pub(super) enum Timer {
     Retained(TopicName),
 }
 
+/// Names a deadline.
+pub(super) type TimerKey = (Timestamp, u64);
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: BTreeMap<(Timestamp, u64), Timer>,
+    due: BTreeMap<TimerKey, Timer>,
     next: u64,
 }
 
 impl Timers {
-    pub(super) fn add(&mut self, at: Timestamp, timer: Timer) {
+    pub(super) fn add(&mut self, at: Timestamp, timer: Timer) -> Option<TimerKey> {
         self.next = self.next.wrapping_add(1);
-        self.due.insert((at, self.next), timer);
+        let key = (at, self.next);
+        self.due.insert(key, timer);
+        Some(key)
+    }
+
+    pub(super) fn cancel(&mut self, key: Option<TimerKey>) {
+        if let Some(key) = key {
+            self.due.remove(&key);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
     }
 
     pub(super) fn pop(&mut self, now: Timestamp) -> Option<Timer> {

@@ -5,7 +5,7 @@ use thingward_model::Timestamp;
 use crate::broker::message::MICROS;
 use crate::broker::record;
 use crate::broker::session::SessionId;
-use crate::broker::timers::Timer;
+use crate::broker::timers::{Timer, TimerKey};
 use crate::broker::{Broker, Gate, Incoming, Message, Routed};
 use crate::codec::Will;
 
@@ -17,6 +17,7 @@ pub(super) struct PendingWill<I> {
     pub(super) delay_seconds: u32,
     /// When it is published; `None` while the client is connected.
     pub(super) due: Option<Timestamp>,
+    pub(super) timer: Option<TimerKey>,
 }
 
 impl<I> PendingWill<I> {
@@ -28,7 +29,13 @@ impl<I> PendingWill<I> {
             retain: will.retain,
             properties: will.properties,
         };
-        Self { who, message: message.detached(), delay_seconds: will.delay.unwrap_or(0), due: None }
+        Self {
+            who,
+            message: message.detached(),
+            delay_seconds: will.delay.unwrap_or(0),
+            due: None,
+            timer: None,
+        }
     }
 }
 
@@ -40,7 +47,8 @@ impl<G: Gate> Broker<G> {
     }
 
     pub(super) fn forget_will(&mut self, id: SessionId) {
-        if self.wills.remove(&id).is_some() {
+        if let Some(will) = self.wills.remove(&id) {
+            self.timers.cancel(will.timer);
             self.out.delete(record::will_key(id));
         }
     }
@@ -52,11 +60,12 @@ impl<G: Gate> Broker<G> {
         let delay = will.delay_seconds.min(expiry_seconds);
         let due = now.plus_micros(i64::from(delay) * MICROS);
         will.due = Some(due);
+        if delay != 0 {
+            will.timer = self.timers.add(due, Timer::Will(id));
+        }
         self.remember_will(id, will);
         if delay == 0 {
             self.publish_will(now, id);
-        } else {
-            self.timers.add(due, Timer::Will(id));
         }
     }
 
@@ -69,6 +78,7 @@ impl<G: Gate> Broker<G> {
 
     pub(super) fn publish_will(&mut self, now: Timestamp, id: SessionId) {
         let Some(will) = self.wills.remove(&id) else { return };
+        self.timers.cancel(will.timer);
         self.out.delete(record::will_key(id));
         let incoming = Incoming { message: &will.message, is_will: true };
         let messages = match self.gate.publish(now, &will.who, &incoming) {

@@ -261,7 +261,7 @@ impl Client {
         let present = ack.session_present;
         self.events.push_back(Event::Connected(ack));
         if present {
-            self.resend(now);
+            self.outbox.reconnected();
         } else {
             for token in self.outbox.restart() {
                 self.events.push_back(Event::Published { token, reason: ReasonCode::Success });
@@ -270,48 +270,52 @@ impl Client {
         self.send_waiting(now);
     }
 
-    /// All that was in flight, in order: §4.4.
-    fn resend(&mut self, now: Timestamp) {
-        let sent = std::mem::take(&mut self.outbox.inflight);
-        for out in sent {
-            match &out.stage {
-                Stage::Released { id } => {
-                    let ack = Ack::new(*id, ReasonCode::Success);
-                    self.send(now, &Packet::Ack(AckKind::PubRel, ack));
-                }
-                Stage::Sent { id, message } => {
-                    if let Some(reason) = self.refusal(message) {
-                        self.events.push_back(Event::Published { token: out.token, reason });
-                        continue;
-                    }
-                    if self.write_publish(now, message, message.delivery(*id, true)).is_err() {
-                        let reason = ReasonCode::PacketTooLarge;
-                        self.events.push_back(Event::Published { token: out.token, reason });
-                        continue;
-                    }
-                }
-            }
-            self.outbox.inflight.push_back(out);
-        }
-    }
-
+    /// Sends what there is, as far as the receive maximum of the server goes: first again what earlier connections
+    /// left, in order (§4.4), then what waits.
     fn send_waiting(&mut self, now: Timestamp) {
-        while self.is_online() && self.outbox.inflight.len() < self.server.inflight {
+        while self.is_online() && self.outbox.open() < self.server.inflight {
+            if let Some(index) = self.outbox.inflight.iter().position(|out| !out.here) {
+                self.send_again(now, index);
+                continue;
+            }
             let requests = &self.requests;
             let Some(id) = self.outbox.free_id(|id| requests.contains_key(&id)) else { return };
             let Some((token, message)) = self.outbox.next_waiting() else { return };
-            let sent = match self.refusal(&message) {
-                Some(reason) => Err(reason),
-                None => self
-                    .write_publish(now, &message, message.delivery(id, false))
-                    .map_err(|_| ReasonCode::PacketTooLarge),
-            };
-            match sent {
+            match self.write_allowed(now, &message, message.delivery(id, false)) {
                 Ok(()) => {
-                    self.outbox.inflight.push_back(Outgoing { token, stage: Stage::Sent { id, message } });
+                    let stage = Stage::Sent { id, message };
+                    self.outbox.inflight.push_back(Outgoing { token, stage, here: true });
                 }
                 Err(reason) => self.events.push_back(Event::Published { token, reason }),
             }
+        }
+    }
+
+    fn send_again(&mut self, now: Timestamp, index: usize) {
+        let Some(mut out) = self.outbox.inflight.remove(index) else { return };
+        out.here = true;
+        let sent = match &out.stage {
+            Stage::Released { id } => {
+                self.send_ack(now, AckKind::PubRel, *id, ReasonCode::Success);
+                Ok(())
+            }
+            Stage::Sent { id, message } => self.write_allowed(now, message, message.delivery(*id, true)),
+        };
+        match sent {
+            Ok(()) => self.outbox.inflight.insert(index, out),
+            Err(reason) => self.events.push_back(Event::Published { token: out.token, reason }),
+        }
+    }
+
+    fn write_allowed(
+        &mut self,
+        now: Timestamp,
+        message: &Message,
+        delivery: Delivery,
+    ) -> Result<(), ReasonCode> {
+        match self.refusal(message) {
+            Some(reason) => Err(reason),
+            None => self.write_publish(now, message, delivery).map_err(|_| ReasonCode::PacketTooLarge),
         }
     }
 

@@ -10,9 +10,12 @@ use crate::codec::{Delivery, PacketId, QoS, ReasonCode};
 pub(super) struct Outgoing {
     pub(super) token: Token,
     pub(super) stage: Stage,
+    /// Sent on the connection that there is, so that it counts against the receive maximum.
+    pub(super) here: bool,
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind")]
 pub(super) enum Stage {
     /// Sent as PUBLISH; `id` is in use.
     Sent { id: PacketId, message: Message },
@@ -62,6 +65,16 @@ impl Outbox {
         let (token, message) = self.waiting.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.payload.len());
         Some((token, message))
+    }
+
+    /// A new connection: what was in flight has to be sent again.
+    pub(super) fn reconnected(&mut self) {
+        self.inflight.iter_mut().for_each(|out| out.here = false);
+    }
+
+    /// Messages that the server has on this connection and has not finished.
+    pub(super) fn open(&self) -> usize {
+        self.inflight.iter().filter(|out| out.here).count()
     }
 
     pub(super) fn waiting_len(&self) -> usize {
@@ -122,6 +135,7 @@ impl Outbox {
             }
             Stage::Sent { .. } | Stage::Released { .. } => {
                 out.stage = Stage::Released { id };
+                out.here = true;
                 Progress::Release
             }
         }

@@ -6,7 +6,8 @@ use crate::codec::{Binary, DecodeError, Text, Version};
 
 macro_rules! properties {
     ($($name:ident = $id:literal: $kind:ident,)*) => {
-        /// One property with its value as it stands on the wire.
+        /// One property with its value as it stands on the wire. The names are those of the standard.
+        #[expect(clippy::enum_variant_names, reason = "the standard calls one User Property")]
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) enum Property { $($name(properties!(@type $kind)),)* }
 

@@ -40,6 +40,14 @@ fn the_receive_maximum_of_the_client_is_the_window() {
     bed.restart();
     let sub = bed.connect(lasting("sub"));
     assert_eq!(bed.payloads(sub), ["2", "3", "4"]);
+    bed.close(sub);
+    let mut narrow = lasting("sub");
+    narrow.properties.receive_maximum = std::num::NonZeroU16::new(1);
+    let sub = bed.connect(narrow);
+    let first = bed.messages(sub);
+    assert_eq!(first.iter().map(|p| &p.payload[..]).collect::<Vec<_>>(), [b"2"]);
+    bed.ack(sub, AckKind::PubAck, first[0].delivery.id().unwrap());
+    assert_eq!(bed.payloads(sub), ["3"]);
 }
 
 #[test]

@@ -153,6 +153,19 @@ fn a_connection_without_connect_is_closed() {
 }
 
 #[test]
+fn deadlines_do_not_pile_up_when_clients_come_and_go() {
+    let mut bed = Bed::new();
+    for _ in 0..20 {
+        let conn = bed.connect(Connect { keep_alive: 600, will: will("gone", Some(60)), ..lasting("c") });
+        let mut packet = Publish { retain: true, ..publish("r", "x", QoS::AtMostOnce) };
+        packet.properties.message_expiry = Some(3600);
+        bed.send(conn, Packet::Publish(packet));
+        bed.close(conn);
+    }
+    assert_eq!(bed.broker.timers.len(), 3, "the session, its will, the retained message");
+}
+
+#[test]
 fn a_cut_ends_connections_at_once_and_sessions_if_asked() {
     let mut bed = Bed::new();
     let keep = bed.connect(lasting("c"));

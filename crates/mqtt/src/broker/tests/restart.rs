@@ -155,12 +155,12 @@ impl World {
             self.conns[who] = Some(self.bed.connect(lasting(name)));
         }
         let mut seen = Vec::new();
-        for who in 0..NAMES.len() {
+        for (who, name) in NAMES.iter().enumerate() {
             self.unanswered[who].clear();
             self.collect();
             while !self.unanswered[who].is_empty() {
                 let packet = self.unanswered[who].remove(0);
-                seen.push(format!("{} {}", NAMES[who], describe(&packet)));
+                seen.push(format!("{name} {}", describe(&packet)));
                 self.answer(who, &packet);
                 self.collect();
             }
@@ -172,9 +172,7 @@ impl World {
         for topic in ["t/1", "t/2"] {
             self.bed.publish(late, topic, "last", QoS::AtLeastOnce);
         }
-        for who in 0..NAMES.len() {
-            self.unanswered[who].clear();
-        }
+        self.unanswered.iter_mut().for_each(Vec::clear);
         self.collect();
         seen.extend(self.unanswered.iter().map(|packets| format!("{} last", packets.len())));
         seen
