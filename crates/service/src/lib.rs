@@ -1,1 +1,5 @@
-//! The service role.
+//! The service role: listeners, ingest pipeline, enrolment, API.
+
+pub mod directory;
+pub mod payload;
+pub mod settings;

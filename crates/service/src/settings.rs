@@ -1,0 +1,81 @@
+//! What an operator decides, parsed and checked before any port opens.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thingward_mqtt::broker;
+use thingward_pki::Lifetimes;
+use thingward_store::keys::Pkcs11Reference;
+
+/// How a service runs.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// Everything that it keeps.
+    pub data_dir: PathBuf,
+    /// The name after `spiffe://` in every identity. Fixed at the first start.
+    pub trust_domain: String,
+    /// MQTT over TLS.
+    pub mqtt: SocketAddr,
+    /// HTTPS: enrolment and API.
+    pub https: SocketAddr,
+    /// DNS names in the service's certificate.
+    pub names: Vec<String>,
+    /// Addresses in the service's certificate.
+    pub addresses: Vec<IpAddr>,
+    /// Where the keys of the certificate authority are.
+    pub authority_keys: AuthorityKeys,
+    /// How long certificates live.
+    pub lifetimes: Lifetimes,
+    /// Bounds of the MQTT listener.
+    pub mqtt_limits: broker::Limits,
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
+    /// When readings go to history.
+    pub history: HistorySettings,
+}
+
+/// Where the keys of the certificate authority are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorityKeys {
+    /// In the data directory, sealed.
+    Sealed,
+    /// In a PKCS#11 token; made there at the first start.
+    Pkcs11(Pkcs11Reference),
+}
+
+/// Bounds of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most connections of one listener.
+    pub connections_max: usize,
+    /// Most TLS handshakes at a time of one listener.
+    pub handshakes_max: usize,
+    /// Longest handshake.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for ConnectionLimits {
+    /// 10 000 connections, 256 handshakes of at most 10 seconds.
+    fn default() -> Self {
+        Self { connections_max: 10_000, handshakes_max: 256, handshake_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// When readings go to history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// How often the hot part is looked at.
+    pub every: Duration,
+    /// Fewer rows than this stay hot, unless they are older than `age_max`.
+    pub rows_min: usize,
+    /// Rows older than this go, signed or not.
+    pub age_max: Duration,
+}
+
+impl Default for HistorySettings {
+    /// Every minute, from 50 000 rows on, after an hour in any case.
+    fn default() -> Self {
+        Self { every: Duration::from_secs(60), rows_min: 50_000, age_max: Duration::from_secs(3600) }
+    }
+}

@@ -1,0 +1,32 @@
+//! What every part of a running service holds on to.
+
+use std::sync::Arc;
+
+use thingward_model::Timestamp;
+use thingward_store::Store;
+
+use crate::authority::Authority;
+use crate::core::CoreHandle;
+use crate::directory::Directory;
+use crate::settings::ServiceSettings;
+
+/// What every part of a running service holds on to.
+pub struct Shared {
+    /// How it runs.
+    pub settings: ServiceSettings,
+    /// What it keeps.
+    pub store: Arc<Store>,
+    /// Who issues certificates.
+    pub authority: Authority,
+    /// Members, for quick answers.
+    pub directory: Arc<Directory>,
+    /// The one that decides about messages.
+    pub core: CoreHandle,
+}
+
+/// The wall clock. Only shells read it; cores get the time as an argument.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
