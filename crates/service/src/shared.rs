@@ -1,5 +1,6 @@
 //! What every part of a running service holds on to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thingward_model::Timestamp;
@@ -8,6 +9,7 @@ use thingward_store::Store;
 use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
+use crate::listener::SharedTls;
 use crate::settings::ServiceSettings;
 
 /// What every part of a running service holds on to.
@@ -22,6 +24,12 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
     pub core: CoreHandle,
+    /// TLS of the MQTT listener.
+    pub mqtt_tls: SharedTls,
+    /// TLS of the HTTPS listener.
+    pub https_tls: SharedTls,
+    /// Where MQTT listens.
+    pub mqtt: SocketAddr,
 }
 
 /// The wall clock. Only shells read it; cores get the time as an argument.

@@ -112,6 +112,11 @@ impl Batch {
         Self::default()
     }
 
+    /// Adds the changes of a later batch.
+    pub fn extend(&mut self, later: Self) {
+        self.ops.extend(later.ops);
+    }
+
     /// Number of changes.
     #[must_use]
     pub fn len(&self) -> usize {
