@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 use thingward_model::{NameError, StreamName, Timestamp};
 
 use crate::reading::{OwnedReading, OwnedValue, ReadingError, check_record};
@@ -37,6 +38,9 @@ pub enum InputError {
     /// A stream or field name is none.
     #[error("{0}")]
     Name(NameError),
+    /// A value has another form.
+    #[error("{0:?} is no number, text, true or false, nor such a value with its unit")]
+    Value(String),
     /// The time is not RFC 3339.
     #[error("time is not RFC 3339")]
     Time,
@@ -51,30 +55,7 @@ struct Line {
     status: Option<bool>,
     stream: Option<String>,
     time: Option<String>,
-    values: Option<BTreeMap<String, Given>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Given {
-    Plain(Plain),
-    WithUnit(WithUnit),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WithUnit {
-    value: Plain,
-    #[serde(default)]
-    unit: String,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Plain {
-    Bool(bool),
-    Number(f64),
-    Text(String),
+    values: Option<BTreeMap<String, Value>>,
 }
 
 /// Reads a line. Readings without a time are of `now`.
@@ -93,22 +74,35 @@ pub fn parse(line: &[u8], now: Timestamp) -> Result<Request, InputError> {
         None => now,
         Some(text) => Timestamp::parse_rfc3339(text).ok_or(InputError::Time)?,
     };
-    let reading = |(field, given): (String, Given)| {
-        let (value, unit) = match given {
-            Given::Plain(value) => (value, String::new()),
-            Given::WithUnit(WithUnit { value, unit }) => (value, unit),
-        };
-        let value = match value {
-            Plain::Bool(b) => OwnedValue::Bool(b),
-            Plain::Number(n) => OwnedValue::Number(n),
-            Plain::Text(t) => OwnedValue::Text(t),
-        };
+    let reading = |(field, given): (String, Value)| {
+        let (value, unit) = with_unit(given).ok_or_else(|| InputError::Value(field.clone()))?;
         let field = Some(field.parse().map_err(InputError::Name)?);
         Ok(OwnedReading { field, unit, time, value })
     };
     let readings = values.into_iter().map(reading).collect::<Result<Vec<_>, InputError>>()?;
     check_record(&readings)?;
     Ok(Request::Record { stream: stream.parse().map_err(InputError::Name)?, readings })
+}
+
+/// A value, or an object of a value and its unit.
+fn with_unit(given: Value) -> Option<(OwnedValue, String)> {
+    let Value::Object(mut members) = given else { return Some((plain(given)?, String::new())) };
+    let value = plain(members.remove("value")?)?;
+    let unit = match members.remove("unit") {
+        None => String::new(),
+        Some(Value::String(unit)) => unit,
+        Some(_) => return None,
+    };
+    members.is_empty().then_some((value, unit))
+}
+
+fn plain(value: Value) -> Option<OwnedValue> {
+    match value {
+        Value::Bool(b) => Some(OwnedValue::Bool(b)),
+        Value::Number(n) => n.as_f64().map(OwnedValue::Number),
+        Value::String(t) => Some(OwnedValue::Text(t)),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +144,9 @@ mod tests {
     fn what_is_no_request_is_refused_by_name() {
         check("", "not a request");
         check("[]", "not a request");
-        check(r#"{"stream":"s","values":{"a":[1]}}"#, "not a request");
+        check(r#"{"stream":"s","values":{"a":[1]}}"#, "is no number");
+        check(r#"{"stream":"s","values":{"a":{"value":1,"units":"K"}}}"#, "is no number");
+        check(r#"{"stream":"s","values":{"a":{"value":null}}}"#, "is no number");
         check(r#"{"stream":"s","values":{"a":1},"extra":1}"#, "not a request");
         check(r#"{"stream":"s"}"#, "give");
         check(r#"{"status":true,"stream":"s","values":{"a":1}}"#, "give");
