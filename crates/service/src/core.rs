@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
+use thingward_ingress::Member;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits, Message};
 use thingward_mqtt::codec::ReasonCode;
@@ -22,7 +23,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::directory::Directory;
 use crate::finding::Finding;
-use crate::gate::{Member, ServiceGate};
+use crate::gate::ServiceGate;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::sealer::Sealer;
@@ -291,24 +292,29 @@ impl Committer {
     }
 }
 
-impl CoreHandle {
-    /// A client has connected. What it is sent comes out of the receiver, which ends when the connection shall.
-    pub async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
+impl thingward_ingress::Core for CoreHandle {
+    async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
         let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+        self.metrics.connections.inc();
         self.send(Event::Accept { conn, who, output }).await;
         receiver
     }
 
-    /// A client sent bytes. Waits while the core is busy.
-    pub async fn received(&self, conn: ConnId, bytes: Bytes) {
+    async fn received(&self, conn: ConnId, bytes: Bytes) {
         self.send(Event::Received { conn, bytes }).await;
     }
 
-    /// A client is gone.
-    pub async fn closed(&self, conn: ConnId) {
+    async fn closed(&self, conn: ConnId) {
+        self.metrics.connections.dec();
         self.send(Event::Closed { conn }).await;
     }
 
+    fn refused(&self) {
+        self.metrics.connections_refused.inc();
+    }
+}
+
+impl CoreHandle {
     /// Ends the live sessions of a member at once, with `drop_session` the stored ones too.
     pub async fn cut_member(&self, tenant: TenantName, name: DeviceName, drop_session: bool) {
         let (done, wait) = oneshot::channel();

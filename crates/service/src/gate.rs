@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use minicbor::{Decoder, Encoder};
-use thingward_model::{Principal, StreamName, TenantName, Timestamp};
+use thingward_ingress::Member;
+use thingward_model::{StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Gate, Incoming, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -18,15 +18,6 @@ use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::reading_json;
 use crate::topics::{self, DeviceTopic};
-
-/// Someone with a verified certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Who.
-    pub principal: Principal,
-    /// The certificate's serial number.
-    pub serial: Vec<u8>,
-}
 
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
@@ -121,25 +112,14 @@ impl Gate for ServiceGate {
     }
 
     fn encode_identity(&self, who: &Member) -> Bytes {
-        let mut e = Encoder::new(Vec::new());
-        let p = &who.principal;
-        let written = e.array(4).and_then(|e| {
-            e.str(p.tenant.as_str())?.str(p.role.as_str())?.str(p.name.as_str())?.bytes(&who.serial)
-        });
-        debug_assert!(written.is_ok(), "writing to memory cannot fail");
-        e.into_writer().into()
+        who.encode()
     }
 
     fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
-        let mut d = Decoder::new(bytes);
-        (d.array().ok()? == Some(4)).then_some(())?;
-        let tenant = d.str().ok()?.parse().ok()?;
-        let role = d.str().ok()?.parse().ok()?;
-        let name = d.str().ok()?.parse().ok()?;
-        let principal = Principal { tenant, role, name };
+        let who = Member::decode(bytes)?;
         // Who was released while the service was down does not come back.
-        (self.directory.role(&tenant, &name) == Some(role)).then_some(())?;
-        Some(Member { principal, serial: d.bytes().ok()?.to_vec() })
+        let role = self.directory.role(&who.principal.tenant, &who.principal.name);
+        (role == Some(who.principal.role)).then_some(who)
     }
 
     fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {

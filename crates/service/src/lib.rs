@@ -8,7 +8,6 @@ pub mod directory;
 pub mod finding;
 pub mod gate;
 pub mod http;
-pub mod listener;
 pub mod metrics;
 pub mod payload;
 pub mod pipeline;

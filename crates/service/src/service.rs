@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thingward_crypto::sealed::SealingKey;
+use thingward_ingress::{MqttListener, SharedTls};
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
@@ -19,7 +20,6 @@ use crate::authority::{Authority, AuthorityError};
 use crate::core::{self, RunningCore};
 use crate::directory::Directory;
 use crate::http;
-use crate::listener::{MqttListener, SharedTls};
 use crate::settings::ServiceSettings;
 use crate::shared::{Shared, now};
 

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use thingward_ingress::SharedTls;
 use thingward_model::Timestamp;
 use thingward_store::Store;
 
 use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
-use crate::listener::SharedTls;
 use crate::settings::ServiceSettings;
 
 /// What every part of a running service holds on to.

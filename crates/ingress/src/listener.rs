@@ -1,4 +1,4 @@
-//! The MQTT listener: TLS 1.3 with a certificate of the installation, then bytes to and from the core.
+//! The listener: TLS 1.3 with a certificate of the installation, then bytes to and from the core.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,16 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use thingward_mqtt::broker::ConnId;
-use thingward_pki::LeafIdentity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::core::CoreHandle;
-use crate::gate::Member;
-use crate::settings::ConnectionLimits;
+use crate::limits::ConnectionLimits;
+use crate::member::Member;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -45,16 +43,31 @@ impl SharedTls {
     }
 }
 
+/// The sequential core behind a listener.
+pub trait Core: Clone + Send + Sync + 'static {
+    /// A member has connected. What it is sent comes out of the receiver, which ends when the connection shall.
+    fn accept(&self, conn: ConnId, who: Member) -> impl Future<Output = mpsc::Receiver<Bytes>> + Send;
+
+    /// A member sent bytes. Waits while the core is busy.
+    fn received(&self, conn: ConnId, bytes: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// A member is gone.
+    fn closed(&self, conn: ConnId) -> impl Future<Output = ()> + Send;
+
+    /// A connection did not become a session.
+    fn refused(&self);
+}
+
 /// Accepts members on MQTT.
-pub struct MqttListener {
+pub struct MqttListener<C> {
     socket: TcpListener,
     tls: SharedTls,
     trust_domain: String,
     limits: ConnectionLimits,
-    core: CoreHandle,
+    core: C,
 }
 
-impl MqttListener {
+impl<C: Core> MqttListener<C> {
     /// Opens the port.
     ///
     /// # Errors
@@ -65,7 +78,7 @@ impl MqttListener {
         tls: SharedTls,
         trust_domain: String,
         limits: ConnectionLimits,
-        core: CoreHandle,
+        core: C,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         Ok(Self { socket, tls, trust_domain, limits, core })
@@ -106,11 +119,9 @@ impl MqttListener {
                 let accepted = tokio::time::timeout(me.limits.handshake_timeout, me.handshake(stream)).await;
                 drop(turn);
                 if let Ok(Some((stream, who))) = accepted {
-                    me.core.metrics().connections.inc();
                     serve(conn, stream, who, &me.core).await;
-                    me.core.metrics().connections.dec();
                 } else {
-                    me.core.metrics().connections_refused.inc();
+                    me.core.refused();
                 }
                 drop(place);
             });
@@ -131,17 +142,17 @@ impl MqttListener {
             }
         };
         let leaf = stream.get_ref().1.peer_certificates()?.first()?;
-        let identity = LeafIdentity::from_verified(leaf, &self.trust_domain).ok()?;
-        Some((stream, Member { principal: identity.principal, serial: identity.serial }))
+        let who = Member::from_verified(leaf, &self.trust_domain)?;
+        Some((stream, who))
     }
 }
 
 /// Carries bytes between a client and the core until one of them ends it.
-async fn serve(
+async fn serve<C: Core>(
     conn: ConnId,
     stream: tokio_rustls::server::TlsStream<TcpStream>,
     who: Member,
-    core: &CoreHandle,
+    core: &C,
 ) {
     let output = core.accept(conn, who).await;
     let (reader, writer) = tokio::io::split(stream);
@@ -156,7 +167,7 @@ async fn serve(
     abort.abort();
 }
 
-async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &CoreHandle) {
+async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &impl Core) {
     loop {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         match reader.read_buf(&mut buffer).await {
