@@ -11,7 +11,7 @@ mod refusal;
 mod renewal;
 
 pub use claim::{Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
-pub use guesses::{GUESSES_MAX, GUESS_WINDOW_SECONDS, Guesses};
+pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;
 pub use refusal::Refusal;

@@ -48,8 +48,7 @@ pub(super) async fn caller(parts: &Parts, app: &App) -> Result<Caller, ApiError>
 
 pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
     let value = parts.headers.get(header::AUTHORIZATION).ok_or(ApiError::NoToken)?;
-    let (scheme, token) =
-        value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(ApiError::NoToken)?;
+    let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(ApiError::NoToken)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::NoToken);
     }

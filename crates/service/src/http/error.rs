@@ -21,6 +21,8 @@ pub(super) enum ApiError {
     BadToken,
     /// The caller is known and may not.
     Denied(&'static str),
+    /// The page is there, but not for this method.
+    Method,
     /// Not there, or not the caller's.
     NotFound(&'static str),
     /// The request is wrong: what, and what would be right.
@@ -93,6 +95,9 @@ impl ApiError {
                 (S::UNAUTHORIZED, "bad-token", "the token is not known, was revoked, or ended".to_owned())
             }
             Self::Denied(reason) => (S::FORBIDDEN, "not-permitted", (*reason).to_owned()),
+            Self::Method => {
+                (S::METHOD_NOT_ALLOWED, "method-not-allowed", "the page has no such method".to_owned())
+            }
             Self::NotFound(what) => (S::NOT_FOUND, "not-found", format!("{what} not found")),
             Self::Invalid(what) => (S::BAD_REQUEST, "invalid", what.clone()),
             Self::TooLarge(max) => {

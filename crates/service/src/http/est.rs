@@ -108,8 +108,7 @@ async fn enrol_with_initial_identity(
     let chain = chain(&peer)?;
     let tenant = tenant.parse().map_err(|_| Refusal::UntrustedMaker)?;
     let request = signing_request(body).await?;
-    let issued =
-        enrolment::enrol_with_initial_identity(&app.shared, tenant, &chain, &request, now()).await?;
+    let issued = enrolment::enrol_with_initial_identity(&app.shared, tenant, &chain, &request, now()).await?;
     answer(&app, &issued)
 }
 
@@ -140,7 +139,8 @@ fn chain(peer: &Peer) -> Result<Arc<[rustls::pki_types::CertificateDer<'static>]
 }
 
 async fn signing_request(body: Body) -> Result<SigningRequest, Refusal> {
-    let too_large = thingward_pki::PkiError::TooLarge { what: "signing request", limit_bytes: BODY_BYTES_MAX };
+    let too_large =
+        thingward_pki::PkiError::TooLarge { what: "signing request", limit_bytes: BODY_BYTES_MAX };
     let malformed = thingward_pki::PkiError::Malformed { what: "signing request" };
     let body = body::read(body, BODY_BYTES_MAX).await.map_err(|e| {
         Refusal::Request(if matches!(e, super::error::ApiError::TooLarge(_)) { too_large } else { malformed })
@@ -185,7 +185,8 @@ async fn membership(
     let tenant = store.registry().tenant(&who.tenant).await?;
     let keys = store.keys().get(&who.tenant)?;
     let secret = RecipientSecretKey::from_bytes(*keys.newest().recipient());
-    let service = secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
+    let service =
+        secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
     Ok(Json(Membership {
         tenant: who.tenant.to_string(),
         role: who.role.as_str(),

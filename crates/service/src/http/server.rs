@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 
 use super::app::App;
 use super::caller::Peer;
+use super::error::ApiError;
 use super::{api, est, ops};
 
 /// Becomes true when listeners end. Running answers get a little time.
@@ -41,12 +42,20 @@ const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// Everything that there is over TLS.
 pub(super) fn tls_router(app: &Arc<App>) -> Router {
-    api::router().merge(est::router()).merge(ops::router()).fallback(api::no_such_page).with_state(Arc::clone(app))
+    finished(api::router().merge(est::router()), app)
 }
 
 /// The API alone, for the administration socket.
 pub(super) fn admin_router(app: &Arc<App>) -> Router {
-    api::router().merge(ops::router()).fallback(api::no_such_page).with_state(Arc::clone(app))
+    finished(api::router(), app)
+}
+
+fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    router
+        .merge(ops::router())
+        .fallback(async || ApiError::NotFound("page"))
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .with_state(Arc::clone(app))
 }
 
 /// Serves enrolment and API until `stop`.

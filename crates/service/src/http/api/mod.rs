@@ -29,6 +29,7 @@ use super::openapi;
 /// One endpoint. The table below is what the router is made from and what the tests compare with the OpenAPI
 /// document, so neither can have an endpoint that the other lacks.
 pub(super) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows its method; tests compare it"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     handler: MethodRouter<Arc<App>>,
@@ -80,11 +81,6 @@ pub(super) fn routes() -> Vec<Route> {
 /// The router of [`routes`].
 pub(super) fn router() -> Router<Arc<App>> {
     routes().into_iter().fold(Router::new(), |router, r| router.route(r.path, r.handler))
-}
-
-/// What there is not.
-pub(super) async fn no_such_page() -> ApiError {
-    ApiError::NotFound("page")
 }
 
 /// Which part of a list.

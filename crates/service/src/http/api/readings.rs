@@ -204,7 +204,8 @@ pub(in crate::http) async fn windows(
     }
     let spec = WindowSpec { every: Duration::from_secs(params.every), percentiles };
     let WindowParams { device, stream, field, from, to, assurance, .. } = params;
-    let filter = ReadingParams { device, stream, field, from, to, assurance, ..Default::default() }.filter()?;
+    let filter =
+        ReadingParams { device, stream, field, from, to, assurance, ..Default::default() }.filter()?;
     let tenant = allowed.tenant();
     let found = app.ask(move |store| store.windows(&tenant, &filter, &spec, &Limits::default())).await?;
     Ok(Json(List::whole(found.into_iter().map(WindowView::from).collect())))

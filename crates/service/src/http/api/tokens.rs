@@ -243,7 +243,8 @@ async fn make(
     system_rng().fill_bytes(bytes.as_mut());
     let token = format!("{TOKEN_PREFIX}{}", base32(bytes.as_slice()).to_ascii_lowercase());
     let expires = now().plus_micros(i64::from(seconds) * 1_000_000);
-    let id = app.shared.store.registry().add_token(&token, &NewToken { tenant, scopes, expires }, now()).await?;
+    let id =
+        app.shared.store.registry().add_token(&token, &NewToken { tenant, scopes, expires }, now()).await?;
     let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };
     Ok((StatusCode::CREATED, Json(made)))
 }
