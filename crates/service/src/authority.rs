@@ -10,7 +10,7 @@ use thingward_pki::tls::Credentials;
 use thingward_pki::{CertificateAuthority, Issued, PkiError, Profile, Revoked};
 use thingward_store::keys::Pkcs11Signer;
 use thingward_store::registry::{
-    Certificate, Hardware, KeyId, LIST_MAX, PrincipalKey, PrincipalState, Registry, Serial,
+    Certificate, Hardware, KeyId, LIST_MAX, NewPrincipal, PrincipalKey, PrincipalState, Registry, Serial,
 };
 use thingward_store::{Store, StoreError};
 
@@ -148,6 +148,17 @@ impl Authority {
         let serial_number = hardware.map(|h| h.serial.clone());
         let issued = self.ca.issue(&Profile::Leaf { principal, serial_number }, key, now)?;
         let registry = store.registry();
+        let (tenant, name) = (&principal.tenant, &principal.name);
+        let (claimed, enrolled) = (PrincipalState::Claimed, PrincipalState::Enrolled);
+        match registry.principal(tenant, name).await.map(|e| e.state) {
+            Ok(PrincipalState::Enrolled) => {}
+            Ok(PrincipalState::Claimed) => registry.change_state(tenant, name, claimed, enrolled).await?,
+            Ok(PrincipalState::Released) | Err(StoreError::NotFound { .. }) => {
+                let new = NewPrincipal { principal, state: enrolled, hardware: hardware.cloned() };
+                registry.add_principal(&new, now).await?;
+            }
+            Err(e) => return Err(e.into()),
+        }
         let serial = Serial::new(&issued.serial)?;
         let certificate = Certificate {
             serial: serial.clone(),
@@ -164,13 +175,7 @@ impl Authority {
             not_after: issued.not_after,
             revoked: None,
         };
-        registry.add_key(&principal.tenant, &principal.name, &entry).await?;
-        let state = registry.principal(&principal.tenant, &principal.name).await?.state;
-        if state == PrincipalState::Claimed {
-            registry
-                .change_state(&principal.tenant, &principal.name, state, PrincipalState::Enrolled)
-                .await?;
-        }
+        registry.add_key(tenant, name, &entry).await?;
         directory.enrolled(principal.tenant, principal.name, principal.role, key.clone());
         Ok(issued)
     }

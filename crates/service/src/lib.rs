@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod core;
 pub mod directory;
+pub mod enrolment;
 pub mod finding;
 pub mod gate;
 pub mod http;

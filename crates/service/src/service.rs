@@ -14,7 +14,8 @@ use thingward_pki::{PkiError, ca};
 use thingward_store::registry::{LIST_MAX, PrincipalState, Revocation, RevocationReason};
 use thingward_store::segment::RollPolicy;
 use thingward_store::{Store, StoreError};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::authority::{Authority, AuthorityError};
 use crate::core::{self, RunningCore};
@@ -56,6 +57,8 @@ pub struct Service {
     shared: Arc<Shared>,
     core: RunningCore,
     tasks: JoinSet<()>,
+    web: JoinHandle<()>,
+    web_stop: watch::Sender<bool>,
     mqtt: SocketAddr,
     https: SocketAddr,
 }
@@ -107,10 +110,11 @@ impl Service {
         let https = web.local_addr();
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());
-        tasks.spawn(web.run());
+        let (web_stop, stop) = watch::channel(false);
+        let web = tokio::spawn(web.run(stop));
         tasks.spawn(housekeeping(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
-        Ok(Self { shared, core, tasks, mqtt, https })
+        Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
     }
 
     /// Where MQTT listens.
@@ -141,11 +145,12 @@ impl Service {
     /// Stops taking connections, then makes everything durable that was taken.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        self.web_stop.send_replace(true);
+        let _ = self.web.await;
         self.shared.core.stop().await;
         let core = self.core;
         let _ = tokio::task::spawn_blocking(move || core.join()).await;
         self.shared.store.registry().close().await;
-        let _ = std::fs::remove_file(http::admin_socket(&self.shared.settings.data_dir));
     }
 }
 

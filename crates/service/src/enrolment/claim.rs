@@ -1,0 +1,100 @@
+//! Claim codes: how a thing without a trusted maker enrols.
+
+use std::time::Duration;
+
+use rand_core::Rng;
+use thingward_crypto::{sha256, system_rng};
+use thingward_model::{Principal, Timestamp};
+use thingward_pki::{Issued, SigningRequest};
+use thingward_store::StoreError;
+use thingward_store::registry::{Claim, NewPrincipal, PrincipalState};
+
+use super::{Refusal, base32, hex};
+use crate::shared::Shared;
+
+/// Random bytes of a code.
+const CODE_BYTES: usize = 16;
+/// Characters of a code.
+const CODE_CHARS: usize = 26;
+/// Bytes of the root's hash that a claim shows.
+const FINGERPRINT_BYTES: usize = 16;
+
+/// A claim to make.
+#[derive(Debug, Clone, Copy)]
+pub struct NewClaim {
+    /// Who its bearer becomes.
+    pub principal: Principal,
+    /// How long it works.
+    pub lifetime: Duration,
+}
+
+/// A claim as its bearer gets it. Nothing here keeps the code.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// `CODE.FINGERPRINT`.
+    pub text: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// How a claim names the root: the first 16 bytes of SHA-256 over its DER, in hexadecimal.
+#[must_use]
+pub fn fingerprint(root_der: &[u8]) -> String {
+    hex(sha256(&[root_der]).get(..FINGERPRINT_BYTES).unwrap_or_default())
+}
+
+/// Makes a claim code for a name that nobody has now. An older code of the name keeps working until it ends.
+///
+/// # Errors
+///
+/// [`Refusal::NameInUse`] when a thing is enrolled under the name, else what the registry says.
+pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Result<Claimed, Refusal> {
+    let (registry, principal) = (shared.store.registry(), new.principal);
+    let waits = match registry.principal(&principal.tenant, &principal.name).await {
+        Ok(known) if known.state == PrincipalState::Enrolled => {
+            return Err(Refusal::NameInUse { name: principal.name.to_string() });
+        }
+        Ok(known) => known.state == PrincipalState::Claimed && known.principal.role == principal.role,
+        Err(StoreError::NotFound { .. }) => false,
+        Err(e) => return Err(e.into()),
+    };
+    if !waits {
+        let claimed = NewPrincipal { principal, state: PrincipalState::Claimed, hardware: None };
+        registry.add_principal(&claimed, now).await?;
+    }
+    let mut bytes = [0; CODE_BYTES];
+    system_rng().fill_bytes(&mut bytes);
+    let code = base32(&bytes);
+    let expires = now.plus_micros(i64::try_from(new.lifetime.as_micros()).unwrap_or(i64::MAX));
+    registry.add_claim_code(&code, &Claim { principal }, expires).await?;
+    let root = shared.authority.ca().root_der().map_err(|_| Refusal::Authority)?;
+    Ok(Claimed { text: format!("{code}.{}", fingerprint(&root)), expires })
+}
+
+/// Uses a claim code up for a certificate.
+///
+/// # Errors
+///
+/// [`Refusal::WrongCode`], or that the name was taken meanwhile.
+pub async fn enrol_with_claim(
+    shared: &Shared,
+    code: &str,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<Issued, Refusal> {
+    // What cannot be a code costs no look-up. People type small letters too.
+    if code.len() != CODE_CHARS {
+        return Err(Refusal::WrongCode);
+    }
+    let registry = shared.store.registry();
+    let claim = registry.use_claim_code(&code.to_ascii_uppercase(), now).await.map_err(|e| match e {
+        StoreError::NotFound { .. } => Refusal::WrongCode,
+        other => other.into(),
+    })?;
+    let Principal { tenant, name, .. } = claim.principal;
+    if registry.principal(&tenant, &name).await?.state == PrincipalState::Enrolled {
+        return Err(Refusal::NameInUse { name: name.to_string() });
+    }
+    let (store, directory) = (&shared.store, &shared.directory);
+    Ok(shared.authority.enrol(store, directory, claim.principal, None, &request.key, now).await?)
+}

@@ -1,0 +1,213 @@
+//! Members: devices, gateways, applications.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use thingward_model::{DeviceName, Role, TenantName};
+use thingward_policy::{ManageDevices, ReadDevices};
+use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::app::App;
+use super::super::body::Sent;
+use super::super::caller::{Allowed, Named, Params, Part};
+use super::super::error::{ApiError, ErrorBody};
+use super::{List, word};
+use crate::enrolment::hex;
+
+/// A member.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct DeviceView {
+    /// Its name in the tenant.
+    name: String,
+    /// `device`, `gateway` or `application`.
+    role: String,
+    /// `claimed`, `enrolled` or `released`.
+    state: String,
+    /// The maker, when it came with a certificate of one.
+    maker: Option<String>,
+    /// The maker's serial number.
+    maker_serial: Option<String>,
+    /// When it was registered.
+    created: String,
+}
+
+/// A member with the keys that it has and had.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct DeviceDetail {
+    #[serde(flatten)]
+    device: DeviceView,
+    /// Newest first.
+    keys: Vec<DeviceKey>,
+}
+
+/// A public key of a member.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct DeviceKey {
+    /// Names the key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
+    id: String,
+    /// Serial number of its certificate.
+    serial: String,
+    /// Start of the certificate's validity.
+    not_before: String,
+    /// End of the certificate's validity.
+    not_after: String,
+    /// When it was revoked.
+    revoked: Option<String>,
+    /// Why it was revoked.
+    reason: Option<String>,
+}
+
+impl From<PrincipalEntry> for DeviceView {
+    fn from(e: PrincipalEntry) -> Self {
+        let (maker, maker_serial) = e.hardware.map(|h| (h.maker, h.serial)).unzip();
+        Self {
+            name: e.principal.name.to_string(),
+            role: e.principal.role.to_string(),
+            state: e.state.to_string(),
+            maker,
+            maker_serial,
+            created: e.created.to_string(),
+        }
+    }
+}
+
+impl From<PrincipalKey> for DeviceKey {
+    fn from(k: PrincipalKey) -> Self {
+        let (revoked, reason) = k.revoked.unzip();
+        Self {
+            id: hex(k.id.as_bytes()),
+            serial: k.serial.to_string(),
+            not_before: k.not_before.to_string(),
+            not_after: k.not_after.to_string(),
+            revoked: revoked.map(|r| r.to_string()),
+            reason: reason.map(|r| r.to_string()),
+        }
+    }
+}
+
+/// Which members.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DeviceParams {
+    /// `device`, `gateway` or `application`; all when nothing is said.
+    role: Option<String>,
+    /// Items after this one: `next` of the page before.
+    after: Option<String>,
+    /// Most items in the answer, 1 to 1000. Default 100.
+    limit: Option<u32>,
+}
+
+/// Why certificates are taken back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Revoke {
+    /// `unspecified` (default), `key-compromise`, `affiliation-changed`, `superseded`,
+    /// `cessation-of-operation` or `privilege-withdrawn`: RFC 5280 §5.3.1.
+    reason: Option<String>,
+}
+
+impl Named for DeviceName {
+    const NAME: &'static str = "device";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// List members
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices", tag = "devices",
+    params(("tenant" = String, Path), DeviceParams),
+    responses(
+        (status = 200, description = "Members by name", body = List<DeviceView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Params(params): Params<DeviceParams>,
+) -> Result<Json<List<DeviceView>>, ApiError> {
+    let role = params.role.as_deref().map(|role| word::<Role>("role", role)).transpose()?;
+    let page = super::ListParams { after: params.after, limit: params.limit };
+    let (limit, after) = (page.limit()?, page.after::<DeviceName>()?);
+    let registry = app.shared.store.registry();
+    let found = registry.principals(&allowed.tenant(), role, after.as_ref(), limit).await?;
+    Ok(Json(List::page(found, limit, DeviceView::from, |e| e.principal.name.to_string())))
+}
+
+/// Show a member
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices/{device}", tag = "devices",
+    params(("tenant" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 200, description = "With its keys", body = DeviceDetail),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(name): Part<DeviceName>,
+) -> Result<Json<DeviceDetail>, ApiError> {
+    let (registry, tenant) = (app.shared.store.registry(), allowed.tenant());
+    let device = registry.principal(&tenant, &name).await?.into();
+    let keys = registry.keys(&tenant, &name).await?;
+    Ok(Json(DeviceDetail { device, keys: keys.into_iter().map(DeviceKey::from).collect() }))
+}
+
+/// Release a member
+///
+/// Revokes its certificates, ends its sessions and gives it free for another owner. What it measured stays here.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/release", tag = "devices",
+    params(("tenant" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 204, description = "Released"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn release(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageDevices>,
+    Part(name): Part<DeviceName>,
+) -> Result<StatusCode, ApiError> {
+    take_back(&app, allowed.tenant(), name, RevocationReason::AffiliationChanged, true).await
+}
+
+/// Revoke a member
+///
+/// Its certificates end at once, and its sessions with them. It comes back only after it was released.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/revoke", tag = "devices",
+    params(("tenant" = String, Path), ("device" = String, Path)), request_body = Revoke,
+    responses(
+        (status = 204, description = "Revoked"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revoke(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageDevices>,
+    Part(name): Part<DeviceName>,
+    Sent(body): Sent<Revoke>,
+) -> Result<StatusCode, ApiError> {
+    let reason = body.reason.map_or(Ok(RevocationReason::Unspecified), |r| word("reason", &r))?;
+    take_back(&app, allowed.tenant(), name, reason, false).await
+}
+
+async fn take_back(
+    app: &App,
+    tenant: TenantName,
+    name: DeviceName,
+    reason: RevocationReason,
+    release: bool,
+) -> Result<StatusCode, ApiError> {
+    app.shared.store.registry().principal(&tenant, &name).await?;
+    app.shared.revoke_member(tenant, name, reason, release).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

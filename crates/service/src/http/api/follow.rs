@@ -1,0 +1,154 @@
+//! Readings as they come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use bytes::Bytes;
+use thingward_model::TenantName;
+use thingward_policy::{Caller, Permit, ReadReadings};
+use thingward_store::query::{FieldFilter, Filter};
+use thingward_store::{Record, Row, StoreError};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc;
+
+use super::super::app::App;
+use super::super::body::{Pieces, stream_response};
+use super::super::caller::{Allowed, Bearer, Params, bearer, permit, token_caller};
+use super::super::error::{ApiError, ErrorBody};
+use super::readings::ReadingParams;
+use super::view::ReadingView;
+
+/// How often a follower's token and the tenant's key are looked at again.
+const RECHECK: Duration = Duration::from_secs(5);
+/// Records that wait for a slow reader here; behind it the core's own bound counts.
+const RECORDS_WAITING_MAX: usize = 64;
+
+/// The token of the request; none on the administration socket.
+pub(in crate::http) struct MaybeBearer(Option<Bearer>);
+
+impl FromRequestParts<Arc<App>> for MaybeBearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
+        Ok(Self(bearer(parts).ok()))
+    }
+}
+
+/// Follow readings
+///
+/// JSON Lines without end: each accepted reading as it comes, with the assurance that it has on arrival. A line
+/// `{"skipped":n}` stands for n records that came faster than they were read; a query has them. Ends when the
+/// token or the tenant's key does.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/readings/follow", tag = "readings",
+    params(("tenant" = String, Path), ReadingParams),
+    responses(
+        (status = 200, description = "A line each", body = ReadingView, content_type = "application/jsonl"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn follow(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadReadings>,
+    MaybeBearer(bearer): MaybeBearer,
+    Params(params): Params<ReadingParams>,
+) -> Result<Response, ApiError> {
+    params.without_page()?;
+    let (filter, tenant) = (params.filter()?, allowed.tenant());
+    let place = app.follower_place()?;
+    app.shared.store.keys().get(&tenant)?;
+    let records = app.shared.core.follow(tenant);
+    let (to, rest) = mpsc::channel(RECORDS_WAITING_MAX);
+    let credential = match (&allowed.caller, bearer) {
+        (Caller::Operator, _) => Credential::Socket,
+        (Caller::Token { .. }, Some(bearer)) => Credential::Token(bearer),
+        (Caller::Token { .. }, None) => return Err(ApiError::NoToken),
+    };
+    let follower = Follower { app, tenant, filter, credential, to };
+    tokio::spawn(async move {
+        let _place = place;
+        follower.run(records).await;
+    });
+    Ok(stream_response("application/jsonl", Pieces { first: None, rest }))
+}
+
+enum Credential {
+    Socket,
+    Token(Bearer),
+}
+
+struct Follower {
+    app: Arc<App>,
+    tenant: TenantName,
+    filter: Filter,
+    credential: Credential,
+    to: mpsc::Sender<Result<Bytes, StoreError>>,
+}
+
+impl Follower {
+    async fn run(self, mut records: broadcast::Receiver<Arc<Record>>) {
+        let mut recheck = tokio::time::interval(RECHECK);
+        loop {
+            let piece = tokio::select! {
+                () = self.to.closed() => return,
+                _ = recheck.tick() => {
+                    if !self.may_go_on().await { return }
+                    continue;
+                }
+                next = records.recv() => match next {
+                    Ok(record) => self.lines(&record),
+                    Err(RecvError::Lagged(n)) => format!("{{\"skipped\":{n}}}\n").into_bytes(),
+                    Err(RecvError::Closed) => return,
+                },
+            };
+            // The key may be gone since the record was accepted.
+            if self.app.shared.store.keys().get(&self.tenant).is_err() {
+                return;
+            }
+            if !piece.is_empty() && self.to.send(Ok(piece.into())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn may_go_on(&self) -> bool {
+        let may = match &self.credential {
+            Credential::Socket => true,
+            Credential::Token(bearer) => match token_caller(bearer, &self.app).await {
+                Ok(caller) => {
+                    let again: Result<Permit<ReadReadings>, ApiError> = permit(&caller, self.tenant);
+                    again.is_ok()
+                }
+                Err(_) => false,
+            },
+        };
+        may && self.app.shared.store.keys().get(&self.tenant).is_ok()
+    }
+
+    fn lines(&self, record: &Record) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for row in record.clone().into_rows().filter(|row| takes(&self.filter, row)) {
+            // A view of plain text and numbers always encodes.
+            if serde_json::to_writer(&mut lines, &ReadingView::from(row)).is_ok() {
+                lines.push(b'\n');
+            }
+        }
+        lines
+    }
+}
+
+fn takes(filter: &Filter, row: &Row) -> bool {
+    filter.device.is_none_or(|d| d == row.device)
+        && filter.stream.is_none_or(|s| s == row.stream)
+        && match filter.field {
+            FieldFilter::Any => true,
+            FieldFilter::Unnamed => row.field.is_none(),
+            FieldFilter::Named(name) => row.field == Some(name),
+        }
+        && filter.from.is_none_or(|from| row.time >= from)
+        && filter.to.is_none_or(|to| row.time < to)
+        && row.assurance >= filter.assurance_min
+}

@@ -1,0 +1,258 @@
+//! Tokens with which programs call the API.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+use thingward_crypto::system_rng;
+use thingward_model::TenantName;
+use thingward_policy::{Caller, ManageTenants, Scope};
+use thingward_store::registry::{LIST_MAX, NewToken, Token, TokenId};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::super::app::App;
+use super::super::body::Sent;
+use super::super::caller::{Allowed, Called, Named, Params, Part};
+use super::super::error::{ApiError, ErrorBody};
+use super::{List, ListParams, word};
+use crate::enrolment::base32;
+use crate::shared::now;
+
+/// Random bytes of a token.
+const TOKEN_BYTES: usize = 32;
+/// What every token starts with, so that scanners for leaked secrets find it.
+const TOKEN_PREFIX: &str = "tw_";
+/// How long a token works at most, in seconds: 400 days.
+const LIFETIME_MAX_SECONDS: u32 = 400 * 86_400;
+/// How long a token works when nothing is said, in seconds: 90 days.
+const LIFETIME_DEFAULT_SECONDS: u32 = 90 * 86_400;
+
+/// A token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewTokenBody {
+    /// `readings:read`, `devices:read`, `devices:manage`, `keys:manage`, `tenants:manage`.
+    scopes: Vec<String>,
+    /// How long it works. Default 90 days, at most 400.
+    lifetime_seconds: Option<u32>,
+}
+
+/// A token without its secret.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct TokenView {
+    /// Names it.
+    id: String,
+    /// Whose data it reaches; null means all tenants.
+    tenant: Option<String>,
+    /// What it allows.
+    scopes: Vec<String>,
+    /// When it was made.
+    created: String,
+    /// When it ends.
+    expires: String,
+    /// When it was taken back.
+    revoked: Option<String>,
+}
+
+/// A token with its secret. It is shown once.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct TokenMade {
+    /// Names it.
+    id: String,
+    /// The secret, for `Authorization: Bearer`.
+    token: String,
+    /// When it ends.
+    expires: String,
+}
+
+impl From<Token> for TokenView {
+    fn from(t: Token) -> Self {
+        Self {
+            id: t.id.to_string(),
+            tenant: t.tenant.map(|t| t.to_string()),
+            scopes: t.scopes.iter().map(ToString::to_string).collect(),
+            created: t.created.to_string(),
+            expires: t.expires.to_string(),
+            revoked: t.revoked.map(|r| r.to_string()),
+        }
+    }
+}
+
+impl Named for TokenId {
+    const NAME: &'static str = "token";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// List a tenant's tokens
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens", params(("tenant" = String, Path)),
+    responses(
+        (status = 200, description = "Without their secrets", body = List<TokenView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageTenants>,
+) -> Result<Json<List<TokenView>>, ApiError> {
+    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant == Some(allowed.tenant()));
+    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+}
+
+/// Make a token for a tenant
+///
+/// A token cannot make one that may do more than itself.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens", params(("tenant" = String, Path)),
+    request_body = NewTokenBody,
+    responses(
+        (status = 201, description = "Shown once", body = TokenMade),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn create(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageTenants>,
+    Sent(new): Sent<NewTokenBody>,
+) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
+    make(&app, Some(allowed.tenant()), &allowed.caller, &new).await
+}
+
+/// Revoke a tenant's token
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/tokens/{token}", tag = "tokens",
+    params(("tenant" = String, Path), ("token" = String, Path)),
+    responses(
+        (status = 204, description = "No longer works"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revoke(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageTenants>,
+    Part(id): Part<TokenId>,
+) -> Result<StatusCode, ApiError> {
+    take_back(&app, Some(allowed.tenant()), &id).await
+}
+
+/// List tokens of the installation
+///
+/// Those that reach all tenants. On the administration socket only.
+#[utoipa::path(
+    get, path = "/api/v1/tokens", tag = "tokens", params(ListParams),
+    responses(
+        (status = 200, description = "Without their secrets", body = List<TokenView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list_installation(
+    State(app): State<Arc<App>>,
+    Called(caller): Called,
+    Params(_): Params<ListParams>,
+) -> Result<Json<List<TokenView>>, ApiError> {
+    operator(&caller)?;
+    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant.is_none());
+    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+}
+
+/// Make a token of the installation
+///
+/// It reaches all tenants. On the administration socket only.
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "tokens", request_body = NewTokenBody,
+    responses(
+        (status = 201, description = "Shown once", body = TokenMade),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn create_installation(
+    State(app): State<Arc<App>>,
+    Called(caller): Called,
+    body: axum::body::Body,
+) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
+    operator(&caller)?;
+    let Sent(new) = Sent::read(body).await?;
+    make(&app, None, &caller, &new).await
+}
+
+/// Revoke a token of the installation
+///
+/// On the administration socket only.
+#[utoipa::path(
+    delete, path = "/api/v1/tokens/{token}", tag = "tokens", params(("token" = String, Path)),
+    responses(
+        (status = 204, description = "No longer works"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revoke_installation(
+    State(app): State<Arc<App>>,
+    Called(caller): Called,
+    Part(id): Part<TokenId>,
+) -> Result<StatusCode, ApiError> {
+    operator(&caller)?;
+    take_back(&app, None, &id).await
+}
+
+/// What reaches all tenants is for whoever owns the data directory.
+fn operator(caller: &Caller) -> Result<(), ApiError> {
+    match caller {
+        Caller::Operator => Ok(()),
+        Caller::Token { .. } => Err(ApiError::Denied("only the administration socket does this")),
+    }
+}
+
+async fn all(app: &App) -> Result<Vec<Token>, ApiError> {
+    let (mut tokens, mut last) = (Vec::new(), None);
+    loop {
+        let page = app.shared.store.registry().tokens(last.as_ref(), LIST_MAX).await?;
+        let Some(end) = page.last() else { return Ok(tokens) };
+        last = Some(end.id.clone());
+        tokens.extend(page);
+    }
+}
+
+async fn make(
+    app: &App,
+    tenant: Option<TenantName>,
+    caller: &Caller,
+    new: &NewTokenBody,
+) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
+    let mut scopes: Vec<Scope> = new.scopes.iter().map(|s| word("scopes", s)).collect::<Result<_, _>>()?;
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() {
+        return Err(ApiError::Invalid("`scopes` has none".to_owned()));
+    }
+    if let Caller::Token { scopes: own, .. } = caller
+        && scopes.iter().any(|scope| !own.contains(scope))
+    {
+        return Err(ApiError::Denied("a token cannot make one that may do more"));
+    }
+    let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
+    if !(1..=LIFETIME_MAX_SECONDS).contains(&seconds) {
+        return Err(ApiError::Invalid(format!("`lifetime_seconds` is not from 1 to {LIFETIME_MAX_SECONDS}")));
+    }
+    let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+    system_rng().fill_bytes(bytes.as_mut());
+    let token = format!("{TOKEN_PREFIX}{}", base32(bytes.as_slice()).to_ascii_lowercase());
+    let expires = now().plus_micros(i64::from(seconds) * 1_000_000);
+    let id =
+        app.shared.store.registry().add_token(&token, &NewToken { tenant, scopes, expires }, now()).await?;
+    let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn take_back(app: &App, tenant: Option<TenantName>, id: &TokenId) -> Result<StatusCode, ApiError> {
+    if !all(app).await?.iter().any(|t| t.id == *id && t.tenant == tenant) {
+        return Err(ApiError::NotFound("token"));
+    }
+    app.shared.store.registry().revoke_token(id, now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,71 @@
+//! What every handler holds on to.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::ApiError;
+use crate::enrolment::Guesses;
+use crate::shared::Shared;
+
+/// Questions to the store that run at a time. Each may hold 200 MB.
+const QUERIES_MAX: usize = 4;
+/// How long a question waits for its turn.
+const QUERY_WAIT: Duration = Duration::from_secs(10);
+/// Callers that follow readings at a time.
+const FOLLOWERS_MAX: usize = 256;
+
+/// The HTTP side of a service.
+pub struct App {
+    pub(super) shared: Arc<Shared>,
+    guesses: Mutex<Guesses>,
+    queries: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
+}
+
+impl App {
+    /// The HTTP side of this service.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            guesses: Mutex::default(),
+            queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        })
+    }
+
+    pub(super) fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn for a question to the store.
+    pub(super) async fn query_turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let turn = Arc::clone(&self.queries).acquire_owned();
+        match tokio::time::timeout(QUERY_WAIT, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(ApiError::Busy),
+        }
+    }
+
+    /// A place among those who follow.
+    pub(super) fn follower_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.followers).try_acquire_owned().map_err(|_| ApiError::Busy)
+    }
+
+    /// Asks the store on a thread where it may block.
+    pub(super) async fn ask<T, F>(&self, question: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&thingward_store::Store) -> Result<T, thingward_store::StoreError> + Send + 'static,
+    {
+        let turn = self.query_turn().await?;
+        let store = Arc::clone(&self.shared.store);
+        let answer = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            question(&store)
+        });
+        Ok(answer.await.map_err(|_| ApiError::Internal)??)
+    }
+}

@@ -1,0 +1,247 @@
+//! Connections: handshakes, limits, and who is at the other end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use super::app::App;
+use super::caller::Peer;
+use super::error::ApiError;
+use super::{api, est, ops};
+use crate::shared::Shared;
+
+/// Becomes true when listeners end. Running answers get a little time.
+type Stop = watch::Receiver<bool>;
+
+/// Longest time to the end of a request's header, also between two requests of a connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Largest request header, in bytes.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Most fields of a request header.
+const HEADER_FIELDS_MAX: usize = 64;
+/// How long running answers get when the service stops.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// Wait after a failed accept: most often the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of the administration socket at a time.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// The administration socket of a data directory.
+#[must_use]
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
+
+/// Both listeners, bound and not served yet.
+pub struct Listeners {
+    app: Arc<App>,
+    https: TcpListener,
+    admin: UnixListener,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Opens the HTTPS port and the administration socket. A socket that an earlier process left behind is
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn bind(shared: Arc<Shared>) -> io::Result<Self> {
+        let https = TcpListener::bind(shared.settings.https).await?;
+        let admin = bind_private(&admin_socket(&shared.settings.data_dir))?;
+        let address = https.local_addr()?;
+        Ok(Self { app: App::new(shared), https, admin, address })
+    }
+
+    /// Where HTTPS listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves both until `stop` becomes true.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let https = serve_tls(Arc::clone(&self.app), self.https, stop.clone());
+        let admin = serve_admin(self.app, self.admin, stop);
+        tokio::join!(https, admin);
+    }
+}
+
+/// Everything that there is over TLS.
+pub(super) fn tls_router(app: &Arc<App>) -> Router {
+    finished(api::router().merge(est::router()), app)
+}
+
+/// The API alone, for the administration socket.
+pub(super) fn admin_router(app: &Arc<App>) -> Router {
+    finished(api::router(), app)
+}
+
+fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    router
+        .merge(ops::router())
+        .fallback(async || ApiError::NotFound("page"))
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .with_state(Arc::clone(app))
+}
+
+/// Serves enrolment and API until `stop`.
+async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
+    let limits = app.shared.settings.connections;
+    let (connections, handshakes) =
+        (Arc::new(Semaphore::new(limits.connections_max)), Arc::new(Semaphore::new(limits.handshakes_max)));
+    let router = tls_router(&app);
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                warn!(error = %e, "cannot accept an HTTPS connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // A closed connection is the clearest answer that costs nothing.
+        let (Ok(place), Ok(turn)) =
+            (Arc::clone(&connections).try_acquire_owned(), Arc::clone(&handshakes).try_acquire_owned())
+        else {
+            debug!(%address, "too many HTTPS connections");
+            continue;
+        };
+        let (acceptor, router, stop) =
+            (TlsAcceptor::from(app.shared.https_tls.current()), router.clone(), stop.clone());
+        tasks.spawn(async move {
+            let _place = place;
+            let handshake = handshake(&acceptor, stream, limits.handshake_timeout).await;
+            drop(turn);
+            match handshake {
+                Ok((stream, chain)) => {
+                    serve(stream, Peer::Tls { address: address.ip(), chain }, router, stop).await;
+                }
+                Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
+            }
+        });
+    }
+    drop(listener);
+    drain(tasks).await;
+}
+
+/// Serves the API on a Unix socket until `stop`. Only the owner of the process can open it.
+async fn serve_admin(app: Arc<App>, listener: UnixListener, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    let router = admin_router(&app);
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match (accepted, Arc::clone(&places).try_acquire_owned()) {
+            (Ok((stream, _)), Ok(place)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tasks.spawn(async move {
+                    let _place = place;
+                    serve(stream, Peer::Admin, router, stop).await;
+                });
+            }
+            (Ok(_), Err(_)) => debug!("too many connections on the administration socket"),
+            (Err(e), _) => {
+                warn!(error = %e, "cannot accept on the administration socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = std::fs::remove_file(admin_socket(&app.shared.settings.data_dir));
+    drain(tasks).await;
+}
+
+/// Binds in a folder that only the owner enters, and takes the socket's own bits away before anyone can know
+/// its name: the socket appears under a temporary name first.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let temporary = path.with_extension("new");
+    let _ = std::fs::remove_file(&temporary);
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, path)?;
+    Ok(listener)
+}
+
+type Chain = Arc<[rustls::pki_types::CertificateDer<'static>]>;
+
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    timeout: Duration,
+) -> io::Result<(tokio_rustls::server::TlsStream<TcpStream>, Chain)> {
+    let _ = stream.set_nodelay(true);
+    let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let stream = tokio::time::timeout(timeout, acceptor.accept(stream)).await.map_err(timed_out)??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let chain = chain.iter().map(|c| c.clone().into_owned()).collect();
+    Ok((stream, chain))
+}
+
+async fn serve<S>(stream: S, peer: Peer, router: Router, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let inner = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        hyper::service::Service::call(&inner, request)
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADER_FIELDS_MAX);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = result {
+        debug!(error = %e, "HTTP connection ended");
+    }
+}
+
+/// Returns when the service stops, or when nobody is left to say so.
+async fn stopped(stop: &mut Stop) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn drain(mut tasks: JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIME, all).await.is_err() {
+        debug!("HTTP connections were cut at the stop");
+    }
+}

@@ -1,0 +1,137 @@
+//! The router against real stores, and the listener over real TLS.
+
+mod endpoints;
+mod enrolment;
+mod readings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value as Json;
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_pki::{CertificateAuthority, Lifetimes};
+use thingward_policy::Scope;
+use thingward_store::registry::NewToken;
+use tower::ServiceExt;
+
+use super::App;
+use super::caller::Peer;
+use super::server::{admin_router, tls_router};
+use crate::service::Service;
+use crate::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use crate::shared::now;
+
+const TRUST_DOMAIN: &str = "thingward.test";
+
+/// A service with tenants `acme` and `other`.
+struct Fixture {
+    app: Arc<App>,
+    root: Vec<u8>,
+    service: Service,
+    _folder: tempfile::TempDir,
+}
+
+fn p256() -> SoftwareKey {
+    SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng())
+}
+
+fn authority(trust_domain: &str) -> CertificateAuthority {
+    CertificateAuthority::create(trust_domain, Lifetimes::default(), &p256(), Box::new(p256()), now())
+        .unwrap()
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start(settings(folder.path())).await.unwrap();
+        let shared = Arc::clone(service.shared());
+        for tenant in ["acme", "other"] {
+            let key = folder.path().join(tenant);
+            thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
+            let reference = format!("file:{}", key.display()).parse().unwrap();
+            shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
+        }
+        let root = shared.authority.ca().root_der().unwrap();
+        Self { app: App::new(shared), root, service, _folder: folder }
+    }
+
+    async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
+        let token = format!("test-{}-{}", seconds, crate::enrolment::hex(&rand()));
+        let tenant = tenant.map(|t| t.parse().unwrap());
+        let expires = now().plus_micros(seconds * 1_000_000);
+        let new = NewToken { tenant, scopes: scopes.to_vec(), expires };
+        self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
+        token
+    }
+
+    fn tls(&self) -> Router {
+        tls_router(&self.app)
+    }
+
+    /// What the operator gets on the socket.
+    async fn admin(&self, method: &str, path: &str, body: &str) -> (StatusCode, Json) {
+        call(admin_router(&self.app), Peer::Admin, method, path, None, body).await
+    }
+
+    /// What a program gets over TLS.
+    async fn call(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (StatusCode, Json) {
+        let peer = Peer::Tls { address: "192.0.2.1".parse().unwrap(), chain: Arc::new([]) };
+        call(self.tls(), peer, method, path, token, body).await
+    }
+}
+
+fn rand() -> [u8; 16] {
+    use rand_core::Rng;
+    let mut bytes = [0; 16];
+    system_rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+fn key_of(key: &SoftwareKey) -> thingward_crypto::VerifyingKey {
+    thingward_crypto::Signer::public_key(key).clone()
+}
+
+fn settings(folder: &std::path::Path) -> ServiceSettings {
+    ServiceSettings {
+        data_dir: folder.join("data"),
+        trust_domain: TRUST_DOMAIN.to_owned(),
+        mqtt: "127.0.0.1:0".parse().unwrap(),
+        https: "127.0.0.1:0".parse().unwrap(),
+        names: vec!["localhost".to_owned()],
+        addresses: Vec::new(),
+        authority_keys: AuthorityKeys::Sealed,
+        lifetimes: Lifetimes::default(),
+        mqtt_limits: thingward_mqtt::broker::Limits::default(),
+        connections: thingward_ingress::ConnectionLimits::default(),
+        history: HistorySettings::default(),
+    }
+}
+
+fn request(peer: Peer, method: &str, path: &str, token: Option<&str>, body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(&*method.to_uppercase()).uri(path).extension(peer);
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+async fn call(
+    router: Router,
+    peer: Peer,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> (StatusCode, Json) {
+    let response = router.oneshot(request(peer, method, path, token, body)).await.unwrap();
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|k| k.to_str().unwrap().to_owned());
+    if kind.as_deref() != Some("application/json") {
+        return (status, Json::Null);
+    }
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}

@@ -1,0 +1,223 @@
+//! Every endpoint of the document against callers that may not.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use axum::http::StatusCode;
+use serde_json::Value as Json;
+use thingward_policy::Scope;
+
+use super::Fixture;
+use crate::http::{api, document};
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Access {
+    /// Anyone.
+    Open,
+    /// A token with this scope, of the tenant in the path.
+    Tenant(Scope),
+    /// A token with this scope, of no tenant.
+    Installation(Scope),
+    /// A token with this scope; what it sees depends on its tenant.
+    Any(Scope),
+    /// The administration socket.
+    Socket,
+}
+
+use Access::{Any, Installation, Open, Socket, Tenant};
+use Scope::{ManageDevices, ManageKeys, ManageTenants, ReadDevices, ReadReadings};
+
+/// Method, path, access, and a body that is right.
+const TABLE: &[(&str, &str, Access, &str)] = &[
+    ("get", "/health", Open, ""),
+    ("get", "/ready", Open, ""),
+    ("get", "/metrics", Installation(ReadDevices), ""),
+    ("get", "/api/v1/openapi.json", Open, ""),
+    ("get", "/api/v1/tenants", Any(ManageTenants), ""),
+    ("post", "/api/v1/tenants", Installation(ManageTenants), r#"{"name":"new","customer_key":"file:/none"}"#),
+    ("get", "/api/v1/tenants/{tenant}/key", Tenant(ManageKeys), ""),
+    ("post", "/api/v1/tenants/{tenant}/key/rotate", Tenant(ManageKeys), ""),
+    ("post", "/api/v1/tenants/{tenant}/key/withdraw", Tenant(ManageKeys), ""),
+    ("post", "/api/v1/tenants/{tenant}/key/restore", Tenant(ManageKeys), ""),
+    ("put", "/api/v1/tenants/{tenant}/key/recipient", Tenant(ManageKeys), r#"{"recipient":null}"#),
+    ("post", "/api/v1/tenants/{tenant}/claims", Tenant(ManageDevices), r#"{"name":"meter-1"}"#),
+    ("get", "/api/v1/tenants/{tenant}/makers", Tenant(ReadDevices), ""),
+    ("put", "/api/v1/tenants/{tenant}/makers/{maker}", Tenant(ManageDevices), r#"{"certificates":""}"#),
+    ("put", "/api/v1/tenants/{tenant}/makers/{maker}/serials/{serial}", Tenant(ManageDevices), "{}"),
+    ("delete", "/api/v1/tenants/{tenant}/makers/{maker}", Tenant(ManageDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/devices", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}", Tenant(ReadDevices), ""),
+    ("post", "/api/v1/tenants/{tenant}/devices/{device}/release", Tenant(ManageDevices), ""),
+    ("post", "/api/v1/tenants/{tenant}/devices/{device}/revoke", Tenant(ManageDevices), "{}"),
+    ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTenants), ""),
+    ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTenants), r#"{"scopes":["tenants:manage"]}"#),
+    ("delete", "/api/v1/tenants/{tenant}/tokens/{token}", Tenant(ManageTenants), ""),
+    ("get", "/api/v1/tokens", Socket, ""),
+    ("post", "/api/v1/tokens", Socket, r#"{"scopes":["readings:read"]}"#),
+    ("delete", "/api/v1/tokens/{token}", Socket, ""),
+    ("get", "/api/v1/tenants/{tenant}/readings", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/readings/latest", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/readings/windows", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/readings/follow", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/segments", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/segments/{segment}", Tenant(ReadReadings), ""),
+];
+
+fn documented() -> BTreeSet<(String, String)> {
+    let document: Json = serde_json::from_str(document()).unwrap();
+    let methods = |(path, item): (&String, &Json)| -> Vec<(String, String)> {
+        item.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())).collect()
+    };
+    document["paths"].as_object().unwrap().iter().flat_map(methods).collect()
+}
+
+#[test]
+fn document_router_and_table_have_the_same_endpoints() {
+    let tested = TABLE.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned()));
+    assert_eq!(documented(), tested.collect());
+    let operation = ["/health", "/ready", "/metrics"].map(|path| ("get".to_owned(), path.to_owned()));
+    let routes = api::routes().into_iter().map(|r| (r.method.as_str().to_lowercase(), r.path.to_owned()));
+    assert_eq!(documented(), routes.chain(operation).collect());
+}
+
+fn concrete(path: &str, tenant: &str) -> String {
+    path.replace("{tenant}", tenant)
+        .replace("{device}", "nobody")
+        .replace("{maker}", "none")
+        .replace("{serial}", "4711")
+        .replace("{token}", "0123456789abcdef")
+        .replace("{segment}", "0123456789abcdef0123456789abcdef")
+}
+
+fn but(scope: Scope) -> Vec<Scope> {
+    Scope::ALL.into_iter().filter(|s| *s != scope).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_gets_nothing_from_any_endpoint() {
+    let fixture = Fixture::new().await;
+    let expired = fixture.token(None, &Scope::ALL, -1).await;
+    let foreign = fixture.token(Some("other"), &Scope::ALL, 60).await;
+    for (method, path, access, body) in TABLE {
+        let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
+        let answer = async |token: Option<&str>| fixture.call(method, &path, token, body).await.0;
+        if *access == Open {
+            assert_eq!(answer(None).await, StatusCode::OK, "{what}");
+            continue;
+        }
+        assert_eq!(answer(None).await, StatusCode::UNAUTHORIZED, "{what}: no token");
+        assert_eq!(answer(Some("unknown")).await, StatusCode::UNAUTHORIZED, "{what}: unknown token");
+        assert_eq!(answer(Some(&expired)).await, StatusCode::UNAUTHORIZED, "{what}: expired token");
+        let for_foreign = match access {
+            Tenant(_) => StatusCode::NOT_FOUND,
+            // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
+            Any(_) => StatusCode::OK,
+            Installation(_) | Socket | Open => StatusCode::FORBIDDEN,
+        };
+        assert_eq!(answer(Some(&foreign)).await, for_foreign, "{what}: token of another tenant");
+        let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };
+        let under_scoped = fixture.token(None, &but(scope), 60).await;
+        assert_eq!(answer(Some(&under_scoped)).await, StatusCode::FORBIDDEN, "{what}: without the scope");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_is_answered_by_every_endpoint() {
+    let fixture = Fixture::new().await;
+    for (method, path, access, body) in TABLE {
+        let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
+        let (status, answer) = fixture.admin(method, &path, body).await;
+        check_answered(&format!("{what} on the socket"), status, &answer);
+        let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };
+        let tenant = matches!(access, Tenant(_)).then_some("acme");
+        let token = fixture.token(tenant, &[scope], 60).await;
+        let (status, answer) = fixture.call(method, &path, Some(&token), body).await;
+        check_answered(&what, status, &answer);
+    }
+}
+
+#[track_caller]
+fn check_answered(what: &str, status: StatusCode, answer: &Json) {
+    assert!(!matches!(status.as_u16(), 401 | 403 | 405 | 500), "{what}: {status} {answer}");
+    assert_ne!(answer["error"]["message"], "page not found", "{what}");
+    assert_ne!(answer["error"]["message"], "tenant not found", "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_a_tenant_lists_that_tenant() {
+    let fixture = Fixture::new().await;
+    let token = fixture.token(Some("other"), &[ManageTenants], 60).await;
+    let (_, answer) = fixture.call("get", "/api/v1/tenants", Some(&token), "").await;
+    let names: Vec<_> = answer["items"].as_array().unwrap().iter().map(|t| t["name"].clone()).collect();
+    assert_eq!(names, ["other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
+    let fixture = Fixture::new().await;
+    let path = "/api/v1/tenants/acme/tokens";
+    let weak = fixture.token(Some("acme"), &[ManageTenants], 60).await;
+    let (status, _) = fixture.call("post", path, Some(&weak), r#"{"scopes":["keys:manage"]}"#).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (status, made) = fixture.call("post", path, Some(&weak), r#"{"scopes":["tenants:manage"]}"#).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let (status, listed) = fixture.call("get", path, Some(token), "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(!listed.to_string().contains(token));
+    let (status, _) = fixture.call("delete", &format!("{path}/{id}"), Some(&weak), "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(fixture.call("get", path, Some(token), "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_a_url_is_no_token() {
+    let fixture = Fixture::new().await;
+    let token = fixture.token(None, &Scope::ALL, 60).await;
+    for path in ["/api/v1/tenants?token=", "/api/v1/tenants?access_token="] {
+        let (status, _) = fixture.call("get", &format!("{path}{token}"), None, "").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_request_is_told_what_would_be_right() {
+    let fixture = Fixture::new().await;
+    for (method, path, body, code, message) in [
+        ("get", "readings?limit=0", "", 400, "`limit` is not from 1 to 10000"),
+        ("get", "readings?limit=x", "", 400, "query parameters: limit: invalid digit found in string"),
+        ("get", "readings?from=monday", "", 400, "`from` is no RFC 3339 time, as 2026-01-31T12:00:00Z"),
+        ("get", "readings?colour=red", "", 400, "unknown field `colour`"),
+        ("get", "readings?format=csv&limit=3", "", 400, "`limit` and `cursor` are for pages of `json`"),
+        ("get", "readings?cursor=zzz", "", 400, "`cursor` is not a cursor of an earlier page"),
+        ("get", "readings/windows?every=0", "", 400, "`every` is not from 1 to"),
+        ("get", "readings/windows?every=60&percentiles=101", "", 400, "a percentile is from 0 to 100"),
+        ("get", "readings/windows", "", 400, "missing field `every`"),
+        ("get", "devices?limit=1001", "", 400, "`limit` is not from 1 to 1000"),
+        ("get", "nothing", "", 404, "page not found"),
+        ("post", "claims", "{", 400, "JSON body: EOF"),
+        ("post", "claims", r#"{"name":"a/b"}"#, 400, "`name`"),
+        ("post", "claims", r#"{"name":"a","lifetime_seconds":0}"#, 400, "`lifetime_seconds` is not from 1"),
+        ("put", "key/recipient", r#"{"recipient":"AAAA"}"#, 400, "`recipient` is not base64 of 32 bytes"),
+    ] {
+        let (status, answer) = fixture.admin(method, &format!("/api/v1/tenants/acme/{path}"), body).await;
+        let said = answer["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!(status.as_u16(), code, "{path}: {answer}");
+        assert!(said.contains(message), "{path}: {said}");
+    }
+    let big = format!(r#"{{"name":"{}"}}"#, "x".repeat(300_000));
+    assert_eq!(fixture.admin("post", "/api/v1/tenants/acme/claims", &big).await.0, 413);
+}
+
+/// Set `THINGWARD_REFRESH_GOLDEN=1` to write the copy anew.
+#[test]
+fn the_golden_copy_of_the_document_is_current() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    if std::env::var_os("THINGWARD_REFRESH_GOLDEN").is_some() {
+        std::fs::write(&path, document()).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(golden == document(), "docs/openapi.json is old; run again with THINGWARD_REFRESH_GOLDEN=1");
+}

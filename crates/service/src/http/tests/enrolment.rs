@@ -1,0 +1,236 @@
+//! EST over real TLS.
+
+use std::net::SocketAddr;
+
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value as Json;
+use thingward_crypto::SoftwareKey;
+use thingward_model::{Principal, Role};
+use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
+use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
+use tokio::net::TcpStream;
+
+use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
+use crate::shared::now;
+
+/// A service with its listener.
+struct Listener {
+    fixture: Fixture,
+    address: SocketAddr,
+}
+
+/// A client certificate with its key.
+struct Shown<'a> {
+    chain: Vec<Vec<u8>>,
+    key: &'a SoftwareKey,
+}
+
+impl Listener {
+    async fn start() -> Self {
+        let fixture = Fixture::new().await;
+        let address = fixture.service.https();
+        Self { fixture, address }
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        basic: Option<&str>,
+        shown: Option<Shown<'_>>,
+        body: String,
+    ) -> (StatusCode, Bytes) {
+        let credentials = shown.map(|s| Credentials::new(&s.chain, s.key).unwrap());
+        let config =
+            client_config(&self.fixture.root, TRUST_DOMAIN, ExpectedServer::Service, credentials, ALPN_HTTP);
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let tls = tokio_rustls::TlsConnector::from(config.unwrap()).connect(name, tcp).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = hyper::Request::builder().method(method).uri(path).header("host", "localhost");
+        if let Some(pair) = basic {
+            request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
+        }
+        let response =
+            sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+        (response.status(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    async fn claim(&self, name: &str) -> String {
+        let body = format!(r#"{{"name":"{name}"}}"#);
+        let (status, made) = self.fixture.admin("post", "/api/v1/tenants/acme/claims", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let (code, fingerprint) = made["claim"].as_str().unwrap().split_once('.').unwrap();
+        assert_eq!(fingerprint, crate::enrolment::fingerprint(&self.fixture.root));
+        code.to_owned()
+    }
+
+    async fn enrol(&self, code: &str, key: &SoftwareKey) -> (StatusCode, Bytes) {
+        let basic = format!("meter-1:{code}");
+        let path = "/.well-known/est/simpleenroll";
+        self.send("POST", path, Some(&basic), None, csr(key)).await
+    }
+
+    async fn membership(&self, chain: Vec<Vec<u8>>, key: &SoftwareKey) -> (StatusCode, Bytes) {
+        let shown = Some(Shown { chain, key });
+        self.send("GET", "/.well-known/thingward/membership", None, shown, String::new()).await
+    }
+
+    async fn enrol_by_maker(
+        &self,
+        tenant: &str,
+        thing: &Shown<'_>,
+        key: &SoftwareKey,
+    ) -> (StatusCode, Bytes) {
+        let shown = Shown { chain: thing.chain.clone(), key: thing.key };
+        let path = format!("/.well-known/est/{tenant}/simpleenroll");
+        self.send("POST", &path, None, Some(shown), csr(key)).await
+    }
+}
+
+fn csr(key: &SoftwareKey) -> String {
+    est::encode_request(&SigningRequest::create(&"meter-1".parse().unwrap(), key).unwrap())
+}
+
+/// Leaf first; the message itself has them in no order.
+fn chain_of(answer: &[u8]) -> Vec<Vec<u8>> {
+    let mut chain = est::decode_certificates(answer).unwrap();
+    chain.sort_by_key(|der| LeafIdentity::from_verified(der, TRUST_DOMAIN).is_err());
+    chain
+}
+
+fn name_of(answer: &[u8]) -> Principal {
+    LeafIdentity::from_verified(&chain_of(answer)[0], TRUST_DOMAIN).unwrap().principal
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
+    let service = Listener::start().await;
+    let (code, key) = (service.claim("meter-1").await, p256());
+    let (status, body) = service.enrol(&code.to_lowercase(), &key).await;
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    let acme = "acme".parse().unwrap();
+    let meter = Principal { tenant: acme, role: Role::Device, name: "meter-1".parse().unwrap() };
+    assert_eq!(name_of(&body), meter);
+    let chain = chain_of(&body);
+    assert_eq!(service.enrol(&code, &p256()).await.0, StatusCode::UNAUTHORIZED);
+
+    let (status, body) = service.membership(chain.clone(), &key).await;
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    let membership: Json = serde_json::from_slice(&body).unwrap();
+    let mqtt = service.fixture.service.mqtt().port();
+    assert_eq!((&membership["tenant"], &membership["mqtt_port"]), (&"acme".into(), &mqtt.into()));
+    assert_eq!(STANDARD.decode(membership["recipients"]["service"].as_str().unwrap()).unwrap().len(), 32);
+    assert!(membership["recipients"]["customer"].is_null());
+
+    let (shown, next) = (Shown { chain: chain.clone(), key: &key }, p256());
+    let path = "/.well-known/est/simplereenroll";
+    let (status, body) = service.send("POST", path, None, Some(shown), csr(&next)).await;
+    assert_eq!((status, name_of(&body)), (StatusCode::OK, meter));
+
+    let path = "/api/v1/tenants/acme/devices/meter-1/revoke";
+    assert_eq!(service.fixture.admin("post", path, "{}").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(service.membership(chain, &key).await.0, StatusCode::FORBIDDEN);
+    let renewed = chain_of(&body);
+    assert_eq!(service.membership(renewed, &next).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_wrong_codes_close_the_door_even_for_the_right_one() {
+    let service = Listener::start().await;
+    let code = service.claim("meter-1").await;
+    for guess in 0..5 {
+        let wrong = format!("{guess}AAAAAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(service.enrol(&wrong, &p256()).await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(service.enrol(&code, &p256()).await.0, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_show_nothing_or_are_no_requests_are_refused() {
+    let service = Listener::start().await;
+    let (code, path) = (service.claim("meter-1").await, "/.well-known/est/simpleenroll");
+    for (path, basic, body, want) in [
+        (path, None, csr(&p256()), 401),
+        (path, Some(code.as_str()), csr(&p256()), 401),
+        (path, Some(&*format!("x:{code}")), "nonsense".to_owned(), 400),
+        (path, Some(&*format!("x:{code}")), "M".repeat(20_000), 413),
+        ("/.well-known/est/simplereenroll", None, csr(&p256()), 401),
+        ("/.well-known/est/acme/simpleenroll", None, csr(&p256()), 401),
+    ] {
+        let (status, answer) = service.send("POST", path, basic, None, body).await;
+        assert_eq!(status.as_u16(), want, "{path}: {answer:?}");
+        assert_eq!(answer.iter().filter(|b| **b == b'\n').count(), 1, "{answer:?}");
+    }
+    // None of it used the code up.
+    assert_eq!(service.enrol(&code, &p256()).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anyone_gets_the_authorities_the_attributes_and_the_crl() {
+    let service = Listener::start().await;
+    let (_, body) = service.send("GET", "/.well-known/est/cacerts", None, None, String::new()).await;
+    assert!(est::decode_certificates(&body).unwrap().contains(&service.fixture.root));
+    for path in ["/.well-known/est/csrattrs", "/.well-known/thingward/crl"] {
+        assert_eq!(service.send("GET", path, None, None, String::new()).await.0, StatusCode::OK);
+    }
+}
+
+fn thing<'a>(maker: &CertificateAuthority, serial: &str, key: &'a SoftwareKey) -> Shown<'a> {
+    let name = "thing".parse().unwrap();
+    let principal = Principal { tenant: "factory".parse().unwrap(), role: Role::Device, name };
+    let profile = Profile::Leaf { principal, serial_number: Some(serial.to_owned()) };
+    let leaf = maker.issue(&profile, &key_of(key), now()).unwrap().der;
+    Shown { chain: vec![leaf, maker.issuing_der().unwrap()], key }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thing_of_a_trusted_maker_enrols_under_its_serial_number() {
+    let service = Listener::start().await;
+    let (maker, key) = (authority("maker.test"), p256());
+    let pem = thingward_pki::ca::certificate_pem(&maker.root_der().unwrap()).unwrap();
+    let path = "/api/v1/tenants/acme/makers/pumps";
+    let trust = |admit: &str| serde_json::json!({"admit": admit, "certificates": pem}).to_string();
+    let (status, answer) = service.fixture.admin("put", path, &trust("listed")).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+
+    let pump = thing(&maker, "SN 4711", &key);
+    let (status, said) = service.enrol_by_maker("acme", &pump, &p256()).await;
+    assert_eq!(
+        (status, &*said),
+        (StatusCode::FORBIDDEN, &b"serial number `SN 4711` is not expected here\n"[..])
+    );
+    let expect = format!("{path}/serials/SN%204711");
+    let (status, _) = service.fixture.admin("put", &expect, r#"{"name":"pump-1"}"#).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, body) = service.enrol_by_maker("acme", &pump, &p256()).await;
+    assert_eq!((status, name_of(&body).name.as_str()), (StatusCode::OK, "pump-1"));
+    // A tenant that does not trust the maker, and one that does not exist, say the same.
+    let answers = (
+        service.enrol_by_maker("other", &pump, &p256()).await,
+        service.enrol_by_maker("nowhere", &pump, &p256()).await,
+    );
+    assert_eq!(answers.0, answers.1);
+    assert_eq!(answers.0.0, StatusCode::FORBIDDEN);
+
+    service.fixture.admin("put", path, &trust("any-serial")).await;
+    let (status, body) = service.enrol_by_maker("acme", &thing(&maker, "77", &key), &p256()).await;
+    assert_eq!((status, name_of(&body).name.as_str()), (StatusCode::OK, "77"));
+    // An IDevID is no membership, whatever it says.
+    let (status, _) = service.membership(pump.chain.clone(), &key).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    // Revoked things do not come back by themselves; released ones do.
+    let device = "/api/v1/tenants/acme/devices/pump-1";
+    service.fixture.admin("post", &format!("{device}/revoke"), "{}").await;
+    assert_eq!(service.enrol_by_maker("acme", &pump, &p256()).await.0, StatusCode::FORBIDDEN);
+    let (status, _) = service.fixture.admin("post", &format!("{device}/release"), "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(service.enrol_by_maker("acme", &pump, &p256()).await.0, StatusCode::OK);
+}
