@@ -372,3 +372,21 @@ fn a_chain_is_not_silently_sealed_for_somebody_else_than_the_settings_say() {
     let opened = Stream::open(bench.disk.clone(), Bench::subject(), settings, key, signer, at(1));
     assert!(matches!(opened.map(|_| ()), Err(StreamError::Confidentiality { .. })));
 }
+
+#[test]
+fn what_was_delivered_before_the_last_write_is_not_sent_again_after_a_restart() {
+    let bench = Bench::new(SpoolLimits::default());
+    let mut service = Service::default();
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..100_i32 {
+        push(&mut stream, f64::from(i), at(0)).unwrap();
+        stream.commit(at(0)).unwrap();
+        if i < 90 {
+            service.drain(&bench, &mut stream);
+        }
+    }
+    drop(stream);
+    let mut stream = bench.open(at(1)).unwrap();
+    let messages = std::iter::from_fn(|| stream.next_message().unwrap()).count();
+    assert_eq!(messages, 11, "ten records, and the gap of the restart");
+}
