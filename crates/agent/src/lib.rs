@@ -1,5 +1,21 @@
 //! The device role under Linux: a shell around the device core.
+//!
+//! - [`home`]: the directory with identity and buffers; [`claim`], [`membership`], [`enrol`]: how an identity comes
+//!   about and is renewed;
+//! - [`disk`], [`spool`], [`stream`]: readings that are durable before anybody is told so;
+//! - [`http`], [`uplink`]: the two ways to the service; gateways use them too.
 
+pub mod agent;
+pub mod claim;
+pub mod clock;
 pub mod disk;
+pub mod enrol;
+pub mod home;
+pub mod http;
+pub mod input;
+pub mod membership;
+pub mod reading;
+pub mod replay;
 pub mod spool;
 pub mod stream;
+pub mod uplink;

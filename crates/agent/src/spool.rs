@@ -59,6 +59,8 @@ pub struct Saved {
     pub state: Zeroizing<[u8; STATE_BYTES]>,
     /// The last number set aside. Equal to the last one used after a clean stop.
     pub reserved_through: u64,
+    /// What the writer of the readings wants to find again with them.
+    pub note: u64,
 }
 
 /// What an entry covers.
@@ -72,7 +74,7 @@ pub struct Covers {
     pub before: Digest,
     /// The chain's hash behind the last record.
     pub head: Digest,
-    /// Time of the oldest reading.
+    /// When the reading that has waited longest came in.
     pub oldest: Timestamp,
 }
 
@@ -85,6 +87,7 @@ struct Waiting {
     offset: u64,
     len: usize,
     covers: Covers,
+    note: u64,
     has_payload: bool,
 }
 
@@ -97,13 +100,14 @@ pub struct Spool<D> {
     waiting: VecDeque<Waiting>,
     /// Number of the entry at the front of `waiting`.
     front: EntryNumber,
+    delivered_note: Option<u64>,
     /// Segment numbers and their sizes in bytes, oldest first; the last one is written to.
     segments: VecDeque<(u64, u64)>,
 }
 
 const LENGTH_BYTES: usize = 4;
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 1 + 8 + 8 + 32 + 32 + 8 + 8 + STATE_BYTES;
+const HEADER_BYTES: usize = 1 + 8 + 8 + 32 + 32 + 8 + 8 + 8 + STATE_BYTES;
 /// A buffer has about this many segments, so that dropping the oldest loses little.
 const SEGMENTS: u64 = 16;
 const SEGMENT_BYTES_MAX: u64 = 1 << 20;
@@ -145,7 +149,15 @@ impl<D: Disk> Spool<D> {
                 match read_entry(&bytes, offset, &key, &entry_label(label, number, at)) {
                     Some((end, covers, saved, has_payload)) => {
                         let len = end - offset;
-                        waiting.push_back(Waiting { segment: number, offset: at, len, covers, has_payload });
+                        let note = saved.note;
+                        waiting.push_back(Waiting {
+                            segment: number,
+                            offset: at,
+                            len,
+                            covers,
+                            note,
+                            has_payload,
+                        });
                         newest = Some(saved);
                         offset = end;
                     }
@@ -158,7 +170,16 @@ impl<D: Disk> Spool<D> {
             }
             segments.push_back((number, offset as u64));
         }
-        let spool = Self { disk, key, label: label.to_owned(), limits, waiting, front: 0, segments };
+        let spool = Self {
+            disk,
+            key,
+            label: label.to_owned(),
+            limits,
+            waiting,
+            front: 0,
+            delivered_note: None,
+            segments,
+        };
         Ok((spool, newest))
     }
 
@@ -177,6 +198,7 @@ impl<D: Disk> Spool<D> {
         plain.extend_from_slice(&covers.head);
         plain.extend_from_slice(&covers.oldest.as_micros().to_be_bytes());
         plain.extend_from_slice(&saved.reserved_through.to_be_bytes());
+        plain.extend_from_slice(&saved.note.to_be_bytes());
         plain.extend_from_slice(saved.state.as_ref());
         plain.extend_from_slice(payload);
         let label = entry_label(&self.label, segment, offset);
@@ -196,7 +218,8 @@ impl<D: Disk> Spool<D> {
         }
         self.segments.push_back((segment, offset + entry.len() as u64));
         let has_payload = !payload.is_empty();
-        self.waiting.push_back(Waiting { segment, offset, len: entry.len(), covers: *covers, has_payload });
+        let (len, note) = (entry.len(), saved.note);
+        self.waiting.push_back(Waiting { segment, offset, len, covers: *covers, note, has_payload });
         Ok(())
     }
 
@@ -240,10 +263,19 @@ impl<D: Disk> Spool<D> {
     ///
     /// [`SpoolError::Disk`] when a file that is not needed any more cannot be removed.
     pub fn delivered(&mut self, through: EntryNumber) -> Result<(), SpoolError> {
-        while self.front <= through && self.waiting.pop_front().is_some() {
+        while self.front <= through
+            && let Some(entry) = self.waiting.pop_front()
+        {
+            self.delivered_note = Some(entry.note);
             self.front += 1;
         }
         self.remove_finished()
+    }
+
+    /// The note of the newest message that has arrived; `None` when none has since the buffer was opened.
+    #[must_use]
+    pub const fn delivered_note(&self) -> Option<u64> {
+        self.delivered_note
     }
 
     /// Removes segments without waiting entries, but never the last: it has the newest state.
@@ -362,8 +394,9 @@ fn read_entry(
     let head = take(32)?.try_into().ok()?;
     let oldest = Timestamp::from_micros(i64::from_be_bytes(take(8)?.try_into().ok()?));
     let reserved_through = u64::from_be_bytes(take(8)?.try_into().ok()?);
+    let note = u64::from_be_bytes(take(8)?.try_into().ok()?);
     let mut state = Zeroizing::new([0; STATE_BYTES]);
     state.copy_from_slice(take(STATE_BYTES)?);
     let covers = Covers { first, last, before, head, oldest };
-    Some((offset + LENGTH_BYTES + length, covers, Saved { state, reserved_through }, !at.is_empty()))
+    Some((offset + LENGTH_BYTES + length, covers, Saved { state, reserved_through, note }, !at.is_empty()))
 }

@@ -11,7 +11,7 @@ use thingward_model::limits::{CHECKPOINT_RECORDS_MAX, ITEMS_PER_MESSAGE_MAX, REC
 use thingward_model::{Confidentiality, Reading, Timestamp};
 use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::writer::Dropped;
-use thingward_seal::{ChainWriter, FormatError, GapReason, NewChain, Subject};
+use thingward_seal::{ChainWriter, FormatError, GapReason, Item, Items, NewChain, StatementKind, Subject};
 
 use crate::disk::Disk;
 use crate::spool::{Covers, EntryNumber, Saved, Spool, SpoolError, SpoolLimits};
@@ -44,6 +44,16 @@ pub enum StreamError {
     /// A reading is outside the limits, or the signer failed.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// The settings ask for another recipient than the chain has: readings would go on being sealed for `is`.
+    #[error(
+        "the stream is sealed for the {is} since its start, and is now wanted for the {wanted}; use a new stream"
+    )]
+    Confidentiality {
+        /// As the chain began.
+        is: Confidentiality,
+        /// As the settings have it.
+        wanted: Confidentiality,
+    },
 }
 
 impl From<std::io::Error> for StreamError {
@@ -78,6 +88,7 @@ pub struct Stream<D> {
     settings: StreamSettings,
     front: FrontMatter,
     reserved_through: u64,
+    note: u64,
     message: Message,
     checkpointed_at: Timestamp,
     /// The next entry of the buffer to hand out.
@@ -133,6 +144,7 @@ impl<D: Disk> Stream<D> {
         let front = read_front(spool.disk_mut(), &key)?;
         let mut stream = match (saved, front) {
             (Some(saved), Some(front)) => {
+                check_confidentiality(&front.open, settings.confidentiality)?;
                 let writer = ChainWriter::resume(subject, &saved.state)?;
                 let reserved_through = saved.reserved_through;
                 let message = Message::behind(&writer);
@@ -144,6 +156,7 @@ impl<D: Disk> Stream<D> {
                     settings,
                     front,
                     reserved_through,
+                    note: saved.note,
                     message,
                     checkpointed_at: now,
                     next_entry: 0,
@@ -189,6 +202,7 @@ impl<D: Disk> Stream<D> {
             settings,
             front,
             reserved_through,
+            note: 0,
             message,
             checkpointed_at: now,
             next_entry: 0,
@@ -224,9 +238,27 @@ impl<D: Disk> Stream<D> {
         let made = self.writer.append(readings, &mut out)?;
         self.message.bytes.extend_from_slice(out.get(..made.len).unwrap_or_default());
         self.message.items += 1;
-        let oldest = readings.iter().map(|r| r.time).min();
-        self.message.oldest = self.message.oldest.into_iter().chain(oldest).min();
+        // When it came, not when it was measured: what is replayed from an archive has not waited yet.
+        self.message.oldest = Some(self.message.oldest.map_or(now, |oldest| oldest.min(now)));
         Ok(())
+    }
+
+    /// Leaves a note that becomes durable with everything pushed so far, neither earlier nor later. Whoever reads
+    /// readings from somewhere keeps its place there in it.
+    pub const fn set_note(&mut self, note: u64) {
+        self.note = note;
+    }
+
+    /// The note that was left last; after a start, the one that is durable. 0 when there never was one.
+    #[must_use]
+    pub const fn note(&self) -> u64 {
+        self.note
+    }
+
+    /// The note of the newest message that has arrived; `None` when none has since the stream was opened.
+    #[must_use]
+    pub const fn delivered_note(&self) -> Option<u64> {
+        self.spool.delivered_note()
     }
 
     /// Makes everything pushed so far durable; signs a checkpoint when one is due.
@@ -279,7 +311,7 @@ impl<D: Disk> Stream<D> {
             oldest: self.message.oldest.unwrap_or(now),
         };
         let reserved_through = link.last + reserve;
-        let saved = Saved { state: self.writer.save(), reserved_through };
+        let saved = Saved { state: self.writer.save(), reserved_through, note: self.note };
         self.spool.append(&covers, &saved, &self.message.bytes)?;
         self.reserved_through = reserved_through;
         self.message = Message::behind(&self.writer);
@@ -357,6 +389,20 @@ impl<D: Disk> Stream<D> {
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         self.front.open_delivered && self.front.gap.is_none() && self.spool.is_empty()
+    }
+}
+
+/// Whether the chain that starts with this statement is sealed for whom it should be.
+fn check_confidentiality(open: &[u8], wanted: Confidentiality) -> Result<(), StreamError> {
+    let Some(Item::Statement(signed)) = Items::new(open).next().transpose()? else {
+        return Err(FormatError::Malformed.into());
+    };
+    match signed.claimed_unverified().kind {
+        StatementKind::Open { confidentiality: is, .. } if is != wanted => {
+            Err(StreamError::Confidentiality { is, wanted })
+        }
+        StatementKind::Open { .. } => Ok(()),
+        _ => Err(FormatError::Malformed.into()),
     }
 }
 

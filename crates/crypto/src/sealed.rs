@@ -59,6 +59,18 @@ impl SealingKey {
         }
     }
 
+    /// A key for one `purpose`: HKDF-Expand with SHA-256 (RFC 5869 §2.3).
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`] never for a purpose of reasonable length.
+    pub fn derive(&self, purpose: &[u8]) -> Result<AeadKey, CryptoError> {
+        let expand = hkdf::Hkdf::<sha2::Sha256>::from_prk(self.0.expose()).map_err(|_| CryptoError)?;
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        expand.expand(purpose, bytes.as_mut()).map_err(|_| CryptoError)?;
+        AeadKey::new(AeadAlgorithm::Aes256Gcm, bytes.as_ref())
+    }
+
     /// Seals `plaintext`; `label` must be given again to open it.
     ///
     /// # Errors

@@ -1,66 +1,379 @@
-//! The one that decides about messages.
+//! The one sequential state machine behind all listeners, and the thread that makes its changes durable.
+//!
+//! Connections send what they received; the core decides; the committer writes everything that a group of events
+//! changed in one durable step, and only then are the answers released. While one group is being written the
+//! next gathers, so a commit costs one flush however many clients wait for it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
-use tokio::sync::broadcast;
+use bytes::{Bytes, BytesMut};
+use thingward_crypto::sealed::SealingKey;
+use thingward_ingress::Member;
+use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits, Message};
+use thingward_mqtt::codec::ReasonCode;
+use thingward_store::hot::{Batch, Space};
+use thingward_store::{Record, Store, StoreError};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// Something about a device that its owner should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Whose.
-    pub device: DeviceName,
-    /// In which stream.
-    pub stream: Option<StreamName>,
-    /// What kind.
-    pub kind: String,
-    /// What exactly.
-    pub detail: String,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When it was last seen.
-    pub last_seen: Timestamp,
-    /// How often.
-    pub count: u64,
+use crate::directory::Directory;
+use crate::finding::Finding;
+use crate::gate::ServiceGate;
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::sealer::Sealer;
+use crate::shared::now;
+
+/// Events that wait for the core. A full queue makes connections wait, which TCP tells the peers.
+const EVENTS_MAX: usize = 1024;
+/// Events that one group takes at most.
+const GROUP_EVENTS_MAX: usize = 512;
+/// Groups that wait for the disk at most.
+const GROUPS_MAX: usize = 4;
+/// Pieces of output that wait for one client; a client that lets more gather is cut.
+const OUTPUT_MAX: usize = 1024;
+/// Records that a follower of live readings may lag behind.
+const FOLLOW_MAX: usize = 4096;
+/// Most entries of session state that are read at a start.
+const SESSION_ENTRIES_MAX: usize = 50_000_000;
+
+enum Event {
+    Accept { conn: ConnId, who: Member, output: mpsc::Sender<Bytes> },
+    Received { conn: ConnId, bytes: Bytes },
+    Closed { conn: ConnId },
+    CutMember { tenant: TenantName, name: DeviceName, drop_session: bool, done: oneshot::Sender<()> },
+    CutTenant { tenant: TenantName, done: oneshot::Sender<()> },
+    Findings { tenant: TenantName, answer: oneshot::Sender<Vec<Finding>> },
+    Publish(Box<Message>),
+    Stop,
 }
 
-/// Speaks to the core.
+/// The way to the core. Clones lead to the same one.
 #[derive(Clone)]
 pub struct CoreHandle {
-    live: broadcast::Sender<Arc<thingward_store::Record>>,
+    events: mpsc::Sender<Event>,
+    followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
+    metrics: Arc<Metrics>,
 }
 
-impl Default for CoreHandle {
-    fn default() -> Self {
-        Self { live: broadcast::channel(16).0 }
+/// A running core: wait for its end to know that everything is durable.
+pub struct RunningCore {
+    core: thread::JoinHandle<()>,
+    committer: thread::JoinHandle<()>,
+}
+
+impl RunningCore {
+    /// Waits until the last group is durable.
+    pub fn join(self) {
+        let _ = self.core.join();
+        let _ = self.committer.join();
+    }
+
+    /// Whether it has ended, which it does by itself only when a group could not be made durable.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.committer.is_finished() || self.core.is_finished()
+    }
+}
+
+/// What one group of events changed and what follows from it.
+struct Group {
+    batch: Batch,
+    effects: Vec<Effect>,
+    accepted: Vec<(TenantName, Arc<Record>)>,
+}
+
+type Outputs = Arc<Mutex<HashMap<ConnId, mpsc::Sender<Bytes>>>>;
+
+/// Reads the state of the last run and starts.
+///
+/// # Errors
+///
+/// [`StoreError`] when the state cannot be read, or a thread cannot be started.
+pub fn start(
+    store: Arc<Store>,
+    directory: Arc<Directory>,
+    sealing_key: SealingKey,
+    limits: Limits,
+) -> Result<(CoreHandle, RunningCore), StoreError> {
+    let metrics = Arc::new(Metrics::new());
+    let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
+    let gate = ServiceGate::new(pipeline, Arc::clone(&store), directory);
+    let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
+    let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("the sealing key"))?;
+    let mut entries = Vec::new();
+    for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
+        let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;
+        entries.push((key, Bytes::from(plain)));
+    }
+    let broker = Broker::restore(gate, limits, now(), entries.into_iter());
+
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let handle = CoreHandle { events, followers: Arc::default(), metrics: Arc::clone(&metrics) };
+    let (groups, to_commit) = sync_channel(GROUPS_MAX);
+    let outputs = Outputs::default();
+    let core = Core { broker, sealer, buffers: HashMap::new(), outputs: Arc::clone(&outputs), groups };
+    let committer = Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics };
+    let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
+    let committer = thread::Builder::new()
+        .name("commit".to_owned())
+        .spawn(move || committer.run(&to_commit))
+        .map_err(io)?;
+    let core = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox)).map_err(io)?;
+    Ok((handle, RunningCore { core, committer }))
+}
+
+struct Core {
+    broker: Broker<ServiceGate>,
+    sealer: Sealer,
+    buffers: HashMap<ConnId, BytesMut>,
+    outputs: Outputs,
+    groups: SyncSender<Group>,
+}
+
+impl Core {
+    fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let Ok(runtime) = runtime else {
+            tracing::error!("the core cannot keep time");
+            return;
+        };
+        loop {
+            let wait = self.broker.next_deadline().map_or(Duration::from_secs(3600), |at| {
+                Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
+            });
+            let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
+            let time = now();
+            let mut stop = false;
+            match first {
+                Ok(None) => stop = true,
+                Ok(Some(event)) => stop = self.handle(time, event),
+                Err(_) => {}
+            }
+            for _ in 1..GROUP_EVENTS_MAX {
+                let Ok(event) = inbox.try_recv() else { break };
+                stop |= self.handle(time, event);
+            }
+            self.broker.tick(time);
+            if self.finish_group().is_err() || stop {
+                return;
+            }
+        }
+    }
+
+    /// Whether it was the last event.
+    fn handle(&mut self, now: Timestamp, event: Event) -> bool {
+        match event {
+            Event::Accept { conn, who, output } => {
+                self.outputs.lock().unwrap_or_else(PoisonError::into_inner).insert(conn, output);
+                self.buffers.insert(conn, BytesMut::new());
+                self.broker.accept(now, conn, who);
+            }
+            Event::Received { conn, bytes } => {
+                if let Some(buffer) = self.buffers.get_mut(&conn) {
+                    buffer.extend_from_slice(&bytes);
+                    self.broker.receive_bytes(now, conn, buffer);
+                    if buffer.is_empty() {
+                        // An idle connection holds no buffer.
+                        *buffer = BytesMut::new();
+                    }
+                }
+            }
+            Event::Closed { conn } => {
+                self.buffers.remove(&conn);
+                self.outputs.lock().unwrap_or_else(PoisonError::into_inner).remove(&conn);
+                self.broker.closed(now, conn);
+            }
+            Event::CutMember { tenant, name, drop_session, done } => {
+                let is_chosen = |m: &Member| m.principal.tenant == tenant && m.principal.name == name;
+                self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, drop_session);
+                let _ = done.send(());
+            }
+            Event::CutTenant { tenant, done } => {
+                self.broker.gate_mut().pipeline.forget_tenant_keys(&tenant);
+                let is_chosen = |m: &Member| m.principal.tenant == tenant;
+                self.broker.cut(now, is_chosen, ReasonCode::ServerUnavailable, false);
+                let _ = done.send(());
+            }
+            Event::Findings { tenant, answer } => {
+                let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
+            }
+            Event::Publish(message) => {
+                if self.broker.publish(now, *message).is_err() {
+                    tracing::warn!("a message of the service found a full queue");
+                }
+            }
+            Event::Stop => return true,
+        }
+        false
+    }
+
+    fn finish_group(&mut self) -> Result<(), ()> {
+        let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
+        let output = self.broker.drain();
+        for change in output.changes {
+            match change.value {
+                None => batch.delete(Space::Sessions, change.key),
+                Some(value) => {
+                    let Ok(sealed) = self.sealer.seal(&change.key, &value) else {
+                        tracing::error!("session state cannot be sealed");
+                        return Err(());
+                    };
+                    batch.put(Space::Sessions, change.key, sealed);
+                }
+            }
+        }
+        if batch.is_empty() && output.effects.is_empty() && accepted.is_empty() {
+            return Ok(());
+        }
+        self.groups.send(Group { batch, effects: output.effects, accepted }).map_err(|_| ())
+    }
+}
+
+struct Committer {
+    store: Arc<Store>,
+    outputs: Outputs,
+    followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Committer {
+    fn run(self, groups: &Receiver<Group>) {
+        while let Ok(mut group) = groups.recv() {
+            let mut later = Vec::new();
+            while let Ok(mut next) = groups.try_recv() {
+                group.batch.extend(std::mem::take(&mut next.batch));
+                later.push(next);
+            }
+            if !group.batch.is_empty() {
+                if let Err(error) = self.store.commit(std::mem::take(&mut group.batch)) {
+                    // What is in memory is ahead of the disk now. Nothing of it was acknowledged; the next start
+                    // goes on from the disk, and the peers send again.
+                    tracing::error!(%error, "changes cannot be made durable; stopping");
+                    self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    return;
+                }
+                self.metrics.commits.inc();
+            }
+            self.release(group);
+            later.into_iter().for_each(|group| self.release(group));
+        }
+    }
+
+    fn release(&self, group: Group) {
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        for effect in group.effects {
+            match effect {
+                Effect::Send { conn, bytes } => {
+                    let sent = outputs.get(&conn).map(|output| output.try_send(bytes));
+                    if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
+                        self.metrics.clients_too_slow.inc();
+                        outputs.remove(&conn);
+                    }
+                }
+                // The connection ends when its queue, which has the last words, is empty.
+                Effect::Close { conn } => {
+                    outputs.remove(&conn);
+                }
+            }
+        }
+        drop(outputs);
+        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (tenant, record) in group.accepted {
+            if let Some(follower) = followers.get(&tenant) {
+                let _ = follower.send(record);
+            }
+        }
+    }
+}
+
+impl thingward_ingress::Core for CoreHandle {
+    async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
+        let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+        self.metrics.connections.inc();
+        self.send(Event::Accept { conn, who, output }).await;
+        receiver
+    }
+
+    async fn received(&self, conn: ConnId, bytes: Bytes) {
+        self.send(Event::Received { conn, bytes }).await;
+    }
+
+    async fn closed(&self, conn: ConnId) {
+        self.metrics.connections.dec();
+        self.send(Event::Closed { conn }).await;
+    }
+
+    fn refused(&self) {
+        self.metrics.connections_refused.inc();
     }
 }
 
 impl CoreHandle {
-    /// Ends the live sessions of a member.
-    pub async fn cut_member(&self, _tenant: TenantName, _name: DeviceName, _drop_session: bool) {}
-    /// Ends the live sessions of a tenant.
-    pub async fn cut_tenant(&self, _tenant: TenantName) {}
-    /// What was found.
-    #[must_use]
-    pub fn findings(&self, _tenant: &TenantName) -> Vec<Finding> {
-        Vec::new()
+    /// Ends the live sessions of a member at once, with `drop_session` the stored ones too.
+    pub async fn cut_member(&self, tenant: TenantName, name: DeviceName, drop_session: bool) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::CutMember { tenant, name, drop_session, done }).await;
+        let _ = wait.await;
     }
-    /// Accepted readings as they come.
-    #[must_use]
-    pub fn follow(&self, _tenant: TenantName) -> broadcast::Receiver<Arc<thingward_store::Record>> {
-        self.live.subscribe()
+
+    /// Forgets what was opened with the tenant's keys and ends its live sessions.
+    pub async fn cut_tenant(&self, tenant: TenantName) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::CutTenant { tenant, done }).await;
+        let _ = wait.await;
     }
-    /// Forgets what was derived from a tenant's keys.
-    pub fn forget_tenant_keys(&self, _tenant: TenantName) {}
-    /// Whether readings are taken.
-    #[must_use]
-    pub const fn is_ready(&self) -> bool {
-        true
+
+    /// The findings of a tenant.
+    pub async fn findings(&self, tenant: TenantName) -> Vec<Finding> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Event::Findings { tenant, answer }).await;
+        wait.await.unwrap_or_default()
     }
-    /// OpenMetrics text.
+
+    /// Publishes a message of the service itself.
+    pub async fn publish(&self, message: Message) {
+        self.send(Event::Publish(Box::new(message))).await;
+    }
+
+    /// Accepted readings of a tenant as they become durable.
+    #[must_use]
+    pub fn follow(&self, tenant: TenantName) -> broadcast::Receiver<Arc<Record>> {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|_, sender| sender.receiver_count() > 0);
+        followers.entry(tenant).or_insert_with(|| broadcast::channel(FOLLOW_MAX).0).subscribe()
+    }
+
+    /// Whether it takes events.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.events.is_closed()
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
-        "# EOF\n".to_owned()
+        self.metrics.text()
+    }
+
+    /// Ends the core behind everything that was sent before.
+    pub async fn stop(&self) {
+        self.send(Event::Stop).await;
+    }
+
+    async fn send(&self, event: Event) {
+        // A core that has ended answers nobody; the service notices and stops.
+        let _ = self.events.send(event).await;
     }
 }

@@ -1,11 +1,21 @@
 //! The service role: listeners, ingest pipeline, enrolment, API.
+//!
+//! Start with [`service::Service::start`]; [`core`] is the hot path.
 
 pub mod authority;
 pub mod core;
 pub mod directory;
 pub mod enrolment;
+pub mod finding;
+pub mod gate;
 pub mod http;
+pub mod metrics;
 pub mod payload;
-mod service;
+pub mod pipeline;
+mod reading_json;
+mod sealer;
+pub mod service;
 pub mod settings;
 pub mod shared;
+pub mod stream_state;
+mod topics;

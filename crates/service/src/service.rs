@@ -1,36 +1,331 @@
-//! A running service.
+//! A running service: what starts in which order, what it does from time to time, how it stops.
 
-use thingward_model::{DeviceName, TenantName};
-use thingward_store::StoreError;
-use thingward_store::registry::{PrincipalState, Revocation, RevocationReason};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use thingward_crypto::sealed::SealingKey;
+use thingward_ingress::{MqttListener, SharedTls};
+use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, member_server_config, open_server_config};
+use thingward_pki::{PkiError, ca};
+use thingward_store::registry::{LIST_MAX, PrincipalState, Revocation, RevocationReason};
+use thingward_store::segment::RollPolicy;
+use thingward_store::{Store, StoreError};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::authority::{Authority, AuthorityError};
+use crate::core::{self, RunningCore};
+use crate::directory::Directory;
+use crate::http;
+use crate::settings::ServiceSettings;
 use crate::shared::{Shared, now};
 
-impl Shared {
-    /// Revokes every certificate of a member and ends its sessions; `release` also gives its name up.
+/// Most rows of one segment.
+const SEGMENT_ROWS_MAX: usize = 1_000_000;
+/// How often certificates, the CRL and customers' keys are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Why a service does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A port or file is not to be had.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate authority does not open.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// TLS does not take its configuration.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+/// A running service.
+pub struct Service {
+    shared: Arc<Shared>,
+    core: RunningCore,
+    tasks: JoinSet<()>,
+    web: JoinHandle<()>,
+    web_stop: watch::Sender<bool>,
+    mqtt: SocketAddr,
+    https: SocketAddr,
+}
+
+impl Service {
+    /// Starts everything. Ports are open when this returns.
     ///
     /// # Errors
     ///
-    /// What the registry says.
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(settings: ServiceSettings) -> Result<Self, StartError> {
+        let data_dir = settings.data_dir.clone();
+        let store = Arc::new(Store::open(&data_dir).await?);
+        let sealing_key = sealing_key(&data_dir)?;
+        let time = now();
+        let authority = Authority::open(&settings, store.registry(), &sealing_key, time).await?;
+        write_root(&data_dir, &authority)?;
+        let directory = Arc::new(Directory::load(store.registry()).await?);
+        let (handle, core) = core::start(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            sealing_key,
+            settings.mqtt_limits.clone(),
+        )?;
+        let (mqtt_tls, https_tls) = tls(&settings, &authority, &store, time).await?;
+        let (mqtt_tls, https_tls) = (SharedTls::new(mqtt_tls), SharedTls::new(https_tls));
+        let listener = MqttListener::bind(
+            settings.mqtt,
+            mqtt_tls.clone(),
+            settings.trust_domain.clone(),
+            settings.connections,
+            handle.clone(),
+        );
+        let port = |what: &str, address: SocketAddr| format!("open {what} port {address}");
+        let listener = listener.await.map_err(io_error(port("MQTT", settings.mqtt)))?;
+        let mqtt = listener.local_addr().map_err(io_error(port("MQTT", settings.mqtt)))?;
+        let https = settings.https;
+        let shared = Arc::new(Shared {
+            settings,
+            store,
+            authority,
+            directory,
+            core: handle,
+            mqtt_tls,
+            https_tls,
+            mqtt,
+        });
+        let web = http::Listeners::bind(Arc::clone(&shared)).await.map_err(io_error(port("HTTPS", https)))?;
+        let https = web.local_addr();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run());
+        let (web_stop, stop) = watch::channel(false);
+        let web = tokio::spawn(web.run(stop));
+        tasks.spawn(housekeeping(Arc::clone(&shared)));
+        tasks.spawn(history(Arc::clone(&shared)));
+        Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
+    }
+
+    /// Where MQTT listens.
+    #[must_use]
+    pub const fn mqtt(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    /// Where HTTPS listens.
+    #[must_use]
+    pub const fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns when the core has ended by itself: the disk took no more changes.
+    pub async fn failed(&self) {
+        while !self.core.is_finished() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops taking connections, then makes everything durable that was taken.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        self.web_stop.send_replace(true);
+        let _ = self.web.await;
+        self.shared.core.stop().await;
+        let core = self.core;
+        let _ = tokio::task::spawn_blocking(move || core.join()).await;
+        self.shared.store.registry().close().await;
+    }
+}
+
+fn io_error(what: String) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::Io { what, source }
+}
+
+fn sealing_key(data_dir: &Path) -> Result<SealingKey, StartError> {
+    let path = data_dir.join("sealing.key");
+    SealingKey::load_or_create(&path).map_err(io_error(format!("sealing key {}", path.display())))
+}
+
+/// The root certificate as a file, for the clients of other makers.
+fn write_root(data_dir: &Path, authority: &Authority) -> Result<(), StartError> {
+    let pem = ca::certificate_pem(&authority.ca().root_der()?)?;
+    let path = data_dir.join("root.pem");
+    std::fs::write(&path, pem).map_err(io_error(format!("write {}", path.display())))
+}
+
+type Configs = (Arc<rustls::ServerConfig>, Arc<rustls::ServerConfig>);
+
+/// The listeners' TLS with a fresh certificate, the current CRL, and the makers that tenants trust.
+async fn tls(
+    settings: &ServiceSettings,
+    authority: &Authority,
+    store: &Store,
+    time: Timestamp,
+) -> Result<Configs, StartError> {
+    let root = authority.ca().root_der()?;
+    let (mqtt, _) = authority.service_credentials(settings, time)?;
+    let (https, _) = authority.service_credentials(settings, time)?;
+    let mut anchors = vec![root.clone()];
+    let mut after: Option<(TenantName, String)> = None;
+    loop {
+        let last = after.as_ref().map(|(tenant, name)| (tenant, name.as_str()));
+        let page = store.registry().makers(last, LIST_MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.tenant, last.name.clone()));
+        anchors.extend(page.into_iter().flat_map(|maker| maker.certificates));
+    }
+    let crl = authority.crl();
+    Ok((member_server_config(&root, &crl, mqtt, ALPN_MQTT)?, open_server_config(&anchors, https, ALPN_HTTP)?))
+}
+
+impl Shared {
+    /// Puts new certificates, revocations and makers into effect for the next handshakes.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; the former configuration stays.
+    pub async fn renew_tls(&self) -> Result<(), StartError> {
+        let (mqtt, https) = tls(&self.settings, &self.authority, &self.store, now()).await?;
+        self.mqtt_tls.replace(mqtt);
+        self.https_tls.replace(https);
+        Ok(())
+    }
+
+    /// Revokes every certificate of a member: the registry first, then new handshakes, then live sessions. With
+    /// `release` the member leaves the tenant, and its history stays.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
     pub async fn revoke_member(
         &self,
         tenant: TenantName,
         name: DeviceName,
         reason: RevocationReason,
         release: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StartError> {
+        let time = now();
         let registry = self.store.registry();
         for certificate in registry.certificates(&tenant, &name).await? {
-            let revocation = Revocation { serial: certificate.serial.clone(), time: now(), reason };
-            registry.revoke(&revocation).await?;
-            self.directory.revoke_serial(certificate.serial.as_bytes());
+            if certificate.not_after > time && registry.revocation(&certificate.serial).await?.is_none() {
+                let revocation = Revocation { serial: certificate.serial.clone(), time, reason };
+                registry.revoke(&revocation).await?;
+                self.directory.revoke_serial(certificate.serial.as_bytes());
+            }
         }
         if release {
-            let from = registry.principal(&tenant, &name).await?.state;
-            registry.change_state(&tenant, &name, from, PrincipalState::Released).await?;
-            self.directory.released(&tenant, &name);
+            let state = registry.principal(&tenant, &name).await?.state;
+            registry.change_state(&tenant, &name, state, PrincipalState::Released).await?;
         }
-        self.core.cut_member(tenant, name, release).await;
-        Ok(())
+        self.directory.released(&tenant, &name);
+        self.core.cut_member(tenant, name, true).await;
+        self.authority.sign_crl(registry, time).await?;
+        self.renew_tls().await
+    }
+}
+
+/// Renews the service's certificates and the CRL long before they end, and looks whether customers' keys are
+/// still where they were.
+async fn housekeeping(shared: Arc<Shared>) {
+    let lifetimes = shared.settings.lifetimes;
+    let renew_every = (lifetimes.service / 3).min(lifetimes.crl / 3);
+    let mut renewed = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(HOUSEKEEPING.min(renew_every)).await;
+        recheck_keys(&shared).await;
+        if renewed.elapsed() < renew_every {
+            continue;
+        }
+        renewed = tokio::time::Instant::now();
+        let signed = shared.authority.sign_crl(shared.store.registry(), now()).await;
+        if let Err(error) = signed.map_err(StartError::from) {
+            tracing::error!(%error, "the CRL was not renewed");
+        }
+        if let Err(error) = shared.renew_tls().await {
+            tracing::error!(%error, "the service's certificate was not renewed");
+        }
+    }
+}
+
+async fn recheck_keys(shared: &Shared) {
+    for tenant in tenants(shared).await {
+        let before = shared.store.keys().get(&tenant).is_ok();
+        if let Err(error) = shared.store.keys().recheck(&tenant).await {
+            tracing::warn!(%tenant, %error, "the customer's key cannot be used");
+        }
+        if before && shared.store.keys().get(&tenant).is_err() {
+            shared.core.cut_tenant(tenant).await;
+        }
+    }
+}
+
+async fn tenants(shared: &Shared) -> Vec<TenantName> {
+    let mut all = Vec::new();
+    loop {
+        match shared.store.registry().tenants(all.last(), LIST_MAX).await {
+            Ok(page) if page.is_empty() => return all,
+            Ok(page) => all.extend(page.iter().map(|t| t.name)),
+            Err(error) => {
+                tracing::error!(%error, "tenants cannot be listed");
+                return all;
+            }
+        }
+    }
+}
+
+/// Moves readings to history.
+async fn history(shared: Arc<Shared>) {
+    let settings = shared.settings.history;
+    let age = i64::try_from(settings.age_max.as_micros()).unwrap_or(i64::MAX);
+    let mut swept = now();
+    loop {
+        tokio::time::sleep(settings.every).await;
+        let time = now();
+        // Once per age bound everything due goes, however little it is.
+        let sweep = time.micros_since(swept) >= age;
+        if sweep {
+            swept = time;
+        }
+        let policy = RollPolicy {
+            unsigned_before: time.plus_micros(-age),
+            rows_min: if sweep { 1 } else { settings.rows_min },
+            rows_max: SEGMENT_ROWS_MAX,
+        };
+        for tenant in tenants(&shared).await {
+            shared.roll(tenant, policy).await;
+        }
+    }
+}
+
+impl Shared {
+    /// Moves what is due of one tenant to history.
+    pub async fn roll(&self, tenant: TenantName, policy: RollPolicy) {
+        let store = Arc::clone(&self.store);
+        let rolled = tokio::task::spawn_blocking(move || store.roll(&tenant, &policy, now())).await;
+        match rolled {
+            Ok(Ok(None) | Err(StoreError::KeyWithdrawn { .. })) => {}
+            Ok(Ok(Some(segment))) => {
+                tracing::info!(%tenant, rows = segment.rows, bytes = segment.bytes, "readings moved to history");
+            }
+            Ok(Err(error)) => tracing::error!(%tenant, %error, "readings stay where they are"),
+            Err(error) => tracing::error!(%tenant, %error, "moving readings to history failed"),
+        }
     }
 }

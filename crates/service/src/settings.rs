@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_store::keys::Pkcs11Reference;
@@ -42,24 +43,6 @@ pub enum AuthorityKeys {
     Sealed,
     /// In a PKCS#11 token; made there at the first start.
     Pkcs11(Pkcs11Reference),
-}
-
-/// Bounds of connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    /// Most connections of one listener.
-    pub connections_max: usize,
-    /// Most TLS handshakes at a time of one listener.
-    pub handshakes_max: usize,
-    /// Longest handshake.
-    pub handshake_timeout: Duration,
-}
-
-impl Default for ConnectionLimits {
-    /// 10 000 connections, 256 handshakes of at most 10 seconds.
-    fn default() -> Self {
-        Self { connections_max: 10_000, handshakes_max: 256, handshake_timeout: Duration::from_secs(10) }
-    }
 }
 
 /// When readings go to history.

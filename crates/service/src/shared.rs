@@ -1,7 +1,9 @@
 //! What every part of a running service holds on to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use thingward_ingress::SharedTls;
 use thingward_model::Timestamp;
 use thingward_store::Store;
 
@@ -22,6 +24,12 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
     pub core: CoreHandle,
+    /// TLS of the MQTT listener.
+    pub mqtt_tls: SharedTls,
+    /// TLS of the HTTPS listener.
+    pub https_tls: SharedTls,
+    /// Where MQTT listens.
+    pub mqtt: SocketAddr,
 }
 
 /// The wall clock. Only shells read it; cores get the time as an argument.

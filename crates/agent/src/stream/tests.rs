@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, SoftwareKey};
 use thingward_model::{Value, senml};
-use thingward_seal::{
-    ChainState, Earlier, Item, Items, Record, RecordKey, RecordVerdict, StatementKind, StatementVerdict,
-};
+use thingward_seal::{ChainState, Earlier, Record, RecordKey, RecordVerdict, StatementVerdict};
 
 use super::*;
 
@@ -312,4 +310,65 @@ fn a_changed_byte_in_the_buffer_is_damage_and_not_another_value() {
     let len = bench.disk.files.borrow()[name].len();
     bench.disk.files.borrow_mut().get_mut(name).unwrap()[len / 2] ^= 1;
     assert!(matches!(bench.open(at(1)), Err(StreamError::Spool(SpoolError::Damaged { .. }))));
+}
+
+#[test]
+fn a_note_survives_with_exactly_the_readings_it_was_left_with() {
+    for n in 0.. {
+        let bench = Bench::new(SpoolLimits::default());
+        let mut service = Service::default();
+        *bench.disk.writes_left.borrow_mut() = Some(n);
+        let attempt = || -> Result<(), StreamError> {
+            let mut stream = bench.open(at(0))?;
+            // More than one message holds, so that some are written by `push`.
+            for i in 1..=200_u32 {
+                push(&mut stream, f64::from(i), at(0))?;
+                stream.set_note(u64::from(i));
+            }
+            stream.commit(at(0))
+        };
+        let survived = attempt().is_ok();
+        *bench.disk.writes_left.borrow_mut() = None;
+        let mut stream = bench.open(at(1)).unwrap();
+        let note = stream.note();
+        service.drain(&bench, &mut stream);
+        assert_eq!(service.values.len() as u64, note, "write {n}");
+        assert_eq!(stream.delivered_note().unwrap_or(0), note);
+        if survived {
+            assert_eq!(note, 200);
+            return;
+        }
+    }
+}
+
+#[test]
+fn readings_of_long_ago_that_came_just_now_are_not_too_old() {
+    let limits = SpoolLimits { bytes_max: 16 * 1024, age_max: Duration::from_secs(60) };
+    let bench = Bench::new(limits);
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..20_i32 {
+        let time = Timestamp::from_seconds(i64::from(i));
+        let reading = Reading { field: None, unit: "", time, value: Value::Number(f64::from(i)) };
+        stream.push(&[reading], at(0)).unwrap();
+        stream.commit_signed(at(0)).unwrap();
+    }
+    let mut service = Service::default();
+    service.drain(&bench, &mut stream);
+    assert_eq!(service.values.len(), 20, "{:?}", service.said);
+}
+
+#[test]
+fn a_chain_is_not_silently_sealed_for_somebody_else_than_the_settings_say() {
+    let bench = Bench::new(SpoolLimits::default());
+    bench.open(at(0)).unwrap();
+    let settings = StreamSettings {
+        confidentiality: Confidentiality::Customer,
+        recipient: bench.recipient.public_key().unwrap(),
+        cipher: AeadAlgorithm::Aes256Gcm,
+        limits: bench.limits,
+        checkpoint_every: Duration::from_secs(10),
+    };
+    let (key, signer) = (bench.key.clone(), bench.signer.clone());
+    let opened = Stream::open(bench.disk.clone(), Bench::subject(), settings, key, signer, at(1));
+    assert!(matches!(opened.map(|_| ()), Err(StreamError::Confidentiality { .. })));
 }

@@ -42,7 +42,7 @@ pub async fn enrol_with_initial_identity(
     };
     let principal = Principal { tenant, role: Role::Device, name };
     let (store, directory) = (&shared.store, &shared.directory);
-    Ok(shared.authority.enrol(store, directory, principal, Some(hardware), &request.key, now).await?)
+    Ok(shared.authority.enrol(store, directory, principal, Some(&hardware), &request.key, now).await?)
 }
 
 /// The makers that a tenant trusts, in the order of their names.

@@ -3,7 +3,7 @@
 use thingward_pki::PkiError;
 use thingward_store::StoreError;
 
-use crate::authority::EnrolError;
+use crate::authority::AuthorityError;
 
 /// Why a request for a certificate was refused. [`Self::status`] is the only place that turns it into HTTP.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +59,13 @@ pub enum Refusal {
     Authority,
 }
 
-impl From<EnrolError> for Refusal {
-    fn from(e: EnrolError) -> Self {
+impl From<AuthorityError> for Refusal {
+    fn from(e: AuthorityError) -> Self {
         match e {
-            EnrolError::Store(e) => Self::Store(e),
-            EnrolError::Pki(_) => Self::Authority,
+            AuthorityError::Store(e) => Self::Store(e),
+            AuthorityError::Pki(_) | AuthorityError::Keys(_) | AuthorityError::TrustDomain { .. } => {
+                Self::Authority
+            }
         }
     }
 }

@@ -45,5 +45,5 @@ pub async fn renew(
     let who = member_of(shared, chain, now)?.principal;
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
     let (store, directory) = (&shared.store, &shared.directory);
-    Ok(shared.authority.enrol(store, directory, who, entry.hardware, &request.key, now).await?)
+    Ok(shared.authority.enrol(store, directory, who, entry.hardware.as_ref(), &request.key, now).await?)
 }

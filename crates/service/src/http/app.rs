@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use super::tls::OpenTls;
 use crate::enrolment::Guesses;
 use crate::shared::Shared;
 
@@ -20,21 +19,17 @@ const FOLLOWERS_MAX: usize = 256;
 /// The HTTP side of a service.
 pub struct App {
     pub(super) shared: Arc<Shared>,
-    pub(super) tls: Arc<OpenTls>,
-    pub(super) mqtt_port: u16,
     guesses: Mutex<Guesses>,
     queries: Arc<Semaphore>,
     followers: Arc<Semaphore>,
 }
 
 impl App {
-    /// `mqtt_port` is what members are told: the port that the MQTT listener really has.
+    /// The HTTP side of this service.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, tls: Arc<OpenTls>, mqtt_port: u16) -> Arc<Self> {
+    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             shared,
-            tls,
-            mqtt_port,
             guesses: Mutex::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),

@@ -10,6 +10,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::enrolment::Refusal;
+use crate::service::StartError;
 
 /// Why the API did not do something. The caller gets a stable code and a sentence; the cause of a failure on our
 /// side goes to the log.
@@ -60,6 +61,18 @@ pub(super) struct ErrorDetail {
 impl From<StoreError> for ApiError {
     fn from(e: StoreError) -> Self {
         Self::Store(e)
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(e: StartError) -> Self {
+        match e {
+            StartError::Store(e) => Self::Store(e),
+            other => {
+                tracing::error!(error = %other, "a change did not take effect everywhere");
+                Self::Internal
+            }
+        }
     }
 }
 

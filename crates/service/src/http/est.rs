@@ -192,7 +192,7 @@ async fn membership(
         role: who.role.as_str(),
         name: who.name.to_string(),
         trust_domain: ca.trust_domain().to_owned(),
-        mqtt_port: app.mqtt_port,
+        mqtt_port: app.shared.mqtt.port(),
         recipients: Recipients {
             service: STANDARD.encode(service.as_bytes()),
             customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),

@@ -1,7 +1,7 @@
 //! HTTP: enrolment and API over TLS, and the API alone on a socket for whoever owns the data directory.
 //!
 //! ```text
-//! server    connections: handshakes, limits, who the peer is          tls   what the listener trusts now
+//! server    connections: handshakes, limits, who the peer is
 //! est       RFC 7030, membership, CRL
 //! caller    who calls, and whether it may                             body  bounded requests, streamed answers
 //! api       one module per noun; every handler holds a permit         openapi  the document of it
@@ -16,12 +16,10 @@ mod est;
 mod openapi;
 mod ops;
 mod server;
-mod tls;
 
 pub use app::App;
 pub use openapi::document;
-pub use server::{Stop, serve_admin, serve_tls};
-pub use tls::OpenTls;
+pub use server::{Listeners, admin_socket};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! Connections: handshakes, limits, and who is at the other end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ use super::app::App;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::{api, est, ops};
+use crate::shared::Shared;
 
 /// Becomes true when listeners end. Running answers get a little time.
-pub type Stop = watch::Receiver<bool>;
+type Stop = watch::Receiver<bool>;
 
 /// Longest time to the end of a request's header, also between two requests of a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -39,6 +41,48 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of the administration socket at a time.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// The administration socket of a data directory.
+#[must_use]
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
+
+/// Both listeners, bound and not served yet.
+pub struct Listeners {
+    app: Arc<App>,
+    https: TcpListener,
+    admin: UnixListener,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Opens the HTTPS port and the administration socket. A socket that an earlier process left behind is
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn bind(shared: Arc<Shared>) -> io::Result<Self> {
+        let https = TcpListener::bind(shared.settings.https).await?;
+        let admin = bind_private(&admin_socket(&shared.settings.data_dir))?;
+        let address = https.local_addr()?;
+        Ok(Self { app: App::new(shared), https, admin, address })
+    }
+
+    /// Where HTTPS listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves both until `stop` becomes true.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let https = serve_tls(Arc::clone(&self.app), self.https, stop.clone());
+        let admin = serve_admin(self.app, self.admin, stop);
+        tokio::join!(https, admin);
+    }
+}
 
 /// Everything that there is over TLS.
 pub(super) fn tls_router(app: &Arc<App>) -> Router {
@@ -59,7 +103,7 @@ fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
 }
 
 /// Serves enrolment and API until `stop`.
-pub async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
+async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
     let limits = app.shared.settings.connections;
     let (connections, handshakes) =
         (Arc::new(Semaphore::new(limits.connections_max)), Arc::new(Semaphore::new(limits.handshakes_max)));
@@ -86,7 +130,8 @@ pub async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
             debug!(%address, "too many HTTPS connections");
             continue;
         };
-        let (acceptor, router, stop) = (TlsAcceptor::from(app.tls.current()), router.clone(), stop.clone());
+        let (acceptor, router, stop) =
+            (TlsAcceptor::from(app.shared.https_tls.current()), router.clone(), stop.clone());
         tasks.spawn(async move {
             let _place = place;
             let handshake = handshake(&acceptor, stream, limits.handshake_timeout).await;
@@ -104,12 +149,7 @@ pub async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
 }
 
 /// Serves the API on a Unix socket until `stop`. Only the owner of the process can open it.
-///
-/// # Errors
-///
-/// When the socket cannot be made at `path`. One that an earlier process left behind is replaced.
-pub async fn serve_admin(app: Arc<App>, path: &Path, mut stop: Stop) -> io::Result<()> {
-    let listener = bind_private(path)?;
+async fn serve_admin(app: Arc<App>, listener: UnixListener, mut stop: Stop) {
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let router = admin_router(&app);
     let mut tasks = JoinSet::new();
@@ -135,9 +175,8 @@ pub async fn serve_admin(app: Arc<App>, path: &Path, mut stop: Stop) -> io::Resu
         }
     }
     drop(listener);
-    let _ = std::fs::remove_file(path);
+    let _ = std::fs::remove_file(admin_socket(&app.shared.settings.data_dir));
     drain(tasks).await;
-    Ok(())
 }
 
 /// Binds in a folder that only the owner enters, and takes the socket's own bits away before anyone can know

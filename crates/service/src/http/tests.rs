@@ -12,27 +12,25 @@ use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
-use thingward_pki::{CertificateAuthority, Lifetimes, Profile};
+use thingward_pki::{CertificateAuthority, Lifetimes};
 use thingward_policy::Scope;
-use thingward_store::Store;
 use thingward_store::registry::NewToken;
 use tower::ServiceExt;
 
+use super::App;
 use super::caller::Peer;
 use super::server::{admin_router, tls_router};
-use super::{App, OpenTls};
-use crate::authority::Authority;
-use crate::core::CoreHandle;
-use crate::directory::Directory;
-use crate::settings::{AuthorityKeys, ConnectionLimits, HistorySettings, ServiceSettings};
-use crate::shared::{Shared, now};
+use crate::service::Service;
+use crate::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use crate::shared::now;
 
 const TRUST_DOMAIN: &str = "thingward.test";
 
-/// A service without its core, with tenants `acme` and `other`.
+/// A service with tenants `acme` and `other`.
 struct Fixture {
     app: Arc<App>,
     root: Vec<u8>,
+    service: Service,
     _folder: tempfile::TempDir,
 }
 
@@ -48,29 +46,16 @@ fn authority(trust_domain: &str) -> CertificateAuthority {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(&folder.path().join("data")).await.unwrap());
+        let service = Service::start(settings(folder.path())).await.unwrap();
+        let shared = Arc::clone(service.shared());
         for tenant in ["acme", "other"] {
             let key = folder.path().join(tenant);
             thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
             let reference = format!("file:{}", key.display()).parse().unwrap();
-            store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
+            shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
         }
-        let ca = authority(TRUST_DOMAIN);
-        let (root, issuing) = (ca.root_der().unwrap(), ca.issuing_der().unwrap());
-        let key = p256();
-        let profile = Profile::Service { names: vec!["localhost".to_owned()], addresses: Vec::new() };
-        let own = ca.issue(&profile, &key_of(&key), now()).unwrap();
-        let crl = ca.crl(1, &[], now()).unwrap();
-        let tls = OpenTls::new(store.registry().clone(), root.clone(), vec![own.der, issuing], key).await;
-        let shared = Shared {
-            settings: settings(folder.path()),
-            directory: Arc::new(Directory::load(store.registry()).await.unwrap()),
-            authority: Authority::new(ca, crl),
-            core: CoreHandle::default(),
-            store,
-        };
-        let app = App::new(Arc::new(shared), Arc::new(tls.unwrap()), 8883);
-        Self { app, root, _folder: folder }
+        let root = shared.authority.ca().root_der().unwrap();
+        Self { app: App::new(shared), root, service, _folder: folder }
     }
 
     async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
@@ -120,7 +105,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         authority_keys: AuthorityKeys::Sealed,
         lifetimes: Lifetimes::default(),
         mqtt_limits: thingward_mqtt::broker::Limits::default(),
-        connections: ConnectionLimits::default(),
+        connections: thingward_ingress::ConnectionLimits::default(),
         history: HistorySettings::default(),
     }
 }

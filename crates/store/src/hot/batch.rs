@@ -18,7 +18,7 @@ pub enum Space {
 }
 
 /// Which records of a chain a device's signature stands behind.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPart {
     /// Every record up to this one, save the exceptions.
     pub through: u64,
@@ -27,10 +27,10 @@ pub struct SignedPart {
 }
 
 impl SignedPart {
-    /// Whether a signature stands behind record `seq`. Chains count from 1.
+    /// Whether a signature stands behind record `seq`.
     #[must_use]
     pub fn covers(&self, seq: u64) -> bool {
-        (1..=self.through).contains(&seq) && !self.exceptions.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+        seq <= self.through && !self.exceptions.iter().any(|(first, last)| (*first..=*last).contains(&seq))
     }
 
     /// All numbers in order, eight bytes each.
@@ -110,6 +110,11 @@ impl Batch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Adds the changes of a later batch.
+    pub fn extend(&mut self, later: Self) {
+        self.ops.extend(later.ops);
     }
 
     /// Number of changes.

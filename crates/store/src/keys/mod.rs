@@ -15,6 +15,7 @@
 
 mod file;
 mod pkcs11;
+mod pkcs11_signer;
 mod provider;
 mod reference;
 mod ring;
@@ -22,6 +23,7 @@ mod tenant;
 
 pub use file::FileKek;
 pub use pkcs11::Pkcs11Kek;
+pub use pkcs11_signer::Pkcs11Signer;
 pub use provider::{KeyProvider, connect};
 pub use reference::{KekReference, Pkcs11Reference, ReferenceError};
 pub use ring::{TenantKey, TenantKeyId, TenantKeyRing, WrappedTenantKey};

@@ -1,4 +1,4 @@
-//! A customer key on a PKCS#11 token, which it never leaves.
+//! Keys on a PKCS#11 token, which they never leave: the token, and customer keys on it.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -23,53 +23,63 @@ const NONCE_BYTES: usize = 12;
 /// The full GCM tag, in bits: anything shorter would not be the box that [`crate::keys`] promises.
 const TAG_BITS: u64 = 128;
 
-/// A secret key of CKK_AES on a token, used through CKM_AES_GCM.
-pub struct Pkcs11Kek {
-    reference: Pkcs11Reference,
+/// A token, its library and its PIN.
+pub(super) struct Token {
+    pub(super) reference: Pkcs11Reference,
     module: Pkcs11,
 }
 
-impl Pkcs11Kek {
-    /// Loads the vendor's library and makes sure that the key is there.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::KeyUnusable`] says what is missing: library, token, PIN or key.
-    pub fn open(reference: &Pkcs11Reference) -> Result<Self, StoreError> {
+/// What a session may do.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    /// Use keys.
+    Read,
+    /// Make keys.
+    Write,
+}
+
+impl Token {
+    pub(super) fn open(reference: &Pkcs11Reference) -> Result<Self, StoreError> {
         let module = load(&reference.module_path).map_err(|e| unusable(reference, "load the library", e))?;
-        let kek = Self { reference: reference.clone(), module };
-        kek.with_key(|_, _| Ok(()))?;
-        Ok(kek)
+        Ok(Self { reference: reference.clone(), module })
     }
 
-    /// Runs `work` in a session of its own, logged in, with the key found.
-    fn with_key<T>(
+    /// Runs `work` in a session of its own, logged in.
+    pub(super) fn with_session<T>(
         &self,
-        work: impl FnOnce(&Session, ObjectHandle) -> Result<T, StoreError>,
+        access: Access,
+        work: impl FnOnce(&Session) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         // The login state of a token is shared by all sessions of a process, so sessions take turns.
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = self.log_in()?;
-        let wanted = [
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::Label(self.reference.object.as_bytes().to_vec()),
-        ];
-        let found = session.find_objects(&wanted).map_err(|e| self.unusable("look for the key", e))?;
+        work(&self.log_in(access)?)
+    }
+
+    /// The only object with these attributes; `None` when there is none.
+    pub(super) fn find(
+        &self,
+        session: &Session,
+        wanted: &[Attribute],
+    ) -> Result<Option<ObjectHandle>, StoreError> {
+        let found = session.find_objects(wanted).map_err(|e| self.unusable("look for the key", e))?;
         match found.as_slice() {
-            [key] => work(&session, *key),
-            [] => Err(self.unusable("look for the key", "there is no AES key with this label")),
-            _ => Err(self.unusable("look for the key", "more than one AES key has this label")),
+            [] => Ok(None),
+            [key] => Ok(Some(*key)),
+            _ => Err(self.unusable("look for the key", "more than one key has this label")),
         }
     }
 
-    fn log_in(&self) -> Result<Session, StoreError> {
+    fn log_in(&self, access: Access) -> Result<Session, StoreError> {
         let slots = self.module.get_slots_with_token().map_err(|e| self.unusable("list tokens", e))?;
         let slot = slots
             .into_iter()
             .find(|s| self.module.get_token_info(*s).is_ok_and(|t| t.label() == self.reference.token))
             .ok_or_else(|| self.unusable("look for the token", "no token has this label"))?;
-        let session = self.module.open_ro_session(slot).map_err(|e| self.unusable("open a session", e))?;
+        let session = match access {
+            Access::Read => self.module.open_ro_session(slot),
+            Access::Write => self.module.open_rw_session(slot),
+        };
+        let session = session.map_err(|e| self.unusable("open a session", e))?;
         let pin = fs::read_to_string(&self.reference.pin_source)
             .map(Zeroizing::new)
             .map_err(|e| self.unusable("read the PIN", e))?;
@@ -79,8 +89,39 @@ impl Pkcs11Kek {
         }
     }
 
-    fn unusable(&self, step: &str, problem: impl Display) -> StoreError {
+    pub(super) fn unusable(&self, step: &str, problem: impl Display) -> StoreError {
         unusable(&self.reference, step, problem)
+    }
+}
+
+/// A secret key of CKK_AES on a token, used through CKM_AES_GCM.
+pub struct Pkcs11Kek(Token);
+
+impl Pkcs11Kek {
+    /// Loads the vendor's library and makes sure that the key is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyUnusable`] says what is missing: library, token, PIN or key.
+    pub fn open(reference: &Pkcs11Reference) -> Result<Self, StoreError> {
+        let kek = Self(Token::open(reference)?);
+        kek.with_key(|_, _| Ok(()))?;
+        Ok(kek)
+    }
+
+    fn with_key<T>(
+        &self,
+        work: impl FnOnce(&Session, ObjectHandle) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let wanted = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+            Attribute::Label(self.0.reference.object.as_bytes().to_vec()),
+        ];
+        self.0.with_session(Access::Read, |session| match self.0.find(session, &wanted)? {
+            Some(key) => work(session, key),
+            None => Err(self.0.unusable("look for the key", "there is no AES key with this label")),
+        })
     }
 }
 
@@ -91,8 +132,8 @@ impl KeyProvider for Pkcs11Kek {
         let mut boxed = nonce.to_vec();
         self.with_key(|session, kek| {
             let params = GcmParams::new(&mut nonce, aad, Ulong::new(TAG_BITS));
-            let mechanism = Mechanism::AesGcm(params.map_err(|e| self.unusable("wrap", e))?);
-            let body = session.encrypt(&mechanism, kek, key).map_err(|e| self.unusable("wrap", e))?;
+            let mechanism = Mechanism::AesGcm(params.map_err(|e| self.0.unusable("wrap", e))?);
+            let body = session.encrypt(&mechanism, kek, key).map_err(|e| self.0.unusable("wrap", e))?;
             boxed.extend_from_slice(&body);
             Ok(())
         })?;
@@ -105,7 +146,7 @@ impl KeyProvider for Pkcs11Kek {
         let mut nonce = *nonce;
         self.with_key(|session, kek| {
             let params = GcmParams::new(&mut nonce, aad, Ulong::new(TAG_BITS));
-            let mechanism = Mechanism::AesGcm(params.map_err(|e| self.unusable("unwrap", e))?);
+            let mechanism = Mechanism::AesGcm(params.map_err(|e| self.0.unusable("unwrap", e))?);
             match session.decrypt(&mechanism, kek, body) {
                 Ok(key) => Ok(Zeroizing::new(key)),
                 // Tokens disagree on which of these a bad tag is.
@@ -116,13 +157,13 @@ impl KeyProvider for Pkcs11Kek {
                     | RvError::FunctionFailed,
                     _,
                 )) => Err(wrong),
-                Err(e) => Err(self.unusable("unwrap", e)),
+                Err(e) => Err(self.0.unusable("unwrap", e)),
             }
         })
     }
 }
 
-/// Held while a session is open: see [`Pkcs11Kek::with_key`].
+/// Held while a session is open: see [`Token::with_session`].
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A library may be initialised once per process, so each is kept for ever.

@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thingward_model::{TenantName, Timestamp};
 
+use thingward_crypto::Signer;
+
 use super::*;
 use crate::error::StoreError;
 use crate::registry::Registry;
@@ -160,6 +162,15 @@ fn token_child() {
     };
     assert!(problem("none", "kek").contains("no token has this label"));
     assert!(problem("acme%20token", "none").contains("no AES key with this label"));
+
+    let KekReference::Pkcs11(at) = reference("acme%20token", "ca") else { panic!("it names a token") };
+    let signer = Pkcs11Signer::open_or_create(&at, "issuing").unwrap();
+    let signature = signer.sign(b"certificate").unwrap();
+    let again = Pkcs11Signer::open_or_create(&at, "issuing").unwrap();
+    assert_eq!(again.public_key().verify(b"certificate", &signature), Ok(()));
+    let other = Pkcs11Signer::open_or_create(&at, "root").unwrap();
+    assert!(other.public_key().verify(b"certificate", &signature).is_err());
+
     fs::write(&pin, "0000").unwrap();
     assert!(problem("acme%20token", "kek").contains("cannot log in"));
 }

@@ -10,7 +10,7 @@ use crate::row::{Row, Value};
 pub(crate) struct Signed<'a> {
     snapshot: &'a dyn HotSnapshot,
     tenant: &'a TenantName,
-    last: Option<(Vec<u8>, SignedPart)>,
+    last: Option<(Vec<u8>, Option<SignedPart>)>,
 }
 
 impl<'a> Signed<'a> {
@@ -21,7 +21,7 @@ impl<'a> Signed<'a> {
     /// What stands behind the row now: a row that came over a device's own connection is device-signed once a
     /// checkpoint covers it, and end-to-end when besides only the customer can open it.
     pub(crate) fn assurance(&mut self, row: &Row) -> Result<Assurance, StoreError> {
-        if row.assurance != Assurance::Transport || !self.signed(row)?.covers(row.seq) {
+        if row.assurance != Assurance::Transport || !self.is_signed(row)? {
             return Ok(row.assurance);
         }
         Ok(match row.value {
@@ -30,19 +30,15 @@ impl<'a> Signed<'a> {
         })
     }
 
-    fn signed(&mut self, row: &Row) -> Result<&SignedPart, StoreError> {
+    fn is_signed(&mut self, row: &Row) -> Result<bool, StoreError> {
         let key = chain_key(self.tenant, &row.device, &row.stream, row.chain);
         if self.last.as_ref().is_none_or(|(last, _)| *last != key) {
-            let part = match self.snapshot.get(Table::Signed, &key)? {
-                None => SignedPart::default(),
-                Some(bytes) => SignedPart::decode(&bytes)
-                    .ok_or_else(|| StoreError::corrupt("the signed part of a chain"))?,
-            };
+            let corrupt = || StoreError::corrupt("the signed part of a chain");
+            let bytes = self.snapshot.get(Table::Signed, &key)?;
+            let part = bytes.map(|b| SignedPart::decode(&b).ok_or_else(corrupt)).transpose()?;
             self.last = Some((key, part));
         }
-        match &self.last {
-            Some((_, part)) => Ok(part),
-            None => Err(StoreError::corrupt("the signed part of a chain")),
-        }
+        let part = self.last.as_ref().and_then(|(_, part)| part.as_ref());
+        Ok(part.is_some_and(|part| part.covers(row.seq)))
     }
 }

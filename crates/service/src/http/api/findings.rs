@@ -12,7 +12,7 @@ use super::super::app::App;
 use super::super::caller::Allowed;
 use super::super::error::{ApiError, ErrorBody};
 use super::List;
-use crate::core::Finding;
+use crate::finding::Finding;
 
 /// Something about a device that its owner should know.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -36,9 +36,9 @@ pub(in crate::http) struct FindingView {
 impl From<Finding> for FindingView {
     fn from(f: Finding) -> Self {
         Self {
-            device: f.device.to_string(),
-            stream: f.stream.map(|s| s.to_string()),
-            kind: f.kind.to_string(),
+            device: f.place.device.to_string(),
+            stream: f.place.stream.map(|s| s.to_string()),
+            kind: f.place.kind.clone(),
             detail: f.detail.to_string(),
             first_seen: f.first_seen.to_string(),
             last_seen: f.last_seen.to_string(),
@@ -59,6 +59,6 @@ pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadDevices>,
 ) -> Result<Json<List<FindingView>>, ApiError> {
-    let found = app.shared.core.findings(&allowed.tenant());
+    let found = app.shared.core.findings(allowed.tenant()).await;
     Ok(Json(List::whole(found.into_iter().map(FindingView::from).collect())))
 }

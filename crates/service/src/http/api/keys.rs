@@ -95,7 +95,7 @@ pub(in crate::http) async fn withdraw(
     let tenant = allowed.tenant();
     let result = app.shared.store.keys().withdraw(&tenant, now()).await;
     // Even when the registry failed the keys are gone from memory, and nobody may keep what was derived.
-    app.shared.core.forget_tenant_keys(tenant);
+    app.shared.core.cut_tenant(tenant).await;
     result?;
     view(&app, &tenant).await
 }

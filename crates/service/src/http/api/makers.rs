@@ -188,7 +188,7 @@ pub(in crate::http) async fn expect(
 }
 
 async fn reload(app: &App) -> Result<(), ApiError> {
-    app.tls.makers_changed().await.map_err(|e| {
+    app.shared.renew_tls().await.map_err(|e| {
         error!(error = %e, "the HTTPS listener cannot take the makers that are trusted now");
         ApiError::Internal
     })

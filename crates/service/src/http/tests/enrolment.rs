@@ -13,18 +13,15 @@ use thingward_crypto::SoftwareKey;
 use thingward_model::{Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
-use crate::http::serve_tls;
 use crate::shared::now;
 
-/// Keeps the listener until it is dropped.
+/// A service with its listener.
 struct Listener {
     fixture: Fixture,
     address: SocketAddr,
-    _stop: watch::Sender<bool>,
 }
 
 /// A client certificate with its key.
@@ -36,11 +33,8 @@ struct Shown<'a> {
 impl Listener {
     async fn start() -> Self {
         let fixture = Fixture::new().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve_tls(fixture.app.clone(), listener, stopped));
-        Self { fixture, address, _stop: stop }
+        let address = fixture.service.https();
+        Self { fixture, address }
     }
 
     async fn send(
@@ -131,7 +125,8 @@ async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
     let (status, body) = service.membership(chain.clone(), &key).await;
     assert_eq!(status, StatusCode::OK, "{body:?}");
     let membership: Json = serde_json::from_slice(&body).unwrap();
-    assert_eq!((&membership["tenant"], &membership["mqtt_port"]), (&"acme".into(), &8883.into()));
+    let mqtt = service.fixture.service.mqtt().port();
+    assert_eq!((&membership["tenant"], &membership["mqtt_port"]), (&"acme".into(), &mqtt.into()));
     assert_eq!(STANDARD.decode(membership["recipients"]["service"].as_str().unwrap()).unwrap().len(), 32);
     assert!(membership["recipients"]["customer"].is_null());
 

@@ -1,0 +1,341 @@
+//! The running device: streams, uplink and renewal behind one handle.
+//!
+//! A thread of its own makes readings durable; the network never waits for the disk. Whoever is told that a
+//! reading is durable may forget it.
+
+mod renewal;
+mod source;
+mod streams;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use thingward_crypto::AeadAlgorithm;
+use thingward_model::{Confidentiality, Principal, StreamName, Timestamp};
+use thingward_mqtt::codec::Text;
+use thingward_pki::PkiError;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::home::{Home, HomeError};
+use crate::http::Endpoint;
+use crate::reading::{OwnedReading, ReadingError};
+use crate::spool::SpoolLimits;
+use crate::uplink::{Uplink, UplinkSettings, UplinkStatus};
+use streams::Streams;
+use worker::Command;
+
+use source::StreamSource;
+pub use streams::StreamStatus;
+
+/// Most streams of one device.
+pub const STREAMS_MAX: usize = 64;
+/// How many callers may wait to be written before further ones have to queue up.
+const COMMANDS_MAX: usize = 1024;
+/// How long a clean stop waits for what is on its way.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// How a device works.
+#[derive(Clone)]
+pub struct AgentSettings {
+    /// The gateway to connect to, or the service under another address; else the service's own.
+    pub uplink: Option<Endpoint>,
+    /// Longest time that records wait for a checkpoint.
+    pub checkpoint_every: Duration,
+    /// Bounds of each stream's buffer.
+    pub limits: SpoolLimits,
+    /// For whom streams are sealed that are not named in [`Self::streams`].
+    pub confidentiality: Confidentiality,
+    /// For whom single streams are sealed.
+    pub streams: BTreeMap<StreamName, Confidentiality>,
+    /// The cipher of the records.
+    pub cipher: AeadAlgorithm,
+}
+
+impl Default for AgentSettings {
+    /// Sealed for the service with AES-256-GCM, signed every 10 seconds.
+    fn default() -> Self {
+        Self {
+            uplink: None,
+            checkpoint_every: Duration::from_secs(10),
+            limits: SpoolLimits::default(),
+            confidentiality: Confidentiality::Service,
+            streams: BTreeMap::new(),
+            cipher: AeadAlgorithm::Aes256Gcm,
+        }
+    }
+}
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The home has no identity, or cannot be read.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Key and certificates do not fit together.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why readings are not durable.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// They cannot be a record.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// The stream would be one too many.
+    #[error("the device has {STREAMS_MAX} streams already")]
+    TooManyStreams,
+    /// The stream is for the customer only, who has no key.
+    #[error("the customer has set no key, and the stream is sealed for the customer only")]
+    NoCustomerKey,
+    /// The stream's chain or buffer failed. A failed disk: whether the readings are kept is not known before
+    /// the next success.
+    #[error("{0}")]
+    Stream(String),
+    /// The agent stops.
+    #[error("the agent is stopping")]
+    Stopping,
+}
+
+/// Readings that belong together: one record of the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRecord {
+    /// 1 to 64.
+    pub readings: Vec<OwnedReading>,
+    /// Becomes durable together with the record; see [`StreamState::note`].
+    pub note: Option<u64>,
+}
+
+/// Readings are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Bytes of this stream on disk. Whoever could wait should, before they reach the buffer's bound and the
+    /// oldest are dropped.
+    pub backlog_bytes: u64,
+}
+
+/// How far a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// The newest durable note; 0 when there never was one.
+    pub note: u64,
+    /// The note of the newest delivered message; `None` when none was since the start.
+    pub delivered_note: Option<u64>,
+    /// Whether everything durable is delivered.
+    pub is_delivered: bool,
+    /// Bytes on disk.
+    pub backlog_bytes: u64,
+}
+
+/// How the device is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentStatus {
+    /// Who it is.
+    pub principal: Principal,
+    /// Where it connects to.
+    pub uplink_to: Endpoint,
+    /// The connection.
+    pub uplink: UplinkStatus,
+    /// What waits, per stream.
+    pub streams: Vec<StreamStatus>,
+    /// When the certificate expires.
+    pub certificate_expires: Timestamp,
+    /// Why the certificate was not renewed when it was last tried.
+    pub renewal_error: Option<String>,
+}
+
+/// Starts agents.
+pub struct Agent;
+
+/// A running agent. Clones are of the same agent; when the last one is dropped without [`Self::stop`], it ends
+/// at once, as if it were killed.
+#[derive(Clone)]
+pub struct AgentHandle(Arc<Running>);
+
+struct Running {
+    commands: mpsc::Sender<Command>,
+    streams: Arc<Mutex<Streams>>,
+    uplink: Mutex<Option<Uplink>>,
+    uplink_status: watch::Receiver<UplinkStatus>,
+    uplink_to: Endpoint,
+    principal: Principal,
+    limits: SpoolLimits,
+    renewal: watch::Receiver<renewal::RenewalStatus>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Agent {
+    /// Opens the streams of `home` and starts to deliver and to renew.
+    ///
+    /// MUST be called inside a tokio runtime; blocks shortly for files.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError`].
+    pub fn start(home: &Home, settings: AgentSettings) -> Result<AgentHandle, AgentError> {
+        let identity = home.identity()?;
+        let membership = identity.membership.clone();
+        let principal = membership.principal();
+        let uplink_to = settings.uplink.clone().unwrap_or_else(|| membership.mqtt_endpoint());
+        let limits = settings.limits;
+        let (tls_tx, tls) = watch::channel(identity.uplink_tls()?);
+        let streams = Streams::open(home.clone(), &identity, settings)?;
+        let streams = Arc::new(Mutex::new(streams));
+        let wake = Arc::new(Notify::new());
+
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        worker::start(Arc::clone(&streams), receiver, Arc::clone(&wake)).map_err(AgentError::Thread)?;
+        let client_id = Text::try_from(principal.name.as_str()).unwrap_or_default();
+        let source = StreamSource::new(Arc::clone(&streams));
+        let uplink = Uplink::start(UplinkSettings::new(uplink_to.clone(), tls, client_id), source, wake);
+        let (renewal_tx, renewal) = watch::channel(renewal::RenewalStatus::of(&identity.leaf));
+        let tasks = vec![
+            tokio::spawn(worker::tick(commands.downgrade())),
+            tokio::spawn(renewal::keep_renewed(home.clone(), tls_tx, Arc::clone(&streams), renewal_tx)),
+        ];
+        let uplink_status = uplink.watch();
+        let uplink = Mutex::new(Some(uplink));
+        Ok(AgentHandle(Arc::new(Running {
+            commands,
+            streams,
+            uplink,
+            uplink_status,
+            uplink_to,
+            principal,
+            limits,
+            renewal,
+            tasks,
+        })))
+    }
+}
+
+impl AgentHandle {
+    /// Makes readings durable as one record of the stream, which is made on its first use.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`].
+    pub async fn record(
+        &self,
+        stream: StreamName,
+        readings: Vec<OwnedReading>,
+    ) -> Result<Durable, RecordError> {
+        self.append(stream, vec![NewRecord { readings, note: None }]).await
+    }
+
+    /// Makes records durable, in order and all with one write where they fit. When one of them fails, those in
+    /// front of it are durable, and their notes say how many.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`].
+    pub async fn append(&self, stream: StreamName, records: Vec<NewRecord>) -> Result<Durable, RecordError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Append { stream, records, reply };
+        self.0.commands.send(command).await.map_err(|_| RecordError::Stopping)?;
+        answer.await.map_err(|_| RecordError::Stopping)?
+    }
+
+    /// How far a stream is, which is made when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`].
+    pub async fn stream_state(&self, stream: StreamName) -> Result<StreamState, RecordError> {
+        self.with_streams(move |streams| streams.state(&stream)).await?
+    }
+
+    /// How the device is.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Stopping`].
+    pub async fn status(&self) -> Result<AgentStatus, RecordError> {
+        let streams = self.with_streams(|streams| streams.status()).await?;
+        let renewal = self.0.renewal.borrow().clone();
+        Ok(AgentStatus {
+            principal: self.0.principal,
+            uplink_to: self.0.uplink_to.clone(),
+            uplink: self.0.uplink_status.borrow().clone(),
+            streams,
+            certificate_expires: renewal.expires,
+            renewal_error: renewal.error,
+        })
+    }
+
+    /// The bounds of each stream's buffer.
+    #[must_use]
+    pub fn limits(&self) -> SpoolLimits {
+        self.0.limits
+    }
+
+    /// To watch the connection.
+    #[must_use]
+    pub fn watch_uplink(&self) -> watch::Receiver<UplinkStatus> {
+        self.0.uplink_status.clone()
+    }
+
+    /// Signs and writes everything, gives what is on its way a moment to arrive, and takes leave.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] when a stream could not be closed; the agent has stopped all the same.
+    pub async fn stop(&self) -> Result<(), RecordError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.commands.send(Command::Stop { reply }).await.map_err(|_| RecordError::Stopping)?;
+        let closed = answer.await.unwrap_or(Err(RecordError::Stopping));
+        let uplink = lock(&self.0.uplink).take();
+        if let Some(uplink) = uplink {
+            let _in_time = tokio::time::timeout(DRAIN_MAX, self.drained()).await;
+            uplink.stop().await;
+        }
+        for task in &self.0.tasks {
+            task.abort();
+        }
+        closed
+    }
+
+    /// Until everything is delivered or the connection is gone.
+    async fn drained(&self) {
+        let mut status = self.0.uplink_status.clone();
+        while status.borrow_and_update().online {
+            let is_delivered = self.with_streams(|streams| streams.is_delivered()).await;
+            if is_delivered.unwrap_or(true) || status.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn with_streams<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Streams) -> T + Send + 'static,
+    ) -> Result<T, RecordError> {
+        let streams = Arc::clone(&self.0.streams);
+        let answer = tokio::task::spawn_blocking(move || ask(&mut lock(&streams))).await;
+        answer.map_err(|_| RecordError::Stopping)
+    }
+}
+
+/// A thread that panicked holds no invariant here that its successor would break: what counts is on disk.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+type Tls = Arc<ClientConfig>;

@@ -1,0 +1,80 @@
+//! Keeps the certificate from expiring.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use thingward_model::Timestamp;
+use thingward_pki::LeafIdentity;
+use tokio::sync::watch;
+
+use super::streams::Streams;
+use super::{Tls, lock};
+use crate::clock::now;
+use crate::enrol::{EnrolError, renew, renewal_at};
+use crate::home::{Home, Identity};
+
+/// The clock may be set and the machine may sleep, so that no wait is longer than this.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+const WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// How the certificate is.
+#[derive(Debug, Clone)]
+pub(super) struct RenewalStatus {
+    pub(super) expires: Timestamp,
+    pub(super) error: Option<String>,
+    due: Timestamp,
+}
+
+impl RenewalStatus {
+    pub(super) fn of(leaf: &LeafIdentity) -> Self {
+        Self { expires: leaf.not_after, error: None, due: renewal_at(leaf) }
+    }
+}
+
+/// Renews when it is due, and tries again up to the last moment and beyond: the service may be lenient.
+pub(super) async fn keep_renewed(
+    home: Home,
+    tls: watch::Sender<Tls>,
+    streams: Arc<Mutex<Streams>>,
+    status: watch::Sender<RenewalStatus>,
+) {
+    loop {
+        let RenewalStatus { due, expires, .. } = status.borrow().clone();
+        if now() < due {
+            tokio::time::sleep(until(due)).await;
+            continue;
+        }
+        match attempt(&home, &tls, &streams).await {
+            Ok(identity) => {
+                tracing::info!(expires = %identity.leaf.not_after, "certificate renewed");
+                status.send_replace(RenewalStatus::of(&identity.leaf));
+            }
+            Err(error) => {
+                tracing::warn!(%error, %expires, "certificate not renewed");
+                status.send_modify(|s| s.error = Some(error.to_string()));
+                // Ten times in what is left.
+                tokio::time::sleep((until(expires) / 10).clamp(WAIT_MIN, WAIT_MAX)).await;
+            }
+        }
+        // A service that gives certificates that are due at once is not asked without a pause.
+        tokio::time::sleep(WAIT_MIN).await;
+    }
+}
+
+async fn attempt(
+    home: &Home,
+    tls: &watch::Sender<Tls>,
+    streams: &Arc<Mutex<Streams>>,
+) -> Result<Identity, EnrolError> {
+    let identity = renew(home).await?;
+    tls.send_replace(identity.uplink_tls()?);
+    let (streams, membership) = (Arc::clone(streams), identity.membership.clone());
+    let set = tokio::task::spawn_blocking(move || lock(&streams).set_membership(membership));
+    set.await.map_err(|_| EnrolError::Stopping)?;
+    Ok(identity)
+}
+
+fn until(time: Timestamp) -> Duration {
+    let micros = u64::try_from(time.micros_since(now())).unwrap_or_default();
+    Duration::from_micros(micros).clamp(WAIT_MIN, WAIT_MAX)
+}

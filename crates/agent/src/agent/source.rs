@@ -1,0 +1,39 @@
+//! The streams as a source of messages for the uplink.
+
+use std::sync::{Arc, Mutex};
+
+use thingward_mqtt::codec::ReasonCode;
+use thingward_mqtt::topic::TopicName;
+
+use super::lock;
+use super::streams::{Streams, Ticket};
+use crate::uplink::{Outgoing, Source};
+
+/// Telemetry of all streams, in turn.
+pub(super) struct StreamSource(Arc<Mutex<Streams>>);
+
+impl StreamSource {
+    pub(super) const fn new(streams: Arc<Mutex<Streams>>) -> Self {
+        Self(streams)
+    }
+}
+
+impl Source for StreamSource {
+    type Key = Ticket;
+
+    fn next(&mut self) -> Option<Outgoing<Ticket>> {
+        let (key, payload) = lock(&self.0).next()?;
+        // A stream's name is a topic level as it is.
+        let topic = TopicName::try_from(format!("devices/me/telemetry/{}", key.stream()).as_str()).ok()?;
+        Some(Outgoing { key, topic, payload: payload.into() })
+    }
+
+    fn delivered(&mut self, key: Ticket) {
+        lock(&self.0).ended(&key);
+    }
+
+    fn refused(&mut self, key: Ticket, reason: ReasonCode) {
+        tracing::error!(stream = %key.stream(), code = reason.code(), "readings refused for good and dropped");
+        lock(&self.0).ended(&key);
+    }
+}

@@ -1,0 +1,382 @@
+//! The directory in which a device or gateway keeps its identity and buffers.
+//!
+//! Everything secret in it is sealed under one key, so that destroying the key destroys the rest. Whether it
+//! holds a membership is decided by one file, which is written last.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thingward_crypto::SoftwareKey;
+use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
+use thingward_model::StreamName;
+use thingward_pki::{LeafIdentity, PkiError, ca};
+use zeroize::Zeroizing;
+
+use crate::disk::create_private_dir;
+use crate::membership::{Membership, MembershipError};
+
+/// What is wrong with a home.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// The file system failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was read or written.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process works in it.
+    #[error("{} is in use by {holder}; stop it first, or give another home", path.display())]
+    InUse {
+        /// The home.
+        path: PathBuf,
+        /// Who, as far as it said.
+        holder: String,
+    },
+    /// It has sealed files and no key for them.
+    #[error("{} is missing: restore it, or reset the device to enrol it anew", path.display())]
+    KeyMissing {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// It has no membership.
+    #[error("{} has no identity: enrol the device first", path.display())]
+    NotEnrolled {
+        /// The home.
+        path: PathBuf,
+    },
+    /// A file in it is not what was written.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        reason: String,
+    },
+}
+
+/// A membership with everything that proves it.
+pub struct Identity {
+    /// The private key, which was made here and never leaves.
+    pub key: Arc<SoftwareKey>,
+    /// The leaf certificate, then the issuing one, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The root certificate in DER.
+    pub root: Vec<u8>,
+    /// What the service said about this member.
+    pub membership: Membership,
+    /// What the leaf says.
+    pub leaf: LeafIdentity,
+}
+
+/// An open home. No other process has it; clones share it, and the last one to go gives it back.
+#[derive(Clone)]
+pub struct Home(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    sealing: SealingKey,
+    lock: File,
+}
+
+const LOCK: &str = "lock";
+const SEALING_KEY: &str = "sealing.key";
+const IDENTITY: &str = "identity.sealed";
+const CERTIFICATE: &str = "certificate.pem";
+const ROOT: &str = "root.pem";
+const MEMBERSHIP: &str = "membership.json";
+const STREAMS: &str = "streams";
+const QUEUE: &str = "queue";
+const SOCKET: &str = "agent.sock";
+/// Stands while a reset is under way, so that one that was cut short is finished at the next start.
+const RESET: &str = "reset";
+/// What the private key is sealed with besides the sealing key.
+const IDENTITY_LABEL: &[u8] = b"identity";
+
+impl Home {
+    /// Opens the directory, made with mode 0700 when there is none, and finishes a reset that was cut short.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::InUse`] when another process has it, [`HomeError::KeyMissing`], or an I/O error.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        create_private_dir(path).map_err(at(path))?;
+        let lock = lock(path)?;
+        if path.join(RESET).exists() {
+            wipe(path)?;
+        }
+        let key_path = path.join(SEALING_KEY);
+        if !key_path.exists() && (path.join(IDENTITY).exists() || path.join(STREAMS).exists()) {
+            return Err(HomeError::KeyMissing { path: key_path });
+        }
+        let sealing = SealingKey::load_or_create(&key_path).map_err(at(&key_path))?;
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), sealing, lock })))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The key that everything secret here is sealed under.
+    #[must_use]
+    pub fn sealing_key(&self) -> &SealingKey {
+        &self.0.sealing
+    }
+
+    /// Where the buffer of a stream is.
+    #[must_use]
+    pub fn stream_dir(&self, stream: &StreamName) -> PathBuf {
+        self.0.path.join(STREAMS).join(stream.as_str())
+    }
+
+    /// Where a gateway keeps what it forwards.
+    #[must_use]
+    pub fn queue_dir(&self) -> PathBuf {
+        self.0.path.join(QUEUE)
+    }
+
+    /// Where local programs hand over readings.
+    #[must_use]
+    pub fn socket_path(&self) -> PathBuf {
+        socket_path(&self.0.path)
+    }
+
+    /// The streams that have a buffer.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error.
+    pub fn streams(&self) -> Result<Vec<StreamName>, HomeError> {
+        let path = self.0.path.join(STREAMS);
+        let entries = match fs::read_dir(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(at(&path))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(at(&path))?.file_name();
+            names.extend(name.to_str().and_then(|n| n.parse::<StreamName>().ok()));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Whether there is a membership.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.0.path.join(MEMBERSHIP).exists()
+    }
+
+    /// The membership and what proves it.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::NotEnrolled`], [`HomeError::Damaged`] or an I/O error.
+    pub fn identity(&self) -> Result<Identity, HomeError> {
+        if !self.is_enrolled() {
+            return Err(HomeError::NotEnrolled { path: self.0.path.clone() });
+        }
+        let membership = self.read_membership()?;
+        let Some(key) = self.private_key()? else {
+            return Err(self.damaged(IDENTITY, "it is missing"));
+        };
+        let chain = self.read_pem(CERTIFICATE)?;
+        let root = self.read_pem(ROOT)?.into_iter().next().unwrap_or_default();
+        let leaf_der = chain.first().map(Vec::as_slice).unwrap_or_default();
+        let leaf = LeafIdentity::from_verified(leaf_der, &membership.trust_domain)
+            .map_err(|e| self.damaged(CERTIFICATE, &e.to_string()))?;
+        if leaf.principal != membership.principal() {
+            return Err(self.damaged(MEMBERSHIP, "it names another member than the certificate"));
+        }
+        Ok(Identity { key: Arc::new(key), chain, root, membership, leaf })
+    }
+
+    /// The private key, also of an enrolment that did not come to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Damaged`] or an I/O error.
+    pub fn private_key(&self) -> Result<Option<SoftwareKey>, HomeError> {
+        let path = self.0.path.join(IDENTITY);
+        let sealed = match read_private(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            sealed => sealed.map_err(at(&path))?,
+        };
+        let opened =
+            self.0.sealing.open(IDENTITY_LABEL, &sealed).and_then(|der| SoftwareKey::from_pkcs8(&der));
+        opened.map(Some).map_err(|_| self.damaged(IDENTITY, "it does not open with the sealing key"))
+    }
+
+    /// Keeps a private key, sealed.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error.
+    pub fn save_private_key(&self, key: &SoftwareKey) -> Result<(), HomeError> {
+        let path = self.0.path.join(IDENTITY);
+        let seal = || self.0.sealing.seal(IDENTITY_LABEL, &key.to_pkcs8()?);
+        let sealed = seal().map_err(|e| at(&path)(io::Error::other(e)))?;
+        write_private(&path, &sealed).map_err(at(&path))
+    }
+
+    /// Keeps what an enrolment or renewal gave. The membership comes last: until it is written there is none,
+    /// and a renewal changes only files that are whole at any moment and fit each other in either version.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error, or [`HomeError::Damaged`] when a certificate is none.
+    pub fn save_membership(
+        &self,
+        root: &[u8],
+        chain: &[Vec<u8>],
+        membership: &Membership,
+    ) -> Result<(), HomeError> {
+        let pem = |name: &str, certificates: &[Vec<u8>]| {
+            let text: Result<String, PkiError> =
+                certificates.iter().map(|c| ca::certificate_pem(c)).collect();
+            let text = text.map_err(|e| self.damaged(name, &e.to_string()))?;
+            self.write(name, text.as_bytes())
+        };
+        pem(ROOT, &[root.to_vec()])?;
+        pem(CERTIFICATE, chain)?;
+        self.write(MEMBERSHIP, membership.to_json().as_bytes())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+        let path = self.0.path.join(name);
+        write_private(&path, bytes).map_err(at(&path))
+    }
+
+    fn read_pem(&self, name: &str) -> Result<Vec<Vec<u8>>, HomeError> {
+        let path = self.0.path.join(name);
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        ca::certificates_from_pem(&text).map_err(|e| self.damaged(name, &e.to_string()))
+    }
+
+    fn read_membership(&self) -> Result<Membership, HomeError> {
+        let path = self.0.path.join(MEMBERSHIP);
+        let text = fs::read(&path).map_err(at(&path))?;
+        Membership::from_json(&text).map_err(|e: MembershipError| self.damaged(MEMBERSHIP, &e.to_string()))
+    }
+
+    fn damaged(&self, name: &str, reason: &str) -> HomeError {
+        HomeError::Damaged { path: self.0.path.join(name), reason: reason.to_owned() }
+    }
+
+    /// Makes the device forget everything: the sealing key is destroyed first, then all that it sealed. Nobody
+    /// may use a clone of this home any more.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error; the next start finishes the reset.
+    pub fn reset(self) -> Result<(), HomeError> {
+        let path = &self.0.path;
+        write_private(&path.join(RESET), b"").map_err(at(path))?;
+        wipe(path)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Closing the file would do it too; an error changes nothing.
+        let _unlocked = self.lock.unlock();
+    }
+}
+
+/// Resets a home that cannot be opened, because its key or a file is lost. No process may use it.
+///
+/// # Errors
+///
+/// [`HomeError::InUse`] or an I/O error.
+pub fn reset(path: &Path) -> Result<(), HomeError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let _lock = lock(path)?;
+    write_private(&path.join(RESET), b"").map_err(at(path))?;
+    wipe(path)
+}
+
+/// Where the agent of the home at `path` takes readings from local programs.
+#[must_use]
+pub fn socket_path(path: &Path) -> PathBuf {
+    path.join(SOCKET)
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> HomeError + use<> {
+    let path = path.to_owned();
+    move |source| HomeError::Io { path: path.clone(), source }
+}
+
+fn lock(home: &Path) -> Result<File, HomeError> {
+    let path = home.join(LOCK);
+    let open =
+        || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = open().map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let known = file.read_to_string(&mut holder).is_ok() && !holder.is_empty();
+            let holder = if known { format!("process {holder}") } else { "another process".to_owned() };
+            return Err(HomeError::InUse { path: home.to_owned(), holder });
+        }
+        Err(TryLockError::Error(e)) => return Err(at(&path)(e)),
+    }
+    let write = |file: &mut File| -> io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(at(&path))?;
+    Ok(file)
+}
+
+/// Removes everything that belongs to a home, the key first and the mark of the reset last. Files of others
+/// stay, should somebody have named the wrong directory.
+fn wipe(home: &Path) -> Result<(), HomeError> {
+    let key = home.join(SEALING_KEY);
+    for path in [key.with_extension("new"), key] {
+        destroy(&path).map_err(at(&path))?;
+    }
+    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, SOCKET] {
+        let path = home.join(name);
+        remove(&path, |p| fs::remove_file(p))?;
+        remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
+    }
+    for name in [STREAMS, QUEUE] {
+        remove(&home.join(name), |p| fs::remove_dir_all(p))?;
+    }
+    let mark = home.join(RESET);
+    sync_parent(&mark).map_err(at(home))?;
+    remove(&mark, |p| fs::remove_file(p))?;
+    sync_parent(&mark).map_err(at(home))
+}
+
+fn remove(path: &Path, how: impl Fn(&Path) -> io::Result<()>) -> Result<(), HomeError> {
+    match how(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Overwrites a key file before it is removed, so that its blocks do not keep the key where the file system
+/// writes in place.
+fn destroy(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    file.write_all(&Zeroizing::new(vec![0; len]))?;
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    sync_parent(path)
+}

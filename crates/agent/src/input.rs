@@ -1,0 +1,191 @@
+//! Readings from local programs: lines of JSON over a Unix socket that only the agent's user may open.
+//!
+//! ```text
+//! > {"stream":"climate","values":{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","count":3}}
+//! < {"durable":true}
+//! > {"status":true}
+//! < {"status":{...}}
+//! ```
+
+mod line;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::agent::{AgentHandle, AgentStatus};
+use crate::clock::now;
+pub use line::{InputError, Request, parse};
+
+/// Longest line in bytes.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+const CONNECTIONS_MAX: usize = 64;
+
+/// A listening socket; gone when dropped.
+pub struct InputServer {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Drop for InputServer {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _already_gone = fs::remove_file(&self.path);
+    }
+}
+
+/// Listens at `path` for the agent. A socket that an earlier process left there is replaced: the home's lock says
+/// that nobody serves it.
+///
+/// MUST be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn serve(agent: AgentHandle, path: &Path) -> io::Result<InputServer> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    // Until here the home's mode of 0700 keeps others away.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    let task = tokio::spawn(accept(listener, agent));
+    Ok(InputServer { path: path.to_owned(), task })
+}
+
+async fn accept(listener: UnixListener, agent: AgentHandle) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Connections end with the server.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let agent = agent.clone();
+                connections.spawn(async move {
+                    if let Err(error) = converse(stream, &agent).await {
+                        tracing::debug!(%error, "local connection");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "local socket");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: UnixStream, agent: &AgentHandle) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        (&mut read).take(limit).read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let is_whole = line.pop_if(|b| *b == b'\n').is_some();
+        let is_too_long = !is_whole && line.len() > LINE_BYTES_MAX;
+        let mut answer = if is_too_long { failure(&InputError::TooLong) } else { answer(agent, &line).await };
+        answer.push('\n');
+        write.write_all(answer.as_bytes()).await?;
+        if is_too_long {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(agent: &AgentHandle, line: &[u8]) -> String {
+    match parse(line, now()) {
+        Ok(Request::Record { stream, readings }) => match agent.record(stream, readings).await {
+            Ok(_) => json!({"durable": true}).to_string(),
+            Err(error) => failure(&error),
+        },
+        Ok(Request::Status) => match agent.status().await {
+            Ok(status) => json!({"status": status_json(&status)}).to_string(),
+            Err(error) => failure(&error),
+        },
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &dyn std::error::Error) -> String {
+    json!({"error": error.to_string()}).to_string()
+}
+
+/// A status as the socket and the CLI show it.
+#[must_use]
+pub fn status_json(status: &AgentStatus) -> Value {
+    let streams: Vec<Value> = status
+        .streams
+        .iter()
+        .map(|s| json!({"name": s.name.as_str(), "messages": s.messages, "bytes": s.bytes}))
+        .collect();
+    json!({
+        "tenant": status.principal.tenant.as_str(),
+        "role": status.principal.role.as_str(),
+        "name": status.principal.name.as_str(),
+        "uplink": {
+            "to": status.uplink_to.to_string(),
+            "online": status.uplink.online,
+            "since": status.uplink.since.to_string(),
+            "delivered": status.uplink.delivered,
+            "refused": status.uplink.refused,
+            "last_error": status.uplink.last_error,
+        },
+        "streams": streams,
+        "certificate": {
+            "expires": status.certificate_expires.to_string(),
+            "renewal_error": status.renewal_error,
+        },
+    })
+}
+
+/// The other end of the socket, for the CLI.
+pub struct InputClient {
+    stream: BufReader<UnixStream>,
+}
+
+impl InputClient {
+    /// Connects to the agent that listens at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; kind `NotFound` or `ConnectionRefused` when no agent runs.
+    pub async fn connect(path: &Path) -> io::Result<Self> {
+        Ok(Self { stream: BufReader::new(UnixStream::connect(path).await?) })
+    }
+
+    /// Sends one request and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; kind `Other` with the agent's words when it refuses.
+    pub async fn request(&mut self, request: &Value) -> io::Result<Value> {
+        self.stream.write_all(format!("{request}\n").as_bytes()).await?;
+        let mut line = String::new();
+        // The agent is of the same user; a status of 64 streams has a few KiB.
+        if self.stream.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let answer: Value = serde_json::from_str(&line)?;
+        match answer.get("error").and_then(Value::as_str) {
+            Some(error) => Err(io::Error::other(error.to_owned())),
+            None => Ok(answer),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One MQTT connection that carries durable messages to a service or gateway, for as long as it takes.
+//!
+//! Messages come from a [`Source`], which keeps them until they are said to be delivered. They are in flight a
+//! few at a time, in order; after a failure that may pass, nothing new leaves before what failed is sent again.
+
+mod backoff;
+mod connection;
+mod courier;
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustls::ClientConfig;
+use thingward_model::Timestamp;
+use thingward_mqtt::client::{Client, ClientConfig as MqttConfig};
+use thingward_mqtt::codec::{ReasonCode, Text};
+use thingward_mqtt::topic::TopicName;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::now;
+use crate::http::Endpoint;
+use backoff::Backoff;
+use connection::{End, run};
+use courier::Courier;
+
+/// Where the messages come from. Called on a thread that may wait for files; one call at a time.
+pub trait Source: Send + 'static {
+    /// Names a message until its end is known.
+    type Key: Send + 'static;
+
+    /// The next message that was not handed out yet; `None` when none waits.
+    fn next(&mut self) -> Option<Outgoing<Self::Key>>;
+
+    /// The other end has made the message durable. Ends come in any order.
+    fn delivered(&mut self, key: Self::Key);
+
+    /// The other end refused the message for good.
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode);
+}
+
+/// A message on its way.
+#[derive(Debug, Clone)]
+pub struct Outgoing<K> {
+    /// The source's name for it.
+    pub key: K,
+    /// Where it goes.
+    pub topic: TopicName,
+    /// What goes there.
+    pub payload: Bytes,
+}
+
+/// Where to and how.
+pub struct UplinkSettings {
+    /// The service or a gateway.
+    pub to: Endpoint,
+    /// As whom, and whom to accept. A change, for example a renewed certificate, reconnects.
+    pub tls: watch::Receiver<Arc<ClientConfig>>,
+    /// Names the MQTT session; only sessions of the same certificate are in danger of having the same name.
+    pub client_id: Text,
+    /// Most messages on their way.
+    pub in_flight_max: NonZeroU16,
+    /// Longest silence in seconds.
+    pub keep_alive_seconds: u16,
+}
+
+impl UplinkSettings {
+    /// With 32 messages in flight and a keep-alive of 30 seconds.
+    #[must_use]
+    pub fn new(to: Endpoint, tls: watch::Receiver<Arc<ClientConfig>>, client_id: Text) -> Self {
+        let in_flight_max = NonZeroU16::MIN.saturating_add(31);
+        Self { to, tls, client_id, in_flight_max, keep_alive_seconds: 30 }
+    }
+}
+
+/// How the uplink is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UplinkStatus {
+    /// Whether the other end has accepted the connection.
+    pub online: bool,
+    /// Since when that is so.
+    pub since: Timestamp,
+    /// Messages delivered since the start.
+    pub delivered: u64,
+    /// Messages refused for good since the start.
+    pub refused: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// A running uplink. Dropping it cuts the connection.
+pub struct Uplink {
+    status: watch::Receiver<UplinkStatus>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Uplink {
+    /// Starts to connect and keeps at it. `wake` has to be notified when the source has something new.
+    ///
+    /// MUST be called inside a tokio runtime.
+    #[must_use]
+    pub fn start<S: Source>(settings: UplinkSettings, source: S, wake: Arc<Notify>) -> Self {
+        let first = UplinkStatus { online: false, since: now(), delivered: 0, refused: 0, last_error: None };
+        let (status_tx, status) = watch::channel(first);
+        let (stop, stop_rx) = watch::channel(false);
+        let courier = Courier::new(source, wake, usize::from(settings.in_flight_max.get()));
+        let task = tokio::spawn(keep_up(settings, courier, status_tx, stop_rx));
+        Self { status, stop, task }
+    }
+
+    /// How it is now.
+    #[must_use]
+    pub fn status(&self) -> UplinkStatus {
+        self.status.borrow().clone()
+    }
+
+    /// To watch how it is.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<UplinkStatus> {
+        self.status.clone()
+    }
+
+    /// Says goodbye to the other end and stops. What is in flight is sent again by the next uplink.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "uplink ended badly");
+        }
+    }
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Connects again and again until it is told to stop.
+async fn keep_up<S: Source>(
+    mut settings: UplinkSettings,
+    mut courier: Courier<S>,
+    status: watch::Sender<UplinkStatus>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut client = Client::new(mqtt_config(&settings));
+    let mut backoff = Backoff::default();
+    loop {
+        let tls = settings.tls.borrow_and_update().clone();
+        let connected = tokio::select! {
+            () = stopped(&mut stop) => return courier.settle().await,
+            connected = settings.to.connect(tls) => connected,
+        };
+        let end = match connected {
+            Ok(stream) => run(&mut client, stream, &mut courier, &status, &mut settings.tls, &mut stop).await,
+            Err(e) => End::Lost { reason: e.to_string(), was_useful: false },
+        };
+        let reason = match end {
+            End::Stopped => return,
+            End::Renewed => {
+                set_offline(&status, None);
+                continue;
+            }
+            End::SourceGone => {
+                set_offline(&status, Some("the buffer's thread ended".to_owned()));
+                return;
+            }
+            End::Lost { reason, was_useful } => {
+                if was_useful {
+                    backoff = Backoff::default();
+                }
+                reason
+            }
+        };
+        let wait = backoff.next();
+        tracing::warn!(to = %settings.to, %reason, wait_ms = wait.as_millis(), "uplink is down");
+        set_offline(&status, Some(reason));
+        tokio::select! {
+            () = stopped(&mut stop) => return courier.settle().await,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Also when nobody is left who could say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _said_or_gone = stop.wait_for(|s| *s).await;
+}
+
+fn set_offline(status: &watch::Sender<UplinkStatus>, error: Option<String>) {
+    status.send_modify(|s| {
+        if s.online {
+            s.online = false;
+            s.since = now();
+        }
+        if error.is_some() {
+            s.last_error = error;
+        }
+    });
+}
+
+fn mqtt_config(settings: &UplinkSettings) -> MqttConfig {
+    let in_flight = usize::from(settings.in_flight_max.get());
+    MqttConfig {
+        // What an earlier process had in flight comes again from the source.
+        clean_start: true,
+        keep_alive_seconds: settings.keep_alive_seconds,
+        inflight_max: settings.in_flight_max,
+        // The courier takes no more than may be in flight, so these only have to be large enough.
+        queue_messages_max: in_flight,
+        queue_bytes_max: usize::MAX,
+        ..MqttConfig::new(settings.client_id.clone())
+    }
+}

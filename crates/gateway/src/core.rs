@@ -1,0 +1,290 @@
+//! The sequential core of the gateway: children's sessions, and their messages into the queue.
+//!
+//! A group of events is decided, its messages become durable in one write, and only then are the answers
+//! released. Sessions live in memory: a child that finds its session gone sends again what was not acknowledged.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use thingward_agent::clock::now;
+use thingward_agent::disk::Directory;
+use thingward_ingress::Member;
+use thingward_model::{DeviceName, Role, TenantName, Timestamp};
+use thingward_mqtt::broker::{Broker, ConnId, Effect, Gate, Incoming, Limits, Routed, Scope};
+use thingward_mqtt::codec::{Connect, ReasonCode};
+use thingward_mqtt::topic::{TopicFilter, TopicName};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::queue::{Queue, QueueError, Queued};
+
+/// The queue, shared with the one who empties it.
+pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
+
+const EVENTS_MAX: usize = 1024;
+const GROUP_EVENTS_MAX: usize = 512;
+const OUTPUT_MAX: usize = 256;
+/// Longest topic of a child, in bytes: it goes into a signed envelope.
+const TOPIC_BYTES_MAX: usize = 256;
+
+enum Event {
+    Accept {
+        conn: ConnId,
+        who: Member,
+        output: mpsc::Sender<Bytes>,
+    },
+    Received {
+        conn: ConnId,
+        bytes: Bytes,
+    },
+    Closed {
+        conn: ConnId,
+    },
+    /// Cut everybody with one of these serial numbers.
+    Revoked {
+        serials: BTreeSet<Vec<u8>>,
+    },
+    Children {
+        answer: oneshot::Sender<Vec<DeviceName>>,
+    },
+    Stop,
+}
+
+/// The way to the core.
+#[derive(Clone)]
+pub(crate) struct CoreHandle(mpsc::Sender<Event>);
+
+/// Starts the core. It ends when it is told to, or when the queue cannot be written.
+pub(crate) fn start(
+    tenant: TenantName,
+    queue: SharedQueue,
+    arrived: Arc<Notify>,
+) -> std::io::Result<(CoreHandle, thread::JoinHandle<()>)> {
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let gate = ChildGate { tenant, queue: Arc::clone(&queue) };
+    let core = Core {
+        broker: Broker::new(gate, Limits::default()),
+        buffers: HashMap::new(),
+        outputs: HashMap::new(),
+        children: HashMap::new(),
+        queue,
+        arrived,
+    };
+    let thread = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox))?;
+    Ok((CoreHandle(events), thread))
+}
+
+struct Core {
+    broker: Broker<ChildGate>,
+    buffers: HashMap<ConnId, BytesMut>,
+    outputs: HashMap<ConnId, mpsc::Sender<Bytes>>,
+    children: HashMap<ConnId, DeviceName>,
+    queue: SharedQueue,
+    arrived: Arc<Notify>,
+}
+
+impl Core {
+    fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+            tracing::error!("the core cannot keep time");
+            return;
+        };
+        loop {
+            let wait = self.broker.next_deadline().map_or(Duration::from_secs(60), |at| {
+                Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
+            });
+            let wait = wait.min(Duration::from_secs(60));
+            let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
+            let time = now();
+            let mut stop = match first {
+                Ok(None) => true,
+                Ok(Some(event)) => self.handle(time, event),
+                Err(_) => false,
+            };
+            for _ in 1..GROUP_EVENTS_MAX {
+                let Ok(event) = inbox.try_recv() else { break };
+                stop |= self.handle(time, event);
+            }
+            self.broker.tick(time);
+            let committed = {
+                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.expire(time);
+                queue.commit()
+            };
+            if let Err(error) = committed {
+                tracing::error!(%error, "messages cannot be made durable; stopping");
+                return;
+            }
+            self.arrived.notify_one();
+            self.release();
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Whether it was the last event.
+    fn handle(&mut self, now: Timestamp, event: Event) -> bool {
+        match event {
+            Event::Accept { conn, who, output } => {
+                self.outputs.insert(conn, output);
+                self.buffers.insert(conn, BytesMut::new());
+                self.children.insert(conn, who.principal.name);
+                self.broker.accept(now, conn, who);
+            }
+            Event::Received { conn, bytes } => {
+                if let Some(buffer) = self.buffers.get_mut(&conn) {
+                    buffer.extend_from_slice(&bytes);
+                    self.broker.receive_bytes(now, conn, buffer);
+                }
+            }
+            Event::Closed { conn } => {
+                self.buffers.remove(&conn);
+                self.outputs.remove(&conn);
+                self.children.remove(&conn);
+                self.broker.closed(now, conn);
+            }
+            Event::Revoked { serials } => {
+                let is_chosen = |who: &Member| serials.contains(&who.serial);
+                self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, true);
+            }
+            Event::Children { answer } => {
+                let names: BTreeSet<DeviceName> = self.children.values().copied().collect();
+                let _ = answer.send(names.into_iter().collect());
+            }
+            Event::Stop => return true,
+        }
+        false
+    }
+
+    fn release(&mut self) {
+        for effect in self.broker.drain().effects {
+            match effect {
+                Effect::Send { conn, bytes } => {
+                    let sent = self.outputs.get(&conn).map(|output| output.try_send(bytes));
+                    if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
+                        self.outputs.remove(&conn);
+                    }
+                }
+                Effect::Close { conn } => {
+                    self.outputs.remove(&conn);
+                }
+            }
+        }
+    }
+}
+
+/// Lets devices of one tenant publish what they are and what they measure.
+struct ChildGate {
+    tenant: TenantName,
+    queue: SharedQueue,
+}
+
+impl Gate for ChildGate {
+    type Identity = Member;
+
+    fn scope(&self, who: &Member) -> Scope {
+        Scope::from(who.principal.to_string())
+    }
+
+    fn encode_identity(&self, who: &Member) -> Bytes {
+        who.encode()
+    }
+
+    fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
+        Member::decode(bytes)
+    }
+
+    fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
+        let p = &who.principal;
+        if p.tenant == self.tenant && p.role == Role::Device {
+            Ok(())
+        } else {
+            Err(ReasonCode::NotAuthorized)
+        }
+    }
+
+    fn publish(
+        &mut self,
+        now: Timestamp,
+        who: &Member,
+        incoming: &Incoming<'_>,
+    ) -> Result<Routed, ReasonCode> {
+        let message = incoming.message;
+        let topic = message.topic.as_str();
+        let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
+        let is_allowed = area.is_some_and(|(area, name)| {
+            matches!(area, "telemetry" | "state" | "replies") && !name.is_empty()
+        });
+        if !is_allowed || topic.len() > TOPIC_BYTES_MAX {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let queued = Queued {
+            child: who.principal.name,
+            topic: topic.to_owned(),
+            received: now,
+            message: message.payload.to_vec(),
+        };
+        let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
+        match pushed {
+            Ok(()) => Ok(Routed::Nothing),
+            Err(QueueError::Full) => Err(ReasonCode::QuotaExceeded),
+            Err(error) => {
+                tracing::error!(%error, "a message was not taken");
+                Err(ReasonCode::UnspecifiedError)
+            }
+        }
+    }
+
+    fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
+        // Nothing comes down through a gateway yet; a device that asks for its commands is not told otherwise.
+        let _ = who;
+        if filter.pattern_str().starts_with("devices/me/commands/") && filter.shared().is_none() {
+            Ok(filter.clone())
+        } else {
+            Err(ReasonCode::NotAuthorized)
+        }
+    }
+
+    fn deliver(&self, _who: &Member, _topic: &TopicName) -> Option<TopicName> {
+        None
+    }
+}
+
+impl thingward_ingress::Core for CoreHandle {
+    async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
+        let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+        let _ = self.0.send(Event::Accept { conn, who, output }).await;
+        receiver
+    }
+
+    async fn received(&self, conn: ConnId, bytes: Bytes) {
+        let _ = self.0.send(Event::Received { conn, bytes }).await;
+    }
+
+    async fn closed(&self, conn: ConnId) {
+        let _ = self.0.send(Event::Closed { conn }).await;
+    }
+
+    fn refused(&self) {
+        tracing::debug!("a connection did not become a session");
+    }
+}
+
+impl CoreHandle {
+    pub(crate) async fn revoked(&self, serials: BTreeSet<Vec<u8>>) {
+        let _ = self.0.send(Event::Revoked { serials }).await;
+    }
+
+    pub(crate) async fn children(&self) -> Vec<DeviceName> {
+        let (answer, wait) = oneshot::channel();
+        let _ = self.0.send(Event::Children { answer }).await;
+        wait.await.unwrap_or_default()
+    }
+
+    pub(crate) async fn stop(&self) {
+        let _ = self.0.send(Event::Stop).await;
+    }
+}

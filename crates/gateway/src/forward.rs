@@ -1,0 +1,76 @@
+//! From the queue to the service: each message in an envelope that the gateway signs.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use thingward_agent::uplink::{Outgoing, Source};
+use thingward_crypto::SoftwareKey;
+use thingward_model::DeviceName;
+use thingward_mqtt::codec::ReasonCode;
+use thingward_mqtt::topic::TopicName;
+use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
+use thingward_seal::{Envelope, EnvelopeLink};
+
+use crate::core::SharedQueue;
+use crate::queue::{EntryId, Queued};
+
+/// The queue as the uplink sees it.
+pub(crate) struct Forwarder {
+    pub(crate) queue: SharedQueue,
+    pub(crate) key: Arc<SoftwareKey>,
+    pub(crate) topic: TopicName,
+}
+
+impl Forwarder {
+    fn envelope(&self, queued: &Queued) -> Option<Bytes> {
+        let envelope = Envelope {
+            child: queued.child,
+            topic: &queued.topic,
+            received: queued.received,
+            link: EnvelopeLink::MutualTls,
+            message: &queued.message,
+        };
+        let mut out = vec![0; queued.message.len() + ENVELOPE_BYTES_MAX];
+        let len = envelope.sign(self.key.as_ref(), &mut out).ok()?;
+        out.truncate(len);
+        Some(out.into())
+    }
+
+    fn done(&self, (child, id): (DeviceName, EntryId)) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, id);
+    }
+}
+
+impl Source for Forwarder {
+    type Key = (DeviceName, EntryId);
+
+    fn next(&mut self) -> Option<Outgoing<Self::Key>> {
+        loop {
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message();
+            let (id, queued) = match next {
+                Ok(next) => next?,
+                Err(error) => {
+                    tracing::error!(%error, "a message cannot be read back");
+                    return None;
+                }
+            };
+            let key = (queued.child, id);
+            match self.envelope(&queued) {
+                Some(payload) => return Some(Outgoing { key, topic: self.topic.clone(), payload }),
+                None => {
+                    tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
+                    self.done(key);
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, key: Self::Key) {
+        self.done(key);
+    }
+
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode) {
+        tracing::warn!(child = %key.0, ?reason, "the service refused a message for good");
+        self.done(key);
+    }
+}

@@ -1,0 +1,258 @@
+//! A running gateway.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use thingward_agent::clock::now;
+use thingward_agent::disk::Directory;
+use thingward_agent::enrol;
+use thingward_agent::home::{Home, HomeError, Identity};
+use thingward_agent::http::Endpoint;
+use thingward_agent::uplink::{Uplink, UplinkSettings, UplinkStatus};
+use thingward_ingress::{ConnectionLimits, MqttListener, SharedTls};
+use thingward_model::{DeviceName, Role};
+use thingward_mqtt::codec::Text;
+use thingward_mqtt::topic::TopicName;
+use thingward_pki::PkiError;
+use thingward_pki::tls::{ALPN_MQTT, Credentials, member_server_config};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::core::{self, CoreHandle, SharedQueue};
+use crate::crl::{self, Crl};
+use crate::forward::Forwarder;
+use crate::queue::{Queue, QueueError, QueueLimits};
+use crate::relay;
+
+/// How often the CRL is fetched.
+const CRL_EVERY: Duration = Duration::from_secs(600);
+/// How often it is tried while there is none.
+const CRL_RETRY: Duration = Duration::from_secs(2);
+/// Longest wait between looks at the certificate's end.
+const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// How a gateway runs.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Where children connect with MQTT.
+    pub listen: SocketAddr,
+    /// Where children reach the service's HTTPS through the gateway; `None` for nowhere.
+    pub relay: Option<SocketAddr>,
+    /// Where the service takes MQTT, when not where the membership says.
+    pub uplink: Option<Endpoint>,
+    /// Bounds of the queue.
+    pub queue: QueueLimits,
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The home is not to be had, or nobody enrolled it.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// It is enrolled as something else.
+    #[error("enrolled as a {0}, not as a gateway; enrol it with a claim made for a gateway")]
+    NotAGateway(Role),
+    /// A port or file is not to be had.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The queue does not open.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// TLS does not take its configuration.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+/// How a gateway is.
+#[derive(Debug, Clone)]
+pub struct GatewayStatus {
+    /// Children that are connected.
+    pub children: Vec<DeviceName>,
+    /// Messages that wait and their bytes, by child.
+    pub backlog: BTreeMap<DeviceName, (usize, u64)>,
+    /// Messages that became too old, by child, since the start.
+    pub expired: BTreeMap<DeviceName, u64>,
+    /// The connection to the service.
+    pub uplink: UplinkStatus,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    core: CoreHandle,
+    thread: thread::JoinHandle<()>,
+    queue: SharedQueue,
+    uplink: Uplink,
+    tasks: JoinSet<()>,
+    mqtt: SocketAddr,
+    relay: Option<SocketAddr>,
+}
+
+impl Gateway {
+    /// Starts with an enrolled home. Waits for a first CRL: without one nobody is let in.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(home: Home, settings: GatewaySettings) -> Result<Self, StartError> {
+        let identity = home.identity()?;
+        let membership = identity.membership.clone();
+        if membership.role != Role::Gateway {
+            return Err(StartError::NotAGateway(membership.role));
+        }
+        let disk = Directory::open(&home.queue_dir()).map_err(io_error("queue directory"))?;
+        let queue = Queue::open(disk, home.sealing_key().clone(), settings.queue)?;
+        let queue = Arc::new(Mutex::new(queue));
+        let arrived = Arc::new(Notify::new());
+        let started = core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived));
+        let (core, thread) = started.map_err(io_error("start a thread"))?;
+
+        let (uplink_tls, uplink_tls_rx) = watch::channel(identity.uplink_tls()?);
+        let host = membership.service.host.clone();
+        let to = settings.uplink.unwrap_or(Endpoint { host, port: membership.mqtt_port });
+        let client_id = Text::try_from(membership.name.as_str()).unwrap_or_default();
+        let source =
+            Forwarder { queue: Arc::clone(&queue), key: Arc::clone(&identity.key), topic: forward_topic()? };
+        let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
+
+        let crl = first_crl(&identity, home.path().to_owned()).await;
+        let tls = SharedTls::new(server_tls(&identity, &crl)?);
+        let listener = MqttListener::bind(
+            settings.listen,
+            tls.clone(),
+            membership.trust_domain.clone(),
+            settings.connections,
+            core.clone(),
+        );
+        let what = format!("open MQTT port {}", settings.listen);
+        let listener = listener.await.map_err(io_error(what.as_str()))?;
+        let mqtt = listener.local_addr().map_err(io_error(what.as_str()))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run());
+        let mut relay_address = None;
+        if let Some(address) = settings.relay {
+            let what = format!("open relay port {address}");
+            let socket = TcpListener::bind(address).await.map_err(io_error(what.as_str()))?;
+            relay_address = socket.local_addr().ok();
+            tasks.spawn(relay::run(socket, membership.service.clone()));
+        }
+        tasks.spawn(look_after(home, identity, tls, uplink_tls, core.clone()));
+        Ok(Self { core, thread, queue, uplink, tasks, mqtt, relay: relay_address })
+    }
+
+    /// Where children connect with MQTT.
+    #[must_use]
+    pub const fn mqtt(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    /// Where children reach the service's HTTPS.
+    #[must_use]
+    pub const fn relay(&self) -> Option<SocketAddr> {
+        self.relay
+    }
+
+    /// How it is.
+    pub async fn status(&self) -> GatewayStatus {
+        let children = self.core.children().await;
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let (backlog, expired) = (queue.backlog(), queue.expired.clone());
+        GatewayStatus { children, backlog, expired, uplink: self.uplink.status() }
+    }
+
+    /// Returns when the core has ended by itself: the disk took no more messages.
+    pub async fn failed(&self) {
+        while !self.thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops taking messages, keeps what waits, and writes down what was delivered.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        self.core.stop().await;
+        let thread = self.thread;
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.uplink.stop().await;
+        let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).close();
+        if let Err(error) = closed {
+            tracing::warn!(%error, "delivered messages will be sent again");
+        }
+    }
+}
+
+fn io_error(what: &str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::Io { what: what.to_owned(), source }
+}
+
+fn forward_topic() -> Result<TopicName, StartError> {
+    let text = Text::try_from("devices/me/forward").ok();
+    let name = text.and_then(|text| TopicName::try_from(text).ok());
+    name.ok_or(StartError::Pki(PkiError::Signer))
+}
+
+fn server_tls(identity: &Identity, crl: &Crl) -> Result<Arc<rustls::ServerConfig>, PkiError> {
+    let credentials = Credentials::new(&identity.chain, &identity.key)?;
+    member_server_config(&identity.root, &crl.der, credentials, ALPN_MQTT)
+}
+
+async fn first_crl(identity: &Identity, home: PathBuf) -> Crl {
+    loop {
+        if let Some(crl) = crl::latest(identity, &home).await {
+            return crl;
+        }
+        tokio::time::sleep(CRL_RETRY).await;
+    }
+}
+
+/// Renews the certificate at two thirds of its life and puts each new CRL into effect.
+async fn look_after(
+    home: Home,
+    mut identity: Identity,
+    tls: SharedTls,
+    uplink_tls: watch::Sender<Arc<rustls::ClientConfig>>,
+    core: CoreHandle,
+) {
+    let mut crl_at = tokio::time::Instant::now() + CRL_EVERY;
+    loop {
+        let due = enrol::renewal_at(&identity.leaf).micros_since(now());
+        let due = Duration::from_micros(u64::try_from(due).unwrap_or_default());
+        tokio::time::sleep(due.clamp(Duration::from_secs(1), RENEWAL_WAIT_MAX)).await;
+        let renew = enrol::renewal_due(&identity.leaf, now());
+        if renew {
+            match enrol::renew(&home).await {
+                Ok(renewed) => identity = renewed,
+                Err(error) => tracing::warn!(%error, "the certificate was not renewed"),
+            }
+        }
+        if !renew && tokio::time::Instant::now() < crl_at {
+            continue;
+        }
+        crl_at = tokio::time::Instant::now() + CRL_EVERY;
+        let Some(crl) = crl::latest(&identity, home.path()).await else { continue };
+        match (server_tls(&identity, &crl), identity.uplink_tls()) {
+            (Ok(server), Ok(client)) => {
+                tls.replace(server);
+                if renew {
+                    uplink_tls.send_replace(client);
+                }
+            }
+            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "TLS was not renewed"),
+        }
+        core.revoked(crl.serials).await;
+    }
+}

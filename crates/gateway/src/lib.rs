@@ -1,0 +1,14 @@
+//! The gateway role: a device with children.
+//!
+//! Things connect with their own certificates; what they publish is made durable here, sealed, before it is
+//! acknowledged, and goes on to the service unchanged in an envelope that the gateway signs. A child's chain
+//! verifies at the service as if the gateway were not there.
+
+mod core;
+mod crl;
+mod forward;
+mod gateway;
+pub mod queue;
+mod relay;
+
+pub use gateway::{Gateway, GatewaySettings, GatewayStatus, StartError};

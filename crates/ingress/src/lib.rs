@@ -1,0 +1,11 @@
+//! The MQTT listener that service and gateway share: TLS connections in front of a sequential core.
+//!
+//! The core decides about messages; here are only sockets, handshakes and their bounds.
+
+mod limits;
+mod listener;
+mod member;
+
+pub use limits::ConnectionLimits;
+pub use listener::{Core, MqttListener, SharedTls};
+pub use member::Member;

@@ -1,0 +1,21 @@
+//! Bounds of connections.
+
+use std::time::Duration;
+
+/// Bounds of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most connections of one listener.
+    pub connections_max: usize,
+    /// Most TLS handshakes at a time of one listener.
+    pub handshakes_max: usize,
+    /// Longest handshake.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for ConnectionLimits {
+    /// 10 000 connections, 256 handshakes of at most 10 seconds.
+    fn default() -> Self {
+        Self { connections_max: 10_000, handshakes_max: 256, handshake_timeout: Duration::from_secs(10) }
+    }
+}

@@ -1,0 +1,47 @@
+//! Someone with a verified certificate, as the broker's gates know them.
+
+use bytes::Bytes;
+use minicbor::{Decoder, Encoder};
+use thingward_model::Principal;
+use thingward_pki::LeafIdentity;
+
+/// A member of a tenant, from its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub principal: Principal,
+    /// The certificate's serial number.
+    pub serial: Vec<u8>,
+}
+
+impl Member {
+    /// The member that a certificate names whose chain was verified; `None` when it names nobody of the domain.
+    #[must_use]
+    pub fn from_verified(leaf: &[u8], trust_domain: &str) -> Option<Self> {
+        let identity = LeafIdentity::from_verified(leaf, trust_domain).ok()?;
+        Some(Self { principal: identity.principal, serial: identity.serial })
+    }
+
+    /// `[tenant, role, name, serial]`
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut e = Encoder::new(Vec::new());
+        let p = &self.principal;
+        let written = e.array(4).and_then(|e| {
+            e.str(p.tenant.as_str())?.str(p.role.as_str())?.str(p.name.as_str())?.bytes(&self.serial)
+        });
+        debug_assert!(written.is_ok(), "writing to memory cannot fail");
+        e.into_writer().into()
+    }
+
+    /// Reverses [`Self::encode`].
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut d = Decoder::new(bytes);
+        (d.array().ok()? == Some(4)).then_some(())?;
+        let tenant = d.str().ok()?.parse().ok()?;
+        let role = d.str().ok()?.parse().ok()?;
+        let name = d.str().ok()?.parse().ok()?;
+        Some(Self { principal: Principal { tenant, role, name }, serial: d.bytes().ok()?.to_vec() })
+    }
+}

@@ -1,0 +1,98 @@
+//! What the service counts, in OpenMetrics. Labels come from fixed sets, never from what a peer sent.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One word of a fixed set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Kind {
+    /// The word.
+    kind: String,
+}
+
+/// Everything that is counted. Shared by all threads.
+pub struct Metrics {
+    registry: Registry,
+    /// Readings kept.
+    pub readings_accepted: Counter,
+    /// Records that came again and changed nothing.
+    pub records_duplicate: Counter,
+    /// Checkpoints and declared gaps that matched.
+    pub checkpoints_accepted: Counter,
+    /// Payloads of standard clients that were no readings.
+    pub payloads_refused: Counter,
+    /// Messages taken out of gateways' envelopes.
+    pub envelopes_accepted: Counter,
+    /// Open connections to the MQTT listener.
+    pub connections: Gauge,
+    /// Connections that did not become sessions.
+    pub connections_refused: Counter,
+    /// Clients that did not read fast enough and were cut.
+    pub clients_too_slow: Counter,
+    /// Groups of changes made durable.
+    pub commits: Counter,
+    violations: Family<Kind, Counter>,
+}
+
+impl Metrics {
+    /// All zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("thingward");
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let readings_accepted = counter("readings_accepted", "Readings kept");
+        let records_duplicate = counter("records_duplicate", "Records that came again and changed nothing");
+        let checkpoints_accepted = counter("checkpoints_accepted", "Signed statements that matched");
+        let payloads_refused = counter("payloads_refused", "Payloads that were no readings");
+        let envelopes_accepted = counter("envelopes_accepted", "Messages taken from gateways");
+        let connections_refused = counter("connections_refused", "Connections that did not become sessions");
+        let clients_too_slow = counter("clients_too_slow", "Clients cut because they did not read");
+        let commits = counter("commits", "Groups of changes made durable");
+        let connections = Gauge::default();
+        registry.register("connections", "Open connections of the MQTT listener", connections.clone());
+        let violations = Family::default();
+        registry.register("violations", "Broken rules by kind", violations.clone());
+        Self {
+            registry,
+            readings_accepted,
+            records_duplicate,
+            checkpoints_accepted,
+            payloads_refused,
+            envelopes_accepted,
+            connections,
+            connections_refused,
+            clients_too_slow,
+            commits,
+            violations,
+        }
+    }
+
+    /// Counts a broken rule; `kind` is one of a fixed set of words.
+    pub fn violation(&self, kind: &str) {
+        self.violations.get_or_create(&Kind { kind: kind.to_owned() }).inc();
+    }
+
+    /// The OpenMetrics text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

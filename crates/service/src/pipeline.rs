@@ -1,0 +1,460 @@
+//! From a message to rows: verify the chain, open, keep, seal for the tenant. No I/O but lookups of old records.
+//!
+//! Everything that one message changes goes into one batch; nothing is acknowledged before it is durable.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use thingward_crypto::{KeyId, RecipientSecretKey, VerifyingKey};
+use thingward_model::limits::RECORD_BYTES_MAX;
+use thingward_model::{Assurance, Confidentiality, DeviceName, StreamName, TenantName, Timestamp, senml};
+use thingward_policy::{Permit, PublishReadings};
+use thingward_seal::verifier::verify_statement;
+use thingward_seal::{
+    ChainState, Earlier, FormatError, Item, Items, Record as ChainRecord, RecordKey, RecordVerdict,
+    SignedStatement, Statement, StatementKind, StatementVerdict, Subject, Violation, item,
+};
+use thingward_store::hot::{Batch, Space};
+use thingward_store::{Reading, Record, Store, StoreError, Value};
+
+use crate::directory::Directory;
+use crate::finding::{Findings, Place};
+use crate::metrics::Metrics;
+use crate::payload;
+use crate::stream_state::{Chain, StreamKey, StreamState};
+
+/// How a message reached the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// Over the device's own connection.
+    Device,
+    /// In the signed envelope of a gateway.
+    Gateway,
+}
+
+/// Why nothing of a message was kept.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The payload is no readings.
+    Payload,
+    /// Every item of it breaks a rule.
+    Chain(Violation),
+    /// The tenant's key is away, or the store failed: later may be better.
+    Store(StoreError),
+}
+
+/// Verifies and keeps readings of all tenants.
+pub struct Pipeline {
+    store: Arc<Store>,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    streams: HashMap<StreamKey, StreamState>,
+    recipients: HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
+    pub(crate) findings: Findings,
+    changed: HashSet<StreamKey>,
+    batch: Batch,
+    accepted: Vec<(TenantName, Arc<Record>)>,
+    scratch: Box<[u8; RECORD_BYTES_MAX]>,
+}
+
+impl Pipeline {
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn new(
+        store: Arc<Store>,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let findings = Findings::load(&store)?;
+        Ok(Self {
+            store,
+            directory,
+            metrics,
+            streams: HashMap::new(),
+            recipients: HashMap::new(),
+            findings,
+            changed: HashSet::new(),
+            batch: Batch::new(),
+            accepted: Vec::new(),
+            scratch: Box::new([0; RECORD_BYTES_MAX]),
+        })
+    }
+
+    /// Takes a message of one stream and gives the records that were kept of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when nothing was kept and nothing was known before; what it says was counted.
+    pub fn take(
+        &mut self,
+        permit: &Permit<PublishReadings>,
+        device: DeviceName,
+        stream: StreamName,
+        message: &[u8],
+        via: Via,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Record>>, Refusal> {
+        let at = StreamKey { tenant: *permit.tenant(), device, stream };
+        // Without the tenant's key nothing can be kept, so nothing is looked at.
+        self.store.keys().get(&at.tenant).map_err(Refusal::Store)?;
+        if !self.streams.contains_key(&at) {
+            let saved = self.store.get(Space::Chains, &at.entry()).map_err(Refusal::Store)?;
+            let state = match saved {
+                None => StreamState::default(),
+                Some(bytes) => StreamState::decode(&bytes).ok_or_else(|| {
+                    Refusal::Store(StoreError::Corrupt { what: format!("state of {at:?}") })
+                })?,
+            };
+            self.streams.insert(at, state);
+        }
+        let kept = if item::is_chained(message) {
+            self.take_items(&at, message, now)?
+        } else {
+            vec![self.take_plain(&at, message, via, now)?]
+        };
+        for record in &kept {
+            self.metrics.readings_accepted.inc_by(record.readings.len() as u64);
+            self.accepted.push((at.tenant, Arc::clone(record)));
+        }
+        Ok(kept)
+    }
+
+    fn take_plain(
+        &mut self,
+        at: &StreamKey,
+        message: &[u8],
+        via: Via,
+        now: Timestamp,
+    ) -> Result<Arc<Record>, Refusal> {
+        let readings = payload::parse(message, now).map_err(|e| {
+            self.metrics.payloads_refused.inc();
+            tracing::debug!(tenant = %at.tenant, device = %at.device, stream = %at.stream, reason = %e, "payload refused");
+            Refusal::Payload
+        })?;
+        let state = self.streams.entry(*at).or_default();
+        let assurance = match via {
+            Via::Device => Assurance::Transport,
+            Via::Gateway => Assurance::GatewaySealed,
+        };
+        let record = Record {
+            device: at.device,
+            stream: at.stream,
+            chain: [0; 8],
+            seq: state.plain_next,
+            received: now,
+            assurance,
+            readings,
+        };
+        state.plain_next += 1;
+        self.changed.insert(*at);
+        self.keep(at, record).map_err(Refusal::Store)
+    }
+
+    fn keep(&mut self, at: &StreamKey, record: Record) -> Result<Arc<Record>, StoreError> {
+        self.batch.put_record(self.store.seal(&at.tenant, &record)?);
+        Ok(Arc::new(record))
+    }
+
+    fn take_items(
+        &mut self,
+        at: &StreamKey,
+        message: &[u8],
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Record>>, Refusal> {
+        let mut kept = Vec::new();
+        let mut good = false;
+        let mut first_violation = None;
+        for item in Items::new(message) {
+            let outcome = match item {
+                Ok(Item::Record(record)) => self.take_record(at, &record, now),
+                Ok(Item::Statement(signed)) => self.take_statement(at, &signed, now).map(|()| None),
+                Err(FormatError::UnknownVersion) => Err(Bad::Violation(Violation::UnknownVersion)),
+                Err(_) => Err(Bad::Violation(Violation::Malformed)),
+            };
+            match outcome {
+                Ok(record) => {
+                    good = true;
+                    kept.extend(record);
+                }
+                Err(Bad::Violation(violation)) => {
+                    self.note(at, violation.as_str(), String::new(), now);
+                    first_violation = first_violation.or(Some(violation));
+                }
+                Err(Bad::Store(e)) => return Err(Refusal::Store(e)),
+            }
+        }
+        match first_violation {
+            Some(violation) if !good => Err(Refusal::Chain(violation)),
+            _ => Ok(kept),
+        }
+    }
+
+    fn take_record(
+        &mut self,
+        at: &StreamKey,
+        record: &ChainRecord<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, Bad> {
+        let Self { store, streams, scratch, recipients, .. } = self;
+        let chain = streams.get_mut(at).and_then(|s| s.chain.as_mut());
+        let chain = chain.ok_or(Bad::Violation(Violation::UnknownChain))?;
+        if chain.state.chain != record.chain {
+            return Err(Bad::Violation(Violation::UnknownChain));
+        }
+        let readings = match chain.confidentiality {
+            Confidentiality::Customer => Some(vec![Reading {
+                field: None,
+                time: now,
+                value: Value::Sealed(record.bytes.to_vec()),
+                unit: None,
+            }]),
+            Confidentiality::Service => {
+                let key = service_key(chain, at, store, recipients)?;
+                open(record, key, scratch.as_mut_slice(), now)
+            }
+        };
+        let verdict = chain.state.record(record, readings.is_some(), |record| {
+            earlier(store, at, &chain.recent, record, readings.as_deref().unwrap_or_default())
+        });
+        let violation = match verdict {
+            RecordVerdict::Linked => None,
+            RecordVerdict::Unlinked(violation) => violation,
+            RecordVerdict::Duplicate => {
+                self.metrics.records_duplicate.inc();
+                return Ok(None);
+            }
+            RecordVerdict::Refused(violation) => return Err(Bad::Violation(violation)),
+        };
+        chain.remember(record.seq, record.tag());
+        let kept = Record {
+            device: at.device,
+            stream: at.stream,
+            chain: record.chain,
+            seq: record.seq,
+            received: now,
+            assurance: Assurance::Transport,
+            readings: readings.unwrap_or_default(),
+        };
+        self.changed.insert(*at);
+        if let Some(violation) = violation {
+            self.note(at, violation.as_str(), format!("at record {}", record.seq), now);
+        }
+        if kept.readings.is_empty() {
+            // It opened, so the device made it, but it holds no pack; the chain goes on.
+            return Err(Bad::Violation(Violation::Malformed));
+        }
+        self.keep(at, kept).map(Some).map_err(Bad::Store)
+    }
+
+    fn take_statement(
+        &mut self,
+        at: &StreamKey,
+        signed: &SignedStatement<'_>,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        let key: Option<VerifyingKey> = self.directory.key(&at.tenant, &at.device, &signed.key_id());
+        let statement = verify_statement(signed, &subject(at), key.as_ref()).map_err(Bad::Violation)?;
+        if let StatementKind::Open { .. } = statement.kind {
+            return self.take_open(at, signed, &statement, now);
+        }
+        let chain = self.streams.get_mut(at).and_then(|s| s.chain.as_mut());
+        let chain = chain.ok_or(Bad::Violation(Violation::UnknownChain))?;
+        match chain.state.statement(&statement) {
+            StatementVerdict::Duplicate => return Ok(()),
+            StatementVerdict::Refused(violation) => return Err(Bad::Violation(violation)),
+            StatementVerdict::Signed => {}
+            StatementVerdict::GapDeclared { missing, reason } => {
+                let detail = format!("{missing} records, {}", reason.as_str());
+                self.note(at, "declared-gap", detail, now);
+            }
+            StatementVerdict::Reanchored(violation) => {
+                self.note(at, violation.as_str(), String::new(), now);
+            }
+        }
+        let Some(chain) = self.streams.get(at).and_then(|s| s.chain.as_ref()) else { return Ok(()) };
+        let part = chain.signed_part();
+        self.batch.set_signed(&at.tenant, &at.device, &at.stream, statement.chain, &part);
+        self.batch.put(Space::Chains, at.statement(&statement.chain, part.through), signed.bytes);
+        self.changed.insert(*at);
+        self.metrics.checkpoints_accepted.inc();
+        Ok(())
+    }
+
+    fn take_open(
+        &mut self,
+        at: &StreamKey,
+        signed: &SignedStatement<'_>,
+        statement: &Statement,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        let StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } =
+            statement.kind
+        else {
+            return Ok(());
+        };
+        let entry = at.statement(&statement.chain, 0);
+        let current = self.streams.get(at).and_then(|s| s.chain.as_ref());
+        if current.is_some_and(|c| c.state.chain == statement.chain) {
+            return Ok(());
+        }
+        if self.store.get(Space::Chains, &entry).map_err(Bad::Store)?.is_some() {
+            return Err(Bad::Violation(Violation::Replay));
+        }
+        let succession = match current {
+            Some(current) => current.state.succession(previous.as_ref()),
+            None => previous.map(|_| Violation::Truncation),
+        };
+        let mut chain = Chain {
+            state: ChainState::opened(statement.chain, signed.bytes),
+            confidentiality,
+            cipher,
+            recipient,
+            encapsulated,
+            key: None,
+            recent: VecDeque::new(),
+        };
+        if confidentiality == Confidentiality::Service {
+            service_key(&mut chain, at, &self.store, &mut self.recipients)?;
+        }
+        if let Some(violation) = succession {
+            self.note(at, violation.as_str(), "a new chain does not follow the old one".to_owned(), now);
+        }
+        self.streams.entry(*at).or_default().chain = Some(chain);
+        self.batch.put(Space::Chains, entry, signed.bytes);
+        self.changed.insert(*at);
+        Ok(())
+    }
+
+    /// Counts something suspicious.
+    pub fn note(&mut self, at: &StreamKey, kind: &str, detail: String, now: Timestamp) {
+        self.metrics.violation(kind);
+        tracing::info!(tenant = %at.tenant, device = %at.device, stream = %at.stream, kind, detail, "finding");
+        let place =
+            Place { tenant: at.tenant, device: at.device, stream: Some(at.stream), kind: kind.to_owned() };
+        self.findings.note(place, detail, now, &mut self.batch);
+    }
+
+    /// Counts something suspicious about a device as a whole.
+    pub fn note_device(
+        &mut self,
+        tenant: TenantName,
+        device: DeviceName,
+        kind: &str,
+        detail: String,
+        now: Timestamp,
+    ) {
+        self.metrics.violation(kind);
+        tracing::info!(%tenant, %device, kind, detail, "finding");
+        let place = Place { tenant, device, stream: None, kind: kind.to_owned() };
+        self.findings.note(place, detail, now, &mut self.batch);
+    }
+
+    /// Forgets every key of the tenant, and what was opened with them.
+    pub fn forget_tenant_keys(&mut self, tenant: &TenantName) {
+        self.recipients.remove(tenant);
+        for (at, state) in &mut self.streams {
+            if at.tenant == *tenant
+                && let Some(chain) = &mut state.chain
+            {
+                chain.key = None;
+            }
+        }
+    }
+
+    /// What has to become durable, and the records that were accepted with it.
+    pub fn drain(&mut self) -> (Batch, Vec<(TenantName, Arc<Record>)>) {
+        for at in self.changed.drain() {
+            if let Some(state) = self.streams.get(&at) {
+                self.batch.put(Space::Chains, at.entry(), state.encode());
+            }
+        }
+        (std::mem::take(&mut self.batch), std::mem::take(&mut self.accepted))
+    }
+}
+
+enum Bad {
+    Violation(Violation),
+    Store(StoreError),
+}
+
+fn subject(at: &StreamKey) -> Subject {
+    Subject { tenant: at.tenant, device: at.device, stream: at.stream }
+}
+
+/// The readings of a record; `None` when it does not open, empty when it opens and holds no pack.
+fn open(
+    record: &ChainRecord<'_>,
+    key: &RecordKey,
+    scratch: &mut [u8],
+    now: Timestamp,
+) -> Option<Vec<Reading>> {
+    let len = record.open(key, scratch).ok()?;
+    let mut readings = Vec::new();
+    let pack = scratch.get(..len).unwrap_or_default();
+    match senml::decode(pack, now, |r| readings.push(payload::owned(&r))) {
+        Ok(()) => Some(readings),
+        Err(_) => Some(Vec::new()),
+    }
+}
+
+/// The records' key of a chain that is sealed for the service, derived on first use.
+fn service_key<'a>(
+    chain: &'a mut Chain,
+    at: &StreamKey,
+    store: &Store,
+    recipients: &mut HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
+) -> Result<&'a RecordKey, Bad> {
+    if chain.key.is_none() {
+        let secret = recipient(&chain.recipient, &at.tenant, store, recipients)?;
+        let (cipher, id) = (chain.cipher, chain.state.chain);
+        let key = RecordKey::derive(secret, &chain.encapsulated, cipher, &subject(at), &id);
+        chain.key = Some(key.map_err(|_| Bad::Violation(Violation::Forged))?);
+    }
+    chain.key.as_ref().ok_or(Bad::Violation(Violation::UnknownChain))
+}
+
+fn recipient<'a>(
+    id: &KeyId,
+    tenant: &TenantName,
+    store: &Store,
+    recipients: &'a mut HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
+) -> Result<&'a RecipientSecretKey, Bad> {
+    let is_known = |all: &[(KeyId, RecipientSecretKey)]| all.iter().any(|(known, _)| known == id);
+    if !recipients.get(tenant).is_some_and(|all| is_known(all)) {
+        let ring = store.keys().get(tenant).map_err(Bad::Store)?;
+        let secrets = ring.iter().filter_map(|key| {
+            let secret = RecipientSecretKey::from_bytes(*key.recipient());
+            Some((secret.public_key().ok()?.id(), secret))
+        });
+        recipients.insert(*tenant, secrets.collect());
+    }
+    let all = recipients.get(tenant).map(Vec::as_slice).unwrap_or_default();
+    let found = all.iter().find(|(known, _)| known == id);
+    found.map(|(_, secret)| secret).ok_or(Bad::Violation(Violation::UnknownChain))
+}
+
+fn earlier(
+    store: &Store,
+    at: &StreamKey,
+    recent: &VecDeque<(u64, [u8; 16])>,
+    record: &ChainRecord<'_>,
+    readings: &[Reading],
+) -> Earlier {
+    let compare = |same: bool| if same { Earlier::Same } else { Earlier::Other };
+    if let Some((_, tag)) = recent.iter().find(|(seq, _)| *seq == record.seq) {
+        return compare(*tag == record.tag());
+    }
+    match store.hot_record(&at.tenant, at.device, at.stream, record.chain, record.seq) {
+        Ok(Some(kept)) => compare(is_same(&kept.readings, readings)),
+        Ok(None) | Err(_) => Earlier::Unknown,
+    }
+}
+
+/// Sealed readings have the time of receipt, which says nothing.
+fn is_same(kept: &[Reading], new: &[Reading]) -> bool {
+    match (kept, new) {
+        ([Reading { value: Value::Sealed(a), .. }], [Reading { value: Value::Sealed(b), .. }]) => a == b,
+        _ => kept == new,
+    }
+}

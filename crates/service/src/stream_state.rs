@@ -1,0 +1,186 @@
+//! What the service knows of one stream, as it is saved.
+
+use std::collections::VecDeque;
+
+use minicbor::{Decoder, Encoder};
+use thingward_crypto::{AeadAlgorithm, KeyId};
+use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName};
+use thingward_seal::verifier::EXCEPTIONS_MAX;
+use thingward_seal::{ChainId, ChainState, RecordKey};
+use thingward_store::hot::SignedPart;
+
+/// Which stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamKey {
+    /// Whose.
+    pub tenant: TenantName,
+    /// Which device.
+    pub device: DeviceName,
+    /// Which of its streams.
+    pub stream: StreamName,
+}
+
+/// Tags of the latest records, to know one that comes again before it is durable.
+const RECENT_MAX: usize = 256;
+
+/// What the service knows of one stream.
+#[derive(Default)]
+pub struct StreamState {
+    /// Its chain; `None` before the first.
+    pub chain: Option<Chain>,
+    /// The next number for readings outside any chain.
+    pub plain_next: u64,
+}
+
+/// The current chain of a stream.
+pub struct Chain {
+    /// Where it stands.
+    pub state: ChainState,
+    /// For whom its records are sealed.
+    pub confidentiality: Confidentiality,
+    /// How.
+    pub cipher: AeadAlgorithm,
+    /// Under which of the recipient's keys.
+    pub recipient: KeyId,
+    /// The records' key, encapsulated.
+    pub encapsulated: [u8; 32],
+    /// The records' key; `None` until it is derived, and for chains that only the customer opens.
+    pub key: Option<RecordKey>,
+    /// Numbers and tags of the latest records.
+    pub recent: VecDeque<(u64, [u8; 16])>,
+}
+
+impl Chain {
+    /// Remembers a kept record.
+    pub fn remember(&mut self, seq: u64, tag: [u8; 16]) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((seq, tag));
+    }
+
+    /// Which of its records are signed, for the store.
+    #[must_use]
+    pub fn signed_part(&self) -> SignedPart {
+        let used = self.state.exceptions.iter().filter(|e| **e != (0, 0));
+        SignedPart { through: self.state.signed_through, exceptions: used.copied().collect() }
+    }
+}
+
+impl StreamKey {
+    /// The key under which the state is saved: names with a zero byte behind each.
+    #[must_use]
+    pub fn entry(&self) -> Vec<u8> {
+        let mut key = b"stream\0".to_vec();
+        self.write(&mut key);
+        key
+    }
+
+    /// The key under which a statement of one of its chains is kept.
+    #[must_use]
+    pub fn statement(&self, chain: &ChainId, last: u64) -> Vec<u8> {
+        let mut key = b"statement\0".to_vec();
+        self.write(&mut key);
+        key.extend_from_slice(chain);
+        key.extend_from_slice(&last.to_be_bytes());
+        key
+    }
+
+    fn write(&self, key: &mut Vec<u8>) {
+        for name in [self.tenant.as_str(), self.device.as_str(), self.stream.as_str()] {
+            key.extend_from_slice(name.as_bytes());
+            key.push(0);
+        }
+    }
+}
+
+const VERSION: u8 = 1;
+
+impl StreamState {
+    /// ```text
+    /// [version, plain next, null / [chain, last, head / null, signed through, [* first, last], confidentiality,
+    ///  cipher, recipient, encapsulated]]
+    /// ```
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new(Vec::with_capacity(160));
+        let written = self.write(&mut e);
+        debug_assert!(written.is_ok(), "writing to memory cannot fail");
+        e.into_writer()
+    }
+
+    fn write(
+        &self,
+        e: &mut Encoder<Vec<u8>>,
+    ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+        e.array(3)?.u8(VERSION)?.u64(self.plain_next)?;
+        let Some(chain) = &self.chain else {
+            e.null()?;
+            return Ok(());
+        };
+        let state = &chain.state;
+        e.array(9)?.bytes(&state.chain)?.u64(state.last)?;
+        match &state.head {
+            Some(head) => e.bytes(head)?,
+            None => e.null()?,
+        };
+        e.u64(state.signed_through)?.array(2 * EXCEPTIONS_MAX as u64)?;
+        for (first, last) in state.exceptions {
+            e.u64(first)?.u64(last)?;
+        }
+        e.u8(chain.confidentiality as u8)?.i64(chain.cipher.cose_id())?;
+        e.bytes(&chain.recipient)?.bytes(&chain.encapsulated)?;
+        Ok(())
+    }
+
+    /// Reverses [`Self::encode`]; `None` when the bytes are something else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut d = Decoder::new(bytes);
+        if d.array().ok()? != Some(3) || d.u8().ok()? != VERSION {
+            return None;
+        }
+        let plain_next = d.u64().ok()?;
+        if d.datatype().ok()? == minicbor::data::Type::Null {
+            return Some(Self { chain: None, plain_next });
+        }
+        if d.array().ok()? != Some(9) {
+            return None;
+        }
+        let chain = d.bytes().ok()?.try_into().ok()?;
+        let last = d.u64().ok()?;
+        let head = if d.datatype().ok()? == minicbor::data::Type::Null {
+            d.null().ok()?;
+            None
+        } else {
+            Some(d.bytes().ok()?.try_into().ok()?)
+        };
+        let signed_through = d.u64().ok()?;
+        if d.array().ok()? != Some(2 * EXCEPTIONS_MAX as u64) {
+            return None;
+        }
+        let mut exceptions = [(0, 0); EXCEPTIONS_MAX];
+        for slot in &mut exceptions {
+            *slot = (d.u64().ok()?, d.u64().ok()?);
+        }
+        let confidentiality = match d.u8().ok()? {
+            0 => Confidentiality::Service,
+            1 => Confidentiality::Customer,
+            _ => return None,
+        };
+        let cipher = AeadAlgorithm::from_cose_id(d.i64().ok()?)?;
+        let recipient = d.bytes().ok()?.try_into().ok()?;
+        let encapsulated = d.bytes().ok()?.try_into().ok()?;
+        let state = ChainState { chain, last, head, signed_through, exceptions };
+        let chain = Chain {
+            state,
+            confidentiality,
+            cipher,
+            recipient,
+            encapsulated,
+            key: None,
+            recent: VecDeque::new(),
+        };
+        Some(Self { chain: Some(chain), plain_next })
+    }
+}

@@ -1,0 +1,183 @@
+//! Topics: what a client calls them, and what the broker calls them inside.
+//!
+//! Inside, everything is below `t/<tenant>/`. A device sees `devices/me/…`, an application sees `devices/<name>/…`
+//! of its tenant, and neither can write a name that leads anywhere else.
+
+use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName};
+use thingward_mqtt::codec::Text;
+use thingward_mqtt::topic::{TopicFilter, TopicName};
+
+/// What a device publishes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceTopic<'a> {
+    /// `devices/me/telemetry/<stream>`
+    Telemetry(StreamName),
+    /// `devices/me/replies/…` or `devices/me/state/…`: the part behind `devices/me/`.
+    Other(&'a str),
+    /// `devices/me/forward`: an envelope of a gateway.
+    Forward,
+}
+
+/// Reads a topic that a device or gateway publishes to.
+#[must_use]
+pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
+    let rest = topic.strip_prefix("devices/me/")?;
+    if rest == "forward" {
+        return Some(DeviceTopic::Forward);
+    }
+    if let Some(stream) = rest.strip_prefix("telemetry/") {
+        return stream.parse().ok().map(DeviceTopic::Telemetry);
+    }
+    let (area, name) = rest.split_once('/')?;
+    (matches!(area, "replies" | "state") && !name.is_empty()).then_some(DeviceTopic::Other(rest))
+}
+
+/// The inner name of a topic of a device: `rest` is what stands behind `devices/<name>/`.
+#[must_use]
+pub(crate) fn inner(tenant: &TenantName, device: &DeviceName, rest: &str) -> Option<TopicName> {
+    name(&format!("t/{tenant}/devices/{device}/{rest}"))
+}
+
+/// The inner name of a topic that an application publishes to: commands to a device, nothing else.
+#[must_use]
+pub(crate) fn inner_for_application(who: &Principal, topic: &str) -> Option<TopicName> {
+    let rest = topic.strip_prefix("devices/")?;
+    let (device, rest) = rest.split_once('/')?;
+    let device: DeviceName = device.parse().ok()?;
+    rest.strip_prefix("commands/").filter(|name| !name.is_empty())?;
+    inner(&who.tenant, &device, rest)
+}
+
+/// The inner filter of a subscription; `None` when `who` may not ask for it.
+#[must_use]
+pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<TopicFilter> {
+    let pattern = filter.pattern_str();
+    let inner = match who.role {
+        Role::Application => {
+            // Every level of a tenant's tree is the application's to read, so any filter is right in it.
+            format!("t/{}/{pattern}", who.tenant)
+        }
+        Role::Device | Role::Gateway => {
+            let rest = pattern.strip_prefix("devices/me/")?;
+            let area = rest.split('/').next()?;
+            if !matches!(area, "commands" | "state") {
+                return None;
+            }
+            format!("t/{}/devices/{}/{rest}", who.tenant, who.name)
+        }
+    };
+    let text = match filter.shared() {
+        None => inner,
+        Some(shared) => format!("$share/{}/{inner}", std::str::from_utf8(&shared.group).ok()?),
+    };
+    TopicFilter::try_from(Text::try_from(text.as_str()).ok()?).ok()
+}
+
+/// The topic as `who` sees it; `None` when it is not theirs.
+#[must_use]
+pub(crate) fn outer(who: &Principal, topic: &TopicName) -> Option<TopicName> {
+    let rest = topic.as_str().strip_prefix("t/")?.strip_prefix(who.tenant.as_str())?.strip_prefix('/')?;
+    match who.role {
+        Role::Application => name(rest),
+        Role::Device | Role::Gateway => {
+            let rest = rest.strip_prefix("devices/")?.strip_prefix(who.name.as_str())?.strip_prefix('/')?;
+            name(&format!("devices/me/{rest}"))
+        }
+    }
+}
+
+fn name(text: &str) -> Option<TopicName> {
+    TopicName::try_from(Text::try_from(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(role: Role) -> Principal {
+        Principal { tenant: "acme".parse().unwrap(), role, name: "meter-1".parse().unwrap() }
+    }
+
+    fn filter(text: &str) -> TopicFilter {
+        TopicFilter::try_from(Text::try_from(text).unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn check_filter(role: Role, asked: &str, want: Option<&str>) {
+        let got = inner_filter(&who(role), &filter(asked));
+        assert_eq!(got.as_ref().map(TopicFilter::as_str), want, "{asked}");
+    }
+
+    #[test]
+    fn a_device_subscribes_to_its_own_commands_and_state_only() {
+        check_filter(Role::Device, "devices/me/commands/#", Some("t/acme/devices/meter-1/commands/#"));
+        check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
+        for asked in [
+            "#",
+            "+/me/commands",
+            "devices/+/commands/#",
+            "devices/me/#",
+            "devices/other/commands/x",
+            "devices/me/telemetry/climate",
+            "t/acme/#",
+            "devices/me/+/x",
+        ] {
+            check_filter(Role::Device, asked, None);
+        }
+    }
+
+    #[test]
+    fn an_application_sees_its_tenants_tree_and_nothing_above() {
+        check_filter(Role::Application, "devices/+/telemetry/#", Some("t/acme/devices/+/telemetry/#"));
+        check_filter(Role::Application, "#", Some("t/acme/#"));
+        check_filter(Role::Application, "$share/g/devices/#", Some("$share/g/t/acme/devices/#"));
+        let application = who(Role::Application);
+        assert!(outer(&application, &name("t/acme2/devices/x/state/y").unwrap()).is_none());
+        let seen = outer(&application, &name("t/acme/devices/x/state/y").unwrap()).unwrap();
+        assert_eq!(seen.as_str(), "devices/x/state/y");
+    }
+
+    #[test]
+    fn an_application_publishes_commands_only() {
+        let application = who(Role::Application);
+        let inner = |t| inner_for_application(&application, t).map(|n| n.as_str().to_owned());
+        assert_eq!(inner("devices/x/commands/on"), Some("t/acme/devices/x/commands/on".to_owned()));
+        for topic in [
+            "devices/x/telemetry/climate",
+            "devices/x/commands",
+            "devices/x/commands/",
+            "x",
+            "devices//commands/x",
+        ] {
+            assert_eq!(inner(topic), None, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_device_publishes_telemetry_replies_and_state() {
+        assert!(matches!(
+            parse_device_topic("devices/me/telemetry/climate"),
+            Some(DeviceTopic::Telemetry(_))
+        ));
+        assert_eq!(parse_device_topic("devices/me/state/on"), Some(DeviceTopic::Other("state/on")));
+        assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
+        for topic in [
+            "devices/me/commands/x",
+            "devices/other/telemetry/x",
+            "devices/me/telemetry/a/b",
+            "devices/me/state",
+            "devices/me/state/",
+            "devices/me/telemetry/",
+        ] {
+            assert_eq!(parse_device_topic(topic), None, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_begins_like_another_is_not_it() {
+        let device = who(Role::Device);
+        assert!(outer(&device, &name("t/acme/devices/meter-10/commands/x").unwrap()).is_none());
+        let seen = outer(&device, &name("t/acme/devices/meter-1/commands/x").unwrap()).unwrap();
+        assert_eq!(seen.as_str(), "devices/me/commands/x");
+    }
+}

@@ -1,0 +1,4 @@
+//! Device, gateway and service together, over real sockets.
+
+mod life_of_a_reading;
+mod membership;
