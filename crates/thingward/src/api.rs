@@ -48,7 +48,12 @@ impl Api {
     }
 
     /// Asks, and reads a JSON answer; null when the answer has none.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Json, Failure> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+    ) -> Result<Json, Failure> {
         let response = self.send(method, path, body).await?;
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|e| Failure::Failed(format!("the answer broke off: {e}")))?.to_bytes();
@@ -89,7 +94,12 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Response<Incoming>, Failure> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::builder().method(method).uri(path).header("accept", "*/*");
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -209,7 +219,8 @@ mod tests {
 
     #[test]
     fn parts_of_a_path_cannot_become_other_parts() {
-        let path = Path::new(&["tenants", "a/../b", "devices"]).query("from", Some("1&2=3")).query("to", None);
+        let path =
+            Path::new(&["tenants", "a/../b", "devices"]).query("from", Some("1&2=3")).query("to", None);
         assert_eq!(path.as_str(), "/api/v1/tenants/a%2F..%2Fb/devices?from=1%262%3D3");
     }
 }

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_and_no_value_can_steer_a_terminal() {
-        let items = [json!({"name": "meter-1", "state": "enrolled"}), json!({"name": "\u{1b}[31m", "state": null})];
+        let items =
+            [json!({"name": "meter-1", "state": "enrolled"}), json!({"name": "\u{1b}[31m", "state": null})];
         let text = table(&items, &[("NAME", "name"), ("STATE", "state")]);
         assert_eq!(text, "NAME     STATE\nmeter-1  enrolled\n\u{fffd}[31m    -\n");
     }

@@ -44,8 +44,9 @@ pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Some(time) = Timestamp::parse_rfc3339(text) {
         return Ok(time);
     }
-    let ago = duration(text)
-        .map_err(|_| format!("`{text}` is not a time; write e.g. 2026-01-31T12:00:00Z, or 1h for an hour ago"))?;
+    let ago = duration(text).map_err(|_| {
+        format!("`{text}` is not a time; write e.g. 2026-01-31T12:00:00Z, or 1h for an hour ago")
+    })?;
     Ok(now.plus_micros(-i64::try_from(ago.as_micros()).unwrap_or(i64::MAX)))
 }
 

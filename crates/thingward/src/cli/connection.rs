@@ -34,7 +34,7 @@ pub(crate) struct Connection {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Tenant {
     /// The tenant. May be left out where there is only one.
-    #[arg(long, env = "THINGWARD_TENANT")]
+    #[arg(long, env = "THINGWARD_TENANT", hide_env_values = true)]
     tenant: Option<String>,
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::Subcommand;
 use serde_json::json;
 
 use super::Global;
@@ -12,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{self, fields, table};
 
 /// What the service does with members.
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub(super) enum Member {
     List { tenant: Whose, role: Option<String> },
     Show { tenant: Whose, name: String },
@@ -28,8 +27,14 @@ impl Member {
             Self::List { tenant, role } => {
                 let path = Path::new(&["tenants", &tenant.name(&api).await?, "devices"]);
                 let items = api.list(&path.query("role", role.as_deref())).await?;
-                let columns =
-                    [("NAME", "name"), ("ROLE", "role"), ("STATE", "state"), ("MAKER", "maker"), ("SERIAL", "maker_serial"), ("CREATED", "created")];
+                let columns = [
+                    ("NAME", "name"),
+                    ("ROLE", "role"),
+                    ("STATE", "state"),
+                    ("MAKER", "maker"),
+                    ("SERIAL", "maker_serial"),
+                    ("CREATED", "created"),
+                ];
                 output::value(global.output, &json!(items), |_| table(&items, &columns));
             }
             Self::Show { tenant, name } => {
@@ -37,8 +42,13 @@ impl Member {
                 let mut device = api.get(path.as_str()).await?;
                 output::value(global.output, &device.clone(), |_| {
                     let keys = device.get_mut("keys").map(serde_json::Value::take).unwrap_or_default();
-                    let columns =
-                        [("KEY", "id"), ("CERTIFICATE", "serial"), ("UNTIL", "not_after"), ("REVOKED", "revoked"), ("REASON", "reason")];
+                    let columns = [
+                        ("KEY", "id"),
+                        ("CERTIFICATE", "serial"),
+                        ("UNTIL", "not_after"),
+                        ("REVOKED", "revoked"),
+                        ("REASON", "reason"),
+                    ];
                     let keys = table(keys.as_array().map_or(&[], Vec::as_slice), &columns);
                     format!("{}\n{keys}", fields(&device))
                 });

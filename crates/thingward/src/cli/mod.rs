@@ -40,7 +40,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     /// The configuration [default: thingward.toml here, else /etc/thingward/thingward.toml].
-    #[arg(long, global = true, value_name = "FILE", env = "THINGWARD_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "THINGWARD_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -143,7 +143,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Segment(c) => c.run(&global).await,
             Command::Store(c) => c.run(&global).await,
             Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
-            Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => Ok(()),
+            Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {
+                Ok(())
+            }
         }
     })
 }

@@ -278,7 +278,9 @@ fn show(output: Output, line: &str) {
     }
     let reading: Json = serde_json::from_str(line).unwrap_or_default();
     match reading.get("skipped") {
-        Some(n) => output::line(&format!("… {n} records came faster than they could be shown; a query has them")),
+        Some(n) => {
+            output::line(&format!("… {n} records came faster than they could be shown; a query has them"))
+        }
         None => {
             let text = table(&[reading], &COLUMNS);
             output::line(text.lines().nth(1).unwrap_or_default());

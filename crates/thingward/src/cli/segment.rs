@@ -36,8 +36,14 @@ impl Segment {
         match self {
             Self::List { tenant } => {
                 let path = Path::new(&["tenants", &tenant.name(&api).await?, "segments"]);
-                let columns =
-                    [("ID", "id"), ("ROWS", "rows"), ("BYTES", "bytes"), ("FROM", "time_min"), ("TO", "time_max"), ("CREATED", "created")];
+                let columns = [
+                    ("ID", "id"),
+                    ("ROWS", "rows"),
+                    ("BYTES", "bytes"),
+                    ("FROM", "time_min"),
+                    ("TO", "time_max"),
+                    ("CREATED", "created"),
+                ];
                 show_items(global, &api.get(path.as_str()).await?, &columns);
                 Ok(())
             }

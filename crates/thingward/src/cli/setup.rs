@@ -46,7 +46,8 @@ impl Config {
             Some(file) => config::read(file)?,
             None => config::load(global)?,
         };
-        let shown = config.file.as_deref().map_or_else(|| "built in".to_owned(), |f: &Path| f.display().to_string());
+        let shown =
+            config.file.as_deref().map_or_else(|| "built in".to_owned(), |f: &Path| f.display().to_string());
         output::value(global.output, &json!({"file": shown, "ok": true}), fields);
         Ok(())
     }

@@ -36,8 +36,12 @@ impl Tenant {
                 output::value(global.output, &api.post("/api/v1/tenants", &body).await?, fields);
             }
             Self::List => {
-                let columns =
-                    [("NAME", "name"), ("KEY", "customer_key"), ("WITHDRAWN", "withdrawn"), ("CREATED", "created")];
+                let columns = [
+                    ("NAME", "name"),
+                    ("KEY", "customer_key"),
+                    ("WITHDRAWN", "withdrawn"),
+                    ("CREATED", "created"),
+                ];
                 let items = api.list(&Path::new(&["tenants"])).await?;
                 output::value(global.output, &json!(items), |_| table(&items, &columns));
             }
@@ -176,8 +180,13 @@ impl Token {
             Self::List { tenant, all_tenants } => {
                 let parts = place(tenant, all_tenants).await?;
                 let answer = api.get(path(&parts).as_str()).await?;
-                let columns =
-                    [("ID", "id"), ("SCOPES", "scopes"), ("CREATED", "created"), ("EXPIRES", "expires"), ("REVOKED", "revoked")];
+                let columns = [
+                    ("ID", "id"),
+                    ("SCOPES", "scopes"),
+                    ("CREATED", "created"),
+                    ("EXPIRES", "expires"),
+                    ("REVOKED", "revoked"),
+                ];
                 show_items(global, &answer, &columns);
             }
             Self::Revoke { tenant, all_tenants, id } => {
