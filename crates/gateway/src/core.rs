@@ -231,12 +231,8 @@ impl Gate for ChildGate {
             return Err(ReasonCode::QuotaExceeded);
         }
         self.held_back.remove(&child);
-        let queued = Queued {
-            child,
-            topic: topic.to_owned(),
-            received: now,
-            message: message.payload.to_vec(),
-        };
+        let queued =
+            Queued { child, topic: topic.to_owned(), received: now, message: message.payload.to_vec() };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
             Ok(()) => Ok(Routed::Nothing),

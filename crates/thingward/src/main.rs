@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! cli      the commands, one module per noun      config   thingward.toml
+//! demo     a whole town on this machine        things   what lives in it
 //! api      the service's API as a client          output   what people and programs see
 //! ```
 
 mod api;
 mod cli;
 mod config;
+mod demo;
 mod failure;
 mod mqtt_testbed;
 mod output;
 mod serve;
+mod things;
 mod when;
 
 use std::process::ExitCode;

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use rand_core::Rng;
 use serde_json::{Map, Value as Json, json};
 use thingward_agent::agent::{Agent, AgentHandle};
 use thingward_agent::claim::Claim;
 use thingward_agent::enrol::{Anchor, Credential, InitialCredential, enrol, renew};
 use thingward_agent::home::{self, Home, HomeError};
+use thingward_agent::http::Endpoint;
 use thingward_agent::input::{self, InputClient};
 use thingward_agent::replay::{Replay, ReplayMap, Speed};
 use thingward_crypto::sealed::read_private;
-use thingward_crypto::{SignatureAlgorithm, SoftwareKey};
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
 use thingward_model::{StreamName, TenantName};
 use tracing::info;
 
@@ -24,8 +26,12 @@ use crate::api;
 use crate::config::{self, DeviceConfig};
 use crate::failure::Failure;
 use crate::output::{self, Progress, fields, table};
-use crate::serve::{start_log, stop_requested};
+use crate::serve::stop_requested;
+use crate::things::{Dice, Kind};
 use crate::when;
+
+/// The port of MQTT when an uplink names none.
+const MQTT_PORT: u16 = 8883;
 
 /// Where the device on this machine is.
 #[derive(Debug, Args)]
@@ -45,6 +51,12 @@ pub(super) enum Device {
         at: At,
         #[command(flatten)]
         run: Run,
+        /// Connect to this gateway or address of the service [default: that of thingward.toml].
+        #[arg(long, value_name = "HOST:PORT")]
+        uplink: Option<String>,
+        /// Be a thing of this kind, with made-up physics.
+        #[arg(long, value_enum, value_name = "KIND")]
+        simulate: Option<Kind>,
     },
     /// Hand a running device readings, and wait until they are durable.
     Send {
@@ -191,7 +203,9 @@ impl Device {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Enrol(e) => e.run(global).await,
-            Self::Run { at, run } => run_device(global, &at, &run).await,
+            Self::Run { at, run, uplink, simulate } => {
+                run_device(global, &at, &run, uplink.as_deref(), simulate).await
+            }
             Self::Send { at, stream, values, time } => send(global, &at, &stream, &values, time).await,
             Self::Status { at } => status(global, &at).await,
             Self::Reset { at, yes: _ } => {
@@ -301,19 +315,50 @@ fn pem(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     all.map_err(|e| Failure::Failed(format!("{}: {e}", file.display())))
 }
 
-async fn run_device(global: &Global, at: &At, run: &Run) -> Result<(), Failure> {
-    let config = at.config(global)?;
-    start_log(run.log);
+async fn run_device(
+    global: &Global,
+    at: &At,
+    run: &Run,
+    uplink: Option<&str>,
+    simulate: Option<Kind>,
+) -> Result<(), Failure> {
+    let mut config = at.config(global)?;
+    if let Some(text) = uplink {
+        let to = Endpoint::parse(text, MQTT_PORT).map_err(|e| Failure::Usage(format!("--uplink: {e}")))?;
+        config.settings.uplink = Some(to);
+    }
+    run.begin();
     let home = Home::open(&config.home).map_err(home_failure)?;
     let agent = Agent::start(&home, config.settings).map_err(Failure::of)?;
     let socket = home.socket_path();
     let server = input::serve(agent.clone(), &socket).map_err(Failure::file(&socket))?;
     info!(socket = %socket.display(), "the device runs");
-    let stopped = stop_requested().await;
+    let stopped = match simulate {
+        None => stop_requested().await,
+        Some(kind) => tokio::select! {
+            stopped = stop_requested() => stopped,
+            failed = live(kind, &agent) => failed,
+        },
+    };
     info!("the device stops");
     drop(server);
     agent.stop().await.map_err(Failure::of)?;
     stopped
+}
+
+/// Lets a thing of this kind live, and hands its readings to the device. Returns only when that fails.
+async fn live(kind: Kind, agent: &AgentHandle) -> Result<(), Failure> {
+    let mut thing = kind.build();
+    let mut dice = Dice::new(system_rng().next_u64());
+    let stream: StreamName = thing.stream().parse().map_err(Failure::of)?;
+    let mut beat = tokio::time::interval(thing.period());
+    loop {
+        beat.tick().await;
+        let seconds = thing.period().as_secs_f64();
+        let time = thingward_agent::clock::now();
+        let readings = thing.step(seconds, &mut dice).into_iter().filter_map(|m| m.at(time)).collect();
+        agent.record(stream, readings).await.map_err(Failure::of)?;
+    }
 }
 
 async fn ask(global: &Global, at: &At, request: &Json) -> Result<Json, Failure> {

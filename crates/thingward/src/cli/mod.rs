@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::demo::Demo;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::mqtt_testbed;
 use crate::output::Output;
@@ -86,6 +87,8 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(setup::Config),
+    /// Start a town of things on this machine: service, gateway and five kinds of things, as processes of their own.
+    Demo(Demo),
     /// A bare MQTT broker for conformance tests: no encryption, no authentication, loopback only.
     MqttTestbed {
         /// The port on 127.0.0.1; 0 takes a free one.
@@ -142,6 +145,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Finding(c) => c.run(&global).await,
             Command::Segment(c) => c.run(&global).await,
             Command::Store(c) => c.run(&global).await,
+            Command::Demo(c) => c.run().await,
             Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
             Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {
                 Ok(())

@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::Global;
 use crate::config;
+use crate::demo::stop_with_parent;
 use crate::failure::Failure;
 use crate::serve::{LogFormat, start_log, stop_requested};
 
@@ -17,6 +18,19 @@ pub(super) struct Run {
     /// The form of the log on standard error. THINGWARD_LOG says how much, as info or thingward_service=debug.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(super) log: LogFormat,
+    /// Stop when the process that started this one is gone.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+impl Run {
+    /// Starts the log, and ties this process to its parent when that was asked for.
+    pub(super) fn begin(&self) {
+        start_log(self.log);
+        if self.with_parent {
+            stop_with_parent();
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,7 +43,7 @@ impl Service {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let Self::Run(run) = self;
         let config = config::load(global)?;
-        start_log(run.log);
+        run.begin();
         let service = RunningService::start(config.service).await.map_err(Failure::of)?;
         info!(mqtt = %service.mqtt(), https = %service.https(), "the service runs");
         let failed = tokio::select! {
@@ -56,7 +70,7 @@ impl Gateway {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let Self::Run(run) = self;
         let config = config::load(global)?.gateway;
-        start_log(run.log);
+        run.begin();
         let home = Home::open(&config.home).map_err(Failure::of)?;
         let gateway = RunningGateway::start(home, config.settings).await.map_err(Failure::of)?;
         info!("the gateway runs");
