@@ -3,7 +3,8 @@
 //! - [`home`]: the directory with identity and buffers; [`claim`], [`membership`], [`enrol`]: how an identity comes
 //!   about and is renewed;
 //! - [`disk`], [`spool`], [`stream`]: readings that are durable before anybody is told so;
-//! - [`http`], [`uplink`]: the two ways to the service; gateways use them too.
+//! - [`http`], [`uplink`]: the two ways to the service; gateways use them too;
+//! - [`agent`]: the running device, which [`input`] and [`replay`] give readings to.
 
 pub mod agent;
 pub mod claim;

@@ -107,7 +107,7 @@ pub struct Spool<D> {
 
 const LENGTH_BYTES: usize = 4;
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 1 + 8 + 8 + 32 + 32 + 8 + 8 + 8 + STATE_BYTES;
+const HEADER_BYTES: usize = 1 + 8 + 8 + 32 + 32 + 8 + 8 + 8 + 8 + 8 + STATE_BYTES;
 /// A buffer has about this many segments, so that dropping the oldest loses little.
 const SEGMENTS: u64 = 16;
 const SEGMENT_BYTES_MAX: u64 = 1 << 20;
@@ -139,6 +139,7 @@ impl<D: Disk> Spool<D> {
         let mut waiting = VecDeque::new();
         let mut segments = VecDeque::new();
         let mut newest = None;
+        let mut waits_from = (0, 0);
         let newest_segment = numbers.last().copied();
         for number in numbers {
             let name = segment_name(number);
@@ -147,9 +148,9 @@ impl<D: Disk> Spool<D> {
             while offset < bytes.len() {
                 let at = offset as u64;
                 match read_entry(&bytes, offset, &key, &entry_label(label, number, at)) {
-                    Some((end, covers, saved, has_payload)) => {
-                        let len = end - offset;
-                        let note = saved.note;
+                    Some(entry) => {
+                        let ReadEntry { end, covers, saved, has_payload, .. } = entry;
+                        let (len, note) = (end - offset, saved.note);
                         waiting.push_back(Waiting {
                             segment: number,
                             offset: at,
@@ -158,6 +159,7 @@ impl<D: Disk> Spool<D> {
                             note,
                             has_payload,
                         });
+                        waits_from = entry.waits_from;
                         newest = Some(saved);
                         offset = end;
                     }
@@ -170,7 +172,8 @@ impl<D: Disk> Spool<D> {
             }
             segments.push_back((number, offset as u64));
         }
-        let spool = Self {
+        waiting.retain(|w: &Waiting| (w.segment, w.offset) >= waits_from);
+        let mut spool = Self {
             disk,
             key,
             label: label.to_owned(),
@@ -180,6 +183,7 @@ impl<D: Disk> Spool<D> {
             delivered_note: None,
             segments,
         };
+        spool.remove_finished()?;
         Ok((spool, newest))
     }
 
@@ -199,6 +203,10 @@ impl<D: Disk> Spool<D> {
         plain.extend_from_slice(&covers.oldest.as_micros().to_be_bytes());
         plain.extend_from_slice(&saved.reserved_through.to_be_bytes());
         plain.extend_from_slice(&saved.note.to_be_bytes());
+        // What is delivered is remembered with the next entry, at no cost of its own.
+        let waits_from = self.waiting.front().map_or((segment, offset), |w| (w.segment, w.offset));
+        plain.extend_from_slice(&waits_from.0.to_be_bytes());
+        plain.extend_from_slice(&waits_from.1.to_be_bytes());
         plain.extend_from_slice(saved.state.as_ref());
         plain.extend_from_slice(payload);
         let label = entry_label(&self.label, segment, offset);
@@ -369,12 +377,16 @@ fn is_torn(bytes: &[u8], offset: usize) -> bool {
     }
 }
 
-fn read_entry(
-    bytes: &[u8],
-    offset: usize,
-    key: &SealingKey,
-    label: &[u8],
-) -> Option<(usize, Covers, Saved, bool)> {
+struct ReadEntry {
+    end: usize,
+    covers: Covers,
+    saved: Saved,
+    /// Segment and offset of the first entry that waited when this one was written.
+    waits_from: (u64, u64),
+    has_payload: bool,
+}
+
+fn read_entry(bytes: &[u8], offset: usize, key: &SealingKey, label: &[u8]) -> Option<ReadEntry> {
     let rest = bytes.get(offset..)?;
     let length = usize::try_from(u32::from_be_bytes(*rest.first_chunk::<LENGTH_BYTES>()?)).ok()?;
     let sealed = rest.get(LENGTH_BYTES..LENGTH_BYTES.checked_add(length)?)?;
@@ -395,8 +407,12 @@ fn read_entry(
     let oldest = Timestamp::from_micros(i64::from_be_bytes(take(8)?.try_into().ok()?));
     let reserved_through = u64::from_be_bytes(take(8)?.try_into().ok()?);
     let note = u64::from_be_bytes(take(8)?.try_into().ok()?);
+    let segment = u64::from_be_bytes(take(8)?.try_into().ok()?);
+    let waits_from = (segment, u64::from_be_bytes(take(8)?.try_into().ok()?));
     let mut state = Zeroizing::new([0; STATE_BYTES]);
     state.copy_from_slice(take(STATE_BYTES)?);
     let covers = Covers { first, last, before, head, oldest };
-    Some((offset + LENGTH_BYTES + length, covers, Saved { state, reserved_through, note }, !at.is_empty()))
+    let saved = Saved { state, reserved_through, note };
+    let end = offset + LENGTH_BYTES + length;
+    Some(ReadEntry { end, covers, saved, waits_from, has_payload: !at.is_empty() })
 }

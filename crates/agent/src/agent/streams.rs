@@ -128,9 +128,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Makes what was pushed durable and gives the bytes on disk.
+    /// Makes what was pushed durable and gives the bytes on disk. Nothing was pushed to a stream that is not open.
     pub(super) fn commit(&mut self, name: &StreamName, now: Timestamp) -> Result<u64, RecordError> {
-        let stream = &mut self.stream(name)?.stream;
+        let Some(OpenStream { stream, .. }) = self.open.get_mut(name) else { return Ok(0) };
         stream.commit(now).map_err(|e| refused(&e))?;
         Ok(stream.backlog().1)
     }

@@ -372,3 +372,60 @@ fn a_chain_is_not_silently_sealed_for_somebody_else_than_the_settings_say() {
     let opened = Stream::open(bench.disk.clone(), Bench::subject(), settings, key, signer, at(1));
     assert!(matches!(opened.map(|_| ()), Err(StreamError::Confidentiality { .. })));
 }
+
+#[test]
+fn what_was_delivered_before_the_last_write_is_not_sent_again_after_a_restart() {
+    let bench = Bench::new(SpoolLimits::default());
+    let mut service = Service::default();
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..100_i32 {
+        push(&mut stream, f64::from(i), at(0)).unwrap();
+        stream.commit(at(0)).unwrap();
+        if i < 90 {
+            service.drain(&bench, &mut stream);
+        }
+    }
+    drop(stream);
+    let mut stream = bench.open(at(1)).unwrap();
+    let messages = std::iter::from_fn(|| stream.next_message().unwrap()).count();
+    assert_eq!(messages, 11, "ten records, and the gap of the restart");
+}
+
+/// A measurement, for a machine that does nothing else: `cargo test --release -p thingward-agent -- --ignored
+/// --nocapture rows_per_second`.
+#[test]
+#[ignore = "a measurement"]
+fn rows_per_second_through_push_and_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(SpoolLimits { bytes_max: 1 << 30, ..SpoolLimits::default() });
+    for algorithm in [SignatureAlgorithm::EcdsaP256, SignatureAlgorithm::Ed25519] {
+        let disk = crate::disk::Directory::open(&folder.path().join(format!("{algorithm:?}"))).unwrap();
+        let signer: SharedSigner = Arc::new(SoftwareKey::generate(algorithm, &mut system_rng()));
+        let settings = StreamSettings {
+            confidentiality: Confidentiality::Service,
+            recipient: bench.recipient.public_key().unwrap(),
+            cipher: AeadAlgorithm::Aes256Gcm,
+            limits: bench.limits,
+            checkpoint_every: Duration::from_secs(10),
+        };
+        let mut stream =
+            Stream::open(disk, Bench::subject(), settings, bench.key.clone(), signer, at(0)).unwrap();
+        let started = std::time::Instant::now();
+        let rows = 50_000_u32;
+        for row in 0..rows {
+            let names = ["a", "b", "c", "d", "e", "f", "g"].map(|n| Some(n.parse().unwrap()));
+            let reading = |field| Reading {
+                field,
+                unit: "",
+                time: at(row.into()),
+                value: Value::Number(f64::from(row) / 7.0),
+            };
+            stream.push(&names.map(reading), at(0)).unwrap();
+            if row % 512 == 511 {
+                stream.commit(at(0)).unwrap();
+            }
+        }
+        stream.close(at(0)).unwrap();
+        println!("{algorithm:?}: {:.0} rows/s", f64::from(rows) / started.elapsed().as_secs_f64());
+    }
+}

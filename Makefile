@@ -1,0 +1,25 @@
+# Two commands: `make run` starts a town of things, `make test` runs every test. Each installs what it needs.
+
+PYTHON := .venv/bin/python
+BINARY := target/release/thingward
+
+.PHONY: run test check build deb clean-demo
+
+run: ## build and start the demo town
+	@scripts/install run
+	cargo build --release --locked --bin thingward
+	@$(BINARY) demo
+
+build: ## build the binary
+	@scripts/install run
+	cargo build --release --locked --bin thingward
+
+test: ## install what the tests need and run all of them
+	@scripts/install test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --release --locked -- -D warnings
+	THINGWARD_PYTHON=$(CURDIR)/$(PYTHON) THINGWARD_NODE_MODULES=$(CURDIR)/tests/peers/node_modules \
+		cargo test --workspace --release --locked
+
+deb: build ## make a Debian package with hardened systemd units
+	@packaging/deb $(BINARY)
