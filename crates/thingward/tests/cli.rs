@@ -90,6 +90,19 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     }
 }
 
+/// Asks as systemd does.
+#[track_caller]
+fn stops_cleanly(mut running: Running) {
+    let id = running.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let mut ended = None;
+    wait_for("the end", || {
+        ended = running.0.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
+}
+
 fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -136,7 +149,8 @@ fn a_first_device_from_nothing() {
     place.fails(&query, 4);
     place.done(&["key", "restore"]);
     place.done(&query);
-    drop((device, service));
+    stops_cleanly(device);
+    stops_cleanly(service);
     place.done(&["store", "check"]);
 }
 
