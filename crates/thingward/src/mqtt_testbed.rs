@@ -132,11 +132,8 @@ async fn serve(mut events: mpsc::Receiver<Event>) {
                     broker.receive_bytes(now(), conn, &mut client.input);
                 }
             }
-            Some(Event::Closed(conn)) => {
-                if clients.remove(&conn).is_some() {
-                    broker.closed(now(), conn);
-                }
-            }
+            Some(Event::Closed(conn)) if clients.remove(&conn).is_some() => broker.closed(now(), conn),
+            Some(Event::Closed(_)) => {}
         }
         broker.tick(now());
         for effect in broker.drain().effects {

@@ -17,7 +17,9 @@ pub(super) fn write(file: &Path) -> Result<(), Failure> {
 fn text() -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
-    let mut text = "# Commands\n\nMade by `thingward docs`; a test keeps it current.\n".to_owned();
+    let mut text = "# Commands\n\nMade by `thingward docs`; a test keeps it current. \
+                    What every command takes is under `thingward` only.\n"
+        .to_owned();
     describe(&command, &mut Vec::new(), &mut text);
     text
 }
@@ -25,8 +27,11 @@ fn text() -> String {
 fn describe(command: &Command, path: &mut Vec<String>, text: &mut String) {
     path.push(command.get_name().to_owned());
     let title = path.join(" ");
-    // Environment variables of whoever runs this are none of the document's business.
-    let help = command.clone().bin_name(title.clone()).color(clap::ColorChoice::Never).render_long_help();
+    // What every command takes is shown once, at the top.
+    let is_root = path.len() == 1;
+    let own =
+        command.clone().mut_args(|arg| if arg.is_global_set() && !is_root { arg.hide(true) } else { arg });
+    let help = own.bin_name(title.clone()).color(clap::ColorChoice::Never).render_long_help();
     let help: String = help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let _ = write!(text, "\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
     let shown = |c: &&Command| !c.is_hide_set() && c.get_name() != "help";

@@ -14,6 +14,7 @@ use crate::serve::{LogFormat, start_log, stop_requested};
 
 /// How a role runs.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Run {
     /// The form of the log on standard error. THINGWARD_LOG says how much, as info or thingward_service=debug.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
