@@ -1,12 +1,21 @@
-//! A bad cable: a TCP proxy on loopback that drops connections, and can be cut.
+//! A bad cable: a TCP proxy on loopback that is slow, drops connections, and can be cut.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// What is wrong with a cable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Each connection is dropped after this time.
+    pub life: Option<Duration>,
+    /// Bytes per second in each direction of each connection.
+    pub rate: Option<u32>,
+}
 
 /// A running proxy. Dropping it closes the port.
 pub struct Proxy {
@@ -17,42 +26,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Carries connections to `to`; each is dropped after `life` when that is given.
-    pub async fn start(to: SocketAddr, life: Option<Duration>) -> Self {
+    /// Carries connections to `to`.
+    pub async fn start(to: SocketAddr, faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (cut, dropped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (is_cut, count) = (Arc::clone(&cut), Arc::clone(&dropped));
         let task = tokio::spawn(async move {
             loop {
-                let Ok((mut near, _)) = listener.accept().await else { return };
-                let (is_cut, count) = (Arc::clone(&is_cut), Arc::clone(&count));
-                tokio::spawn(async move {
-                    if is_cut.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let Ok(mut far) = TcpStream::connect(to).await else { return };
-                    let ended = async {
-                        let whole = tokio::time::sleep(life.unwrap_or(Duration::from_secs(86_400)));
-                        tokio::pin!(whole);
-                        loop {
-                            tokio::select! {
-                                () = &mut whole => return,
-                                () = tokio::time::sleep(Duration::from_millis(10)) => {
-                                    if is_cut.load(Ordering::Relaxed) {
-                                        return;
-                                    }
-                                }
-                            }
-                        }
-                    };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        () = ended => {
-                            count.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                });
+                let Ok((near, _)) = listener.accept().await else { return };
+                if is_cut.load(Ordering::Relaxed) {
+                    continue;
+                }
+                tokio::spawn(carry(near, to, faults, Arc::clone(&is_cut), Arc::clone(&count)));
             }
         });
         Self { address, cut, dropped, task }
@@ -77,5 +63,42 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+async fn carry(
+    near: TcpStream,
+    to: SocketAddr,
+    faults: Faults,
+    cut: Arc<AtomicBool>,
+    dropped: Arc<AtomicU64>,
+) {
+    let Ok(far) = TcpStream::connect(to).await else { return };
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    let ended = async {
+        let until = tokio::time::Instant::now() + faults.life.unwrap_or(Duration::from_secs(86_400));
+        while tokio::time::Instant::now() < until && !cut.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = pump(near_read, far_write, faults.rate) => {}
+        () = pump(far_read, near_write, faults.rate) => {}
+        () = ended => {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, rate: Option<u32>) {
+    let mut buffer = vec![0; 8 * 1024];
+    while let Ok(len) = from.read(&mut buffer).await {
+        if len == 0 || to.write_all(&buffer[..len]).await.is_err() {
+            return;
+        }
+        if let Some(rate) = rate {
+            tokio::time::sleep(Duration::from_secs_f64(len as f64 / f64::from(rate))).await;
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use thingward_model::{Assurance, Role};
 use thingward_store::Value;
-use thingward_tests::proxy::Proxy;
+use thingward_tests::proxy::{Faults, Proxy};
 use thingward_tests::{ACME, Town, eventually, number, rows};
 
 fn values(rows: &[thingward_store::Row]) -> Vec<f64> {
@@ -43,9 +43,11 @@ async fn through_a_gateway_with_a_cut_cable_every_reading_arrives_once_in_order_
     let mut town = Town::new();
     let service = town.service().await;
     let gateway_home = town.enrol(&service, ACME, Role::Gateway, "hall").await;
-    let cable = Proxy::start(service.mqtt(), Some(Duration::from_millis(700))).await;
+    let cable =
+        Proxy::start(service.mqtt(), Faults { life: Some(Duration::from_millis(700)), rate: None }).await;
     let gateway = town.gateway(gateway_home.clone(), Some(cable.address())).await;
-    let child_cable = Proxy::start(gateway.mqtt(), Some(Duration::from_millis(500))).await;
+    let child_cable =
+        Proxy::start(gateway.mqtt(), Faults { life: Some(Duration::from_millis(500)), rate: None }).await;
     let home = town.enrol(&service, ACME, Role::Device, "bulb-1").await;
     let device = town.device(&home, Some(child_cable.address()));
     for i in 0..600 {

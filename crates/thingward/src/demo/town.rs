@@ -216,7 +216,8 @@ impl Town {
             .unwrap_or_default();
         let mut all = Vec::new();
         for (name, _, behind_gateway) in THINGS {
-            let agent = self.ask(name).await.unwrap_or_default();
+            let answer = self.ask(name).await.unwrap_or_default();
+            let agent = answer.get("status").cloned().unwrap_or_default();
             let number = |pointer: &str| agent.pointer(pointer).and_then(Json::as_u64).unwrap_or_default();
             let streams = agent.get("streams").and_then(Json::as_array).cloned().unwrap_or_default();
             let waiting = streams.iter().filter_map(|s| s.get("messages").and_then(Json::as_u64)).sum();
