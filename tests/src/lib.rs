@@ -1,5 +1,6 @@
 //! A town in one process for tests: a service, gateways and devices with homes in a temporary folder.
 
+pub mod decoders;
 pub mod proxy;
 
 use std::net::SocketAddr;

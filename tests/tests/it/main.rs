@@ -1,4 +1,5 @@
 //! Device, gateway and service together, over real sockets.
 
+mod corpus;
 mod life_of_a_reading;
 mod membership;

@@ -1,0 +1,128 @@
+//! Every decoder that bytes from outside reach, as functions that only have to return: for the fuzzer, and for
+//! the corpus that each test run replays.
+
+use bytes::{Bytes, BytesMut};
+use thingward_model::{Timestamp, senml};
+use thingward_mqtt::broker::{Broker, Limits, OpenGate};
+use thingward_mqtt::codec::{Receiver, Text, Version, decode};
+use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_pki::{InitialIdentity, LeafIdentity, ca, est};
+use thingward_seal::envelope::SignedEnvelope;
+use thingward_seal::{Item, Items};
+use thingward_service::payload;
+
+/// A decoder by its name, which is that of its corpus folder and fuzz target.
+pub type Decoder = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ALL: [Decoder; 9] = [
+    ("mqtt_packet", mqtt_packet),
+    ("mqtt_broker", mqtt_broker),
+    ("mqtt_topic", mqtt_topic),
+    ("chain_items", chain_items),
+    ("gateway_envelope", gateway_envelope),
+    ("senml_cbor", senml_cbor),
+    ("plain_payload", plain_payload),
+    ("est_request", est_request),
+    ("certificate", certificate),
+];
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const PACKET_BYTES_MAX: usize = 64 * 1024;
+
+/// Control packets of every version, as both ends read them; what was read is written and read again.
+pub fn mqtt_packet(data: &[u8]) {
+    for version in [Version::V3_1, Version::V3_1_1, Version::V5] {
+        for receiver in [Receiver::Server, Receiver::Client] {
+            let mut buffer = BytesMut::from(data);
+            while let Ok(Some(packet)) = decode(receiver, version, &mut buffer, PACKET_BYTES_MAX) {
+                let mut written = BytesMut::new();
+                if packet.write(version, PACKET_BYTES_MAX, &mut written).is_ok() {
+                    let again = decode(receiver, version, &mut written, PACKET_BYTES_MAX);
+                    assert_eq!(again.expect("what was written is read").as_ref(), Some(&packet));
+                }
+            }
+        }
+    }
+}
+
+/// A whole connection: bytes as a client may send them.
+pub fn mqtt_broker(data: &[u8]) {
+    let mut broker = Broker::new(OpenGate, Limits::default());
+    broker.accept(NOW, 1, ());
+    for chunk in data.chunks(7) {
+        let mut buffer = BytesMut::from(chunk);
+        broker.receive_bytes(NOW, 1, &mut buffer);
+    }
+    broker.accept(NOW, 2, ());
+    let mut whole = BytesMut::from(data);
+    broker.receive_bytes(NOW, 2, &mut whole);
+    broker.closed(NOW, 2);
+    let _ = broker.drain();
+}
+
+/// Topic names and filters.
+pub fn mqtt_topic(data: &[u8]) {
+    let Ok(text) = Text::try_from(Bytes::copy_from_slice(data)) else { return };
+    let name = TopicName::try_from(text.clone());
+    let filter = TopicFilter::try_from(text);
+    if let (Ok(name), Ok(filter)) = (name, filter) {
+        let _ = filter.matches(&name);
+    }
+}
+
+/// Messages of chained streams.
+pub fn chain_items(data: &[u8]) {
+    for item in Items::new(data).flatten() {
+        match item {
+            Item::Record(record) => {
+                let _ = (record.tag(), record.seq);
+            }
+            Item::Statement(signed) => {
+                let _ = (signed.key_id(), signed.claimed_unverified().time);
+            }
+        }
+    }
+}
+
+/// What gateways forward.
+pub fn gateway_envelope(data: &[u8]) {
+    if let Ok(envelope) = SignedEnvelope::decode(data) {
+        let _ = envelope.key_id();
+    }
+}
+
+/// SenML packs in CBOR.
+pub fn senml_cbor(data: &[u8]) {
+    let mut readings = Vec::new();
+    if senml::decode(data, NOW, |r| readings.push(r)).is_ok() {
+        let mut out = vec![0; 128 * 1024];
+        let len = senml::encode(&readings, &mut out).expect("what was read can be written");
+        let mut again = Vec::new();
+        senml::decode(&out[..len], NOW, |r| again.push(r)).expect("what was written is read");
+        assert_eq!(again, readings);
+    }
+}
+
+/// Payloads of standard clients: JSON, SenML in JSON and CBOR.
+pub fn plain_payload(data: &[u8]) {
+    if let Ok(readings) = payload::parse(data, NOW) {
+        assert!(!readings.is_empty());
+    }
+}
+
+/// Bodies of EST requests and answers.
+pub fn est_request(data: &[u8]) {
+    let _ = est::decode_request(data);
+    let _ = est::decode_certificates(data);
+}
+
+/// Certificates and CRLs as peers show them.
+pub fn certificate(data: &[u8]) {
+    let _ = LeafIdentity::from_verified(data, "thingward.test");
+    let _ = InitialIdentity::from_verified(data);
+    let _ = ca::revoked_serials(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = ca::certificates_from_pem(text);
+    }
+}

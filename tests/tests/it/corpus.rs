@@ -1,0 +1,195 @@
+//! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::BytesMut;
+use thingward_crypto::{
+    AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
+};
+use thingward_model::{Confidentiality, Principal, Reading, Role, Timestamp, Value, senml};
+use thingward_mqtt::client::{Client, ClientConfig, Message};
+use thingward_mqtt::codec::{MessageProperties, QoS, SubscribeRequest, Text};
+use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_pki::{CertificateAuthority, Lifetimes, Profile, Revoked, SigningRequest, ca, est};
+use thingward_seal::{ChainWriter, Envelope, EnvelopeLink, NewChain, Subject};
+use thingward_tests::decoders::ALL;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+/// Bent copies of each input. The fuzzer tries more.
+const BENT: u64 = 400;
+/// Longer inputs are not cut at each byte.
+const CUT_BYTES_MAX: usize = 2048;
+
+fn folder(decoder: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(decoder)
+}
+
+/// A row of numbers that is the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+}
+
+#[test]
+fn no_input_of_the_corpus_cut_or_bent_brings_a_decoder_down() {
+    if std::env::var_os("THINGWARD_WRITE_CORPUS").is_some() {
+        write_corpus();
+    }
+    for (name, decoder) in ALL {
+        let mut files: Vec<PathBuf> = fs::read_dir(folder(name)).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "{name} has no corpus");
+        for file in files {
+            let input = fs::read(&file).unwrap();
+            decoder(&input);
+            for cut in 0..input.len().min(CUT_BYTES_MAX) {
+                decoder(&input[..cut]);
+            }
+            let mut numbers = Numbers(input.len() as u64);
+            for _ in 0..BENT {
+                let mut bent = input.clone();
+                for _ in 0..=numbers.next() % 3 {
+                    let at = usize::try_from(numbers.next()).unwrap() % bent.len().max(1);
+                    match (numbers.next() % 3, bent.get_mut(at)) {
+                        (0, Some(byte)) => *byte = byte.wrapping_add(1),
+                        (1, Some(byte)) => *byte = u8::try_from(numbers.next() % 256).unwrap(),
+                        _ => bent.insert(at.min(bent.len()), 0xff),
+                    }
+                }
+                decoder(&bent);
+            }
+        }
+    }
+}
+
+fn put(decoder: &str, name: &str, bytes: &[u8]) {
+    fs::create_dir_all(folder(decoder)).unwrap();
+    fs::write(folder(decoder).join(name), bytes).unwrap();
+}
+
+fn write_corpus() {
+    write_mqtt();
+    write_chain();
+    write_pki();
+    let json = [
+        ("number", "21.5"),
+        ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
+        ("senml", r#"[{"bn":"urn:dev:hall/","bt":1.8e9,"bu":"A","n":"current","v":1.2},{"n":"raw","vd":"AQI"}]"#),
+    ];
+    for (name, text) in json {
+        put("plain_payload", name, text.as_bytes());
+    }
+    for (name, text) in [("name", "devices/me/telemetry/climate"), ("filter", "$share/team/devices/+/state/#")] {
+        put("mqtt_topic", name, text.as_bytes());
+    }
+}
+
+fn write_mqtt() {
+    let text = |t: &str| Text::try_from(t).unwrap();
+    let topic = |t: &str| TopicName::try_from(text(t)).unwrap();
+    let mut client = Client::new(ClientConfig::new(text("meter-1")));
+    client.opened(NOW);
+    let connect = client.take_output();
+    put("mqtt_packet", "connect", &connect);
+    // CONNACK of a server with nothing to add.
+    client.receive(NOW, &mut BytesMut::from(&[0x20, 3, 0, 0, 0][..]));
+    let properties = MessageProperties {
+        content_type: Some(text("application/senml+json")),
+        user: vec![(text("unit"), text("Cel"))],
+        message_expiry: Some(60),
+        ..MessageProperties::default()
+    };
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let payload = bytes::Bytes::from_static(b"21.5");
+        let properties = properties.clone();
+        let message = Message { topic: topic("devices/me/telemetry/climate"), payload, qos, retain: true, properties };
+        client.publish(NOW, message).unwrap();
+    }
+    let filter = TopicFilter::try_from(text("devices/me/commands/#")).unwrap();
+    client.subscribe(NOW, vec![SubscribeRequest::new(filter, QoS::AtLeastOnce)], None).unwrap();
+    let rest = client.take_output();
+    put("mqtt_packet", "publish-and-subscribe", &rest);
+    put("mqtt_broker", "session", &[&connect[..], &rest[..]].concat());
+    // MQTT 3.1.1: CONNECT, SUBSCRIBE, PUBLISH, PINGREQ, DISCONNECT, written by hand.
+    let old = [
+        &b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"[..],
+        b"\x82\x06\x00\x01\x00\x01#\x01",
+        b"\x32\x06\x00\x01b\x00\x02x",
+        b"\xc0\x00\xe0\x00",
+    ]
+    .concat();
+    put("mqtt_broker", "session-3.1.1", &old);
+    put("mqtt_packet", "session-3.1.1", &old);
+}
+
+fn write_chain() {
+    let mut rng = system_rng();
+    let key = SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut rng);
+    let recipient = RecipientSecretKey::generate(&mut rng);
+    let subject = Subject {
+        tenant: "acme".parse().unwrap(),
+        device: "meter-1".parse().unwrap(),
+        stream: "climate".parse().unwrap(),
+    };
+    let new = NewChain {
+        subject,
+        confidentiality: Confidentiality::Service,
+        recipient: &recipient.public_key().unwrap(),
+        cipher: AeadAlgorithm::AsconAead128,
+        previous: None,
+    };
+    let mut out = [0; 2048];
+    let (mut writer, len) = ChainWriter::open(&new, NOW, &key, &mut rng, &mut out).unwrap();
+    let mut message = out[..len].to_vec();
+    let reading = Reading { field: "t".parse().ok(), unit: "Cel", time: NOW, value: Value::Number(21.5) };
+    for _ in 0..2 {
+        let made = writer.append(&[reading, reading], &mut out).unwrap();
+        message.extend_from_slice(&out[..made.len]);
+    }
+    let len = writer.checkpoint(NOW, &key, &mut out).unwrap().unwrap();
+    message.extend_from_slice(&out[..len]);
+    let len = writer.skip_reserved(64, NOW, &key, &mut out).unwrap();
+    message.extend_from_slice(&out[..len]);
+    put("chain_items", "open-records-checkpoint-gap", &message);
+    let envelope = Envelope {
+        child: "bulb-1".parse().unwrap(),
+        topic: "devices/me/telemetry/light",
+        received: NOW,
+        link: EnvelopeLink::MutualTls,
+        message: b"21.5",
+    };
+    let len = envelope.sign(&key, &mut out).unwrap();
+    put("gateway_envelope", "plain", &out[..len]);
+    let readings = [
+        reading,
+        Reading { field: None, unit: "", time: NOW.plus_micros(1), value: Value::Text("open") },
+        Reading { field: None, unit: "", time: NOW, value: Value::Data(&[1, 2]) },
+        Reading { field: None, unit: "", time: NOW, value: Value::Bool(true) },
+    ];
+    let len = senml::encode(&readings, &mut out).unwrap();
+    put("senml_cbor", "pack", &out[..len]);
+    put("plain_payload", "senml-cbor", &out[..len]);
+}
+
+fn write_pki() {
+    let key = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+    let ca = CertificateAuthority::create("thingward.test", Lifetimes::default(), &key(), Box::new(key()), NOW);
+    let ca = ca.unwrap();
+    let name = "meter-1".parse().unwrap();
+    let request = SigningRequest::create(&name, &key()).unwrap();
+    put("est_request", "request-der", &request);
+    put("est_request", "request", est::encode_request(&request).as_bytes());
+    let principal = Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name };
+    let profile = Profile::Leaf { principal, serial_number: Some("SN-1".to_owned()) };
+    let issued = ca.issue(&profile, key().public_key(), NOW).unwrap();
+    let answer = est::encode_certificates(&[issued.der.clone(), ca.issuing_der().unwrap()]).unwrap();
+    put("est_request", "answer", answer.as_bytes());
+    put("certificate", "leaf", &issued.der);
+    put("certificate", "leaf-pem", ca::certificate_pem(&issued.der).unwrap().as_bytes());
+    put("certificate", "crl", &ca.crl(1, &[Revoked { serial: issued.serial, at: NOW }], NOW).unwrap());
+}
