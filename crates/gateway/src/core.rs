@@ -63,7 +63,7 @@ pub(crate) fn start(
     arrived: Arc<Notify>,
 ) -> std::io::Result<(CoreHandle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let gate = ChildGate { tenant, queue: Arc::clone(&queue) };
+    let gate = ChildGate { tenant, queue: Arc::clone(&queue), held_back: HashMap::new() };
     let core = Core {
         broker: Broker::new(gate, Limits::default()),
         buffers: HashMap::new(),
@@ -176,10 +176,15 @@ impl Core {
     }
 }
 
+/// How long nothing is taken from a child whose message found no room. What it had in flight behind that message
+/// is refused with it, so that nothing overtakes it; a device sends again after five seconds.
+const HELD_BACK_MICROS: i64 = 3_000_000;
+
 /// Lets devices of one tenant publish what they are and what they measure.
 struct ChildGate {
     tenant: TenantName,
     queue: SharedQueue,
+    held_back: HashMap<DeviceName, Timestamp>,
 }
 
 impl Gate for ChildGate {
@@ -221,16 +226,20 @@ impl Gate for ChildGate {
         if !is_allowed || topic.len() > TOPIC_BYTES_MAX {
             return Err(ReasonCode::NotAuthorized);
         }
-        let queued = Queued {
-            child: who.principal.name,
-            topic: topic.to_owned(),
-            received: now,
-            message: message.payload.to_vec(),
-        };
+        let child = who.principal.name;
+        if self.held_back.get(&child).is_some_and(|until| now < *until) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        self.held_back.remove(&child);
+        let queued =
+            Queued { child, topic: topic.to_owned(), received: now, message: message.payload.to_vec() };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
             Ok(()) => Ok(Routed::Nothing),
-            Err(QueueError::Full) => Err(ReasonCode::QuotaExceeded),
+            Err(QueueError::Full) => {
+                self.held_back.insert(child, now.plus_micros(HELD_BACK_MICROS));
+                Err(ReasonCode::QuotaExceeded)
+            }
             Err(error) => {
                 tracing::error!(%error, "a message was not taken");
                 Err(ReasonCode::UnspecifiedError)
@@ -238,9 +247,8 @@ impl Gate for ChildGate {
         }
     }
 
-    fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
+    fn subscribe(&mut self, _who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
         // Nothing comes down through a gateway yet; a device that asks for its commands is not told otherwise.
-        let _ = who;
         if filter.pattern_str().starts_with("devices/me/commands/") && filter.shared().is_none() {
             Ok(filter.clone())
         } else {

@@ -83,7 +83,10 @@ async fn a_service_that_restarts_goes_on_with_the_chain() {
     let device = town.device(&home, None);
     for round in 0..3 {
         for i in 0..20 {
-            device.record("infusion".parse().unwrap(), vec![number(f64::from(round * 20 + i))]).await.unwrap();
+            device
+                .record("infusion".parse().unwrap(), vec![number(f64::from(round * 20 + i))])
+                .await
+                .unwrap();
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         service.stop().await;

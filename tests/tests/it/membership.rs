@@ -14,7 +14,10 @@ async fn a_revoked_device_is_cut_at_once_and_stays_outside() {
     let (tenant, name) = (ACME.parse().unwrap(), "meter-1".parse().unwrap());
     service.shared().revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
     let mut uplink = device.watch_uplink();
-    tokio::time::timeout(std::time::Duration::from_secs(5), uplink.wait_for(|s| !s.online)).await.unwrap().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(5), uplink.wait_for(|s| !s.online))
+        .await
+        .unwrap()
+        .unwrap();
     device.record("bay".parse().unwrap(), vec![number(2.0)]).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert!(!device.status().await.unwrap().uplink.online);
@@ -37,7 +40,8 @@ async fn a_device_that_changes_its_owner_leaves_its_history_and_takes_nothing_al
     let reason = RevocationReason::CessationOfOperation;
     service.shared().revoke_member(tenant, name, reason, true).await.unwrap();
     home.reset().unwrap();
-    let left: Vec<_> = std::fs::read_dir(town.home("mill-1")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(town.home("mill-1")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|n| n == "identity.sealed" || n == "streams"), "{left:?}");
 
     let home = town.enrol(&service, "other", Role::Device, "mill-1").await;

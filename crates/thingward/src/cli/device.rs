@@ -1,0 +1,490 @@
+//! `device`: the device on this machine, and those of a tenant.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use rand_core::Rng;
+use serde_json::{Map, Value as Json, json};
+use thingward_agent::agent::{Agent, AgentHandle};
+use thingward_agent::claim::Claim;
+use thingward_agent::enrol::{Anchor, Credential, InitialCredential, enrol, renew};
+use thingward_agent::home::{self, Home, HomeError};
+use thingward_agent::http::Endpoint;
+use thingward_agent::input::{self, InputClient};
+use thingward_agent::replay::{Replay, ReplayMap, Speed};
+use thingward_crypto::sealed::read_private;
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_model::{StreamName, TenantName};
+use tracing::info;
+
+use super::Global;
+use super::connection::Tenant as Whose;
+use super::member::Member;
+use super::role::Run;
+use crate::api;
+use crate::config::{self, DeviceConfig};
+use crate::failure::Failure;
+use crate::output::{self, Progress, fields, table};
+use crate::serve::stop_requested;
+use crate::things::{Dice, Kind};
+use crate::when;
+
+/// The port of MQTT when an uplink names none.
+const MQTT_PORT: u16 = 8883;
+
+/// Where the device on this machine is.
+#[derive(Debug, Args)]
+pub(super) struct At {
+    /// Identity and buffers [default: that of thingward.toml].
+    #[arg(long, value_name = "FOLDER")]
+    home: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Device {
+    /// Give this device, or a gateway's home, its identity.
+    Enrol(Enrol),
+    /// Run the device until SIGTERM or Ctrl-C; other programs hand it readings on its socket.
+    Run {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        run: Run,
+        /// Connect to this gateway or address of the service [default: that of thingward.toml].
+        #[arg(long, value_name = "HOST:PORT")]
+        uplink: Option<String>,
+        /// Be a thing of this kind, with made-up physics.
+        #[arg(long, value_enum, value_name = "KIND")]
+        simulate: Option<Kind>,
+    },
+    /// Hand a running device readings, and wait until they are durable.
+    Send {
+        #[command(flatten)]
+        at: At,
+        /// The stream that they belong to.
+        stream: String,
+        /// A field and its value, as temperature=21.5, temperature=21.5:Cel or door=open.
+        #[arg(required = true, value_name = "FIELD=VALUE[:UNIT]")]
+        values: Vec<String>,
+        /// When they were measured, RFC 3339; now when left out.
+        #[arg(long)]
+        time: Option<String>,
+    },
+    /// Show how a running device is.
+    Status {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Destroy identity and readings on this device. Nobody can bring them back.
+    Reset {
+        #[command(flatten)]
+        at: At,
+        /// Does it without a further question.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Get a new certificate now. A running device does it by itself.
+    Renew {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Send a CSV file through the device, with the times in it.
+    Replay(ReplayFile),
+    /// List devices, gateways and applications of a tenant.
+    List {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Only device, gateway or application.
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Show one of them with its keys.
+    Show {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+    },
+    /// Make a one-time code with which a thing enrols under a name.
+    Claim {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name to be.
+        name: String,
+        /// What it will be: device, gateway or application.
+        #[arg(long, default_value = "device")]
+        role: String,
+        /// How long the code works, at most 30d.
+        #[arg(long, default_value = "1d", value_parser = when::duration)]
+        lifetime: Duration,
+    },
+    /// Release one of them for another owner. What it measured stays.
+    Release {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+    },
+    /// Revoke its certificates at once.
+    Revoke {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+        /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation or
+        /// privilege-withdrawn.
+        #[arg(long, default_value = "unspecified")]
+        reason: String,
+    },
+}
+
+/// The algorithm of the device's own key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyAlgorithm {
+    P256,
+    Ed25519,
+}
+
+/// Give this device its identity.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("credential").required(true).args(["claim_file", "claim", "certificate"]))]
+pub(super) struct Enrol {
+    #[command(flatten)]
+    at: At,
+    /// The service, as https://host:8443, or a gateway's relay to it.
+    service: String,
+    /// The claim from `device claim`. Other users of this machine can see it here; --claim-file hides it.
+    #[arg(long)]
+    claim: Option<String>,
+    /// A file with the claim.
+    #[arg(long, value_name = "FILE")]
+    claim_file: Option<PathBuf>,
+    /// The certificate that the maker put here, and those between it and the maker's root, PEM.
+    #[arg(long, value_name = "FILE", requires_all = ["key", "tenant", "root"])]
+    certificate: Option<PathBuf>,
+    /// Its private key, PKCS#8 DER.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The owner to be.
+    #[arg(long)]
+    tenant: Option<TenantName>,
+    /// The installation's root: a PEM file, or its fingerprint.
+    #[arg(long)]
+    root: Option<String>,
+    /// The algorithm of the new key.
+    #[arg(long, value_enum, default_value_t = KeyAlgorithm::P256)]
+    algorithm: KeyAlgorithm,
+}
+
+/// Send a CSV file through the device.
+#[derive(Debug, Args)]
+pub(super) struct ReplayFile {
+    #[command(flatten)]
+    at: At,
+    /// A .csv or .csv.gz file with a header line.
+    file: PathBuf,
+    /// What columns are: time=COLUMN, time=DATE+TIME, time=row with start=TIME and step=SECONDS, fields=A,B,
+    /// delimiter=;.
+    #[arg(long, value_name = "SETTING=VALUE")]
+    map: Vec<String>,
+    /// The stream; the file's name when left out.
+    #[arg(long)]
+    stream: Option<StreamName>,
+    /// So many times as fast as the times in the file say; as fast as possible when left out.
+    #[arg(long)]
+    speed: Option<f64>,
+    /// From the start, although rows of this file were sent before.
+    #[arg(long)]
+    again: bool,
+}
+
+impl Device {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        match self {
+            Self::Enrol(e) => e.run(global).await,
+            Self::Run { at, run, uplink, simulate } => {
+                run_device(global, &at, &run, uplink.as_deref(), simulate).await
+            }
+            Self::Send { at, stream, values, time } => send(global, &at, &stream, &values, time).await,
+            Self::Status { at } => status(global, &at).await,
+            Self::Reset { at, yes: _ } => {
+                let home = at.home(global)?;
+                if !home.exists() {
+                    return Err(Failure::NotFound(format!("{} is not there", home.display())));
+                }
+                home::reset(&home).map_err(home_failure)?;
+                output::value(global.output, &json!({"reset": home.display().to_string()}), fields);
+                Ok(())
+            }
+            Self::Renew { at } => {
+                let home = at.open(global)?;
+                let identity = renew(&home).await.map_err(Failure::of)?;
+                show_identity(global, &home, &identity.membership.principal().to_string());
+                Ok(())
+            }
+            Self::Replay(r) => r.run(global).await,
+            Self::List { tenant, role } => Member::List { tenant, role }.run(global).await,
+            Self::Show { tenant, name } => Member::Show { tenant, name }.run(global).await,
+            Self::Claim { tenant, name, role, lifetime } => {
+                Member::Claim { tenant, name, role, lifetime }.run(global).await
+            }
+            Self::Release { tenant, name } => Member::Release { tenant, name }.run(global).await,
+            Self::Revoke { tenant, name, reason } => {
+                Member::Revoke { tenant, name, reason }.run(global).await
+            }
+        }
+    }
+}
+
+impl At {
+    fn config(&self, global: &Global) -> Result<DeviceConfig, Failure> {
+        let mut config = config::load(global)?.device;
+        if let Some(home) = &self.home {
+            config.home.clone_from(home);
+        }
+        Ok(config)
+    }
+
+    fn home(&self, global: &Global) -> Result<PathBuf, Failure> {
+        Ok(self.config(global)?.home)
+    }
+
+    fn open(&self, global: &Global) -> Result<Home, Failure> {
+        Home::open(&self.home(global)?).map_err(home_failure)
+    }
+}
+
+fn home_failure(e: HomeError) -> Failure {
+    match e {
+        HomeError::NotEnrolled { .. } => Failure::NotFound(e.to_string()),
+        other => Failure::of(other),
+    }
+}
+
+fn show_identity(global: &Global, home: &Home, who: &str) {
+    let shown = json!({"identity": who, "home": home.path().display().to_string()});
+    output::value(global.output, &shown, fields);
+}
+
+impl Enrol {
+    async fn run(self, global: &Global) -> Result<(), Failure> {
+        let service = api::endpoint(&self.service)?;
+        let algorithm = match self.algorithm {
+            KeyAlgorithm::P256 => SignatureAlgorithm::EcdsaP256,
+            KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
+        };
+        let (credential, home) = (self.credential()?, self.at.open(global)?);
+        let identity = enrol(&home, &service, &credential, algorithm).await.map_err(Failure::of)?;
+        show_identity(global, &home, &identity.membership.principal().to_string());
+        Ok(())
+    }
+
+    fn credential(&self) -> Result<Credential, Failure> {
+        let parse = |text: &str| {
+            text.parse::<Claim>().map(Credential::Claim).map_err(|e| Failure::Usage(e.to_string()))
+        };
+        if let Some(claim) = &self.claim {
+            return parse(claim);
+        }
+        if let Some(file) = &self.claim_file {
+            return parse(&std::fs::read_to_string(file).map_err(Failure::file(file))?);
+        }
+        let (Some(certificate), Some(key), Some(tenant), Some(root)) =
+            (&self.certificate, &self.key, self.tenant, &self.root)
+        else {
+            return Err(Failure::Usage("--certificate needs --key, --tenant and --root".to_owned()));
+        };
+        let secret = read_private(key).map_err(Failure::file(key))?;
+        let key = SoftwareKey::from_pkcs8(&secret).map_err(|_| {
+            Failure::Failed(format!("{} is no P-256 or Ed25519 key in PKCS#8 DER", key.display()))
+        })?;
+        let root = match root.parse() {
+            Ok(fingerprint) => Anchor::Fingerprint(fingerprint),
+            Err(_) => Anchor::Certificate(pem(Path::new(root))?.swap_remove(0)),
+        };
+        let chain = pem(certificate)?;
+        Ok(Credential::Initial(Box::new(InitialCredential { chain, key, tenant, root })))
+    }
+}
+
+/// The certificates of a file; at least one.
+fn pem(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
+    let all = thingward_pki::ca::certificates_from_pem(&text);
+    all.map_err(|e| Failure::Failed(format!("{}: {e}", file.display())))
+}
+
+async fn run_device(
+    global: &Global,
+    at: &At,
+    run: &Run,
+    uplink: Option<&str>,
+    simulate: Option<Kind>,
+) -> Result<(), Failure> {
+    let mut config = at.config(global)?;
+    if let Some(text) = uplink {
+        let to = Endpoint::parse(text, MQTT_PORT).map_err(|e| Failure::Usage(format!("--uplink: {e}")))?;
+        config.settings.uplink = Some(to);
+    }
+    run.begin();
+    let home = Home::open(&config.home).map_err(home_failure)?;
+    let agent = Agent::start(&home, config.settings).map_err(Failure::of)?;
+    let socket = home.socket_path();
+    let server = input::serve(agent.clone(), &socket).map_err(Failure::file(&socket))?;
+    info!(socket = %socket.display(), "the device runs");
+    let stopped = match simulate {
+        None => stop_requested().await,
+        Some(kind) => tokio::select! {
+            stopped = stop_requested() => stopped,
+            failed = live(kind, &agent) => failed,
+        },
+    };
+    info!("the device stops");
+    drop(server);
+    agent.stop().await.map_err(Failure::of)?;
+    stopped
+}
+
+/// Lets a thing of this kind live, and hands its readings to the device. Returns only when that fails.
+async fn live(kind: Kind, agent: &AgentHandle) -> Result<(), Failure> {
+    let mut thing = kind.build();
+    let mut dice = Dice::new(system_rng().next_u64());
+    let stream: StreamName = thing.stream().parse().map_err(Failure::of)?;
+    let mut beat = tokio::time::interval(thing.period());
+    loop {
+        beat.tick().await;
+        let seconds = thing.period().as_secs_f64();
+        let time = thingward_agent::clock::now();
+        let readings = thing.step(seconds, &mut dice).into_iter().filter_map(|m| m.at(time)).collect();
+        agent.record(stream, readings).await.map_err(Failure::of)?;
+    }
+}
+
+async fn ask(global: &Global, at: &At, request: &Json) -> Result<Json, Failure> {
+    let socket = home::socket_path(&at.home(global)?);
+    let client = InputClient::connect(&socket).await;
+    let mut client = client.map_err(|e| {
+        Failure::Unreachable(format!(
+            "no device runs at {}: {e}; start it with `device run`",
+            socket.display()
+        ))
+    })?;
+    client.request(request).await.map_err(Failure::of)
+}
+
+async fn send(
+    global: &Global,
+    at: &At,
+    stream: &str,
+    values: &[String],
+    time: Option<String>,
+) -> Result<(), Failure> {
+    let mut all = Map::new();
+    for text in values {
+        let Some((field, value)) = text.split_once('=') else {
+            return Err(Failure::Usage(format!("`{text}` is not FIELD=VALUE")));
+        };
+        all.insert(field.to_owned(), reading(value));
+    }
+    let mut request = json!({"stream": stream, "values": all});
+    if let (Some(time), Some(object)) = (time, request.as_object_mut()) {
+        object.insert("time".to_owned(), time.into());
+    }
+    let answer = ask(global, at, &request).await?;
+    output::value(global.output, &answer, |_| "durable".to_owned());
+    Ok(())
+}
+
+/// A value as it is typed: a number with or without a unit, true or false, else text.
+fn reading(text: &str) -> Json {
+    let number = |t: &str| t.parse::<f64>().ok().filter(|n| n.is_finite()).map(Json::from);
+    if let Some((value, unit)) = text.rsplit_once(':')
+        && let Some(value) = number(value)
+    {
+        return json!({"value": value, "unit": unit});
+    }
+    match text {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => number(text).unwrap_or_else(|| text.into()),
+    }
+}
+
+async fn status(global: &Global, at: &At) -> Result<(), Failure> {
+    let mut status = ask(global, at, &json!({"status": true})).await?;
+    output::value(global.output, &status.clone(), |_| {
+        let take = |status: &mut Json, name: &str| status.get_mut(name).map(Json::take).unwrap_or_default();
+        let (uplink, streams) = (take(&mut status, "uplink"), take(&mut status, "streams"));
+        let certificate = take(&mut status, "certificate");
+        let columns = [("STREAM", "name"), ("WAITING", "messages"), ("BYTES", "bytes")];
+        let streams = table(streams.as_array().map_or(&[], Vec::as_slice), &columns);
+        format!("{}{}{}\n{streams}", fields(&status), fields(&uplink), fields(&certificate))
+    });
+    Ok(())
+}
+
+impl ReplayFile {
+    async fn run(self, global: &Global) -> Result<(), Failure> {
+        let replay = self.replay()?;
+        let config = self.at.config(global)?;
+        let home = Home::open(&config.home).map_err(home_failure)?;
+        let agent = Agent::start(&home, config.settings).map_err(Failure::of)?;
+        let result = play(global, &replay, &agent).await;
+        agent.stop().await.map_err(Failure::of)?;
+        result
+    }
+
+    fn replay(&self) -> Result<Replay, Failure> {
+        let usage = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
+        let map = ReplayMap::parse(&self.map).map_err(|e| usage(&e))?;
+        let speed = match self.speed {
+            None => Speed::Full,
+            Some(times) if times.is_finite() && times > 0.0 => Speed::Times(times),
+            Some(_) => return Err(Failure::Usage("--speed is greater than 0".to_owned())),
+        };
+        let stem = |file: &Path| {
+            let name = file.file_name()?.to_str()?;
+            name.split('.').next()?.parse().ok()
+        };
+        let stream = self.stream.or_else(|| stem(&self.file));
+        let stream = stream.ok_or_else(|| Failure::Usage("name the stream with --stream".to_owned()))?;
+        Ok(Replay { file: self.file.clone(), map, stream, speed, again: self.again })
+    }
+}
+
+async fn play(global: &Global, replay: &Replay, agent: &AgentHandle) -> Result<(), Failure> {
+    let mut progress = Progress::new(global.output, "delivered", Some(0));
+    let run = replay.run(agent, |now| progress.set(now.delivered, now.total));
+    let done = tokio::select! {
+        done = run => done,
+        stopped = stop_requested() => {
+            stopped?;
+            return Err(Failure::Failed("stopped; the same command goes on from here".to_owned()));
+        }
+    };
+    progress.finish();
+    let done = done.map_err(Failure::of)?;
+    let shown = json!({"rows": done.total, "durable": done.durable, "delivered": done.delivered});
+    output::value(global.output, &shown, fields);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_typed_as_they_look() {
+        for (text, value) in [
+            ("21.5", json!(21.5)),
+            ("21.5:Cel", json!({"value": 21.5, "unit": "Cel"})),
+            ("true", json!(true)),
+            ("open", json!("open")),
+            ("12:30:x", json!("12:30:x")),
+            ("nan", json!("nan")),
+        ] {
+            assert_eq!(reading(text), value, "{text}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Members as the service knows them: list, show, claim, release, revoke.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Global;
+use super::connection::Tenant as Whose;
+use crate::api::Path;
+use crate::failure::Failure;
+use crate::output::{self, fields, table};
+
+/// What the service does with members.
+#[derive(Debug)]
+pub(super) enum Member {
+    List { tenant: Whose, role: Option<String> },
+    Show { tenant: Whose, name: String },
+    Claim { tenant: Whose, name: String, role: String, lifetime: Duration },
+    Release { tenant: Whose, name: String },
+    Revoke { tenant: Whose, name: String, reason: String },
+}
+
+impl Member {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let api = global.api()?;
+        match self {
+            Self::List { tenant, role } => {
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "devices"]);
+                let items = api.list(&path.query("role", role.as_deref())).await?;
+                let columns = [
+                    ("NAME", "name"),
+                    ("ROLE", "role"),
+                    ("STATE", "state"),
+                    ("MAKER", "maker"),
+                    ("SERIAL", "maker_serial"),
+                    ("CREATED", "created"),
+                ];
+                output::value(global.output, &json!(items), |_| table(&items, &columns));
+            }
+            Self::Show { tenant, name } => {
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "devices", &name]);
+                let mut device = api.get(path.as_str()).await?;
+                output::value(global.output, &device.clone(), |_| {
+                    let keys = device.get_mut("keys").map(serde_json::Value::take).unwrap_or_default();
+                    let columns = [
+                        ("KEY", "id"),
+                        ("CERTIFICATE", "serial"),
+                        ("UNTIL", "not_after"),
+                        ("REVOKED", "revoked"),
+                        ("REASON", "reason"),
+                    ];
+                    let keys = table(keys.as_array().map_or(&[], Vec::as_slice), &columns);
+                    format!("{}\n{keys}", fields(&device))
+                });
+            }
+            Self::Claim { tenant, name, role, lifetime } => {
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "claims"]);
+                let body = json!({"name": name, "role": role, "lifetime_seconds": lifetime.as_secs()});
+                output::value(global.output, &api.post(path.as_str(), &body).await?, fields);
+            }
+            Self::Release { tenant, name } => {
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "devices", &name, "release"]);
+                api.post(path.as_str(), &json!({})).await?;
+                output::value(global.output, &json!({"released": name}), fields);
+            }
+            Self::Revoke { tenant, name, reason } => {
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "devices", &name, "revoke"]);
+                api.post(path.as_str(), &json!({"reason": reason})).await?;
+                output::value(global.output, &json!({"revoked": name}), fields);
+            }
+        }
+        Ok(())
+    }
+}

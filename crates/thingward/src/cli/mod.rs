@@ -1,0 +1,179 @@
+//! The commands: noun, then verb. Each noun is a module with its arguments and what they do.
+
+mod connection;
+mod device;
+mod docs;
+mod file;
+mod key;
+mod member;
+mod reading;
+mod role;
+mod segment;
+mod setup;
+mod tenancy;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::demo::Demo;
+use crate::failure::{EXIT_CODES, Failure};
+use crate::mqtt_testbed;
+use crate::output::Output;
+
+pub(crate) use connection::Connection;
+
+/// Secures a fleet of things end to end: device, gateway, service.
+#[derive(Debug, Parser)]
+#[command(name = "thingward", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// For people or for programs.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// The configuration [default: thingward.toml here, else /etc/thingward/thingward.toml].
+    #[arg(long, global = true, value_name = "FILE", env = "THINGWARD_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The service: takes readings, keeps them sealed, answers questions.
+    #[command(subcommand)]
+    Service(role::Service),
+    /// The gateway: carries messages of things that do not reach the service.
+    #[command(subcommand)]
+    Gateway(role::Gateway),
+    /// Devices: this one, and those of a tenant.
+    #[command(subcommand)]
+    Device(device::Device),
+    /// Tenants: whose things and readings these are.
+    #[command(subcommand)]
+    Tenant(tenancy::Tenant),
+    /// Keys: those of customers, and what a tenant's is doing.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Makers whose certificates a tenant trusts.
+    #[command(subcommand)]
+    Maker(tenancy::Maker),
+    /// Tokens with which programs call the API.
+    #[command(subcommand)]
+    Token(tenancy::Token),
+    /// Readings: ask, export, follow.
+    #[command(subcommand)]
+    Reading(reading::Reading),
+    /// Findings: what a chain or a device did that it should not have.
+    #[command(subcommand)]
+    Finding(tenancy::Finding),
+    /// History as encrypted Parquet files.
+    #[command(subcommand)]
+    Segment(segment::Segment),
+    /// The data directory of a service that is stopped.
+    #[command(subcommand)]
+    Store(setup::Store),
+    /// Write a commented thingward.toml.
+    Init(setup::Init),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(setup::Config),
+    /// Start a town of things on this machine: service, gateway and five kinds of things, as processes of their own.
+    Demo(Demo),
+    /// A bare MQTT broker for conformance tests: no encryption, no authentication, loopback only.
+    MqttTestbed {
+        /// The port on 127.0.0.1; 0 takes a free one.
+        #[arg(long)]
+        port: u16,
+    },
+    /// Completion for a shell, on standard output.
+    Completion {
+        /// Which shell.
+        shell: CompletionShell,
+    },
+    /// Write docs/cli.md.
+    #[command(hide = true)]
+    Docs {
+        /// Where.
+        #[arg(default_value = "docs/cli.md")]
+        file: PathBuf,
+    },
+}
+
+/// The shells that completion is made for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum CompletionShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    // These need no reactor, and a broken system should not keep them from working.
+    match &command {
+        Command::Completion { shell } => {
+            completion(*shell);
+            return Ok(());
+        }
+        Command::Docs { file } => return docs::write(file),
+        Command::Init(init) => return init.run(&global),
+        Command::Config(config) => return config.run(&global),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::of)?.block_on(async {
+        match command {
+            Command::Service(c) => c.run(&global).await,
+            Command::Gateway(c) => c.run(&global).await,
+            Command::Device(c) => c.run(&global).await,
+            Command::Tenant(c) => c.run(&global).await,
+            Command::Key(c) => c.run(&global).await,
+            Command::Maker(c) => c.run(&global).await,
+            Command::Token(c) => c.run(&global).await,
+            Command::Reading(c) => c.run(&global).await,
+            Command::Finding(c) => c.run(&global).await,
+            Command::Segment(c) => c.run(&global).await,
+            Command::Store(c) => c.run(&global).await,
+            Command::Demo(c) => c.run().await,
+            Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
+            Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {
+                Ok(())
+            }
+        }
+    })
+}
+
+fn completion(shell: CompletionShell) {
+    let shell = match shell {
+        CompletionShell::Bash => Shell::Bash,
+        CompletionShell::Zsh => Shell::Zsh,
+        CompletionShell::Fish => Shell::Fish,
+    };
+    clap_complete::generate(shell, &mut Cli::command(), "thingward", &mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The global arguments when none are given.
+    pub(super) fn global() -> Global {
+        Cli::parse_from(["thingward", "tenant", "list"]).global
+    }
+
+    #[test]
+    fn the_command_tree_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,80 @@
+//! `thingward.toml`: everything is checked before any port opens, and every problem is named with its line.
+
+mod reader;
+mod roles;
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Global;
+use crate::failure::Failure;
+
+pub(crate) use roles::{DeviceConfig, GatewayConfig};
+
+use reader::Reader;
+use thingward_service::settings::ServiceSettings;
+
+/// The commented file that `thingward init` writes. What is commented out is what holds when nothing is said.
+pub(crate) const TEMPLATE: &str = include_str!("template.toml");
+
+/// The file that is used when it is in the current folder.
+const LOCAL: &str = "thingward.toml";
+/// The file that is used else.
+const SYSTEM: &str = "/etc/thingward/thingward.toml";
+
+/// A configuration that was checked.
+#[derive(Clone)]
+pub(crate) struct Config {
+    /// Where it is from; none when there is no file.
+    pub(crate) file: Option<PathBuf>,
+    /// The service.
+    pub(crate) service: ServiceSettings,
+    /// The gateway.
+    pub(crate) gateway: GatewayConfig,
+    /// The device.
+    pub(crate) device: DeviceConfig,
+}
+
+impl Config {
+    /// Everything that the service keeps.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.service.data_dir.clone()
+    }
+}
+
+/// The configuration that a command uses.
+///
+/// # Errors
+///
+/// [`Failure::Configuration`], or that a file that was named is not there.
+pub(crate) fn load(global: &Global) -> Result<Config, Failure> {
+    if let Some(file) = &global.config {
+        return read(file);
+    }
+    match [LOCAL, SYSTEM].map(Path::new).into_iter().find(|file| file.exists()) {
+        Some(file) => read(file),
+        None => parse("built in", "", None).map_err(Failure::Configuration),
+    }
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::Configuration(vec![format!("{}: {e}", file.display())]))?;
+    parse(&file.display().to_string(), &text, Some(file.to_owned())).map_err(Failure::Configuration)
+}
+
+fn parse(name: &str, text: &str, file: Option<PathBuf>) -> Result<Config, Vec<String>> {
+    let mut reader = Reader::new(name, text)?;
+    let service = roles::service(&mut reader);
+    let gateway = roles::gateway(&mut reader);
+    let device = roles::device(&mut reader);
+    reader.finish()?;
+    Ok(Config { file, service, gateway, device })
+}
+
+#[cfg(test)]
+mod tests;

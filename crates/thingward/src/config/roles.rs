@@ -1,0 +1,262 @@
+//! What the sections say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thingward_agent::agent::AgentSettings;
+use thingward_agent::http::Endpoint;
+use thingward_agent::spool::SpoolLimits;
+use thingward_crypto::AeadAlgorithm;
+use thingward_gateway::GatewaySettings;
+use thingward_gateway::queue::QueueLimits;
+use thingward_ingress::ConnectionLimits;
+use thingward_mqtt::broker;
+use thingward_pki::Lifetimes;
+use thingward_service::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use thingward_store::keys::KekReference;
+
+use super::reader::{Reader, Section, Wanted};
+use crate::when;
+
+/// The port of MQTT on the service.
+const MQTT_PORT: u16 = 8883;
+
+/// How a gateway runs.
+#[derive(Clone)]
+pub(crate) struct GatewayConfig {
+    /// Identity and queue.
+    pub(crate) home: PathBuf,
+    /// The rest.
+    pub(crate) settings: GatewaySettings,
+}
+
+/// How a device runs.
+#[derive(Clone)]
+pub(crate) struct DeviceConfig {
+    /// Identity and buffers.
+    pub(crate) home: PathBuf,
+    /// The rest.
+    pub(crate) settings: AgentSettings,
+}
+
+const fn want(what: &'static str, example: &'static str) -> Wanted {
+    Wanted { what, example }
+}
+
+const ADDRESS: Wanted = want("an address", "\"0.0.0.0:8883\"");
+const FOLDER: Wanted = want("an absolute path", "\"/var/lib/thingward\"");
+const LENGTH: Wanted = want("a length of time with its unit", "\"30d\"");
+const SIZE: Wanted = want("a size with its unit", "\"64MiB\"");
+const COUNT: Wanted = want("a number from 1 to 100000000", "1000");
+const SMALL: Wanted = want("a number from 1 to 65535", "32");
+const ENDPOINT: Wanted = want("a host and port", "\"gateway.local:8884\"");
+
+/// Longest length of time that has a meaning here: a hundred years.
+const LENGTH_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+type In<'r, 's, 'a> = (&'r mut Reader<'a>, &'s mut Section<'a>);
+
+fn folder((reader, section): In<'_, '_, '_>, key: &'static str, default: &str) -> PathBuf {
+    reader.text(section, key, FOLDER, default.into(), |t| {
+        let path = PathBuf::from(t);
+        path.is_absolute().then_some(path)
+    })
+}
+
+fn address((reader, section): In<'_, '_, '_>, key: &'static str, default: SocketAddr) -> SocketAddr {
+    reader.text(section, key, ADDRESS, default, |t| t.parse().ok())
+}
+
+fn length((reader, section): In<'_, '_, '_>, key: &'static str, default: Duration) -> Duration {
+    reader.text(section, key, LENGTH, default, |t| {
+        when::duration(t).ok().filter(|d| !d.is_zero() && *d <= LENGTH_MAX)
+    })
+}
+
+fn size((reader, section): In<'_, '_, '_>, key: &'static str, default: u64) -> u64 {
+    reader.text(section, key, SIZE, default, |t| when::bytes(t).ok().filter(|n| *n > 0))
+}
+
+fn size_in_memory((reader, section): In<'_, '_, '_>, key: &'static str, default: usize) -> usize {
+    let whole = |t: &str| usize::try_from(when::bytes(t).ok()?).ok().filter(|n| *n > 0);
+    reader.text(section, key, SIZE, default, whole)
+}
+
+fn count((reader, section): In<'_, '_, '_>, key: &'static str, default: usize) -> usize {
+    reader.number(section, key, COUNT, default, 1..=100_000_000)
+}
+
+fn endpoint((reader, section): In<'_, '_, '_>, key: &'static str) -> Option<Endpoint> {
+    reader.text(section, key, ENDPOINT, None, |t| Endpoint::parse(t, MQTT_PORT).ok().map(Some))
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port)
+}
+
+/// A DNS name: RFC 1123 §2.1.
+fn dns_name(text: &str) -> Option<String> {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    (text.len() <= 253 && text.split('.').all(label)).then(|| text.to_owned())
+}
+
+/// `[service]` and what is in it.
+pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
+    let mut section = r.section("service");
+    let s = &mut section;
+    let domain = want("a trust domain", "\"thingward.local\"");
+    let names = want("a list of DNS names", "[\"localhost\", \"thingward.example.com\"]");
+    let addresses = want("a list of IP addresses", "[\"127.0.0.1\", \"192.0.2.7\"]");
+    let lower = |t: &str| dns_name(t).filter(|t| !t.bytes().any(|b| b.is_ascii_uppercase()));
+    let local = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)];
+    let settings = ServiceSettings {
+        data_dir: folder((r, s), "data_dir", "/var/lib/thingward"),
+        trust_domain: r.text(s, "trust_domain", domain, "thingward.local".to_owned(), lower),
+        mqtt: address((r, s), "mqtt", any(MQTT_PORT)),
+        https: address((r, s), "https", any(8443)),
+        names: r.texts(s, "names", names, vec!["localhost".to_owned()], dns_name),
+        addresses: r.texts(s, "addresses", addresses, local, |t| t.parse().ok()),
+        authority_keys: AuthorityKeys::Sealed,
+        lifetimes: Lifetimes::default(),
+        mqtt_limits: broker::Limits::default(),
+        connections: ConnectionLimits::default(),
+        history: HistorySettings::default(),
+    };
+    let (authority_keys, lifetimes) = authority(r, s);
+    let (mqtt_limits, connections) = limits(r, s);
+    let history = history(r, s);
+    r.close(section);
+    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, ..settings }
+}
+
+fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {
+    let mut section = r.subsection(parent, "authority");
+    let (s, d) = (&mut section, Lifetimes::default());
+    let wanted = want(
+        "sealed or a PKCS#11 URI",
+        "\"sealed\" or \"pkcs11:token=ca;object=thingward?module-path=/usr/lib/module.so&pin-source=/etc/pin\"",
+    );
+    let keys = r.text(s, "keys", wanted, AuthorityKeys::Sealed, |t| match t {
+        "sealed" => Some(AuthorityKeys::Sealed),
+        _ => match t.parse().ok()? {
+            KekReference::Pkcs11(reference) => Some(AuthorityKeys::Pkcs11(reference)),
+            KekReference::File(_) => None,
+        },
+    });
+    let lifetimes = Lifetimes {
+        leaf: length((r, s), "device_lifetime", d.leaf),
+        service: length((r, s), "service_lifetime", d.service),
+        issuing: length((r, s), "issuing_lifetime", d.issuing),
+        root: length((r, s), "root_lifetime", d.root),
+        crl: length((r, s), "crl_lifetime", d.crl),
+    };
+    r.close(section);
+    (keys, lifetimes)
+}
+
+fn limits<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (broker::Limits, ConnectionLimits) {
+    let mut section = r.subsection(parent, "limits");
+    let (s, d) = (&mut section, broker::Limits::default());
+    let expiry = |t: &str| u32::try_from(when::duration(t).ok()?.as_secs()).ok();
+    let keep_alive = |t: &str| u16::try_from(when::duration(t).ok()?.as_secs()).ok();
+    let hours = want("a length of time up to 18h", "\"1h\"");
+    let broker = broker::Limits {
+        packet_bytes_max: size_in_memory((r, s), "packet", d.packet_bytes_max),
+        sessions_max: count((r, s), "sessions", d.sessions_max),
+        subscriptions_per_session_max: count((r, s), "subscriptions", d.subscriptions_per_session_max),
+        queue_messages_max: count((r, s), "queue_messages", d.queue_messages_max),
+        queue_bytes_max: size_in_memory((r, s), "queue", d.queue_bytes_max),
+        inflight_max: r.number(s, "inflight", SMALL, d.inflight_max, 1..=u16::MAX),
+        receive_maximum: r.number(s, "receive_maximum", SMALL, d.receive_maximum, 1..=u16::MAX),
+        retained_messages_max: count((r, s), "retained_messages", d.retained_messages_max),
+        retained_bytes_max: size_in_memory((r, s), "retained", d.retained_bytes_max),
+        session_expiry_seconds_max: r.text(s, "session_expiry", LENGTH, d.session_expiry_seconds_max, expiry),
+        keep_alive_seconds_max: r.text(s, "keep_alive", hours, d.keep_alive_seconds_max, keep_alive),
+        ..d
+    };
+    let connections = connections(r, s);
+    r.close(section);
+    (broker, connections)
+}
+
+fn connections<'a>(r: &mut Reader<'a>, s: &mut Section<'a>) -> ConnectionLimits {
+    let d = ConnectionLimits::default();
+    ConnectionLimits {
+        connections_max: count((r, s), "connections", d.connections_max),
+        handshakes_max: count((r, s), "handshakes", d.handshakes_max),
+        handshake_timeout: length((r, s), "handshake_timeout", d.handshake_timeout),
+    }
+}
+
+fn history<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> HistorySettings {
+    let mut section = r.subsection(parent, "history");
+    let (s, d) = (&mut section, HistorySettings::default());
+    let history = HistorySettings {
+        every: length((r, s), "every", d.every),
+        rows_min: count((r, s), "rows", d.rows_min),
+        age_max: length((r, s), "age", d.age_max),
+    };
+    r.close(section);
+    history
+}
+
+/// `[gateway]`.
+pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
+    let mut section = r.section("gateway");
+    let (s, d) = (&mut section, QueueLimits::default());
+    let relay = want("an address or off", "\"0.0.0.0:8443\" or \"off\"");
+    let config = GatewayConfig {
+        home: folder((r, s), "home", "/var/lib/thingward-gateway"),
+        settings: GatewaySettings {
+            listen: address((r, s), "listen", any(8884)),
+            relay: r.text(s, "relay", relay, None, |t| match t {
+                "off" => Some(None),
+                _ => t.parse().ok().map(Some),
+            }),
+            uplink: endpoint((r, s), "uplink"),
+            queue: QueueLimits {
+                bytes_max: size((r, s), "queue", d.bytes_max),
+                age_max: length((r, s), "queue_age", d.age_max),
+            },
+            connections: connections(r, s),
+        },
+    };
+    r.close(section);
+    config
+}
+
+/// `[device]` and `[device.streams]`.
+pub(super) fn device(r: &mut Reader<'_>) -> DeviceConfig {
+    let mut section = r.section("device");
+    let (s, d) = (&mut section, AgentSettings::default());
+    let sealed_for = want("service or customer", "\"service\"");
+    let cipher = want("aes-256-gcm, chacha20-poly1305 or ascon-aead128", "\"aes-256-gcm\"");
+    let mut streams = r.subsection(s, "streams");
+    let config = DeviceConfig {
+        home: folder((r, s), "home", "/var/lib/thingward-device"),
+        settings: AgentSettings {
+            uplink: endpoint((r, s), "uplink"),
+            checkpoint_every: length((r, s), "checkpoint_every", d.checkpoint_every),
+            limits: SpoolLimits {
+                bytes_max: size((r, s), "buffer", d.limits.bytes_max),
+                age_max: length((r, s), "buffer_age", d.limits.age_max),
+            },
+            confidentiality: r.text(s, "sealed_for", sealed_for, d.confidentiality, |t| t.parse().ok()),
+            streams: r.rest(&mut streams, sealed_for, |key, t| Some((key.parse().ok()?, t.parse().ok()?))),
+            cipher: r.text(s, "cipher", cipher, d.cipher, |t| match t {
+                "aes-256-gcm" => Some(AeadAlgorithm::Aes256Gcm),
+                "chacha20-poly1305" => Some(AeadAlgorithm::ChaCha20Poly1305),
+                "ascon-aead128" => Some(AeadAlgorithm::AsconAead128),
+                _ => None,
+            }),
+        },
+    };
+    r.close(section);
+    config
+}

@@ -1,0 +1,83 @@
+//! Broken configurations, and what is said about them.
+
+use super::{TEMPLATE, parse};
+
+#[track_caller]
+fn check(text: &str, want: &[&str]) {
+    let got = parse("t.toml", text, None).err().unwrap_or_default();
+    assert_eq!(got, want, "{text}");
+}
+
+#[test]
+fn every_problem_is_named_with_file_line_key_and_what_would_be_right() {
+    check(
+        "[service]\nmqtt = \"8883\"",
+        &["t.toml:2: service.mqtt: \"8883\" is not an address; write e.g. \"0.0.0.0:8883\""],
+    );
+    check(
+        "[service]\ndata_dir = \"data\"\n\n[service.limits]\nqueue = \"4MB\"\nsessions = 0\n",
+        &[
+            "t.toml:2: service.data_dir: \"data\" is not an absolute path; write e.g. \"/var/lib/thingward\"",
+            "t.toml:5: service.limits.queue: \"4MB\" is not a size with its unit; write e.g. \"64MiB\"",
+            "t.toml:6: service.limits.sessions: 0 is not a number from 1 to 100000000; write e.g. 1000",
+        ],
+    );
+    check(
+        "[service.history]\nevery = 60\nage = \"0s\"",
+        &[
+            "t.toml:2: service.history.every: 60 is not a length of time with its unit; write e.g. \"30d\"",
+            "t.toml:3: service.history.age: \"0s\" is not a length of time with its unit; write e.g. \"30d\"",
+        ],
+    );
+    check(
+        "[service.history]\nevrey = \"60s\"",
+        &["t.toml:2: service.history.evrey: there is no such key; there are every, rows, age"],
+    );
+    check(
+        "[sevrice]\n[device]\nhome = \"/d\"",
+        &["t.toml:1: sevrice: there is no such section; there are [service], [gateway], [device]"],
+    );
+    check("service = 1", &["t.toml:1: service: is not a section; write [service]"]);
+    check(
+        "[service]\nnames = [\"-a\"]\naddresses = [\"localhost\"]\ntrust_domain = \"A b\"",
+        &[
+            "t.toml:2: service.names: [\"-a\"] is not a list of DNS names; \
+             write e.g. [\"localhost\", \"thingward.example.com\"]",
+            "t.toml:3: service.addresses: [\"localhost\"] is not a list of IP addresses; \
+             write e.g. [\"127.0.0.1\", \"192.0.2.7\"]",
+            "t.toml:4: service.trust_domain: \"A b\" is not a trust domain; write e.g. \"thingward.local\"",
+        ],
+    );
+    check(
+        "[device]\nsealed_for = \"me\"\ncipher = \"rot13\"\n[device.streams]\n\"a/b\" = \"service\"",
+        &[
+            "t.toml:2: device.sealed_for: \"me\" is not service or customer; write e.g. \"service\"",
+            "t.toml:3: device.cipher: \"rot13\" is not aes-256-gcm, chacha20-poly1305 or ascon-aead128; \
+             write e.g. \"aes-256-gcm\"",
+            "t.toml:5: device.streams.a/b: \"service\" is not service or customer; write e.g. \"service\"",
+        ],
+    );
+    check(
+        "[gateway]\nrelay = \"on\"",
+        &["t.toml:2: gateway.relay: \"on\" is not an address or off; write e.g. \"0.0.0.0:8443\" or \"off\""],
+    );
+    assert!(parse("t.toml", "[service\nmqtt = ", None).err().unwrap()[0].starts_with("t.toml:1: "));
+}
+
+#[test]
+fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
+    let nothing = parse("nothing", "", None).ok().unwrap();
+    let template = parse("template", TEMPLATE, None).ok().unwrap();
+    assert_eq!(format!("{:?}", template.service.mqtt_limits), format!("{:?}", nothing.service.mqtt_limits));
+    let is_key = |line: &str| line.starts_with("# ") && line.contains(" = ") && !line.contains(": ");
+    let uncommented: String = TEMPLATE
+        .lines()
+        .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
+        .filter(|line| !line.starts_with("uplink") && !line.starts_with("climate"))
+        .collect();
+    let uncommented = parse("uncommented", &uncommented, None).map_err(|e| e.join("\n"));
+    let all = uncommented.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(format!("{:?}", all.service), format!("{:?}", nothing.service));
+    assert_eq!(format!("{:?}", all.gateway.settings), format!("{:?}", nothing.gateway.settings));
+    assert_eq!((all.gateway.home, all.device.home), (nothing.gateway.home, nothing.device.home));
+}

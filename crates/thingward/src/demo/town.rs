@@ -1,0 +1,285 @@
+//! What the town is made of, how it is set up the first time, and in which order it starts.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rand_core::Rng;
+use serde_json::{Value as Json, json};
+use thingward_agent::claim::Claim;
+use thingward_agent::enrol::{Credential, enrol};
+use thingward_agent::home::{Home, socket_path};
+use thingward_agent::http::Endpoint;
+use thingward_agent::input::InputClient;
+use thingward_crypto::sealed::write_private;
+use thingward_crypto::{SignatureAlgorithm, system_rng};
+use tokio::net::TcpStream;
+
+use super::processes::Processes;
+use crate::api::{Api, Path as ApiPath, Target};
+use crate::failure::Failure;
+use crate::output;
+use crate::things::Kind;
+
+const TENANT: &str = "town";
+const GATEWAY: &str = "hall-gateway";
+/// How long a process may take to open its ports.
+const START_TIME: Duration = Duration::from_secs(20);
+
+/// The things, what they are, and whether they hang behind the gateway.
+const THINGS: [(&str, Kind, bool); 5] = [
+    ("thermometer-1", Kind::Thermometer, true),
+    ("bulb-1", Kind::Bulb, true),
+    ("pump-1", Kind::InfusionPump, false),
+    ("mill-1", Kind::MillingMachine, false),
+    ("meter-1", Kind::ParkingMeter, false),
+];
+
+pub(super) struct Town {
+    dir: PathBuf,
+    ports: Ports,
+}
+
+/// Written down at the first start, so that things find their way back.
+#[derive(Clone, Copy)]
+struct Ports {
+    mqtt: u16,
+    https: u16,
+    gateway: u16,
+}
+
+/// A thing at one moment.
+pub(super) struct ThingStatus {
+    pub(super) name: &'static str,
+    pub(super) way: &'static str,
+    pub(super) online: bool,
+    pub(super) waiting: u64,
+    pub(super) delivered: u64,
+    pub(super) assurance: String,
+    pub(super) values: String,
+}
+
+impl Town {
+    /// The town in `dir`, made when there is none.
+    pub(super) fn prepare(dir: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(dir).map_err(Failure::file(dir))?;
+        let dir = dir.canonicalize().map_err(Failure::file(dir))?;
+        let logs = dir.join("log");
+        fs::create_dir_all(&logs).map_err(Failure::file(&logs))?;
+        let ports = ports(&dir)?;
+        let town = Self { dir, ports };
+        let config = town.config();
+        if !config.exists() {
+            fs::write(&config, town.config_text()).map_err(Failure::file(&config))?;
+        }
+        Ok(town)
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("thingward.toml")
+    }
+
+    fn config_text(&self) -> String {
+        let Ports { mqtt, https, gateway } = self.ports;
+        format!(
+            "# The demo town. `thingward --config` this file gives every command the town's service.\n\
+             [service]\ndata_dir = \"{dir}/service\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
+             names = [\"localhost\"]\naddresses = [\"127.0.0.1\"]\n\n\
+             [gateway]\nhome = \"{dir}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\n",
+            dir = self.dir.display()
+        )
+    }
+
+    fn thing_home(&self, name: &str) -> PathBuf {
+        self.dir.join("things").join(name)
+    }
+
+    fn api(&self) -> Api {
+        Api::new(Target::Socket(self.dir.join("service").join("admin.sock")))
+    }
+
+    /// Starts everything, from the service outwards; enrols whoever has no identity yet.
+    pub(super) async fn start(&self, processes: &mut Processes) -> Result<(), Failure> {
+        let config = self.config();
+        let config = config.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
+        processes.start("service", &["--config", config, "service", "run"])?;
+        self.wait_for_service(processes).await?;
+        self.make_tenant().await?;
+        let members = THINGS.iter().map(|(name, ..)| (*name, "device", self.thing_home(name)));
+        let gateway = (GATEWAY, "gateway", self.dir.join("gateway"));
+        let enrolled = members.chain([gateway]).map(|(name, role, home)| self.enrol(name, role, home));
+        for enrolment in enrolled.collect::<Vec<_>>() {
+            enrolment.await?;
+        }
+        processes.start("gateway", &["--config", config, "gateway", "run"])?;
+        wait_for_port(self.ports.gateway, "gateway", processes).await?;
+        for (name, kind, behind_gateway) in THINGS {
+            let home = self.thing_home(name);
+            let home = home.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
+            let mut arguments = vec!["device", "run", "--home", home, "--simulate", kind.as_str()];
+            let gateway = format!("localhost:{}", self.ports.gateway);
+            if behind_gateway {
+                arguments.extend(["--uplink", &gateway]);
+            }
+            processes.start(name, &arguments)?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_service(&self, processes: &mut Processes) -> Result<(), Failure> {
+        let until = Instant::now() + START_TIME;
+        while self.api().get("/ready").await.is_err_and(|f| matches!(f, Failure::Unreachable(_))) {
+            if let Some(name) = processes.ended()? {
+                let log = self.logs().join(format!("{name}.log"));
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                return Err(Failure::Failed(format!("{name} did not start:\n{}", said.trim())));
+            }
+            if Instant::now() > until {
+                return Err(Failure::Unreachable("the service does not come up".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    async fn make_tenant(&self) -> Result<(), Failure> {
+        let key = self.dir.join("customer.key");
+        if key.exists() {
+            return Ok(());
+        }
+        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        system_rng().fill_bytes(bytes.as_mut());
+        write_private(&key, bytes.as_ref()).map_err(Failure::file(&key))?;
+        let body = json!({"name": TENANT, "customer_key": format!("file:{}", key.display())});
+        let made = self.api().post(ApiPath::new(&["tenants"]).as_str(), &body).await;
+        if made.is_err() {
+            // Without a tenant the key is nobody's; the next start makes both.
+            let _ = fs::remove_file(&key);
+        }
+        made.map(|_| ())
+    }
+
+    async fn enrol(&self, name: &str, role: &str, path: PathBuf) -> Result<(), Failure> {
+        let home = Home::open(&path).map_err(Failure::of)?;
+        if home.is_enrolled() {
+            return Ok(());
+        }
+        let body = json!({"name": name, "role": role});
+        let made = self.api().post(ApiPath::new(&["tenants", TENANT, "claims"]).as_str(), &body).await?;
+        let claim = made.get("claim").and_then(Json::as_str).unwrap_or_default();
+        let claim: Claim =
+            claim.parse().map_err(|_| Failure::Failed("the claim has no meaning".to_owned()))?;
+        let at = Endpoint { host: "localhost".to_owned(), port: self.ports.https };
+        let enrolled = enrol(&home, &at, &Credential::Claim(claim), SignatureAlgorithm::EcdsaP256).await;
+        enrolled.map(|_| ()).map_err(Failure::of)
+    }
+
+    /// Says what runs where and what to try.
+    pub(super) fn introduce(&self, took: Duration) {
+        let Ports { mqtt, https, gateway } = self.ports;
+        let dir = self.dir.display();
+        let config = self.config();
+        let config = config.display();
+        output::line(&format!(
+            "The town is up after {:.1} s. Everything of it is in {dir}\n\n\
+             service   MQTT localhost:{mqtt}   HTTPS https://localhost:{https}   tenant {TENANT}\n\
+             gateway   MQTT localhost:{gateway}   carries thermometer-1 and bulb-1\n\
+             things    thermometer-1, bulb-1, pump-1, mill-1, meter-1: one process each, logs in {dir}/log\n\n\
+             Try, in another terminal:\n\
+             \x20 export THINGWARD_CONFIG={config}\n\
+             \x20 thingward reading latest --tenant {TENANT}\n\
+             \x20 thingward reading follow --tenant {TENANT} --device pump-1\n\
+             \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
+             \x20 thingward finding list --tenant {TENANT}\n\
+             \x20 thingward key withdraw --tenant {TENANT}      # history is unreadable at once\n\
+             \x20 thingward key restore --tenant {TENANT}\n\
+             \x20 kill -9 the service or a thing, start the demo again: nothing acknowledged is missing\n\n\
+             Ctrl-C stops the town; the next start goes on where it left off.\n",
+            took.as_secs_f64()
+        ));
+    }
+
+    /// How the things are.
+    pub(super) async fn status(&self) -> Vec<ThingStatus> {
+        let latest = ApiPath::new(&["tenants", TENANT, "readings", "latest"]);
+        let latest = self.api().get(latest.as_str()).await.unwrap_or_default();
+        let latest = latest
+            .get("readings")
+            .or_else(|| latest.get("items"))
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let mut all = Vec::new();
+        for (name, _, behind_gateway) in THINGS {
+            let agent = self.ask(name).await.unwrap_or_default();
+            let number = |pointer: &str| agent.pointer(pointer).and_then(Json::as_u64).unwrap_or_default();
+            let streams = agent.get("streams").and_then(Json::as_array).cloned().unwrap_or_default();
+            let waiting = streams.iter().filter_map(|s| s.get("messages").and_then(Json::as_u64)).sum();
+            let own = || latest.iter().filter(|r| r.get("device").and_then(Json::as_str) == Some(name));
+            let text =
+                |r: &Json, field: &str| r.get(field).and_then(Json::as_str).unwrap_or_default().to_owned();
+            let values = own().map(|r| {
+                let value = r.get("value").map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+                format!("{} {}{}", text(r, "field"), value.unwrap_or_default(), text(r, "unit"))
+            });
+            all.push(ThingStatus {
+                name,
+                way: if behind_gateway { "gateway" } else { "direct" },
+                online: agent.pointer("/uplink/online").and_then(Json::as_bool).unwrap_or_default(),
+                waiting,
+                delivered: number("/uplink/delivered"),
+                assurance: own().map(|r| text(r, "assurance")).next().unwrap_or_default(),
+                values: values.collect::<Vec<_>>().join("  "),
+            });
+        }
+        all
+    }
+
+    async fn ask(&self, name: &str) -> Option<Json> {
+        let socket = socket_path(&self.thing_home(name));
+        let ask =
+            async { InputClient::connect(&socket).await.ok()?.request(&json!({"status": true})).await.ok() };
+        tokio::time::timeout(Duration::from_millis(500), ask).await.ok()?
+    }
+}
+
+/// The ports of the town: those of the last time, else the usual ones where they are free.
+fn ports(dir: &Path) -> Result<Ports, Failure> {
+    let path = dir.join("ports.json");
+    if let Ok(text) = fs::read_to_string(&path) {
+        let known: Json = serde_json::from_str(&text).map_err(Failure::of)?;
+        let port = |name: &str| known.get(name).and_then(Json::as_u64).and_then(|p| u16::try_from(p).ok());
+        if let (Some(mqtt), Some(https), Some(gateway)) = (port("mqtt"), port("https"), port("gateway")) {
+            return Ok(Ports { mqtt, https, gateway });
+        }
+    }
+    let ports = Ports { mqtt: free_port(8883)?, https: free_port(8443)?, gateway: free_port(8884)? };
+    let text = json!({"mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway}).to_string();
+    fs::write(&path, text).map_err(Failure::file(&path))?;
+    Ok(ports)
+}
+
+fn free_port(usual: u16) -> Result<u16, Failure> {
+    let bind = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let listener = bind(usual).or_else(|_| bind(0)).map_err(Failure::of)?;
+    listener.local_addr().map(|a| a.port()).map_err(Failure::of)
+}
+
+async fn wait_for_port(port: u16, what: &str, processes: &mut Processes) -> Result<(), Failure> {
+    let until = Instant::now() + START_TIME;
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+        if let Some(name) = processes.ended()? {
+            return Err(Failure::Failed(format!("{name} did not start; see its log")));
+        }
+        if Instant::now() > until {
+            return Err(Failure::Unreachable(format!("the {what} does not come up")));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Five kinds of things with plausible physics, for the demo and for trying things out without hardware.
+
+mod bulb;
+mod infusion_pump;
+mod milling_machine;
+mod parking_meter;
+mod thermometer;
+
+use std::time::Duration;
+
+use rand_core::{Rng, SeedableRng};
+use thingward_agent::reading::{OwnedReading, OwnedValue};
+use thingward_model::{FieldName, Timestamp};
+
+/// A thing that measures itself and its surroundings.
+pub(crate) trait Thing: Send {
+    /// The stream that it publishes.
+    fn stream(&self) -> &'static str;
+
+    /// Time between its readings.
+    fn period(&self) -> Duration;
+
+    /// Lets `seconds` pass and says what it measures then.
+    fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured>;
+}
+
+/// One value of a reading.
+pub(crate) struct Measured {
+    field: &'static str,
+    unit: &'static str,
+    value: OwnedValue,
+}
+
+impl Measured {
+    fn number(field: &'static str, unit: &'static str, value: f64, decimals: u32) -> Self {
+        let scale = 10_f64.powi(i32::try_from(decimals).unwrap_or_default());
+        Self { field, unit, value: OwnedValue::Number((value * scale).round() / scale) }
+    }
+
+    fn flag(field: &'static str, value: bool) -> Self {
+        Self { field, unit: "", value: OwnedValue::Bool(value) }
+    }
+
+    fn text(field: &'static str, value: &str) -> Self {
+        Self { field, unit: "", value: OwnedValue::Text(value.to_owned()) }
+    }
+
+    /// The reading at `time`; `None` never, for the fields here.
+    pub(crate) fn at(self, time: Timestamp) -> Option<OwnedReading> {
+        let field = FieldName::new(self.field).ok()?;
+        Some(OwnedReading { field: Some(field), unit: self.unit.to_owned(), time, value: self.value })
+    }
+}
+
+/// The kinds of things that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    Thermometer,
+    Bulb,
+    InfusionPump,
+    MillingMachine,
+    ParkingMeter,
+}
+
+impl Kind {
+    /// Its word on the command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Thermometer => "thermometer",
+            Self::Bulb => "bulb",
+            Self::InfusionPump => "infusion-pump",
+            Self::MillingMachine => "milling-machine",
+            Self::ParkingMeter => "parking-meter",
+        }
+    }
+
+    /// A new thing of this kind.
+    pub(crate) fn build(self) -> Box<dyn Thing> {
+        match self {
+            Self::Thermometer => Box::new(thermometer::Thermometer::default()),
+            Self::Bulb => Box::new(bulb::Bulb::default()),
+            Self::InfusionPump => Box::new(infusion_pump::InfusionPump::default()),
+            Self::MillingMachine => Box::new(milling_machine::MillingMachine::default()),
+            Self::ParkingMeter => Box::new(parking_meter::ParkingMeter::default()),
+        }
+    }
+}
+
+/// Chance, repeatable from a seed.
+pub(crate) struct Dice(chacha20::ChaCha8Rng);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(chacha20::ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// From 0 up to 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
+        let numerator = (self.0.next_u64() >> 11) as f64;
+        numerator / 9_007_199_254_740_992.0
+    }
+
+    /// Whether something happens within `seconds` that happens once per `mean` seconds.
+    pub(crate) fn happens(&mut self, seconds: f64, mean: f64) -> bool {
+        self.unit() < 1.0 - (-seconds / mean).exp()
+    }
+
+    /// About normal, with deviation `sigma`: the sum of twelve even chances.
+    pub(crate) fn noise(&mut self, sigma: f64) -> f64 {
+        let sum: f64 = (0..12).map(|_| self.unit()).sum();
+        (sum - 6.0) * sigma
+    }
+}
+
+/// Moves `value` towards `target` with time constant `tau`, all in seconds.
+fn approach(value: f64, target: f64, seconds: f64, tau: f64) -> f64 {
+    target + (value - target) * (-seconds / tau).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A day of each thing, in steps of its own period.
+    fn day(kind: Kind) -> Vec<Vec<Measured>> {
+        let mut thing = kind.build();
+        let mut dice = Dice::new(7);
+        let seconds = thing.period().as_secs_f64();
+        let mut all = Vec::new();
+        let mut passed = 0.0;
+        while passed < 86_400.0 {
+            all.push(thing.step(seconds, &mut dice));
+            passed += seconds;
+        }
+        all
+    }
+
+    fn span(readings: &[Vec<Measured>], field: &str) -> (f64, f64) {
+        let numbers = readings.iter().flatten().filter(|m| m.field == field).map(|m| match m.value {
+            OwnedValue::Number(n) => n,
+            _ => panic!("{field} is a number"),
+        });
+        numbers.fold((f64::MAX, f64::MIN), |(low, high), n| (low.min(n), high.max(n)))
+    }
+
+    #[test]
+    fn every_thing_stays_in_the_range_that_its_kind_has() {
+        let check = |kind, field, low: f64, high: f64| {
+            let (min, max) = span(&day(kind), field);
+            assert!(min >= low && max <= high && max > min, "{kind:?} {field}: {min} to {max}");
+        };
+        check(Kind::Thermometer, "temperature", 15.0, 26.0);
+        check(Kind::Thermometer, "humidity", 20.0, 80.0);
+        check(Kind::Bulb, "power", 0.0, 10.0);
+        check(Kind::InfusionPump, "pressure", 0.0, 120.0);
+        check(Kind::InfusionPump, "infused", 0.0, 600.0);
+        check(Kind::MillingMachine, "spindle-speed", 0.0, 9000.0);
+        check(Kind::MillingMachine, "vibration", 0.0, 12.0);
+        check(Kind::ParkingMeter, "battery", 10.0, 13.0);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_day() {
+        for kind in <Kind as clap::ValueEnum>::value_variants().iter().copied() {
+            let numbers =
+                |day: Vec<Vec<Measured>>| day.into_iter().flatten().map(|m| m.value).collect::<Vec<_>>();
+            assert_eq!(numbers(day(kind)), numbers(day(kind)));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A parking meter: cars come and go, some pay for less than they stay, the sun charges a lead battery.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use super::{Dice, Measured, Thing};
+
+const DAY: f64 = 86_400.0;
+/// Price of an hour, in cents.
+const CENTS_PER_HOUR: f64 = 240.0;
+
+pub(super) struct ParkingMeter {
+    time: f64,
+    occupied: bool,
+    paid_left: f64,
+    takings: f64,
+    charge: f64,
+}
+
+impl Default for ParkingMeter {
+    fn default() -> Self {
+        Self { time: 10.0 * 3600.0, occupied: false, paid_left: 0.0, takings: 0.0, charge: 0.8 }
+    }
+}
+
+impl Thing for ParkingMeter {
+    fn stream(&self) -> &'static str {
+        "bay"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured> {
+        self.time += seconds;
+        let sun = (TAU * (self.time / DAY - 0.25)).sin().max(0.0);
+        if self.occupied {
+            if dice.happens(seconds, 2400.0) {
+                self.occupied = false;
+                self.paid_left = 0.0;
+            }
+        } else if dice.happens(seconds, 400.0 + 4000.0 * (1.0 - sun)) {
+            self.occupied = true;
+            let minutes = 15.0 * (1.0 + (dice.unit() * 7.0).floor());
+            self.paid_left = minutes * 60.0;
+            self.takings += CENTS_PER_HOUR * minutes / 60.0;
+        }
+        self.paid_left = (self.paid_left - seconds).max(0.0);
+        self.charge = (self.charge + seconds * (sun * 0.09 - 0.02) / 3600.0).clamp(0.05, 1.0);
+        vec![
+            Measured::flag("occupied", self.occupied),
+            Measured::flag("overdue", self.occupied && self.paid_left <= 0.0),
+            Measured::number("paid-left", "s", self.paid_left, 0),
+            Measured::number("takings", "", self.takings / 100.0, 2),
+            Measured::number("battery", "V", 11.4 + 1.3 * self.charge + dice.noise(0.004), 3),
+        ]
+    }
+}

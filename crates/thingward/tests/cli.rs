@@ -1,0 +1,212 @@
+//! The binary as an operator uses it: exit codes, and a first device from nothing.
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+/// Longest wait for something that a process does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Place {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    url: String,
+}
+
+/// Killed when the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, https) = (folder.path().join("t.toml"), free_port());
+        let text = format!(
+            "[service]\ndata_dir = \"{0}/data\"\nmqtt = \"127.0.0.1:{1}\"\nhttps = \"127.0.0.1:{https}\"\n\
+             [device]\nhome = \"{0}/device\"\n",
+            folder.path().display(),
+            free_port(),
+        );
+        std::fs::write(&config, text).unwrap();
+        Self { folder, config, url: format!("https://localhost:{https}") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thingward"));
+        command.arg("--config").arg(&self.config).args(["--output", "json"]).args(arguments);
+        command.env_remove("THINGWARD_TENANT").current_dir(self.folder.path());
+        command
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running(self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// What a command answers, with its exit code.
+    fn run(&self, arguments: &[&str]) -> (i32, Json) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        let text = if status.success() { stdout } else { stderr };
+        let last = String::from_utf8_lossy(&text).lines().last().unwrap_or_default().to_owned();
+        (status.code().unwrap(), serde_json::from_str(&last).unwrap_or(Json::String(last)))
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> Json {
+        let (code, answer) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {answer}");
+        answer
+    }
+
+    #[track_caller]
+    fn fails(&self, arguments: &[&str], want: i32) {
+        let (code, answer) = self.run(arguments);
+        assert_eq!(code, want, "{arguments:?}: {answer}");
+    }
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < PATIENCE, "{what} took too long");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks as systemd does.
+#[track_caller]
+fn stops_cleanly(mut running: Running) {
+    let id = running.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let mut ended = None;
+    wait_for("the end", || {
+        ended = running.0.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_first_device_from_nothing() {
+    let place = Place::new();
+    place.fails(&["tenant", "list"], 5);
+    let service = place.start(&["service", "run"]);
+    wait_for("the service", || place.run(&["tenant", "list"]).0 == 0);
+
+    let key = place.path("customer.key");
+    let made = place.done(&["key", "create", shown(&key)]);
+    let reference = made["reference"].as_str().unwrap();
+    place.done(&["tenant", "create", "acme", "--customer-key", reference]);
+    place.fails(&["tenant", "create", "acme", "--customer-key", reference], 1);
+    let claim = place.done(&["device", "claim", "meter-1"]);
+    place.fails(&["device", "enrol", &place.url, "--claim", "wrong"], 2);
+    place.done(&["device", "enrol", &place.url, "--claim", claim["claim"].as_str().unwrap()]);
+    place.fails(&["device", "send", "climate", "temperature=21.5:Cel"], 5);
+    let device = place.start(&["device", "run"]);
+    wait_for("the device", || place.run(&["device", "status"]).0 == 0);
+    place.done(&["device", "send", "climate", "temperature=21.5:Cel"]);
+    let query = ["reading", "query", "--device", "meter-1", "--from", "1h"];
+    wait_for("the reading", || place.run(&query).1[0]["value"] == 21.5);
+    assert_eq!(place.done(&["reading", "latest"])[0]["unit"], "Cel");
+
+    let token = place.done(&["token", "create", "--scope", "readings:read"]);
+    let file = place.path("token");
+    thingward_crypto::sealed::write_private(&file, token["token"].as_str().unwrap().as_bytes()).unwrap();
+    let root = place.path("data/root.pem");
+    let remote =
+        ["--url", &place.url, "--ca", shown(&root), "--token-file", shown(&file), "--tenant", "acme"];
+    let with = |words: &[&'static str]| words.iter().copied().chain(remote).collect::<Vec<_>>();
+    assert_eq!(place.done(&with(&["reading", "latest"]))[0]["value"], 21.5);
+    place.fails(&with(&["device", "list"]), 4);
+    place.fails(&["device", "show", "nobody"], 3);
+
+    let export = place.path("readings.csv");
+    place.done(&["reading", "export", "--file", shown(&export)]);
+    assert!(std::fs::read_to_string(&export).unwrap().contains(",21.5,Cel,"));
+    place.fails(&["reading", "export", "--file", shown(&export)], 1);
+    place.done(&["key", "withdraw"]);
+    place.fails(&query, 4);
+    place.done(&["key", "restore"]);
+    place.done(&query);
+    stops_cleanly(device);
+    stops_cleanly(service);
+    place.done(&["store", "check"]);
+}
+
+#[test]
+fn a_wrong_configuration_starts_nothing() {
+    let place = Place::new();
+    std::fs::write(&place.config, "[service]\nmqtt = \"8883\"\n").unwrap();
+    for command in [["service", "run"], ["gateway", "run"], ["config", "check"], ["device", "run"]] {
+        let (code, answer) = place.run(&command);
+        assert_eq!(code, 64, "{command:?}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(
+            message
+                .ends_with("t.toml:2: service.mqtt: \"8883\" is not an address; write e.g. \"0.0.0.0:8883\"")
+        );
+    }
+    std::fs::write(&place.config, "").unwrap();
+    place.done(&["config", "check"]);
+    place.fails(&["config", "check", "nowhere.toml"], 64);
+}
+
+#[test]
+fn init_writes_a_configuration_that_holds_and_overwrites_none() {
+    let place = Place::new();
+    place.done(&["init"]);
+    place.done(&["config", "check", "thingward.toml"]);
+    place.fails(&["init"], 1);
+}
+
+#[test]
+fn completion_is_made_for_each_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = place.command(&["completion", shell]).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("thingward"), "{shell}");
+    }
+    place.fails(&["completion", "cmd"], 2);
+}
+
+#[test]
+fn the_testbed_says_what_it_is_and_speaks_mqtt() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let place = Place::new();
+    let port = free_port();
+    let mut command = place.command(&["mqtt-testbed", "--port", &port.to_string()]);
+    let mut testbed = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    // Open to the end: a program whose output nobody takes ends.
+    let mut said = BufReader::new(testbed.0.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    assert!(line.starts_with("TESTBED, NOT A SERVICE"), "{line}");
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // CONNECT of MQTT 3.1.1 with a clean session, and its CONNACK.
+    client.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a").unwrap();
+    let mut answer = [0; 4];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"\x20\x02\x00\x00");
+    drop(said);
+}
