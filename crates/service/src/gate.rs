@@ -1,5 +1,6 @@
 //! The broker's gate: who may connect, publish, subscribe and be delivered to, by identity and nothing else.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -25,14 +26,14 @@ pub struct ServiceGate {
     store: Arc<Store>,
     directory: Arc<Directory>,
     /// Tenants with a reader: for others no text is made of their readings.
-    read: HashSet<TenantName>,
+    read: RefCell<HashSet<TenantName>>,
 }
 
 impl ServiceGate {
     /// A gate in front of `pipeline`.
     #[must_use]
     pub fn new(pipeline: Pipeline, store: Arc<Store>, directory: Arc<Directory>) -> Self {
-        Self { pipeline, store, directory, read: HashSet::new() }
+        Self { pipeline, store, directory, read: RefCell::default() }
     }
 
     fn telemetry(
@@ -45,7 +46,7 @@ impl ServiceGate {
         now: Timestamp,
     ) -> Result<Routed, ReasonCode> {
         let kept = self.pipeline.take(permit, device, stream, payload, via, now).map_err(|r| reason(&r))?;
-        if !self.read.contains(permit.tenant()) {
+        if !self.read.borrow().contains(permit.tenant()) {
             return Ok(Routed::Nothing);
         }
         let messages = kept.iter().filter_map(|record| announce(permit.tenant(), record));
@@ -76,6 +77,7 @@ impl ServiceGate {
             self.pipeline.note_device(tenant, gateway, "unknown-child", envelope.child.to_string(), now);
             return Err(ReasonCode::NotAuthorized);
         }
+        self.pipeline.count_envelope();
         match topics::parse_device_topic(envelope.topic) {
             Some(DeviceTopic::Telemetry(stream)) => {
                 let child = permit.for_child();
@@ -119,7 +121,14 @@ impl Gate for ServiceGate {
         let who = Member::decode(bytes)?;
         // Who was released while the service was down does not come back.
         let role = self.directory.role(&who.principal.tenant, &who.principal.name);
-        (role == Some(who.principal.role)).then_some(who)
+        if role != Some(who.principal.role) {
+            return None;
+        }
+        if who.principal.role == thingward_model::Role::Application {
+            // Its subscriptions come back with it.
+            self.read.borrow_mut().insert(who.principal.tenant);
+        }
+        Some(who)
     }
 
     fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
@@ -166,7 +175,7 @@ impl Gate for ServiceGate {
     fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
         let inner = topics::inner_filter(&who.principal, filter).ok_or(ReasonCode::NotAuthorized)?;
         if who.principal.role == thingward_model::Role::Application {
-            self.read.insert(who.principal.tenant);
+            self.read.borrow_mut().insert(who.principal.tenant);
         }
         Ok(inner)
     }

@@ -293,7 +293,7 @@ impl Pipeline {
         else {
             return Ok(());
         };
-        let entry = at.statement(&statement.chain, 0);
+        let entry = at.open(&statement.chain);
         let current = self.streams.get(at).and_then(|s| s.chain.as_ref());
         if current.is_some_and(|c| c.state.chain == statement.chain) {
             return Ok(());
@@ -324,6 +324,11 @@ impl Pipeline {
         self.batch.put(Space::Chains, entry, signed.bytes);
         self.changed.insert(*at);
         Ok(())
+    }
+
+    /// Counts an envelope of a gateway that verified.
+    pub(crate) fn count_envelope(&self) {
+        self.metrics.envelopes_accepted.inc();
     }
 
     /// Counts something suspicious.

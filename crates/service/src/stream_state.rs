@@ -20,6 +20,9 @@ pub struct StreamKey {
     pub stream: StreamName,
 }
 
+/// What the keys of open statements start with.
+const OPEN: &[u8] = b"open\0";
+
 /// Tags of the latest records, to know one that comes again before it is durable.
 const RECENT_MAX: usize = 256;
 
@@ -76,7 +79,22 @@ impl StreamKey {
         key
     }
 
-    /// The key under which a statement of one of its chains is kept.
+    /// The key under which the open statement of one of its chains is kept.
+    #[must_use]
+    pub fn open(&self, chain: &ChainId) -> Vec<u8> {
+        let mut key = OPEN.to_vec();
+        self.write(&mut key);
+        key.extend_from_slice(chain);
+        key
+    }
+
+    /// What the keys of all open statements of a tenant start with.
+    #[must_use]
+    pub fn opens_of(tenant: &TenantName) -> Vec<u8> {
+        [OPEN, tenant.as_str().as_bytes(), &[0]].concat()
+    }
+
+    /// The key under which a later statement of one of its chains is kept.
     #[must_use]
     pub fn statement(&self, chain: &ChainId, last: u64) -> Vec<u8> {
         let mut key = b"statement\0".to_vec();

@@ -9,7 +9,7 @@ use thingward_crypto::{
 };
 use thingward_model::{Confidentiality, Principal, Reading, Role, Timestamp, Value, senml};
 use thingward_mqtt::client::{Client, ClientConfig, Message};
-use thingward_mqtt::codec::{MessageProperties, QoS, SubscribeRequest, Text};
+use thingward_mqtt::codec::{MessageProperties, QoS, SubscribeRequest, SubscriptionOptions, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::{CertificateAuthority, Lifetimes, Profile, Revoked, SigningRequest, ca, est};
 use thingward_seal::{ChainWriter, Envelope, EnvelopeLink, NewChain, Subject};
@@ -41,7 +41,8 @@ fn no_input_of_the_corpus_cut_or_bent_brings_a_decoder_down() {
         write_corpus();
     }
     for (name, decoder) in ALL {
-        let mut files: Vec<PathBuf> = fs::read_dir(folder(name)).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(folder(name)).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         assert!(!files.is_empty(), "{name} has no corpus");
         for file in files {
@@ -79,12 +80,17 @@ fn write_corpus() {
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
-        ("senml", r#"[{"bn":"urn:dev:hall/","bt":1.8e9,"bu":"A","n":"current","v":1.2},{"n":"raw","vd":"AQI"}]"#),
+        (
+            "senml",
+            r#"[{"bn":"urn:dev:hall/","bt":1.8e9,"bu":"A","n":"current","v":1.2},{"n":"raw","vd":"AQI"}]"#,
+        ),
     ];
     for (name, text) in json {
         put("plain_payload", name, text.as_bytes());
     }
-    for (name, text) in [("name", "devices/me/telemetry/climate"), ("filter", "$share/team/devices/+/state/#")] {
+    for (name, text) in
+        [("name", "devices/me/telemetry/climate"), ("filter", "$share/team/devices/+/state/#")]
+    {
         put("mqtt_topic", name, text.as_bytes());
     }
 }
@@ -107,11 +113,18 @@ fn write_mqtt() {
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let payload = bytes::Bytes::from_static(b"21.5");
         let properties = properties.clone();
-        let message = Message { topic: topic("devices/me/telemetry/climate"), payload, qos, retain: true, properties };
+        let message =
+            Message { topic: topic("devices/me/telemetry/climate"), payload, qos, retain: true, properties };
         client.publish(NOW, message).unwrap();
     }
     let filter = TopicFilter::try_from(text("devices/me/commands/#")).unwrap();
-    client.subscribe(NOW, vec![SubscribeRequest::new(filter, QoS::AtLeastOnce)], None).unwrap();
+    client
+        .subscribe(
+            NOW,
+            vec![SubscribeRequest { filter, options: SubscriptionOptions::new(QoS::AtLeastOnce) }],
+            None,
+        )
+        .unwrap();
     let rest = client.take_output();
     put("mqtt_packet", "publish-and-subscribe", &rest);
     put("mqtt_broker", "session", &[&connect[..], &rest[..]].concat());
@@ -178,7 +191,8 @@ fn write_chain() {
 
 fn write_pki() {
     let key = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
-    let ca = CertificateAuthority::create("thingward.test", Lifetimes::default(), &key(), Box::new(key()), NOW);
+    let ca =
+        CertificateAuthority::create("thingward.test", Lifetimes::default(), &key(), Box::new(key()), NOW);
     let ca = ca.unwrap();
     let name = "meter-1".parse().unwrap();
     let request = SigningRequest::create(&name, &key()).unwrap();

@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::api::{claims, devices, findings, follow, keys, makers, readings, segments, tenants, tokens};
+use super::api::{
+    chains, claims, devices, findings, follow, keys, makers, readings, segments, tenants, tokens,
+};
 use super::app::App;
 use super::ops;
 
@@ -27,7 +29,7 @@ use super::ops;
         devices::list, devices::show, devices::release, devices::revoke, findings::list,
         tokens::list, tokens::create, tokens::revoke,
         tokens::list_installation, tokens::create_installation, tokens::revoke_installation,
-        readings::query, readings::latest, readings::windows, follow::follow,
+        readings::query, readings::latest, readings::windows, follow::follow, chains::list,
         segments::list, segments::fetch,
     ),
     modifiers(&Bearer),

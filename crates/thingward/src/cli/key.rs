@@ -8,6 +8,7 @@ use clap::Subcommand;
 use hyper::Method;
 use rand_core::Rng;
 use serde_json::{Value as Json, json};
+use thingward_crypto::sealed::read_private;
 use thingward_crypto::{RecipientSecretKey, system_rng};
 use zeroize::Zeroizing;
 
@@ -117,6 +118,19 @@ fn create(global: &Global, file: &std::path::Path, recipient: bool) -> Result<()
     create_private(file, text.as_bytes())?;
     output::value(global.output, &shown, fields);
     Ok(())
+}
+
+/// The secret key in a file of `key create --recipient`.
+///
+/// # Errors
+///
+/// When others may read the file, or it holds something else.
+pub(super) fn recipient_key(file: &std::path::Path) -> Result<RecipientSecretKey, Failure> {
+    let text = read_private(file).map_err(Failure::file(file))?;
+    let bytes = STANDARD.decode(text.trim_ascii()).ok().map(Zeroizing::new);
+    let bytes = bytes.and_then(|b| <[u8; KEK_BYTES]>::try_from(b.as_slice()).ok());
+    let wrong = || Failure::Failed(format!("{} holds no recipient's key", file.display()));
+    bytes.map(RecipientSecretKey::from_bytes).ok_or_else(wrong)
 }
 
 #[cfg(test)]

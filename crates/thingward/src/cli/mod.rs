@@ -8,6 +8,7 @@ mod key;
 mod member;
 mod reading;
 mod role;
+mod sealed;
 mod segment;
 mod setup;
 mod tenancy;

@@ -11,6 +11,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Global;
 use super::connection::Tenant as Whose;
+use super::key::recipient_key;
+use super::sealed::Chains;
 use super::tenancy::show_items;
 use crate::api::{Api, Path};
 use crate::failure::Failure;
@@ -91,6 +93,9 @@ pub(super) enum Reading {
         /// Most readings to show.
         #[arg(long, default_value_t = 100)]
         limit: u64,
+        /// Open sealed readings here with the customer's secret key: the file of `key create --recipient`.
+        #[arg(long, value_name = "FILE")]
+        recipient: Option<PathBuf>,
     },
     /// Show the latest value of each field.
     Latest {
@@ -130,7 +135,9 @@ impl Reading {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let api = global.api()?;
         match self {
-            Self::Query { filter, limit } => query(global, &api, &filter, limit).await,
+            Self::Query { filter, limit, recipient } => {
+                query(global, &api, &filter, limit, recipient.as_deref()).await
+            }
             Self::Latest { filter } => {
                 let path = filter.path(&api, Some("latest")).await?;
                 show_items(global, &api.get(path.as_str()).await?, &COLUMNS);
@@ -172,7 +179,13 @@ impl Reading {
     }
 }
 
-async fn query(global: &Global, api: &Api, filter: &Filter, limit: u64) -> Result<(), Failure> {
+async fn query(
+    global: &Global,
+    api: &Api,
+    filter: &Filter,
+    limit: u64,
+    recipient: Option<&std::path::Path>,
+) -> Result<(), Failure> {
     let path = filter.path(api, None).await?;
     let (mut readings, mut next) = (Vec::<Json>::new(), None::<String>);
     loop {
@@ -190,6 +203,14 @@ async fn query(global: &Global, api: &Api, filter: &Filter, limit: u64) -> Resul
         if next.is_none() {
             break;
         }
+    }
+    if let Some(file) = recipient {
+        let secret = recipient_key(file)?;
+        let tenant = filter.tenant.name(api).await?;
+        let chains = api.list(&Path::new(&["tenants", &tenant, "chains"])).await?;
+        let chains = Chains::new(&chains, &secret)?;
+        let opened: Result<Vec<_>, _> = readings.iter().map(|r| chains.open(r)).collect();
+        readings = opened?.into_iter().flatten().collect();
     }
     output::value(global.output, &json!(readings), |_| table(&readings, &COLUMNS));
     Ok(())

@@ -1,5 +1,6 @@
 //! `/api/v1`: one module per noun.
 
+pub(super) mod chains;
 pub(super) mod claims;
 pub(super) mod devices;
 pub(super) mod findings;
@@ -73,6 +74,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/readings/latest", get(readings::latest)),
         route(GET, "/api/v1/tenants/{tenant}/readings/windows", get(readings::windows)),
         route(GET, "/api/v1/tenants/{tenant}/readings/follow", get(follow::follow)),
+        route(GET, "/api/v1/tenants/{tenant}/chains", get(chains::list)),
         route(GET, "/api/v1/tenants/{tenant}/segments", get(segments::list)),
         route(GET, "/api/v1/tenants/{tenant}/segments/{segment}", get(segments::fetch)),
     ]

@@ -61,6 +61,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/readings/latest", Tenant(ReadReadings), ""),
     ("get", "/api/v1/tenants/{tenant}/readings/windows", Tenant(ReadReadings), ""),
     ("get", "/api/v1/tenants/{tenant}/readings/follow", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/chains", Tenant(ReadReadings), ""),
     ("get", "/api/v1/tenants/{tenant}/segments", Tenant(ReadReadings), ""),
     ("get", "/api/v1/tenants/{tenant}/segments/{segment}", Tenant(ReadReadings), ""),
 ];
