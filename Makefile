@@ -3,19 +3,20 @@
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run test check build deb clean-demo
+.PHONY: run build test deb
 
 run: ## build and start the demo town
 	@scripts/install run
-	cargo build --release --locked --bin thingward
+	@scripts/build
 	@$(BINARY) demo
 
 build: ## build the binary
 	@scripts/install run
-	cargo build --release --locked --bin thingward
+	@scripts/build
 
 test: ## install what the tests need and run all of them
 	@scripts/install test
+	@scripts/build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --locked -- -D warnings
 	THINGWARD_PYTHON=$(CURDIR)/$(PYTHON) THINGWARD_NODE_MODULES=$(CURDIR)/tests/peers/node_modules \
