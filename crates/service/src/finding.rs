@@ -11,6 +11,8 @@ use thingward_store::{Store, StoreError};
 const PREFIX: &[u8] = b"finding\0";
 /// Most findings kept; further kinds and places are only counted.
 const FINDINGS_MAX: usize = 100_000;
+/// Most findings kept of one device.
+const FINDINGS_OF_DEVICE_MAX: usize = 256;
 /// Longest detail, in bytes.
 const DETAIL_BYTES_MAX: usize = 256;
 
@@ -69,7 +71,7 @@ impl Findings {
 
     /// Counts one occurrence; the change goes into `batch`.
     pub fn note(&mut self, place: Place, detail: String, now: Timestamp, batch: &mut Batch) {
-        if self.all.len() >= FINDINGS_MAX && !self.all.contains_key(&place) {
+        if !self.all.contains_key(&place) && !self.has_room(&place) {
             self.overflow += 1;
             return;
         }
@@ -87,6 +89,14 @@ impl Findings {
         finding.last_seen = now;
         finding.count += 1;
         batch.put(Space::Meta, key(&place), encode(finding));
+    }
+
+    /// Whether there is room for one more of this device: none may use up what is there for all.
+    fn has_room(&self, place: &Place) -> bool {
+        let first = Place { stream: None, kind: String::new(), ..place.clone() };
+        let of_device =
+            self.all.range(first..).take_while(|(p, _)| p.tenant == place.tenant && p.device == place.device);
+        self.all.len() < FINDINGS_MAX && of_device.count() < FINDINGS_OF_DEVICE_MAX
     }
 
     /// The findings of a tenant.

@@ -192,6 +192,7 @@ impl Gate for ServiceGate {
 fn reason(refusal: &Refusal) -> ReasonCode {
     match refusal {
         Refusal::Payload | Refusal::Chain(_) => ReasonCode::PayloadFormatInvalid,
+        Refusal::TooManyStreams => ReasonCode::NotAuthorized,
         Refusal::Store(StoreError::KeyWithdrawn { .. } | StoreError::KeyUnusable { .. }) => {
             ReasonCode::ImplementationSpecificError
         }

@@ -39,9 +39,14 @@ pub enum Refusal {
     Payload,
     /// Every item of it breaks a rule.
     Chain(Violation),
+    /// The device has as many streams as it may.
+    TooManyStreams,
     /// The tenant's key is away, or the store failed: later may be better.
     Store(StoreError),
 }
+
+/// Most streams of one device. Our own devices stop at 64.
+const STREAMS_MAX: usize = 256;
 
 /// Verifies and keeps readings of all tenants.
 pub struct Pipeline {
@@ -98,26 +103,39 @@ impl Pipeline {
         let at = StreamKey { tenant: *permit.tenant(), device, stream };
         // Without the tenant's key nothing can be kept, so nothing is looked at.
         self.store.keys().get(&at.tenant).map_err(Refusal::Store)?;
-        if !self.streams.contains_key(&at) {
-            let saved = self.store.get(Space::Chains, &at.entry()).map_err(Refusal::Store)?;
-            let state = match saved {
-                None => StreamState::default(),
-                Some(bytes) => StreamState::decode(&bytes).ok_or_else(|| {
-                    Refusal::Store(StoreError::Corrupt { what: format!("state of {at:?}") })
-                })?,
-            };
-            self.streams.insert(at, state);
-        }
-        let kept = if item::is_chained(message) {
-            self.take_items(&at, message, now)?
+        self.load(&at)?;
+        let taken = if item::is_chained(message) {
+            self.take_items(&at, message, now)
         } else {
-            vec![self.take_plain(&at, message, via, now)?]
+            self.take_plain(&at, message, via, now).map(|record| vec![record])
         };
-        for record in &kept {
+        if taken.is_err() && self.streams.get(&at).is_some_and(StreamState::is_new) {
+            // A name alone takes no memory.
+            self.streams.remove(&at);
+        }
+        for record in taken.iter().flatten() {
             self.metrics.readings_accepted.inc_by(record.readings.len() as u64);
             self.accepted.push((at.tenant, Arc::clone(record)));
         }
-        Ok(kept)
+        taken
+    }
+
+    /// Reads the saved state of a stream; makes a new one when the device has not too many.
+    fn load(&mut self, at: &StreamKey) -> Result<(), Refusal> {
+        if self.streams.contains_key(at) {
+            return Ok(());
+        }
+        let corrupt = || Refusal::Store(StoreError::Corrupt { what: format!("state of {at:?}") });
+        let state = match self.store.get(Space::Chains, &at.entry()).map_err(Refusal::Store)? {
+            Some(bytes) => StreamState::decode(&bytes).ok_or_else(corrupt)?,
+            None => match self.store.scan(Space::Chains, &at.entries_of_device(), STREAMS_MAX - 1) {
+                Ok(_) => StreamState::default(),
+                Err(StoreError::Limit { .. }) => return Err(Refusal::TooManyStreams),
+                Err(e) => return Err(Refusal::Store(e)),
+            },
+        };
+        self.streams.insert(*at, state);
+        Ok(())
     }
 
     fn take_plain(

@@ -20,6 +20,8 @@ pub struct StreamKey {
     pub stream: StreamName,
 }
 
+/// What the keys of states start with.
+const STATE: &[u8] = b"stream\0";
 /// What the keys of open statements start with.
 const OPEN: &[u8] = b"open\0";
 
@@ -74,8 +76,19 @@ impl StreamKey {
     /// The key under which the state is saved: names with a zero byte behind each.
     #[must_use]
     pub fn entry(&self) -> Vec<u8> {
-        let mut key = b"stream\0".to_vec();
+        let mut key = STATE.to_vec();
         self.write(&mut key);
+        key
+    }
+
+    /// What the keys of all states of this device start with.
+    #[must_use]
+    pub fn entries_of_device(&self) -> Vec<u8> {
+        let mut key = STATE.to_vec();
+        for name in [self.tenant.as_str(), self.device.as_str()] {
+            key.extend_from_slice(name.as_bytes());
+            key.push(0);
+        }
         key
     }
 
@@ -115,6 +128,12 @@ impl StreamKey {
 const VERSION: u8 = 1;
 
 impl StreamState {
+    /// Whether nothing was ever kept of the stream.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.chain.is_none() && self.plain_next == 0
+    }
+
     /// ```text
     /// [version, plain next, null / [chain, last, head / null, signed through, [* first, last], confidentiality,
     ///  cipher, recipient, encapsulated]]

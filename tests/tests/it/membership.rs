@@ -86,3 +86,31 @@ async fn a_child_enrols_through_the_relay_of_a_gateway() {
     gateway.stop().await;
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_cannot_fill_the_service_with_stream_names() {
+    use thingward_model::{DeviceName, Principal, StreamName};
+    use thingward_service::pipeline::{Pipeline, Refusal, Via};
+
+    let mut town = Town::new();
+    let service = town.service().await;
+    let shared = service.shared();
+    let metrics = std::sync::Arc::clone(shared.core.metrics());
+    let directory = std::sync::Arc::clone(&shared.directory);
+    let mut pipeline = Pipeline::new(std::sync::Arc::clone(&shared.store), directory, metrics).unwrap();
+    let name: DeviceName = "flood".parse().unwrap();
+    let who = Principal { tenant: ACME.parse().unwrap(), role: Role::Device, name };
+    let permit = thingward_policy::publish_readings(&who, &name).unwrap();
+    let mut taken = 0;
+    for n in 0..300 {
+        let stream: StreamName = format!("s{n}").parse().unwrap();
+        match pipeline.take(&permit, name, stream, b"1", Via::Device, thingward_service::shared::now()) {
+            Ok(_) => taken += 1,
+            Err(Refusal::TooManyStreams) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        shared.store.commit(pipeline.drain().0).unwrap();
+    }
+    assert_eq!(taken, 256);
+    service.stop().await;
+}

@@ -11,8 +11,6 @@ pub enum Space {
     Sessions,
     /// Chain state of each stream.
     Chains,
-    /// What gateways said about the links of their things.
-    Links,
     /// Everything else that must change in one step with readings.
     Meta,
 }
@@ -65,13 +63,12 @@ pub enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Records,
         Self::Signed,
         Self::Manifest,
         Self::Owner(Space::Sessions),
         Self::Owner(Space::Chains),
-        Self::Owner(Space::Links),
         Self::Owner(Space::Meta),
     ];
 
@@ -83,7 +80,6 @@ impl Table {
             Self::Manifest => "manifest",
             Self::Owner(Space::Sessions) => "sessions",
             Self::Owner(Space::Chains) => "chains",
-            Self::Owner(Space::Links) => "links",
             Self::Owner(Space::Meta) => "meta",
         }
     }

@@ -85,7 +85,7 @@ fn group(acme: &TenantName, keys: &TenantKeyRing, number: u64) -> Batch {
     for device in ["meter-1", "meter-2"] {
         batch.put_record(seal_record(acme, keys, &record(device, number)).unwrap());
     }
-    for space in [Space::Sessions, Space::Chains, Space::Links, Space::Meta] {
+    for space in [Space::Sessions, Space::Chains, Space::Meta] {
         batch.put(space, b"at".to_vec(), number.to_be_bytes());
     }
     let (device, stream) = ("meter-1".parse().unwrap(), "power".parse().unwrap());
@@ -103,7 +103,7 @@ fn check_whole(acme: &TenantName, store: &FjallHot) -> u64 {
     let number = |table, key: &[u8]| {
         at.get(table, key).unwrap().map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()))
     };
-    for space in [Space::Sessions, Space::Chains, Space::Links, Space::Meta] {
+    for space in [Space::Sessions, Space::Chains, Space::Meta] {
         assert_eq!(number(Table::Owner(space), b"at"), blocks / 2, "{space:?}");
     }
     let chain = chain_key(acme, &"meter-1".parse().unwrap(), &"power".parse().unwrap(), [1; 8]);
