@@ -1,111 +1,11 @@
 //! The binary as an operator uses it: exit codes, and a first device from nothing.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod common;
 
-use serde_json::Value as Json;
+use std::process::Stdio;
 
-/// Longest wait for something that a process does.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Place {
-    folder: tempfile::TempDir,
-    config: PathBuf,
-    url: String,
-}
-
-/// Killed when the test ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (config, https) = (folder.path().join("t.toml"), free_port());
-        let text = format!(
-            "[service]\ndata_dir = \"{0}/data\"\nmqtt = \"127.0.0.1:{1}\"\nhttps = \"127.0.0.1:{https}\"\n\
-             [device]\nhome = \"{0}/device\"\n",
-            folder.path().display(),
-            free_port(),
-        );
-        std::fs::write(&config, text).unwrap();
-        Self { folder, config, url: format!("https://localhost:{https}") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_thingward"));
-        command.arg("--config").arg(&self.config).args(["--output", "json"]).args(arguments);
-        command.env_remove("THINGWARD_TENANT").current_dir(self.folder.path());
-        command
-    }
-
-    fn start(&self, arguments: &[&str]) -> Running {
-        Running(self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    /// What a command answers, with its exit code.
-    fn run(&self, arguments: &[&str]) -> (i32, Json) {
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
-        let text = if status.success() { stdout } else { stderr };
-        let last = String::from_utf8_lossy(&text).lines().last().unwrap_or_default().to_owned();
-        (status.code().unwrap(), serde_json::from_str(&last).unwrap_or(Json::String(last)))
-    }
-
-    #[track_caller]
-    fn done(&self, arguments: &[&str]) -> Json {
-        let (code, answer) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}: {answer}");
-        answer
-    }
-
-    #[track_caller]
-    fn fails(&self, arguments: &[&str], want: i32) {
-        let (code, answer) = self.run(arguments);
-        assert_eq!(code, want, "{arguments:?}: {answer}");
-    }
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !there() {
-        assert!(start.elapsed() < PATIENCE, "{what} took too long");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Asks as systemd does.
-#[track_caller]
-fn stops_cleanly(mut running: Running) {
-    let id = running.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    let mut ended = None;
-    wait_for("the end", || {
-        ended = running.0.try_wait().unwrap();
-        ended.is_some()
-    });
-    assert_eq!(ended.unwrap().code(), Some(0));
-}
-
-fn shown(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use common::{Place, Running, free_port, shown, stops_cleanly, wait_for};
 
 #[test]
 fn a_first_device_from_nothing() {

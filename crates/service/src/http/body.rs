@@ -23,6 +23,8 @@ use super::error::ApiError;
 
 /// Largest JSON body, in bytes. The largest are a maker's certificates.
 const JSON_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes of a body that is too large which are read so that its sender gets the answer.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a streamed answer that are sent in one piece. An answer that fails before its first piece is full
@@ -32,13 +34,28 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 4;
 
 /// Reads a body to its end.
-pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let all = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await;
-    match all {
-        Err(_) => Err(ApiError::Slow),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(ApiError::TooLarge(bytes_max)),
-        Ok(Err(_)) => Err(ApiError::Invalid("the body broke off".to_owned())),
-        Ok(Ok(all)) => Ok(all.to_bytes()),
+pub(super) async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let all = async {
+        match Limited::new(&mut body, bytes_max).collect().await {
+            Err(e) if e.is::<LengthLimitError>() => {
+                discard(&mut body).await;
+                Err(ApiError::TooLarge(bytes_max))
+            }
+            Err(_) => Err(ApiError::Invalid("the body broke off".to_owned())),
+            Ok(all) => Ok(all.to_bytes()),
+        }
+    };
+    tokio::time::timeout(BODY_TIMEOUT, all).await.unwrap_or(Err(ApiError::Slow))
+}
+
+/// Takes what a client still sends: closing with bytes unread resets the connection, and the client would not
+/// see the answer.
+async fn discard(body: &mut Body) {
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(bytes) else { return };
+        left = rest;
     }
 }
 
