@@ -81,12 +81,10 @@ pub fn client_config(
     alpn: &[u8],
 ) -> Result<Arc<ClientConfig>, PkiError> {
     let provider = provider();
-    let verifier = ServerIdentity {
-        roots: roots(&[root.to_vec()])?,
-        algorithms: provider.signature_verification_algorithms,
-        trust_domain: trust_domain.to_owned(),
-        expected,
-    };
+    let identity =
+        Identity { roots: roots(&[root.to_vec()])?, trust_domain: trust_domain.to_owned(), expected };
+    let verifier =
+        ServerVerifier { algorithms: provider.signature_verification_algorithms, identity: Some(identity) };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(PkiError::Tls)?
@@ -108,7 +106,7 @@ pub fn client_config(
 /// [`PkiError::Tls`] when the provider does not speak TLS 1.3.
 pub fn dangerous_bootstrap_config() -> Result<Arc<ClientConfig>, PkiError> {
     let provider = provider();
-    let verifier = AnyServer(provider.signature_verification_algorithms);
+    let verifier = ServerVerifier { algorithms: provider.signature_verification_algorithms, identity: None };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(PkiError::Tls)?
@@ -201,19 +199,18 @@ pub fn verify_client_chain(
     verifier.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(PkiError::Untrusted)
 }
 
+/// Whom a client demands at the other end.
 #[derive(Debug)]
-struct ServerIdentity {
+struct Identity {
     roots: RootCertStore,
-    algorithms: WebPkiSupportedAlgorithms,
     trust_domain: String,
     expected: ExpectedServer,
 }
 
-impl ServerIdentity {
+impl Identity {
     fn is_expected(&self, id: &str) -> bool {
-        let is_service =
-            id.strip_prefix("spiffe://").and_then(|r| r.strip_prefix(self.trust_domain.as_str()))
-                == Some("/service");
+        let path = id.strip_prefix("spiffe://").and_then(|r| r.strip_prefix(self.trust_domain.as_str()));
+        let is_service = path == Some("/service");
         match self.expected {
             ExpectedServer::Service => is_service,
             ExpectedServer::ServiceOrGatewayOf(tenant) => {
@@ -225,7 +222,14 @@ impl ServerIdentity {
     }
 }
 
-impl ServerCertVerifier for ServerIdentity {
+/// Checks the handshake's signature always, and the server's identity unless there is none to check yet.
+#[derive(Debug)]
+struct ServerVerifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    identity: Option<Identity>,
+}
+
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -234,17 +238,13 @@ impl ServerCertVerifier for ServerIdentity {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(identity) = &self.identity else { return Ok(ServerCertVerified::assertion()) };
         let parsed = ParsedCertificate::try_from(leaf)?;
-        verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )?;
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &identity.roots, intermediates, now, algorithms)?;
         let certificate = Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
         match spiffe_id(&certificate) {
-            Some(id) if self.is_expected(&id) => Ok(ServerCertVerified::assertion()),
+            Some(id) if identity.is_expected(&id) => Ok(ServerCertVerified::assertion()),
             _ => Err(CertificateError::NotValidForName.into()),
         }
     }
@@ -269,44 +269,5 @@ impl ServerCertVerifier for ServerIdentity {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// Accepts any server whose handshake signature is its certificate's.
-#[derive(Debug)]
-struct AnyServer(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }

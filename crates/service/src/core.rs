@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::Member;
 use thingward_model::{DeviceName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits, Message};
+use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
@@ -49,7 +49,6 @@ enum Event {
     CutMember { tenant: TenantName, name: DeviceName, drop_session: bool, done: oneshot::Sender<()> },
     CutTenant { tenant: TenantName, done: oneshot::Sender<()> },
     Findings { tenant: TenantName, answer: oneshot::Sender<Vec<Finding>> },
-    Publish(Box<Message>),
     Stop,
 }
 
@@ -117,7 +116,14 @@ pub fn start(
     let handle = CoreHandle { events, followers: Arc::default(), metrics: Arc::clone(&metrics) };
     let (groups, to_commit) = sync_channel(GROUPS_MAX);
     let outputs = Outputs::default();
-    let core = Core { broker, sealer, buffers: HashMap::new(), outputs: Arc::clone(&outputs), groups };
+    let core = Core {
+        broker,
+        sealer,
+        buffers: HashMap::new(),
+        outputs: Arc::clone(&outputs),
+        groups,
+        metrics: Arc::clone(&metrics),
+    };
     let committer = Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics };
     let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
     let committer = thread::Builder::new()
@@ -134,6 +140,7 @@ struct Core {
     buffers: HashMap<ConnId, BytesMut>,
     outputs: Outputs,
     groups: SyncSender<Group>,
+    metrics: Arc<Metrics>,
 }
 
 impl Core {
@@ -160,7 +167,7 @@ impl Core {
                 stop |= self.handle(time, event);
             }
             self.broker.tick(time);
-            if self.finish_group().is_err() || stop {
+            if self.finish_group(time).is_err() || stop {
                 return;
             }
         }
@@ -203,17 +210,16 @@ impl Core {
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
             }
-            Event::Publish(message) => {
-                if self.broker.publish(now, *message).is_err() {
-                    tracing::warn!("a message of the service found a full queue");
-                }
-            }
             Event::Stop => return true,
         }
         false
     }
 
-    fn finish_group(&mut self) -> Result<(), ()> {
+    fn finish_group(&mut self, now: Timestamp) -> Result<(), ()> {
+        for message in std::mem::take(&mut self.broker.gate_mut().announcements) {
+            self.broker.announce(now, message);
+        }
+        self.metrics.set_broker(*self.broker.counters());
         let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
         let output = self.broker.drain();
         for change in output.changes {
@@ -334,11 +340,6 @@ impl CoreHandle {
         let (answer, wait) = oneshot::channel();
         self.send(Event::Findings { tenant, answer }).await;
         wait.await.unwrap_or_default()
-    }
-
-    /// Publishes a message of the service itself.
-    pub async fn publish(&self, message: Message) {
-        self.send(Event::Publish(Box::new(message))).await;
     }
 
     /// Accepted readings of a tenant as they become durable.

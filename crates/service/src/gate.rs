@@ -27,13 +27,15 @@ pub struct ServiceGate {
     directory: Arc<Directory>,
     /// Tenants with a reader: for others no text is made of their readings.
     read: RefCell<HashSet<TenantName>>,
+    /// What readers are told of kept readings, until the core takes it.
+    pub(crate) announcements: Vec<Message>,
 }
 
 impl ServiceGate {
     /// A gate in front of `pipeline`.
     #[must_use]
     pub fn new(pipeline: Pipeline, store: Arc<Store>, directory: Arc<Directory>) -> Self {
-        Self { pipeline, store, directory, read: RefCell::default() }
+        Self { pipeline, store, directory, read: RefCell::default(), announcements: Vec::new() }
     }
 
     fn telemetry(
@@ -46,11 +48,11 @@ impl ServiceGate {
         now: Timestamp,
     ) -> Result<Routed, ReasonCode> {
         let kept = self.pipeline.take(permit, device, stream, payload, via, now).map_err(|r| reason(&r))?;
-        if !self.read.borrow().contains(permit.tenant()) {
-            return Ok(Routed::Nothing);
+        if self.read.borrow().contains(permit.tenant()) {
+            self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
         }
-        let messages = kept.iter().filter_map(|record| announce(permit.tenant(), record));
-        Ok(Routed::Many(messages.collect()))
+        // The readings are kept whoever listens, so a full queue of a listener is no reason to refuse them.
+        Ok(Routed::Nothing)
     }
 
     fn forward(
@@ -204,7 +206,7 @@ fn reason(refusal: &Refusal) -> ReasonCode {
 }
 
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.
-fn announce(tenant: &TenantName, record: &Record) -> Option<Message> {
+fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     let topic = topics::inner(tenant, &record.device, &format!("telemetry/{}", record.stream))?;
     let user = vec![(Text::try_from("assurance").ok()?, Text::try_from(record.assurance.as_str()).ok()?)];
     let properties = MessageProperties {

@@ -1,11 +1,15 @@
 //! What the service counts, in OpenMetrics. Labels come from fixed sets, never from what a peer sent.
 
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use thingward_mqtt::broker;
 
 /// One word of a fixed set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +40,7 @@ pub struct Metrics {
     /// Groups of changes made durable.
     pub commits: Counter,
     violations: Family<Kind, Counter>,
+    broker: Mutex<broker::Counters>,
 }
 
 impl Metrics {
@@ -72,6 +77,7 @@ impl Metrics {
             clients_too_slow,
             commits,
             violations,
+            broker: Mutex::default(),
         }
     }
 
@@ -80,14 +86,26 @@ impl Metrics {
         self.violations.get_or_create(&Kind { kind: kind.to_owned() }).inc();
     }
 
+    /// What the broker has counted so far.
+    pub fn set_broker(&self, counters: broker::Counters) {
+        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
     /// The OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        const END: &str = "# EOF\n";
         let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            Err(_) => String::new(),
+        if encode(&mut text, &self.registry).is_err() {
+            return END.to_owned();
         }
+        text.truncate(text.trim_end_matches(END).len());
+        let counters = *self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, count) in counters.named() {
+            let _ =
+                writeln!(text, "# TYPE thingward_mqtt_{name} counter\nthingward_mqtt_{name}_total {count}");
+        }
+        text + END
     }
 }
 

@@ -151,6 +151,13 @@ impl<G: Gate> Broker<G> {
         self.route(now, None, message).map(drop)
     }
 
+    /// Tells those who listen something that is kept elsewhere. Unlike [`Self::publish`], a session whose queue is
+    /// full does without, which is counted: what one reader does not fetch must not hold up the others.
+    pub fn announce(&mut self, now: Timestamp, message: Message) {
+        self.counters.messages_received += 1;
+        self.route_to_those_with_room(now, message);
+    }
+
     /// When [`Self::tick`] has to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {

@@ -37,6 +37,8 @@ pub struct Counters {
     pub publishes_refused_retained_full: u64,
     /// Publications refused because the payload is not what its format indicator says.
     pub publishes_refused_payload_format: u64,
+    /// Announcements that a session did not get because its queue was full.
+    pub announcements_dropped: u64,
     /// Wills that the gate refused.
     pub wills_refused_gate: u64,
     /// Wills that no room was left for.
@@ -55,4 +57,40 @@ pub struct Counters {
     pub deliveries_absent_qos0: u64,
     /// Stored entries that could not be read back.
     pub records_unreadable: u64,
+}
+
+impl Counters {
+    /// Every count with its name, for metrics.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 27] {
+        [
+            ("connections_accepted", self.connections_accepted),
+            ("connections_refused_gate", self.connections_refused_gate),
+            ("connections_refused", self.connections_refused),
+            ("handshakes_failed", self.handshakes_failed),
+            ("packets_malformed", self.packets_malformed),
+            ("protocol_errors", self.protocol_errors),
+            ("keep_alive_timeouts", self.keep_alive_timeouts),
+            ("sessions_taken_over", self.sessions_taken_over),
+            ("connections_cut", self.connections_cut),
+            ("sessions_expired", self.sessions_expired),
+            ("messages_ended_with_session", self.messages_ended_with_session),
+            ("messages_received", self.messages_received),
+            ("messages_sent", self.messages_sent),
+            ("publishes_refused_gate", self.publishes_refused_gate),
+            ("publishes_refused_queue_full", self.publishes_refused_queue_full),
+            ("publishes_refused_retained_full", self.publishes_refused_retained_full),
+            ("publishes_refused_payload_format", self.publishes_refused_payload_format),
+            ("announcements_dropped", self.announcements_dropped),
+            ("wills_refused_gate", self.wills_refused_gate),
+            ("wills_refused_full", self.wills_refused_full),
+            ("subscriptions_refused_gate", self.subscriptions_refused_gate),
+            ("subscriptions_refused_full", self.subscriptions_refused_full),
+            ("deliveries_withheld", self.deliveries_withheld),
+            ("deliveries_expired", self.deliveries_expired),
+            ("deliveries_too_large", self.deliveries_too_large),
+            ("deliveries_absent_qos0", self.deliveries_absent_qos0),
+            ("records_unreadable", self.records_unreadable),
+        ]
+    }
 }

@@ -53,6 +53,24 @@ impl<G: Gate> Broker<G> {
         outcome
     }
 
+    /// Routes a message to everybody who has room for it.
+    pub(super) fn route_to_those_with_room(&mut self, now: Timestamp, message: Message) {
+        let mut targets = std::mem::take(&mut self.targets);
+        self.select(None, &message, &mut targets);
+        let (sessions, limits, bytes, all) = (&self.sessions, &self.limits, message.bytes(), targets.len());
+        targets.retain(|t| {
+            t.qos == QoS::AtMostOnce
+                || message.qos == QoS::AtMostOnce
+                || sessions.get(&t.session).is_none_or(|session| can_take(session, bytes, limits))
+        });
+        self.counters.announcements_dropped += (all - targets.len()) as u64;
+        if !targets.is_empty() {
+            self.carry_out(now, message, &mut targets);
+        }
+        targets.clear();
+        self.targets = targets;
+    }
+
     /// Routes several messages that are accepted or refused together.
     pub(super) fn route_all(
         &mut self,

@@ -75,6 +75,29 @@ fn a_full_queue_refuses_the_publication_and_loses_nothing() {
 }
 
 #[test]
+fn an_announcement_passes_a_full_queue_by_and_reaches_the_others() {
+    let mut bed = Bed::with(Limits { queue_messages_max: 1, ..Limits::default() });
+    let away = bed.connect(lasting("away"));
+    bed.subscribe(away, "t", at(QoS::AtLeastOnce));
+    bed.close(away);
+    let here = bed.connect(passing("here"));
+    bed.subscribe(here, "t", at(QoS::AtLeastOnce));
+    for payload in [&b"1"[..], b"2"] {
+        let topic = TopicName::try_from(Text::try_from("t").unwrap()).unwrap();
+        let (payload, properties) = (Bytes::from_static(payload), MessageProperties::default());
+        let message = Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties };
+        bed.broker.announce(bed.now, message);
+        bed.settle();
+        let got = bed.messages(here);
+        assert_eq!(got.len(), 1);
+        bed.ack(here, AckKind::PubAck, got[0].delivery.id().unwrap());
+    }
+    assert_eq!(bed.broker.counters().announcements_dropped, 1);
+    let away = bed.connect(lasting("away"));
+    assert_eq!(bed.payloads(away), ["1"]);
+}
+
+#[test]
 fn a_shared_subscription_goes_round_and_to_connected_members_first() {
     let mut bed = Bed::new();
     let subs = ["a", "b", "c"].map(|name| {

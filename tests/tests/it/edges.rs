@@ -1,0 +1,52 @@
+//! Which crate may depend on which: a new edge is a line here, for somebody to look at.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Every crate with the crates of ours that it is built on, from the words at the bottom to the program.
+const ALLOWED: [(&str, &[&str]); 12] = [
+    ("model", &[]),
+    ("crypto", &[]),
+    ("seal", &["model", "crypto"]),
+    ("policy", &["model"]),
+    ("mqtt", &["model"]),
+    ("pki", &["model", "crypto"]),
+    ("store", &["model", "crypto", "policy"]),
+    ("ingress", &["model", "mqtt", "pki"]),
+    ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
+    ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
+    ("service", &["model", "crypto", "seal", "policy", "mqtt", "pki", "store", "ingress"]),
+    (
+        "thingward",
+        &["model", "crypto", "seal", "mqtt", "pki", "store", "ingress", "agent", "gateway", "service"],
+    ),
+];
+
+/// The crates of ours under `[dependencies]` of a manifest.
+fn edges(manifest: &str) -> BTreeSet<String> {
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.strip_prefix("thingward-"));
+    names.map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let known: BTreeSet<String> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let there = fs::read_dir(&crates).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        there.collect::<BTreeSet<_>>(),
+        known,
+        "a crate without its line, or a line without its crate"
+    );
+    let mut below: BTreeSet<&str> = BTreeSet::new();
+    for (name, allowed) in ALLOWED {
+        assert!(allowed.iter().all(|a| below.contains(a)), "{name} is allowed an edge that goes up");
+        let manifest = fs::read_to_string(crates.join(name).join("Cargo.toml")).unwrap();
+        let allowed: BTreeSet<String> = allowed.iter().map(|a| (*a).to_owned()).collect();
+        assert_eq!(edges(&manifest), allowed, "{name}");
+        below.insert(name);
+    }
+}
