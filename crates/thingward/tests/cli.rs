@@ -1,5 +1,5 @@
 //! The binary as an operator uses it: exit codes, and a first device from nothing.
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod common;
 

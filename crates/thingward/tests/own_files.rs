@@ -1,5 +1,5 @@
 //! A tenant asks its own files with its own key and nothing of ours: `docs/examples/query_segments.py`.
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod common;
 

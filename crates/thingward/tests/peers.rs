@@ -1,6 +1,6 @@
 //! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS; and bad ones.
 //! Each test skips, and says so, where its peer is not installed.
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A town with marked payloads, codes, tokens, passwords, keys and a PIN, and the search for the marks.
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod common;
 

@@ -67,7 +67,7 @@ impl Subscriber {
 
     #[track_caller]
     fn line(&self) -> String {
-        self.lines.recv_timeout(Duration::from_secs(15)).expect("a line of mosquitto_sub")
+        self.lines.recv_timeout(Duration::from_secs(15)).unwrap()
     }
 
     /// The next message.
