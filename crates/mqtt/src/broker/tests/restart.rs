@@ -19,8 +19,9 @@ enum Step {
     Restart,
 }
 
+/// No shared ones: whose turn it is in a group is not durable, so a restored broker may choose another member.
 fn filter() -> impl Strategy<Value = &'static str> {
-    prop_oneof![Just("t/1"), Just("t/+"), Just("#"), Just("$share/g/t/+")]
+    prop_oneof![Just("t/1"), Just("t/+"), Just("#")]
 }
 
 fn qos() -> impl Strategy<Value = QoS> {
