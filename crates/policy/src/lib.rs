@@ -1,6 +1,6 @@
 //! Who may do what. A [`Permit`] is the answer, and nobody else can make one.
 //!
-//! The rules are fixed for now: a device speaks for itself, a gateway also forwards for things of its own
+//! The rules are fixed: a device speaks for itself, a gateway also forwards for things of its own
 //! tenant, an application reads and addresses devices of its own tenant, a token does what its scopes say.
 //! Everything else is denied.
 
