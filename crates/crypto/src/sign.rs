@@ -238,6 +238,18 @@ mod host {
             p256::ecdsa::SigningKey::from_pkcs8_der(der).map(Self::p256).map_err(|_| CryptoError)
         }
 
+        /// Reads a PKCS#8 private key in PEM, label `PRIVATE KEY`: RFC 7468 §10.
+        ///
+        /// # Errors
+        ///
+        /// [`CryptoError`] when it is no such text, or no key of a known algorithm.
+        pub fn from_pkcs8_pem(pem: &str) -> Result<Self, CryptoError> {
+            if let Ok(key) = ed25519_dalek::SigningKey::from_pkcs8_pem(pem) {
+                return Ok(Self::ed25519(key));
+            }
+            p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map(Self::p256).map_err(|_| CryptoError)
+        }
+
         /// The PKCS#8 private key, for sealing it and for handing it to TLS.
         ///
         /// # Errors

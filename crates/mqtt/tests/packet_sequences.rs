@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use thingward_model::Timestamp;
 use thingward_mqtt::broker::{Broker, Effect, Limits, Message, OpenGate};
-use thingward_mqtt::codec::{MessageProperties, PACKET_BYTES_PROTOCOL_MAX, QoS};
+use thingward_mqtt::codec::{MessageProperties, QoS};
 use thingward_mqtt::topic::TopicName;
 
 mod vectors;
@@ -28,18 +28,6 @@ use vectors::{cases, unhex};
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const CONN: u64 = 1;
 
-/// The limits that the sequences assume.
-fn limits() -> Limits {
-    Limits {
-        packet_bytes_max: PACKET_BYTES_PROTOCOL_MAX,
-        receive_maximum: 20,
-        inflight_max: 20,
-        topic_alias_max: 10,
-        keep_alive_seconds_max: 0,
-        ..Limits::default()
-    }
-}
-
 struct Player {
     broker: Broker<OpenGate>,
     received: Vec<u8>,
@@ -48,7 +36,7 @@ struct Player {
 
 impl Player {
     fn new() -> Self {
-        let mut broker = Broker::new(OpenGate, limits());
+        let mut broker = Broker::new(OpenGate, Limits::conformance());
         broker.accept(NOW, CONN, ());
         Self { broker, received: Vec::new(), closed: false }
     }

@@ -38,15 +38,6 @@ pub(crate) fn base32(bytes: &[u8]) -> String {
     text
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        let _ = write!(text, "{b:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits, OpenGate};
-use thingward_mqtt::codec::PACKET_BYTES_PROTOCOL_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -46,18 +45,6 @@ pub(crate) async fn run(port: u16) -> Result<(), Failure> {
         () = accept(listener, to) => Ok(()),
         () = serve(events) => Ok(()),
         stopped = stop_requested() => stopped,
-    }
-}
-
-/// What the packet sequences of the tests assume.
-fn limits() -> Limits {
-    Limits {
-        packet_bytes_max: PACKET_BYTES_PROTOCOL_MAX,
-        receive_maximum: 20,
-        inflight_max: 20,
-        topic_alias_max: 10,
-        keep_alive_seconds_max: 0,
-        ..Limits::default()
     }
 }
 
@@ -113,7 +100,7 @@ struct Client {
 
 async fn serve(mut events: mpsc::Receiver<Event>) {
     let now = thingward_service::shared::now;
-    let mut broker = Broker::new(OpenGate, limits());
+    let mut broker = Broker::new(OpenGate, Limits::conformance());
     let mut clients: HashMap<ConnId, Client> = HashMap::new();
     loop {
         let event = tokio::select! {

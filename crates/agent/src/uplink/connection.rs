@@ -129,10 +129,7 @@ fn take_events<S: Source>(
             },
             Event::Closed(by) => return Some(explain(&by)),
             // Nothing is subscribed to here; what comes unasked is let go.
-            Event::Message { .. }
-            | Event::Subscribed { .. }
-            | Event::Unsubscribed { .. }
-            | Event::Unanswered { .. } => {}
+            Event::Message { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
         }
     }
     None

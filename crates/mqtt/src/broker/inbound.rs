@@ -29,8 +29,7 @@ impl<G: Gate> Broker<G> {
             // A second CONNECT [MQTT-3.1.0-2], AUTH without a method [MQTT-4.12.0-6], what only a server sends.
             Packet::Connect(_)
             | Packet::ConnAck(_)
-            | Packet::SubAck(_)
-            | Packet::UnsubAck(_)
+            | Packet::FilterAck(..)
             | Packet::PingResp
             | Packet::Auth(_) => self.violation(now, conn, ReasonCode::ProtocolError),
         }

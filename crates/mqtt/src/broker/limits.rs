@@ -1,5 +1,7 @@
 //! Every bound of the broker, with its default.
 
+use crate::codec::PACKET_BYTES_PROTOCOL_MAX;
+
 /// How much the broker holds and takes. Nothing in it grows without one of these.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -51,6 +53,22 @@ impl Default for Limits {
             session_expiry_seconds_max: 7 * 24 * 3600,
             keep_alive_seconds_max: 3600,
             handshake_seconds_max: 10,
+        }
+    }
+}
+
+impl Limits {
+    /// What the published packet sequences for conformance tests assume: 20 messages in flight each way, 10 topic
+    /// aliases, packets and keep-alives as large as the protocol has them. Not for a service.
+    #[must_use]
+    pub fn conformance() -> Self {
+        Self {
+            packet_bytes_max: PACKET_BYTES_PROTOCOL_MAX,
+            receive_maximum: 20,
+            inflight_max: 20,
+            topic_alias_max: 10,
+            keep_alive_seconds_max: 0,
+            ..Self::default()
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::broker::record;
 use crate::broker::session::{Entry, SessionId, Subscription};
 use crate::broker::{Broker, ConnId, Gate};
 use crate::codec::{
-    Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeRequest, SubscriptionId, UnsubAck,
-    Unsubscribe,
+    FilterAck, FilterAckKind, Packet, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeRequest,
+    SubscriptionId, Unsubscribe,
 };
 use crate::topic::TopicFilter;
 
@@ -37,9 +37,9 @@ impl<G: Gate> Broker<G> {
                 Err(reason) => reason,
             });
         }
-        let ack = SubAck { id: packet.id, reason_string: None, user: Vec::new(), reasons };
+        let ack = FilterAck::new(packet.id, reasons);
         if let Some(version) = self.version(conn) {
-            self.send(conn, version, &Packet::SubAck(ack));
+            self.send(conn, version, &Packet::FilterAck(FilterAckKind::SubAck, ack));
         }
         for batch in batches {
             self.send_retained(now, conn, id, batch);
@@ -167,9 +167,9 @@ impl<G: Gate> Broker<G> {
             }
             reasons.push(ReasonCode::Success);
         }
-        let ack = UnsubAck { id: packet.id, reason_string: None, user: Vec::new(), reasons };
+        let ack = FilterAck::new(packet.id, reasons);
         if let Some(version) = self.version(conn) {
-            self.send(conn, version, &Packet::UnsubAck(ack));
+            self.send(conn, version, &Packet::FilterAck(FilterAckKind::UnsubAck, ack));
         }
     }
 }

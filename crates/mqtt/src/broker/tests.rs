@@ -188,7 +188,7 @@ impl Bed {
         let requests = vec![SubscribeRequest { filter, options }];
         let packet = Subscribe { id: PacketId::MAX, subscription_id: None, user: Vec::new(), requests };
         self.send(conn, Packet::Subscribe(packet));
-        let (Packet::SubAck(ack), bytes) = self.take_first(conn) else { panic!() };
+        let (Packet::FilterAck(FilterAckKind::SubAck, ack), bytes) = self.take_first(conn) else { panic!() };
         self.clients.get_mut(&conn).unwrap().bytes = bytes;
         ack.reasons
     }

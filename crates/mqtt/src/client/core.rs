@@ -11,9 +11,9 @@ use crate::client::event::{ClosedBy, Event, Message, PublishError, Token};
 use crate::client::incoming::{Arrival, Inbox, Receipt};
 use crate::client::outgoing::{Outbox, Outgoing, Progress, Stage};
 use crate::codec::{
-    Ack, AckKind, ConnAck, Connect, ConnectProperties, Delivery, Disconnect, PACKET_BYTES_PROTOCOL_MAX,
-    Packet, PacketId, Publish, PublishTopic, PublishView, QoS, ReasonCode, Receiver, Subscribe,
-    SubscribeRequest, SubscriptionId, Unsubscribe, Version, decode,
+    Ack, AckKind, ConnAck, Connect, ConnectProperties, Delivery, Disconnect, FilterAckKind,
+    PACKET_BYTES_PROTOCOL_MAX, Packet, PacketId, Publish, PublishTopic, PublishView, QoS, ReasonCode,
+    Receiver, Subscribe, SubscribeRequest, SubscriptionId, Unsubscribe, Version, decode,
 };
 use crate::topic::TopicFilter;
 
@@ -26,7 +26,8 @@ pub struct Client {
     server: ServerLimits,
     outbox: Outbox,
     inbox: Inbox,
-    requests: BTreeMap<PacketId, Token>,
+    /// What is answered with reasons, and the kind of its answer.
+    requests: BTreeMap<PacketId, (Token, FilterAckKind)>,
     next_token: u64,
     had_session: bool,
     last_sent: Timestamp,
@@ -158,7 +159,7 @@ impl Client {
         requests: Vec<SubscribeRequest>,
         subscription_id: Option<SubscriptionId>,
     ) -> Result<Token, PublishError> {
-        self.request(now, |id| {
+        self.request(now, FilterAckKind::SubAck, |id| {
             Packet::Subscribe(Subscribe { id, subscription_id, user: Vec::new(), requests })
         })
     }
@@ -169,7 +170,9 @@ impl Client {
     ///
     /// [`PublishError::NotConnected`], [`PublishError::NoPacketId`], [`PublishError::TooLarge`].
     pub fn unsubscribe(&mut self, now: Timestamp, filters: Vec<TopicFilter>) -> Result<Token, PublishError> {
-        self.request(now, |id| Packet::Unsubscribe(Unsubscribe { id, user: Vec::new(), filters }))
+        self.request(now, FilterAckKind::UnsubAck, |id| {
+            Packet::Unsubscribe(Unsubscribe { id, user: Vec::new(), filters })
+        })
     }
 
     /// The owner has made a message safe. A receipt of an earlier connection does no harm: the server sends a QoS 1
@@ -232,13 +235,12 @@ impl Client {
             (Phase::Connecting, Packet::ConnAck(ack)) => self.connack(now, ack),
             (Phase::Online, Packet::Publish(publish)) => self.arrived(now, publish),
             (Phase::Online, Packet::Ack(kind, ack)) => self.acked(now, kind, &ack),
-            (Phase::Online, Packet::SubAck(ack)) => match self.requests.remove(&ack.id) {
-                Some(token) => self.events.push_back(Event::Subscribed { token, ack }),
-                None => self.violation(ReasonCode::ProtocolError),
-            },
-            (Phase::Online, Packet::UnsubAck(ack)) => match self.requests.remove(&ack.id) {
-                Some(token) => self.events.push_back(Event::Unsubscribed { token, ack }),
-                None => self.violation(ReasonCode::ProtocolError),
+            (Phase::Online, Packet::FilterAck(kind, ack)) => match self.requests.get(&ack.id) {
+                Some(&(token, asked)) if asked == kind => {
+                    self.requests.remove(&ack.id);
+                    self.events.push_back(Event::Answered { token, ack });
+                }
+                _ => self.violation(ReasonCode::ProtocolError),
             },
             (Phase::Online, Packet::PingResp) => self.answer_by = None,
             (Phase::Online, Packet::Disconnect(packet)) => self.close(ClosedBy::Server(packet)),
@@ -364,6 +366,7 @@ impl Client {
     fn request(
         &mut self,
         now: Timestamp,
+        answer: FilterAckKind,
         packet: impl FnOnce(PacketId) -> Packet,
     ) -> Result<Token, PublishError> {
         if !self.is_online() {
@@ -376,7 +379,7 @@ impl Client {
             .map_err(|_| PublishError::TooLarge)?;
         self.last_sent = now;
         let token = self.token();
-        self.requests.insert(id, token);
+        self.requests.insert(id, (token, answer));
         Ok(token)
     }
 
@@ -433,7 +436,7 @@ impl Client {
         }
         self.phase = Phase::Offline;
         self.answer_by = None;
-        for (_, token) in std::mem::take(&mut self.requests) {
+        for (token, _) in std::mem::take(&mut self.requests).into_values() {
             self.events.push_back(Event::Unanswered { token });
         }
         self.events.push_back(Event::Closed(by));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::client::Receipt;
 use crate::codec::{
-    ConnAck, DecodeError, Disconnect, MessageProperties, Publish, QoS, ReasonCode, SubAck, UnsubAck,
+    ConnAck, DecodeError, Disconnect, FilterAck, MessageProperties, Publish, QoS, ReasonCode,
 };
 use crate::topic::TopicName;
 
@@ -56,19 +56,13 @@ pub enum Event {
         /// A failure from 0x80 on.
         reason: ReasonCode,
     },
-    /// The server answered a subscription.
-    Subscribed {
-        /// From [`Client::subscribe`](super::Client::subscribe).
+    /// The server answered a subscription or the end of one.
+    Answered {
+        /// From [`Client::subscribe`](super::Client::subscribe) or
+        /// [`Client::unsubscribe`](super::Client::unsubscribe).
         token: Token,
         /// One reason for each filter.
-        ack: SubAck,
-    },
-    /// The server answered the end of subscriptions.
-    Unsubscribed {
-        /// From [`Client::unsubscribe`](super::Client::unsubscribe).
-        token: Token,
-        /// One reason for each filter.
-        ack: UnsubAck,
+        ack: FilterAck,
     },
     /// The connection ended before the answer to a subscription or its end came; it has to be asked again.
     Unanswered {

@@ -178,13 +178,26 @@ fn a_subscription_is_answered_or_reported_as_unanswered() {
     let answered = client.subscribe(NOW, vec![request.clone()], None).unwrap();
     let Some(Packet::Subscribe(subscribe)) = sent(&mut client).pop() else { panic!() };
     let reasons = vec![ReasonCode::GrantedQoS1];
-    let suback = SubAck { id: subscribe.id, reason_string: None, user: Vec::new(), reasons };
-    receive(&mut client, &Packet::SubAck(suback));
+    let suback = FilterAck::new(subscribe.id, reasons);
+    receive(&mut client, &Packet::FilterAck(FilterAckKind::SubAck, suback));
     let unanswered = client.subscribe(NOW, vec![request], None).unwrap();
     client.closed();
     let events = events(&mut client);
-    assert!(matches!(&events[0], Event::Subscribed { token, .. } if *token == answered));
+    assert!(matches!(&events[0], Event::Answered { token, .. } if *token == answered));
     assert_eq!(events[1..], [Event::Unanswered { token: unanswered }, Event::Closed(ClosedBy::Transport)]);
+}
+
+#[test]
+fn an_answer_of_the_wrong_kind_is_a_protocol_error() {
+    let mut client = Client::new(config());
+    connect(&mut client, false);
+    let filters = vec![TopicFilter::try_from("t/#").unwrap()];
+    let asked = client.unsubscribe(NOW, filters).unwrap();
+    let Some(Packet::Unsubscribe(unsubscribe)) = sent(&mut client).pop() else { panic!() };
+    let suback = FilterAck::new(unsubscribe.id, vec![ReasonCode::Success]);
+    receive(&mut client, &Packet::FilterAck(FilterAckKind::SubAck, suback));
+    assert_eq!(sent(&mut client), [Packet::Disconnect(Disconnect::new(ReasonCode::ProtocolError))]);
+    assert_eq!(events(&mut client)[0], Event::Unanswered { token: asked });
 }
 
 #[test]

@@ -6,16 +6,15 @@ mod connack;
 mod connect;
 mod disconnect;
 mod error;
+mod filter_ack;
 mod packet;
 pub(crate) mod property;
 pub(crate) mod publish;
 pub(crate) mod reader;
 mod reason;
-mod suback;
 mod subscribe;
 mod text;
 mod types;
-mod unsuback;
 mod unsubscribe;
 pub(crate) mod writer;
 
@@ -28,16 +27,15 @@ pub use connack::{ConnAck, ConnAckProperties};
 pub use connect::{Connect, ConnectProperties, Will};
 pub use disconnect::{Disconnect, DisconnectProperties};
 pub use error::{ConnectPart, DecodeError};
+pub use filter_ack::{FilterAck, FilterAckKind};
 pub use packet::{Packet, Receiver, decode, packet_type};
 pub use publish::{Publish, PublishTopic, PublishView};
 pub use reason::ReasonCode;
-pub use suback::SubAck;
 pub use subscribe::{RetainHandling, Subscribe, SubscribeRequest, SubscriptionOptions};
 pub use text::{Binary, Text, TextError};
 pub use types::{
     Delivery, MessageProperties, PacketId, PayloadFormat, QoS, SubscriptionId, TopicAlias, UserProperties,
     Version,
 };
-pub use unsuback::UnsubAck;
 pub use unsubscribe::Unsubscribe;
 pub use writer::{PACKET_BYTES_PROTOCOL_MAX, PacketTooLarge};

@@ -5,8 +5,8 @@ use bytes::{Buf, BytesMut};
 use crate::codec::reader::Reader;
 use crate::codec::writer::{PacketTooLarge, frame};
 use crate::codec::{
-    Ack, AckKind, Auth, ConnAck, Connect, DecodeError, Disconnect, Publish, SubAck, Subscribe, UnsubAck,
-    Unsubscribe, Version,
+    Ack, AckKind, Auth, ConnAck, Connect, DecodeError, Disconnect, FilterAck, FilterAckKind, Publish,
+    Subscribe, Unsubscribe, Version,
 };
 
 /// Which end reads. Each takes only what the other may send.
@@ -31,12 +31,10 @@ pub enum Packet {
     Ack(AckKind, Ack),
     /// Client to server: ask for messages.
     Subscribe(Subscribe),
-    /// Server to client: the answer to SUBSCRIBE.
-    SubAck(SubAck),
     /// Client to server: end subscriptions.
     Unsubscribe(Unsubscribe),
-    /// Server to client: the answer to UNSUBSCRIBE.
-    UnsubAck(UnsubAck),
+    /// Server to client: SUBACK or UNSUBACK.
+    FilterAck(FilterAckKind, FilterAck),
     /// Client to server: I am here.
     PingReq,
     /// Server to client: so am I.
@@ -136,10 +134,12 @@ impl Packet {
             }
             9 | 11 | 13 => {
                 plain(flags, 0)?;
+                let answer =
+                    |kind, r| FilterAck::read(kind, version, r).map(|ack| Self::FilterAck(kind, ack));
                 match kind {
                     _ if server => return Err(DecodeError::Unexpected(kind)),
-                    9 => Self::SubAck(SubAck::read(version, r)?),
-                    11 => Self::UnsubAck(UnsubAck::read(version, r)?),
+                    9 => answer(FilterAckKind::SubAck, r)?,
+                    11 => answer(FilterAckKind::UnsubAck, r)?,
                     _ => r.finish().map(|()| Self::PingResp)?,
                 }
             }
@@ -173,9 +173,8 @@ impl Packet {
             Self::Publish(p) => p.write(version, limit, out),
             Self::Ack(kind, p) => p.write(*kind, version, limit, out),
             Self::Subscribe(p) => p.write(version, limit, out),
-            Self::SubAck(p) => p.write(version, limit, out),
             Self::Unsubscribe(p) => p.write(version, limit, out),
-            Self::UnsubAck(p) => p.write(version, limit, out),
+            Self::FilterAck(kind, p) => p.write(*kind, version, limit, out),
             Self::PingReq => frame(out, 0xC0, limit, &|_| ()),
             Self::PingResp => frame(out, 0xD0, limit, &|_| ()),
             Self::Disconnect(p) => p.write(version, limit, out),

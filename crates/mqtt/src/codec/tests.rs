@@ -182,11 +182,11 @@ fn packets_with_every_property_come_back() {
     let unsubscribe = Unsubscribe { id, user: user.clone(), filters: vec![filter.clone(), filter] };
     comes_back(Receiver::Server, Version::V5, &Packet::Unsubscribe(unsubscribe));
     let reasons = vec![ReasonCode::GrantedQoS2, ReasonCode::NotAuthorized];
-    let suback = SubAck { id, reason_string: Some(text("why")), user: user.clone(), reasons };
-    comes_back(Receiver::Client, Version::V5, &Packet::SubAck(suback));
+    let suback = FilterAck { id, reason_string: Some(text("why")), user: user.clone(), reasons };
+    comes_back(Receiver::Client, Version::V5, &Packet::FilterAck(FilterAckKind::SubAck, suback));
     let reasons = vec![ReasonCode::NoSubscriptionExisted];
-    let unsuback = UnsubAck { id, reason_string: None, user: user.clone(), reasons };
-    comes_back(Receiver::Client, Version::V5, &Packet::UnsubAck(unsuback));
+    let unsuback = FilterAck { id, reason_string: None, user: user.clone(), reasons };
+    comes_back(Receiver::Client, Version::V5, &Packet::FilterAck(FilterAckKind::UnsubAck, unsuback));
     let mut disconnect = Disconnect::new(ReasonCode::ServerMoved);
     disconnect.properties = DisconnectProperties {
         session_expiry: Some(3),

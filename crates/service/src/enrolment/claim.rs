@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base16ct::lower::encode_string as hex;
 use rand_core::Rng;
 use thingward_crypto::{sha256, system_rng};
 use thingward_model::{Principal, Timestamp};
@@ -9,7 +10,7 @@ use thingward_pki::{Issued, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Claim, NewPrincipal, PrincipalState};
 
-use super::{Refusal, base32, hex};
+use super::{Refusal, base32};
 use crate::shared::Shared;
 
 /// Random bytes of a code.

@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
-        let token = format!("test-{}-{}", seconds, crate::enrolment::hex(&rand()));
+        let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand()));
         let tenant = tenant.map(|t| t.parse().unwrap());
         let expires = now().plus_micros(seconds * 1_000_000);
         let new = NewToken { tenant, scopes: scopes.to_vec(), expires };

@@ -1,10 +1,11 @@
 //! A tenant's unwrapped keys: one for writing, older ones for reading.
 
+use base16ct::lower::encode_string as hex;
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
 use crate::keys::KeyProvider;
-use crate::secret::{Secret, fill_random, hex};
+use crate::secret::{Secret, fill_random};
 
 /// Tells one tenant key from all others. Random, and no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

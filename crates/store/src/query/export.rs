@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parquet::arrow::ArrowWriter;
@@ -15,7 +16,6 @@ use thingward_model::assurance::UnknownWord;
 use crate::error::StoreError;
 use crate::query::{Cursor, ReadingPage};
 use crate::row::{Row, Value};
-use crate::secret::hex;
 use crate::segment::{batch_of, schema};
 
 /// A form for rows.

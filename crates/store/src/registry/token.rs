@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base16ct::lower::encode_string as hex;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{TenantName, Timestamp};
 pub use thingward_policy::Scope;
 
 use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
 use crate::error::StoreError;
-use crate::secret::{hex, sha256};
+use crate::secret::sha256;
 
 /// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

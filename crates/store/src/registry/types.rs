@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use base16ct::lower::encode_string as hex;
+
 use crate::error::StoreError;
-use crate::secret::{hex, sha256};
+use crate::secret::sha256;
 
 /// Names a public key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use base16ct::lower::encode_string as hex;
 use minicbor::{Decoder, Encoder};
 use thingward_model::{DeviceName, TenantName, Timestamp};
 
 use crate::error::StoreError;
 use crate::hot::{HotSnapshot, Table, parse_tenant, scope_prefix};
-use crate::secret::{fill_random, hex};
+use crate::secret::fill_random;
 
 /// Names a segment: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -163,7 +163,7 @@ pub(super) struct Enrol {
     /// The certificate that the maker put here, and those between it and the maker's root, PEM.
     #[arg(long, value_name = "FILE", requires_all = ["key", "tenant", "root"])]
     certificate: Option<PathBuf>,
-    /// Its private key, PKCS#8 DER.
+    /// Its private key, PKCS#8 in PEM or DER.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The owner to be.
@@ -295,10 +295,7 @@ impl Enrol {
         else {
             return Err(Failure::Usage("--certificate needs --key, --tenant and --root".to_owned()));
         };
-        let secret = read_private(key).map_err(Failure::file(key))?;
-        let key = SoftwareKey::from_pkcs8(&secret).map_err(|_| {
-            Failure::Failed(format!("{} is no P-256 or Ed25519 key in PKCS#8 DER", key.display()))
-        })?;
+        let key = private_key(key)?;
         let root = match root.parse() {
             Ok(fingerprint) => Anchor::Fingerprint(fingerprint),
             Err(_) => Anchor::Certificate(pem(Path::new(root))?.swap_remove(0)),
@@ -306,6 +303,21 @@ impl Enrol {
         let chain = pem(certificate)?;
         Ok(Credential::Initial(Box::new(InitialCredential { chain, key, tenant, root })))
     }
+}
+
+/// The private key of a file, in PEM or DER.
+fn private_key(file: &Path) -> Result<SoftwareKey, Failure> {
+    let secret = read_private(file).map_err(Failure::file(file))?;
+    let key = match std::str::from_utf8(&secret) {
+        Ok(pem) if pem.starts_with("-----BEGIN") => SoftwareKey::from_pkcs8_pem(pem),
+        _ => SoftwareKey::from_pkcs8(&secret),
+    };
+    key.map_err(|_| {
+        let file = file.display();
+        Failure::Failed(format!(
+            "{file} is no P-256 or Ed25519 key in PKCS#8; `openssl pkcs8 -topk8 -nocrypt -in {file}` makes one"
+        ))
+    })
 }
 
 /// The certificates of a file; at least one.

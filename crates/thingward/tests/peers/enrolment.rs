@@ -1,7 +1,7 @@
 //! Enrolment with OpenSSL and curl, and what OpenSSL and GnuTLS say to the chain.
 
 use crate::common::by_hand::ByHand;
-use crate::common::{Place, have, succeeds};
+use crate::common::{Place, have, shown, succeeds, wait_for};
 
 #[test]
 fn a_client_of_openssl_and_curl_enrols_and_renews() {
@@ -71,6 +71,46 @@ fn what_est_shows_to_everybody_is_read_by_openssl() {
     assert_eq!(reader.curl(&[&crl]), "200");
     let said = succeeds("openssl", &["crl", "-inform", "DER", "-in", &answer, "-noout", "-text"]);
     assert!(said.contains("No Revoked Certificates"), "{said}");
+}
+
+#[test]
+fn a_thing_with_its_makers_certificate_enrols_where_the_tenant_trusts_the_maker() {
+    if !have(&["openssl"]) {
+        return;
+    }
+    let place = Place::new();
+    let _service = place.service(&["acme", "globex"]);
+    let file = |name: &str| shown(&place.path(name)).to_owned();
+    let maker = ["maker.key", "maker.pem", "pump.key", "pump.pem"].map(file);
+    let [maker_key, maker_pem, key, certificate] = &maker;
+    let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let ca = ["-x509", "-days", "30", "-subj", "/O=Pumps/CN=Pumps IDevID CA", "-keyout", maker_key];
+    let ca_use = ["-addext", "keyUsage=critical,keyCertSign", "-out", maker_pem];
+    succeeds("openssl", &[&["req"], &ec[..], &ca, &ca_use].concat());
+    let leaf = ["-x509", "-days", "30", "-subj", "/O=Pumps/serialNumber=SN-4711", "-keyout", key];
+    let by = ["-CA", maker_pem, "-CAkey", maker_key, "-out", certificate];
+    let uses = ["basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature"];
+    let uses = uses.map(|value| ["-addext", value]).concat();
+    succeeds("openssl", &[&["req"], &ec[..], &leaf, &by, &uses].concat());
+
+    place.done(&["maker", "trust", "pumps", "--tenant", "acme", "--certificates", maker_pem]);
+    let (home, root) = (file("pump"), file("data/root.pem"));
+    let enrol = |tenant: &str, key: &str| {
+        let shown = ["--certificate", certificate, "--key", key, "--tenant", tenant, "--root", &root];
+        place.run(&[&["device", "enrol", &place.url, "--home", &home], &shown[..]].concat())
+    };
+    let (code, said) = enrol("globex", key);
+    assert!(code == 1 && said.to_string().contains("maker"), "{code} {said}");
+    let sec1 = file("sec1.key");
+    succeeds("openssl", &["ec", "-in", key, "-out", &sec1]);
+    let (code, said) = enrol("acme", &sec1);
+    assert!(code == 1 && said.to_string().contains("openssl pkcs8 -topk8"), "{code} {said}");
+    let (code, said) = enrol("acme", key);
+    assert_eq!(code, 0, "{said}");
+    assert!(said["identity"].as_str().unwrap().ends_with("/tenant/acme/device/SN-4711"), "{said}");
+    let _pump = place.device("pump", None);
+    place.done(&["device", "send", "--home", &home, "flow", "rate=5.0"]);
+    wait_for("the reading", || !place.readings("acme").is_empty());
 }
 
 #[test]

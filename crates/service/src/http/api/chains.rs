@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ use super::super::app::App;
 use super::super::caller::Allowed;
 use super::super::error::{ApiError, ErrorBody};
 use super::List;
-use crate::enrolment::hex;
 use crate::stream_state::StreamKey;
 
 /// Most chains in an answer. A stream has one until its device is reset or its recipient changes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role, TenantName};
 use thingward_policy::{ManageDevices, ReadDevices};
@@ -16,7 +17,6 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, word};
-use crate::enrolment::hex;
 
 /// A member.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

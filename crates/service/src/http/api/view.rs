@@ -1,13 +1,12 @@
 //! Readings as JSON.
 
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_store::query::Window;
 use thingward_store::{Row, Value};
 use utoipa::ToSchema;
-
-use crate::enrolment::hex;
 
 /// One reading with everything known about it. Lines of a JSON Lines export are the same.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
