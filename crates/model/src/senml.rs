@@ -408,7 +408,7 @@ fn decode_decimal_fraction(d: &mut Decoder<'_>) -> Result<(i64, i64), SenmlError
 /// `mantissa · 10^exponent`, correctly rounded because both factors are exact doubles.
 fn decimal_to_double(mantissa: i64, exponent: i64) -> Result<f64, SenmlError> {
     let m = mantissa as f64;
-    if m.abs() >= EXACT_INTEGER_MAX || exponent.abs() > 22 {
+    if m.abs() >= EXACT_INTEGER_MAX || !(-22..=22).contains(&exponent) {
         return Err(SenmlError::Number);
     }
     let power = (0..exponent.abs()).fold(1.0, |p, _| p * 10.0);

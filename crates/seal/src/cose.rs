@@ -6,7 +6,7 @@ use minicbor::{Decoder, Encoder};
 use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
 
-use crate::FormatError;
+use crate::{FormatError, SEQUENCE_MAX};
 
 /// CBOR tag of COSE_Encrypt0: RFC 9052 §2.
 pub(crate) const ENCRYPT0_TAG: u64 = 16;
@@ -161,7 +161,8 @@ pub(crate) fn decode_record_header(d: &mut Decoder<'_>) -> Result<([u8; 8], u64)
     if iv.is_empty() || iv.len() > 8 || iv.first() == Some(&0) {
         return Err(FormatError::Malformed);
     }
-    Ok((chain, iv.iter().fold(0, |n, b| n << 8 | u64::from(*b))))
+    let seq = iv.iter().fold(0, |n, b| n << 8 | u64::from(*b));
+    if seq > SEQUENCE_MAX { Err(FormatError::Malformed) } else { Ok((chain, seq)) }
 }
 
 fn without_leading_zeros(bytes: &[u8; 8]) -> &[u8] {

@@ -33,6 +33,9 @@ pub use writer::{ChainWriter, NewChain};
 /// A chain's name: random, never used twice by a device.
 pub type ChainId = [u8; 8];
 
+/// Highest sequence number: one below 2^63, so that counting on from it never wraps around.
+pub const SEQUENCE_MAX: u64 = u64::MAX >> 1;
+
 /// Why bytes are not a well-formed item of a chain, or an item could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

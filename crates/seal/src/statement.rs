@@ -11,7 +11,7 @@ use thingward_crypto::{AeadAlgorithm, Digest, KeyId, Signer, VerifyingKey};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName, Timestamp};
 
 use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1, SliceEncoder};
-use crate::{ChainId, FormatError};
+use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// The version that this code writes, and the only one so far.
 pub const VERSION: u64 = 1;
@@ -243,7 +243,11 @@ fn array<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], FormatError> {
 /// First and last of a range that is not empty and starts at 1 or later.
 fn range(d: &mut Decoder<'_>) -> Result<(u64, u64), FormatError> {
     let (first, last) = (d.u64()?, d.u64()?);
-    if first == 0 || last < first { Err(FormatError::Malformed) } else { Ok((first, last)) }
+    if first == 0 || last < first || last > SEQUENCE_MAX {
+        Err(FormatError::Malformed)
+    } else {
+        Ok((first, last))
+    }
 }
 
 /// A well-formed statement whose signature nobody has checked.

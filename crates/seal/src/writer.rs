@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::record::RecordKey;
 use crate::statement::{GapReason, Link, Statement, StatementKind, Subject};
-use crate::{ChainId, FormatError};
+use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// Version of the saved state.
 const STATE_VERSION: u8 = 1;
@@ -94,10 +94,12 @@ impl ChainWriter {
             return Err(FormatError::CheckpointDue);
         }
         let seq = self.next_seq;
-        let next = seq.checked_add(1).ok_or(FormatError::CheckpointDue)?;
+        if seq > SEQUENCE_MAX {
+            return Err(FormatError::CheckpointDue);
+        }
         let len = self.key.seal(&self.chain, seq, readings, out)?;
         self.head = sha256(&[&self.head, out.get(..len).unwrap_or_default()]);
-        self.next_seq = next;
+        self.next_seq = seq + 1;
         Ok(Appended { seq, len })
     }
 
@@ -134,10 +136,10 @@ impl ChainWriter {
         signer: &impl Signer,
         out: &mut [u8],
     ) -> Result<usize, FormatError> {
-        let next = through.checked_add(1).ok_or(FormatError::Malformed)?;
-        if through < self.next_seq {
+        if through < self.next_seq || through > SEQUENCE_MAX {
             return Err(FormatError::Malformed);
         }
+        let next = through + 1;
         let (first, head) = (self.next_seq, self.head);
         let kind =
             StatementKind::Gap { first, last: through, before: head, head, reason: GapReason::PowerLoss };

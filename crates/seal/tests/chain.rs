@@ -16,8 +16,8 @@ use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::verifier::verify_statement;
 use thingward_seal::writer::Dropped;
 use thingward_seal::{
-    ChainState, ChainWriter, Earlier, GapReason, Item, Items, NewChain, Record, RecordKey, RecordVerdict,
-    StatementKind, StatementVerdict, Subject, Violation,
+    ChainState, ChainWriter, Earlier, FormatError, GapReason, Item, Items, NewChain, Record, RecordKey,
+    RecordVerdict, SEQUENCE_MAX, Statement, StatementKind, StatementVerdict, Subject, Violation,
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -385,4 +385,61 @@ fn a_device_that_never_signs_is_cut_off_from_assurance_not_from_the_service() {
         };
         assert_eq!(service.take(&device, &out[..len]), want, "{seq}");
     }
+}
+
+/// Records and statements whose numbers are the first, the last and one beside, of the chain that `device` opened.
+fn items_at_the_ends(device: &Device, key: &RecordKey) -> Vec<Vec<u8>> {
+    const MAX: u64 = SEQUENCE_MAX;
+    let (chain, mut items) = (device.writer.link().chain, Vec::new());
+    for seq in [1, 2, MAX - 1, MAX] {
+        let reading = Reading { field: None, unit: "Cel", time: NOW, value: Value::Number(1.0) };
+        let mut out = [0; 256];
+        let len = key.seal(&chain, seq, &[reading], &mut out).unwrap();
+        items.push(out[..len].to_vec());
+    }
+    let mut sign = |kind| {
+        let mut out = [0; STATEMENT_BYTES_MAX];
+        let statement = Statement { subject: subject(), chain, time: NOW, kind };
+        let len = statement.sign(&device.key, &mut out).unwrap();
+        items.push(out[..len].to_vec());
+    };
+    for (first, last) in [(1, 1), (1, MAX), (MAX - 1, MAX), (MAX, MAX)] {
+        let (before, head, reason) = ([7; 32], [8; 32], GapReason::PowerLoss);
+        sign(StatementKind::Checkpoint { first, last, head });
+        sign(StatementKind::Gap { first, last, before, head, reason });
+    }
+    items
+}
+
+#[test]
+fn no_order_of_items_at_the_ends_of_the_numbers_stops_the_verifier() {
+    let (device, mut service) = pair();
+    assert_eq!(service.take(&device, &device.sent[0]), Seen::Opened);
+    let (opened, key) = service.chain.unwrap();
+    let bytes = items_at_the_ends(&device, &key);
+    let items: Vec<_> = bytes.iter().map(|bytes| Items::new(bytes).next().unwrap().unwrap()).collect();
+    for row in 0..items.len().pow(4) {
+        let mut state = opened.clone();
+        for place in 0..4 {
+            match &items[row / items.len().pow(place) % items.len()] {
+                Item::Record(record) => drop(state.record(record, true, |_| Earlier::Unknown)),
+                Item::Statement(signed) => drop(state.statement(signed.claimed_unverified())),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_past_the_last_one_is_malformed() {
+    let (device, mut service) = pair();
+    assert_eq!(service.take(&device, &device.sent[0]), Seen::Opened);
+    let (_, key) = service.chain.unwrap();
+    let (chain, head, mut out) = (device.writer.link().chain, [8; 32], [0; STATEMENT_BYTES_MAX]);
+    let reading = Reading { field: None, unit: "Cel", time: NOW, value: Value::Number(1.0) };
+    let len = key.seal(&chain, SEQUENCE_MAX + 1, &[reading], &mut out).unwrap();
+    assert_eq!(Items::new(&out[..len]).next(), Some(Err(FormatError::Malformed)));
+    let kind = StatementKind::Checkpoint { first: 1, last: SEQUENCE_MAX + 1, head };
+    let statement = Statement { subject: subject(), chain, time: NOW, kind };
+    let len = statement.sign(&device.key, &mut out).unwrap();
+    assert_eq!(Items::new(&out[..len]).next(), Some(Err(FormatError::Malformed)));
 }

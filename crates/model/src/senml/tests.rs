@@ -86,6 +86,7 @@ fn packs_that_break_a_rule_are_refused_by_name() {
     check_refused("must-understand label", "81a2627a5f010201", SenmlError::Version);
     check_refused("infinity", "81a102f97c00", SenmlError::Number);
     check_refused("integer past 2^53", "81a1021b0020000000000001", SenmlError::Number);
+    check_refused("exponent of -2^63", "81a102c4823b7fffffffffffffff01", SenmlError::Number);
     check_refused("unit of 17 bytes", "81a2017161616161616161616161616161616161610201", SenmlError::TooLong);
     check_refused("65 records promised", "9841", SenmlError::TooManyReadings);
 }
