@@ -194,6 +194,11 @@ impl Gate for ChildGate {
         Scope::from(who.principal.to_string())
     }
 
+    /// Nothing is routed here, so nothing is retained.
+    fn share(&self, _: &TopicName) -> Scope {
+        Scope::new()
+    }
+
     fn encode_identity(&self, who: &Member) -> Bytes {
         who.encode()
     }

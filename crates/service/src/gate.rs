@@ -115,6 +115,10 @@ impl Gate for ServiceGate {
         Scope::from(who.principal.to_string())
     }
 
+    fn share(&self, topic: &TopicName) -> Scope {
+        topics::device_part(topic)
+    }
+
     fn encode_identity(&self, who: &Member) -> Bytes {
         who.encode()
     }

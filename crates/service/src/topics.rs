@@ -38,6 +38,12 @@ pub(crate) fn inner(tenant: &TenantName, device: &DeviceName, rest: &str) -> Opt
     name(&format!("t/{tenant}/devices/{device}/{rest}"))
 }
 
+/// What the inner names of one device's topics begin with, as bytes.
+#[must_use]
+pub(crate) fn device_part(inner: &TopicName) -> Bytes {
+    inner.as_str().splitn(5, '/').take(4).collect::<Vec<_>>().join("/").into()
+}
+
 /// The inner name of a topic that an application publishes to: commands to a device, nothing else.
 #[must_use]
 pub(crate) fn inner_for_application(who: &Principal, topic: &str) -> Option<TopicName> {

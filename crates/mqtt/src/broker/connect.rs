@@ -6,11 +6,11 @@ use std::num::{NonZeroU16, NonZeroU32};
 use bytes::BytesMut;
 use thingward_model::Timestamp;
 
-use crate::broker::connection::{AliasesOut, Online, Phase};
+use crate::broker::connection::{AliasesOut, Online, Phase, Unsent};
 use crate::broker::session::{Session, SessionId, SessionName};
 use crate::broker::timers::Timer;
 use crate::broker::wills::PendingWill;
-use crate::broker::{Broker, ConnId, Gate};
+use crate::broker::{Broker, ConnId, Gate, Scope};
 use crate::codec::{
     ConnAck, ConnAckProperties, Connect, PACKET_BYTES_PROTOCOL_MAX, Packet, PayloadFormat, ReasonCode, Text,
     TextError, Version,
@@ -51,7 +51,7 @@ impl<G: Gate> Broker<G> {
         }
         let name = SessionName { scope: self.gate.scope(&who), client_id: connect.client_id.detached() };
         let old = self.take_over(now, &name, connect.clean_start);
-        if old.is_none() && self.sessions.len() >= self.limits.sessions_max {
+        if old.is_none() && !self.has_room_for_session(&name.scope) {
             return Err(ReasonCode::QuotaExceeded);
         }
         let expiry_seconds = self.expiry_seconds(&connect);
@@ -110,6 +110,13 @@ impl<G: Gate> Broker<G> {
         self.sessions.contains_key(&old).then_some(old)
     }
 
+    fn has_room_for_session(&self, scope: &Scope) -> bool {
+        let first = SessionName { scope: scope.clone(), client_id: Text::default() };
+        let of_scope = self.names.range(first..).take_while(|(name, _)| name.scope == *scope);
+        self.sessions.len() < self.limits.sessions_max
+            && of_scope.take(self.limits.sessions_per_scope_max).count() < self.limits.sessions_per_scope_max
+    }
+
     fn begin_session(&mut self, name: SessionName, who: G::Identity, expiry_seconds: u32) -> SessionId {
         self.next_session += 1;
         let id = self.next_session;
@@ -136,6 +143,7 @@ impl<G: Gate> Broker<G> {
             patience: Online::patience(keep_alive),
             aliases_in: HashMap::new(),
             aliases_out: AliasesOut::new(aliases),
+            unsent: Unsent::default(),
         }
     }
 

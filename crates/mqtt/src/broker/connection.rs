@@ -46,6 +46,24 @@ pub(super) struct Online {
     pub(super) patience: Option<i64>,
     pub(super) aliases_in: HashMap<TopicAlias, TopicName>,
     pub(super) aliases_out: AliasesOut,
+    pub(super) unsent: Unsent,
+}
+
+/// Bytes of messages written for the client since the last drain.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    drain: u64,
+    bytes: usize,
+}
+
+impl Unsent {
+    pub(super) const fn since(&self, drain: u64) -> usize {
+        if self.drain == drain { self.bytes } else { 0 }
+    }
+
+    pub(super) const fn add(&mut self, drain: u64, bytes: usize) {
+        *self = Self { drain, bytes: self.since(drain).saturating_add(bytes) };
+    }
 }
 
 /// Topic aliases towards the client: the first topics get one.

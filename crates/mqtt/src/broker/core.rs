@@ -1,6 +1,6 @@
 //! The broker's state and its way in and out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::BytesMut;
 use thingward_model::Timestamp;
@@ -8,7 +8,8 @@ use thingward_model::Timestamp;
 use crate::broker::connection::{Connection, Phase};
 use crate::broker::message::MICROS;
 use crate::broker::output::Outbox;
-use crate::broker::route::{Retained, Target};
+use crate::broker::retained::RetainedMessages;
+use crate::broker::route::Target;
 use crate::broker::session::{Session, SessionId, SessionName, Subscription};
 use crate::broker::timers::{Timer, Timers};
 use crate::broker::wills::PendingWill;
@@ -16,7 +17,6 @@ use crate::broker::{ConnId, Counters, Gate, Limits, Message, Output, QueueFull};
 use crate::codec::{
     ConnAck, ConnectPart, DecodeError, Packet, ReasonCode, Receiver, Version, decode, packet_type,
 };
-use crate::topic::retained::TopicMap;
 use crate::topic::trie::SubscriptionIndex;
 
 /// The server core. See the [module](super).
@@ -28,11 +28,10 @@ pub struct Broker<G: Gate> {
     pub(super) out: Outbox,
     pub(super) connections: HashMap<ConnId, Connection<G::Identity>>,
     pub(super) sessions: HashMap<SessionId, Session<G::Identity>>,
-    pub(super) names: HashMap<SessionName, SessionId>,
+    /// In the order of the scopes, so that the sessions of one are found together.
+    pub(super) names: BTreeMap<SessionName, SessionId>,
     pub(super) index: SubscriptionIndex<Subscription>,
-    pub(super) retained: TopicMap<Retained>,
-    pub(super) retained_messages: usize,
-    pub(super) retained_bytes: usize,
+    pub(super) retained: RetainedMessages,
     pub(super) wills: HashMap<SessionId, PendingWill<G::Identity>>,
     pub(super) timers: Timers,
     pub(super) next_session: SessionId,
@@ -52,11 +51,9 @@ impl<G: Gate> Broker<G> {
             out: Outbox::default(),
             connections: HashMap::new(),
             sessions: HashMap::new(),
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             index: SubscriptionIndex::new(),
-            retained: TopicMap::new(),
-            retained_messages: 0,
-            retained_bytes: 0,
+            retained: RetainedMessages::default(),
             wills: HashMap::new(),
             timers: Timers::default(),
             next_session: 0,

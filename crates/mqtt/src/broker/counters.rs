@@ -53,6 +53,8 @@ pub struct Counters {
     pub deliveries_expired: u64,
     /// Deliveries dropped because the client takes no packet that large.
     pub deliveries_too_large: u64,
+    /// QoS 0 deliveries dropped because more would have gathered than a bound for unsent output allows.
+    pub deliveries_too_slow: u64,
     /// QoS 0 deliveries dropped because the subscriber was away.
     pub deliveries_absent_qos0: u64,
     /// Stored entries that could not be read back.
@@ -62,7 +64,7 @@ pub struct Counters {
 impl Counters {
     /// Every count with its name, for metrics.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 27] {
+    pub const fn named(&self) -> [(&'static str, u64); 28] {
         [
             ("connections_accepted", self.connections_accepted),
             ("connections_refused_gate", self.connections_refused_gate),
@@ -89,6 +91,7 @@ impl Counters {
             ("deliveries_withheld", self.deliveries_withheld),
             ("deliveries_expired", self.deliveries_expired),
             ("deliveries_too_large", self.deliveries_too_large),
+            ("deliveries_too_slow", self.deliveries_too_slow),
             ("deliveries_absent_qos0", self.deliveries_absent_qos0),
             ("records_unreadable", self.records_unreadable),
         ]

@@ -135,8 +135,16 @@ impl<G: Gate> Broker<G> {
             self.counters.deliveries_withheld += 1;
             return Sent::Dropped;
         };
+        let drain = self.out.drains();
+        let is_too_slow = online.unsent.since(drain) >= self.limits.output_bytes_per_connection_max
+            || self.out.unsent() >= self.limits.output_bytes_max;
+        if delivery == Delivery::AtMostOnce && is_too_slow {
+            self.counters.deliveries_too_slow += 1;
+            return Sent::Dropped;
+        }
         let (version, limit) = (online.version, online.packet_bytes_max);
         let message = &stored.message;
+        let before = self.out.packets(conn).len();
         let written = online.aliases_out.write(&topic, self.out.packets(conn), |name, alias, out| {
             PublishView {
                 topic: name,
@@ -155,6 +163,9 @@ impl<G: Gate> Broker<G> {
             self.counters.deliveries_too_large += 1;
             return Sent::Dropped;
         }
+        let bytes = self.out.packets(conn).len().saturating_sub(before);
+        online.unsent.add(drain, bytes);
+        self.out.count_unsent(bytes);
         self.counters.messages_sent += 1;
         Sent::Written
     }

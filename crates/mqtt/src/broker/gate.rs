@@ -19,6 +19,10 @@ pub trait Gate {
     /// The scope of the identity's client identifiers.
     fn scope(&self, who: &Self::Identity) -> Scope;
 
+    /// The share of the retained messages that a topic counts for, in the names that the broker uses inside. Each
+    /// share has its own bound, so that one does not take the room of the others.
+    fn share(&self, topic: &TopicName) -> Scope;
+
     /// The identity as bytes, at most 65 535, for a session that survives a restart.
     fn encode_identity(&self, who: &Self::Identity) -> Bytes;
 
@@ -85,6 +89,10 @@ impl Gate for OpenGate {
     type Identity = ();
 
     fn scope(&self, (): &()) -> Scope {
+        Scope::new()
+    }
+
+    fn share(&self, _: &TopicName) -> Scope {
         Scope::new()
     }
 

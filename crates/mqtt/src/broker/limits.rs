@@ -9,6 +9,8 @@ pub struct Limits {
     pub packet_bytes_max: usize,
     /// Most sessions, connected and stored. Default 100 000.
     pub sessions_max: usize,
+    /// Most sessions, connected and stored, of one scope. Default 64.
+    pub sessions_per_scope_max: usize,
     /// Most subscriptions of one session. Default 256.
     pub subscriptions_per_session_max: usize,
     /// Most QoS 1 and 2 messages waiting in one session. Default 1 000.
@@ -28,6 +30,15 @@ pub struct Limits {
     pub retained_messages_max: usize,
     /// Most bytes of retained messages: payloads, topics, properties. Default 64 MiB.
     pub retained_bytes_max: usize,
+    /// Most retained messages of one share. Default 1 000.
+    pub retained_messages_per_share_max: usize,
+    /// Most bytes of retained messages of one share. Default 4 MiB.
+    pub retained_bytes_per_share_max: usize,
+    /// From how many bytes on between two drains QoS 0 deliveries are dropped, as for a reader that is too slow.
+    /// Default 64 MiB.
+    pub output_bytes_max: usize,
+    /// The same for one connection. Default 8 MiB.
+    pub output_bytes_per_connection_max: usize,
     /// Longest life of a session without its connection, in seconds; `u32::MAX` is for ever. Default 7 days.
     pub session_expiry_seconds_max: u32,
     /// Longest keep alive in seconds, 0 for any. Replaces that of MQTT 5.0 clients. Default 1 hour.
@@ -41,6 +52,7 @@ impl Default for Limits {
         Self {
             packet_bytes_max: 256 * 1024,
             sessions_max: 100_000,
+            sessions_per_scope_max: 64,
             subscriptions_per_session_max: 256,
             queue_messages_max: 1_000,
             queue_bytes_max: 4 * 1024 * 1024,
@@ -50,6 +62,10 @@ impl Default for Limits {
             topic_alias_out_max: 16,
             retained_messages_max: 100_000,
             retained_bytes_max: 64 * 1024 * 1024,
+            retained_messages_per_share_max: 1_000,
+            retained_bytes_per_share_max: 4 * 1024 * 1024,
+            output_bytes_max: 64 * 1024 * 1024,
+            output_bytes_per_connection_max: 8 * 1024 * 1024,
             session_expiry_seconds_max: 7 * 24 * 3600,
             keep_alive_seconds_max: 3600,
             handshake_seconds_max: 10,
@@ -59,7 +75,7 @@ impl Default for Limits {
 
 impl Limits {
     /// What the published packet sequences for conformance tests assume: 20 messages in flight each way, 10 topic
-    /// aliases, packets and keep-alives as large as the protocol has them. Not for a service.
+    /// aliases, packets and keep-alives as large as the protocol has them, and all clients in one scope. Not for a service.
     #[must_use]
     pub fn conformance() -> Self {
         Self {
@@ -68,6 +84,7 @@ impl Limits {
             inflight_max: 20,
             topic_alias_max: 10,
             keep_alive_seconds_max: 0,
+            sessions_per_scope_max: 10_000,
             ..Self::default()
         }
     }

@@ -32,6 +32,7 @@ mod message;
 mod output;
 mod record;
 mod restore;
+mod retained;
 mod route;
 mod session;
 mod subscribe;

@@ -45,6 +45,10 @@ pub(super) struct Outbox {
     output: Output,
     arena: BytesMut,
     open: Option<ConnId>,
+    /// How often it was drained.
+    drains: u64,
+    /// Bytes of messages written since then.
+    unsent: usize,
 }
 
 const ARENA_BYTES: usize = 64 * 1024;
@@ -70,6 +74,20 @@ impl Outbox {
         &mut self.arena
     }
 
+    /// Numbers the time since the last drain.
+    pub(super) const fn drains(&self) -> u64 {
+        self.drains
+    }
+
+    /// Bytes of messages since the last drain, for everybody.
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    pub(super) const fn count_unsent(&mut self, bytes: usize) {
+        self.unsent = self.unsent.saturating_add(bytes);
+    }
+
     pub(super) fn close(&mut self, conn: ConnId) {
         self.seal();
         self.output.effects.push(Effect::Close { conn });
@@ -77,6 +95,8 @@ impl Outbox {
 
     pub(super) fn drain(&mut self) -> Output {
         self.seal();
+        self.drains += 1;
+        self.unsent = 0;
         std::mem::take(&mut self.output)
     }
 

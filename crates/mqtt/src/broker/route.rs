@@ -7,23 +7,14 @@ use thingward_model::Timestamp;
 use crate::broker::message::Stored;
 use crate::broker::record;
 use crate::broker::session::{Entry, Session, SessionId, Subscription};
-use crate::broker::timers::{Timer, TimerKey};
 use crate::broker::{Broker, Gate, Limits, Message};
 use crate::codec::{QoS, SubscriptionId};
-use crate::topic::TopicName;
 use crate::topic::trie::Group;
 
 /// No room for a message: nobody got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a subscriber's queue or the store of retained messages is full")]
 pub struct QueueFull;
-
-/// The retained message of a topic.
-#[derive(Debug)]
-pub(super) struct Retained {
-    pub(super) stored: Stored,
-    timer: Option<TimerKey>,
-}
 
 /// One session that gets a message.
 #[derive(Debug)]
@@ -207,58 +198,6 @@ impl<G: Gate> Broker<G> {
         }
         session.queue_bytes = session.queue_bytes.saturating_add(entry.stored.bytes);
         session.queue.push_back(entry);
-    }
-
-    fn retained_room(&self, message: &Message) -> bool {
-        if message.payload.is_empty() {
-            return true;
-        }
-        let size = message.bytes();
-        let old = self.retained.get(&message.topic).map(|old| old.stored.bytes);
-        let messages = self.retained_messages + usize::from(old.is_none());
-        let bytes = self.retained_bytes.saturating_sub(old.unwrap_or(0)).saturating_add(size);
-        messages <= self.limits.retained_messages_max && bytes <= self.limits.retained_bytes_max
-    }
-
-    /// Sets the retained message of a topic; an empty payload removes it [MQTT-3.3.1-6].
-    fn retain(&mut self, message: &Message, expires: Option<Timestamp>) {
-        if message.payload.is_empty() {
-            return self.remove_retained(&message.topic);
-        }
-        let message = message.detached();
-        let topic = message.topic.clone();
-        self.out.put(record::retained_key(&topic), record::message(&message, expires));
-        self.keep_retained(Stored::new(0, message, expires));
-    }
-
-    pub(super) fn keep_retained(&mut self, stored: Stored) {
-        let topic = stored.message.topic.clone();
-        let timer = stored.expires.and_then(|due| self.timers.add(due, Timer::Retained(topic.clone())));
-        self.retained_bytes = self.retained_bytes.saturating_add(stored.bytes);
-        self.retained_messages += 1;
-        if let Some(old) = self.retained.insert(&topic, Retained { stored, timer }) {
-            self.forget_retained(&old);
-        }
-    }
-
-    fn remove_retained(&mut self, topic: &TopicName) {
-        if let Some(old) = self.retained.remove(topic) {
-            self.forget_retained(&old);
-            self.out.delete(record::retained_key(topic));
-        }
-    }
-
-    fn forget_retained(&mut self, old: &Retained) {
-        self.timers.cancel(old.timer);
-        self.retained_messages = self.retained_messages.saturating_sub(1);
-        self.retained_bytes = self.retained_bytes.saturating_sub(old.stored.bytes);
-    }
-
-    pub(super) fn retained_due(&mut self, now: Timestamp, topic: &TopicName) {
-        let due = self.retained.get(topic).and_then(|retained| retained.stored.expires);
-        if due.is_some_and(|due| now >= due) {
-            self.remove_retained(topic);
-        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use thingward_model::Timestamp;
 
+use crate::broker::connection::{Connection, Phase};
 use crate::broker::message::Stored;
 use crate::broker::record;
-use crate::broker::session::{Entry, SessionId, Subscription};
+use crate::broker::session::{Entry, Session, SessionId, Subscription};
 use crate::broker::{Broker, ConnId, Gate};
 use crate::codec::{
     FilterAck, FilterAckKind, Packet, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeRequest,
@@ -21,11 +22,33 @@ struct Batch {
     id: Option<SubscriptionId>,
 }
 
+/// What retained messages take: in the queue, and in the output at once.
+#[derive(Default, Clone, Copy)]
+struct Room {
+    queue_messages: usize,
+    queue_bytes: usize,
+    output_bytes: usize,
+}
+
+impl Batch {
+    /// What these take besides `before`.
+    fn room(&self, before: Room) -> Room {
+        self.messages.iter().fold(before, |room, stored| match stored.message.qos.min(self.qos) {
+            QoS::AtMostOnce => Room { output_bytes: room.output_bytes.saturating_add(stored.bytes), ..room },
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Room {
+                queue_messages: room.queue_messages + 1,
+                queue_bytes: room.queue_bytes.saturating_add(stored.bytes),
+                ..room
+            },
+        })
+    }
+}
+
 impl<G: Gate> Broker<G> {
     pub(super) fn subscribe(&mut self, now: Timestamp, conn: ConnId, packet: Subscribe) {
         let Some(id) = self.session_of(conn) else { return };
         let mut batches = Vec::new();
-        let mut promised = 0;
+        let mut promised = Room::default();
         let mut reasons = Vec::with_capacity(packet.requests.len());
         for request in packet.requests {
             let outcome = self.subscribe_one(now, conn, id, request, packet.subscription_id, &mut promised);
@@ -53,7 +76,7 @@ impl<G: Gate> Broker<G> {
         id: SessionId,
         request: SubscribeRequest,
         subscription_id: Option<SubscriptionId>,
-        promised: &mut usize,
+        promised: &mut Room,
     ) -> Result<(ReasonCode, Option<Batch>), ReasonCode> {
         let SubscribeRequest { filter, options } = request;
         let connection = self.connections.get(&conn).ok_or(ReasonCode::UnspecifiedError)?;
@@ -76,15 +99,12 @@ impl<G: Gate> Broker<G> {
             };
         let batch = wants.then(|| self.retained_batch(now, &inner, options.qos, subscription_id));
         if let Some(batch) = &batch {
-            let waiting = batch.messages.iter().filter(|m| m.message.qos.min(batch.qos) != QoS::AtMostOnce);
-            let (count, bytes) = waiting.fold((0, 0), |(n, b), m| (n + 1, b + m.bytes));
-            let room = session.queue.len() + *promised + count <= self.limits.queue_messages_max
-                && session.queue_bytes.saturating_add(bytes) <= self.limits.queue_bytes_max;
-            if !room {
+            let room = batch.room(*promised);
+            if !self.has_room(connection, session, room) {
                 self.counters.subscriptions_refused_full += 1;
                 return Err(ReasonCode::QuotaExceeded);
             }
-            *promised += count;
+            *promised = room;
         }
         let filter = filter.detached();
         let subscription = Subscription { inner: inner.detached(), options, id: subscription_id };
@@ -100,6 +120,19 @@ impl<G: Gate> Broker<G> {
             QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
         };
         Ok((granted, batch))
+    }
+
+    fn has_room(
+        &self,
+        connection: &Connection<G::Identity>,
+        session: &Session<G::Identity>,
+        room: Room,
+    ) -> bool {
+        let Phase::Online(online) = &connection.phase else { return false };
+        let unsent = online.unsent.since(self.out.drains()).saturating_add(room.output_bytes);
+        session.queue.len() + room.queue_messages <= self.limits.queue_messages_max
+            && session.queue_bytes.saturating_add(room.queue_bytes) <= self.limits.queue_bytes_max
+            && unsent <= self.limits.output_bytes_per_connection_max
     }
 
     pub(super) fn add_subscription(
@@ -124,11 +157,8 @@ impl<G: Gate> Broker<G> {
         id: Option<SubscriptionId>,
     ) -> Batch {
         let mut messages = Vec::new();
-        self.retained.visit(inner, &mut |retained| {
-            let stored = &retained.stored;
-            if stored.expires.is_none_or(|then| then > now) {
-                messages.push(Stored::new(0, stored.message.clone(), stored.expires));
-            }
+        self.live_retained(now, inner, &mut |stored| {
+            messages.push(Stored::new(0, stored.message.clone(), stored.expires));
         });
         Batch { messages, qos, id }
     }

@@ -27,6 +27,10 @@ impl Gate for TestGate {
         Bytes::copy_from_slice(&[*who])
     }
 
+    fn share(&self, topic: &TopicName) -> Scope {
+        Bytes::copy_from_slice(topic.as_str().split('/').next().unwrap_or_default().as_bytes())
+    }
+
     fn encode_identity(&self, who: &u8) -> Bytes {
         Bytes::copy_from_slice(&[*who])
     }

@@ -106,6 +106,72 @@ fn every_bound_refuses_and_says_so() {
 }
 
 #[test]
+fn one_scope_and_one_share_leave_room_for_the_others() {
+    let limits =
+        Limits { sessions_per_scope_max: 2, retained_messages_per_share_max: 1, ..Limits::default() };
+    let mut bed = Bed::with(limits);
+    let conn = bed.connect(lasting("a"));
+    bed.connect(lasting("b"));
+    assert_eq!(bed.connect_as(0, lasting("c")).1.reason, ReasonCode::QuotaExceeded);
+    assert_eq!(bed.connect_as(0, lasting("b")).1.reason, ReasonCode::Success);
+    assert_eq!(bed.connect_as(1, lasting("c")).1.reason, ReasonCode::Success);
+
+    let mut retain = |topic: &str, payload: &str| {
+        let packet = Publish { retain: true, ..publish(topic, payload, QoS::AtLeastOnce) };
+        bed.send(conn, Packet::Publish(packet));
+        acks(&bed.received(conn)).pop().unwrap().1
+    };
+    assert!(!retain("mine/1", "x").is_failure());
+    assert_eq!(retain("mine/2", "x"), ReasonCode::QuotaExceeded);
+    assert!(!retain("yours/1", "x").is_failure());
+    assert!(!retain("mine/1", "").is_failure());
+    assert!(!retain("mine/2", "x").is_failure());
+    bed.restart();
+    let conn = bed.connect(passing("a"));
+    let packet = Publish { retain: true, ..publish("mine/3", "x", QoS::AtLeastOnce) };
+    bed.send(conn, Packet::Publish(packet));
+    assert_eq!(acks(&bed.received(conn)), [(AckKind::PubAck, ReasonCode::QuotaExceeded)]);
+}
+
+#[test]
+fn what_gathers_for_one_reader_between_two_drains_is_bounded() {
+    let mut bed = Bed::with(Limits { output_bytes_per_connection_max: 1000, ..Limits::default() });
+    let (reader, writer) = (bed.connect(passing("r")), bed.connect(passing("w")));
+    bed.subscribe(reader, "t/#", at(QoS::AtMostOnce));
+    let mut flood = BytesMut::new();
+    let retained = Publish { retain: true, ..publish("t/1", &"x".repeat(600), QoS::AtMostOnce) };
+    for _ in 0..1000 {
+        Packet::Publish(retained.clone()).write(Version::V5, LIMIT, &mut flood).unwrap();
+    }
+    bed.broker.receive_bytes(bed.now, writer, &mut flood);
+    bed.settle();
+    assert_eq!(bed.received(reader).len(), 2);
+    assert_eq!(bed.broker.counters().deliveries_too_slow, 998);
+    // Subscriptions bring retained messages, of 600 bytes each.
+    let mut packets = BytesMut::new();
+    for id in 1..=3 {
+        let requests = vec![SubscribeRequest {
+            filter: TopicFilter::try_from("t/1").unwrap(),
+            options: at(QoS::AtMostOnce),
+        }];
+        let id = PacketId::new(id).unwrap();
+        let packet = Subscribe { id, subscription_id: None, user: Vec::new(), requests };
+        Packet::Subscribe(packet).write(Version::V5, LIMIT, &mut packets).unwrap();
+    }
+    bed.broker.receive_bytes(bed.now, reader, &mut packets);
+    bed.settle();
+    let reasons: Vec<_> = bed
+        .received(reader)
+        .into_iter()
+        .filter_map(|packet| match packet {
+            Packet::FilterAck(_, ack) => Some(ack.reasons[0]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, [ReasonCode::Success, ReasonCode::QuotaExceeded, ReasonCode::QuotaExceeded]);
+}
+
+#[test]
 fn an_empty_client_identifier_gets_one_where_the_version_allows() {
     let mut bed = Bed::new();
     let (_, ack) = bed.connect_as(0, lasting(""));
