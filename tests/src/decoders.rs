@@ -8,7 +8,7 @@ use thingward_mqtt::codec::{Receiver, Text, Version, decode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::{InitialIdentity, LeafIdentity, ca, est};
 use thingward_seal::envelope::SignedEnvelope;
-use thingward_seal::{Item, Items};
+use thingward_seal::{ChainState, Earlier, Item, Items, Statement};
 use thingward_service::payload;
 
 /// A decoder by its name, which is that of its corpus folder and fuzz target.
@@ -50,8 +50,9 @@ pub fn mqtt_packet(data: &[u8]) {
 pub fn mqtt_broker(data: &[u8]) {
     let mut broker = Broker::new(OpenGate, Limits::default());
     broker.accept(NOW, 1, ());
+    let mut buffer = BytesMut::new();
     for chunk in data.chunks(7) {
-        let mut buffer = BytesMut::from(chunk);
+        buffer.extend_from_slice(chunk);
         broker.receive_bytes(NOW, 1, &mut buffer);
     }
     broker.accept(NOW, 2, ());
@@ -71,16 +72,21 @@ pub fn mqtt_topic(data: &[u8]) {
     }
 }
 
-/// Messages of chained streams.
+/// Messages of chained streams, and what the verifier makes of them with every signature and seal taken for good.
 pub fn chain_items(data: &[u8]) {
+    let mut state: Option<ChainState> = None;
     for item in Items::new(data).flatten() {
-        match item {
-            Item::Record(record) => {
+        match (item, &mut state) {
+            (Item::Record(record), Some(state)) => {
+                let _ = state.record(&record, true, |_| Earlier::Unknown);
+            }
+            (Item::Record(record), None) => {
                 let _ = (record.tag(), record.seq);
             }
-            Item::Statement(signed) => {
-                let _ = (signed.key_id(), signed.claimed_unverified().time);
-            }
+            (Item::Statement(signed), state) => match (signed.claimed_unverified(), state) {
+                (statement, Some(state)) => drop(state.statement(statement)),
+                (Statement { chain, .. }, state) => *state = Some(ChainState::opened(*chain, signed.bytes)),
+            },
         }
     }
 }

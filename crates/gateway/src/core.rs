@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use thingward_agent::clock::now;
 use thingward_agent::disk::Directory;
-use thingward_ingress::Member;
+use thingward_ingress::{Member, Output, TooSlow};
+use thingward_model::limits::TOPIC_BYTES_MAX;
 use thingward_model::{DeviceName, Role, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Gate, Incoming, Limits, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
@@ -25,15 +26,12 @@ pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
 
 const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
-const OUTPUT_MAX: usize = 256;
-/// Longest topic of a child, in bytes: it goes into a signed envelope.
-const TOPIC_BYTES_MAX: usize = 256;
 
 enum Event {
     Accept {
         conn: ConnId,
         who: Member,
-        output: mpsc::Sender<Bytes>,
+        output: Output,
     },
     Received {
         conn: ConnId,
@@ -79,7 +77,7 @@ pub(crate) fn start(
 struct Core {
     broker: Broker<ChildGate>,
     buffers: HashMap<ConnId, BytesMut>,
-    outputs: HashMap<ConnId, mpsc::Sender<Bytes>>,
+    outputs: HashMap<ConnId, Output>,
     children: HashMap<ConnId, DeviceName>,
     queue: SharedQueue,
     arrived: Arc<Notify>,
@@ -163,8 +161,8 @@ impl Core {
         for effect in self.broker.drain().effects {
             match effect {
                 Effect::Send { conn, bytes } => {
-                    let sent = self.outputs.get(&conn).map(|output| output.try_send(bytes));
-                    if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
+                    let sent = self.outputs.get(&conn).map(|output| output.send(bytes));
+                    if sent == Some(Err(TooSlow)) {
                         self.outputs.remove(&conn);
                     }
                 }
@@ -267,10 +265,8 @@ impl Gate for ChildGate {
 }
 
 impl thingward_ingress::Core for CoreHandle {
-    async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
-        let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+    async fn accept(&self, conn: ConnId, who: Member, output: Output) {
         let _ = self.0.send(Event::Accept { conn, who, output }).await;
-        receiver
     }
 
     async fn received(&self, conn: ConnId, bytes: Bytes) {

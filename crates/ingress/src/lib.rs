@@ -5,7 +5,9 @@
 mod limits;
 mod listener;
 mod member;
+mod output;
 
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};
 pub use member::Member;
+pub use output::{Output, TooSlow};

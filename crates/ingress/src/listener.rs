@@ -4,21 +4,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use thingward_mqtt::broker::ConnId;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::limits::ConnectionLimits;
 use crate::member::Member;
+use crate::output::{Output, Waiting, output};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
+/// Longest time for one piece of output to a client that reads slowly.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client has for the last words of a connection that the core has ended.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A TLS configuration that can be replaced while connections come in: each handshake takes the latest.
 #[derive(Clone)]
@@ -45,8 +50,9 @@ impl SharedTls {
 
 /// The sequential core behind a listener.
 pub trait Core: Clone + Send + Sync + 'static {
-    /// A member has connected. What it is sent comes out of the receiver, which ends when the connection shall.
-    fn accept(&self, conn: ConnId, who: Member) -> impl Future<Output = mpsc::Receiver<Bytes>> + Send;
+    /// A member has connected. What it shall be sent goes into `output`, which is dropped when the connection shall
+    /// end.
+    fn accept(&self, conn: ConnId, who: Member, output: Output) -> impl Future<Output = ()> + Send;
 
     /// A member sent bytes. Waits while the core is busy.
     fn received(&self, conn: ConnId, bytes: Bytes) -> impl Future<Output = ()> + Send;
@@ -148,23 +154,25 @@ impl<C: Core> MqttListener<C> {
 }
 
 /// Carries bytes between a client and the core until one of them ends it.
-async fn serve<C: Core>(
+async fn serve(
     conn: ConnId,
-    stream: tokio_rustls::server::TlsStream<TcpStream>,
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
     who: Member,
-    core: &C,
+    core: &impl Core,
 ) {
-    let output = core.accept(conn, who).await;
+    let (output, waiting, ended) = output();
+    core.accept(conn, who, output).await;
     let (reader, writer) = tokio::io::split(stream);
-    let write: JoinHandle<()> = tokio::spawn(write_all(writer, output));
-    let abort = write.abort_handle();
+    let mut write = tokio::spawn(write_all(writer, waiting));
     tokio::select! {
         () = read_all(conn, reader, core) => {}
-        // The core closed the connection and the last bytes are written.
-        _ = write => {}
+        _ = &mut write => {}
+        _ = ended => {
+            let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, &mut write).await;
+        }
     }
+    write.abort();
     core.closed(conn).await;
-    abort.abort();
 }
 
 async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &impl Core) {
@@ -177,19 +185,98 @@ async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &impl 
     }
 }
 
-async fn write_all(mut writer: impl tokio::io::AsyncWrite + Unpin, mut output: mpsc::Receiver<Bytes>) {
-    while let Some(bytes) = output.recv().await {
-        if writer.write_all(&bytes).await.is_err() {
-            return;
-        }
-        while let Ok(more) = output.try_recv() {
-            if writer.write_all(&more).await.is_err() {
-                return;
-            }
-        }
-        if writer.flush().await.is_err() {
+/// Writes until no more comes, or the client takes too long for a piece.
+async fn write_all(mut writer: impl AsyncWrite + Unpin, mut waiting: Waiting) {
+    while let Some(bytes) = waiting.next().await {
+        let write = async {
+            writer.write_all(&bytes).await?;
+            if waiting.is_empty() { writer.flush().await } else { Ok(()) }
+        };
+        if !matches!(tokio::time::timeout(WRITE_TIMEOUT, write).await, Ok(Ok(()))) {
             return;
         }
     }
     let _ = writer.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use thingward_model::{Principal, Role};
+
+    use super::*;
+    use crate::output::TooSlow;
+
+    /// Keeps what a connection gave it, and notes its end.
+    #[derive(Clone, Default)]
+    struct Noting {
+        output: Arc<Mutex<Option<Output>>>,
+        closed: Arc<AtomicU64>,
+    }
+
+    impl Core for Noting {
+        async fn accept(&self, _: ConnId, _: Member, output: Output) {
+            *self.output.lock().unwrap() = Some(output);
+        }
+
+        async fn received(&self, _: ConnId, _: Bytes) {}
+
+        async fn closed(&self, _: ConnId) {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn refused(&self) {}
+    }
+
+    fn member() -> Member {
+        let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
+        let principal = Principal { tenant, role: Role::Device, name };
+        Member { principal, serial: vec![1] }
+    }
+
+    async fn serve_a_client_that_never_reads(act: impl FnOnce(&Mutex<Option<Output>>)) -> Duration {
+        let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
+        let start = tokio::time::Instant::now();
+        let serving = tokio::spawn({
+            let core = core.clone();
+            async move { serve(1, server, member(), &core).await }
+        });
+        while core.output.lock().unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        act(&core.output);
+        serving.await.unwrap();
+        assert_eq!(core.closed.load(Ordering::Relaxed), 1);
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_let_go_of_in_time() {
+        let took = serve_a_client_that_never_reads(|output| {
+            let output = output.lock().unwrap();
+            output.as_ref().unwrap().send(Bytes::from(vec![0; 1000])).unwrap();
+        });
+        assert_eq!(took.await.as_secs(), WRITE_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_the_core_ends_does_not_wait_for_its_reader() {
+        let took = serve_a_client_that_never_reads(|output| {
+            let output = output.lock().unwrap().take().unwrap();
+            output.send(Bytes::from(vec![0; 1000])).unwrap();
+        });
+        assert_eq!(took.await.as_secs(), LAST_WORDS_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_client_is_bounded_in_bytes() {
+        let (output, mut waiting, _ended) = output();
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        let sent = (0..100).take_while(|_| output.send(piece.clone()).is_ok()).count();
+        assert_eq!(sent, 5);
+        assert_eq!(output.send(Bytes::from_static(b"x")), Err(TooSlow));
+        waiting.next().await.unwrap();
+        assert_eq!(output.send(Bytes::from_static(b"x")), Ok(()));
+    }
 }

@@ -23,5 +23,9 @@ pub const ITEMS_PER_MESSAGE_MAX: usize = 64;
 /// an unbounded unsigned tail.
 pub const CHECKPOINT_RECORDS_MAX: u64 = 256;
 
+/// Longest topic of a member, in bytes: it goes into a gateway's signed envelope, and bounds what a topic alias
+/// of two bytes can stand for.
+pub const TOPIC_BYTES_MAX: usize = 256;
+
 /// Largest MQTT packet that a listener takes, in bytes.
 pub const PACKET_BYTES_MAX: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
-use thingward_ingress::Member;
+use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits};
 use thingward_mqtt::codec::ReasonCode;
@@ -35,15 +35,13 @@ const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
 /// Groups that wait for the disk at most.
 const GROUPS_MAX: usize = 4;
-/// Pieces of output that wait for one client; a client that lets more gather is cut.
-const OUTPUT_MAX: usize = 1024;
 /// Records that a follower of live readings may lag behind.
 const FOLLOW_MAX: usize = 4096;
 /// Most entries of session state that are read at a start.
 const SESSION_ENTRIES_MAX: usize = 50_000_000;
 
 enum Event {
-    Accept { conn: ConnId, who: Member, output: mpsc::Sender<Bytes> },
+    Accept { conn: ConnId, who: Member, output: Output },
     Received { conn: ConnId, bytes: Bytes },
     Closed { conn: ConnId },
     CutMember { tenant: TenantName, name: DeviceName, drop_session: bool, done: oneshot::Sender<()> },
@@ -87,7 +85,7 @@ struct Group {
     accepted: Vec<(TenantName, Arc<Record>)>,
 }
 
-type Outputs = Arc<Mutex<HashMap<ConnId, mpsc::Sender<Bytes>>>>;
+type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 
 /// Reads the state of the last run and starts.
 ///
@@ -276,8 +274,8 @@ impl Committer {
         for effect in group.effects {
             match effect {
                 Effect::Send { conn, bytes } => {
-                    let sent = outputs.get(&conn).map(|output| output.try_send(bytes));
-                    if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
+                    let sent = outputs.get(&conn).map(|output| output.send(bytes));
+                    if sent == Some(Err(TooSlow)) {
                         self.metrics.clients_too_slow.inc();
                         outputs.remove(&conn);
                     }
@@ -299,11 +297,9 @@ impl Committer {
 }
 
 impl thingward_ingress::Core for CoreHandle {
-    async fn accept(&self, conn: ConnId, who: Member) -> mpsc::Receiver<Bytes> {
-        let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+    async fn accept(&self, conn: ConnId, who: Member, output: Output) {
         self.metrics.connections.inc();
         self.send(Event::Accept { conn, who, output }).await;
-        receiver
     }
 
     async fn received(&self, conn: ConnId, bytes: Bytes) {

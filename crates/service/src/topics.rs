@@ -3,6 +3,8 @@
 //! Inside, everything is below `t/<tenant>/`. A device sees `devices/me/…`, an application sees `devices/<name>/…`
 //! of its tenant, and neither can write a name that leads anywhere else.
 
+use bytes::Bytes;
+use thingward_model::limits::TOPIC_BYTES_MAX;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName};
 use thingward_mqtt::codec::Text;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -21,6 +23,9 @@ pub(crate) enum DeviceTopic<'a> {
 /// Reads a topic that a device or gateway publishes to.
 #[must_use]
 pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
+    if topic.len() > TOPIC_BYTES_MAX {
+        return None;
+    }
     let rest = topic.strip_prefix("devices/me/")?;
     if rest == "forward" {
         return Some(DeviceTopic::Forward);
@@ -47,7 +52,7 @@ pub(crate) fn device_part(inner: &TopicName) -> Bytes {
 /// The inner name of a topic that an application publishes to: commands to a device, nothing else.
 #[must_use]
 pub(crate) fn inner_for_application(who: &Principal, topic: &str) -> Option<TopicName> {
-    let rest = topic.strip_prefix("devices/")?;
+    let rest = topic.strip_prefix("devices/").filter(|_| topic.len() <= TOPIC_BYTES_MAX)?;
     let (device, rest) = rest.split_once('/')?;
     let device: DeviceName = device.parse().ok()?;
     rest.strip_prefix("commands/").filter(|name| !name.is_empty())?;
