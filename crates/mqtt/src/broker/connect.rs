@@ -51,7 +51,7 @@ impl<G: Gate> Broker<G> {
         }
         let name = SessionName { scope: self.gate.scope(&who), client_id: connect.client_id.detached() };
         let old = self.take_over(now, &name, connect.clean_start);
-        if old.is_none() && !self.has_room_for_session(&name.scope) {
+        if old.is_none() && !self.make_room_for_session(now, &name.scope) {
             return Err(ReasonCode::QuotaExceeded);
         }
         let expiry_seconds = self.expiry_seconds(&connect);
@@ -110,11 +110,22 @@ impl<G: Gate> Broker<G> {
         self.sessions.contains_key(&old).then_some(old)
     }
 
-    fn has_room_for_session(&self, scope: &Scope) -> bool {
+    /// Whether one more session of the scope has room. A scope that is full gives up the session that is offline for
+    /// longest and for which nothing waits, so that a client with a new identifier each time does not lock itself out.
+    fn make_room_for_session(&mut self, now: Timestamp, scope: &Scope) -> bool {
         let first = SessionName { scope: scope.clone(), client_id: Text::default() };
         let of_scope = self.names.range(first..).take_while(|(name, _)| name.scope == *scope);
+        let of_scope: Vec<SessionId> =
+            of_scope.map(|(_, id)| *id).take(self.limits.sessions_per_scope_max).collect();
+        if of_scope.len() >= self.limits.sessions_per_scope_max {
+            let idle = of_scope.into_iter().filter_map(|id| {
+                let session = self.sessions.get(&id)?;
+                session.is_idle().then_some((session.offline_since, id))
+            });
+            let Some((_, oldest)) = idle.min() else { return false };
+            self.end_session(now, oldest);
+        }
         self.sessions.len() < self.limits.sessions_max
-            && of_scope.take(self.limits.sessions_per_scope_max).count() < self.limits.sessions_per_scope_max
     }
 
     fn begin_session(&mut self, name: SessionName, who: G::Identity, expiry_seconds: u32) -> SessionId {

@@ -121,6 +121,12 @@ impl<I> Session<I> {
         self.inflight.iter().position(|out| out.id == id)
     }
 
+    /// Whether its client is away and nothing is under way for it or from it.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_empty = self.queue.is_empty() && self.inflight.is_empty() && self.received.is_empty();
+        self.conn.is_none() && is_empty
+    }
+
     /// Whether a message of this many bytes may still wait.
     pub(super) fn has_room(&self, bytes: usize, messages_max: usize, bytes_max: usize) -> bool {
         self.queue.len() < messages_max && self.queue_bytes.saturating_add(bytes) <= bytes_max

@@ -111,7 +111,8 @@ fn one_scope_and_one_share_leave_room_for_the_others() {
         Limits { sessions_per_scope_max: 2, retained_messages_per_share_max: 1, ..Limits::default() };
     let mut bed = Bed::with(limits);
     let conn = bed.connect(lasting("a"));
-    bed.connect(lasting("b"));
+    let other = bed.connect(lasting("b"));
+    assert_eq!(bed.subscribe(other, "for-b", at(QoS::AtLeastOnce)), [ReasonCode::GrantedQoS1]);
     assert_eq!(bed.connect_as(0, lasting("c")).1.reason, ReasonCode::QuotaExceeded);
     assert_eq!(bed.connect_as(0, lasting("b")).1.reason, ReasonCode::Success);
     assert_eq!(bed.connect_as(1, lasting("c")).1.reason, ReasonCode::Success);
@@ -131,6 +132,22 @@ fn one_scope_and_one_share_leave_room_for_the_others() {
     let packet = Publish { retain: true, ..publish("mine/3", "x", QoS::AtLeastOnce) };
     bed.send(conn, Packet::Publish(packet));
     assert_eq!(acks(&bed.received(conn)), [(AckKind::PubAck, ReasonCode::QuotaExceeded)]);
+}
+
+#[test]
+fn a_full_scope_gives_up_the_oldest_session_for_which_nothing_waits() {
+    let mut bed = Bed::with(Limits { sessions_per_scope_max: 2, ..Limits::default() });
+    let (waits, idle) = (bed.connect(lasting("waits")), bed.connect(lasting("idle")));
+    bed.subscribe(waits, "t", at(QoS::AtLeastOnce));
+    for conn in [waits, idle] {
+        bed.broker.closed(bed.now, conn);
+        bed.wait(1);
+    }
+    let (other, _) = bed.connect_as(1, passing("other"));
+    bed.publish(other, "t", "1", QoS::AtLeastOnce);
+    assert_eq!(bed.connect_as(0, lasting("new")).1.reason, ReasonCode::Success);
+    assert_eq!(bed.connect_as(0, lasting("newer")).1.reason, ReasonCode::QuotaExceeded);
+    assert!(bed.connect_as(0, lasting("waits")).1.session_present);
 }
 
 #[test]
