@@ -1,12 +1,13 @@
 //! What the service keeps: who is who, what they measured, and the keys that make it readable.
 //!
-//! One data directory holds three things:
+//! One data directory holds four things:
 //!
 //! ```text
 //! registry.sqlite                      names, public keys, certificates, tokens, wrapped tenant keys   (registry)
 //! hot/                                 the latest readings, one sealed block per record, and the state
 //!                                      that must change in one step with them                          (hot)
 //! segments/<tenant>/<segment>.parquet  history: Parquet with modular encryption                        (segment)
+//! logs/<tenant>/tile/…                 the audit log: tiles and entry bundles that are full             (log)
 //! ```
 //!
 //! Readings are sealed under keys derived from their tenant's key, which only the customer's key opens
@@ -16,6 +17,7 @@
 pub mod error;
 pub mod hot;
 pub mod keys;
+pub mod log;
 pub mod query;
 pub mod registry;
 pub mod row;

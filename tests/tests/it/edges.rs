@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
-    ("store", &["model", "crypto", "policy"]),
+    ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),

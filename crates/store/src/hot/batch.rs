@@ -11,6 +11,8 @@ pub enum Space {
     Sessions,
     /// Chain state of each stream.
     Chains,
+    /// The last entries of the audit logs.
+    Log,
     /// Everything else that must change in one step with readings.
     Meta,
 }
@@ -63,12 +65,13 @@ pub enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Records,
         Self::Signed,
         Self::Manifest,
         Self::Owner(Space::Sessions),
         Self::Owner(Space::Chains),
+        Self::Owner(Space::Log),
         Self::Owner(Space::Meta),
     ];
 
@@ -80,6 +83,7 @@ impl Table {
             Self::Manifest => "manifest",
             Self::Owner(Space::Sessions) => "sessions",
             Self::Owner(Space::Chains) => "chains",
+            Self::Owner(Space::Log) => "log",
             Self::Owner(Space::Meta) => "meta",
         }
     }

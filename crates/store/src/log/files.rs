@@ -1,0 +1,118 @@
+//! Full tiles and bundles as files: written once, whole, and never changed.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use thingward_audit::frontier::Frontier;
+use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile, push_entry};
+use thingward_audit::{Hash, leaf_hash};
+
+use crate::error::StoreError;
+
+/// The tile files of one tenant.
+pub(crate) struct Files(PathBuf);
+
+impl Files {
+    pub(crate) const fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// The entries of a full bundle.
+    pub(crate) fn entries(&self, index: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let tile = full(Kind::Entries, index);
+        let bytes = self.read(tile)?;
+        let entries = tile::entries(&bytes).filter(|all| all.len() == 256);
+        Ok(entries.ok_or_else(|| damaged(tile))?.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// The hashes of a full tile.
+    pub(crate) fn hashes(&self, level: u8, index: u64) -> Result<Vec<Hash>, StoreError> {
+        let tile = full(Kind::Hashes { level }, index);
+        let hashes = tile::hashes(&self.read(tile)?).filter(|all| all.len() == 256);
+        hashes.ok_or_else(|| damaged(tile))
+    }
+
+    /// The root over a full tile.
+    pub(crate) fn root_of(&self, level: u8, index: u64) -> Result<Hash, StoreError> {
+        Ok(root_over(&self.hashes(level, index)?))
+    }
+
+    /// Writes the full bundle `index` with its tile, and the tiles above that it fills.
+    pub(crate) fn write_bundle(&self, index: u64, entries: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+        let mut bundle = Vec::new();
+        for (_, entry) in entries {
+            push_entry(&mut bundle, entry).ok_or_else(|| damaged(full(Kind::Entries, index)))?;
+        }
+        self.write(full(Kind::Entries, index), &bundle)?;
+        let leaves: Vec<Hash> = entries.iter().map(|(_, entry)| leaf_hash(entry)).collect();
+        self.write(full(Kind::Hashes { level: 0 }, index), &leaves.concat())?;
+        let (mut level, mut last) = (1, index);
+        while last % TILE_WIDTH == TILE_WIDTH - 1 {
+            let above = last / TILE_WIDTH;
+            let first = above * TILE_WIDTH;
+            let hashes: Vec<Hash> =
+                (first..=last).map(|index| self.root_of(level - 1, index)).collect::<Result<_, _>>()?;
+            self.write(full(Kind::Hashes { level }, above), &hashes.concat())?;
+            (level, last) = (level + 1, above);
+        }
+        Ok(())
+    }
+
+    fn read(&self, tile: Tile) -> Result<Vec<u8>, StoreError> {
+        fs::read(self.0.join(tile.to_string())).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => damaged(tile),
+            _ => StoreError::from_io("read a tile of the log", e),
+        })
+    }
+
+    /// In place in one step and durable, or not there.
+    fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.0.join(tile.to_string());
+        let folder = path.parent().unwrap_or(&self.0);
+        write_whole(folder, &path, bytes).map_err(|e| StoreError::from_io("write a tile of the log", e))
+    }
+}
+
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_all(folder)?;
+    let unfinished = path.with_extension("tmp");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a folder and those above it, each durable in the one it is in.
+fn create_all(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    create_all(parent)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => File::open(parent)?.sync_all(),
+    }
+}
+
+/// The root over the hashes of a full tile.
+pub(crate) fn root_over(hashes: &[Hash]) -> Hash {
+    let mut tree = Frontier::default();
+    let mut root = None;
+    for hash in hashes {
+        tree.push(*hash, |_, _| ());
+        root = Some(tree.root());
+    }
+    root.unwrap_or(thingward_audit::EMPTY_ROOT)
+}
+
+const fn full(kind: Kind, index: u64) -> Tile {
+    Tile { kind, index, width: 256 }
+}
+
+fn damaged(tile: Tile) -> StoreError {
+    StoreError::corrupt(format!("log piece {tile}"))
+}

@@ -1,0 +1,72 @@
+//! Hashes of the tree from tile files and the entries that are in none.
+
+use thingward_audit::tree::Nodes;
+use thingward_audit::{Hash, node_hash};
+
+use crate::error::StoreError;
+use crate::log::files::{Files, root_over};
+
+/// Levels of the tree in one tile.
+const TILE_LEVELS: u8 = 8;
+
+pub(crate) struct TileNodes<'a> {
+    files: &'a Files,
+    /// Entries that are in files: whole bundles.
+    rolled: u64,
+    /// The leaves behind them.
+    hot: Vec<Hash>,
+}
+
+impl<'a> TileNodes<'a> {
+    pub(crate) const fn new(files: &'a Files, rolled: u64, hot: Vec<Hash>) -> Self {
+        Self { files, rolled, hot }
+    }
+
+    /// The first `width` hashes of a tile, all of which have to be there.
+    pub(crate) fn tile(&self, level: u8, index: u64, width: u64) -> Result<Vec<Hash>, StoreError> {
+        let first = index * 256;
+        let leaves_each = 1_u64 << (u32::from(level) * u32::from(TILE_LEVELS));
+        if (first + 256) * leaves_each <= self.rolled {
+            let mut hashes = self.files.hashes(level, index)?;
+            hashes.truncate(usize::try_from(width).unwrap_or(usize::MAX));
+            return Ok(hashes);
+        }
+        (first..first + width).map(|at| self.hash_in_tile(level, at)).collect()
+    }
+
+    /// Hash `at` of a tile level.
+    fn hash_in_tile(&self, level: u8, at: u64) -> Result<Hash, StoreError> {
+        match level.checked_sub(1) {
+            Some(below) => Ok(root_over(&self.tile(below, at, 256)?)),
+            None => self.leaf(at),
+        }
+    }
+
+    fn leaf(&self, index: u64) -> Result<Hash, StoreError> {
+        let missing = || StoreError::corrupt(format!("log entry {index}"));
+        match index.checked_sub(self.rolled) {
+            Some(at) => usize::try_from(at).ok().and_then(|at| self.hot.get(at)).copied().ok_or_else(missing),
+            None => {
+                let tile = self.files.hashes(0, index / 256)?;
+                usize::try_from(index % 256).ok().and_then(|at| tile.get(at)).copied().ok_or_else(missing)
+            }
+        }
+    }
+}
+
+impl Nodes for TileNodes<'_> {
+    type Error = StoreError;
+
+    fn node(&self, level: u8, index: u64) -> Result<Hash, StoreError> {
+        let (tile_level, inside) = (level / TILE_LEVELS, level % TILE_LEVELS);
+        let width = 1_u64 << inside;
+        let first = index * width;
+        let tile = self.tile(tile_level, first / 256, first % 256 + width)?;
+        let start = usize::try_from(first % 256).unwrap_or(usize::MAX);
+        let mut hashes = tile.get(start..).unwrap_or_default().to_vec();
+        while hashes.len() > 1 {
+            hashes = hashes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+        }
+        hashes.first().copied().ok_or_else(|| StoreError::corrupt(format!("log node {level}/{index}")))
+    }
+}

@@ -1,0 +1,146 @@
+//! A log that grows through several tile levels, is rolled at every point, and is read back.
+
+use tempfile::TempDir;
+use thingward_audit::{verify_consistency, verify_inclusion};
+
+use super::*;
+use crate::hot::FjallHot;
+
+struct Bed {
+    folder: TempDir,
+    hot: FjallHot,
+    end: Frontier,
+}
+
+fn tenant() -> TenantName {
+    "acme".parse().unwrap()
+}
+
+fn entry(index: u64) -> Vec<u8> {
+    format!("entry {index}").into_bytes()
+}
+
+impl Bed {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let hot = FjallHot::open(&folder.path().join("hot")).unwrap();
+        Self { folder, hot, end: Frontier::default() }
+    }
+
+    fn log(&self) -> TenantLog<'_, FjallHot> {
+        TenantLog::new(tenant(), &self.hot, &logs_folder(self.folder.path()))
+    }
+
+    fn append(&mut self, count: u64) {
+        let mut batch = Batch::new();
+        for index in self.end.size()..self.end.size() + count {
+            batch.put_log_entry(&tenant(), index, entry(index)).unwrap();
+            self.end.push(leaf_hash(&entry(index)), |_, _| ());
+        }
+        self.hot.commit(batch).unwrap();
+    }
+
+    fn check(&self) {
+        let (log, size) = (self.log(), self.end.size());
+        assert_eq!(log.end().unwrap(), self.end);
+        let root = log.root(size).unwrap();
+        assert_eq!(root, self.end.root());
+        for index in [0, 1, size / 2, size.saturating_sub(2), size.saturating_sub(1)] {
+            if index < size {
+                let proof = log.inclusion_proof(index, size).unwrap();
+                verify_inclusion(index, &leaf_hash(&entry(index)), Subtree::first(size), &root, &proof)
+                    .unwrap();
+                assert_eq!(log.entries(index, 1).unwrap(), [(index, entry(index))]);
+            }
+        }
+        for earlier in [0, 1, 255, 256, 257, size / 3, size] {
+            if earlier <= size {
+                let proof = log.consistency_proof(earlier, size).unwrap();
+                let old = log.root(earlier).unwrap();
+                verify_consistency(Subtree::first(earlier), &old, size, &root, &proof).unwrap();
+            }
+        }
+        assert!(matches!(log.inclusion_proof(size, size), Err(StoreError::NotFound { .. })));
+        assert!(matches!(log.consistency_proof(size + 1, size), Err(StoreError::NotFound { .. })));
+    }
+}
+
+#[test]
+fn a_log_is_the_same_before_and_after_its_entries_go_to_files() {
+    let mut bed = Bed::new();
+    bed.check();
+    for count in [1, 254, 1, 1, 300, 600] {
+        bed.append(count);
+        bed.check();
+        bed.log().roll().unwrap();
+        bed.check();
+        assert_eq!(bed.log().roll().unwrap(), 0);
+    }
+    let all = bed.log().entries(0, ENTRIES_MAX).unwrap();
+    assert!(all.iter().map(|(index, _)| *index).eq(0..bed.end.size()));
+    assert!(all.iter().all(|(index, bytes)| *bytes == entry(*index)));
+}
+
+#[test]
+fn tiles_of_the_second_level_are_written_and_read() {
+    let mut bed = Bed::new();
+    bed.append(256 * 256 + 300);
+    assert_eq!(bed.log().roll().unwrap(), 256 * 257);
+    bed.check();
+    bed.append(10);
+    bed.check();
+    let path = logs_folder(bed.folder.path()).join("acme/tile/1/000");
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 256 * 32);
+}
+
+#[test]
+fn every_piece_that_a_client_may_ask_for_is_served_and_no_other() {
+    let mut bed = Bed::new();
+    bed.append(600);
+    bed.log().roll().unwrap();
+    let piece = |path: &str| bed.log().piece(Tile::parse(path).unwrap(), 600).unwrap();
+    for (path, bytes) in [
+        ("tile/0/000", 256 * 32),
+        ("tile/0/002.p/88", 88 * 32),
+        ("tile/0/002.p/1", 32),
+        ("tile/1/000.p/2", 64),
+    ] {
+        assert_eq!(piece(path).unwrap().len(), bytes, "{path}");
+    }
+    for path in
+        ["tile/0/002", "tile/0/002.p/89", "tile/0/003.p/1", "tile/1/000", "tile/1/000.p/3", "tile/5/999"]
+    {
+        assert_eq!(piece(path), None, "{path}");
+    }
+    let bundle = piece("tile/entries/002.p/88").unwrap();
+    let entries = thingward_audit::tile::entries(&bundle).unwrap();
+    assert_eq!((entries.len(), entries[0]), (88, entry(512).as_slice()));
+    assert_eq!(piece("tile/entries/002"), None);
+}
+
+#[test]
+fn a_missing_or_changed_piece_is_damage_and_never_another_tree() {
+    let mut bed = Bed::new();
+    bed.append(600);
+    bed.log().roll().unwrap();
+    let file = logs_folder(bed.folder.path()).join("acme/tile/0/001");
+    let good = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &good[1..]).unwrap();
+    assert!(matches!(bed.log().end(), Err(StoreError::Corrupt { .. })));
+    let mut bent = good.clone();
+    bent[40] ^= 1;
+    std::fs::write(&file, &bent).unwrap();
+    assert_ne!(bed.log().root(600).unwrap(), bed.end.root());
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(bed.log().root(600), Err(StoreError::Corrupt { .. })));
+    std::fs::write(&file, &good).unwrap();
+    bed.check();
+}
+
+#[test]
+fn an_entry_has_a_size_that_a_bundle_can_hold() {
+    let mut batch = Batch::new();
+    assert!(batch.put_log_entry(&tenant(), 0, Vec::new()).is_err());
+    assert!(batch.put_log_entry(&tenant(), 0, vec![0; ENTRY_BYTES_MAX + 1]).is_err());
+    assert!(batch.put_log_entry(&tenant(), 0, vec![0; ENTRY_BYTES_MAX]).is_ok());
+}
