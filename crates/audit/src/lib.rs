@@ -18,6 +18,8 @@ pub mod checkpoint;
 #[cfg(feature = "std")]
 pub mod cosignature;
 #[cfg(feature = "std")]
+pub mod entry;
+#[cfg(feature = "std")]
 pub mod frontier;
 #[cfg(feature = "std")]
 pub mod note;
