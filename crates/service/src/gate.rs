@@ -38,6 +38,13 @@ impl ServiceGate {
         Self { pipeline, store, directory, read: RefCell::default(), announcements: Vec::new() }
     }
 
+    /// Whether the certificate still makes its holder a member: asked again each time, because a revocation takes
+    /// effect at once, and a connection that is about to be cut still has a will.
+    fn is_member(&self, who: &Member) -> bool {
+        let p = &who.principal;
+        self.directory.role(&p.tenant, &p.name) == Some(p.role) && !self.directory.is_revoked(&who.serial)
+    }
+
     fn telemetry(
         &mut self,
         permit: &Permit<PublishReadings>,
@@ -120,12 +127,8 @@ impl Gate for ServiceGate {
     }
 
     fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
-        let who = Member::decode(bytes)?;
         // Who was released while the service was down does not come back.
-        let role = self.directory.role(&who.principal.tenant, &who.principal.name);
-        if role != Some(who.principal.role) {
-            return None;
-        }
+        let who = Member::decode(bytes).filter(|who| self.is_member(who))?;
         if who.principal.role == thingward_model::Role::Application {
             // Its subscriptions come back with it.
             self.read.borrow_mut().insert(who.principal.tenant);
@@ -134,11 +137,10 @@ impl Gate for ServiceGate {
     }
 
     fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
-        let p = &who.principal;
-        if self.directory.role(&p.tenant, &p.name) != Some(p.role) || self.directory.is_revoked(&who.serial) {
+        if !self.is_member(who) {
             return Err(ReasonCode::NotAuthorized);
         }
-        match self.store.keys().get(&p.tenant) {
+        match self.store.keys().get(&who.principal.tenant) {
             Ok(_) => Ok(()),
             Err(_) => Err(ReasonCode::ServerUnavailable),
         }
@@ -150,6 +152,9 @@ impl Gate for ServiceGate {
         who: &Member,
         incoming: &Incoming<'_>,
     ) -> Result<Routed, ReasonCode> {
+        if !self.is_member(who) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         let message = incoming.message;
         let p = &who.principal;
         if p.role == thingward_model::Role::Application {
@@ -183,10 +188,7 @@ impl Gate for ServiceGate {
     }
 
     fn deliver(&self, who: &Member, topic: &TopicName) -> Option<TopicName> {
-        let p = &who.principal;
-        // Decided again: a release or revocation since the subscription withholds what is queued.
-        (self.directory.role(&p.tenant, &p.name) == Some(p.role)).then_some(())?;
-        topics::outer(p, topic)
+        self.is_member(who).then(|| topics::outer(&who.principal, topic))?
     }
 }
 
@@ -217,3 +219,6 @@ fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     let payload = reading_json::senml(record).into();
     Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties })
 }
+
+#[cfg(test)]
+mod tests;
