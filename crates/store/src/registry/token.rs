@@ -39,6 +39,8 @@ pub struct NewToken {
     pub scopes: Vec<Scope>,
     /// When it ends.
     pub expires: Timestamp,
+    /// The token that makes it; none for the operator's own.
+    pub parent: Option<TokenId>,
 }
 
 /// A token as registered.
@@ -65,7 +67,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the token exists.
+    /// [`StoreError::NotFound`] when there is no such tenant or the parent was revoked, [`StoreError::Conflict`] when
+    /// the token exists.
     pub async fn add_token(
         &self,
         token: &str,
@@ -75,8 +78,10 @@ impl Registry {
         let hash = sha256(token.as_bytes());
         let id = TokenId(hex(&hash).chars().take(16).collect());
         let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
-        sqlx::query(
-            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6)",
+        let result = sqlx::query(
+            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent) \
+             SELECT $1, $2, $3, $4, $5, $6, $7 \
+             WHERE $7 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE id = $7 AND revoked IS NULL)",
         )
         .bind(id.0.as_str())
         .bind(hash.as_slice())
@@ -84,10 +89,11 @@ impl Registry {
         .bind(scopes.join(" "))
         .bind(now.as_micros())
         .bind(new.expires.as_micros())
+        .bind(new.parent.as_ref().map(|parent| parent.0.as_str()))
         .execute(&self.pool)
         .await
         .map_err(failed("add a token"))?;
-        Ok(id)
+        one_changed(&result, "token").map(|()| id)
     }
 
     /// What a token allows now.
@@ -108,18 +114,22 @@ impl Registry {
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
     }
 
-    /// Takes a token back.
+    /// Takes a token back, and every token that was made with it.
     ///
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is none with this id that still works.
     pub async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<(), StoreError> {
-        let result = sqlx::query("UPDATE tokens SET revoked = $2 WHERE id = $1 AND revoked IS NULL")
-            .bind(id.0.as_str())
-            .bind(now.as_micros())
-            .execute(&self.pool)
-            .await
-            .map_err(failed("revoke a token"))?;
+        let result = sqlx::query(
+            "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $1 \
+             UNION SELECT t.id FROM tokens t JOIN made m ON t.parent = m.id) \
+             UPDATE tokens SET revoked = $2 WHERE revoked IS NULL AND id IN (SELECT id FROM made)",
+        )
+        .bind(id.0.as_str())
+        .bind(now.as_micros())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("revoke a token"))?;
         one_changed(&result, "token")
     }
 

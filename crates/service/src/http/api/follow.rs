@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use thingward_model::TenantName;
-use thingward_policy::{Caller, Permit, ReadReadings};
+use thingward_policy::ReadReadings;
 use thingward_store::query::{FieldFilter, Filter};
 use thingward_store::{Record, Row, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::super::app::App;
 use super::super::body::{Pieces, stream_response};
-use super::super::caller::{Allowed, Bearer, Params, bearer, permit, token_caller};
+use super::super::caller::{Allowed, Bearer, Params, bearer, caller_of, permit, valid_token};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
 use super::view::ReadingView;
@@ -62,10 +62,10 @@ pub(in crate::http) async fn follow(
     app.shared.store.keys().get(&tenant)?;
     let records = app.shared.core.follow(tenant);
     let (to, rest) = mpsc::channel(RECORDS_WAITING_MAX);
-    let credential = match (&allowed.caller, bearer) {
-        (Caller::Operator, _) => Credential::Socket,
-        (Caller::Token { .. }, Some(bearer)) => Credential::Token(bearer),
-        (Caller::Token { .. }, None) => return Err(ApiError::NoToken),
+    let credential = match (&allowed.token, bearer) {
+        (None, _) => Credential::Socket,
+        (Some(_), Some(bearer)) => Credential::Token(bearer),
+        (Some(_), None) => return Err(ApiError::NoToken),
     };
     let follower = Follower { app, tenant, filter, credential, to };
     tokio::spawn(async move {
@@ -117,11 +117,8 @@ impl Follower {
     async fn may_go_on(&self) -> bool {
         let may = match &self.credential {
             Credential::Socket => true,
-            Credential::Token(bearer) => match token_caller(bearer, &self.app).await {
-                Ok(caller) => {
-                    let again: Result<Permit<ReadReadings>, ApiError> = permit(&caller, self.tenant);
-                    again.is_ok()
-                }
+            Credential::Token(bearer) => match valid_token(bearer, &self.app).await {
+                Ok(token) => permit::<ReadReadings>(&caller_of(Some(&token)), self.tenant).is_ok(),
                 Err(_) => false,
             },
         };

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use axum::http::StatusCode;
 use serde_json::Value as Json;
+use thingward_model::Timestamp;
 use thingward_policy::Scope;
 
 use super::Fixture;
 use crate::http::{api, document};
+use crate::shared::now;
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -171,6 +173,24 @@ async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
     let (status, _) = fixture.call("delete", &format!("{path}/{id}"), Some(&weak), "").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(fixture.call("get", path, Some(token), "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_outlive_the_one_that_made_it() {
+    let fixture = Fixture::new().await;
+    let path = "/api/v1/tenants/acme/tokens";
+    let parent = fixture.token(Some("acme"), &[ManageTenants], 60).await;
+    let body = r#"{"scopes":["tenants:manage"],"lifetime_seconds":3600}"#;
+    let (status, made) = fixture.call("post", path, Some(&parent), body).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let expires = Timestamp::parse_rfc3339(made["expires"].as_str().unwrap()).unwrap();
+    assert!(expires <= now().plus_micros(60_000_000), "{expires}");
+    let (_, listed) = fixture.call("get", path, Some(&parent), "").await;
+    let is_parent = |t: &&Json| t["id"] != made["id"];
+    let id = listed["items"].as_array().unwrap().iter().find(is_parent).unwrap()["id"].as_str().unwrap();
+    assert_eq!(fixture.admin("delete", &format!("{path}/{id}"), "").await.0, StatusCode::NO_CONTENT);
+    let child = made["token"].as_str().unwrap();
+    assert_eq!(fixture.call("get", path, Some(child), "").await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
