@@ -92,7 +92,7 @@ pub struct PrincipalKey {
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
 
-const COLUMNS: &str = "tenant, name, role, state, maker, maker_serial, created";
+const COLUMNS: &str = "tenant, name, role, state, maker, maker_key, maker_serial, created";
 
 impl Registry {
     /// Adds a principal. A released one of the same name and role comes back; its keys stay.
@@ -103,9 +103,10 @@ impl Registry {
     /// [`StoreError::NotFound`] when there is no such tenant.
     pub async fn add_principal(&self, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
         let result = sqlx::query(
-            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
-             SET state = excluded.state, maker = excluded.maker, maker_serial = excluded.maker_serial \
+            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO UPDATE \
+             SET state = excluded.state, maker = excluded.maker, maker_key = excluded.maker_key, \
+             maker_serial = excluded.maker_serial \
              WHERE principals.state = 'released' AND principals.role = excluded.role",
         )
         .bind(new.principal.tenant.as_str())
@@ -115,6 +116,7 @@ impl Registry {
         .bind(new.hardware.as_ref().map(|h| h.maker.as_str()))
         .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
         .bind(now.as_micros())
+        .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
         .execute(&self.pool)
         .await
         .map_err(failed("add a principal"))?;
@@ -153,9 +155,9 @@ impl Registry {
     pub async fn principal_of_hardware(&self, hardware: &Hardware) -> Result<PrincipalEntry, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM principals \
-             WHERE maker = $1 AND maker_serial = $2 AND state <> 'released'"
+             WHERE maker_key = $1 AND maker_serial = $2 AND state <> 'released'"
         )))
-        .bind(hardware.maker.as_str())
+        .bind(hardware.maker_key.as_slice())
         .bind(hardware.serial.as_str())
         .fetch_optional(&self.pool)
         .await
@@ -267,8 +269,10 @@ impl Registry {
 }
 
 fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
-    let hardware = match (get(row, "maker")?, get(row, "maker_serial")?) {
-        (Some(maker), Some(serial)) => Some(Hardware { maker, serial }),
+    let maker_key = get::<Option<&[u8]>>(row, "maker_key")?.map(<[u8; 32]>::try_from).transpose();
+    let maker_key = maker_key.map_err(|_| StoreError::corrupt("registry column `maker_key`"))?;
+    let hardware = match (get(row, "maker")?, maker_key, get(row, "maker_serial")?) {
+        (Some(maker), Some(maker_key), Some(serial)) => Some(Hardware { maker, maker_key, serial }),
         _ => None,
     };
     Ok(PrincipalEntry {
