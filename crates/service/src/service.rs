@@ -114,6 +114,7 @@ impl Service {
         let (web_stop, stop) = watch::channel(false);
         let web = tokio::spawn(web.run(stop));
         tasks.spawn(housekeeping(Arc::clone(&shared)));
+        tasks.spawn(customer_keys(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
         Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
     }
@@ -245,15 +246,13 @@ impl Shared {
     }
 }
 
-/// Renews the service's certificates and the CRL long before they end, and looks whether customers' keys are
-/// still where they were.
+/// Renews the service's certificates and the CRL long before they end.
 async fn housekeeping(shared: Arc<Shared>) {
     let lifetimes = shared.settings.lifetimes;
     let renew_every = (lifetimes.service / 3).min(lifetimes.crl / 3);
     let mut renewed = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(HOUSEKEEPING.min(renew_every)).await;
-        recheck_keys(&shared).await;
         if renewed.elapsed() < renew_every {
             continue;
         }
@@ -269,15 +268,25 @@ async fn housekeeping(shared: Arc<Shared>) {
     }
 }
 
-async fn recheck_keys(shared: &Shared) {
-    for tenant in tenants(shared).await {
-        let before = shared.store.keys().get(&tenant).is_ok();
-        if let Err(error) = shared.store.keys().recheck(&tenant).await {
-            tracing::warn!(%tenant, %error, "the customer's key cannot be used");
+/// Looks whether customers' keys are still where they were. Each by itself: one may hang.
+async fn customer_keys(shared: Arc<Shared>) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        for tenant in tenants(&shared).await {
+            running.spawn(recheck_key(Arc::clone(&shared), tenant));
         }
-        if before && shared.store.keys().get(&tenant).is_err() {
-            shared.core.cut_tenant(tenant).await;
-        }
+        while running.try_join_next().is_some() {}
+    }
+}
+
+async fn recheck_key(shared: Arc<Shared>, tenant: TenantName) {
+    let before = shared.store.keys().get(&tenant).is_ok();
+    if let Err(error) = shared.store.keys().recheck(&tenant).await {
+        tracing::warn!(%tenant, %error, "the customer's key cannot be used");
+    }
+    if before && shared.store.keys().get(&tenant).is_err() {
+        shared.core.cut_tenant(tenant).await;
     }
 }
 
