@@ -5,7 +5,8 @@ use std::time::Duration;
 use base16ct::lower::encode_string as hex;
 use rand_core::Rng;
 use thingward_crypto::{sha256, system_rng};
-use thingward_model::{Principal, Timestamp};
+use thingward_model::{Principal, Role, Timestamp};
+use thingward_pki::profile::gateway_host;
 use thingward_pki::{Issued, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Claim, NewPrincipal, PrincipalState};
@@ -49,10 +50,15 @@ pub fn fingerprint(root_der: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// [`Refusal::NameInUse`] when a thing is enrolled under the name, else what the registry says.
+/// [`Refusal::NameInUse`] when a thing is enrolled under the name, [`Refusal::GatewayName`] when its certificate could
+/// not have it, else what the registry says.
 pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Result<Claimed, Refusal> {
     let _turn = shared.membership.lock().await;
     let (registry, principal) = (shared.store.registry(), new.principal);
+    let trust_domain = shared.authority.ca().trust_domain();
+    if principal.role == Role::Gateway && gateway_host(&principal, trust_domain).is_none() {
+        return Err(Refusal::GatewayName);
+    }
     let waits = match registry.principal(&principal.tenant, &principal.name).await {
         Ok(known) if known.state == PrincipalState::Enrolled => {
             return Err(Refusal::NameInUse { name: principal.name.to_string() });

@@ -49,6 +49,9 @@ pub enum Refusal {
     /// The certificate was taken back, or its holder released.
     #[error("the member was revoked or released")]
     Revoked,
+    /// The gateway could have the host name of another one.
+    #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
+    GatewayName,
     /// The member got as many certificates as it may for now.
     #[error("too many certificates in a short time; use the one that you have")]
     TooManyCertificates,
@@ -74,6 +77,7 @@ impl Refusal {
             | Self::NotReleased
             | Self::NameInUse { .. }
             | Self::NoName { .. }
+            | Self::GatewayName
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,
             Self::Store(_) | Self::Authority => 503,
