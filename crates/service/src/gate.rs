@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 use thingward_ingress::Member;
 use thingward_model::{StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Gate, Incoming, Message, Routed, Scope};
@@ -13,11 +14,11 @@ use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy as policy;
 use thingward_policy::{Forward, Permit, PublishReadings};
 use thingward_seal::envelope::SignedEnvelope;
+use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
 use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
-use crate::reading_json;
 use crate::topics::{self, DeviceTopic};
 
 /// Decides by identity, and hands readings to the pipeline.
@@ -216,7 +217,8 @@ fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
         user,
         ..MessageProperties::default()
     };
-    let payload = reading_json::senml(record).into();
+    let pack: Vec<_> = record.clone().into_rows().map(|row| Json::Object(senml(&row))).collect();
+    let payload = Json::Array(pack).to_string().into();
     Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties })
 }
 

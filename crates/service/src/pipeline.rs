@@ -355,11 +355,9 @@ impl Pipeline {
 
     /// Counts something suspicious.
     pub fn note(&mut self, at: &StreamKey, kind: &str, detail: String, now: Timestamp) {
-        self.metrics.violation(kind);
         tracing::info!(tenant = %at.tenant, device = %at.device, stream = %at.stream, kind, detail, "finding");
-        let place =
-            Place { tenant: at.tenant, device: at.device, stream: Some(at.stream), kind: kind.to_owned() };
-        self.findings.note(place, detail, now, &mut self.batch);
+        let (tenant, device, stream) = (at.tenant, at.device, Some(at.stream));
+        self.count(Place { tenant, device, stream, kind: kind.to_owned() }, detail, now);
     }
 
     /// Counts something suspicious about a device as a whole.
@@ -371,10 +369,15 @@ impl Pipeline {
         detail: String,
         now: Timestamp,
     ) {
-        self.metrics.violation(kind);
         tracing::info!(%tenant, %device, kind, detail, "finding");
-        let place = Place { tenant, device, stream: None, kind: kind.to_owned() };
-        self.findings.note(place, detail, now, &mut self.batch);
+        self.count(Place { tenant, device, stream: None, kind: kind.to_owned() }, detail, now);
+    }
+
+    fn count(&mut self, place: Place, detail: String, now: Timestamp) {
+        self.metrics.violation(&place.kind);
+        if !self.findings.note(place, detail, now, &mut self.batch) {
+            self.metrics.findings_dropped.inc();
+        }
     }
 
     /// Forgets every key of the tenant, and what was opened with them.

@@ -6,9 +6,7 @@ use thingward_crypto::VerifyingKey;
 use thingward_model::{Principal, Timestamp};
 use thingward_pki::{Issued, Profile};
 use thingward_store::StoreError;
-use thingward_store::registry::{
-    Certificate, Hardware, KeyId, NewPrincipal, PrincipalKey, PrincipalState, Serial,
-};
+use thingward_store::registry::{Certificate, Hardware, NewPrincipal, PrincipalKey, PrincipalState, Serial};
 
 use super::Refusal;
 use crate::shared::{MembershipTurn, Shared};
@@ -80,8 +78,8 @@ pub(super) async fn certify(
     let (not_before, not_after) = (issued.not_before, issued.not_after);
     let certificate = Certificate { serial: serial.clone(), holder: principal, not_before, not_after };
     registry.add_certificate(&certificate).await?;
-    let (id, spki) = (KeyId::new(key.id()), key.to_spki());
-    let entry = PrincipalKey { id, spki, serial, not_before, not_after, revoked: None };
+    let entry =
+        PrincipalKey { id: key.id(), spki: key.to_spki(), serial, not_before, not_after, revoked: None };
     registry.add_key(tenant, name, &entry).await?;
     shared.directory.enrolled(*tenant, *name, principal.role, key.clone());
     Ok(issued)

@@ -24,7 +24,6 @@ pub async fn enrol_with_initial_identity(
     request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
-    let turn = shared.membership.lock().await;
     let registry = shared.store.registry();
     let leaf = chain.first().ok_or(Refusal::NoCredential)?;
     let makers = makers_of(registry, &tenant).await?;
@@ -32,6 +31,7 @@ pub async fn enrol_with_initial_identity(
     let maker_key = authority_key(authority).map_err(Refusal::Request)?;
     let serial = InitialIdentity::from_verified(leaf).map_err(Refusal::Request)?.serial_number;
     let hardware = Hardware { maker: maker.name.clone(), maker_key, serial };
+    let turn = shared.membership.lock().await;
     let (standing, name) = match registry.principal_of_hardware(&hardware).await {
         Ok(known) if known.principal.tenant == tenant => {
             not_revoked(registry, &known.principal).await?;
@@ -56,7 +56,8 @@ fn maker_of<'a>(
     now: Timestamp,
 ) -> Option<(&'a Maker, &'a [u8])> {
     let authorities = makers.iter().flat_map(|m| m.certificates.iter().map(move |der| (m, der)));
-    let mut trusted = authorities.filter(|(_, der)| verify_client_chain(chain, &[(*der).clone()], now).is_ok());
+    let mut trusted =
+        authorities.filter(|(_, der)| verify_client_chain(chain, &[(*der).clone()], now).is_ok());
     trusted.next().map(|(maker, der)| (maker, der.as_slice()))
 }
 

@@ -1,10 +1,10 @@
 //! One-time codes with which a thing without a trusted maker enrols.
 
+use thingward_crypto::sha256;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
 use super::{Registry, failed, parse};
 use crate::error::StoreError;
-use crate::secret::sha256;
 
 /// What a claim code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Registry {
         sqlx::query(
             "INSERT INTO claim_codes (code_hash, tenant, role, name, expires) VALUES ($1, $2, $3, $4, $5)",
         )
-        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(claim.principal.tenant.as_str())
         .bind(claim.principal.role.as_str())
         .bind(claim.principal.name.as_str())
@@ -54,7 +54,7 @@ impl Registry {
             "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2 \
              RETURNING tenant, role, name",
         )
-        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(now.as_micros())
         .fetch_optional(&self.pool)
         .await

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use thingward_crypto::KeyId;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 
 use super::{
-    Hardware, KeyId, Registry, RevocationReason, Serial, SqlRow, after, failed, get, page, parse,
-    parse_optional, time, time_optional,
+    Hardware, Registry, RevocationReason, Serial, SqlRow, after, failed, get, page, parse, parse_optional,
+    time, time_optional,
 };
 use crate::error::StoreError;
 
@@ -233,7 +234,7 @@ impl Registry {
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .bind(key.id.as_bytes().as_slice())
+        .bind(key.id.as_slice())
         .bind(key.spki.as_slice())
         .bind(key.serial.as_bytes())
         .bind(key.not_before.as_micros())
@@ -288,10 +289,10 @@ fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
 }
 
 fn read_key(row: &SqlRow) -> Result<PrincipalKey, StoreError> {
-    let id = <[u8; 8]>::try_from(get::<&[u8]>(row, "key_id")?)
+    let id = KeyId::try_from(get::<&[u8]>(row, "key_id")?)
         .map_err(|_| StoreError::corrupt("registry column `key_id`"))?;
     Ok(PrincipalKey {
-        id: KeyId::new(id),
+        id,
         spki: get(row, "spki")?,
         serial: Serial::new(get(row, "serial")?)?,
         not_before: time(row, "not_before")?,

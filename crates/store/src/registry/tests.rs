@@ -131,8 +131,8 @@ async fn certify(registry: &Registry, serial: &[u8], spki: &[u8], seconds: std::
     let certificate = Certificate { serial: serial.clone(), holder, not_before, not_after };
     registry.add_certificate(&certificate).await.unwrap();
     assert!(matches!(registry.add_certificate(&certificate).await, Err(StoreError::Conflict { .. })));
-    let id = KeyId::new([spki[0]; 8]);
-    let key = PrincipalKey { id, spki: spki.to_vec(), serial, not_before, not_after, revoked: None };
+    let key =
+        PrincipalKey { id: [spki[0]; 8], spki: spki.to_vec(), serial, not_before, not_after, revoked: None };
     registry.add_key(&acme, &name, &key).await.unwrap();
 }
 
@@ -148,7 +148,8 @@ async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member()
     registry.add_claim_code("code", &claim, later(60)).await.unwrap();
     assert_eq!(registry.certificates_ending_after(&acme, &name, later(50)).await.unwrap(), 2);
 
-    let revoke = async |time, reason| registry.revoke_member(&acme, &name, time, reason, false).await.unwrap();
+    let revoke =
+        async |time, reason| registry.revoke_member(&acme, &name, time, reason, false).await.unwrap();
     let mut taken = revoke(later(11), RevocationReason::KeyCompromise).await;
     taken.sort();
     assert_eq!(taken, [Serial::new(b"a").unwrap(), Serial::new(b"b").unwrap()]);
@@ -234,17 +235,23 @@ async fn secrets_are_in_the_file_as_hashes_only() {
 async fn a_token_works_until_it_expires_or_is_revoked() {
     let Bench { folder: _folder, registry } = bench().await;
     let scopes = vec![Scope::ReadReadings, Scope::ManageKeys];
-    let new = NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60), parent: None };
+    let new =
+        NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60), parent: None };
     let id = registry.add_token("t1", &new, NOW).await.unwrap();
     let got = registry.token("t1", NOW).await.unwrap();
     assert_eq!((got.id.clone(), got.tenant, got.scopes), (id.clone(), Some(tenant("acme")), scopes));
     assert!(registry.token("t2", NOW).await.is_err());
     assert!(registry.token("t1", later(60)).await.is_err());
-    registry.revoke_token(&id, later(1)).await.unwrap();
+    let acme = tenant("acme");
+    for stranger in [None, Some(&tenant("other"))] {
+        assert!(registry.revoke_token(stranger, &id, later(1)).await.is_err());
+        assert_eq!(registry.tokens(stranger, None, 10).await.unwrap(), []);
+    }
+    registry.revoke_token(Some(&acme), &id, later(1)).await.unwrap();
     assert!(registry.token("t1", later(2)).await.is_err());
-    assert!(registry.revoke_token(&id, later(3)).await.is_err());
-    assert_eq!(registry.tokens(None, 10).await.unwrap()[0].revoked, Some(later(1)));
-    assert_eq!(registry.tokens(Some(&id), 10).await.unwrap(), []);
+    assert!(registry.revoke_token(Some(&acme), &id, later(3)).await.is_err());
+    assert_eq!(registry.tokens(Some(&acme), None, 10).await.unwrap()[0].revoked, Some(later(1)));
+    assert_eq!(registry.tokens(Some(&acme), Some(&id), 10).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -259,7 +266,7 @@ async fn revoking_a_token_revokes_all_that_were_made_with_it() {
     let child = add("child", Some(&root)).await.unwrap();
     add("grandchild", Some(&child)).await.unwrap();
     add("stranger", None).await.unwrap();
-    registry.revoke_token(&root, NOW).await.unwrap();
+    registry.revoke_token(None, &root, NOW).await.unwrap();
     for token in ["root", "child", "grandchild"] {
         assert!(registry.token(token, NOW).await.is_err(), "{token}");
     }

@@ -6,24 +6,6 @@ use base16ct::lower::encode_string as hex;
 
 use crate::error::StoreError;
 
-/// Names a public key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; 8]);
-
-impl KeyId {
-    /// The id with these bytes.
-    #[must_use]
-    pub const fn new(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-}
-
 /// A certificate's serial number: 1 to 20 bytes, big endian (RFC 5280, §4.1.2.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(Vec<u8>);

@@ -14,12 +14,13 @@ use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
 use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use thingward_crypto::sha256;
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
 use crate::keys::{TenantKeyRing, master_key_id};
 use crate::row::Row;
-use crate::secret::{Secret, sha256};
+use crate::secret::Secret;
 use crate::segment::{SegmentId, SegmentInfo, WRITE_ROWS, batch_of, material, schema};
 
 /// Rows per row group: what a query that wants one device reads too much at most.
@@ -131,7 +132,7 @@ pub(crate) fn digest(file: &File, bytes: u64) -> io::Result<Option<[u8; 32]>> {
         covered.extend_from_slice(&module_bytes);
         at += module_bytes.len() as u64 + u64::from(u32::from_le_bytes(module_bytes));
     }
-    Ok((at == footer_at).then(|| sha256(&covered)))
+    Ok((at == footer_at).then(|| sha256(&[&covered])))
 }
 
 /// Opens a segment for reading.

@@ -74,7 +74,7 @@ async fn view(app: &App, bytes: &[u8]) -> Result<ChainView, ApiError> {
     let StatementKind::Open { confidentiality, .. } = statement.kind else { return Err(corrupt().into()) };
     let subject = statement.subject;
     let keys = app.shared.store.registry().keys(&subject.tenant, &subject.device).await?;
-    let signer = keys.into_iter().find(|k| *k.id.as_bytes() == signed.key_id());
+    let signer = keys.into_iter().find(|k| k.id == signed.key_id());
     Ok(ChainView {
         device: subject.device.to_string(),
         stream: subject.stream.to_string(),

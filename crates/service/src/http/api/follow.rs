@@ -9,8 +9,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use thingward_model::TenantName;
 use thingward_policy::ReadReadings;
-use thingward_store::query::{FieldFilter, Filter};
-use thingward_store::{Record, Row, StoreError};
+use thingward_store::query::Filter;
+use thingward_store::{Record, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
@@ -127,7 +127,7 @@ impl Follower {
 
     fn lines(&self, record: &Record) -> Vec<u8> {
         let mut lines = Vec::new();
-        for row in record.clone().into_rows().filter(|row| takes(&self.filter, row)) {
+        for row in record.clone().into_rows().filter(|row| self.filter.takes(row)) {
             // A view of plain text and numbers always encodes.
             if serde_json::to_writer(&mut lines, &ReadingView::from(row)).is_ok() {
                 lines.push(b'\n');
@@ -135,17 +135,4 @@ impl Follower {
         }
         lines
     }
-}
-
-fn takes(filter: &Filter, row: &Row) -> bool {
-    filter.device.is_none_or(|d| d == row.device)
-        && filter.stream.is_none_or(|s| s == row.stream)
-        && match filter.field {
-            FieldFilter::Any => true,
-            FieldFilter::Unnamed => row.field.is_none(),
-            FieldFilter::Named(name) => row.field == Some(name),
-        }
-        && filter.from.is_none_or(|from| row.time >= from)
-        && filter.to.is_none_or(|to| row.time < to)
-        && row.assurance >= filter.assurance_min
 }

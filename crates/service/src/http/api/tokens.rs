@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thingward_crypto::system_rng;
 use thingward_model::TenantName;
 use thingward_policy::{Caller, ManageTenants, Scope};
-use thingward_store::registry::{LIST_MAX, NewToken, Token, TokenId};
+use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -91,7 +91,8 @@ impl Named for TokenId {
 
 /// List a tenant's tokens
 #[utoipa::path(
-    get, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens", params(("tenant" = String, Path)),
+    get, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens",
+    params(("tenant" = String, Path), ListParams),
     responses(
         (status = 200, description = "Without their secrets", body = List<TokenView>),
         (status = "4XX", description = "Refused", body = ErrorBody),
@@ -100,9 +101,9 @@ impl Named for TokenId {
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     allowed: Allowed<ManageTenants>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
-    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant == Some(allowed.tenant()));
-    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+    page(&app, Some(allowed.tenant()), &params).await
 }
 
 /// Make a token for a tenant
@@ -156,11 +157,10 @@ pub(in crate::http) async fn revoke(
 pub(in crate::http) async fn list_installation(
     State(app): State<Arc<App>>,
     Called(caller): Called,
-    Params(_): Params<ListParams>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     operator(&caller)?;
-    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant.is_none());
-    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+    page(&app, None, &params).await
 }
 
 /// Make a token of the installation
@@ -210,14 +210,14 @@ fn operator(caller: &Caller) -> Result<(), ApiError> {
     }
 }
 
-async fn all(app: &App) -> Result<Vec<Token>, ApiError> {
-    let (mut tokens, mut last) = (Vec::new(), None);
-    loop {
-        let page = app.shared.store.registry().tokens(last.as_ref(), LIST_MAX).await?;
-        let Some(end) = page.last() else { return Ok(tokens) };
-        last = Some(end.id.clone());
-        tokens.extend(page);
-    }
+async fn page(
+    app: &App,
+    tenant: Option<TenantName>,
+    params: &ListParams,
+) -> Result<Json<List<TokenView>>, ApiError> {
+    let (limit, after) = (params.limit()?, params.after::<TokenId>()?);
+    let found = app.shared.store.registry().tokens(tenant.as_ref(), after.as_ref(), limit).await?;
+    Ok(Json(List::page(found, limit, TokenView::from, |t| t.id.to_string())))
 }
 
 async fn make(
@@ -251,9 +251,6 @@ async fn make(
 }
 
 async fn take_back(app: &App, tenant: Option<TenantName>, id: &TokenId) -> Result<StatusCode, ApiError> {
-    if !all(app).await?.iter().any(|t| t.id == *id && t.tenant == tenant) {
-        return Err(ApiError::NotFound("token"));
-    }
-    app.shared.store.registry().revoke_token(id, now()).await?;
+    app.shared.store.registry().revoke_token(tenant.as_ref(), id, now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
