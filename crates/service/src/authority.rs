@@ -8,8 +8,8 @@ use thingward_model::Timestamp;
 use thingward_pki::ca::SharedSigner;
 use thingward_pki::tls::Credentials;
 use thingward_pki::{CertificateAuthority, PkiError, Profile, Revoked};
-use thingward_store::keys::Pkcs11Signer;
 use thingward_store::StoreError;
+use thingward_store::keys::Pkcs11Signer;
 use thingward_store::registry::{LIST_MAX, Registry};
 
 use crate::settings::{AuthorityKeys, ServiceSettings};

@@ -32,8 +32,7 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
     for (revoked, kept) in [(false, 1), (true, 0)] {
         let bench = Bench::new().await;
         let who = bench.member();
-        let gate =
-            ServiceGate::new(bench.pipeline(), Arc::clone(&bench.store), Arc::clone(&bench.directory));
+        let gate = ServiceGate::new(bench.pipeline(), Arc::clone(&bench.store), Arc::clone(&bench.directory));
         let mut broker = Broker::new(gate, Limits::default());
         broker.accept(NOW, 1, who.clone());
         let connect = connect_with_will("devices/me/telemetry/power", b"1");

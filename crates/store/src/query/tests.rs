@@ -346,7 +346,7 @@ async fn exported(format: Format, device: &str) -> Vec<u8> {
     bench.store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap();
     let filter = Filter { device: Some(device.parse().unwrap()), ..Filter::default() };
     let mut out = vec![];
-    let count = bench.store.export(&tenant("acme"), &filter, format, &mut out).unwrap();
+    let count = bench.store.export(&tenant("acme"), &filter, format, &mut out, || ()).unwrap();
     assert_eq!(count, if device == "pump" { 5 } else { 0 });
     out
 }
@@ -397,7 +397,7 @@ async fn senml_has_names_units_times_and_sealed_rows_as_data() {
     let bench = Bench::new().await;
     bench.put("acme", &[mixed("pump", "main", 7)]);
     let mut out = vec![];
-    bench.store.export(&tenant("acme"), &Filter::default(), Format::SenmlJson, &mut out).unwrap();
+    bench.store.export(&tenant("acme"), &Filter::default(), Format::SenmlJson, &mut out, || ()).unwrap();
     let got: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let sealed = "CQkJ".repeat(13) + "CQ";
     assert_eq!(

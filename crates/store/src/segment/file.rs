@@ -40,6 +40,13 @@ pub(crate) fn path_of(segments: &Path, tenant: &TenantName, id: SegmentId) -> Pa
     folder_of(segments, tenant).join(format!("{id}.parquet"))
 }
 
+/// What the name of a file ends with until it is whole.
+const UNFINISHED: &str = "tmp";
+
+pub(crate) fn unfinished_path_of(segments: &Path, tenant: &TenantName, id: SegmentId) -> PathBuf {
+    folder_of(segments, tenant).join(format!("{id}.parquet.{UNFINISHED}"))
+}
+
 /// Writes sorted `rows` into a new file at `path` and syncs it.
 pub(crate) fn write_segment(
     path: &Path,
@@ -227,9 +234,15 @@ pub(crate) fn orphans(
     Ok(orphans)
 }
 
-/// Removes [`orphans`]. Their rows are still hot.
-pub(crate) fn remove_orphans(segments: &Path, known: &[(TenantName, SegmentInfo)]) -> Result<(), StoreError> {
+/// Removes files that a stop left half written; their rows are still hot. A whole file stays, even when nothing
+/// refers to it: then the log may be the one that is not whole.
+pub(crate) fn remove_unfinished(
+    segments: &Path,
+    known: &[(TenantName, SegmentInfo)],
+) -> Result<(), StoreError> {
+    let unfinished = |file: &PathBuf| file.extension().is_some_and(|e| e == UNFINISHED);
     orphans(segments, known)?
         .into_iter()
+        .filter(unfinished)
         .try_for_each(|file| fs::remove_file(file).map_err(StoreError::io("remove an unfinished segment")))
 }

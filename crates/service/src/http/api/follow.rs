@@ -15,7 +15,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
 use super::super::app::App;
-use super::super::body::{Pieces, stream_response};
+use super::super::body::{PIECE_TIMEOUT, Pieces, stream_response};
 use super::super::caller::{Allowed, Bearer, Params, bearer, caller_of, permit, valid_token};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
@@ -108,7 +108,7 @@ impl Follower {
             if self.app.shared.store.keys().get(&self.tenant).is_err() {
                 return;
             }
-            if !piece.is_empty() && self.to.send(Ok(piece.into())).await.is_err() {
+            if !piece.is_empty() && self.to.send_timeout(Ok(piece.into()), PIECE_TIMEOUT).await.is_err() {
                 return;
             }
         }
