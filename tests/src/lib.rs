@@ -75,7 +75,6 @@ impl Town {
             connections: ConnectionLimits::default(),
             history: HistorySettings::default(),
         };
-        std::fs::create_dir_all(&settings.data_dir).unwrap();
         let service = Service::start(settings).await.unwrap();
         self.ports = (service.mqtt().port(), service.https().port());
         for tenant in [ACME, "other"] {

@@ -111,6 +111,12 @@ impl CertificateAuthority {
         &self.trust_domain
     }
 
+    /// How long its certificates and CRLs live.
+    #[must_use]
+    pub const fn lifetimes(&self) -> &Lifetimes {
+        &self.lifetimes
+    }
+
     /// The root certificate in DER.
     ///
     /// # Errors

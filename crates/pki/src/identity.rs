@@ -1,7 +1,7 @@
 //! What a verified certificate says about its holder.
 
 use der::{Decode, Encode};
-use thingward_crypto::VerifyingKey;
+use thingward_crypto::{Digest, VerifyingKey, sha256};
 use thingward_model::{Principal, Timestamp};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -74,6 +74,18 @@ impl InitialIdentity {
             .ok_or_else(malformed)?;
         Ok(Self { serial_number: value.to_owned() })
     }
+}
+
+/// Names an authority by its key, whatever certificate it has: SHA-256 of its SubjectPublicKeyInfo.
+///
+/// # Errors
+///
+/// [`PkiError::Malformed`] when the bytes are no certificate.
+pub fn authority_key(der: &[u8]) -> Result<Digest, PkiError> {
+    let malformed = |_| PkiError::Malformed { what: "CA certificate" };
+    let certificate = Certificate::from_der(der).map_err(malformed)?;
+    let spki = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(malformed)?;
+    Ok(sha256(&[&spki]))
 }
 
 /// The one URI among the alternative names; SPIFFE allows no second.

@@ -183,12 +183,10 @@ impl Issue<'_> {
             }
             Profile::Leaf { principal, .. } => {
                 let mut all = vec![uri(principal.to_string())?];
-                if principal.role == Role::Gateway {
-                    // Never a name of the gateway's choice: things of other tenants trust the same root.
-                    all.push(GeneralName::DnsName(Ia5String::new(&gateway_host(
-                        principal,
-                        self.trust_domain,
-                    ))?));
+                // Never a name of the gateway's choice: things of other tenants trust the same root.
+                let host = gateway_host(principal, self.trust_domain);
+                if let Some(host) = host.filter(|_| principal.role == Role::Gateway) {
+                    all.push(GeneralName::DnsName(Ia5String::new(&host)?));
                 }
                 all
             }
@@ -196,10 +194,16 @@ impl Issue<'_> {
     }
 }
 
-/// The DNS name in a gateway's certificate, for standard clients behind it.
+/// The DNS name in a gateway's certificate, for standard clients behind it. `None` when the name of the gateway or of
+/// its tenant is no host name label: letters of one case, digits and hyphens. With others, two gateways could have
+/// one name.
 #[must_use]
-pub fn gateway_host(gateway: &Principal, trust_domain: &str) -> String {
-    format!("{}.{}.gateway.{trust_domain}", gateway.name, gateway.tenant)
+pub fn gateway_host(gateway: &Principal, trust_domain: &str) -> Option<String> {
+    let (name, tenant) = (gateway.name.as_str(), gateway.tenant.as_str());
+    let is_label = |text: &str| {
+        text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) && !text.ends_with('-')
+    };
+    (is_label(name) && is_label(tenant)).then(|| format!("{name}.{tenant}.gateway.{trust_domain}"))
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

@@ -26,8 +26,9 @@ pub enum ManageKeys {}
 /// Making tenants and tokens.
 pub enum ManageTenants {}
 
-/// Proof that `A` was allowed inside one tenant. Only this crate makes one; the guarded call takes it as an
-/// argument and has its tenant from it, so that no other can be named.
+/// Proof that `A` was allowed inside one tenant. Only this crate makes one. Who holds it has its tenant from it, and
+/// from nowhere else: [`PublishReadings`] and [`Forward`] go along to what they guard, the handlers of the API hold
+/// theirs while they work.
 #[must_use]
 #[derive(Debug)]
 pub struct Permit<A> {

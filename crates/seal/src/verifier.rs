@@ -102,7 +102,7 @@ pub enum RecordVerdict {
     Linked,
     /// Keep it, but no signature will cover it; a new violation comes with it when there is one.
     Unlinked(Option<Violation>),
-    /// The very same record was kept before: change nothing.
+    /// It was kept before: change nothing.
     Duplicate,
     /// Keep nothing of it.
     Refused(Violation),
@@ -213,6 +213,10 @@ impl ChainState {
         match earlier {
             Earlier::Same => RecordVerdict::Duplicate,
             Earlier::Other => RecordVerdict::Refused(Violation::Fork),
+            // While the chain is unbroken no record behind its last statement is missing, so this one was kept.
+            Earlier::Unknown if record.seq > self.signed_through && self.head.is_some() => {
+                RecordVerdict::Duplicate
+            }
             Earlier::Unknown if record.seq > self.signed_through => {
                 RecordVerdict::Unlinked(Some(Violation::Reordering))
             }

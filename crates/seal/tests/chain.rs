@@ -232,6 +232,19 @@ fn an_old_record_that_nobody_remembers_is_a_replay() {
 }
 
 #[test]
+fn an_unsigned_record_of_an_unbroken_chain_that_nobody_remembers_is_a_duplicate() {
+    let (mut device, mut service) = pair();
+    device.read(1.0);
+    device.read(2.0);
+    let sent = device.sent.clone();
+    for item in &sent {
+        service.take(&device, item);
+    }
+    service.tags.clear();
+    assert_eq!(service.take(&device, &sent[1]), Seen::Record(RecordVerdict::Duplicate));
+}
+
+#[test]
 fn two_continuations_of_one_chain_are_a_fork() {
     let (mut device, mut service) = pair();
     device.read(1.0);

@@ -3,18 +3,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_crypto::sealed::SealingKey;
-use thingward_crypto::{SignatureAlgorithm, SoftwareKey, VerifyingKey, system_rng};
-use thingward_model::{Principal, Timestamp};
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_model::Timestamp;
 use thingward_pki::ca::SharedSigner;
 use thingward_pki::tls::Credentials;
-use thingward_pki::{CertificateAuthority, Issued, PkiError, Profile, Revoked};
+use thingward_pki::{CertificateAuthority, PkiError, Profile, Revoked};
+use thingward_store::StoreError;
 use thingward_store::keys::Pkcs11Signer;
-use thingward_store::registry::{
-    Certificate, Hardware, KeyId, LIST_MAX, NewPrincipal, PrincipalKey, PrincipalState, Registry, Serial,
-};
-use thingward_store::{Store, StoreError};
+use thingward_store::registry::{LIST_MAX, Registry};
 
-use crate::directory::Directory;
 use crate::settings::{AuthorityKeys, ServiceSettings};
 
 const ROOT_CERTIFICATE: &str = "ca/root.der";
@@ -111,16 +108,19 @@ impl Authority {
         Arc::clone(&self.crl.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Signs a new CRL over all revocations in the registry.
+    /// Signs a new CRL over the revocations in the registry. A certificate that is over stays in it for the lifetime
+    /// of one more CRL: RFC 5280 §3.3.
     ///
     /// # Errors
     ///
     /// [`AuthorityError`].
     pub async fn sign_crl(&self, registry: &Registry, now: Timestamp) -> Result<(), AuthorityError> {
+        let crl_micros = i64::try_from(self.ca.lifetimes().crl.as_micros()).unwrap_or(i64::MAX);
+        let over = now.plus_micros(-crl_micros);
         let mut revoked = Vec::new();
         let mut after = None;
         loop {
-            let page = registry.revocations(after.as_ref(), LIST_MAX).await?;
+            let page = registry.revocations(over, after.as_ref(), LIST_MAX).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.serial.clone());
             revoked.extend(page.iter().map(|r| Revoked { serial: r.serial.as_bytes().to_vec(), at: r.time }));
@@ -129,55 +129,6 @@ impl Authority {
         let crl = self.ca.crl(number, &revoked, now)?;
         *self.crl.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(crl);
         Ok(())
-    }
-
-    /// Issues a certificate to a member whose enrolment was decided, and records it.
-    ///
-    /// # Errors
-    ///
-    /// [`AuthorityError`]; no certificate left then.
-    pub async fn enrol(
-        &self,
-        store: &Store,
-        directory: &Directory,
-        principal: Principal,
-        hardware: Option<&Hardware>,
-        key: &VerifyingKey,
-        now: Timestamp,
-    ) -> Result<Issued, AuthorityError> {
-        let serial_number = hardware.map(|h| h.serial.clone());
-        let issued = self.ca.issue(&Profile::Leaf { principal, serial_number }, key, now)?;
-        let registry = store.registry();
-        let (tenant, name) = (&principal.tenant, &principal.name);
-        let (claimed, enrolled) = (PrincipalState::Claimed, PrincipalState::Enrolled);
-        match registry.principal(tenant, name).await.map(|e| e.state) {
-            Ok(PrincipalState::Enrolled) => {}
-            Ok(PrincipalState::Claimed) => registry.change_state(tenant, name, claimed, enrolled).await?,
-            Ok(PrincipalState::Released) | Err(StoreError::NotFound { .. }) => {
-                let new = NewPrincipal { principal, state: enrolled, hardware: hardware.cloned() };
-                registry.add_principal(&new, now).await?;
-            }
-            Err(e) => return Err(e.into()),
-        }
-        let serial = Serial::new(&issued.serial)?;
-        let certificate = Certificate {
-            serial: serial.clone(),
-            holder: principal,
-            not_before: issued.not_before,
-            not_after: issued.not_after,
-        };
-        registry.add_certificate(&certificate).await?;
-        let entry = PrincipalKey {
-            id: KeyId::new(key.id()),
-            spki: key.to_spki(),
-            serial,
-            not_before: issued.not_before,
-            not_after: issued.not_after,
-            revoked: None,
-        };
-        registry.add_key(tenant, name, &entry).await?;
-        directory.enrolled(principal.tenant, principal.name, principal.role, key.clone());
-        Ok(issued)
     }
 
     /// A certificate of the service itself, with its key in memory only.

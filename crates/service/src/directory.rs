@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 
 use thingward_crypto::{KeyId, VerifyingKey};
-use thingward_model::{DeviceName, Role, TenantName};
+use thingward_model::{DeviceName, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
 use thingward_store::registry::{LIST_MAX, PrincipalState, Registry};
 
@@ -30,12 +30,12 @@ struct Member {
 }
 
 impl Directory {
-    /// Reads every enrolled member and every revocation.
+    /// Reads every enrolled member, and every revocation of a certificate that is not over.
     ///
     /// # Errors
     ///
     /// What the registry says.
-    pub async fn load(registry: &Registry) -> Result<Self, StoreError> {
+    pub async fn load(registry: &Registry, now: Timestamp) -> Result<Self, StoreError> {
         let directory = Self::default();
         let mut after_tenant = None;
         loop {
@@ -48,7 +48,7 @@ impl Directory {
         }
         let mut after = None;
         loop {
-            let page = registry.revocations(after.as_ref(), LIST_MAX).await?;
+            let page = registry.revocations(now, after.as_ref(), LIST_MAX).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.serial.clone());
             for revocation in page {

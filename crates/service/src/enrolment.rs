@@ -4,12 +4,14 @@
 //! certificate that is about to end. Each shows that the key in the request is the device's own, and names a
 //! tenant that the device did not choose: the code's, the path's checked against the maker, the certificate's.
 
+mod certify;
 mod claim;
 mod guesses;
 mod maker;
 mod refusal;
 mod renewal;
 
+pub use certify::CERTIFICATES_MAX;
 pub use claim::{Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
 pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use maker::enrol_with_initial_identity;

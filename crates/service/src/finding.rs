@@ -48,8 +48,6 @@ pub struct Finding {
 #[derive(Default)]
 pub struct Findings {
     all: BTreeMap<Place, Finding>,
-    /// Occurrences for which there was no room.
-    pub overflow: u64,
 }
 
 impl Findings {
@@ -69,11 +67,11 @@ impl Findings {
         Ok(findings)
     }
 
-    /// Counts one occurrence; the change goes into `batch`.
-    pub fn note(&mut self, place: Place, detail: String, now: Timestamp, batch: &mut Batch) {
+    /// Counts one occurrence; the change goes into `batch`. False when there was no room for it.
+    #[must_use]
+    pub fn note(&mut self, place: Place, detail: String, now: Timestamp, batch: &mut Batch) -> bool {
         if !self.all.contains_key(&place) && !self.has_room(&place) {
-            self.overflow += 1;
-            return;
+            return false;
         }
         let mut detail = detail;
         detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
@@ -89,6 +87,7 @@ impl Findings {
         finding.last_seen = now;
         finding.count += 1;
         batch.put(Space::Meta, key(&place), encode(finding));
+        true
     }
 
     /// Whether there is room for one more of this device: none may use up what is there for all.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 use thingward_ingress::Member;
 use thingward_model::{StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Gate, Incoming, Message, Routed, Scope};
@@ -13,11 +14,11 @@ use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy as policy;
 use thingward_policy::{Forward, Permit, PublishReadings};
 use thingward_seal::envelope::SignedEnvelope;
+use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
 use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
-use crate::reading_json;
 use crate::topics::{self, DeviceTopic};
 
 /// Decides by identity, and hands readings to the pipeline.
@@ -36,6 +37,13 @@ impl ServiceGate {
     #[must_use]
     pub fn new(pipeline: Pipeline, store: Arc<Store>, directory: Arc<Directory>) -> Self {
         Self { pipeline, store, directory, read: RefCell::default(), announcements: Vec::new() }
+    }
+
+    /// Whether the certificate still makes its holder a member: asked again each time, because a revocation takes
+    /// effect at once, and a connection that is about to be cut still has a will.
+    fn is_member(&self, who: &Member) -> bool {
+        let p = &who.principal;
+        self.directory.role(&p.tenant, &p.name) == Some(p.role) && !self.directory.is_revoked(&who.serial)
     }
 
     fn telemetry(
@@ -124,12 +132,8 @@ impl Gate for ServiceGate {
     }
 
     fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
-        let who = Member::decode(bytes)?;
         // Who was released while the service was down does not come back.
-        let role = self.directory.role(&who.principal.tenant, &who.principal.name);
-        if role != Some(who.principal.role) {
-            return None;
-        }
+        let who = Member::decode(bytes).filter(|who| self.is_member(who))?;
         if who.principal.role == thingward_model::Role::Application {
             // Its subscriptions come back with it.
             self.read.borrow_mut().insert(who.principal.tenant);
@@ -138,11 +142,10 @@ impl Gate for ServiceGate {
     }
 
     fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
-        let p = &who.principal;
-        if self.directory.role(&p.tenant, &p.name) != Some(p.role) || self.directory.is_revoked(&who.serial) {
+        if !self.is_member(who) {
             return Err(ReasonCode::NotAuthorized);
         }
-        match self.store.keys().get(&p.tenant) {
+        match self.store.keys().get(&who.principal.tenant) {
             Ok(_) => Ok(()),
             Err(_) => Err(ReasonCode::ServerUnavailable),
         }
@@ -154,6 +157,9 @@ impl Gate for ServiceGate {
         who: &Member,
         incoming: &Incoming<'_>,
     ) -> Result<Routed, ReasonCode> {
+        if !self.is_member(who) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         let message = incoming.message;
         let p = &who.principal;
         if p.role == thingward_model::Role::Application {
@@ -187,10 +193,7 @@ impl Gate for ServiceGate {
     }
 
     fn deliver(&self, who: &Member, topic: &TopicName) -> Option<TopicName> {
-        let p = &who.principal;
-        // Decided again: a release or revocation since the subscription withholds what is queued.
-        (self.directory.role(&p.tenant, &p.name) == Some(p.role)).then_some(())?;
-        topics::outer(p, topic)
+        self.is_member(who).then(|| topics::outer(&who.principal, topic))?
     }
 }
 
@@ -218,6 +221,10 @@ fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
         user,
         ..MessageProperties::default()
     };
-    let payload = reading_json::senml(record).into();
+    let pack: Vec<_> = record.clone().into_rows().map(|row| Json::Object(senml(&row))).collect();
+    let payload = Json::Array(pack).to_string().into();
     Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties })
 }
+
+#[cfg(test)]
+mod tests;

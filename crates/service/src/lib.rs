@@ -12,7 +12,6 @@ pub mod http;
 pub mod metrics;
 pub mod payload;
 pub mod pipeline;
-mod reading_json;
 mod sealer;
 pub mod service;
 pub mod settings;

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub clients_too_slow: Counter,
     /// Groups of changes made durable.
     pub commits: Counter,
+    /// Findings for which there was no room in the list.
+    pub findings_dropped: Counter,
     violations: Family<Kind, Counter>,
     broker: Mutex<broker::Counters>,
 }
@@ -61,6 +63,7 @@ impl Metrics {
         let connections_refused = counter("connections_refused", "Connections that did not become sessions");
         let clients_too_slow = counter("clients_too_slow", "Clients cut because they did not read");
         let commits = counter("commits", "Groups of changes made durable");
+        let findings_dropped = counter("findings_dropped", "Findings for which there was no room");
         let connections = Gauge::default();
         registry.register("connections", "Open connections of the MQTT listener", connections.clone());
         let violations = Family::default();
@@ -76,6 +79,7 @@ impl Metrics {
             connections_refused,
             clients_too_slow,
             commits,
+            findings_dropped,
             violations,
             broker: Mutex::default(),
         }

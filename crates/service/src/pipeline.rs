@@ -150,7 +150,7 @@ impl Pipeline {
             tracing::debug!(tenant = %at.tenant, device = %at.device, stream = %at.stream, reason = %e, "payload refused");
             Refusal::Payload
         })?;
-        let state = self.streams.entry(*at).or_default();
+        let seq = self.streams.get(at).map_or(0, |state| state.plain_next);
         let assurance = match via {
             Via::Device => Assurance::Transport,
             Via::Gateway => Assurance::GatewaySealed,
@@ -159,18 +159,14 @@ impl Pipeline {
             device: at.device,
             stream: at.stream,
             chain: [0; 8],
-            seq: state.plain_next,
+            seq,
             received: now,
             assurance,
             readings,
         };
-        state.plain_next += 1;
+        self.batch.put_record(self.store.seal(&at.tenant, &record).map_err(Refusal::Store)?);
+        self.streams.entry(*at).or_default().plain_next = seq + 1;
         self.changed.insert(*at);
-        self.keep(at, record).map_err(Refusal::Store)
-    }
-
-    fn keep(&mut self, at: &StreamKey, record: Record) -> Result<Arc<Record>, StoreError> {
-        self.batch.put_record(self.store.seal(&at.tenant, &record)?);
         Ok(Arc::new(record))
     }
 
@@ -214,7 +210,7 @@ impl Pipeline {
         record: &ChainRecord<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, Bad> {
-        let Self { store, streams, scratch, recipients, .. } = self;
+        let Self { store, streams, scratch, recipients, batch, .. } = self;
         let chain = streams.get_mut(at).and_then(|s| s.chain.as_mut());
         let chain = chain.ok_or(Bad::Violation(Violation::UnknownChain))?;
         if chain.state.chain != record.chain {
@@ -232,7 +228,8 @@ impl Pipeline {
                 open(record, key, scratch.as_mut_slice(), now)
             }
         };
-        let verdict = chain.state.record(record, readings.is_some(), |record| {
+        let mut state = chain.state;
+        let verdict = state.record(record, readings.is_some(), |record| {
             earlier(store, at, &chain.recent, record, readings.as_deref().unwrap_or_default())
         });
         let violation = match verdict {
@@ -244,7 +241,6 @@ impl Pipeline {
             }
             RecordVerdict::Refused(violation) => return Err(Bad::Violation(violation)),
         };
-        chain.remember(record.seq, record.tag());
         let kept = Record {
             device: at.device,
             stream: at.stream,
@@ -254,15 +250,23 @@ impl Pipeline {
             assurance: Assurance::Transport,
             readings: readings.unwrap_or_default(),
         };
+        let is_empty = kept.readings.is_empty();
+        if !is_empty {
+            // Before the chain goes on: a tenant's key can go at any moment, and a record that was not kept must
+            // not be known when it comes again.
+            batch.put_record(store.seal(&at.tenant, &kept).map_err(Bad::Store)?);
+        }
+        chain.state = state;
+        chain.remember(record.seq, record.tag());
         self.changed.insert(*at);
         if let Some(violation) = violation {
             self.note(at, violation.as_str(), format!("at record {}", record.seq), now);
         }
-        if kept.readings.is_empty() {
+        if is_empty {
             // It opened, so the device made it, but it holds no pack; the chain goes on.
             return Err(Bad::Violation(Violation::Malformed));
         }
-        self.keep(at, kept).map(Some).map_err(Bad::Store)
+        Ok(Some(Arc::new(kept)))
     }
 
     fn take_statement(
@@ -351,11 +355,9 @@ impl Pipeline {
 
     /// Counts something suspicious.
     pub fn note(&mut self, at: &StreamKey, kind: &str, detail: String, now: Timestamp) {
-        self.metrics.violation(kind);
         tracing::info!(tenant = %at.tenant, device = %at.device, stream = %at.stream, kind, detail, "finding");
-        let place =
-            Place { tenant: at.tenant, device: at.device, stream: Some(at.stream), kind: kind.to_owned() };
-        self.findings.note(place, detail, now, &mut self.batch);
+        let (tenant, device, stream) = (at.tenant, at.device, Some(at.stream));
+        self.count(Place { tenant, device, stream, kind: kind.to_owned() }, detail, now);
     }
 
     /// Counts something suspicious about a device as a whole.
@@ -367,10 +369,15 @@ impl Pipeline {
         detail: String,
         now: Timestamp,
     ) {
-        self.metrics.violation(kind);
         tracing::info!(%tenant, %device, kind, detail, "finding");
-        let place = Place { tenant, device, stream: None, kind: kind.to_owned() };
-        self.findings.note(place, detail, now, &mut self.batch);
+        self.count(Place { tenant, device, stream: None, kind: kind.to_owned() }, detail, now);
+    }
+
+    fn count(&mut self, place: Place, detail: String, now: Timestamp) {
+        self.metrics.violation(&place.kind);
+        if !self.findings.note(place, detail, now, &mut self.batch) {
+            self.metrics.findings_dropped.inc();
+        }
     }
 
     /// Forgets every key of the tenant, and what was opened with them.
@@ -481,3 +488,6 @@ fn is_same(kept: &[Reading], new: &[Reading]) -> bool {
         _ => kept == new,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

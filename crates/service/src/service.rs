@@ -9,12 +9,12 @@ use std::time::Duration;
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::{MqttListener, SharedTls};
 use thingward_model::{DeviceName, TenantName, Timestamp};
-use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, member_server_config, open_server_config};
+use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
-use thingward_store::registry::{LIST_MAX, PrincipalState, Revocation, RevocationReason};
+use thingward_store::registry::{LIST_MAX, RevocationReason};
 use thingward_store::segment::RollPolicy;
 use thingward_store::{Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::authority::{Authority, AuthorityError};
@@ -22,7 +22,7 @@ use crate::core::{self, RunningCore};
 use crate::directory::Directory;
 use crate::http;
 use crate::settings::ServiceSettings;
-use crate::shared::{Shared, now};
+use crate::shared::{MembershipTurn, Shared, now};
 
 /// Most rows of one segment.
 const SEGMENT_ROWS_MAX: usize = 1_000_000;
@@ -76,7 +76,7 @@ impl Service {
         let time = now();
         let authority = Authority::open(&settings, store.registry(), &sealing_key, time).await?;
         write_root(&data_dir, &authority)?;
-        let directory = Arc::new(Directory::load(store.registry()).await?);
+        let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let (handle, core) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -100,6 +100,7 @@ impl Service {
             settings,
             store,
             authority,
+            membership: Mutex::new(()),
             directory,
             core: handle,
             mqtt_tls,
@@ -113,6 +114,7 @@ impl Service {
         let (web_stop, stop) = watch::channel(false);
         let web = tokio::spawn(web.run(stop));
         tasks.spawn(housekeeping(Arc::clone(&shared)));
+        tasks.spawn(customer_keys(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
         Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
     }
@@ -189,7 +191,17 @@ async fn tls(
         let page = store.registry().makers(last, LIST_MAX).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.tenant, last.name.clone()));
-        anchors.extend(page.into_iter().flat_map(|maker| maker.certificates));
+        for maker in page {
+            for certificate in maker.certificates {
+                match check_anchor(&certificate) {
+                    Ok(()) => anchors.push(certificate),
+                    // Of one maker, or the whole installation would not start.
+                    Err(error) => {
+                        tracing::error!(tenant = %maker.tenant, maker = maker.name, %error, "a maker's certificate is left out");
+                    }
+                }
+            }
+        }
     }
     let crl = authority.crl();
     Ok((member_server_config(&root, &crl, mqtt, ALPN_MQTT)?, open_server_config(&anchors, https, ALPN_HTTP)?))
@@ -201,19 +213,19 @@ impl Shared {
     /// # Errors
     ///
     /// [`StartError`]; the former configuration stays.
-    pub async fn renew_tls(&self) -> Result<(), StartError> {
+    pub async fn renew_tls(&self, _turn: &MembershipTurn<'_>) -> Result<(), StartError> {
         let (mqtt, https) = tls(&self.settings, &self.authority, &self.store, now()).await?;
         self.mqtt_tls.replace(mqtt);
         self.https_tls.replace(https);
         Ok(())
     }
 
-    /// Revokes every certificate of a member: the registry first, then new handshakes, then live sessions. With
-    /// `release` the member leaves the tenant, and its history stays.
+    /// Revokes everything that a member has, at once in this process, then in the registry, then for live sessions
+    /// and new handshakes. With `release` it leaves the tenant, and its history stays.
     ///
     /// # Errors
     ///
-    /// [`StartError`].
+    /// [`StartError`]. The member is out in this process even then; asked again, the rest is done.
     pub async fn revoke_member(
         &self,
         tenant: TenantName,
@@ -221,58 +233,60 @@ impl Shared {
         reason: RevocationReason,
         release: bool,
     ) -> Result<(), StartError> {
+        let turn = self.membership.lock().await;
         let time = now();
         let registry = self.store.registry();
-        for certificate in registry.certificates(&tenant, &name).await? {
-            if certificate.not_after > time && registry.revocation(&certificate.serial).await?.is_none() {
-                let revocation = Revocation { serial: certificate.serial.clone(), time, reason };
-                registry.revoke(&revocation).await?;
-                self.directory.revoke_serial(certificate.serial.as_bytes());
-            }
-        }
-        if release {
-            let state = registry.principal(&tenant, &name).await?.state;
-            registry.change_state(&tenant, &name, state, PrincipalState::Released).await?;
-        }
         self.directory.released(&tenant, &name);
+        for serial in registry.revoke_member(&tenant, &name, time, reason, release).await? {
+            self.directory.revoke_serial(serial.as_bytes());
+        }
         self.core.cut_member(tenant, name, true).await;
         self.authority.sign_crl(registry, time).await?;
-        self.renew_tls().await
+        self.renew_tls(&turn).await
     }
 }
 
-/// Renews the service's certificates and the CRL long before they end, and looks whether customers' keys are
-/// still where they were.
+/// Renews the service's certificates and the CRL long before they end.
 async fn housekeeping(shared: Arc<Shared>) {
     let lifetimes = shared.settings.lifetimes;
     let renew_every = (lifetimes.service / 3).min(lifetimes.crl / 3);
     let mut renewed = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(HOUSEKEEPING.min(renew_every)).await;
-        recheck_keys(&shared).await;
         if renewed.elapsed() < renew_every {
             continue;
         }
         renewed = tokio::time::Instant::now();
+        let turn = shared.membership.lock().await;
         let signed = shared.authority.sign_crl(shared.store.registry(), now()).await;
         if let Err(error) = signed.map_err(StartError::from) {
             tracing::error!(%error, "the CRL was not renewed");
         }
-        if let Err(error) = shared.renew_tls().await {
+        if let Err(error) = shared.renew_tls(&turn).await {
             tracing::error!(%error, "the service's certificate was not renewed");
         }
     }
 }
 
-async fn recheck_keys(shared: &Shared) {
-    for tenant in tenants(shared).await {
-        let before = shared.store.keys().get(&tenant).is_ok();
-        if let Err(error) = shared.store.keys().recheck(&tenant).await {
-            tracing::warn!(%tenant, %error, "the customer's key cannot be used");
+/// Looks whether customers' keys are still where they were. Each by itself: one may hang.
+async fn customer_keys(shared: Arc<Shared>) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        for tenant in tenants(&shared).await {
+            running.spawn(recheck_key(Arc::clone(&shared), tenant));
         }
-        if before && shared.store.keys().get(&tenant).is_err() {
-            shared.core.cut_tenant(tenant).await;
-        }
+        while running.try_join_next().is_some() {}
+    }
+}
+
+async fn recheck_key(shared: Arc<Shared>, tenant: TenantName) {
+    let before = shared.store.keys().get(&tenant).is_ok();
+    if let Err(error) = shared.store.keys().recheck(&tenant).await {
+        tracing::warn!(%tenant, %error, "the customer's key cannot be used");
+    }
+    if before && shared.store.keys().get(&tenant).is_err() {
+        shared.core.cut_tenant(tenant).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thingward_ingress::SharedTls;
 use thingward_model::Timestamp;
 use thingward_store::Store;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::authority::Authority;
 use crate::core::CoreHandle;
@@ -20,6 +21,9 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// Who issues certificates.
     pub authority: Authority,
+    /// Held while it changes who is a member, the CRL or TLS, so that no two changes overtake each other: a renewal
+    /// that runs beside a revocation would outlive it.
+    pub membership: Mutex<()>,
     /// Members, for quick answers.
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
@@ -31,6 +35,9 @@ pub struct Shared {
     /// Where MQTT listens.
     pub mqtt: SocketAddr,
 }
+
+/// A hold on [`Shared::membership`].
+pub type MembershipTurn<'a> = MutexGuard<'a, ()>;
 
 /// The wall clock. Only shells read it; cores get the time as an argument.
 #[must_use]

@@ -101,10 +101,22 @@ impl StreamKey {
         key
     }
 
-    /// What the keys of all open statements of a tenant start with.
+    /// What the keys of all open statements of a tenant start with, of one device of it, or of one stream of that
+    /// device.
     #[must_use]
-    pub fn opens_of(tenant: &TenantName) -> Vec<u8> {
-        [OPEN, tenant.as_str().as_bytes(), &[0]].concat()
+    pub fn opens_of(
+        tenant: &TenantName,
+        device: Option<&DeviceName>,
+        stream: Option<&StreamName>,
+    ) -> Vec<u8> {
+        let device = device.map(DeviceName::as_str);
+        let stream = stream.map(StreamName::as_str).filter(|_| device.is_some());
+        let mut key = OPEN.to_vec();
+        for name in [Some(tenant.as_str()), device, stream].into_iter().flatten() {
+            key.extend_from_slice(name.as_bytes());
+            key.push(0);
+        }
+        key
     }
 
     /// The key under which a later statement of one of its chains is kept.

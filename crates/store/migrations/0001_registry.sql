@@ -24,14 +24,15 @@ CREATE TABLE principals (
     name         TEXT   NOT NULL,
     role         TEXT   NOT NULL,
     state        TEXT   NOT NULL,
-    maker        TEXT,
+    maker        TEXT,            -- what the tenant calls it
+    maker_key    BYTEA,           -- SHA-256 of the public key of the maker's authority
     maker_serial TEXT,
     created      BIGINT NOT NULL,
     PRIMARY KEY (tenant, name)
 );
 
 -- A thing belongs to one tenant at a time; after its release another one can take it.
-CREATE UNIQUE INDEX principals_by_serial ON principals (maker, maker_serial) WHERE state <> 'released';
+CREATE UNIQUE INDEX principals_by_serial ON principals (maker_key, maker_serial) WHERE state <> 'released';
 
 -- Kept for ever: old readings were signed with old keys.
 CREATE TABLE principal_keys (
@@ -110,12 +111,14 @@ CREATE TABLE tokens (
     id         TEXT   NOT NULL PRIMARY KEY,
     token_hash BYTEA  NOT NULL UNIQUE, -- SHA-256; the token itself is kept nowhere
     tenant     TEXT   REFERENCES tenants (name), -- none: all tenants
+    parent     TEXT   REFERENCES tokens (id),    -- the token that made it; none: the operator
     scopes     TEXT   NOT NULL,
     created    BIGINT NOT NULL,
     expires    BIGINT NOT NULL,
     revoked    BIGINT
 );
 
+CREATE INDEX tokens_by_parent ON tokens (parent);
 
 CREATE TABLE metadata (
     name  TEXT  NOT NULL PRIMARY KEY,

@@ -1,6 +1,7 @@
 //! Why the store did not do something, by who has to act.
 
 use std::io;
+use std::path::PathBuf;
 
 use thingward_model::TenantName;
 
@@ -41,6 +42,12 @@ pub enum StoreError {
     Full {
         /// What was being written.
         what: &'static str,
+    },
+    /// Other users of the machine may look into the data directory. The operator closes it.
+    #[error("`{}` is open to other users; run `chmod 700 {}`", path.display(), path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
     },
     /// The disk or the file system failed.
     #[error("{what}: {source}")]

@@ -3,7 +3,7 @@
 //! A *box* is `nonce (12 bytes) || ciphertext || tag (16 bytes)`, the layout that Parquet's key tools use too.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hkdf, rand};
+use aws_lc_rs::{hkdf, rand};
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
@@ -81,12 +81,6 @@ pub(crate) fn fill_random(out: &mut [u8]) -> Result<(), StoreError> {
         what: "read random bytes".to_owned(),
         source: std::io::Error::other("the generator failed"),
     })
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
 }
 
 #[cfg(test)]

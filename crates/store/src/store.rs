@@ -4,7 +4,7 @@ mod check;
 
 use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,10 +23,26 @@ use crate::query::{
 };
 use crate::registry::Registry;
 use crate::row::{Record, RecordKey, Row};
-use crate::segment::{RollPolicy, SegmentInfo, remove_orphans, segments_of, select};
+use crate::segment::{RollPolicy, SegmentInfo, orphans, remove_unfinished, segments_of, select};
 
 /// Rows that an export holds in memory at a time.
 const EXPORT_PAGE_ROWS: usize = 50_000;
+/// Mode bits that let anyone but the owner in.
+const OTHERS_MASK: u32 = 0o077;
+
+fn registry_in(data_dir: &Path) -> PathBuf {
+    data_dir.join("registry.sqlite")
+}
+
+/// Keys, names and hashes of tokens are for the service's own user.
+fn closed_to_others(data_dir: &Path) -> Result<(), StoreError> {
+    let metadata = std::fs::metadata(data_dir).map_err(StoreError::io("look at the data directory"))?;
+    if metadata.mode() & OTHERS_MASK == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::Exposed { path: data_dir.to_owned() })
+    }
+}
 
 /// Everything that the service keeps. Calls that are not `async` block on the disk.
 pub struct Store {
@@ -40,29 +56,52 @@ pub struct Store {
 
 impl Store {
     /// Opens a data directory, making it when it is not there. The keys of all tenants that are not withdrawn are
-    /// unwrapped. What a crash left unfinished is cleaned up: segment files that the manifest in `hot` does not
-    /// name are removed, so a backup must hold both of one moment.
+    /// unwrapped. Segments that a crash left half written are removed.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when another process has it open, else what the disk or the databases say.
+    /// [`StoreError::Exposed`] when others may look into the directory, [`StoreError::Conflict`] when another process
+    /// has it open or when there is history without the log that belongs to it, else what the disk or the databases
+    /// say.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let store = Self::open_as_it_is(data_dir).await?;
-        remove_orphans(&store.segments, &segments_of(&*store.hot.snapshot(), None)?)?;
-        Ok(store)
-    }
-
-    async fn open_as_it_is(data_dir: &Path) -> Result<Self, StoreError> {
         let segments = data_dir.join("segments");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&segments)
             .map_err(StoreError::io("create the data directory"))?;
+        closed_to_others(data_dir)?;
+        let store = Self::with_registry(data_dir, Registry::open(&registry_in(data_dir)).await?).await?;
+        let known = segments_of(&*store.hot.snapshot(), None)?;
+        if known.is_empty() && store.hot_is_empty()? && !orphans(&segments, &[])?.is_empty() {
+            return Err(StoreError::Conflict {
+                what: "`segments` has history and `hot` knows of none; put both of one backup in place, or move \
+                       `segments` away",
+            });
+        }
+        remove_unfinished(&segments, &known)?;
+        Ok(store)
+    }
+
+    /// Opens a data directory that is there, and changes nothing in it that was written.
+    async fn open_to_look(data_dir: &Path) -> Result<Self, StoreError> {
+        for part in ["hot", "segments"] {
+            if !data_dir.join(part).is_dir() {
+                return Err(StoreError::NotFound { what: "`hot` and `segments` of a data directory" });
+            }
+        }
+        Self::with_registry(data_dir, Registry::open_as_it_is(&registry_in(data_dir)).await?).await
+    }
+
+    async fn with_registry(data_dir: &Path, registry: Registry) -> Result<Self, StoreError> {
         let hot = FjallHot::open(&data_dir.join("hot"))?;
-        let registry = Registry::open(&data_dir.join("registry.sqlite")).await?;
         let keys = TenantKeys::load(registry.clone()).await?;
-        Ok(Self { registry, keys, hot, segments, rolling: Mutex::new(()) })
+        Ok(Self { registry, keys, hot, segments: data_dir.join("segments"), rolling: Mutex::new(()) })
+    }
+
+    fn hot_is_empty(&self) -> Result<bool, StoreError> {
+        let snapshot = self.hot.snapshot();
+        snapshot.scan(Table::Records, b"").next().transpose().map(|first| first.is_none())
     }
 
     /// Who is who.
@@ -143,6 +182,24 @@ impl Store {
             return Err(StoreError::Limit { what: "entries", max: pairs_max as u64 });
         }
         Ok(pairs)
+    }
+
+    /// Up to `pairs_max` pairs of another owner's table whose key starts with `prefix`, in the order of their keys,
+    /// from the first after `after` on.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn page(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: &[u8],
+        pairs_max: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let snapshot = self.hot.snapshot();
+        let before = |pair: &Result<Pair, _>| matches!(pair, Ok((key, _)) if key.as_slice() <= after);
+        snapshot.scan(Table::Owner(space), prefix).skip_while(before).take(pairs_max).collect()
     }
 
     /// Moves rows of the tenant that are due from hot to a new segment. A crash at any point neither loses nor
@@ -241,20 +298,24 @@ impl Store {
     }
 
     /// Writes all matching rows in the order of their times, and returns how many there were. What is measured
-    /// while it runs may be in it.
+    /// while it runs may be in it. What `turn` gives is held while rows are read, and not while they are written.
     ///
     /// # Errors
     ///
     /// As [`Self::readings`], and what `out` says; some rows may be written then.
-    pub fn export(
+    pub fn export<T>(
         &self,
         tenant: &TenantName,
         filter: &Filter,
         format: Format,
         out: impl Write + Send,
+        turn: impl Fn() -> T,
     ) -> Result<u64, StoreError> {
         let limits = Limits { rows_scanned_max: u64::MAX, ..Limits::default() };
-        export(format, out, |after| self.readings(tenant, filter, after, EXPORT_PAGE_ROWS, &limits))
+        export(format, out, |after| {
+            let _turn = turn();
+            self.readings(tenant, filter, after, EXPORT_PAGE_ROWS, &limits)
+        })
     }
 
     fn run(

@@ -101,3 +101,13 @@ fn the_open_listener_takes_clients_without_a_certificate() {
     let server = shake(client(&ca, ExpectedServer::Service, None), server).unwrap();
     assert!(server.peer_certificates().is_none());
 }
+
+#[test]
+fn the_open_listener_has_room_for_more_makers_than_a_handshake_can_name() {
+    let ca = authority();
+    let anchors = vec![ca.root_der().unwrap(); 3000];
+    let server = open_server_config(&anchors, credentials(&ca, &service()).0, ALPN_MQTT).unwrap();
+    let own = credentials(&ca, &leaf(Role::Device, "meter-1")).0;
+    let server = shake(client(&ca, ExpectedServer::Service, Some(own)), server).unwrap();
+    assert!(server.peer_certificates().is_some());
+}

@@ -5,11 +5,13 @@ use std::time::Duration;
 use base16ct::lower::encode_string as hex;
 use rand_core::Rng;
 use thingward_crypto::{sha256, system_rng};
-use thingward_model::{Principal, Timestamp};
+use thingward_model::{Principal, Role, Timestamp};
+use thingward_pki::profile::gateway_host;
 use thingward_pki::{Issued, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Claim, NewPrincipal, PrincipalState};
 
+use super::certify::{Holder, Standing, certify};
 use super::{Refusal, base32};
 use crate::shared::Shared;
 
@@ -44,13 +46,19 @@ pub fn fingerprint(root_der: &[u8]) -> String {
     hex(sha256(&[root_der]).get(..FINGERPRINT_BYTES).unwrap_or_default())
 }
 
-/// Makes a claim code for a name that nobody has now. An older code of the name keeps working until it ends.
+/// Makes a claim code for a name that nobody has now. Older codes of the name end.
 ///
 /// # Errors
 ///
-/// [`Refusal::NameInUse`] when a thing is enrolled under the name, else what the registry says.
+/// [`Refusal::NameInUse`] when a thing is enrolled under the name, [`Refusal::GatewayName`] when its certificate could
+/// not have it, else what the registry says.
 pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Result<Claimed, Refusal> {
+    let _turn = shared.membership.lock().await;
     let (registry, principal) = (shared.store.registry(), new.principal);
+    let trust_domain = shared.authority.ca().trust_domain();
+    if principal.role == Role::Gateway && gateway_host(&principal, trust_domain).is_none() {
+        return Err(Refusal::GatewayName);
+    }
     let waits = match registry.principal(&principal.tenant, &principal.name).await {
         Ok(known) if known.state == PrincipalState::Enrolled => {
             return Err(Refusal::NameInUse { name: principal.name.to_string() });
@@ -87,15 +95,12 @@ pub async fn enrol_with_claim(
     if code.len() != CODE_CHARS {
         return Err(Refusal::WrongCode);
     }
-    let registry = shared.store.registry();
-    let claim = registry.use_claim_code(&code.to_ascii_uppercase(), now).await.map_err(|e| match e {
+    let turn = shared.membership.lock().await;
+    let code = code.to_ascii_uppercase();
+    let claim = shared.store.registry().use_claim_code(&code, now).await.map_err(|e| match e {
         StoreError::NotFound { .. } => Refusal::WrongCode,
         other => other.into(),
     })?;
-    let Principal { tenant, name, .. } = claim.principal;
-    if registry.principal(&tenant, &name).await?.state == PrincipalState::Enrolled {
-        return Err(Refusal::NameInUse { name: name.to_string() });
-    }
-    let (store, directory) = (&shared.store, &shared.directory);
-    Ok(shared.authority.enrol(store, directory, claim.principal, None, &request.key, now).await?)
+    let holder = Holder { standing: Standing::New, principal: claim.principal, hardware: None };
+    certify(shared, &turn, holder, &request.key, now).await
 }

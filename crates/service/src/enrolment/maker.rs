@@ -2,12 +2,14 @@
 
 use rustls::pki_types::CertificateDer;
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
+use thingward_pki::identity::authority_key;
 use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{InitialIdentity, Issued, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Admit, Hardware, LIST_MAX, Maker, PrincipalState, Registry};
 
 use super::Refusal;
+use super::certify::{Holder, Standing, certify};
 use crate::shared::Shared;
 
 /// Gives a thing of a trusted maker its certificate for `tenant`.
@@ -24,25 +26,39 @@ pub async fn enrol_with_initial_identity(
 ) -> Result<Issued, Refusal> {
     let registry = shared.store.registry();
     let leaf = chain.first().ok_or(Refusal::NoCredential)?;
-    let maker = makers_of(registry, &tenant)
-        .await?
-        .into_iter()
-        .find(|m| verify_client_chain(chain, &m.certificates, now).is_ok())
-        .ok_or(Refusal::UntrustedMaker)?;
+    let makers = makers_of(registry, &tenant).await?;
+    let (maker, authority) = maker_of(chain, &makers, now).ok_or(Refusal::UntrustedMaker)?;
+    let maker_key = authority_key(authority).map_err(Refusal::Request)?;
     let serial = InitialIdentity::from_verified(leaf).map_err(Refusal::Request)?.serial_number;
-    let hardware = Hardware { maker: maker.name.clone(), serial };
-    let name = match registry.principal_of_hardware(&hardware).await {
+    let hardware = Hardware { maker: maker.name.clone(), maker_key, serial };
+    let turn = shared.membership.lock().await;
+    let (standing, name) = match registry.principal_of_hardware(&hardware).await {
         Ok(known) if known.principal.tenant == tenant => {
             not_revoked(registry, &known.principal).await?;
-            known.principal.name
+            (Standing::Member, known.principal.name)
         }
         Ok(_) => return Err(Refusal::NotReleased),
-        Err(StoreError::NotFound { .. }) => new_name(registry, &maker, &hardware.serial).await?,
+        Err(StoreError::NotFound { .. }) => {
+            (Standing::New, new_name(registry, maker, &hardware.serial).await?)
+        }
         Err(e) => return Err(e.into()),
     };
     let principal = Principal { tenant, role: Role::Device, name };
-    let (store, directory) = (&shared.store, &shared.directory);
-    Ok(shared.authority.enrol(store, directory, principal, Some(&hardware), &request.key, now).await?)
+    let holder = Holder { standing, principal, hardware: Some(&hardware) };
+    certify(shared, &turn, holder, &request.key, now).await
+}
+
+/// The maker that made a thing, and the certificate that says so. What a tenant calls the maker says nothing to
+/// another tenant; the key behind that certificate does.
+fn maker_of<'a>(
+    chain: &[CertificateDer<'_>],
+    makers: &'a [Maker],
+    now: Timestamp,
+) -> Option<(&'a Maker, &'a [u8])> {
+    let authorities = makers.iter().flat_map(|m| m.certificates.iter().map(move |der| (m, der)));
+    let mut trusted =
+        authorities.filter(|(_, der)| verify_client_chain(chain, &[(*der).clone()], now).is_ok());
+    trusted.next().map(|(maker, der)| (maker, der.as_slice()))
 }
 
 /// The makers that a tenant trusts, in the order of their names.

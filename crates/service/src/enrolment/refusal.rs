@@ -3,8 +3,6 @@
 use thingward_pki::PkiError;
 use thingward_store::StoreError;
 
-use crate::authority::AuthorityError;
-
 /// Why a request for a certificate was refused. [`Self::status`] is the only place that turns it into HTTP.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,23 +49,18 @@ pub enum Refusal {
     /// The certificate was taken back, or its holder released.
     #[error("the member was revoked or released")]
     Revoked,
+    /// The gateway could have the host name of another one.
+    #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
+    GatewayName,
+    /// The member got as many certificates as it may for now.
+    #[error("too many certificates in a short time; use the one that you have")]
+    TooManyCertificates,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The authority's key failed.
     #[error("the certificate authority does not work")]
     Authority,
-}
-
-impl From<AuthorityError> for Refusal {
-    fn from(e: AuthorityError) -> Self {
-        match e {
-            AuthorityError::Store(e) => Self::Store(e),
-            AuthorityError::Pki(_) | AuthorityError::Keys(_) | AuthorityError::TrustDomain { .. } => {
-                Self::Authority
-            }
-        }
-    }
 }
 
 impl Refusal {
@@ -78,12 +71,13 @@ impl Refusal {
             Self::Request(PkiError::TooLarge { .. }) => 413,
             Self::Request(_) => 400,
             Self::NoCredential | Self::WrongCode | Self::NotAMember => 401,
-            Self::TooManyGuesses => 429,
+            Self::TooManyGuesses | Self::TooManyCertificates => 429,
             Self::UntrustedMaker
             | Self::UnexpectedSerial { .. }
             | Self::NotReleased
             | Self::NameInUse { .. }
             | Self::NoName { .. }
+            | Self::GatewayName
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,
             Self::Store(_) | Self::Authority => 503,

@@ -6,6 +6,7 @@ use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{Issued, LeafIdentity, SigningRequest};
 
 use super::Refusal;
+use super::certify::{Holder, Standing, certify};
 use crate::shared::Shared;
 
 /// The enrolled member that a client certificate names.
@@ -35,15 +36,16 @@ pub fn member_of(
 ///
 /// # Errors
 ///
-/// As [`member_of`].
+/// As [`member_of`], and [`Refusal::TooManyCertificates`].
 pub async fn renew(
     shared: &Shared,
     chain: &[CertificateDer<'static>],
     request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
+    let turn = shared.membership.lock().await;
     let who = member_of(shared, chain, now)?.principal;
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
-    let (store, directory) = (&shared.store, &shared.directory);
-    Ok(shared.authority.enrol(store, directory, who, entry.hardware.as_ref(), &request.key, now).await?)
+    let holder = Holder { standing: Standing::Member, principal: who, hardware: entry.hardware.as_ref() };
+    certify(shared, &turn, holder, &request.key, now).await
 }

@@ -11,7 +11,9 @@ use crate::shared::Shared;
 
 /// Questions to the store that run at a time. Each may hold 200 MB.
 const QUERIES_MAX: usize = 4;
-/// How long a question waits for its turn.
+/// Answers without a bound that are sent at a time: exports and segments.
+const DOWNLOADS_MAX: usize = 16;
+/// How long a question or download waits for its turn.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
 /// Callers that follow readings at a time.
 const FOLLOWERS_MAX: usize = 256;
@@ -21,6 +23,7 @@ pub struct App {
     pub(super) shared: Arc<Shared>,
     guesses: Mutex<Guesses>,
     queries: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
 }
 
@@ -32,6 +35,7 @@ impl App {
             shared,
             guesses: Mutex::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         })
     }
@@ -40,18 +44,26 @@ impl App {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn for a question to the store.
-    pub(super) async fn query_turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let turn = Arc::clone(&self.queries).acquire_owned();
-        match tokio::time::timeout(QUERY_WAIT, turn).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(ApiError::Busy),
-        }
+    /// A turn for a question to the store. Whoever sends the answer to a peer does not have it any more.
+    async fn query_turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        turn(&self.queries).await
+    }
+
+    /// A place among those who download.
+    pub(super) async fn download_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        turn(&self.downloads).await
     }
 
     /// A place among those who follow.
     pub(super) fn follower_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         Arc::clone(&self.followers).try_acquire_owned().map_err(|_| ApiError::Busy)
+    }
+
+    /// A turn for the next page of a download, on a thread that may block. `None` never, in practice: nobody closes
+    /// the semaphore.
+    pub(super) fn page_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.queries).acquire_owned();
+        tokio::runtime::Handle::current().block_on(turn).ok()
     }
 
     /// Asks the store on a thread where it may block.
@@ -67,5 +79,12 @@ impl App {
             question(&store)
         });
         Ok(answer.await.map_err(|_| ApiError::Internal)??)
+    }
+}
+
+async fn turn(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    match tokio::time::timeout(QUERY_WAIT, Arc::clone(of).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => Err(ApiError::Busy),
     }
 }

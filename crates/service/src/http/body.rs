@@ -17,6 +17,7 @@ use hyper::body::Frame;
 use serde::de::DeserializeOwned;
 use thingward_store::StoreError;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use super::app::App;
 use super::error::ApiError;
@@ -32,6 +33,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces of a streamed answer that wait for a slow reader.
 const PIECES_MAX: usize = 4;
+/// How long a reader may let a piece wait. After that the answer breaks off, and what it holds is free.
+pub(super) const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a body to its end.
 pub(super) async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
@@ -82,12 +85,17 @@ impl<T: DeserializeOwned> Sent<T> {
 pub(super) struct PieceWriter {
     piece: Vec<u8>,
     to: mpsc::Sender<Result<Bytes, StoreError>>,
+    timeout: Duration,
 }
 
 impl PieceWriter {
     fn send(&mut self) -> io::Result<()> {
-        let piece = std::mem::take(&mut self.piece);
-        self.to.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let piece = Bytes::from(std::mem::take(&mut self.piece));
+        let sent = self.to.send_timeout(Ok(piece), self.timeout);
+        tokio::runtime::Handle::current().block_on(sent).map_err(|e| match e {
+            SendTimeoutError::Timeout(_) => io::ErrorKind::TimedOut.into(),
+            SendTimeoutError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
+        })
     }
 }
 
@@ -114,11 +122,15 @@ where
 {
     let (to, mut pieces) = mpsc::channel(PIECES_MAX);
     tokio::task::spawn_blocking(move || {
-        let mut writer = PieceWriter { piece: Vec::new(), to };
+        let mut writer = PieceWriter { piece: Vec::new(), to, timeout: PIECE_TIMEOUT };
         match write(&mut writer) {
             // Nobody reads any more when this fails.
             Ok(()) => drop(writer.send()),
-            Err(e) => drop(writer.to.blocking_send(Err(e))),
+            // Dropping the sender would look like the end, so whoever does not read is waited for once more.
+            Err(e) => {
+                let sent = writer.to.send_timeout(Err(e), PIECE_TIMEOUT);
+                drop(tokio::runtime::Handle::current().block_on(sent));
+            }
         }
     });
     let first = match pieces.recv().await {
@@ -153,5 +165,25 @@ impl hyper::body::Body for Pieces {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         self.rest.poll_recv(context).map(|next| next.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reader_that_stalls_is_given_up() {
+        let (to, pieces) = mpsc::channel(PIECES_MAX);
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut writer = PieceWriter { piece: Vec::new(), to, timeout: Duration::from_millis(50) };
+            loop {
+                if let Err(e) = writer.write_all(&[0; PIECE_BYTES]) {
+                    return e.kind();
+                }
+            }
+        });
+        assert_eq!(writing.await.unwrap(), io::ErrorKind::TimedOut);
+        assert_eq!(pieces.len(), PIECES_MAX);
     }
 }

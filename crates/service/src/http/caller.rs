@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use thingward_model::TenantName;
 use thingward_policy::{Caller, Permit, Scoped, call};
 use thingward_store::StoreError;
+use thingward_store::registry::Token;
 
 use super::app::App;
 use super::error::ApiError;
@@ -40,10 +41,20 @@ pub(super) struct Bearer(pub(super) String);
 
 /// Someone who calls the API.
 pub(super) async fn caller(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
+    Ok(caller_of(token(parts, app).await?.as_ref()))
+}
+
+/// The token of a request; `None` on the administration socket, which needs none.
+async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
     if matches!(parts.extensions.get::<Peer>(), Some(Peer::Admin)) {
-        return Ok(Caller::Operator);
+        return Ok(None);
     }
-    token_caller(&bearer(parts)?, app).await
+    valid_token(&bearer(parts)?, app).await.map(Some)
+}
+
+/// Whoever shows this token, or none on the administration socket.
+pub(super) fn caller_of(token: Option<&Token>) -> Caller {
+    token.map_or(Caller::Operator, |t| Caller::Token { tenant: t.tenant, scopes: t.scopes.clone() })
 }
 
 pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
@@ -58,14 +69,12 @@ pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
     Ok(Bearer(token.trim().to_owned()))
 }
 
-/// What a token allows now.
-pub(super) async fn token_caller(bearer: &Bearer, app: &App) -> Result<Caller, ApiError> {
-    let found = app.shared.store.registry().token(&bearer.0, now()).await;
-    let token = found.map_err(|e| match e {
+/// A token that works now.
+pub(super) async fn valid_token(bearer: &Bearer, app: &App) -> Result<Token, ApiError> {
+    app.shared.store.registry().token(&bearer.0, now()).await.map_err(|e| match e {
         StoreError::NotFound { .. } => ApiError::BadToken,
         other => other.into(),
-    })?;
-    Ok(Caller::Token { tenant: token.tenant, scopes: token.scopes })
+    })
 }
 
 /// Whether a caller may do `A` in a tenant. Another tenant than the token's is one that does not exist.
@@ -92,8 +101,8 @@ impl FromRequestParts<Arc<App>> for Called {
 pub(super) struct Allowed<A> {
     /// The proof.
     pub(super) permit: Permit<A>,
-    /// Who was allowed.
-    pub(super) caller: Caller,
+    /// What was shown for it; none on the administration socket.
+    pub(super) token: Option<Token>,
 }
 
 impl<A> Allowed<A> {
@@ -107,12 +116,12 @@ impl<A: Scoped> FromRequestParts<Arc<App>> for Allowed<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let caller = caller(parts, app).await?;
+        let token = token(parts, app).await?;
         let tenant = path_part(parts, "tenant").await?;
         let tenant = tenant.parse().map_err(|_| ApiError::NotFound("tenant"))?;
-        let permit = permit(&caller, tenant)?;
+        let permit = permit(&caller_of(token.as_ref()), tenant)?;
         app.shared.store.registry().tenant(&tenant).await?;
-        Ok(Self { permit, caller })
+        Ok(Self { permit, token })
     }
 }
 

@@ -81,6 +81,7 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::Store(e) => Self::Store(e),
             Refusal::Authority => Self::Internal,
+            Refusal::GatewayName => Self::Invalid(refusal.sentence()),
             other => Self::Conflict(other.sentence()),
         }
     }

@@ -62,7 +62,7 @@ impl Fixture {
         let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand()));
         let tenant = tenant.map(|t| t.parse().unwrap());
         let expires = now().plus_micros(seconds * 1_000_000);
-        let new = NewToken { tenant, scopes: scopes.to_vec(), expires };
+        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None };
         self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
         token
     }

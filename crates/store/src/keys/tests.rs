@@ -2,6 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -245,4 +247,37 @@ async fn a_new_key_is_for_writing_and_the_old_one_still_reads() {
     }
     assert!(matches!(store.create(acme, reference, NOW).await, Err(StoreError::Conflict { .. })));
     assert!(matches!(store.get(&tenant("nobody")), Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_key_that_hangs_keeps_no_withdrawal_waiting_and_opens_nothing_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (acme, other) = (tenant("acme"), tenant("other"));
+    let path = key_file(folder.path(), "a", 1);
+    let store = Arc::new(keys(folder.path()).await);
+    store.create(acme, KekReference::File(path.clone()), NOW).await.unwrap();
+    store.create(other, KekReference::File(key_file(folder.path(), "b", 2)), NOW).await.unwrap();
+    // Opening a pipe for reading waits for someone who writes.
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap().success());
+    let hanging = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.recheck(&acme).await })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let soon = Duration::from_secs(5);
+    tokio::time::timeout(soon, store.recheck(&acme)).await.unwrap().unwrap();
+    for tenant in [&acme, &other] {
+        tokio::time::timeout(soon, store.withdraw(tenant, NOW)).await.unwrap().unwrap();
+    }
+    assert!(!hanging.is_finished());
+    fs::write(&path, [1; 32]).unwrap();
+    for got in [hanging.await.unwrap(), store.get(&acme).map(drop), store.get(&other).map(drop)] {
+        assert!(matches!(got, Err(StoreError::KeyWithdrawn { .. })), "{got:?}");
+    }
+    key_file(folder.path(), "c", 1);
+    fs::rename(folder.path().join("c"), &path).unwrap();
+    store.restore(&acme).await.unwrap();
+    assert!(store.get(&acme).is_ok());
 }

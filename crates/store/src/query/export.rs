@@ -27,7 +27,7 @@ pub enum Format {
     JsonLines,
     /// Parquet with the columns of a segment, not encrypted.
     Parquet,
-    /// SenML JSON (RFC 8428). Sealed rows have no such form and are an error.
+    /// SenML JSON (RFC 8428). Sealed rows are data.
     SenmlJson,
 }
 
@@ -117,7 +117,7 @@ impl<W: Write + Send> Writer<W> {
             Self::Senml { out, empty } => {
                 for row in rows {
                     let separator = if std::mem::take(empty) { "\n" } else { ",\n" };
-                    write!(out, "{separator}{}", Json::Object(senml(row)?)).map_err(failed)?;
+                    write!(out, "{separator}{}", Json::Object(senml(row))).map_err(failed)?;
                 }
                 Ok(())
             }
@@ -199,15 +199,16 @@ fn json(row: &Row) -> Map<String, Json> {
     object
 }
 
-/// One SenML record: RFC 8428, §4. The name is device, stream and field, joined by `/`.
-fn senml(row: &Row) -> Result<Map<String, Json>, StoreError> {
+/// One SenML record: RFC 8428, §4. The name is device, stream and field, joined by `/`. What only the customer opens
+/// is data: the sealed record.
+#[must_use]
+pub fn senml(row: &Row) -> Map<String, Json> {
     let field = row.field.as_ref().map(|f| format!("/{f}")).unwrap_or_default();
     let (label, value) = match &row.value {
         Value::Number(v) => ("v", Json::from(*v)),
         Value::Bool(v) => ("vb", Json::from(*v)),
         Value::Text(v) => ("vs", Json::from(v.as_str())),
-        Value::Data(v) => ("vd", Json::from(URL_SAFE_NO_PAD.encode(v))),
-        Value::Sealed(_) => return Err(StoreError::Invalid { what: "sealed readings have no SenML form" }),
+        Value::Data(v) | Value::Sealed(v) => ("vd", Json::from(URL_SAFE_NO_PAD.encode(v))),
     };
     let mut object = Map::new();
     object.insert("n".to_owned(), format!("{}/{}{field}", row.device, row.stream).into());
@@ -216,7 +217,7 @@ fn senml(row: &Row) -> Result<Map<String, Json>, StoreError> {
     }
     object.insert(label.to_owned(), value);
     object.insert("t".to_owned(), seconds(row.time.as_micros()));
-    Ok(object)
+    object
 }
 
 /// Seconds as SenML has them. A double resolves microseconds until the year 2255.

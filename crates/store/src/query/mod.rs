@@ -12,7 +12,7 @@ mod windows;
 use thingward_model::{Assurance, DeviceName, FieldName, StreamName, Timestamp};
 
 pub use cursor::{Cursor, CursorError};
-pub use export::Format;
+pub use export::{Format, senml};
 pub use windows::{Percentile, Window, WindowSpec};
 
 pub(crate) use collect::{Latest, Page};
@@ -66,6 +66,14 @@ impl Default for Filter {
 }
 
 impl Filter {
+    /// Whether a row, with the assurance that it has, is wanted.
+    #[must_use]
+    pub fn takes(&self, row: &Row) -> bool {
+        self.takes_names(&row.device, &row.stream, row.field.as_ref())
+            && self.takes_time(row.time)
+            && row.assurance >= self.assurance_min
+    }
+
     fn takes_names(&self, device: &DeviceName, stream: &StreamName, field: Option<&FieldName>) -> bool {
         self.device.is_none_or(|d| d == *device)
             && self.stream.is_none_or(|s| s == *stream)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
-use super::{Registry, Serial, SqlRow, failed, get, page, parse, time};
+use super::{PrincipalState, Registry, Serial, SqlRow, failed, get, page, parse, time};
 use crate::error::StoreError;
 
 /// Why a certificate no longer counts: CRLReason of RFC 5280, §5.3.1, as far as we use it.
@@ -46,19 +46,6 @@ impl RevocationReason {
             Self::Superseded => "superseded",
             Self::CessationOfOperation => "cessation-of-operation",
             Self::PrivilegeWithdrawn => "privilege-withdrawn",
-        }
-    }
-
-    /// The number in a CRL entry.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Unspecified => 0,
-            Self::KeyCompromise => 1,
-            Self::AffiliationChanged => 3,
-            Self::Superseded => 4,
-            Self::CessationOfOperation => 5,
-            Self::PrivilegeWithdrawn => 9,
         }
     }
 }
@@ -125,92 +112,106 @@ impl Registry {
         .map_err(failed("note a certificate"))
     }
 
-    /// Certificates of the holder, newest first. At most [`super::LIST_MAX`].
+    /// How many certificates of the holder end after `time`, revoked ones too.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn certificates(
+    /// [`StoreError::Database`].
+    pub async fn certificates_ending_after(
         &self,
         tenant: &TenantName,
         name: &DeviceName,
-    ) -> Result<Vec<Certificate>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT serial, tenant, role, name, not_before, not_after FROM certificates \
-             WHERE tenant = $1 AND name = $2 ORDER BY not_before DESC, serial LIMIT $3",
+        time: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS found FROM certificates WHERE tenant = $1 AND name = $2 AND not_after > $3",
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .bind(page(super::LIST_MAX))
-        .fetch_all(&self.pool)
+        .bind(time.as_micros())
+        .fetch_one(&self.pool)
         .await
-        .map_err(failed("list certificates"))?;
-        rows.iter().map(read_certificate).collect()
+        .map_err(failed("count certificates"))?;
+        u64::try_from(get::<i64>(&row, "found")?).map_err(|_| StoreError::corrupt("registry column `found`"))
     }
 
-    /// Revokes a certificate and the key that it vouched for. The first revocation of a serial number stays.
+    /// Takes back in one step all that a member has: every certificate that is not over, every key that it ever
+    /// had, every claim code of its name; with `release` the name too. Returns the certificates that are revoked
+    /// by it. What was revoked before stays as it was.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when our CA did not issue it.
-    pub async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        let failed = failed("revoke a certificate");
-        let (serial, time) = (revocation.serial.as_bytes(), revocation.time.as_micros());
-        let reason = revocation.reason.as_str();
+    /// [`StoreError::NotFound`] when there is no such member.
+    pub async fn revoke_member(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+        time: Timestamp,
+        reason: RevocationReason,
+        release: bool,
+    ) -> Result<Vec<Serial>, StoreError> {
+        let failed = failed("revoke a member");
         let mut tx = self.pool.begin().await.map_err(&failed)?;
-        let result = sqlx::query(
+        let state = if release { PrincipalState::Released.as_str() } else { "" };
+        let found = sqlx::query(
+            "UPDATE principals SET state = CASE WHEN $3 = '' THEN state ELSE $3 END \
+             WHERE tenant = $1 AND name = $2",
+        )
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(state)
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        super::one_changed(&found, "principal")?;
+        let revoked = sqlx::query(
             "INSERT INTO revocations (serial, time, reason) \
-             SELECT serial, $2, $3 FROM certificates WHERE serial = $1 \
-             ON CONFLICT (serial) DO UPDATE SET time = revocations.time",
+             SELECT serial, $3, $4 FROM certificates WHERE tenant = $1 AND name = $2 AND not_after > $3 \
+             ON CONFLICT (serial) DO NOTHING RETURNING serial",
         )
-        .bind(serial)
-        .bind(time)
-        .bind(reason)
-        .execute(&mut *tx)
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(time.as_micros())
+        .bind(reason.as_str())
+        .fetch_all(&mut *tx)
         .await
         .map_err(&failed)?;
-        super::one_changed(&result, "certificate")?;
+        // A key may have several certificates, and none of them brings it back: the ended ones neither.
         sqlx::query(
-            "UPDATE principal_keys SET revoked = $2, revoke_reason = $3 WHERE serial = $1 AND revoked IS NULL",
+            "UPDATE principal_keys SET revoked = $3, revoke_reason = $4 \
+             WHERE tenant = $1 AND principal = $2 AND revoked IS NULL",
         )
-        .bind(serial)
-        .bind(time)
-        .bind(reason)
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(time.as_micros())
+        .bind(reason.as_str())
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
-        tx.commit().await.map_err(&failed)
+        super::claim::forget_codes(&mut tx, tenant, name).await?;
+        tx.commit().await.map_err(&failed)?;
+        revoked.iter().map(|row| Serial::new(get(row, "serial")?)).collect()
     }
 
-    /// The revocation of a certificate, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
-        let row = sqlx::query("SELECT serial, time, reason FROM revocations WHERE serial = $1")
-            .bind(serial.as_bytes())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed("read a revocation"))?;
-        row.as_ref().map(read_revocation).transpose()
-    }
-
-    /// Revocations by serial number, from the first after `last` on.
+    /// Revocations of certificates that end after `time`, by serial number, from the first after `last` on.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Corrupt`].
     pub async fn revocations(
         &self,
+        time: Timestamp,
         last: Option<&Serial>,
         limit: u32,
     ) -> Result<Vec<Revocation>, StoreError> {
         let rows = sqlx::query(
-            "SELECT serial, time, reason FROM revocations WHERE serial > $1 ORDER BY serial LIMIT $2",
+            "SELECT r.serial, r.time, r.reason FROM revocations r \
+             JOIN certificates c ON c.serial = r.serial AND c.not_after > $3 \
+             WHERE r.serial > $1 ORDER BY r.serial LIMIT $2",
         )
         .bind(last.map_or(&[][..], Serial::as_bytes))
         .bind(page(limit))
+        .bind(time.as_micros())
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list revocations"))?;
@@ -232,19 +233,6 @@ impl Registry {
         .map_err(failed("take a CRL number"))?;
         u64::try_from(get::<i64>(&row, "value")?).map_err(|_| StoreError::corrupt("registry column `value`"))
     }
-}
-
-fn read_certificate(row: &SqlRow) -> Result<Certificate, StoreError> {
-    Ok(Certificate {
-        serial: Serial::new(get(row, "serial")?)?,
-        holder: Principal {
-            tenant: parse(row, "tenant")?,
-            role: parse(row, "role")?,
-            name: parse(row, "name")?,
-        },
-        not_before: time(row, "not_before")?,
-        not_after: time(row, "not_after")?,
-    })
 }
 
 fn read_revocation(row: &SqlRow) -> Result<Revocation, StoreError> {

@@ -1,10 +1,10 @@
 //! One-time codes with which a thing without a trusted maker enrols.
 
-use thingward_model::{Principal, Timestamp};
+use thingward_crypto::sha256;
+use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
 use super::{Registry, failed, parse};
 use crate::error::StoreError;
-use crate::secret::sha256;
 
 /// What a claim code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Claim {
 }
 
 impl Registry {
-    /// Stores a claim code, as a hash only. It works once, before `expires`.
+    /// Stores a claim code, as a hash only. It works once, before `expires`, and ends every older code of the name.
     ///
     /// The caller MUST make the code from at least 128 random bits: the hash is not slow.
     ///
@@ -27,18 +27,21 @@ impl Registry {
         claim: &Claim,
         expires: Timestamp,
     ) -> Result<(), StoreError> {
+        let failed = failed("add a claim code");
+        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        forget_codes(&mut tx, &claim.principal.tenant, &claim.principal.name).await?;
         sqlx::query(
             "INSERT INTO claim_codes (code_hash, tenant, role, name, expires) VALUES ($1, $2, $3, $4, $5)",
         )
-        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(claim.principal.tenant.as_str())
         .bind(claim.principal.role.as_str())
         .bind(claim.principal.name.as_str())
         .bind(expires.as_micros())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
-        .map(drop)
-        .map_err(failed("add a claim code"))
+        .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
     }
 
     /// Uses a claim code up. Of two calls with one code, at most one succeeds.
@@ -51,7 +54,7 @@ impl Registry {
             "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2 \
              RETURNING tenant, role, name",
         )
-        .bind(sha256(code.as_bytes()).as_slice())
+        .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(now.as_micros())
         .fetch_optional(&self.pool)
         .await
@@ -60,4 +63,19 @@ impl Registry {
         let (tenant, role, name) = (parse(&row, "tenant")?, parse(&row, "role")?, parse(&row, "name")?);
         Ok(Claim { principal: Principal { tenant, role, name } })
     }
+}
+
+/// Ends every code of a name.
+pub(super) async fn forget_codes(
+    tx: &mut sqlx::SqliteTransaction<'_>,
+    tenant: &TenantName,
+    name: &DeviceName,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM claim_codes WHERE tenant = $1 AND name = $2")
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(failed("end claim codes"))
 }

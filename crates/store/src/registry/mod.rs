@@ -24,7 +24,7 @@ pub use maker::{Admit, ExpectedSerial, Maker};
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use tenant::Tenant;
 pub use token::{NewToken, Scope, Token, TokenId};
-pub use types::{Hardware, KeyId, Serial};
+pub use types::{Hardware, Serial};
 
 use crate::error::StoreError;
 
@@ -47,20 +47,34 @@ impl Registry {
     ///
     /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when a newer build wrote it.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
-        let pool = pool.connect_with(options).await.map_err(failed("open the registry"))?;
-        sqlx::migrate!("./migrations").run(&pool).await.map_err(|e| match e {
+        let registry = Self::connect(file, true).await?;
+        sqlx::migrate!("./migrations").run(&registry.pool).await.map_err(|e| match e {
             MigrateError::VersionMissing(_) => {
                 StoreError::Conflict { what: "a newer build wrote this registry" }
             }
             other => StoreError::database("bring the registry up to date", other),
         })?;
+        Ok(registry)
+    }
+
+    /// Opens a database file that is there, as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Database`].
+    pub(crate) async fn open_as_it_is(file: &Path) -> Result<Self, StoreError> {
+        Self::connect(file, false).await
+    }
+
+    async fn connect(file: &Path, create: bool) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(create)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
+        let pool = pool.connect_with(options).await.map_err(failed("open the registry"))?;
         Ok(Self { pool })
     }
 

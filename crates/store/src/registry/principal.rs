@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use thingward_crypto::KeyId;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 
 use super::{
-    Hardware, KeyId, Registry, RevocationReason, Serial, SqlRow, after, failed, get, page, parse,
-    parse_optional, time, time_optional,
+    Hardware, Registry, RevocationReason, Serial, SqlRow, after, failed, get, page, parse, parse_optional,
+    time, time_optional,
 };
 use crate::error::StoreError;
 
@@ -92,7 +93,7 @@ pub struct PrincipalKey {
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
 
-const COLUMNS: &str = "tenant, name, role, state, maker, maker_serial, created";
+const COLUMNS: &str = "tenant, name, role, state, maker, maker_key, maker_serial, created";
 
 impl Registry {
     /// Adds a principal. A released one of the same name and role comes back; its keys stay.
@@ -103,9 +104,10 @@ impl Registry {
     /// [`StoreError::NotFound`] when there is no such tenant.
     pub async fn add_principal(&self, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
         let result = sqlx::query(
-            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
-             SET state = excluded.state, maker = excluded.maker, maker_serial = excluded.maker_serial \
+            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO UPDATE \
+             SET state = excluded.state, maker = excluded.maker, maker_key = excluded.maker_key, \
+             maker_serial = excluded.maker_serial \
              WHERE principals.state = 'released' AND principals.role = excluded.role",
         )
         .bind(new.principal.tenant.as_str())
@@ -115,6 +117,7 @@ impl Registry {
         .bind(new.hardware.as_ref().map(|h| h.maker.as_str()))
         .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
         .bind(now.as_micros())
+        .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
         .execute(&self.pool)
         .await
         .map_err(failed("add a principal"))?;
@@ -153,9 +156,9 @@ impl Registry {
     pub async fn principal_of_hardware(&self, hardware: &Hardware) -> Result<PrincipalEntry, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM principals \
-             WHERE maker = $1 AND maker_serial = $2 AND state <> 'released'"
+             WHERE maker_key = $1 AND maker_serial = $2 AND state <> 'released'"
         )))
-        .bind(hardware.maker.as_str())
+        .bind(hardware.maker_key.as_slice())
         .bind(hardware.serial.as_str())
         .fetch_optional(&self.pool)
         .await
@@ -231,7 +234,7 @@ impl Registry {
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .bind(key.id.as_bytes().as_slice())
+        .bind(key.id.as_slice())
         .bind(key.spki.as_slice())
         .bind(key.serial.as_bytes())
         .bind(key.not_before.as_micros())
@@ -267,8 +270,10 @@ impl Registry {
 }
 
 fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
-    let hardware = match (get(row, "maker")?, get(row, "maker_serial")?) {
-        (Some(maker), Some(serial)) => Some(Hardware { maker, serial }),
+    let maker_key = get::<Option<&[u8]>>(row, "maker_key")?.map(<[u8; 32]>::try_from).transpose();
+    let maker_key = maker_key.map_err(|_| StoreError::corrupt("registry column `maker_key`"))?;
+    let hardware = match (get(row, "maker")?, maker_key, get(row, "maker_serial")?) {
+        (Some(maker), Some(maker_key), Some(serial)) => Some(Hardware { maker, maker_key, serial }),
         _ => None,
     };
     Ok(PrincipalEntry {
@@ -284,10 +289,10 @@ fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
 }
 
 fn read_key(row: &SqlRow) -> Result<PrincipalKey, StoreError> {
-    let id = <[u8; 8]>::try_from(get::<&[u8]>(row, "key_id")?)
+    let id = KeyId::try_from(get::<&[u8]>(row, "key_id")?)
         .map_err(|_| StoreError::corrupt("registry column `key_id`"))?;
     Ok(PrincipalKey {
-        id: KeyId::new(id),
+        id,
         spki: get(row, "spki")?,
         serial: Serial::new(get(row, "serial")?)?,
         not_before: time(row, "not_before")?,

@@ -37,8 +37,13 @@ fn principal(of: &str, role: Role, name: &str) -> Principal {
 }
 
 fn meter(of: &str, name: &str, serial: Option<&str>) -> NewPrincipal {
-    let hardware = serial.map(|s| Hardware { maker: "maker".into(), serial: s.into() });
+    let hardware = serial.map(|serial| hardware(of, serial));
     NewPrincipal { principal: principal(of, Role::Device, name), state: PrincipalState::Claimed, hardware }
+}
+
+/// Of one maker, which each tenant calls by another name.
+fn hardware(of: &str, serial: &str) -> Hardware {
+    Hardware { maker: format!("maker-of-{of}"), maker_key: [1; 32], serial: serial.into() }
 }
 
 fn later(seconds: i64) -> Timestamp {
@@ -57,7 +62,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!((acme.created, acme.withdrawn), (NOW, None));
     let entry = registry.principal(&tenant("acme"), &device("meter-1")).await.unwrap();
     assert_eq!(entry.principal, principal("acme", Role::Device, "meter-1"));
-    assert_eq!(entry.hardware, Some(Hardware { maker: "maker".into(), serial: "sn1".into() }));
+    assert_eq!(entry.hardware, Some(hardware("acme", "sn1")));
 }
 
 #[tokio::test]
@@ -96,7 +101,7 @@ async fn lists_come_in_pages_without_gap_or_double() {
 #[tokio::test]
 async fn hardware_goes_to_a_new_tenant_only_after_its_release() {
     let Bench { folder: _folder, registry } = bench().await;
-    let hardware = Hardware { maker: "maker".into(), serial: "sn1".into() };
+    let hardware = hardware("acme", "sn1");
     registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
     let taken = registry.add_principal(&meter("other", "pump", Some("sn1")), NOW).await;
     assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
@@ -118,45 +123,64 @@ async fn hardware_goes_to_a_new_tenant_only_after_its_release() {
     assert_eq!(registry.principal(&acme, &name).await.unwrap().state, PrincipalState::Claimed);
 }
 
+/// A certificate of `meter-1` of `acme` for a key, and how long it is valid.
+async fn certify(registry: &Registry, serial: &[u8], spki: &[u8], seconds: std::ops::Range<i64>) {
+    let (acme, name, serial) = (tenant("acme"), device("meter-1"), Serial::new(serial).unwrap());
+    let (not_before, not_after) = (later(seconds.start), later(seconds.end));
+    let holder = principal("acme", Role::Device, "meter-1");
+    let certificate = Certificate { serial: serial.clone(), holder, not_before, not_after };
+    registry.add_certificate(&certificate).await.unwrap();
+    assert!(matches!(registry.add_certificate(&certificate).await, Err(StoreError::Conflict { .. })));
+    let key =
+        PrincipalKey { id: [spki[0]; 8], spki: spki.to_vec(), serial, not_before, not_after, revoked: None };
+    registry.add_key(&acme, &name, &key).await.unwrap();
+}
+
 #[tokio::test]
-async fn old_and_revoked_keys_stay_in_the_history() {
+async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member() {
     let Bench { folder: _folder, registry } = bench().await;
     let (acme, name) = (tenant("acme"), device("meter-1"));
     registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
-    for (at, spki) in [(0, b"old"), (10, b"new")] {
-        let serial = Serial::new(spki).unwrap();
-        let (not_before, not_after) = (later(at), later(at + 100));
-        let holder = principal("acme", Role::Device, "meter-1");
-        let certificate = Certificate { serial: serial.clone(), holder, not_before, not_after };
-        registry.add_certificate(&certificate).await.unwrap();
-        assert!(matches!(registry.add_certificate(&certificate).await, Err(StoreError::Conflict { .. })));
-        let key = PrincipalKey {
-            id: KeyId::of_spki(spki),
-            spki: spki.to_vec(),
-            serial,
-            not_before,
-            not_after,
-            revoked: None,
-        };
-        registry.add_key(&acme, &name, &key).await.unwrap();
-    }
-    let old = Serial::new(b"old").unwrap();
-    let revocation =
-        Revocation { serial: old.clone(), time: later(11), reason: RevocationReason::KeyCompromise };
-    registry.revoke(&revocation).await.unwrap();
-    let second = Revocation { time: later(12), reason: RevocationReason::Superseded, ..revocation.clone() };
-    registry.revoke(&second).await.unwrap();
+    certify(&registry, b"over", b"kept", 0..10).await;
+    certify(&registry, b"a", b"kept", 5..100).await;
+    certify(&registry, b"b", b"new", 6..200).await;
+    let claim = Claim { principal: principal("acme", Role::Device, "meter-1") };
+    registry.add_claim_code("code", &claim, later(60)).await.unwrap();
+    assert_eq!(registry.certificates_ending_after(&acme, &name, later(50)).await.unwrap(), 2);
+
+    let revoke =
+        async |time, reason| registry.revoke_member(&acme, &name, time, reason, false).await.unwrap();
+    let mut taken = revoke(later(11), RevocationReason::KeyCompromise).await;
+    taken.sort();
+    assert_eq!(taken, [Serial::new(b"a").unwrap(), Serial::new(b"b").unwrap()]);
+    assert_eq!(revoke(later(12), RevocationReason::Superseded).await, []);
 
     let keys = registry.keys(&acme, &name).await.unwrap();
-    assert_eq!(keys.iter().map(|k| k.spki.as_slice()).collect::<Vec<_>>(), [b"new", b"old"]);
-    assert_eq!(keys[0].revoked, None);
-    assert_eq!(keys[1].revoked, Some((later(11), RevocationReason::KeyCompromise)));
-    assert_eq!(registry.revocation(&old).await.unwrap(), Some(revocation.clone()));
-    assert_eq!(registry.revocations(None, 10).await.unwrap(), [revocation]);
-    assert_eq!(registry.revocations(Some(&old), 10).await.unwrap(), []);
-    assert_eq!(registry.certificates(&acme, &name).await.unwrap().len(), 2);
-    let unknown = Revocation { serial: Serial::new(b"no").unwrap(), ..second };
-    assert!(matches!(registry.revoke(&unknown).await, Err(StoreError::NotFound { what: "certificate" })));
+    assert_eq!(keys.iter().map(|k| k.spki.as_slice()).collect::<Vec<_>>(), [&b"new"[..], b"kept", b"kept"]);
+    let when = Some((later(11), RevocationReason::KeyCompromise));
+    assert!(keys.iter().all(|key| key.revoked == when), "{keys:?}");
+    assert!(registry.use_claim_code("code", NOW).await.is_err());
+    let listed = async |after: i64, last: Option<&Serial>| {
+        let page = registry.revocations(later(after), last, 10).await.unwrap();
+        page.into_iter().map(|r| r.serial).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(11, None).await, taken);
+    assert_eq!(listed(11, Some(&taken[0])).await, taken[1..]);
+    assert_eq!(listed(100, None).await, taken[1..]);
+    let unknown = registry.revoke_member(&acme, &device("x"), NOW, RevocationReason::Superseded, true).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { what: "principal" })));
+}
+
+#[tokio::test]
+async fn a_new_claim_code_ends_the_older_ones_of_the_name() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let claim = |name| Claim { principal: principal("acme", Role::Device, name) };
+    for (code, name) in [("first", "d"), ("other", "e"), ("second", "d")] {
+        registry.add_claim_code(code, &claim(name), later(60)).await.unwrap();
+    }
+    assert!(registry.use_claim_code("first", NOW).await.is_err());
+    assert_eq!(registry.use_claim_code("second", NOW).await.unwrap(), claim("d"));
+    assert_eq!(registry.use_claim_code("other", NOW).await.unwrap(), claim("e"));
 }
 
 #[tokio::test]
@@ -198,7 +222,7 @@ async fn secrets_are_in_the_file_as_hashes_only() {
     let Bench { folder, registry } = bench().await;
     let claim = Claim { principal: principal("acme", Role::Device, "d") };
     registry.add_claim_code("MARKED-CLAIM", &claim, later(60)).await.unwrap();
-    let new = NewToken { tenant: None, scopes: vec![Scope::ReadReadings], expires: later(60) };
+    let new = NewToken { tenant: None, scopes: vec![Scope::ReadReadings], expires: later(60), parent: None };
     registry.add_token("MARKED-TOKEN", &new, NOW).await.unwrap();
     registry.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -211,17 +235,43 @@ async fn secrets_are_in_the_file_as_hashes_only() {
 async fn a_token_works_until_it_expires_or_is_revoked() {
     let Bench { folder: _folder, registry } = bench().await;
     let scopes = vec![Scope::ReadReadings, Scope::ManageKeys];
-    let new = NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60) };
+    let new =
+        NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60), parent: None };
     let id = registry.add_token("t1", &new, NOW).await.unwrap();
     let got = registry.token("t1", NOW).await.unwrap();
     assert_eq!((got.id.clone(), got.tenant, got.scopes), (id.clone(), Some(tenant("acme")), scopes));
     assert!(registry.token("t2", NOW).await.is_err());
     assert!(registry.token("t1", later(60)).await.is_err());
-    registry.revoke_token(&id, later(1)).await.unwrap();
+    let acme = tenant("acme");
+    for stranger in [None, Some(&tenant("other"))] {
+        assert!(registry.revoke_token(stranger, &id, later(1)).await.is_err());
+        assert_eq!(registry.tokens(stranger, None, 10).await.unwrap(), []);
+    }
+    registry.revoke_token(Some(&acme), &id, later(1)).await.unwrap();
     assert!(registry.token("t1", later(2)).await.is_err());
-    assert!(registry.revoke_token(&id, later(3)).await.is_err());
-    assert_eq!(registry.tokens(None, 10).await.unwrap()[0].revoked, Some(later(1)));
-    assert_eq!(registry.tokens(Some(&id), 10).await.unwrap(), []);
+    assert!(registry.revoke_token(Some(&acme), &id, later(3)).await.is_err());
+    assert_eq!(registry.tokens(Some(&acme), None, 10).await.unwrap()[0].revoked, Some(later(1)));
+    assert_eq!(registry.tokens(Some(&acme), Some(&id), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn revoking_a_token_revokes_all_that_were_made_with_it() {
+    let Bench { folder: _folder, registry } = bench().await;
+    let add = async |token: &str, parent: Option<&TokenId>| {
+        let scopes = vec![Scope::ManageTenants];
+        let new = NewToken { tenant: None, scopes, expires: later(60), parent: parent.cloned() };
+        registry.add_token(token, &new, NOW).await
+    };
+    let root = add("root", None).await.unwrap();
+    let child = add("child", Some(&root)).await.unwrap();
+    add("grandchild", Some(&child)).await.unwrap();
+    add("stranger", None).await.unwrap();
+    registry.revoke_token(None, &root, NOW).await.unwrap();
+    for token in ["root", "child", "grandchild"] {
+        assert!(registry.token(token, NOW).await.is_err(), "{token}");
+    }
+    registry.token("stranger", NOW).await.unwrap();
+    assert!(matches!(add("late", Some(&child)).await, Err(StoreError::NotFound { .. })));
 }
 
 #[tokio::test]

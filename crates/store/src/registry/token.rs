@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use base16ct::lower::encode_string as hex;
+use thingward_crypto::sha256;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{TenantName, Timestamp};
 pub use thingward_policy::Scope;
 
 use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
 use crate::error::StoreError;
-use crate::secret::sha256;
 
 /// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,8 @@ pub struct NewToken {
     pub scopes: Vec<Scope>,
     /// When it ends.
     pub expires: Timestamp,
+    /// The token that makes it; none for the operator's own.
+    pub parent: Option<TokenId>,
 }
 
 /// A token as registered.
@@ -65,18 +67,21 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the token exists.
+    /// [`StoreError::NotFound`] when there is no such tenant or the parent was revoked, [`StoreError::Conflict`] when
+    /// the token exists.
     pub async fn add_token(
         &self,
         token: &str,
         new: &NewToken,
         now: Timestamp,
     ) -> Result<TokenId, StoreError> {
-        let hash = sha256(token.as_bytes());
+        let hash = sha256(&[token.as_bytes()]);
         let id = TokenId(hex(&hash).chars().take(16).collect());
         let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
-        sqlx::query(
-            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6)",
+        let result = sqlx::query(
+            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent) \
+             SELECT $1, $2, $3, $4, $5, $6, $7 \
+             WHERE $7 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE id = $7 AND revoked IS NULL)",
         )
         .bind(id.0.as_str())
         .bind(hash.as_slice())
@@ -84,10 +89,11 @@ impl Registry {
         .bind(scopes.join(" "))
         .bind(now.as_micros())
         .bind(new.expires.as_micros())
+        .bind(new.parent.as_ref().map(|parent| parent.0.as_str()))
         .execute(&self.pool)
         .await
         .map_err(failed("add a token"))?;
-        Ok(id)
+        one_changed(&result, "token").map(|()| id)
     }
 
     /// What a token allows now.
@@ -100,7 +106,7 @@ impl Registry {
             "SELECT id, tenant, scopes, created, expires, revoked FROM tokens \
              WHERE token_hash = $1 AND revoked IS NULL AND expires > $2",
         )
-        .bind(sha256(token.as_bytes()).as_slice())
+        .bind(sha256(&[token.as_bytes()]).as_slice())
         .bind(now.as_micros())
         .fetch_optional(&self.pool)
         .await
@@ -108,32 +114,49 @@ impl Registry {
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
     }
 
-    /// Takes a token back.
+    /// Takes a token of the tenant, or with `None` of the installation, back, and every token that was made with it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is none with this id that still works.
-    pub async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<(), StoreError> {
-        let result = sqlx::query("UPDATE tokens SET revoked = $2 WHERE id = $1 AND revoked IS NULL")
-            .bind(id.0.as_str())
-            .bind(now.as_micros())
-            .execute(&self.pool)
-            .await
-            .map_err(failed("revoke a token"))?;
+    /// [`StoreError::NotFound`] when it has none with this id that still works.
+    pub async fn revoke_token(
+        &self,
+        tenant: Option<&TenantName>,
+        id: &TokenId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let result = sqlx::query(
+            "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $1 AND COALESCE(tenant, '') = $3 \
+             UNION SELECT t.id FROM tokens t JOIN made m ON t.parent = m.id) \
+             UPDATE tokens SET revoked = $2 WHERE revoked IS NULL AND id IN (SELECT id FROM made)",
+        )
+        .bind(id.0.as_str())
+        .bind(now.as_micros())
+        .bind(tenant.map_or("", TenantName::as_str))
+        .execute(&self.pool)
+        .await
+        .map_err(failed("revoke a token"))?;
         one_changed(&result, "token")
     }
 
-    /// Tokens by id, from the first after `last` on.
+    /// Tokens of the tenant, or with `None` of the installation, by id, from the first after `last` on.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn tokens(&self, last: Option<&TokenId>, limit: u32) -> Result<Vec<Token>, StoreError> {
+    pub async fn tokens(
+        &self,
+        tenant: Option<&TenantName>,
+        last: Option<&TokenId>,
+        limit: u32,
+    ) -> Result<Vec<Token>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens \
+             WHERE id > $1 AND COALESCE(tenant, '') = $3 ORDER BY id LIMIT $2",
         )
         .bind(after(last))
         .bind(page(limit))
+        .bind(tenant.map_or("", TenantName::as_str))
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list tokens"))?;

@@ -5,33 +5,6 @@ use std::fmt;
 use base16ct::lower::encode_string as hex;
 
 use crate::error::StoreError;
-use crate::secret::sha256;
-
-/// Names a public key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; 8]);
-
-impl KeyId {
-    /// The id with these bytes.
-    #[must_use]
-    pub const fn new(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// The id of a key given as DER SubjectPublicKeyInfo (RFC 5280, §4.1).
-    #[must_use]
-    pub fn of_spki(spki: &[u8]) -> Self {
-        let mut id = [0; 8];
-        id.iter_mut().zip(sha256(spki)).for_each(|(to, from)| *to = from);
-        Self(id)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-}
 
 /// A certificate's serial number: 1 to 20 bytes, big endian (RFC 5280, §4.1.2.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,8 +41,10 @@ impl fmt::Display for Serial {
 /// The identity that a maker gave a thing, from its IDevID certificate (IEEE 802.1AR).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hardware {
-    /// The maker, by the name under which a tenant trusts it.
+    /// The maker, by the name under which its owner's tenant trusts it. For people.
     pub maker: String,
+    /// The maker, by SHA-256 of the public key of its authority: the same for all tenants.
+    pub maker_key: [u8; 32],
     /// The serial number that the maker gave the thing.
     pub serial: String,
 }

@@ -14,12 +14,13 @@ use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
 use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use thingward_crypto::sha256;
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
 use crate::keys::{TenantKeyRing, master_key_id};
 use crate::row::Row;
-use crate::secret::{Secret, sha256};
+use crate::secret::Secret;
 use crate::segment::{SegmentId, SegmentInfo, WRITE_ROWS, batch_of, material, schema};
 
 /// Rows per row group: what a query that wants one device reads too much at most.
@@ -37,6 +38,13 @@ pub(crate) fn folder_of(segments: &Path, tenant: &TenantName) -> PathBuf {
 
 pub(crate) fn path_of(segments: &Path, tenant: &TenantName, id: SegmentId) -> PathBuf {
     folder_of(segments, tenant).join(format!("{id}.parquet"))
+}
+
+/// What the name of a file ends with until it is whole.
+const UNFINISHED: &str = "tmp";
+
+pub(crate) fn unfinished_path_of(segments: &Path, tenant: &TenantName, id: SegmentId) -> PathBuf {
+    folder_of(segments, tenant).join(format!("{id}.parquet.{UNFINISHED}"))
 }
 
 /// Writes sorted `rows` into a new file at `path` and syncs it.
@@ -131,7 +139,7 @@ pub(crate) fn digest(file: &File, bytes: u64) -> io::Result<Option<[u8; 32]>> {
         covered.extend_from_slice(&module_bytes);
         at += module_bytes.len() as u64 + u64::from(u32::from_le_bytes(module_bytes));
     }
-    Ok((at == footer_at).then(|| sha256(&covered)))
+    Ok((at == footer_at).then(|| sha256(&[&covered])))
 }
 
 /// Opens a segment for reading.
@@ -226,9 +234,15 @@ pub(crate) fn orphans(
     Ok(orphans)
 }
 
-/// Removes [`orphans`]. Their rows are still hot.
-pub(crate) fn remove_orphans(segments: &Path, known: &[(TenantName, SegmentInfo)]) -> Result<(), StoreError> {
+/// Removes files that a stop left half written; their rows are still hot. A whole file stays, even when nothing
+/// refers to it: then the log may be the one that is not whole.
+pub(crate) fn remove_unfinished(
+    segments: &Path,
+    known: &[(TenantName, SegmentInfo)],
+) -> Result<(), StoreError> {
+    let unfinished = |file: &PathBuf| file.extension().is_some_and(|e| e == UNFINISHED);
     orphans(segments, known)?
         .into_iter()
+        .filter(unfinished)
         .try_for_each(|file| fs::remove_file(file).map_err(StoreError::io("remove an unfinished segment")))
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! select   hot rows that are due                          nothing changed yet
 //! write    into <id>.parquet.tmp, synced                  a stop leaves a file that the next start removes
-//! place    renamed, folder synced                         the same
+//! place    renamed, folder synced                         a stop leaves a file that `store check` names
 //! commit   manifest entry in, hot blocks out, one batch   done
 //! ```
 
@@ -17,7 +17,7 @@ use crate::hot::{Batch, HotSnapshot, HotStore, Table, open_block, scope_prefix};
 use crate::keys::TenantKeyRing;
 use crate::query::Signed;
 use crate::row::Row;
-use crate::segment::file::{digest, write_segment};
+use crate::segment::file::{digest, unfinished_path_of, write_segment};
 use crate::segment::{SegmentId, SegmentInfo, folder_of, path_of};
 
 /// Which hot rows go to history.
@@ -100,7 +100,7 @@ impl Selected {
         fs::create_dir_all(&folder).map_err(StoreError::io("create a segment folder"))?;
         sync(segments)?;
         let id = SegmentId::random()?;
-        let temporary = folder.join(format!("{id}.parquet.tmp"));
+        let temporary = unfinished_path_of(segments, tenant, id);
         let file = write_segment(&temporary, tenant, id, keys, rows)?;
         let bytes = file.metadata().map_err(StoreError::io("write a segment"))?.len();
         let digest = digest(&file, bytes).map_err(StoreError::io("read a segment"))?;

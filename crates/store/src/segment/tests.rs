@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -175,10 +176,49 @@ async fn a_stop_after_any_step_of_a_roll_neither_loses_nor_doubles_a_row() {
         let bench = Bench { store: Store::open(&data).await.unwrap(), folder };
         assert_eq!(all(&bench.store, "acme").unwrap(), before, "restart after {stop_after}");
         let files = fs::read_dir(segments.join("acme")).map_or(0, Iterator::count);
-        assert_eq!(files, usize::from(stop_after == "commit"), "restart after {stop_after}");
+        assert_eq!(
+            files,
+            usize::from(matches!(stop_after, "place" | "commit")),
+            "restart after {stop_after}"
+        );
         let rolled = bench.store.roll(&acme, &EVERYTHING, NOW).unwrap();
         assert_eq!(rolled.is_some(), stop_after != "commit");
         assert_eq!(all(&bench.store, "acme").unwrap(), before, "roll after {stop_after}");
+    }
+}
+
+#[tokio::test]
+async fn history_without_its_log_is_no_start_and_stays_where_it_is() {
+    let bench = Bench::new().await;
+    bench.put("acme", &town());
+    bench.store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap().unwrap();
+    let (file, data) = (the_file(&bench, &tenant("acme")), bench.data());
+    let Bench { folder: _folder, store } = bench;
+    drop(store);
+    fs::rename(data.join("hot"), data.join("away")).unwrap();
+    assert!(matches!(fsck(&data).await, Err(StoreError::NotFound { .. })));
+    assert!(!data.join("hot").exists(), "a check makes nothing");
+    for _ in 0..2 {
+        let opened = Store::open(&data).await.map(drop);
+        assert!(matches!(opened, Err(StoreError::Conflict { what }) if what.contains("`segments`")));
+    }
+    assert!(file.exists());
+    fs::remove_dir_all(data.join("hot")).unwrap();
+    fs::rename(data.join("away"), data.join("hot")).unwrap();
+    assert_eq!(all(&Store::open(&data).await.unwrap(), "acme").unwrap().len(), 600);
+}
+
+#[tokio::test]
+async fn a_data_directory_that_others_may_look_into_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for (mode, opens) in [(0o755, false), (0o750, false), (0o701, false), (0o700, true)] {
+        fs::create_dir_all(&data).unwrap();
+        fs::set_permissions(&data, fs::Permissions::from_mode(mode)).unwrap();
+        match Store::open(&data).await.map(drop) {
+            Ok(()) => assert!(opens, "{mode:o}"),
+            Err(e) => assert!(!opens && e.to_string().contains("chmod 700"), "{mode:o}: {e}"),
+        }
     }
 }
 
@@ -314,7 +354,7 @@ async fn pyarrow_with_the_customers_key_reads_exactly_our_rows() {
     let mut ours = vec![];
     bench
         .store
-        .export(&tenant("acme"), &Filter::default(), crate::query::Format::JsonLines, &mut ours)
+        .export(&tenant("acme"), &Filter::default(), crate::query::Format::JsonLines, &mut ours, || ())
         .unwrap();
     let lines = |text: &str| {
         let parse = |l| serde_json::from_str::<serde_json::Value>(l).unwrap();

@@ -44,7 +44,7 @@ pub enum Problem {
         /// Why.
         error: StoreError,
     },
-    /// A file that no manifest entry names. The next start removes it.
+    /// A file that no manifest entry names. The next start removes it when it is half written.
     Orphan(PathBuf),
 }
 
@@ -62,13 +62,14 @@ impl fmt::Display for Problem {
 }
 
 /// Checks a data directory that no service has open: opens every hot block and reads every segment to the end.
-/// Repairs and removes nothing.
+/// Repairs, migrates and removes nothing; the databases may tidy up their journals.
 ///
 /// # Errors
 ///
-/// [`StoreError::Conflict`] when it is open elsewhere, or when it cannot be read at all.
+/// [`StoreError::NotFound`] when a part of it is missing, [`StoreError::Conflict`] when it is open elsewhere, or what
+/// keeps it from being read at all.
 pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
-    Store::open_as_it_is(data_dir).await?.check()
+    Store::open_to_look(data_dir).await?.check()
 }
 
 impl Store {

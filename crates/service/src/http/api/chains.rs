@@ -1,5 +1,8 @@
 //! Chains: what opens and proves the readings in them, for those who hold the recipient's key.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,20 +11,19 @@ use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use thingward_model::{DeviceName, StreamName};
 use thingward_policy::ReadReadings;
-use thingward_seal::{Item, Items, StatementKind};
+use thingward_seal::{ChainId, Item, Items, StatementKind, Subject};
 use thingward_store::StoreError;
 use thingward_store::hot::Space;
-use utoipa::ToSchema;
+use thingward_store::registry::PrincipalKey;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::App;
-use super::super::caller::Allowed;
+use super::super::caller::{Allowed, Params};
 use super::super::error::{ApiError, ErrorBody};
-use super::List;
+use super::{List, ListParams, word};
 use crate::stream_state::StreamKey;
-
-/// Most chains in an answer. A stream has one until its device is reset or its recipient changes.
-const CHAINS_MAX: usize = 100_000;
 
 /// A chain of a stream.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -42,46 +44,102 @@ pub(in crate::http) struct ChainView {
     signer: Option<String>,
 }
 
+/// Which chains.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ChainParams {
+    /// Of one device.
+    device: Option<String>,
+    /// Of one stream of that device.
+    stream: Option<String>,
+    /// Items after this one: `next` of the page before.
+    after: Option<String>,
+    /// Most items in the answer, 1 to 1000. Default 100.
+    limit: Option<u32>,
+}
+
+/// Where a page of chains ended: `DEVICE/STREAM/CHAIN`.
+struct Place {
+    device: DeviceName,
+    stream: StreamName,
+    chain: ChainId,
+}
+
+impl FromStr for Place {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().ok_or(());
+        let (device, stream, chain) = (next()?, next()?, next()?);
+        let mut id = ChainId::default();
+        base16ct::lower::decode(chain, &mut id).map_err(drop)?;
+        let (device, stream) = (device.parse().map_err(drop)?, stream.parse().map_err(drop)?);
+        (parts.next().is_none() && chain.len() == 2 * id.len())
+            .then_some(Self { device, stream, chain: id })
+            .ok_or(())
+    }
+}
+
 /// List chains
 ///
 /// With the open statement and the recipient's secret key, a customer opens sealed readings without the service.
 #[utoipa::path(
-    get, path = "/api/v1/tenants/{tenant}/chains", tag = "readings", params(("tenant" = String, Path)),
+    get, path = "/api/v1/tenants/{tenant}/chains", tag = "readings",
+    params(("tenant" = String, Path), ChainParams),
     responses(
-        (status = 200, description = "All that were opened", body = List<ChainView>),
+        (status = 200, description = "By device and stream", body = List<ChainView>),
         (status = "4XX", description = "Refused", body = ErrorBody),
     ),
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadReadings>,
+    Params(params): Params<ChainParams>,
 ) -> Result<Json<List<ChainView>>, ApiError> {
     let tenant = allowed.tenant();
-    let found =
-        app.ask(move |store| store.scan(Space::Chains, &StreamKey::opens_of(&tenant), CHAINS_MAX)).await?;
+    let device = params.device.as_deref().map(|d| word::<DeviceName>("device", d)).transpose()?;
+    let stream = params.stream.as_deref().map(|s| word::<StreamName>("stream", s)).transpose()?;
+    if stream.is_some() && device.is_none() {
+        return Err(ApiError::Invalid("`stream` needs a `device`".to_owned()));
+    }
+    let page = ListParams { after: params.after, limit: params.limit };
+    let (limit, after) = (page.limit()?, page.after::<Place>()?);
+    let after =
+        after.map_or(Vec::new(), |p| StreamKey { tenant, device: p.device, stream: p.stream }.open(&p.chain));
+    let prefix = StreamKey::opens_of(&tenant, device.as_ref(), stream.as_ref());
+    let pairs_max = usize::try_from(limit).unwrap_or(usize::MAX);
+    let found = app.ask(move |store| store.page(Space::Chains, &prefix, &after, pairs_max)).await?;
+    let mut signers = HashMap::new();
     let mut chains = Vec::with_capacity(found.len());
     for (_, bytes) in found {
-        chains.push(view(&app, &bytes).await?);
+        chains.push(view(&app, &mut signers, &bytes).await?);
     }
-    Ok(Json(List::whole(chains)))
+    Ok(Json(List::page(chains, limit, |view| view, |v| format!("{}/{}/{}", v.device, v.stream, v.chain))))
 }
 
-async fn view(app: &App, bytes: &[u8]) -> Result<ChainView, ApiError> {
+/// Keys of the devices that a page is about.
+type Signers = HashMap<DeviceName, Vec<PrincipalKey>>;
+
+async fn view(app: &App, signers: &mut Signers, bytes: &[u8]) -> Result<ChainView, ApiError> {
     let corrupt = || StoreError::Corrupt { what: "an open statement".to_owned() };
     let Some(Ok(Item::Statement(signed))) = Items::new(bytes).next() else { return Err(corrupt().into()) };
     // It was verified when it came.
     let statement = signed.claimed_unverified();
     let StatementKind::Open { confidentiality, .. } = statement.kind else { return Err(corrupt().into()) };
-    let subject = statement.subject;
-    let keys = app.shared.store.registry().keys(&subject.tenant, &subject.device).await?;
-    let signer = keys.into_iter().find(|k| *k.id.as_bytes() == signed.key_id());
+    let Subject { tenant, device, stream } = statement.subject;
+    let keys = match signers.entry(device) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(app.shared.store.registry().keys(&tenant, &device).await?),
+    };
+    let signer = keys.iter().find(|k| k.id == signed.key_id());
     Ok(ChainView {
-        device: subject.device.to_string(),
-        stream: subject.stream.to_string(),
+        device: device.to_string(),
+        stream: stream.to_string(),
         chain: hex(&statement.chain),
         opened: statement.time.to_string(),
         sealed_for: confidentiality.to_string(),
         open: STANDARD.encode(bytes),
-        signer: signer.map(|key| STANDARD.encode(key.spki)),
+        signer: signer.map(|key| STANDARD.encode(&key.spki)),
     })
 }

@@ -79,7 +79,7 @@ impl From<PrincipalKey> for DeviceKey {
     fn from(k: PrincipalKey) -> Self {
         let (revoked, reason) = k.revoked.unzip();
         Self {
-            id: hex(k.id.as_bytes()),
+            id: hex(&k.id),
             serial: k.serial.to_string(),
             not_before: k.not_before.to_string(),
             not_after: k.not_after.to_string(),

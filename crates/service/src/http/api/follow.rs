@@ -8,15 +8,15 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use thingward_model::TenantName;
-use thingward_policy::{Caller, Permit, ReadReadings};
-use thingward_store::query::{FieldFilter, Filter};
-use thingward_store::{Record, Row, StoreError};
+use thingward_policy::ReadReadings;
+use thingward_store::query::Filter;
+use thingward_store::{Record, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
 use super::super::app::App;
-use super::super::body::{Pieces, stream_response};
-use super::super::caller::{Allowed, Bearer, Params, bearer, permit, token_caller};
+use super::super::body::{PIECE_TIMEOUT, Pieces, stream_response};
+use super::super::caller::{Allowed, Bearer, Params, bearer, caller_of, permit, valid_token};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
 use super::view::ReadingView;
@@ -62,10 +62,10 @@ pub(in crate::http) async fn follow(
     app.shared.store.keys().get(&tenant)?;
     let records = app.shared.core.follow(tenant);
     let (to, rest) = mpsc::channel(RECORDS_WAITING_MAX);
-    let credential = match (&allowed.caller, bearer) {
-        (Caller::Operator, _) => Credential::Socket,
-        (Caller::Token { .. }, Some(bearer)) => Credential::Token(bearer),
-        (Caller::Token { .. }, None) => return Err(ApiError::NoToken),
+    let credential = match (&allowed.token, bearer) {
+        (None, _) => Credential::Socket,
+        (Some(_), Some(bearer)) => Credential::Token(bearer),
+        (Some(_), None) => return Err(ApiError::NoToken),
     };
     let follower = Follower { app, tenant, filter, credential, to };
     tokio::spawn(async move {
@@ -108,7 +108,7 @@ impl Follower {
             if self.app.shared.store.keys().get(&self.tenant).is_err() {
                 return;
             }
-            if !piece.is_empty() && self.to.send(Ok(piece.into())).await.is_err() {
+            if !piece.is_empty() && self.to.send_timeout(Ok(piece.into()), PIECE_TIMEOUT).await.is_err() {
                 return;
             }
         }
@@ -117,11 +117,8 @@ impl Follower {
     async fn may_go_on(&self) -> bool {
         let may = match &self.credential {
             Credential::Socket => true,
-            Credential::Token(bearer) => match token_caller(bearer, &self.app).await {
-                Ok(caller) => {
-                    let again: Result<Permit<ReadReadings>, ApiError> = permit(&caller, self.tenant);
-                    again.is_ok()
-                }
+            Credential::Token(bearer) => match valid_token(bearer, &self.app).await {
+                Ok(token) => permit::<ReadReadings>(&caller_of(Some(&token)), self.tenant).is_ok(),
                 Err(_) => false,
             },
         };
@@ -130,7 +127,7 @@ impl Follower {
 
     fn lines(&self, record: &Record) -> Vec<u8> {
         let mut lines = Vec::new();
-        for row in record.clone().into_rows().filter(|row| takes(&self.filter, row)) {
+        for row in record.clone().into_rows().filter(|row| self.filter.takes(row)) {
             // A view of plain text and numbers always encodes.
             if serde_json::to_writer(&mut lines, &ReadingView::from(row)).is_ok() {
                 lines.push(b'\n');
@@ -138,17 +135,4 @@ impl Follower {
         }
         lines
     }
-}
-
-fn takes(filter: &Filter, row: &Row) -> bool {
-    filter.device.is_none_or(|d| d == row.device)
-        && filter.stream.is_none_or(|s| s == row.stream)
-        && match filter.field {
-            FieldFilter::Any => true,
-            FieldFilter::Unnamed => row.field.is_none(),
-            FieldFilter::Named(name) => row.field == Some(name),
-        }
-        && filter.from.is_none_or(|from| row.time >= from)
-        && filter.to.is_none_or(|to| row.time < to)
-        && row.assurance >= filter.assurance_min
 }

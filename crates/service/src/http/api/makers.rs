@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use thingward_pki::tls::check_anchor;
 use thingward_policy::{ManageDevices, ReadDevices};
 use thingward_store::registry::{Admit, ExpectedSerial, Maker};
 use tracing::error;
@@ -133,11 +134,12 @@ pub(in crate::http) async fn trust(
     if others.len() >= MAKERS_MAX && !others.iter().any(|m| m.name == name) {
         return Err(ApiError::Conflict(format!("the tenant trusts {MAKERS_MAX} makers already")));
     }
-    let maker = Maker { tenant, name, admit, certificates };
     // What TLS cannot use as an authority is refused before anything trusts it.
-    thingward_pki::tls::verify_client_chain(&[], &maker.certificates, crate::shared::now())
-        .or_else(|e| if matches!(e, thingward_pki::PkiError::Tls(_)) { Err(e) } else { Ok(()) })
+    certificates
+        .iter()
+        .try_for_each(|der| check_anchor(der))
         .map_err(|e| ApiError::Invalid(format!("`certificates`: {e}")))?;
+    let maker = Maker { tenant, name, admit, certificates };
     registry.set_maker(&maker).await?;
     reload(&app).await?;
     Ok(Json(MakerView::from(&maker)))
@@ -188,7 +190,8 @@ pub(in crate::http) async fn expect(
 }
 
 async fn reload(app: &App) -> Result<(), ApiError> {
-    app.shared.renew_tls().await.map_err(|e| {
+    let turn = app.shared.membership.lock().await;
+    app.shared.renew_tls(&turn).await.map_err(|e| {
         error!(error = %e, "the HTTPS listener cannot take the makers that are trusted now");
         ApiError::Internal
     })

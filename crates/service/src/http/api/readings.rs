@@ -136,10 +136,10 @@ pub(in crate::http) async fn query(
     let (filter, tenant) = (params.filter()?, allowed.tenant());
     if let Some(format) = params.format()? {
         params.without_page()?;
-        let (turn, store) = (app.query_turn().await?, Arc::clone(&app.shared.store));
+        let place = app.download_place().await?;
         return streamed(media_type(format), move |out| {
-            let _turn = turn;
-            store.export(&tenant, &filter, format, out).map(drop)
+            let _place = place;
+            app.shared.store.export(&tenant, &filter, format, out, || app.page_turn()).map(drop)
         })
         .await;
     }

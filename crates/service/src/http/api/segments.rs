@@ -114,7 +114,9 @@ pub(in crate::http) async fn fetch(
             Ok((info, file))
         })
         .await?;
+    let place = app.download_place().await?;
     let mut response = streamed("application/vnd.apache.parquet", move |out| {
+        let _place = place;
         let mut file = file.take(info.bytes);
         let mut piece = vec![0; READ_BYTES];
         loop {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thingward_crypto::system_rng;
 use thingward_model::TenantName;
 use thingward_policy::{Caller, ManageTenants, Scope};
-use thingward_store::registry::{LIST_MAX, NewToken, Token, TokenId};
+use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -37,7 +37,7 @@ const LIFETIME_DEFAULT_SECONDS: u32 = 90 * 86_400;
 pub(in crate::http) struct NewTokenBody {
     /// `readings:read`, `devices:read`, `devices:manage`, `keys:manage`, `tenants:manage`.
     scopes: Vec<String>,
-    /// How long it works. Default 90 days, at most 400.
+    /// How long it works. Default 90 days, at most 400, and never longer than the token that makes it.
     lifetime_seconds: Option<u32>,
 }
 
@@ -91,7 +91,8 @@ impl Named for TokenId {
 
 /// List a tenant's tokens
 #[utoipa::path(
-    get, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens", params(("tenant" = String, Path)),
+    get, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens",
+    params(("tenant" = String, Path), ListParams),
     responses(
         (status = 200, description = "Without their secrets", body = List<TokenView>),
         (status = "4XX", description = "Refused", body = ErrorBody),
@@ -100,14 +101,14 @@ impl Named for TokenId {
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     allowed: Allowed<ManageTenants>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
-    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant == Some(allowed.tenant()));
-    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+    page(&app, Some(allowed.tenant()), &params).await
 }
 
 /// Make a token for a tenant
 ///
-/// A token cannot make one that may do more than itself.
+/// A token cannot make one that may do more or lives longer than itself, and ends with the one that made it.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/tokens", tag = "tokens", params(("tenant" = String, Path)),
     request_body = NewTokenBody,
@@ -121,10 +122,12 @@ pub(in crate::http) async fn create(
     allowed: Allowed<ManageTenants>,
     Sent(new): Sent<NewTokenBody>,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
-    make(&app, Some(allowed.tenant()), &allowed.caller, &new).await
+    make(&app, Some(allowed.tenant()), allowed.token, &new).await
 }
 
 /// Revoke a tenant's token
+///
+/// Every token that was made with it ends too.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenant}/tokens/{token}", tag = "tokens",
     params(("tenant" = String, Path), ("token" = String, Path)),
@@ -154,11 +157,10 @@ pub(in crate::http) async fn revoke(
 pub(in crate::http) async fn list_installation(
     State(app): State<Arc<App>>,
     Called(caller): Called,
-    Params(_): Params<ListParams>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     operator(&caller)?;
-    let tokens = all(&app).await?.into_iter().filter(|t| t.tenant.is_none());
-    Ok(Json(List::whole(tokens.map(TokenView::from).collect())))
+    page(&app, None, &params).await
 }
 
 /// Make a token of the installation
@@ -178,7 +180,7 @@ pub(in crate::http) async fn create_installation(
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
     operator(&caller)?;
     let Sent(new) = Sent::read(body).await?;
-    make(&app, None, &caller, &new).await
+    make(&app, None, None, &new).await
 }
 
 /// Revoke a token of the installation
@@ -208,20 +210,20 @@ fn operator(caller: &Caller) -> Result<(), ApiError> {
     }
 }
 
-async fn all(app: &App) -> Result<Vec<Token>, ApiError> {
-    let (mut tokens, mut last) = (Vec::new(), None);
-    loop {
-        let page = app.shared.store.registry().tokens(last.as_ref(), LIST_MAX).await?;
-        let Some(end) = page.last() else { return Ok(tokens) };
-        last = Some(end.id.clone());
-        tokens.extend(page);
-    }
+async fn page(
+    app: &App,
+    tenant: Option<TenantName>,
+    params: &ListParams,
+) -> Result<Json<List<TokenView>>, ApiError> {
+    let (limit, after) = (params.limit()?, params.after::<TokenId>()?);
+    let found = app.shared.store.registry().tokens(tenant.as_ref(), after.as_ref(), limit).await?;
+    Ok(Json(List::page(found, limit, TokenView::from, |t| t.id.to_string())))
 }
 
 async fn make(
     app: &App,
     tenant: Option<TenantName>,
-    caller: &Caller,
+    parent: Option<Token>,
     new: &NewTokenBody,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
     let mut scopes: Vec<Scope> = new.scopes.iter().map(|s| word("scopes", s)).collect::<Result<_, _>>()?;
@@ -230,9 +232,7 @@ async fn make(
     if scopes.is_empty() {
         return Err(ApiError::Invalid("`scopes` has none".to_owned()));
     }
-    if let Caller::Token { scopes: own, .. } = caller
-        && scopes.iter().any(|scope| !own.contains(scope))
-    {
+    if parent.as_ref().is_some_and(|own| scopes.iter().any(|scope| !own.scopes.contains(scope))) {
         return Err(ApiError::Denied("a token cannot make one that may do more"));
     }
     let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
@@ -242,17 +242,15 @@ async fn make(
     let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
     system_rng().fill_bytes(bytes.as_mut());
     let token = format!("{TOKEN_PREFIX}{}", base32(bytes.as_slice()).to_ascii_lowercase());
-    let expires = now().plus_micros(i64::from(seconds) * 1_000_000);
-    let id =
-        app.shared.store.registry().add_token(&token, &NewToken { tenant, scopes, expires }, now()).await?;
+    let asked = now().plus_micros(i64::from(seconds) * 1_000_000);
+    let expires = parent.as_ref().map_or(asked, |own| asked.min(own.expires));
+    let new = NewToken { tenant, scopes, expires, parent: parent.map(|own| own.id) };
+    let id = app.shared.store.registry().add_token(&token, &new, now()).await?;
     let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 async fn take_back(app: &App, tenant: Option<TenantName>, id: &TokenId) -> Result<StatusCode, ApiError> {
-    if !all(app).await?.iter().any(|t| t.id == *id && t.tenant == tenant) {
-        return Err(ApiError::NotFound("token"));
-    }
-    app.shared.store.registry().revoke_token(id, now()).await?;
+    app.shared.store.registry().revoke_token(tenant.as_ref(), id, now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

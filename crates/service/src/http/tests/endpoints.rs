@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use axum::http::StatusCode;
 use serde_json::Value as Json;
+use thingward_model::Timestamp;
 use thingward_policy::Scope;
 
 use super::Fixture;
 use crate::http::{api, document};
+use crate::shared::now;
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -174,6 +176,24 @@ async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_outlive_the_one_that_made_it() {
+    let fixture = Fixture::new().await;
+    let path = "/api/v1/tenants/acme/tokens";
+    let parent = fixture.token(Some("acme"), &[ManageTenants], 60).await;
+    let body = r#"{"scopes":["tenants:manage"],"lifetime_seconds":3600}"#;
+    let (status, made) = fixture.call("post", path, Some(&parent), body).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let expires = Timestamp::parse_rfc3339(made["expires"].as_str().unwrap()).unwrap();
+    assert!(expires <= now().plus_micros(60_000_000), "{expires}");
+    let (_, listed) = fixture.call("get", path, Some(&parent), "").await;
+    let is_parent = |t: &&Json| t["id"] != made["id"];
+    let id = listed["items"].as_array().unwrap().iter().find(is_parent).unwrap()["id"].as_str().unwrap();
+    assert_eq!(fixture.admin("delete", &format!("{path}/{id}"), "").await.0, StatusCode::NO_CONTENT);
+    let child = made["token"].as_str().unwrap();
+    assert_eq!(fixture.call("get", path, Some(child), "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_a_url_is_no_token() {
     let fixture = Fixture::new().await;
     let token = fixture.token(None, &Scope::ALL, 60).await;
@@ -196,10 +216,14 @@ async fn a_wrong_request_is_told_what_would_be_right() {
         ("get", "readings/windows?every=0", "", 400, "`every` is not from 1 to"),
         ("get", "readings/windows?every=60&percentiles=101", "", 400, "a percentile is from 0 to 100"),
         ("get", "readings/windows", "", 400, "missing field `every`"),
+        ("get", "chains?stream=x", "", 400, "`stream` needs a `device`"),
+        ("get", "chains?after=a/x/12", "", 400, "`after` is not from an earlier page"),
         ("get", "devices?limit=1001", "", 400, "`limit` is not from 1 to 1000"),
         ("get", "nothing", "", 404, "page not found"),
         ("post", "claims", "{", 400, "JSON body: EOF"),
         ("post", "claims", r#"{"name":"a/b"}"#, 400, "`name`"),
+        ("post", "claims", r#"{"name":"hall.1","role":"gateway"}"#, 400, "names of `a-z 0-9 -`"),
+        ("post", "claims", r#"{"name":"Hall","role":"gateway"}"#, 400, "names of `a-z 0-9 -`"),
         ("post", "claims", r#"{"name":"a","lifetime_seconds":0}"#, 400, "`lifetime_seconds` is not from 1"),
         ("put", "key/recipient", r#"{"recipient":"AAAA"}"#, 400, "`recipient` is not base64 of 32 bytes"),
     ] {

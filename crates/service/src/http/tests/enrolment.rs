@@ -1,6 +1,7 @@
 //! EST over real TLS.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use base64::Engine;
@@ -13,6 +14,7 @@ use thingward_crypto::SoftwareKey;
 use thingward_model::{Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
+use thingward_store::registry::RevocationReason;
 use tokio::net::TcpStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
@@ -233,4 +235,144 @@ async fn a_thing_of_a_trusted_maker_enrols_under_its_serial_number() {
     let (status, _) = service.fixture.admin("post", &format!("{device}/release"), "").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(service.enrol_by_maker("acme", &pump, &p256()).await.0, StatusCode::OK);
+}
+
+/// The last algorithm identifier of the certificate, which a parser does not compare with the first, changed.
+fn unusable(der: &[u8]) -> Vec<u8> {
+    const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let at = der.windows(8).rposition(|w| w == ECDSA_WITH_SHA256).unwrap();
+    let mut bent = der.to_vec();
+    bent[at + 7] = 3;
+    bent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_maker_that_tls_cannot_use_is_refused_and_one_in_the_registry_stops_nobody() {
+    let service = Listener::start().await;
+    let bent = unusable(&authority("maker.test").root_der().unwrap());
+    let pem = thingward_pki::ca::certificate_pem(&bent).unwrap();
+    let body = serde_json::json!({ "certificates": pem }).to_string();
+    let path = "/api/v1/tenants/acme/makers/pumps";
+    let (status, answer) = service.fixture.admin("put", path, &body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    let shared = service.fixture.service.shared();
+    let maker = thingward_store::registry::Maker {
+        tenant: "acme".parse().unwrap(),
+        name: "pumps".to_owned(),
+        admit: thingward_store::registry::Admit::AnySerial,
+        certificates: vec![bent],
+    };
+    shared.store.registry().set_maker(&maker).await.unwrap();
+    let turn = shared.membership.lock().await;
+    shared.renew_tls(&turn).await.unwrap();
+}
+
+fn revoked_by(crl: &[u8]) -> usize {
+    thingward_pki::ca::revoked_serials(crl).unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_renewal_outruns_a_revocation() {
+    let service = Listener::start().await;
+    let (code, key) = (service.claim("meter-1").await, p256());
+    let chain: Arc<[_]> = chain_of(&service.enrol(&code, &key).await.1).into_iter().map(Into::into).collect();
+    let shared = service.fixture.service.shared();
+    let renewals: Vec<_> = (0..8)
+        .map(|_| {
+            let (shared, chain, key) = (Arc::clone(shared), Arc::clone(&chain), p256());
+            tokio::spawn(async move {
+                let request = SigningRequest::create(&"meter-1".parse().unwrap(), &key).unwrap();
+                let request = SigningRequest::from_der(&request).unwrap();
+                crate::enrolment::renew(&shared, &chain, &request, now()).await
+            })
+        })
+        .collect();
+    let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
+    shared.revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
+    let mut issued = 1;
+    for renewal in renewals {
+        if let Ok(renewed) = renewal.await.unwrap() {
+            issued += 1;
+            assert!(shared.directory.is_revoked(&renewed.serial));
+        }
+    }
+    let crl = shared.authority.crl();
+    assert_eq!(revoked_by(&crl), issued);
+    assert_eq!(shared.directory.role(&tenant, &name), None);
+    // The CRL has no certificate that is over, one more CRL later: RFC 5280 section 3.3.
+    for (days, listed) in [(31, issued), (33, 0)] {
+        let then = now().plus_micros(days * 86_400_000_000);
+        shared.authority.sign_crl(shared.store.registry(), then).await.unwrap();
+        assert_eq!(revoked_by(&shared.authority.crl()), listed, "after {days} days");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_takes_no_certificates_without_end() {
+    let service = Listener::start().await;
+    let (code, key) = (service.claim("meter-1").await, p256());
+    let chain = chain_of(&service.enrol(&code, &key).await.1);
+    let mut renewed = 0;
+    let refused = loop {
+        let shown = Some(Shown { chain: chain.clone(), key: &key });
+        match service.send("POST", "/.well-known/est/simplereenroll", None, shown, csr(&key)).await.0 {
+            StatusCode::OK => renewed += 1,
+            refused => break refused,
+        }
+    };
+    assert_eq!((refused, renewed + 1), (StatusCode::TOO_MANY_REQUESTS, crate::enrolment::CERTIFICATES_MAX));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_code_and_a_release_end_the_codes_of_a_name() {
+    let service = Listener::start().await;
+    let (first, second) = (service.claim("meter-1").await, service.claim("meter-1").await);
+    assert_eq!(service.enrol(&first, &p256()).await.0, StatusCode::UNAUTHORIZED);
+    let path = "/api/v1/tenants/acme/devices/meter-1/release";
+    assert_eq!(service.fixture.admin("post", path, "").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(service.enrol(&second, &p256()).await.0, StatusCode::UNAUTHORIZED);
+    let third = service.claim("meter-1").await;
+    assert_eq!(service.enrol(&third, &p256()).await.0, StatusCode::OK);
+}
+
+impl Listener {
+    async fn trust(&self, tenant: &str, called: &str, maker: &CertificateAuthority) {
+        let pem = thingward_pki::ca::certificate_pem(&maker.root_der().unwrap()).unwrap();
+        let body = serde_json::json!({ "certificates": pem }).to_string();
+        let path = format!("/api/v1/tenants/{tenant}/makers/{called}");
+        let (status, answer) = self.fixture.admin("put", &path, &body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_things_whose_serial_numbers_are_one_name_one_gets_it() {
+    let service = Listener::start().await;
+    let (maker, key) = (authority("maker.test"), p256());
+    service.trust("acme", "pumps", &maker).await;
+    let (one, two) = (thing(&maker, "SN 1", &key), thing(&maker, "SN/1", &key));
+    let (first, second) = (p256(), p256());
+    let both = tokio::join!(
+        service.enrol_by_maker("acme", &one, &first),
+        service.enrol_by_maker("acme", &two, &second),
+    );
+    let mut answers = [both.0.0, both.1.0];
+    answers.sort();
+    assert_eq!(answers, [StatusCode::OK, StatusCode::FORBIDDEN]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hardware_is_one_by_its_makers_key_whatever_tenants_call_the_maker() {
+    let service = Listener::start().await;
+    let (maker, squatter, key) = (authority("maker.test"), authority("squatter.test"), p256());
+    service.trust("other", "pumps", &squatter).await;
+    service.trust("acme", "pumps", &maker).await;
+    // Another tenant's own authority takes no serial number away.
+    let forged = thing(&squatter, "4711", &key);
+    assert_eq!(service.enrol_by_maker("other", &forged, &p256()).await.0, StatusCode::OK);
+    let pump = thing(&maker, "4711", &key);
+    assert_eq!(service.enrol_by_maker("acme", &pump, &p256()).await.0, StatusCode::OK);
+    // The same maker under another name does not make it another thing.
+    service.trust("other", "real-pumps", &maker).await;
+    assert_eq!(service.enrol_by_maker("other", &pump, &p256()).await.0, StatusCode::FORBIDDEN);
 }
