@@ -41,17 +41,26 @@ pub enum SpoolError {
     #[error("buffer on disk: {0}")]
     Disk(#[from] io::Error),
     /// An entry that was durable does not open: the file was changed, or the sealing key is another.
-    #[error("buffer file {file} is damaged at byte {offset}; move it away to go on without its readings")]
+    #[error("buffer file {file} is damaged at byte {offset}; {ADVICE}")]
     Damaged {
         /// The file's name.
         file: String,
         /// Where.
         offset: u64,
     },
+    /// A file that says how far the chain went is not there. To go on without it would be to use numbers, and with
+    /// them nonces, a second time.
+    #[error("buffer file {file} is missing; put it back, or {ADVICE}")]
+    Missing {
+        /// The file's name.
+        file: String,
+    },
     /// The sealing key does not work.
     #[error("sealing key does not work")]
     Crypto,
 }
+
+const ADVICE: &str = "move the whole folder of the stream away to start anew without what waits in it";
 
 /// The chain's state in an entry.
 pub struct Saved {
@@ -103,6 +112,8 @@ pub struct Spool<D> {
     delivered_note: Option<u64>,
     /// Segment numbers and their sizes in bytes, oldest first; the last one is written to.
     segments: VecDeque<(u64, u64)>,
+    /// The segment that the newest entry is in.
+    newest_segment: Option<u64>,
 }
 
 const LENGTH_BYTES: usize = 4;
@@ -114,7 +125,8 @@ const SEGMENT_BYTES_MAX: u64 = 1 << 20;
 /// A sealed entry is never larger; a greater length in a file is damage.
 const ENTRY_BYTES_MAX: usize = 256 * 1024;
 
-fn segment_name(number: u64) -> String {
+/// The file name of a segment.
+pub(crate) fn segment_name(number: u64) -> String {
     format!("{number:016x}.spool")
 }
 
@@ -140,7 +152,8 @@ impl<D: Disk> Spool<D> {
         let mut segments = VecDeque::new();
         let mut newest = None;
         let mut waits_from = (0, 0);
-        let newest_segment = numbers.last().copied();
+        let last_segment = numbers.last().copied();
+        let mut newest_segment = None;
         for number in numbers {
             let name = segment_name(number);
             let bytes = disk.read(&name)?.unwrap_or_default();
@@ -161,9 +174,10 @@ impl<D: Disk> Spool<D> {
                         });
                         waits_from = entry.waits_from;
                         newest = Some(saved);
+                        newest_segment = Some(number);
                         offset = end;
                     }
-                    None if Some(number) == newest_segment && is_torn(&bytes, offset) => {
+                    None if Some(number) == last_segment && is_torn(&bytes, offset) => {
                         disk.truncate(&name, at)?;
                         break;
                     }
@@ -182,6 +196,7 @@ impl<D: Disk> Spool<D> {
             front: 0,
             delivered_note: None,
             segments,
+            newest_segment,
         };
         spool.remove_finished()?;
         Ok((spool, newest))
@@ -225,6 +240,7 @@ impl<D: Disk> Spool<D> {
             self.segments.pop_back();
         }
         self.segments.push_back((segment, offset + entry.len() as u64));
+        self.newest_segment = Some(segment);
         let has_payload = !payload.is_empty();
         let (len, note) = (entry.len(), saved.note);
         self.waiting.push_back(Waiting { segment, offset, len, covers: *covers, note, has_payload });
@@ -334,6 +350,12 @@ impl<D: Disk> Spool<D> {
             self.front += 1;
         }
         self.remove_finished()
+    }
+
+    /// The segment with the newest entry; `None` when there never was an entry.
+    #[must_use]
+    pub const fn newest_segment(&self) -> Option<u64> {
+        self.newest_segment
     }
 
     /// Bytes on disk.

@@ -14,7 +14,7 @@ use thingward_seal::writer::Dropped;
 use thingward_seal::{ChainWriter, FormatError, GapReason, Item, Items, NewChain, StatementKind, Subject};
 
 use crate::disk::Disk;
-use crate::spool::{Covers, EntryNumber, Saved, Spool, SpoolError, SpoolLimits};
+use crate::spool::{Covers, EntryNumber, Saved, Spool, SpoolError, SpoolLimits, segment_name};
 
 /// A signer that threads share.
 pub type SharedSigner = std::sync::Arc<dyn Signer + Send + Sync>;
@@ -98,6 +98,8 @@ pub struct Stream<D> {
 /// What leaves before the buffer's messages, saved beside them.
 #[derive(Default)]
 struct FrontMatter {
+    /// The buffer's newest segment, so that its loss is noticed; `None` before the first.
+    newest_segment: Option<u64>,
     open: Vec<u8>,
     open_delivered: bool,
     open_sent: bool,
@@ -142,6 +144,11 @@ impl<D: Disk> Stream<D> {
     ) -> Result<Self, StreamError> {
         let (mut spool, saved) = Spool::open(disk, key.clone(), subject.stream.as_str(), settings.limits)?;
         let front = read_front(spool.disk_mut(), &key)?;
+        if let Some(number) = front.as_ref().and_then(|f| f.newest_segment)
+            && spool.newest_segment() < Some(number)
+        {
+            return Err(SpoolError::Missing { file: segment_name(number) }.into());
+        }
         let mut stream = match (saved, front) {
             (Some(saved), Some(front)) => {
                 check_confidentiality(&front.open, settings.confidentiality)?;
@@ -162,8 +169,9 @@ impl<D: Disk> Stream<D> {
                     next_entry: 0,
                 }
             }
+            (Some(_), None) => return Err(SpoolError::Missing { file: CHAIN_FILE.to_owned() }.into()),
             // With no entry the chain never got further than its open statement, which nobody has seen.
-            (_, _) => Self::start(spool, subject, settings, key, signer, now)?,
+            (None, _) => Self::start(spool, subject, settings, key, signer, now)?,
         };
         if let Some(gap) = &stream.front.gap {
             stream.spool.drop_oldest(gap.dropped.last)?;
@@ -191,7 +199,7 @@ impl<D: Disk> Stream<D> {
         let (writer, len) = ChainWriter::open(&new, now, &signer.as_ref(), &mut system_rng(), &mut out)?;
         let open = out.get(..len).unwrap_or_default().to_vec();
         let front = FrontMatter { open, ..FrontMatter::default() };
-        write_front(spool.disk_mut(), &key, &front)?;
+        write_front(spool.disk_mut(), &key, &front, None)?;
         let message = Message::behind(&writer);
         let reserved_through = 0;
         Ok(Self {
@@ -315,7 +323,18 @@ impl<D: Disk> Stream<D> {
         self.spool.append(&covers, &saved, &self.message.bytes)?;
         self.reserved_through = reserved_through;
         self.message = Message::behind(&self.writer);
+        if self.front.newest_segment != self.spool.newest_segment() {
+            self.write_front()?;
+        }
         self.enforce_limits(now)
+    }
+
+    /// Saves what leaves before the buffer's messages, and which segment must not be missing.
+    fn write_front(&mut self) -> Result<(), SpoolError> {
+        let newest_segment = self.spool.newest_segment();
+        write_front(self.spool.disk_mut(), &self.key, &self.front, newest_segment)?;
+        self.front.newest_segment = newest_segment;
+        Ok(())
     }
 
     /// Drops what is over the bounds: declares the gap durably first.
@@ -330,7 +349,7 @@ impl<D: Disk> Stream<D> {
             let len = self.writer.declare_dropped(&dropped, now, &self.signer.as_ref(), &mut out)?;
             let statement = out.get(..len).unwrap_or_default().to_vec();
             self.front.gap = Some(Gap { sent: false, dropped, statement });
-            write_front(self.spool.disk_mut(), &self.key, &self.front)?;
+            self.write_front()?;
             self.spool.drop_oldest(dropped.last)?;
             tracing::warn!(stream = %self.writer.subject().stream, first = dropped.first, last = dropped.last,
                 reason = dropped.reason.as_str(), "readings dropped from the buffer");
@@ -376,7 +395,7 @@ impl<D: Disk> Stream<D> {
             }
             MessageId::Entry(number) => return Ok(self.spool.delivered(number)?),
         }
-        Ok(write_front(self.spool.disk_mut(), &self.key, &self.front)?)
+        Ok(self.write_front()?)
     }
 
     /// Messages that wait, and the bytes they take on disk.
@@ -406,10 +425,17 @@ fn check_confidentiality(open: &[u8], wanted: Confidentiality) -> Result<(), Str
     }
 }
 
-const FRONT_VERSION: u8 = 1;
+const FRONT_VERSION: u8 = 2;
 
-fn write_front(disk: &mut impl Disk, key: &SealingKey, front: &FrontMatter) -> Result<(), SpoolError> {
+/// `version | open delivered | segments that must be there, or have been (8) | open | gap, if there is one`
+fn write_front(
+    disk: &mut impl Disk,
+    key: &SealingKey,
+    front: &FrontMatter,
+    newest_segment: Option<u64>,
+) -> Result<(), SpoolError> {
     let mut plain = vec![FRONT_VERSION, u8::from(front.open_delivered)];
+    plain.extend_from_slice(&newest_segment.map_or(0, |number| number + 1).to_be_bytes());
     let mut put = |bytes: &[u8]| {
         plain.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         plain.extend_from_slice(bytes);
@@ -436,7 +462,8 @@ fn read_front(disk: &mut impl Disk, key: &SealingKey) -> Result<Option<FrontMatt
 
 fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
     let [FRONT_VERSION, delivered, rest @ ..] = plain else { return None };
-    let mut rest = rest;
+    let (segments, mut rest) = rest.split_first_chunk::<8>()?;
+    let newest_segment = u64::from_be_bytes(*segments).checked_sub(1);
     let mut take = || {
         let (length, tail) = rest.split_first_chunk::<4>()?;
         let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
@@ -456,7 +483,7 @@ fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
             Some(Gap { sent: false, dropped, statement })
         }
     };
-    Some(FrontMatter { open, open_delivered: *delivered == 1, open_sent: false, gap })
+    Some(FrontMatter { newest_segment, open, open_delivered: *delivered == 1, open_sent: false, gap })
 }
 
 #[cfg(test)]

@@ -313,6 +313,31 @@ fn a_changed_byte_in_the_buffer_is_damage_and_not_another_value() {
 }
 
 #[test]
+fn a_stream_does_not_go_on_without_the_file_that_says_which_numbers_were_used() {
+    let bench = Bench::new(SpoolLimits { bytes_max: 32 * 1024, ..SpoolLimits::default() });
+    let mut stream = bench.open(at(0)).unwrap();
+    for i in 0..100 {
+        push(&mut stream, f64::from(i), at(0)).unwrap();
+        stream.commit(at(0)).unwrap();
+    }
+    drop(stream);
+    let whole = bench.disk.files.borrow().clone();
+    let segments: Vec<_> = whole.keys().filter(|name| name.ends_with(".spool")).cloned().collect();
+    assert!(segments.len() > 2, "older segments wait");
+    for lost in [segments.last().unwrap().as_str(), CHAIN_FILE] {
+        bench.disk.files.borrow_mut().remove(lost);
+        let Err(StreamError::Spool(SpoolError::Missing { file })) = bench.open(at(1)).map(drop) else {
+            panic!("opened without {lost}");
+        };
+        assert_eq!(file, lost);
+        bench.disk.files.borrow_mut().clone_from(&whole);
+    }
+    // Nothing of a stream is as good as a new one: its chain has another key.
+    bench.disk.files.borrow_mut().clear();
+    bench.open(at(1)).unwrap();
+}
+
+#[test]
 fn a_note_survives_with_exactly_the_readings_it_was_left_with() {
     for n in 0.. {
         let bench = Bench::new(SpoolLimits::default());
