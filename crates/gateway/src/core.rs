@@ -12,10 +12,11 @@ use bytes::{Bytes, BytesMut};
 use thingward_agent::clock::now;
 use thingward_agent::disk::Directory;
 use thingward_ingress::Member;
-use thingward_model::{DeviceName, Role, TenantName, Timestamp};
+use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp, limits};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Gate, Incoming, Limits, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
-use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
+use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::queue::{Queue, QueueError, Queued};
@@ -28,6 +29,10 @@ const GROUP_EVENTS_MAX: usize = 512;
 const OUTPUT_MAX: usize = 256;
 /// Longest topic of a child, in bytes: it goes into a signed envelope.
 const TOPIC_BYTES_MAX: usize = 256;
+/// Most levels of a child's topic: at the service two stand in front of it.
+const TOPIC_LEVELS_MAX: usize = LEVELS_MAX - 2;
+/// Largest packet of a child, in bytes: with its envelope it has to be a packet that the service takes.
+const PACKET_BYTES_MAX: usize = limits::PACKET_BYTES_MAX - ENVELOPE_BYTES_MAX;
 
 enum Event {
     Accept {
@@ -65,7 +70,7 @@ pub(crate) fn start(
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let gate = ChildGate { tenant, queue: Arc::clone(&queue), held_back: HashMap::new() };
     let core = Core {
-        broker: Broker::new(gate, Limits::default()),
+        broker: Broker::new(gate, Limits { packet_bytes_max: PACKET_BYTES_MAX, ..Limits::default() }),
         buffers: HashMap::new(),
         outputs: HashMap::new(),
         children: HashMap::new(),
@@ -219,13 +224,7 @@ impl Gate for ChildGate {
     ) -> Result<Routed, ReasonCode> {
         let message = incoming.message;
         let topic = message.topic.as_str();
-        let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
-        let is_allowed = area.is_some_and(|(area, name)| {
-            matches!(area, "telemetry" | "state" | "replies") && !name.is_empty()
-        });
-        if !is_allowed || topic.len() > TOPIC_BYTES_MAX {
-            return Err(ReasonCode::NotAuthorized);
-        }
+        check_topic(topic)?;
         let child = who.principal.name;
         if self.held_back.get(&child).is_some_and(|until| now < *until) {
             return Err(ReasonCode::QuotaExceeded);
@@ -258,6 +257,23 @@ impl Gate for ChildGate {
 
     fn deliver(&self, _who: &Member, _topic: &TopicName) -> Option<TopicName> {
         None
+    }
+}
+
+/// Refuses what the service would refuse, while the child is there to hear of it.
+fn check_topic(topic: &str) -> Result<(), ReasonCode> {
+    let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
+    let is_allowed = area.is_some_and(|(area, name)| match area {
+        "telemetry" => name.parse::<StreamName>().is_ok(),
+        "state" | "replies" => !name.is_empty(),
+        _ => false,
+    });
+    if !is_allowed {
+        Err(ReasonCode::NotAuthorized)
+    } else if topic.len() > TOPIC_BYTES_MAX || topic.split('/').count() > TOPIC_LEVELS_MAX {
+        Err(ReasonCode::TopicNameInvalid)
+    } else {
+        Ok(())
     }
 }
 
@@ -294,5 +310,28 @@ impl CoreHandle {
 
     pub(crate) async fn stop(&self) {
         let _ = self.0.send(Event::Stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(topic: &str, want: Result<(), ReasonCode>) {
+        assert_eq!(check_topic(topic), want, "{topic}");
+    }
+
+    #[test]
+    fn a_topic_that_the_service_would_refuse_is_refused_at_the_gateway() {
+        let deep = |levels: usize| format!("devices/me/state{}", "/".repeat(levels - 3));
+        check("devices/me/telemetry/climate", Ok(()));
+        check("devices/me/replies/1", Ok(()));
+        check(&deep(TOPIC_LEVELS_MAX), Ok(()));
+        check(&deep(TOPIC_LEVELS_MAX + 1), Err(ReasonCode::TopicNameInvalid));
+        check(&format!("devices/me/state/{}", "x".repeat(240)), Err(ReasonCode::TopicNameInvalid));
+        for topic in ["devices/me/telemetry/two/levels", "devices/me/state/", "devices/me/forward", "x"] {
+            check(topic, Err(ReasonCode::NotAuthorized));
+        }
     }
 }

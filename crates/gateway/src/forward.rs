@@ -1,5 +1,6 @@
 //! From the queue to the service: each message in an envelope that the gateway signs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -43,10 +44,15 @@ impl Forwarder {
 
 impl Source for Forwarder {
     type Key = (DeviceName, EntryId);
+    type Lane = DeviceName;
 
-    fn next(&mut self) -> Option<Outgoing<Self::Key>> {
+    fn lane((child, _): &Self::Key) -> DeviceName {
+        *child
+    }
+
+    fn next(&mut self, held: &BTreeSet<DeviceName>) -> Option<Outgoing<Self::Key>> {
         loop {
-            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message();
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(held);
             let (id, queued) = match next {
                 Ok(next) => next?,
                 Err(error) => {

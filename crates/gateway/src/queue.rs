@@ -284,14 +284,20 @@ impl<D: Disk> Queue<D> {
         self.remove_finished()
     }
 
-    /// The next message that was not handed out: one of each child in turn, in order within a child.
+    /// The next message that was not handed out, of a child that is not held back: one of each child in turn, in
+    /// order within a child.
     ///
     /// # Errors
     ///
     /// [`QueueError`] when it cannot be read back.
-    pub fn next_message(&mut self) -> Result<Option<(EntryId, Queued)>, QueueError> {
+    pub fn next_message(
+        &mut self,
+        held: &BTreeSet<DeviceName>,
+    ) -> Result<Option<(EntryId, Queued)>, QueueError> {
         let after = self.turn;
-        let ready = |(_, child): &(&DeviceName, &Child)| child.handed < child.waiting.len();
+        let ready = |(name, child): &(&DeviceName, &Child)| {
+            child.handed < child.waiting.len() && !held.contains(*name)
+        };
         let found = self
             .children
             .iter()

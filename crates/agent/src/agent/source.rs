@@ -1,7 +1,9 @@
 //! The streams as a source of messages for the uplink.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use thingward_model::StreamName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::TopicName;
 
@@ -20,9 +22,14 @@ impl StreamSource {
 
 impl Source for StreamSource {
     type Key = Ticket;
+    type Lane = StreamName;
 
-    fn next(&mut self) -> Option<Outgoing<Ticket>> {
-        let (key, payload) = lock(&self.0).next()?;
+    fn lane(key: &Ticket) -> StreamName {
+        *key.stream()
+    }
+
+    fn next(&mut self, held: &BTreeSet<StreamName>) -> Option<Outgoing<Ticket>> {
+        let (key, payload) = lock(&self.0).next(held)?;
         // A stream's name is a topic level as it is.
         let topic = TopicName::try_from(format!("devices/me/telemetry/{}", key.stream()).as_str()).ok()?;
         Some(Outgoing { key, topic, payload: payload.into() })

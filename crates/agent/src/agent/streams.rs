@@ -1,6 +1,6 @@
 //! All streams of the device.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use thingward_model::{Confidentiality, StreamName, Timestamp};
 use thingward_seal::Subject;
@@ -156,15 +156,16 @@ impl Streams {
         result
     }
 
-    /// The next message of the streams in turn.
-    pub(super) fn next(&mut self) -> Option<(Ticket, Vec<u8>)> {
+    /// The next message of the streams in turn that are not held back.
+    pub(super) fn next(&mut self, held: &BTreeSet<StreamName>) -> Option<(Ticket, Vec<u8>)> {
         let start = self.last;
+        let free = |(name, _): &(&StreamName, &mut OpenStream)| !held.contains(*name);
         let behind = self.open.iter_mut().filter(|(name, _)| start.is_none_or(|s| **name > s));
-        if let Some(found) = first_message(behind) {
+        if let Some(found) = first_message(behind.filter(free)) {
             self.last = Some(found.0.stream);
             return Some(found);
         }
-        let found = first_message(self.open.iter_mut())?;
+        let found = first_message(self.open.iter_mut().filter(free))?;
         self.last = Some(found.0.stream);
         Some(found)
     }

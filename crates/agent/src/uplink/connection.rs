@@ -63,7 +63,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
             take_events(client, courier, status, &mut deliveries);
             return End::Lost { reason, was_useful: deliveries };
         }
-        let again_at = courier.again_at();
+        let again_at = courier.again_at().filter(|_| client.is_online());
         tokio::select! {
             () = stopped(stop) => {
                 leave(client, &mut stream).await;
@@ -91,7 +91,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
-    while let Some(message) = courier.pop() {
+    while let Some((order, message)) = courier.pop() {
         let publish = Message {
             topic: message.topic.clone(),
             payload: message.payload.clone(),
@@ -100,8 +100,8 @@ fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
             properties: MessageProperties::default(),
         };
         match client.publish(now(), publish) {
-            Ok(token) => courier.sent(token, message),
-            Err(_) => return courier.not_sent(message),
+            Ok(token) => courier.sent(token, order, message),
+            Err(_) => return courier.put(order, message),
         }
     }
 }

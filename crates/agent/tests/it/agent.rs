@@ -116,18 +116,42 @@ async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let installation = Installation::start().await;
     let folder = tempfile::tempdir().unwrap();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
-    // Not authorized.
-    installation.faults.refuse.store(0x87, Ordering::SeqCst);
     let agent = start(&home);
-    agent.record("forbidden".parse().unwrap(), number(1.0)).await.unwrap();
     let mut uplink = agent.watch_uplink();
-    // The open statement, and the record's message.
-    uplink.wait_for(|s| s.refused >= 2).await.unwrap();
+    // Not authorized, and a topic that cannot be.
+    for (stream, code) in [("forbidden", 0x87), ("misnamed", 0x90)] {
+        let refused = uplink.borrow().refused;
+        installation.faults.refuse.store(code, Ordering::SeqCst);
+        agent.record(stream.parse().unwrap(), number(1.0)).await.unwrap();
+        // The open statement, and the record's message.
+        uplink.wait_for(|s| s.refused >= refused + 2).await.unwrap();
+    }
     installation.faults.refuse.store(0, Ordering::SeqCst);
     record(&agent, 0..3).await;
     until("delivered", || installation.numbers("meter-1/climate").len() == 3).await;
     assert!(installation.numbers("meter-1/forbidden").is_empty());
     drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_refused_for_now_keeps_its_order_and_does_not_hold_up_another() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, folder.path(), "meter-1").await;
+    *installation.faults.full.lock().unwrap() = Some("full".parse().unwrap());
+    let agent = start(&home);
+    // More than may be in flight.
+    for n in 0..40 {
+        agent.record("full".parse().unwrap(), number(f64::from(n))).await.unwrap();
+    }
+    record(&agent, 0..40).await;
+    until("delivered past the full one", || installation.numbers("meter-1/climate").len() == 40).await;
+    assert!(installation.numbers("meter-1/full").is_empty());
+    *installation.faults.full.lock().unwrap() = None;
+    until("delivered", || installation.numbers("meter-1/full").len() == 40).await;
+    agent.stop().await.unwrap();
+    assert_eq!(installation.numbers("meter-1/full"), numbers(40));
+    installation.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]

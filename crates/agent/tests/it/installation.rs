@@ -17,7 +17,7 @@ use thingward_agent::claim::Fingerprint;
 use thingward_agent::clock::now;
 use thingward_agent::http::Endpoint;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
-use thingward_model::{Principal, Role, Timestamp};
+use thingward_model::{Principal, Role, StreamName, Timestamp};
 use thingward_mqtt::broker::{Broker, Effect, Gate, Incoming, Limits, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -45,6 +45,8 @@ pub(crate) struct Faults {
     pub(crate) is_down: AtomicBool,
     /// Messages are refused with this code; 0 for none.
     pub(crate) refuse: AtomicU64,
+    /// Messages of this stream are refused because a queue is full.
+    pub(crate) full: Mutex<Option<StreamName>>,
 }
 
 pub(crate) struct Installation {
@@ -270,6 +272,10 @@ impl Gate for LedgerGate {
         let refuse = u8::try_from(self.faults.refuse.load(Ordering::SeqCst)).unwrap();
         if refuse != 0 {
             return Err(ReasonCode::from_code(refuse).unwrap());
+        }
+        let topic = incoming.message.topic.as_str();
+        if self.faults.full.lock().unwrap().is_some_and(|stream| topic.ends_with(stream.as_str())) {
+            return Err(ReasonCode::QuotaExceeded);
         }
         let mut ledger = self.ledger.lock().unwrap();
         ledger.take(who, incoming.message.topic.as_str(), &incoming.message.payload, &self.secret);

@@ -24,7 +24,7 @@ fn message(child: &str, n: u32) -> Queued {
 
 fn drain(queue: &mut Queue<Directory>) -> Vec<Queued> {
     let mut all = Vec::new();
-    while let Some((id, queued)) = queue.next_message().unwrap() {
+    while let Some((id, queued)) = queue.next_message(&BTreeSet::new()).unwrap() {
         queue.done(&queued.child, id);
         all.push(queued);
     }
@@ -70,8 +70,27 @@ fn a_flooding_child_fills_its_share_and_leaves_room_for_others() {
     }
     queue.commit().unwrap();
     // Turns are fair: the quiet child does not wait for the flood to drain.
-    let first: Vec<_> = (0..4).map(|_| queue.next_message().unwrap().unwrap().1.child.to_string()).collect();
+    let first: Vec<_> =
+        (0..4).map(|_| queue.next_message(&BTreeSet::new()).unwrap().unwrap().1.child.to_string()).collect();
     assert_eq!(first.iter().filter(|c| *c == "quiet").count(), 2, "{first:?}");
+}
+
+#[test]
+fn a_child_that_is_held_back_does_not_hold_up_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let mut queue = open(folder.path(), &key, 1 << 20);
+    for n in 0..3 {
+        queue.push(&message("a", n)).unwrap();
+        queue.push(&message("b", n)).unwrap();
+    }
+    queue.commit().unwrap();
+    let held = BTreeSet::from(["a".parse().unwrap()]);
+    for n in 0..3 {
+        assert_eq!(queue.next_message(&held).unwrap().unwrap().1, message("b", n));
+    }
+    assert!(queue.next_message(&held).unwrap().is_none());
+    assert_eq!(drain(&mut queue), [message("a", 0), message("a", 1), message("a", 2)]);
 }
 
 #[test]
