@@ -357,13 +357,29 @@ impl<D: Disk> Stream<D> {
         Ok(())
     }
 
-    /// The next durable message that was not handed out since the stream was opened; `None` when there is none.
+    /// Hands the open statement out again. A service that knows it takes no notice; for one that was restored from
+    /// before it, or behind a gateway that lost it, nothing of the chain is worth anything without it.
+    pub const fn send_open_again(&mut self) {
+        self.front.open_sent = false;
+    }
+
+    /// Hands out again everything that was not delivered, and the open statement in front of it.
+    pub fn send_all_again(&mut self) {
+        self.send_open_again();
+        if let Some(gap) = &mut self.front.gap {
+            gap.sent = false;
+        }
+        self.next_entry = 0;
+    }
+
+    /// The next durable message that was not handed out yet, starting with the open statement; `None` when there is
+    /// none.
     ///
     /// # Errors
     ///
     /// [`StreamError`] when it cannot be read back.
     pub fn next_message(&mut self) -> Result<Option<(MessageId, Vec<u8>)>, StreamError> {
-        if !self.front.open_delivered && !self.front.open_sent {
+        if !self.front.open_sent {
             self.front.open_sent = true;
             return Ok(Some((MessageId::Open, self.front.open.clone())));
         }
@@ -386,6 +402,7 @@ impl<D: Disk> Stream<D> {
     /// does no harm.
     pub fn delivered(&mut self, id: MessageId) -> Result<(), StreamError> {
         match id {
+            MessageId::Open if self.front.open_delivered => return Ok(()),
             MessageId::Open => self.front.open_delivered = true,
             MessageId::Gap(last) => {
                 if self.front.gap.as_ref().is_none_or(|g| g.dropped.last != last) {

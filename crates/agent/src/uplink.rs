@@ -44,8 +44,12 @@ pub trait Source: Send + 'static {
     /// The other end has made the message durable. Ends come in any order.
     fn delivered(&mut self, key: Self::Key);
 
-    /// The other end refused the message for good.
-    fn refused(&mut self, key: Self::Key, reason: ReasonCode);
+    /// The other end refused the message for good. Says whether the source has dropped it; else it hands it out
+    /// again.
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode) -> bool;
+
+    /// There is a new connection: the other end may have lost what it had acknowledged.
+    fn connected(&mut self) {}
 }
 
 /// A message on its way.

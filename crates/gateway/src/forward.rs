@@ -75,8 +75,9 @@ impl Source for Forwarder {
         self.done(key);
     }
 
-    fn refused(&mut self, key: Self::Key, reason: ReasonCode) {
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode) -> bool {
         tracing::warn!(child = %key.0, ?reason, "the service refused a message for good");
         self.done(key);
+        true
     }
 }

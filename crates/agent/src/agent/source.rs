@@ -39,8 +39,15 @@ impl Source for StreamSource {
         lock(&self.0).ended(&key);
     }
 
-    fn refused(&mut self, key: Ticket, reason: ReasonCode) {
-        tracing::error!(stream = %key.stream(), code = reason.code(), "readings refused for good and dropped");
-        lock(&self.0).ended(&key);
+    fn refused(&mut self, key: Ticket, reason: ReasonCode) -> bool {
+        let dropped = lock(&self.0).refused(&key, reason);
+        if dropped {
+            tracing::error!(stream = %key.stream(), code = reason.code(), "readings refused for good and dropped");
+        }
+        dropped
+    }
+
+    fn connected(&mut self) {
+        lock(&self.0).connected();
     }
 }

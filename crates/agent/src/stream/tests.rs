@@ -413,7 +413,7 @@ fn what_was_delivered_before_the_last_write_is_not_sent_again_after_a_restart() 
     drop(stream);
     let mut stream = bench.open(at(1)).unwrap();
     let messages = std::iter::from_fn(|| stream.next_message().unwrap()).count();
-    assert_eq!(messages, 11, "ten records, and the gap of the restart");
+    assert_eq!(messages, 12, "the open statement, ten records, and the gap of the restart");
 }
 
 /// A measurement, for a machine that does nothing else: `cargo test --release -p thingward-agent -- --ignored

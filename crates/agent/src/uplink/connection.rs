@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::courier::{Answer, Courier};
+use super::courier::Courier;
 use super::{Source, UplinkStatus, stopped};
 use crate::clock::now;
 
@@ -80,10 +80,14 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
                 Ok(0) | Err(_) => client.closed(),
                 Ok(_) => client.receive(now(), &mut input),
             },
-            changed = courier.changed() => if changed.is_err() {
-                leave(client, &mut stream).await;
-                return End::SourceGone;
-            },
+            changed = courier.changed() => {
+                if changed.is_err() {
+                    leave(client, &mut stream).await;
+                    return End::SourceGone;
+                }
+                let dropped = courier.dropped();
+                status.send_if_modified(|s| std::mem::replace(&mut s.refused, dropped) != dropped);
+            }
             () = due(client.next_deadline()) => client.tick(now()),
             () = retry(again_at) => {}
         }
@@ -115,18 +119,19 @@ fn take_events<S: Source>(
 ) -> Option<String> {
     while let Some(event) = client.poll_event() {
         match event {
-            Event::Connected(_) => status.send_modify(|s| {
-                s.online = true;
-                s.since = now();
-            }),
-            Event::Published { token, reason } => match courier.answered(token, reason) {
-                Answer::Delivered => {
+            Event::Connected(_) => {
+                courier.connected();
+                status.send_modify(|s| {
+                    s.online = true;
+                    s.since = now();
+                });
+            }
+            Event::Published { token, reason } => {
+                if courier.answered(token, reason) {
                     *deliveries = true;
                     status.send_modify(|s| s.delivered += 1);
                 }
-                Answer::Refused => status.send_modify(|s| s.refused += 1),
-                Answer::Later => {}
-            },
+            }
             Event::Closed(by) => return Some(explain(&by)),
             // Nothing is subscribed to here; what comes unasked is let go.
             Event::Message { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}

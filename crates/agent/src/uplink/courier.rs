@@ -29,7 +29,15 @@ enum Outcome {
     Refused(ReasonCode),
 }
 
-type Visit<S> = (S, Vec<Outgoing<<S as Source>::Key>>, bool);
+/// What the source's thread brings back.
+struct Visit<S: Source> {
+    source: S,
+    messages: Vec<Outgoing<S::Key>>,
+    /// It was asked for messages and has no more.
+    is_dry: bool,
+    /// Messages that it dropped.
+    dropped: u64,
+}
 
 /// The source, which is either here or at work on its thread.
 enum Place<S: Source> {
@@ -57,6 +65,9 @@ pub(super) struct Courier<S: Source> {
     ended: Vec<(S::Key, Outcome)>,
     /// The source may have more than it was asked for.
     has_more: bool,
+    /// The source does not know of the connection yet.
+    is_new_connection: bool,
+    dropped: u64,
 }
 
 /// The source's thread panicked; its messages are on disk.
@@ -74,7 +85,20 @@ impl<S: Source> Courier<S> {
             next_order: 0,
             ended: Vec::new(),
             has_more: true,
+            is_new_connection: false,
+            dropped: 0,
         }
+    }
+
+    /// There is a new connection. What is in flight goes again over it by itself.
+    pub(super) fn connected(&mut self) {
+        self.is_new_connection = true;
+        self.has_more = true;
+    }
+
+    /// Messages that were refused and dropped since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// The next message to publish, when one more may be in flight.
@@ -107,22 +131,21 @@ impl<S: Source> Courier<S> {
         };
     }
 
-    /// The other end answered. Says whether it took the message, refused it, or neither yet.
-    pub(super) fn answered(&mut self, token: Token, reason: ReasonCode) -> Answer {
-        let Some((order, message)) = self.in_flight.remove(&token) else { return Answer::Later };
+    /// The other end answered. Says whether it took the message.
+    pub(super) fn answered(&mut self, token: Token, reason: ReasonCode) -> bool {
+        let Some((order, message)) = self.in_flight.remove(&token) else { return false };
         if !reason.is_failure() {
             self.ended.push((message.key, Outcome::Delivered));
-            return Answer::Delivered;
+            return true;
         }
+        tracing::info!(topic = %message.topic, code = reason.code(), "message refused");
         if is_final(reason) {
-            tracing::warn!(topic = %message.topic, code = reason.code(), "message refused for good");
             self.ended.push((message.key, Outcome::Refused(reason)));
-            return Answer::Refused;
+        } else {
+            self.hold_back(S::lane(&message.key));
+            self.put(order, message);
         }
-        tracing::info!(topic = %message.topic, code = reason.code(), "message refused for now");
-        self.hold_back(S::lane(&message.key));
-        self.put(order, message);
-        Answer::Later
+        false
     }
 
     /// Nothing of the lane leaves for a while, so that nothing overtakes what has to go again.
@@ -148,7 +171,7 @@ impl<S: Source> Courier<S> {
         let taken = self.in_flight.len() + self.fetched.len();
         let room = if held < HELD_MAX { self.in_flight_max.saturating_sub(taken) } else { 0 };
         let asks = self.has_more && room > 0;
-        if self.ended.is_empty() && !asks {
+        if self.ended.is_empty() && !asks && !self.is_new_connection {
             return;
         }
         let mut source = match std::mem::replace(&mut self.place, Place::Gone) {
@@ -160,11 +183,16 @@ impl<S: Source> Courier<S> {
         };
         let ended = std::mem::take(&mut self.ended);
         let held: BTreeSet<S::Lane> = self.held.keys().cloned().collect();
+        let is_new_connection = std::mem::take(&mut self.is_new_connection);
         self.place = Place::Away(tokio::task::spawn_blocking(move || {
+            if is_new_connection {
+                source.connected();
+            }
+            let mut dropped = 0;
             for (key, outcome) in ended {
                 match outcome {
                     Outcome::Delivered => source.delivered(key),
-                    Outcome::Refused(reason) => source.refused(key, reason),
+                    Outcome::Refused(reason) => dropped += u64::from(source.refused(key, reason)),
                 }
             }
             let mut messages = Vec::new();
@@ -178,7 +206,7 @@ impl<S: Source> Courier<S> {
                 bytes += message.payload.len();
                 messages.push(message);
             }
-            (source, messages, asks && is_dry)
+            Visit { source, messages, is_dry: asks && is_dry, dropped }
         }));
         if asks {
             // A wake-up from here on may be for something that the thread did not see any more.
@@ -191,11 +219,12 @@ impl<S: Source> Courier<S> {
         tokio::select! {
             () = self.wake.notified() => self.has_more = true,
             visit = arrival(&mut self.place) => {
-                let (source, messages, is_dry) = visit?;
-                self.place = Place::Here(source);
+                let visit = visit?;
+                self.place = Place::Here(visit.source);
                 // Not dry: the batch was full, or nothing was asked.
-                self.has_more |= !is_dry;
-                for message in messages {
+                self.has_more |= !visit.is_dry;
+                self.dropped += visit.dropped;
+                for message in visit.messages {
                     self.put(self.next_order, message);
                     self.next_order += 1;
                 }
@@ -231,14 +260,6 @@ fn is_final(reason: ReasonCode) -> bool {
     )
 }
 
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    Delivered,
-    Refused,
-    Later,
-}
-
 async fn arrival<S: Source>(place: &mut Place<S>) -> Result<Visit<S>, SourceGone> {
     match place {
         Place::Here(_) => std::future::pending().await,
@@ -251,7 +272,7 @@ async fn arrival_now<S: Source>(place: &mut Place<S>) -> Result<(), SourceGone> 
     if matches!(place, Place::Here(_)) {
         return Ok(());
     }
-    let (source, _fetched_again_later, _) = arrival(place).await?;
-    *place = Place::Here(source);
+    // What it fetched comes again later.
+    *place = Place::Here(arrival(place).await?.source);
     Ok(())
 }

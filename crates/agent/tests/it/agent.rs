@@ -134,6 +134,33 @@ async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_lost_the_open_statement_is_sent_it_again() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, folder.path(), "meter-1").await;
+    let agent = start(&home);
+    let ends_with = |wanted: &[f64]| installation.numbers("meter-1/climate").ends_with(wanted);
+    record(&agent, 0..10).await;
+    until("delivered", || ends_with(&numbers(10))).await;
+    // Within a connection, after a refusal.
+    installation.ledger.lock().unwrap().forget();
+    record(&agent, 10..20).await;
+    until("delivered again", || ends_with(&numbers(20)[10..])).await;
+    assert!(installation.ledger.lock().unwrap().unknown > 0);
+    assert_eq!(agent.status().await.unwrap().uplink.refused, 0);
+    agent.stop().await.unwrap();
+    drop(agent);
+    // At a start, in front of everything else.
+    let unknown = installation.ledger.lock().unwrap().unknown;
+    installation.ledger.lock().unwrap().forget();
+    let agent = start(&home);
+    record(&agent, 20..30).await;
+    until("delivered after a start", || ends_with(&numbers(30)[20..])).await;
+    agent.stop().await.unwrap();
+    assert_eq!(installation.ledger.lock().unwrap().unknown, unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_refused_for_now_keeps_its_order_and_does_not_hold_up_another() {
     let installation = Installation::start().await;
     let folder = tempfile::tempdir().unwrap();

@@ -278,7 +278,9 @@ impl Gate for LedgerGate {
             return Err(ReasonCode::QuotaExceeded);
         }
         let mut ledger = self.ledger.lock().unwrap();
-        ledger.take(who, incoming.message.topic.as_str(), &incoming.message.payload, &self.secret);
+        if !ledger.take(who, topic, &incoming.message.payload, &self.secret) {
+            return Err(ReasonCode::PayloadFormatInvalid);
+        }
         ledger.messages += 1;
         let every = self.faults.cut_every.load(Ordering::SeqCst);
         self.cut = every != 0 && ledger.messages.is_multiple_of(every);
