@@ -315,27 +315,22 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    /// What has to go for the bounds to hold: the records of the oldest segment, when the buffer is too large or
-    /// they are too old. Nothing goes before [`Self::drop_oldest`].
+    /// What has to go for the bounds to hold: the records of the oldest segment when the buffer is too large, else
+    /// those that are too old. Nothing goes before [`Self::drop_oldest`].
     #[must_use]
     pub fn excess(&self, now: Timestamp) -> Option<Dropped> {
-        if self.segments.len() < 2 {
-            return None;
-        }
         let (oldest, _) = *self.segments.front()?;
-        let entries = || self.waiting.iter().take_while(|w| w.segment == oldest);
-        let bytes: u64 = self.segments.iter().map(|(_, bytes)| bytes).sum();
         let age_max = i64::try_from(self.limits.age_max.as_micros()).unwrap_or(i64::MAX);
-        let reason = if bytes > self.limits.bytes_max {
-            GapReason::BufferFull
-        } else if entries().next()?.covers.oldest.plus_micros(age_max) < now {
-            GapReason::TooOld
-        } else {
-            return None;
+        let is_full = self.segments.len() > 1 && self.bytes() > self.limits.bytes_max;
+        let has_to_go = |w: &&Waiting| match is_full {
+            true => w.segment == oldest,
+            false => w.covers.oldest.plus_micros(age_max) < now,
         };
-        let mut records = entries().map(|w| w.covers).filter(|c| c.first <= c.last);
+        let covers = self.waiting.iter().take_while(has_to_go).map(|w| w.covers);
+        let mut records = covers.filter(|c| c.first <= c.last);
         let first = records.next()?;
         let last = records.last().unwrap_or(first);
+        let reason = if is_full { GapReason::BufferFull } else { GapReason::TooOld };
         Some(Dropped { first: first.first, last: last.last, before: first.before, head: last.head, reason })
     }
 
@@ -345,7 +340,7 @@ impl<D: Disk> Spool<D> {
     ///
     /// [`SpoolError::Disk`].
     pub fn drop_oldest(&mut self, last: u64) -> Result<(), SpoolError> {
-        while self.waiting.front().is_some_and(|w| w.covers.last <= last) && self.waiting.len() > 1 {
+        while self.waiting.front().is_some_and(|w| w.covers.last <= last) {
             self.waiting.pop_front();
             self.front += 1;
         }

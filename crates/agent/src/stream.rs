@@ -103,6 +103,9 @@ struct FrontMatter {
     open: Vec<u8>,
     open_delivered: bool,
     open_sent: bool,
+    /// The last record that was dropped. Entries up to it may still be in the newest segment.
+    dropped_through: u64,
+    /// Over dropped records, until it is delivered.
     gap: Option<Gap>,
 }
 
@@ -173,9 +176,7 @@ impl<D: Disk> Stream<D> {
             // With no entry the chain never got further than its open statement, which nobody has seen.
             (None, _) => Self::start(spool, subject, settings, key, signer, now)?,
         };
-        if let Some(gap) = &stream.front.gap {
-            stream.spool.drop_oldest(gap.dropped.last)?;
-        }
+        stream.spool.drop_oldest(stream.front.dropped_through)?;
         stream.recover(now)?;
         Ok(stream)
     }
@@ -284,6 +285,16 @@ impl<D: Disk> Stream<D> {
         if self.message.items == 0 { Ok(()) } else { self.write_message(now, RESERVED) }
     }
 
+    /// What has to happen also when no readings come: a checkpoint that is due, and dropping what is too old.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    pub fn tick(&mut self, now: Timestamp) -> Result<(), StreamError> {
+        self.commit(now)?;
+        self.enforce_limits(now)
+    }
+
     /// As [`Self::commit`], with a checkpoint over all that has none.
     ///
     /// # Errors
@@ -348,6 +359,7 @@ impl<D: Disk> Stream<D> {
             let mut out = [0; STATEMENT_BYTES_MAX];
             let len = self.writer.declare_dropped(&dropped, now, &self.signer.as_ref(), &mut out)?;
             let statement = out.get(..len).unwrap_or_default().to_vec();
+            self.front.dropped_through = dropped.last;
             self.front.gap = Some(Gap { sent: false, dropped, statement });
             self.write_front()?;
             self.spool.drop_oldest(dropped.last)?;
@@ -444,7 +456,8 @@ fn check_confidentiality(open: &[u8], wanted: Confidentiality) -> Result<(), Str
 
 const FRONT_VERSION: u8 = 2;
 
-/// `version | open delivered | segments that must be there, or have been (8) | open | gap, if there is one`
+/// `version | open delivered | segments that must be there, or have been (8) | dropped through (8) | open | gap, if
+/// there is one`
 fn write_front(
     disk: &mut impl Disk,
     key: &SealingKey,
@@ -453,6 +466,7 @@ fn write_front(
 ) -> Result<(), SpoolError> {
     let mut plain = vec![FRONT_VERSION, u8::from(front.open_delivered)];
     plain.extend_from_slice(&newest_segment.map_or(0, |number| number + 1).to_be_bytes());
+    plain.extend_from_slice(&front.dropped_through.to_be_bytes());
     let mut put = |bytes: &[u8]| {
         plain.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         plain.extend_from_slice(bytes);
@@ -479,8 +493,10 @@ fn read_front(disk: &mut impl Disk, key: &SealingKey) -> Result<Option<FrontMatt
 
 fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
     let [FRONT_VERSION, delivered, rest @ ..] = plain else { return None };
-    let (segments, mut rest) = rest.split_first_chunk::<8>()?;
+    let (segments, rest) = rest.split_first_chunk::<8>()?;
     let newest_segment = u64::from_be_bytes(*segments).checked_sub(1);
+    let (dropped_through, mut rest) = rest.split_first_chunk::<8>()?;
+    let dropped_through = u64::from_be_bytes(*dropped_through);
     let mut take = || {
         let (length, tail) = rest.split_first_chunk::<4>()?;
         let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
@@ -500,7 +516,8 @@ fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
             Some(Gap { sent: false, dropped, statement })
         }
     };
-    Some(FrontMatter { newest_segment, open, open_delivered: *delivered == 1, open_sent: false, gap })
+    let open_delivered = *delivered == 1;
+    Some(FrontMatter { newest_segment, open, open_delivered, open_sent: false, dropped_through, gap })
 }
 
 #[cfg(test)]

@@ -138,10 +138,10 @@ impl Streams {
         Ok(stream.backlog().1)
     }
 
-    /// Signs what has waited long enough.
+    /// Signs what has waited long enough, and drops what has waited too long.
     pub(super) fn tick(&mut self, now: Timestamp) {
         for (name, open) in &mut self.open {
-            if let Err(error) = open.stream.commit(now) {
+            if let Err(error) = open.stream.tick(now) {
                 tracing::error!(stream = %name, %error, "stream cannot be written");
             }
         }

@@ -298,6 +298,40 @@ fn readings_older_than_the_bound_are_dropped_as_a_signed_gap() {
 }
 
 #[test]
+fn a_reading_that_nothing_follows_is_dropped_too_when_it_is_too_old() {
+    let limits = SpoolLimits { age_max: Duration::from_secs(60), ..SpoolLimits::default() };
+    for signed in [false, true] {
+        let bench = Bench::new(limits);
+        let mut stream = bench.open(at(0)).unwrap();
+        for i in 0..3 {
+            push(&mut stream, f64::from(i), at(0)).unwrap();
+            if signed { stream.commit_signed(at(0)) } else { stream.commit(at(0)) }.unwrap();
+        }
+        push(&mut stream, 3.0, at(5)).unwrap();
+        stream.commit(at(5)).unwrap();
+        let waiting = stream.backlog().0;
+        stream.tick(at(60)).unwrap();
+        assert!(stream.backlog().0 >= waiting, "nothing is too old yet");
+        stream.tick(at(62)).unwrap();
+        let mut service = Service::default();
+        service.drain(&bench, &mut stream);
+        assert_eq!(service.values, [3.0]);
+        // Dropped stays dropped, also when the gap is delivered and nothing was written since.
+        drop(stream);
+        let mut stream = bench.open(at(63)).unwrap();
+        service.drain(&bench, &mut stream);
+        stream.tick(at(200)).unwrap();
+        service.drain(&bench, &mut stream);
+        push(&mut stream, 4.0, at(201)).unwrap();
+        stream.commit_signed(at(201)).unwrap();
+        service.drain(&bench, &mut stream);
+        assert_eq!(service.values, [3.0, 4.0]);
+        let unexpected: Vec<_> = service.said.iter().filter(|s| !s.starts_with("GapDeclared")).collect();
+        assert!(unexpected.is_empty() && service.said[0].contains("TooOld"), "{:?}", service.said);
+    }
+}
+
+#[test]
 fn a_changed_byte_in_the_buffer_is_damage_and_not_another_value() {
     let bench = Bench::new(SpoolLimits::default());
     let mut stream = bench.open(at(0)).unwrap();
