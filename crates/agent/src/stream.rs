@@ -14,7 +14,7 @@ use thingward_seal::writer::Dropped;
 use thingward_seal::{ChainWriter, FormatError, GapReason, Item, Items, NewChain, StatementKind, Subject};
 
 use crate::disk::Disk;
-use crate::spool::{Covers, EntryNumber, Saved, Spool, SpoolError, SpoolLimits, segment_name};
+use crate::spool::{Covers, EntryNumber, Saved, Spool, SpoolError, SpoolLimits};
 
 /// A signer that threads share.
 pub type SharedSigner = std::sync::Arc<dyn Signer + Send + Sync>;
@@ -150,7 +150,7 @@ impl<D: Disk> Stream<D> {
         if let Some(number) = front.as_ref().and_then(|f| f.newest_segment)
             && spool.newest_segment() < Some(number)
         {
-            return Err(SpoolError::Missing { file: segment_name(number) }.into());
+            return Err(SpoolError::Missing { file: spool.segment_file(number) }.into());
         }
         let mut stream = match (saved, front) {
             (Some(saved), Some(front)) => {

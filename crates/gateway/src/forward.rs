@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use thingward_agent::segments::Place;
 use thingward_agent::uplink::{Outgoing, Source};
 use thingward_crypto::SoftwareKey;
 use thingward_model::DeviceName;
@@ -13,7 +14,7 @@ use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use thingward_seal::{Envelope, EnvelopeLink};
 
 use crate::core::SharedQueue;
-use crate::queue::{EntryId, Queued};
+use crate::queue::Queued;
 
 /// The queue as the uplink sees it.
 pub(crate) struct Forwarder {
@@ -37,13 +38,13 @@ impl Forwarder {
         Some(out.into())
     }
 
-    fn done(&self, (child, id): (DeviceName, EntryId)) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, id);
+    fn done(&self, (child, place): (DeviceName, Place)) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, place);
     }
 }
 
 impl Source for Forwarder {
-    type Key = (DeviceName, EntryId);
+    type Key = (DeviceName, Place);
     type Lane = DeviceName;
 
     fn lane((child, _): &Self::Key) -> DeviceName {
@@ -53,14 +54,14 @@ impl Source for Forwarder {
     fn next(&mut self, held: &BTreeSet<DeviceName>) -> Option<Outgoing<Self::Key>> {
         loop {
             let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(held);
-            let (id, queued) = match next {
+            let (place, queued) = match next {
                 Ok(next) => next?,
                 Err(error) => {
                     tracing::error!(%error, "a message cannot be read back");
                     return None;
                 }
             };
-            let key = (queued.child, id);
+            let key = (queued.child, place);
             match self.envelope(&queued) {
                 Some(payload) => return Some(Outgoing { key, topic: self.topic.clone(), payload }),
                 None => {

@@ -102,7 +102,7 @@ fn what_was_not_committed_is_not_there_and_a_torn_tail_is_cut() {
     queue.commit().unwrap();
     queue.push(&message("a", 2)).unwrap();
     drop(queue);
-    let file = folder.path().join(name(0));
+    let file = folder.path().join("0000000000000000.queue");
     let whole = std::fs::read(&file).unwrap();
     for cut in 1..40 {
         let mut torn = whole.clone();
@@ -124,10 +124,10 @@ fn every_flipped_bit_is_damage_and_never_another_message() {
     queue.push(&message("a", 2)).unwrap();
     queue.commit().unwrap();
     drop(queue);
-    let file = folder.path().join(name(0));
+    let file = folder.path().join("0000000000000000.queue");
     let whole = std::fs::read(&file).unwrap();
-    let first = LENGTH_BYTES + usize::try_from(u32::from_be_bytes(whole[..4].try_into().unwrap())).unwrap();
-    for at in LENGTH_BYTES..first {
+    let first = 4 + usize::try_from(u32::from_be_bytes(whole[..4].try_into().unwrap())).unwrap();
+    for at in 4..first {
         let mut bent = whole.clone();
         bent[at] ^= 1;
         std::fs::write(&file, &bent).unwrap();
