@@ -27,8 +27,8 @@ pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
 const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
 const OUTPUT_MAX: usize = 256;
-/// How often certificates are looked at whether they are over.
-const EXPIRY_EVERY: Duration = Duration::from_secs(10);
+/// How often certificates are looked at whether they are over, and deliveries are written down.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10);
 /// Longest topic of a child, in bytes: it goes into a signed envelope.
 const TOPIC_BYTES_MAX: usize = 256;
 /// Most levels of a child's topic: at the service two stand in front of it.
@@ -82,7 +82,7 @@ struct Core {
     children: HashMap<ConnId, DeviceName>,
     queue: SharedQueue,
     arrived: Arc<Notify>,
-    looked_for_expired: Timestamp,
+    kept_house: Timestamp,
 }
 
 impl Core {
@@ -96,7 +96,7 @@ impl Core {
             children: HashMap::new(),
             queue,
             arrived,
-            looked_for_expired: Timestamp::EPOCH,
+            kept_house: Timestamp::EPOCH,
         }
     }
 
@@ -106,10 +106,10 @@ impl Core {
             return;
         };
         loop {
-            let wait = self.broker.next_deadline().map_or(EXPIRY_EVERY, |at| {
+            let wait = self.broker.next_deadline().map_or(HOUSEKEEPING_EVERY, |at| {
                 Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
             });
-            let wait = wait.min(EXPIRY_EVERY);
+            let wait = wait.min(HOUSEKEEPING_EVERY);
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
             let time = now();
             let mut stop = match first {
@@ -122,11 +122,14 @@ impl Core {
                 stop |= self.handle(time, event);
             }
             self.broker.tick(time);
-            self.cut_expired(time);
+            let is_due = self.is_housekeeping_due(time);
+            if is_due {
+                self.cut_expired(time);
+            }
             let committed = {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.expire(time);
-                queue.commit()
+                if is_due { queue.commit_all() } else { queue.commit() }
             };
             if let Err(error) = committed {
                 tracing::error!(%error, "messages cannot be made durable; stopping");
@@ -176,14 +179,19 @@ impl Core {
         false
     }
 
+    fn is_housekeeping_due(&mut self, now: Timestamp) -> bool {
+        let since = now.as_micros().abs_diff(self.kept_house.as_micros());
+        let is_due = Duration::from_micros(since) >= HOUSEKEEPING_EVERY;
+        if is_due {
+            self.kept_house = now;
+        }
+        is_due
+    }
+
     /// Ends sessions whose certificate is over, which the handshake looked at once. A child renews before that, and
     /// comes with its new certificate to the same session.
     fn cut_expired(&mut self, now: Timestamp) {
-        let since = now.as_micros().abs_diff(self.looked_for_expired.as_micros());
-        if Duration::from_micros(since) >= EXPIRY_EVERY {
-            self.looked_for_expired = now;
-            self.broker.cut(now, |who| who.not_after <= now, ReasonCode::AdministrativeAction, false);
-        }
+        self.broker.cut(now, |who| who.not_after <= now, ReasonCode::AdministrativeAction, false);
     }
 
     fn release(&mut self) {

@@ -188,7 +188,7 @@ impl Gateway {
         let thread = self.thread;
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         self.uplink.stop().await;
-        let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).close();
+        let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).commit_all();
         if let Err(error) = closed {
             tracing::warn!(%error, "delivered messages will be sent again");
         }

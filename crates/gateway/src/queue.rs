@@ -173,10 +173,15 @@ impl<D: Disk> Queue<D> {
         if self.pending.is_empty() && self.delivered.len() < DELIVERED_NOTE_MIN {
             return Ok(());
         }
-        self.write()
+        self.commit_all()
     }
 
-    fn write(&mut self) -> Result<(), QueueError> {
+    /// As [`Self::commit`], and writes down what was delivered, so that the next start does not send it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    pub fn commit_all(&mut self) -> Result<(), QueueError> {
         if !self.delivered.is_empty() {
             self.log.push(&encode_delivered(&self.delivered))?;
         }
@@ -274,15 +279,6 @@ impl<D: Disk> Queue<D> {
     #[must_use]
     pub fn backlog(&self) -> BTreeMap<DeviceName, (usize, u64)> {
         self.children.iter().map(|(name, child)| (*name, (child.waiting.len(), child.bytes))).collect()
-    }
-
-    /// Writes down what was delivered, so that the next start does not send it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::commit`].
-    pub fn close(&mut self) -> Result<(), QueueError> {
-        self.write()
     }
 }
 

@@ -42,7 +42,7 @@ fn a_session_ends_with_its_certificate() {
     let mut core = core(folder.path());
     let mut child = connect(&mut core, 1, 1);
     assert_eq!(told(&mut child), (Some(0), true));
-    core.cut_expired(at(90));
+    core.cut_expired(at(99));
     core.release();
     assert_eq!(told(&mut child), (None, true));
     core.cut_expired(at(100));
@@ -81,4 +81,28 @@ fn a_topic_that_the_service_would_refuse_is_refused_at_the_gateway() {
     for topic in ["devices/me/telemetry/two/levels", "devices/me/state/", "devices/me/forward", "x"] {
         check(topic, Err(ReasonCode::NotAuthorized));
     }
+}
+
+#[test]
+fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let open =
+        || Queue::open(Directory::open(folder.path()).unwrap(), key.clone(), QueueLimits::default()).unwrap();
+    let queue = Arc::new(Mutex::new(open()));
+    {
+        let mut queue = queue.lock().unwrap();
+        let child = "meter-1".parse().unwrap();
+        let topic = "devices/me/telemetry/climate".to_owned();
+        queue.push(&Queued { child, topic, received: now(), message: b"21.5".to_vec() }).unwrap();
+        queue.commit().unwrap();
+        let (place, _) = queue.next_message(&BTreeSet::new()).unwrap().unwrap();
+        queue.done(&child, place);
+    }
+    // The core keeps house at its first turn, and then every ten seconds.
+    let core = Core::new("acme".parse().unwrap(), Arc::clone(&queue), Arc::default());
+    let (events, inbox) = mpsc::channel(1);
+    events.try_send(Event::Stop).unwrap();
+    core.run(inbox);
+    assert!(open().next_message(&BTreeSet::new()).unwrap().is_none());
 }

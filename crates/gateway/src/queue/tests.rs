@@ -48,7 +48,7 @@ fn messages_come_out_in_order_per_child_over_restarts() {
         let of_child: Vec<_> = all.iter().filter(|q| q.child.as_str() == child).cloned().collect();
         assert_eq!(of_child, (0..10).map(|n| message(child, n)).collect::<Vec<_>>());
     }
-    queue.close().unwrap();
+    queue.commit_all().unwrap();
     drop(queue);
     assert!(drain(&mut open(folder.path(), &key, 1 << 20)).is_empty());
 }
