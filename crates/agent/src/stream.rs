@@ -277,7 +277,8 @@ impl<D: Disk> Stream<D> {
     /// [`StreamError`]; what was pushed is kept and the next commit tries again.
     pub fn commit(&mut self, now: Timestamp) -> Result<(), StreamError> {
         let every = i64::try_from(self.settings.checkpoint_every.as_micros()).unwrap_or(i64::MAX);
-        let is_due = now.micros_since(self.checkpointed_at) >= every
+        // A clock that was set back must not put off the next checkpoint.
+        let is_due = !(0..every).contains(&now.micros_since(self.checkpointed_at))
             || self.writer.unsigned() + ITEMS_PER_MESSAGE_MAX as u64 > CHECKPOINT_RECORDS_MAX;
         if is_due {
             return self.commit_signed(now);

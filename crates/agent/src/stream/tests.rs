@@ -385,6 +385,19 @@ fn a_reading_that_nothing_follows_is_dropped_too_when_it_is_too_old() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_put_off_the_checkpoint() {
+    let bench = Bench::new(SpoolLimits::default());
+    let mut service = Service::default();
+    let mut stream = bench.open(at(0)).unwrap();
+    for now in [at(-3600), at(-3595), at(-3589)] {
+        push(&mut stream, 1.0, now).unwrap();
+        stream.commit(now).unwrap();
+    }
+    service.drain(&bench, &mut stream);
+    assert!(service.chain.unwrap().0.is_signed(3));
+}
+
+#[test]
 fn a_changed_byte_in_the_buffer_is_damage_and_not_another_value() {
     let bench = Bench::new(SpoolLimits::default());
     let mut stream = bench.open(at(0)).unwrap();
