@@ -4,7 +4,6 @@
 //! few at a time; within a lane they keep their order: after a failure that may pass, nothing new of the lane leaves
 //! before what failed is sent again. Other lanes go on.
 
-mod backoff;
 mod connection;
 mod courier;
 
@@ -21,9 +20,9 @@ use thingward_mqtt::topic::TopicName;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::http::Endpoint;
-use backoff::Backoff;
 use connection::{End, run};
 use courier::Courier;
 

@@ -216,6 +216,7 @@ async fn a_reset_leaves_no_reading_and_no_key_behind() {
     agent.record("climate".parse().unwrap(), readings).await.unwrap();
     agent.stop().await.unwrap();
     drop(agent);
+    std::fs::write(home.crl_path(), "as a gateway has it").unwrap();
     home.reset().unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);
