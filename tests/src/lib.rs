@@ -18,13 +18,13 @@ use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::write_private;
 use thingward_gateway::{Gateway, GatewaySettings};
 use thingward_ingress::ConnectionLimits;
+use thingward_model::clock::now;
 use thingward_model::{Principal, Role, TenantName, Timestamp};
 use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_service::enrolment::{NewClaim, create_claim};
 use thingward_service::service::Service;
 use thingward_service::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
-use thingward_service::shared::now;
 use thingward_store::Row;
 use thingward_store::query::{Filter, Limits};
 

@@ -37,7 +37,7 @@ pub trait Disk {
     /// What the system says; any part of `bytes` may then be in the file.
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts the file to `len` bytes. MUST be durable on `Ok`.
+    /// Cuts the file to `len` bytes; it is no error when there is none. MUST be durable on `Ok`.
     ///
     /// # Errors
     ///
@@ -128,9 +128,14 @@ impl Disk for Directory {
     }
 
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
-        file.set_len(len)?;
-        file.sync_all()
+        match OpenOptions::new().write(true).open(self.path.join(name)) {
+            Ok(file) => {
+                file.set_len(len)?;
+                file.sync_all()
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -6,6 +6,7 @@ use der::Decode;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256, system_rng};
+use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
 use thingward_pki::tls::{
     ALPN_HTTP, ALPN_MQTT, Credentials, ExpectedServer, client_config, dangerous_bootstrap_config,
@@ -17,7 +18,6 @@ use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::spki::ObjectIdentifier;
 
 use crate::claim::{Claim, Fingerprint};
-use crate::clock::now;
 use crate::home::{Home, HomeError, Identity};
 use crate::http::{Endpoint, HttpError, HttpsClient};
 use crate::membership::{Membership, MembershipError};

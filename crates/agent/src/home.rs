@@ -92,6 +92,7 @@ const ROOT: &str = "root.pem";
 const MEMBERSHIP: &str = "membership.json";
 const STREAMS: &str = "streams";
 const QUEUE: &str = "queue";
+const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
 /// Stands while a reset is under way, so that one that was cut short is finished at the next start.
 const RESET: &str = "reset";
@@ -140,6 +141,12 @@ impl Home {
     #[must_use]
     pub fn queue_dir(&self) -> PathBuf {
         self.0.path.join(QUEUE)
+    }
+
+    /// Where a gateway keeps the newest CRL.
+    #[must_use]
+    pub fn crl_path(&self) -> PathBuf {
+        self.0.path.join(CRL)
     }
 
     /// Where local programs hand over readings.
@@ -346,7 +353,7 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
     for path in [key.with_extension("new"), key] {
         destroy(&path).map_err(at(&path))?;
     }
-    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, SOCKET] {
+    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET] {
         let path = home.join(name);
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;

@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use thingward_model::clock::now;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::agent::{AgentHandle, AgentStatus};
-use crate::clock::now;
 pub use line::{InputError, Request, parse};
 
 /// Longest line in bytes.

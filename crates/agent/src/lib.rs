@@ -2,13 +2,13 @@
 //!
 //! - [`home`]: the directory with identity and buffers; [`claim`], [`membership`], [`enrol`]: how an identity comes
 //!   about and is renewed;
-//! - [`disk`], [`spool`], [`stream`]: readings that are durable before anybody is told so;
-//! - [`http`], [`uplink`]: the two ways to the service; gateways use them too;
+//! - [`disk`], [`segments`], [`spool`], [`stream`]: readings that are durable before anybody is told so;
+//! - [`http`], [`uplink`], [`backoff`]: the two ways to the service and how often to try; gateways use them too;
 //! - [`agent`]: the running device, which [`input`] and [`replay`] give readings to.
 
 pub mod agent;
+pub mod backoff;
 pub mod claim;
-pub mod clock;
 pub mod disk;
 pub mod enrol;
 pub mod home;
@@ -17,6 +17,7 @@ pub mod input;
 pub mod membership;
 pub mod reading;
 pub mod replay;
+pub mod segments;
 pub mod spool;
 pub mod stream;
 pub mod uplink;

@@ -157,12 +157,12 @@ impl Replay {
         mut progress: impl FnMut(Progress),
     ) -> Result<Progress, ReplayError> {
         let (path, delimiter) = (self.file.clone(), self.map.delimiter);
-        let (total, file) = blocking(move || measure(&path, delimiter)).await?;
-        let file = FileTag::new(file);
+        let (total, heads) = blocking(move || measure(&path, delimiter)).await?;
+        let file = FileTags::new(heads);
         let state = self.state(agent, 0).await?;
-        let done = if self.again { 0 } else { file.row(state.note).min(total) };
+        let done = if self.again { 0 } else { file.row(state.note) };
         let mut now = Progress { durable: done, delivered: 0, total };
-        let mut rows = self.rows(done);
+        let mut rows = self.rows(done, total);
         let mut pace = Pace::new(self.speed);
         let mut shown = Instant::now();
         while let Some(batch) = rows.recv().await {
@@ -200,7 +200,7 @@ impl Replay {
         &self,
         agent: &AgentHandle,
         is_full: bool,
-        file: &FileTag,
+        file: &FileTags,
         now: &mut Progress,
         progress: &mut impl FnMut(Progress),
     ) -> Result<(), ReplayError> {
@@ -219,12 +219,12 @@ impl Replay {
         agent.stream_state(self.stream).await.map_err(|error| ReplayError::Record { row, error })
     }
 
-    /// Reads the rows behind `done` on a thread of their own.
-    fn rows(&self, done: u64) -> mpsc::Receiver<Result<Vec<Row>, ReplayError>> {
+    /// Reads the rows behind `done` up to `total` on a thread of their own.
+    fn rows(&self, done: u64, total: u64) -> mpsc::Receiver<Result<Vec<Row>, ReplayError>> {
         let (sender, receiver) = mpsc::channel(2);
         let (path, map) = (self.file.clone(), self.map.clone());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = read(&path, &map, done, &sender) {
+            if let Err(error) = read(&path, &map, done, total, &sender) {
                 let _replay_gone = sender.blocking_send(Err(error));
             }
         });
@@ -236,6 +236,7 @@ fn read(
     path: &Path,
     map: &ReplayMap,
     done: u64,
+    total: u64,
     sender: &mpsc::Sender<Result<Vec<Row>, ReplayError>>,
 ) -> Result<(), ReplayError> {
     let mut table = Table::open(path, map)?;
@@ -243,7 +244,7 @@ fn read(
     loop {
         let mut batch = Vec::with_capacity(BATCH_ROWS);
         while batch.len() < BATCH_ROWS
-            && let Some(row) = table.next_row()?
+            && let Some(row) = table.next_row()?.filter(|row| row.number <= total)
         {
             batch.push(row);
         }
@@ -261,22 +262,31 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(stopping)?
 }
 
-/// Tells notes about one file from those about others.
-struct FileTag(u64);
+/// Tells notes about one file from those about others. A note names the head of the file up to its row, so that a file
+/// that has grown since is still the same.
+struct FileTags(Vec<u64>);
 
-impl FileTag {
-    /// Never 0, so that a stream without a note has none of ours.
-    fn new([a, b, c]: [u8; 3]) -> Self {
-        Self(u64::from(u32::from_be_bytes([0, a, b, c]).max(1)))
+impl FileTags {
+    /// For each count of rows at the head of the file its name. Never 0, so that a stream without a note has none of
+    /// ours.
+    fn new(heads: Vec<[u8; 3]>) -> Self {
+        let tag = |[a, b, c]: [u8; 3]| u64::from(u32::from_be_bytes([0, a, b, c]).max(1));
+        Self(heads.into_iter().map(tag).collect())
     }
 
-    const fn note(&self, row: u64) -> u64 {
-        self.0 << ROW_BITS | row & ((1 << ROW_BITS) - 1)
+    fn tag(&self, row: u64) -> u64 {
+        let at = usize::try_from(row).ok().and_then(|row| self.0.get(row));
+        at.or_else(|| self.0.last()).copied().unwrap_or(1)
+    }
+
+    fn note(&self, row: u64) -> u64 {
+        self.tag(row) << ROW_BITS | row & ((1 << ROW_BITS) - 1)
     }
 
     /// The row of a note; 0 when it is about another file.
-    const fn row(&self, note: u64) -> u64 {
-        if note >> ROW_BITS == self.0 { note & ((1 << ROW_BITS) - 1) } else { 0 }
+    fn row(&self, note: u64) -> u64 {
+        let row = note & ((1 << ROW_BITS) - 1);
+        if note >> ROW_BITS == self.tag(row) { row } else { 0 }
     }
 
     fn delivered(&self, state: &StreamState) -> u64 {
@@ -321,9 +331,19 @@ mod tests {
 
     #[test]
     fn a_note_of_another_file_is_no_place_in_this_one() {
-        let (this, other) = (FileTag::new([0, 0, 0]), FileTag::new([1, 2, 3]));
+        let (this, other) =
+            (FileTags::new(vec![[0, 0, 0], [0, 0, 9]]), FileTags::new(vec![[1, 2, 3], [1, 2, 4]]));
         assert_eq!(this.row(this.note(77)), 77);
         assert_eq!(this.row(other.note(77)), 0);
         assert_eq!(this.row(0), 0);
+    }
+
+    #[test]
+    fn a_note_of_a_file_that_has_grown_since_is_a_place_in_it() {
+        let short = FileTags::new(vec![[1, 1, 1], [2, 2, 2]]);
+        let grown = FileTags::new(vec![[1, 1, 1], [2, 2, 2], [3, 3, 3]]);
+        assert_eq!(grown.row(short.note(1)), 1);
+        let other = FileTags::new(vec![[1, 1, 1], [4, 4, 4], [3, 3, 3]]);
+        assert_eq!(other.row(short.note(1)), 0);
     }
 }

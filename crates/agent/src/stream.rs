@@ -98,9 +98,14 @@ pub struct Stream<D> {
 /// What leaves before the buffer's messages, saved beside them.
 #[derive(Default)]
 struct FrontMatter {
+    /// The buffer's newest segment, so that its loss is noticed; `None` before the first.
+    newest_segment: Option<u64>,
     open: Vec<u8>,
     open_delivered: bool,
     open_sent: bool,
+    /// The last record that was dropped. Entries up to it may still be in the newest segment.
+    dropped_through: u64,
+    /// Over dropped records, until it is delivered.
     gap: Option<Gap>,
 }
 
@@ -142,6 +147,11 @@ impl<D: Disk> Stream<D> {
     ) -> Result<Self, StreamError> {
         let (mut spool, saved) = Spool::open(disk, key.clone(), subject.stream.as_str(), settings.limits)?;
         let front = read_front(spool.disk_mut(), &key)?;
+        if let Some(number) = front.as_ref().and_then(|f| f.newest_segment)
+            && spool.newest_segment() < Some(number)
+        {
+            return Err(SpoolError::Missing { file: spool.segment_file(number) }.into());
+        }
         let mut stream = match (saved, front) {
             (Some(saved), Some(front)) => {
                 check_confidentiality(&front.open, settings.confidentiality)?;
@@ -162,12 +172,11 @@ impl<D: Disk> Stream<D> {
                     next_entry: 0,
                 }
             }
+            (Some(_), None) => return Err(SpoolError::Missing { file: CHAIN_FILE.to_owned() }.into()),
             // With no entry the chain never got further than its open statement, which nobody has seen.
-            (_, _) => Self::start(spool, subject, settings, key, signer, now)?,
+            (None, _) => Self::start(spool, subject, settings, key, signer, now)?,
         };
-        if let Some(gap) = &stream.front.gap {
-            stream.spool.drop_oldest(gap.dropped.last)?;
-        }
+        stream.spool.drop_oldest(stream.front.dropped_through)?;
         stream.recover(now)?;
         Ok(stream)
     }
@@ -191,7 +200,7 @@ impl<D: Disk> Stream<D> {
         let (writer, len) = ChainWriter::open(&new, now, &signer.as_ref(), &mut system_rng(), &mut out)?;
         let open = out.get(..len).unwrap_or_default().to_vec();
         let front = FrontMatter { open, ..FrontMatter::default() };
-        write_front(spool.disk_mut(), &key, &front)?;
+        write_front(spool.disk_mut(), &key, &front, None)?;
         let message = Message::behind(&writer);
         let reserved_through = 0;
         Ok(Self {
@@ -268,12 +277,23 @@ impl<D: Disk> Stream<D> {
     /// [`StreamError`]; what was pushed is kept and the next commit tries again.
     pub fn commit(&mut self, now: Timestamp) -> Result<(), StreamError> {
         let every = i64::try_from(self.settings.checkpoint_every.as_micros()).unwrap_or(i64::MAX);
-        let is_due = now.micros_since(self.checkpointed_at) >= every
+        // A clock that was set back must not put off the next checkpoint.
+        let is_due = !(0..every).contains(&now.micros_since(self.checkpointed_at))
             || self.writer.unsigned() + ITEMS_PER_MESSAGE_MAX as u64 > CHECKPOINT_RECORDS_MAX;
         if is_due {
             return self.commit_signed(now);
         }
         if self.message.items == 0 { Ok(()) } else { self.write_message(now, RESERVED) }
+    }
+
+    /// What has to happen also when no readings come: a checkpoint that is due, and dropping what is too old.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    pub fn tick(&mut self, now: Timestamp) -> Result<(), StreamError> {
+        self.commit(now)?;
+        self.enforce_limits(now)
     }
 
     /// As [`Self::commit`], with a checkpoint over all that has none.
@@ -315,7 +335,18 @@ impl<D: Disk> Stream<D> {
         self.spool.append(&covers, &saved, &self.message.bytes)?;
         self.reserved_through = reserved_through;
         self.message = Message::behind(&self.writer);
+        if self.front.newest_segment != self.spool.newest_segment() {
+            self.write_front()?;
+        }
         self.enforce_limits(now)
+    }
+
+    /// Saves what leaves before the buffer's messages, and which segment must not be missing.
+    fn write_front(&mut self) -> Result<(), SpoolError> {
+        let newest_segment = self.spool.newest_segment();
+        write_front(self.spool.disk_mut(), &self.key, &self.front, newest_segment)?;
+        self.front.newest_segment = newest_segment;
+        Ok(())
     }
 
     /// Drops what is over the bounds: declares the gap durably first.
@@ -329,8 +360,9 @@ impl<D: Disk> Stream<D> {
             let mut out = [0; STATEMENT_BYTES_MAX];
             let len = self.writer.declare_dropped(&dropped, now, &self.signer.as_ref(), &mut out)?;
             let statement = out.get(..len).unwrap_or_default().to_vec();
+            self.front.dropped_through = dropped.last;
             self.front.gap = Some(Gap { sent: false, dropped, statement });
-            write_front(self.spool.disk_mut(), &self.key, &self.front)?;
+            self.write_front()?;
             self.spool.drop_oldest(dropped.last)?;
             tracing::warn!(stream = %self.writer.subject().stream, first = dropped.first, last = dropped.last,
                 reason = dropped.reason.as_str(), "readings dropped from the buffer");
@@ -338,13 +370,29 @@ impl<D: Disk> Stream<D> {
         Ok(())
     }
 
-    /// The next durable message that was not handed out since the stream was opened; `None` when there is none.
+    /// Hands the open statement out again. A service that knows it takes no notice; for one that was restored from
+    /// before it, or behind a gateway that lost it, nothing of the chain is worth anything without it.
+    pub const fn send_open_again(&mut self) {
+        self.front.open_sent = false;
+    }
+
+    /// Hands out again everything that was not delivered, and the open statement in front of it.
+    pub fn send_all_again(&mut self) {
+        self.send_open_again();
+        if let Some(gap) = &mut self.front.gap {
+            gap.sent = false;
+        }
+        self.next_entry = 0;
+    }
+
+    /// The next durable message that was not handed out yet, starting with the open statement; `None` when there is
+    /// none.
     ///
     /// # Errors
     ///
     /// [`StreamError`] when it cannot be read back.
     pub fn next_message(&mut self) -> Result<Option<(MessageId, Vec<u8>)>, StreamError> {
-        if !self.front.open_delivered && !self.front.open_sent {
+        if !self.front.open_sent {
             self.front.open_sent = true;
             return Ok(Some((MessageId::Open, self.front.open.clone())));
         }
@@ -367,6 +415,7 @@ impl<D: Disk> Stream<D> {
     /// does no harm.
     pub fn delivered(&mut self, id: MessageId) -> Result<(), StreamError> {
         match id {
+            MessageId::Open if self.front.open_delivered => return Ok(()),
             MessageId::Open => self.front.open_delivered = true,
             MessageId::Gap(last) => {
                 if self.front.gap.as_ref().is_none_or(|g| g.dropped.last != last) {
@@ -376,7 +425,7 @@ impl<D: Disk> Stream<D> {
             }
             MessageId::Entry(number) => return Ok(self.spool.delivered(number)?),
         }
-        Ok(write_front(self.spool.disk_mut(), &self.key, &self.front)?)
+        Ok(self.write_front()?)
     }
 
     /// Messages that wait, and the bytes they take on disk.
@@ -406,10 +455,19 @@ fn check_confidentiality(open: &[u8], wanted: Confidentiality) -> Result<(), Str
     }
 }
 
-const FRONT_VERSION: u8 = 1;
+const FRONT_VERSION: u8 = 2;
 
-fn write_front(disk: &mut impl Disk, key: &SealingKey, front: &FrontMatter) -> Result<(), SpoolError> {
+/// `version | open delivered | segments that must be there, or have been (8) | dropped through (8) | open | gap, if
+/// there is one`
+fn write_front(
+    disk: &mut impl Disk,
+    key: &SealingKey,
+    front: &FrontMatter,
+    newest_segment: Option<u64>,
+) -> Result<(), SpoolError> {
     let mut plain = vec![FRONT_VERSION, u8::from(front.open_delivered)];
+    plain.extend_from_slice(&newest_segment.map_or(0, |number| number + 1).to_be_bytes());
+    plain.extend_from_slice(&front.dropped_through.to_be_bytes());
     let mut put = |bytes: &[u8]| {
         plain.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         plain.extend_from_slice(bytes);
@@ -436,7 +494,10 @@ fn read_front(disk: &mut impl Disk, key: &SealingKey) -> Result<Option<FrontMatt
 
 fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
     let [FRONT_VERSION, delivered, rest @ ..] = plain else { return None };
-    let mut rest = rest;
+    let (segments, rest) = rest.split_first_chunk::<8>()?;
+    let newest_segment = u64::from_be_bytes(*segments).checked_sub(1);
+    let (dropped_through, mut rest) = rest.split_first_chunk::<8>()?;
+    let dropped_through = u64::from_be_bytes(*dropped_through);
     let mut take = || {
         let (length, tail) = rest.split_first_chunk::<4>()?;
         let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
@@ -456,7 +517,8 @@ fn parse_front(plain: &[u8]) -> Option<FrontMatter> {
             Some(Gap { sent: false, dropped, statement })
         }
     };
-    Some(FrontMatter { open, open_delivered: *delivered == 1, open_sent: false, gap })
+    let open_delivered = *delivered == 1;
+    Some(FrontMatter { newest_segment, open, open_delivered, open_sent: false, dropped_through, gap })
 }
 
 #[cfg(test)]

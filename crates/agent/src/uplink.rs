@@ -1,27 +1,28 @@
 //! One MQTT connection that carries durable messages to a service or gateway, for as long as it takes.
 //!
 //! Messages come from a [`Source`], which keeps them until they are said to be delivered. They are in flight a
-//! few at a time, in order; after a failure that may pass, nothing new leaves before what failed is sent again.
+//! few at a time; within a lane they keep their order: after a failure that may pass, nothing new of the lane leaves
+//! before what failed is sent again. Other lanes go on.
 
-mod backoff;
 mod connection;
 mod courier;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::ClientConfig;
 use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_mqtt::client::{Client, ClientConfig as MqttConfig};
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::TopicName;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::clock::now;
+use crate::backoff::Backoff;
 use crate::http::Endpoint;
-use backoff::Backoff;
 use connection::{End, run};
 use courier::Courier;
 
@@ -30,14 +31,24 @@ pub trait Source: Send + 'static {
     /// Names a message until its end is known.
     type Key: Send + 'static;
 
-    /// The next message that was not handed out yet; `None` when none waits.
-    fn next(&mut self) -> Option<Outgoing<Self::Key>>;
+    /// Messages that keep their order among each other, and wait for nobody else.
+    type Lane: Clone + Ord + Send + 'static;
+
+    /// The lane of a message.
+    fn lane(key: &Self::Key) -> Self::Lane;
+
+    /// The next message that was not handed out yet, of a lane that is not held back; `None` when none waits.
+    fn next(&mut self, held: &BTreeSet<Self::Lane>) -> Option<Outgoing<Self::Key>>;
 
     /// The other end has made the message durable. Ends come in any order.
     fn delivered(&mut self, key: Self::Key);
 
-    /// The other end refused the message for good.
-    fn refused(&mut self, key: Self::Key, reason: ReasonCode);
+    /// The other end refused the message for good. Says whether the source has dropped it; else it hands it out
+    /// again.
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode) -> bool;
+
+    /// There is a new connection: the other end may have lost what it had acknowledged.
+    fn connected(&mut self) {}
 }
 
 /// A message on its way.

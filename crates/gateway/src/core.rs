@@ -9,14 +9,15 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use thingward_agent::clock::now;
 use thingward_agent::disk::Directory;
 use thingward_ingress::{Member, Output, TooSlow};
-use thingward_model::limits::TOPIC_BYTES_MAX;
-use thingward_model::{DeviceName, Role, TenantName, Timestamp};
+use thingward_model::clock::now;
+use thingward_model::limits::{self, TOPIC_BYTES_MAX};
+use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Gate, Incoming, Limits, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
-use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
+use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::queue::{Queue, QueueError, Queued};
@@ -26,6 +27,12 @@ pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
 
 const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
+/// How often deliveries are written down, and messages are looked at whether they are too old.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10);
+/// Most levels of a child's topic: at the service two stand in front of it.
+const TOPIC_LEVELS_MAX: usize = LEVELS_MAX - 2;
+/// Largest packet of a child, in bytes: with its envelope it has to be a packet that the service takes.
+const PACKET_BYTES_MAX: usize = limits::PACKET_BYTES_MAX - ENVELOPE_BYTES_MAX;
 
 enum Event {
     Accept {
@@ -40,7 +47,7 @@ enum Event {
     Closed {
         conn: ConnId,
     },
-    /// Cut everybody with one of these serial numbers.
+    /// From here on nobody with one of these serial numbers has a session.
     Revoked {
         serials: BTreeSet<Vec<u8>>,
     },
@@ -61,15 +68,7 @@ pub(crate) fn start(
     arrived: Arc<Notify>,
 ) -> std::io::Result<(CoreHandle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let gate = ChildGate { tenant, queue: Arc::clone(&queue), held_back: HashMap::new() };
-    let core = Core {
-        broker: Broker::new(gate, Limits::default()),
-        buffers: HashMap::new(),
-        outputs: HashMap::new(),
-        children: HashMap::new(),
-        queue,
-        arrived,
-    };
+    let core = Core::new(tenant, queue, arrived);
     let thread = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox))?;
     Ok((CoreHandle(events), thread))
 }
@@ -81,19 +80,34 @@ struct Core {
     children: HashMap<ConnId, DeviceName>,
     queue: SharedQueue,
     arrived: Arc<Notify>,
+    kept_house: Timestamp,
 }
 
 impl Core {
+    fn new(tenant: TenantName, queue: SharedQueue, arrived: Arc<Notify>) -> Self {
+        let (revoked, held_back) = Default::default();
+        let gate = ChildGate { tenant, queue: Arc::clone(&queue), revoked, held_back };
+        Self {
+            broker: Broker::new(gate, Limits { packet_bytes_max: PACKET_BYTES_MAX, ..Limits::default() }),
+            buffers: HashMap::new(),
+            outputs: HashMap::new(),
+            children: HashMap::new(),
+            queue,
+            arrived,
+            kept_house: Timestamp::EPOCH,
+        }
+    }
+
     fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
             tracing::error!("the core cannot keep time");
             return;
         };
         loop {
-            let wait = self.broker.next_deadline().map_or(Duration::from_secs(60), |at| {
+            let wait = self.broker.next_deadline().map_or(HOUSEKEEPING_EVERY, |at| {
                 Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
             });
-            let wait = wait.min(Duration::from_secs(60));
+            let wait = wait.min(HOUSEKEEPING_EVERY);
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
             let time = now();
             let mut stop = match first {
@@ -106,10 +120,11 @@ impl Core {
                 stop |= self.handle(time, event);
             }
             self.broker.tick(time);
+            let is_due = self.is_housekeeping_due(time);
             let committed = {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.expire(time);
-                queue.commit()
+                if is_due { queue.commit_all() } else { queue.commit() }
             };
             if let Err(error) = committed {
                 tracing::error!(%error, "messages cannot be made durable; stopping");
@@ -147,6 +162,8 @@ impl Core {
             Event::Revoked { serials } => {
                 let is_chosen = |who: &Member| serials.contains(&who.serial);
                 self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, true);
+                // A handshake under the CRL before this one may still be on its way here.
+                self.broker.gate_mut().revoked = serials;
             }
             Event::Children { answer } => {
                 let names: BTreeSet<DeviceName> = self.children.values().copied().collect();
@@ -155,6 +172,15 @@ impl Core {
             Event::Stop => return true,
         }
         false
+    }
+
+    fn is_housekeeping_due(&mut self, now: Timestamp) -> bool {
+        let since = now.as_micros().abs_diff(self.kept_house.as_micros());
+        let is_due = Duration::from_micros(since) >= HOUSEKEEPING_EVERY;
+        if is_due {
+            self.kept_house = now;
+        }
+        is_due
     }
 
     fn release(&mut self) {
@@ -182,6 +208,8 @@ const HELD_BACK_MICROS: i64 = 3_000_000;
 struct ChildGate {
     tenant: TenantName,
     queue: SharedQueue,
+    /// Serial numbers on the newest CRL.
+    revoked: BTreeSet<Vec<u8>>,
     held_back: HashMap<DeviceName, Timestamp>,
 }
 
@@ -207,7 +235,8 @@ impl Gate for ChildGate {
 
     fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
         let p = &who.principal;
-        if p.tenant == self.tenant && p.role == Role::Device {
+        let is_allowed = p.tenant == self.tenant && p.role == Role::Device;
+        if is_allowed && !self.revoked.contains(&who.serial) {
             Ok(())
         } else {
             Err(ReasonCode::NotAuthorized)
@@ -222,13 +251,7 @@ impl Gate for ChildGate {
     ) -> Result<Routed, ReasonCode> {
         let message = incoming.message;
         let topic = message.topic.as_str();
-        let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
-        let is_allowed = area.is_some_and(|(area, name)| {
-            matches!(area, "telemetry" | "state" | "replies") && !name.is_empty()
-        });
-        if !is_allowed || topic.len() > TOPIC_BYTES_MAX {
-            return Err(ReasonCode::NotAuthorized);
-        }
+        check_topic(topic)?;
         let child = who.principal.name;
         if self.held_back.get(&child).is_some_and(|until| now < *until) {
             return Err(ReasonCode::QuotaExceeded);
@@ -261,6 +284,23 @@ impl Gate for ChildGate {
 
     fn deliver(&self, _who: &Member, _topic: &TopicName) -> Option<TopicName> {
         None
+    }
+}
+
+/// Refuses what the service would refuse, while the child is there to hear of it.
+fn check_topic(topic: &str) -> Result<(), ReasonCode> {
+    let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
+    let is_allowed = area.is_some_and(|(area, name)| match area {
+        "telemetry" => name.parse::<StreamName>().is_ok(),
+        "state" | "replies" => !name.is_empty(),
+        _ => false,
+    });
+    if !is_allowed {
+        Err(ReasonCode::NotAuthorized)
+    } else if topic.len() > TOPIC_BYTES_MAX || topic.split('/').count() > TOPIC_LEVELS_MAX {
+        Err(ReasonCode::TopicNameInvalid)
+    } else {
+        Ok(())
     }
 }
 
@@ -297,3 +337,6 @@ impl CoreHandle {
         let _ = self.0.send(Event::Stop).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

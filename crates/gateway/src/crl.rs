@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 
-use thingward_agent::home::Identity;
+use thingward_agent::home::{Home, Identity};
 use thingward_agent::http::HttpsClient;
-use thingward_pki::PkiError;
+use thingward_crypto::sealed::write_private;
+use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_pki::ca::revoked_serials;
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer};
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+use x509_cert::der::Decode;
 
-const FILE: &str = "crl.der";
 const PATH: &str = "/.well-known/thingward/crl";
+/// Room for 400 000 revoked certificates.
+const BYTES_MAX: usize = 16 << 20;
 
 /// A CRL and whom it names.
 pub(crate) struct Crl {
@@ -21,36 +25,71 @@ pub(crate) struct Crl {
 }
 
 impl Crl {
-    fn new(der: Vec<u8>) -> Result<Self, PkiError> {
-        let serials = revoked_serials(&der)?.into_iter().collect();
+    /// A CRL of the authority with this certificate that is not over. Its signature is not looked at: TLS does that.
+    fn new(der: Vec<u8>, issuing: &[u8], now: Timestamp) -> Result<Self, String> {
+        let list: CertificateList = CertificateList::from_der(&der).map_err(|e| e.to_string())?;
+        let list = list.tbs_cert_list;
+        let issuing = Certificate::from_der(issuing).map_err(|e| e.to_string())?;
+        if list.issuer != *issuing.tbs_certificate().subject() {
+            return Err("it is of another authority".to_owned());
+        }
+        let end = list.next_update.map(|time| time.to_unix_duration().as_secs());
+        let end = end.and_then(|seconds| i64::try_from(seconds).ok()).map(Timestamp::from_seconds);
+        if end.is_none_or(|end| end <= now) {
+            return Err("it is over".to_owned());
+        }
+        let serials = revoked_serials(&der).map_err(|e| e.to_string())?.into_iter().collect();
         Ok(Self { der, serials })
     }
 }
 
 /// The service's latest, or the one on disk when the service is out of reach; `None` when there is neither.
-pub(crate) async fn latest(identity: &Identity, home: &Path) -> Option<Crl> {
-    match fetch(identity, home).await {
+pub(crate) async fn latest(identity: &Identity, home: &Home) -> Option<Crl> {
+    let issuing = identity.chain.get(1).map(Vec::as_slice).unwrap_or_default();
+    match fetch(identity, issuing, home).await {
         Ok(crl) => Some(crl),
         Err(reason) => {
             tracing::warn!(%reason, "the CRL was not fetched");
-            Crl::new(fs::read(path(home)).ok()?).ok()
+            let kept = Crl::new(fs::read(home.crl_path()).ok()?, issuing, now());
+            kept.inspect_err(|reason| tracing::warn!(%reason, "the CRL on disk is no use")).ok()
         }
     }
 }
 
-async fn fetch(identity: &Identity, home: &Path) -> Result<Crl, String> {
+async fn fetch(identity: &Identity, issuing: &[u8], home: &Home) -> Result<Crl, String> {
     let tls = identity.tls(ExpectedServer::Service, ALPN_HTTP).map_err(|e| e.to_string())?;
-    let client = HttpsClient::new(identity.membership.service.clone(), tls);
+    let client = HttpsClient::new(identity.membership.service.clone(), tls).body_bytes_max(BYTES_MAX);
     let der = client.get(PATH).await.map_err(|e| e.to_string())?.to_vec();
-    let crl = Crl::new(der).map_err(|e| e.to_string())?;
-    keep(home, &crl.der).map_err(|e| e.to_string())?;
+    let crl = Crl::new(der, issuing, now())?;
+    write_private(&home.crl_path(), &crl.der).map_err(|e| e.to_string())?;
     Ok(crl)
 }
 
-fn keep(home: &Path, der: &[u8]) -> io::Result<()> {
-    thingward_crypto::sealed::write_private(&path(home), der)
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-fn path(home: &Path) -> PathBuf {
-    home.join(FILE)
+    use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+    use thingward_pki::ca::Revoked;
+    use thingward_pki::{CertificateAuthority, Lifetimes};
+
+    use super::*;
+
+    #[test]
+    fn a_crl_counts_when_it_is_of_our_authority_and_not_over() {
+        let key = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+        let at = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
+        let lifetimes = Lifetimes { crl: Duration::from_secs(100), ..Lifetimes::default() };
+        let authority = |domain| {
+            CertificateAuthority::create(domain, lifetimes.clone(), &key(), Box::new(key()), at(0)).unwrap()
+        };
+        let (ours, other) = (authority("ours.test"), authority("other.test"));
+        let crl = ours.crl(1, &[Revoked { serial: vec![7], at: at(0) }], at(0)).unwrap();
+        let check = |authority: &CertificateAuthority, now| {
+            Crl::new(crl.clone(), &authority.issuing_der().unwrap(), now).map(|crl| crl.serials)
+        };
+        assert_eq!(check(&ours, at(99)), Ok(BTreeSet::from([vec![7]])));
+        assert_eq!(check(&ours, at(100)), Err("it is over".to_owned()));
+        assert_eq!(check(&other, at(99)), Err("it is of another authority".to_owned()));
+    }
 }

@@ -1,8 +1,10 @@
 //! From the queue to the service: each message in an envelope that the gateway signs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use thingward_agent::segments::Place;
 use thingward_agent::uplink::{Outgoing, Source};
 use thingward_crypto::SoftwareKey;
 use thingward_model::DeviceName;
@@ -12,7 +14,7 @@ use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use thingward_seal::{Envelope, EnvelopeLink};
 
 use crate::core::SharedQueue;
-use crate::queue::{EntryId, Queued};
+use crate::queue::Queued;
 
 /// The queue as the uplink sees it.
 pub(crate) struct Forwarder {
@@ -36,25 +38,30 @@ impl Forwarder {
         Some(out.into())
     }
 
-    fn done(&self, (child, id): (DeviceName, EntryId)) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, id);
+    fn done(&self, (child, place): (DeviceName, Place)) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, place);
     }
 }
 
 impl Source for Forwarder {
-    type Key = (DeviceName, EntryId);
+    type Key = (DeviceName, Place);
+    type Lane = DeviceName;
 
-    fn next(&mut self) -> Option<Outgoing<Self::Key>> {
+    fn lane((child, _): &Self::Key) -> DeviceName {
+        *child
+    }
+
+    fn next(&mut self, held: &BTreeSet<DeviceName>) -> Option<Outgoing<Self::Key>> {
         loop {
-            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message();
-            let (id, queued) = match next {
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(held);
+            let (place, queued) = match next {
                 Ok(next) => next?,
                 Err(error) => {
                     tracing::error!(%error, "a message cannot be read back");
                     return None;
                 }
             };
-            let key = (queued.child, id);
+            let key = (queued.child, place);
             match self.envelope(&queued) {
                 Some(payload) => return Some(Outgoing { key, topic: self.topic.clone(), payload }),
                 None => {
@@ -69,8 +76,9 @@ impl Source for Forwarder {
         self.done(key);
     }
 
-    fn refused(&mut self, key: Self::Key, reason: ReasonCode) {
+    fn refused(&mut self, key: Self::Key, reason: ReasonCode) -> bool {
         tracing::warn!(child = %key.0, ?reason, "the service refused a message for good");
         self.done(key);
+        true
     }
 }

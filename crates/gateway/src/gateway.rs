@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use thingward_agent::clock::now;
+use thingward_agent::backoff::Backoff;
 use thingward_agent::disk::Directory;
-use thingward_agent::enrol;
+use thingward_agent::enrol::{self, EnrolError};
 use thingward_agent::home::{Home, HomeError, Identity};
 use thingward_agent::http::Endpoint;
 use thingward_agent::uplink::{Uplink, UplinkSettings, UplinkStatus};
 use thingward_ingress::{ConnectionLimits, MqttListener, SharedTls};
+use thingward_model::clock::now;
 use thingward_model::{DeviceName, Role};
 use thingward_mqtt::codec::Text;
 use thingward_mqtt::topic::TopicName;
@@ -23,6 +23,7 @@ use thingward_pki::tls::{ALPN_MQTT, Credentials, member_server_config};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::core::{self, CoreHandle, SharedQueue};
 use crate::crl::{self, Crl};
@@ -129,7 +130,7 @@ impl Gateway {
             Forwarder { queue: Arc::clone(&queue), key: Arc::clone(&identity.key), topic: forward_topic()? };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
-        let crl = first_crl(&identity, home.path().to_owned()).await;
+        let crl = first_crl(&identity, &home).await;
         let tls = SharedTls::new(server_tls(&identity, &crl)?);
         let listener = MqttListener::bind(
             settings.listen,
@@ -188,7 +189,7 @@ impl Gateway {
         let thread = self.thread;
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         self.uplink.stop().await;
-        let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).close();
+        let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).commit_all();
         if let Err(error) = closed {
             tracing::warn!(%error, "delivered messages will be sent again");
         }
@@ -210,9 +211,9 @@ fn server_tls(identity: &Identity, crl: &Crl) -> Result<Arc<rustls::ServerConfig
     member_server_config(&identity.root, &crl.der, credentials, ALPN_MQTT)
 }
 
-async fn first_crl(identity: &Identity, home: PathBuf) -> Crl {
+async fn first_crl(identity: &Identity, home: &Home) -> Crl {
     loop {
-        if let Some(crl) = crl::latest(identity, &home).await {
+        if let Some(crl) = crl::latest(identity, home).await {
             return crl;
         }
         tokio::time::sleep(CRL_RETRY).await;
@@ -227,32 +228,47 @@ async fn look_after(
     uplink_tls: watch::Sender<Arc<rustls::ClientConfig>>,
     core: CoreHandle,
 ) {
-    let mut crl_at = tokio::time::Instant::now() + CRL_EVERY;
+    let mut crl_at = Instant::now() + CRL_EVERY;
+    let (mut renewal_at, mut backoff) = (Instant::now(), Backoff::default());
     loop {
         let due = enrol::renewal_at(&identity.leaf).micros_since(now());
-        let due = Duration::from_micros(u64::try_from(due).unwrap_or_default());
-        tokio::time::sleep(due.clamp(Duration::from_secs(1), RENEWAL_WAIT_MAX)).await;
-        let renew = enrol::renewal_due(&identity.leaf, now());
-        if renew {
-            match enrol::renew(&home).await {
-                Ok(renewed) => identity = renewed,
+        let due = Duration::from_micros(u64::try_from(due).unwrap_or_default()).min(RENEWAL_WAIT_MAX);
+        tokio::time::sleep_until(crl_at.min(renewal_at.max(Instant::now() + due))).await;
+        if !enrol::renewal_due(&identity.leaf, now()) {
+            backoff = Backoff::default();
+        } else if Instant::now() >= renewal_at {
+            renewal_at = Instant::now() + backoff.next();
+            match renewed(&home, &uplink_tls).await {
+                Ok(renewed) => {
+                    identity = renewed;
+                    // Children are shown the new certificate together with a CRL.
+                    crl_at = Instant::now();
+                }
                 Err(error) => tracing::warn!(%error, "the certificate was not renewed"),
             }
         }
-        if !renew && tokio::time::Instant::now() < crl_at {
+        if Instant::now() < crl_at {
             continue;
         }
-        crl_at = tokio::time::Instant::now() + CRL_EVERY;
-        let Some(crl) = crl::latest(&identity, home.path()).await else { continue };
-        match (server_tls(&identity, &crl), identity.uplink_tls()) {
-            (Ok(server), Ok(client)) => {
-                tls.replace(server);
-                if renew {
-                    uplink_tls.send_replace(client);
-                }
-            }
-            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "TLS was not renewed"),
+        let Some(crl) = crl::latest(&identity, &home).await else {
+            crl_at = Instant::now() + CRL_RETRY;
+            continue;
+        };
+        crl_at = Instant::now() + CRL_EVERY;
+        match server_tls(&identity, &crl) {
+            Ok(server) => tls.replace(server),
+            Err(error) => tracing::error!(%error, "TLS was not renewed"),
         }
         core.revoked(crl.serials).await;
     }
+}
+
+/// Gets a new certificate and connects to the service with it.
+async fn renewed(
+    home: &Home,
+    uplink_tls: &watch::Sender<Arc<rustls::ClientConfig>>,
+) -> Result<Identity, EnrolError> {
+    let identity = enrol::renew(home).await?;
+    uplink_tls.send_replace(identity.uplink_tls()?);
+    Ok(identity)
 }

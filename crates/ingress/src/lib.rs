@@ -10,4 +10,4 @@ mod output;
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};
 pub use member::Member;
-pub use output::{Output, TooSlow};
+pub use output::{Ended, Output, TooSlow, Waiting, output};

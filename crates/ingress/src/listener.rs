@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
+use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_mqtt::broker::ConnId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -153,7 +155,7 @@ impl<C: Core> MqttListener<C> {
     }
 }
 
-/// Carries bytes between a client and the core until one of them ends it.
+/// Carries bytes between a client and the core until one of them ends it, or the certificate does.
 async fn serve(
     conn: ConnId,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
@@ -161,6 +163,7 @@ async fn serve(
     core: &impl Core,
 ) {
     let (output, waiting, ended) = output();
+    let good_until = who.not_after;
     core.accept(conn, who, output).await;
     let (reader, writer) = tokio::io::split(stream);
     let mut write = tokio::spawn(write_all(writer, waiting));
@@ -170,9 +173,22 @@ async fn serve(
         _ = ended => {
             let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, &mut write).await;
         }
+        () = until(good_until) => tracing::debug!("the certificate of a connection is over"),
     }
     write.abort();
     core.closed(conn).await;
+}
+
+/// Waits for a time of day; the clock may be set meanwhile.
+async fn until(end: Timestamp) {
+    const LOOK_AGAIN: Duration = Duration::from_secs(60);
+    loop {
+        let left = u64::try_from(end.micros_since(now())).unwrap_or(0);
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_micros(left).min(LOOK_AGAIN)).await;
+    }
 }
 
 async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &impl Core) {
@@ -232,7 +248,7 @@ mod tests {
     fn member() -> Member {
         let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
         let principal = Principal { tenant, role: Role::Device, name };
-        Member { principal, serial: vec![1] }
+        Member { principal, serial: vec![1], not_after: now().plus_micros(3_600_000_000) }
     }
 
     async fn serve_a_client_that_never_reads(act: impl FnOnce(&Mutex<Option<Output>>)) -> Duration {
@@ -267,6 +283,15 @@ mod tests {
             output.send(Bytes::from(vec![0; 1000])).unwrap();
         });
         assert_eq!(took.await.as_secs(), LAST_WORDS_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_with_its_certificate() {
+        let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
+        let who = Member { not_after: now().plus_micros(50_000), ..member() };
+        let end = who.not_after;
+        serve(1, server, who, &core).await;
+        assert!(now() >= end && core.closed.load(Ordering::Relaxed) == 1);
     }
 
     #[tokio::test]

@@ -20,20 +20,21 @@ pub struct Output {
 
 /// The connection's end.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     pieces: mpsc::UnboundedReceiver<Bytes>,
     waiting: Arc<AtomicUsize>,
 }
 
 /// Resolves when the core's end is dropped.
-pub(crate) type Ended = oneshot::Receiver<()>;
+pub type Ended = oneshot::Receiver<()>;
 
 /// The client does not read as fast as it is sent to, or is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooSlow;
 
 /// What waits for one connection: an end for the core, one for the connection, and the news of the core's end.
-pub(crate) fn output() -> (Output, Waiting, Ended) {
+#[must_use]
+pub fn output() -> (Output, Waiting, Ended) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (ended, end) = oneshot::channel();
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -64,6 +65,17 @@ impl Waiting {
         let bytes = self.pieces.recv().await?;
         self.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
         Some(bytes)
+    }
+
+    /// What waits just now.
+    ///
+    /// # Errors
+    ///
+    /// Nothing waits, or no more comes.
+    pub fn try_next(&mut self) -> Result<Bytes, mpsc::error::TryRecvError> {
+        let bytes = self.pieces.try_recv()?;
+        self.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        Ok(bytes)
     }
 
     /// Whether nothing waits just now.

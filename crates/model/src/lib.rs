@@ -9,6 +9,8 @@
 extern crate std;
 
 pub mod assurance;
+#[cfg(feature = "std")]
+pub mod clock;
 pub mod identity;
 pub mod limits;
 pub mod name;

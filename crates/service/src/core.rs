@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::{Member, Output, TooSlow};
+use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits};
 use thingward_mqtt::codec::ReasonCode;
@@ -27,7 +28,6 @@ use crate::gate::ServiceGate;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::sealer::Sealer;
-use crate::shared::now;
 
 /// Events that wait for the core. A full queue makes connections wait, which TCP tells the peers.
 const EVENTS_MAX: usize = 1024;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::{MqttListener, SharedTls};
+use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
@@ -22,7 +23,7 @@ use crate::core::{self, RunningCore};
 use crate::directory::Directory;
 use crate::http;
 use crate::settings::ServiceSettings;
-use crate::shared::{MembershipTurn, Shared, now};
+use crate::shared::{MembershipTurn, Shared};
 
 /// Most rows of one segment.
 const SEGMENT_ROWS_MAX: usize = 1_000_000;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thingward_ingress::SharedTls;
-use thingward_model::Timestamp;
 use thingward_store::Store;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -38,10 +37,3 @@ pub struct Shared {
 
 /// A hold on [`Shared::membership`].
 pub type MembershipTurn<'a> = MutexGuard<'a, ()>;
-
-/// The wall clock. Only shells read it; cores get the time as an argument.
-#[must_use]
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}

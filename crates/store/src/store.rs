@@ -17,6 +17,7 @@ use crate::hot::{
     Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, block_key, open_block, seal_record,
 };
 use crate::keys::TenantKeys;
+use crate::log::TenantLog;
 use crate::query::{
     Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec,
     Windows, export,
@@ -50,6 +51,7 @@ pub struct Store {
     keys: TenantKeys,
     hot: FjallHot,
     segments: PathBuf,
+    logs: PathBuf,
     /// Held by a roll, so that no two take the same rows.
     rolling: Mutex<()>,
 }
@@ -96,7 +98,8 @@ impl Store {
     async fn with_registry(data_dir: &Path, registry: Registry) -> Result<Self, StoreError> {
         let hot = FjallHot::open(&data_dir.join("hot"))?;
         let keys = TenantKeys::load(registry.clone()).await?;
-        Ok(Self { registry, keys, hot, segments: data_dir.join("segments"), rolling: Mutex::new(()) })
+        let (segments, logs) = (data_dir.join("segments"), data_dir.join("logs"));
+        Ok(Self { registry, keys, hot, segments, logs, rolling: Mutex::new(()) })
     }
 
     fn hot_is_empty(&self) -> Result<bool, StoreError> {
@@ -119,6 +122,12 @@ impl Store {
     #[cfg(test)]
     pub(crate) const fn hot(&self) -> &FjallHot {
         &self.hot
+    }
+
+    /// The audit log of a tenant.
+    #[must_use]
+    pub fn log(&self, tenant: TenantName) -> TenantLog<'_, FjallHot> {
+        TenantLog::new(tenant, &self.hot, &self.logs)
     }
 
     /// Seals a record for [`Batch::put_record`]. Touches no disk.

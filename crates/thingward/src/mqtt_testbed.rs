@@ -99,7 +99,7 @@ struct Client {
 }
 
 async fn serve(mut events: mpsc::Receiver<Event>) {
-    let now = thingward_service::shared::now;
+    let now = thingward_model::clock::now;
     let mut broker = Broker::new(OpenGate, Limits::conformance());
     let mut clients: HashMap<ConnId, Client> = HashMap::new();
     loop {

@@ -104,7 +104,7 @@ async fn a_device_cannot_fill_the_service_with_stream_names() {
     let mut taken = 0;
     for n in 0..300 {
         let stream: StreamName = format!("s{n}").parse().unwrap();
-        match pipeline.take(&permit, name, stream, b"1", Via::Device, thingward_service::shared::now()) {
+        match pipeline.take(&permit, name, stream, b"1", Via::Device, thingward_model::clock::now()) {
             Ok(_) => taken += 1,
             Err(Refusal::TooManyStreams) => {}
             Err(other) => panic!("{other:?}"),

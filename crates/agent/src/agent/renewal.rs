@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
 use tokio::sync::watch;
 
 use super::streams::Streams;
 use super::{Tls, lock};
-use crate::clock::now;
+use crate::backoff::Backoff;
 use crate::enrol::{EnrolError, renew, renewal_at};
 use crate::home::{Home, Identity};
 
 /// The clock may be set and the machine may sleep, so that no wait is longer than this.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
-const WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// How the certificate is.
 #[derive(Debug, Clone)]
@@ -38,9 +38,11 @@ pub(super) async fn keep_renewed(
     streams: Arc<Mutex<Streams>>,
     status: watch::Sender<RenewalStatus>,
 ) {
+    let mut backoff = Backoff::default();
     loop {
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
+            backoff = Backoff::default();
             tokio::time::sleep(until(due)).await;
             continue;
         }
@@ -53,11 +55,11 @@ pub(super) async fn keep_renewed(
                 tracing::warn!(%error, %expires, "certificate not renewed");
                 status.send_modify(|s| s.error = Some(error.to_string()));
                 // Ten times in what is left.
-                tokio::time::sleep((until(expires) / 10).clamp(WAIT_MIN, WAIT_MAX)).await;
+                tokio::time::sleep(until(expires) / 10).await;
             }
         }
-        // A service that gives certificates that are due at once is not asked without a pause.
-        tokio::time::sleep(WAIT_MIN).await;
+        // Also a service that gives certificates that are due at once is not asked without a pause.
+        tokio::time::sleep(backoff.next()).await;
     }
 }
 
@@ -76,5 +78,5 @@ async fn attempt(
 
 fn until(time: Timestamp) -> Duration {
     let micros = u64::try_from(time.micros_since(now())).unwrap_or_default();
-    Duration::from_micros(micros).clamp(WAIT_MIN, WAIT_MAX)
+    Duration::from_micros(micros).min(WAIT_MAX)
 }

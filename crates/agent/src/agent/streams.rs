@@ -1,12 +1,13 @@
 //! All streams of the device.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use thingward_model::clock::now;
 use thingward_model::{Confidentiality, StreamName, Timestamp};
+use thingward_mqtt::codec::ReasonCode;
 use thingward_seal::Subject;
 
 use super::{AgentSettings, NewRecord, RecordError, STREAMS_MAX, StreamState};
-use crate::clock::now;
 use crate::disk::Directory;
 use crate::home::{Home, HomeError, Identity};
 use crate::membership::Membership;
@@ -39,8 +40,10 @@ struct OpenStream {
     stream: Stream<Directory>,
     /// Messages on their way, in order, and whether they have ended.
     on_the_way: VecDeque<(MessageId, bool)>,
-    /// Ticket of the first of them.
+    /// Ticket of the first of them. What has an earlier one has ended, or goes again under another.
     first_ticket: u64,
+    /// Whether everything was sent again over this connection because the other end did not know the chain.
+    is_reopened: bool,
 }
 
 /// Names a message on its way.
@@ -100,7 +103,7 @@ impl Streams {
         let key = self.home.sealing_key().clone();
         let stream = Stream::open(disk, subject, settings, key, self.signer.clone(), now());
         let stream = stream.map_err(|e| refused(&e))?;
-        Ok(OpenStream { stream, on_the_way: VecDeque::new(), first_ticket: 0 })
+        Ok(OpenStream { stream, on_the_way: VecDeque::new(), first_ticket: 0, is_reopened: false })
     }
 
     fn confidentiality(&self, name: &StreamName) -> Confidentiality {
@@ -135,10 +138,10 @@ impl Streams {
         Ok(stream.backlog().1)
     }
 
-    /// Signs what has waited long enough.
+    /// Signs what has waited long enough, and drops what has waited too long.
     pub(super) fn tick(&mut self, now: Timestamp) {
         for (name, open) in &mut self.open {
-            if let Err(error) = open.stream.commit(now) {
+            if let Err(error) = open.stream.tick(now) {
                 tracing::error!(stream = %name, %error, "stream cannot be written");
             }
         }
@@ -156,15 +159,16 @@ impl Streams {
         result
     }
 
-    /// The next message of the streams in turn.
-    pub(super) fn next(&mut self) -> Option<(Ticket, Vec<u8>)> {
+    /// The next message of the streams in turn that are not held back.
+    pub(super) fn next(&mut self, held: &BTreeSet<StreamName>) -> Option<(Ticket, Vec<u8>)> {
         let start = self.last;
+        let free = |(name, _): &(&StreamName, &mut OpenStream)| !held.contains(*name);
         let behind = self.open.iter_mut().filter(|(name, _)| start.is_none_or(|s| **name > s));
-        if let Some(found) = first_message(behind) {
+        if let Some(found) = first_message(behind.filter(free)) {
             self.last = Some(found.0.stream);
             return Some(found);
         }
-        let found = first_message(self.open.iter_mut())?;
+        let found = first_message(self.open.iter_mut().filter(free))?;
         self.last = Some(found.0.stream);
         Some(found)
     }
@@ -172,8 +176,8 @@ impl Streams {
     /// A message has ended. Streams hear of it once all in front of it have ended too.
     pub(super) fn ended(&mut self, ticket: &Ticket) {
         let Some(open) = self.open.get_mut(&ticket.stream) else { return };
-        let at = usize::try_from(ticket.number.saturating_sub(open.first_ticket)).unwrap_or(usize::MAX);
-        if let Some((_, ended)) = open.on_the_way.get_mut(at) {
+        let Some(at) = ticket.number.checked_sub(open.first_ticket) else { return };
+        if let Some((_, ended)) = usize::try_from(at).ok().and_then(|at| open.on_the_way.get_mut(at)) {
             *ended = true;
         }
         while let Some((id, true)) = open.on_the_way.front().copied() {
@@ -182,6 +186,32 @@ impl Streams {
             if let Err(error) = open.stream.delivered(id) {
                 tracing::error!(stream = %ticket.stream, %error, "cannot note what was delivered");
             }
+        }
+    }
+
+    /// A message was refused for good. Says whether it is dropped: the first time on a connection that the other end
+    /// takes it for no readings, it may only not know the chain, and everything goes again behind the open statement.
+    pub(super) fn refused(&mut self, ticket: &Ticket, reason: ReasonCode) -> bool {
+        let Some(open) = self.open.get_mut(&ticket.stream) else { return false };
+        if ticket.number < open.first_ticket {
+            return false;
+        }
+        if reason == ReasonCode::PayloadFormatInvalid && !open.is_reopened {
+            open.is_reopened = true;
+            open.first_ticket += open.on_the_way.len() as u64;
+            open.on_the_way.clear();
+            open.stream.send_all_again();
+            return false;
+        }
+        self.ended(ticket);
+        true
+    }
+
+    /// There is a new connection, over which each chain is opened again: the other end may be as it was before.
+    pub(super) fn connected(&mut self) {
+        for open in self.open.values_mut() {
+            open.is_reopened = false;
+            open.stream.send_open_again();
         }
     }
 

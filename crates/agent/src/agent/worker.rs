@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thingward_model::StreamName;
+use thingward_model::clock::now;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::streams::Streams;
 use super::{Durable, NewRecord, RecordError, lock};
-use crate::clock::now;
 
-/// How often streams look whether a checkpoint is due.
+/// How often streams look whether a checkpoint is due, or a reading is too old.
 const TICK: Duration = Duration::from_secs(1);
 /// Most commands that share a write.
 const BATCH_MAX: usize = 1024;
@@ -22,7 +22,7 @@ type Reply = oneshot::Sender<Result<Durable, RecordError>>;
 pub(super) enum Command {
     /// Make records durable.
     Append { stream: StreamName, records: Vec<NewRecord>, reply: Reply },
-    /// Sign what has waited long enough.
+    /// Sign what has waited long enough, and drop what has waited too long.
     Tick,
     /// Close all streams and end.
     Stop { reply: oneshot::Sender<Result<(), RecordError>> },

@@ -1,7 +1,7 @@
 //! Rows of a CSV file as readings.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -14,6 +14,9 @@ use super::{ReplayError, Row};
 use crate::reading::{OwnedReading, OwnedValue};
 
 type Source = csv::Reader<Box<dyn Read + Send>>;
+
+/// So many rows behind the header tell a file from others.
+const HEAD_ROWS: usize = 256;
 
 /// An open file.
 pub struct Table {
@@ -100,21 +103,21 @@ impl Table {
     }
 }
 
-/// How many rows the file has, and a short name of its content that others are unlikely to have.
-pub(super) fn measure(path: &Path, delimiter: u8) -> Result<(u64, [u8; 3]), ReplayError> {
-    const HEAD_BYTES: u64 = 64 * 1024;
-    let mut file = File::open(path).map_err(io(path))?;
-    let len = file.metadata().map_err(io(path))?.len();
-    let mut head = Vec::new();
-    (&mut file).take(HEAD_BYTES).read_to_end(&mut head).map_err(io(path))?;
-    file.rewind().map_err(io(path))?;
-    let [a, b, c, ..] = sha256(&[&len.to_be_bytes(), &head]);
+/// How many rows the file has, and for each count of rows at its head a short name of them that the heads of other
+/// files are unlikely to have. A file that grows keeps those that it had.
+pub(super) fn measure(path: &Path, delimiter: u8) -> Result<(u64, Vec<[u8; 3]>), ReplayError> {
     let mut rows = reader(path, delimiter)?;
     let (mut record, mut count) = (StringRecord::new(), 0_u64);
+    let (mut hash, mut heads) = ([0; 32], Vec::new());
     while rows.read_record(&mut record)? {
         count += 1;
+        if heads.len() <= HEAD_ROWS {
+            hash = sha256(&[&hash, record.as_slice().as_bytes()]);
+            let [a, b, c, ..] = hash;
+            heads.push([a, b, c]);
+        }
     }
-    Ok((count.saturating_sub(1), [a, b, c]))
+    Ok((count.saturating_sub(1), heads))
 }
 
 fn reader(path: &Path, delimiter: u8) -> Result<Source, ReplayError> {

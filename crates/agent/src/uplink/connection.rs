@@ -6,15 +6,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rustls::ClientConfig;
 use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_mqtt::client::{Client, ClosedBy, Event, Message};
 use thingward_mqtt::codec::{MessageProperties, QoS, ReasonCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::courier::{Answer, Courier};
+use super::courier::Courier;
 use super::{Source, UplinkStatus, stopped};
-use crate::clock::now;
 
 /// Longest time that the transport may take for what we write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
             take_events(client, courier, status, &mut deliveries);
             return End::Lost { reason, was_useful: deliveries };
         }
-        let again_at = courier.again_at();
+        let again_at = courier.again_at().filter(|_| client.is_online());
         tokio::select! {
             () = stopped(stop) => {
                 leave(client, &mut stream).await;
@@ -80,10 +80,14 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
                 Ok(0) | Err(_) => client.closed(),
                 Ok(_) => client.receive(now(), &mut input),
             },
-            changed = courier.changed() => if changed.is_err() {
-                leave(client, &mut stream).await;
-                return End::SourceGone;
-            },
+            changed = courier.changed() => {
+                if changed.is_err() {
+                    leave(client, &mut stream).await;
+                    return End::SourceGone;
+                }
+                let dropped = courier.dropped();
+                status.send_if_modified(|s| std::mem::replace(&mut s.refused, dropped) != dropped);
+            }
             () = due(client.next_deadline()) => client.tick(now()),
             () = retry(again_at) => {}
         }
@@ -91,7 +95,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
-    while let Some(message) = courier.pop() {
+    while let Some((order, message)) = courier.pop() {
         let publish = Message {
             topic: message.topic.clone(),
             payload: message.payload.clone(),
@@ -100,8 +104,8 @@ fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
             properties: MessageProperties::default(),
         };
         match client.publish(now(), publish) {
-            Ok(token) => courier.sent(token, message),
-            Err(_) => return courier.not_sent(message),
+            Ok(token) => courier.sent(token, order, message),
+            Err(_) => return courier.put(order, message),
         }
     }
 }
@@ -115,18 +119,19 @@ fn take_events<S: Source>(
 ) -> Option<String> {
     while let Some(event) = client.poll_event() {
         match event {
-            Event::Connected(_) => status.send_modify(|s| {
-                s.online = true;
-                s.since = now();
-            }),
-            Event::Published { token, reason } => match courier.answered(token, reason) {
-                Answer::Delivered => {
+            Event::Connected(_) => {
+                courier.connected();
+                status.send_modify(|s| {
+                    s.online = true;
+                    s.since = now();
+                });
+            }
+            Event::Published { token, reason } => {
+                if courier.answered(token, reason) {
                     *deliveries = true;
                     status.send_modify(|s| s.delivered += 1);
                 }
-                Answer::Refused => status.send_modify(|s| s.refused += 1),
-                Answer::Later => {}
-            },
+            }
             Event::Closed(by) => return Some(explain(&by)),
             // Nothing is subscribed to here; what comes unasked is let go.
             Event::Message { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}

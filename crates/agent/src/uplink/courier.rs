@@ -1,7 +1,7 @@
 //! Between the connection and the source: what is in flight, what has to be sent again, and the thread that
 //! waits for files so that the network does not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,11 @@ use super::{Outgoing, Source};
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Most payload bytes that are fetched at once.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Most messages that are held back. Beyond them nothing new is fetched: what fails everywhere would only pile up.
+const HELD_MAX: usize = 256;
+
+/// The order in which messages came from the source.
+type Order = u64;
 
 /// How a message ended.
 enum Outcome {
@@ -24,7 +29,15 @@ enum Outcome {
     Refused(ReasonCode),
 }
 
-type Visit<S> = (S, Vec<Outgoing<<S as Source>::Key>>, bool);
+/// What the source's thread brings back.
+struct Visit<S: Source> {
+    source: S,
+    messages: Vec<Outgoing<S::Key>>,
+    /// It was asked for messages and has no more.
+    is_dry: bool,
+    /// Messages that it dropped.
+    dropped: u64,
+}
 
 /// The source, which is either here or at work on its thread.
 enum Place<S: Source> {
@@ -33,19 +46,28 @@ enum Place<S: Source> {
     Gone,
 }
 
+/// Messages of a lane that wait until one of them, which was refused for now, may go again.
+struct Held<K> {
+    until: Instant,
+    messages: BTreeMap<Order, Outgoing<K>>,
+}
+
 /// See the module.
 pub(super) struct Courier<S: Source> {
     place: Place<S>,
     wake: Arc<Notify>,
     in_flight_max: usize,
-    in_flight: BTreeMap<Token, Outgoing<S::Key>>,
-    /// In the order in which they were first sent.
-    again: BTreeMap<Token, Outgoing<S::Key>>,
-    again_at: Option<Instant>,
-    fetched: VecDeque<Outgoing<S::Key>>,
+    in_flight: BTreeMap<Token, (Order, Outgoing<S::Key>)>,
+    held: BTreeMap<S::Lane, Held<S::Key>>,
+    /// Of lanes that are not held back.
+    fetched: BTreeMap<Order, Outgoing<S::Key>>,
+    next_order: Order,
     ended: Vec<(S::Key, Outcome)>,
     /// The source may have more than it was asked for.
     has_more: bool,
+    /// The source does not know of the connection yet.
+    is_new_connection: bool,
+    dropped: u64,
 }
 
 /// The source's thread panicked; its messages are on disk.
@@ -58,74 +80,98 @@ impl<S: Source> Courier<S> {
             place: Place::Here(source),
             wake,
             in_flight: BTreeMap::new(),
-            again: BTreeMap::new(),
-            again_at: None,
-            fetched: VecDeque::new(),
+            held: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            next_order: 0,
             ended: Vec::new(),
             has_more: true,
+            is_new_connection: false,
+            dropped: 0,
         }
+    }
+
+    /// There is a new connection. What is in flight goes again over it by itself.
+    pub(super) fn connected(&mut self) {
+        self.is_new_connection = true;
+        self.has_more = true;
+    }
+
+    /// Messages that were refused and dropped since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// The next message to publish, when one more may be in flight.
-    pub(super) fn pop(&mut self) -> Option<Outgoing<S::Key>> {
+    pub(super) fn pop(&mut self) -> Option<(Order, Outgoing<S::Key>)> {
         if self.in_flight.len() >= self.in_flight_max {
             return None;
         }
-        if let Some(at) = self.again_at {
-            if Instant::now() < at {
-                return None;
-            }
-            if let Some((_, message)) = self.again.pop_first() {
-                return Some(message);
-            }
-            self.again_at = None;
+        let now = Instant::now();
+        let Some((lane, held)) = self.held.iter_mut().find(|(_, held)| held.until <= now) else {
+            return self.fetched.pop_first();
+        };
+        let message = held.messages.pop_first();
+        if held.messages.is_empty() {
+            let lane = lane.clone();
+            self.held.remove(&lane);
+            self.has_more = true;
         }
-        self.fetched.pop_front()
+        message
     }
 
-    pub(super) fn sent(&mut self, token: Token, message: Outgoing<S::Key>) {
-        self.in_flight.insert(token, message);
+    pub(super) fn sent(&mut self, token: Token, order: Order, message: Outgoing<S::Key>) {
+        self.in_flight.insert(token, (order, message));
     }
 
-    /// It could not even be queued.
-    pub(super) fn not_sent(&mut self, message: Outgoing<S::Key>) {
-        self.fetched.push_front(message);
+    /// Takes a message that is to be sent, behind those of its lane that are held back.
+    pub(super) fn put(&mut self, order: Order, message: Outgoing<S::Key>) {
+        match self.held.get_mut(&S::lane(&message.key)) {
+            Some(held) => held.messages.insert(order, message),
+            None => self.fetched.insert(order, message),
+        };
     }
 
-    /// The other end answered. Says whether it took the message, refused it, or neither yet.
-    pub(super) fn answered(&mut self, token: Token, reason: ReasonCode) -> Answer {
-        let Some(message) = self.in_flight.remove(&token) else { return Answer::Later };
-        match reason {
-            ReasonCode::PayloadFormatInvalid | ReasonCode::NotAuthorized => {
-                tracing::warn!(topic = %message.topic, code = reason.code(), "message refused for good");
-                self.ended.push((message.key, Outcome::Refused(reason)));
-                Answer::Refused
-            }
-            failure if failure.is_failure() => {
-                tracing::info!(topic = %message.topic, code = reason.code(), "message refused for now");
-                self.again.insert(token, message);
-                self.again_at = Some(Instant::now() + RETRY_AFTER);
-                Answer::Later
-            }
-            _ => {
-                self.ended.push((message.key, Outcome::Delivered));
-                Answer::Delivered
-            }
+    /// The other end answered. Says whether it took the message.
+    pub(super) fn answered(&mut self, token: Token, reason: ReasonCode) -> bool {
+        let Some((order, message)) = self.in_flight.remove(&token) else { return false };
+        if !reason.is_failure() {
+            self.ended.push((message.key, Outcome::Delivered));
+            return true;
         }
+        tracing::info!(topic = %message.topic, code = reason.code(), "message refused");
+        if is_final(reason) {
+            self.ended.push((message.key, Outcome::Refused(reason)));
+        } else {
+            self.hold_back(S::lane(&message.key));
+            self.put(order, message);
+        }
+        false
     }
 
-    /// When there is something to send again; nothing once that time has come.
+    /// Nothing of the lane leaves for a while, so that nothing overtakes what has to go again.
+    fn hold_back(&mut self, lane: S::Lane) {
+        let until = Instant::now() + RETRY_AFTER;
+        if let Some(held) = self.held.get_mut(&lane) {
+            held.until = until;
+            return;
+        }
+        let messages = self.fetched.extract_if(.., |_, message| S::lane(&message.key) == lane).collect();
+        self.held.insert(lane, Held { until, messages });
+    }
+
+    /// When something that was held back may go; `None` also when nothing more may be in flight.
     pub(super) fn again_at(&self) -> Option<Instant> {
-        self.again_at.filter(|at| *at > Instant::now())
+        let has_room = self.in_flight.len() < self.in_flight_max;
+        self.held.values().map(|held| held.until).min().filter(|_| has_room)
     }
 
     /// Sends the source to its thread when there is something to tell or to ask it.
     pub(super) fn dispatch(&mut self) {
-        let taken = self.in_flight.len() + self.again.len() + self.fetched.len();
-        // Nothing new overtakes what has to go again.
-        let room = if self.again.is_empty() { self.in_flight_max.saturating_sub(taken) } else { 0 };
+        let held: usize = self.held.values().map(|held| held.messages.len()).sum();
+        let taken = self.in_flight.len() + self.fetched.len();
+        let room = if held < HELD_MAX { self.in_flight_max.saturating_sub(taken) } else { 0 };
         let asks = self.has_more && room > 0;
-        if self.ended.is_empty() && !asks {
+        if self.ended.is_empty() && !asks && !self.is_new_connection {
             return;
         }
         let mut source = match std::mem::replace(&mut self.place, Place::Gone) {
@@ -136,25 +182,31 @@ impl<S: Source> Courier<S> {
             }
         };
         let ended = std::mem::take(&mut self.ended);
+        let held: BTreeSet<S::Lane> = self.held.keys().cloned().collect();
+        let is_new_connection = std::mem::take(&mut self.is_new_connection);
         self.place = Place::Away(tokio::task::spawn_blocking(move || {
+            if is_new_connection {
+                source.connected();
+            }
+            let mut dropped = 0;
             for (key, outcome) in ended {
                 match outcome {
                     Outcome::Delivered => source.delivered(key),
-                    Outcome::Refused(reason) => source.refused(key, reason),
+                    Outcome::Refused(reason) => dropped += u64::from(source.refused(key, reason)),
                 }
             }
             let mut messages = Vec::new();
             let mut bytes = 0;
             let mut is_dry = !asks;
             while asks && messages.len() < room && bytes < BATCH_BYTES_MAX {
-                let Some(message) = source.next() else {
+                let Some(message) = source.next(&held) else {
                     is_dry = true;
                     break;
                 };
                 bytes += message.payload.len();
                 messages.push(message);
             }
-            (source, messages, asks && is_dry)
+            Visit { source, messages, is_dry: asks && is_dry, dropped }
         }));
         if asks {
             // A wake-up from here on may be for something that the thread did not see any more.
@@ -167,11 +219,15 @@ impl<S: Source> Courier<S> {
         tokio::select! {
             () = self.wake.notified() => self.has_more = true,
             visit = arrival(&mut self.place) => {
-                let (source, messages, is_dry) = visit?;
-                self.place = Place::Here(source);
+                let visit = visit?;
+                self.place = Place::Here(visit.source);
                 // Not dry: the batch was full, or nothing was asked.
-                self.has_more |= !is_dry;
-                self.fetched.extend(messages);
+                self.has_more |= !visit.is_dry;
+                self.dropped += visit.dropped;
+                for message in visit.messages {
+                    self.put(self.next_order, message);
+                    self.next_order += 1;
+                }
             }
         }
         Ok(())
@@ -192,12 +248,16 @@ impl<S: Source> Courier<S> {
     }
 }
 
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    Delivered,
-    Refused,
-    Later,
+/// Whether the same message would be refused again: it is no readings, its topic cannot be, it is too large, or
+/// its sender may not.
+fn is_final(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::PayloadFormatInvalid
+            | ReasonCode::TopicNameInvalid
+            | ReasonCode::PacketTooLarge
+            | ReasonCode::NotAuthorized
+    )
 }
 
 async fn arrival<S: Source>(place: &mut Place<S>) -> Result<Visit<S>, SourceGone> {
@@ -212,7 +272,7 @@ async fn arrival_now<S: Source>(place: &mut Place<S>) -> Result<(), SourceGone> 
     if matches!(place, Place::Here(_)) {
         return Ok(());
     }
-    let (source, _fetched_again_later, _) = arrival(place).await?;
-    *place = Place::Here(source);
+    // What it fetched comes again later.
+    *place = Place::Here(arrival(place).await?.source);
     Ok(())
 }

@@ -2,10 +2,10 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use thingward_agent::agent::{Agent, AgentHandle, AgentSettings, RecordError, STREAMS_MAX};
-use thingward_agent::clock::now;
 use thingward_agent::input::{self, InputClient};
 use thingward_agent::reading::{OwnedReading, OwnedValue};
 use thingward_model::Confidentiality;
+use thingward_model::clock::now;
 
 use crate::installation::Installation;
 use crate::{enrolled, open, start, until};
@@ -116,18 +116,69 @@ async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let installation = Installation::start().await;
     let folder = tempfile::tempdir().unwrap();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
-    // Not authorized.
-    installation.faults.refuse.store(0x87, Ordering::SeqCst);
     let agent = start(&home);
-    agent.record("forbidden".parse().unwrap(), number(1.0)).await.unwrap();
     let mut uplink = agent.watch_uplink();
-    // The open statement, and the record's message.
-    uplink.wait_for(|s| s.refused >= 2).await.unwrap();
+    // Not authorized, and a topic that cannot be.
+    for (stream, code) in [("forbidden", 0x87), ("misnamed", 0x90)] {
+        let refused = uplink.borrow().refused;
+        installation.faults.refuse.store(code, Ordering::SeqCst);
+        agent.record(stream.parse().unwrap(), number(1.0)).await.unwrap();
+        // The open statement, and the record's message.
+        uplink.wait_for(|s| s.refused >= refused + 2).await.unwrap();
+    }
     installation.faults.refuse.store(0, Ordering::SeqCst);
     record(&agent, 0..3).await;
     until("delivered", || installation.numbers("meter-1/climate").len() == 3).await;
     assert!(installation.numbers("meter-1/forbidden").is_empty());
     drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_lost_the_open_statement_is_sent_it_again() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, folder.path(), "meter-1").await;
+    let agent = start(&home);
+    let ends_with = |wanted: &[f64]| installation.numbers("meter-1/climate").ends_with(wanted);
+    record(&agent, 0..10).await;
+    until("delivered", || ends_with(&numbers(10))).await;
+    // Within a connection, after a refusal.
+    installation.ledger.lock().unwrap().forget();
+    record(&agent, 10..20).await;
+    until("delivered again", || ends_with(&numbers(20)[10..])).await;
+    assert!(installation.ledger.lock().unwrap().unknown > 0);
+    assert_eq!(agent.status().await.unwrap().uplink.refused, 0);
+    agent.stop().await.unwrap();
+    drop(agent);
+    // At a start, in front of everything else.
+    let unknown = installation.ledger.lock().unwrap().unknown;
+    installation.ledger.lock().unwrap().forget();
+    let agent = start(&home);
+    record(&agent, 20..30).await;
+    until("delivered after a start", || ends_with(&numbers(30)[20..])).await;
+    agent.stop().await.unwrap();
+    assert_eq!(installation.ledger.lock().unwrap().unknown, unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_refused_for_now_keeps_its_order_and_does_not_hold_up_another() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, folder.path(), "meter-1").await;
+    *installation.faults.full.lock().unwrap() = Some("full".parse().unwrap());
+    let agent = start(&home);
+    // More than may be in flight.
+    for n in 0..40 {
+        agent.record("full".parse().unwrap(), number(f64::from(n))).await.unwrap();
+    }
+    record(&agent, 0..40).await;
+    until("delivered past the full one", || installation.numbers("meter-1/climate").len() == 40).await;
+    assert!(installation.numbers("meter-1/full").is_empty());
+    *installation.faults.full.lock().unwrap() = None;
+    until("delivered", || installation.numbers("meter-1/full").len() == 40).await;
+    agent.stop().await.unwrap();
+    assert_eq!(installation.numbers("meter-1/full"), numbers(40));
+    installation.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,6 +216,7 @@ async fn a_reset_leaves_no_reading_and_no_key_behind() {
     agent.record("climate".parse().unwrap(), readings).await.unwrap();
     agent.stop().await.unwrap();
     drop(agent);
+    std::fs::write(home.crl_path(), "as a gateway has it").unwrap();
     home.reset().unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);

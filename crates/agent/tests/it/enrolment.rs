@@ -113,7 +113,7 @@ async fn a_renewal_gives_the_same_key_a_later_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let old = home.identity().unwrap();
-    assert!(!renewal_due(&old.leaf, thingward_agent::clock::now()));
+    assert!(!renewal_due(&old.leaf, thingward_model::clock::now()));
     let (begin, end) = (old.leaf.not_before, old.leaf.not_after);
     let share =
         |at: thingward_model::Timestamp| at.micros_since(begin) as f64 / end.micros_since(begin) as f64;

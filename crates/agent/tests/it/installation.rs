@@ -14,10 +14,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use thingward_agent::claim::Fingerprint;
-use thingward_agent::clock::now;
 use thingward_agent::http::Endpoint;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
-use thingward_model::{Principal, Role, Timestamp};
+use thingward_model::clock::now;
+use thingward_model::{Principal, Role, StreamName, Timestamp};
 use thingward_mqtt::broker::{Broker, Effect, Gate, Incoming, Limits, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -45,6 +45,8 @@ pub(crate) struct Faults {
     pub(crate) is_down: AtomicBool,
     /// Messages are refused with this code; 0 for none.
     pub(crate) refuse: AtomicU64,
+    /// Messages of this stream are refused because a queue is full.
+    pub(crate) full: Mutex<Option<StreamName>>,
 }
 
 pub(crate) struct Installation {
@@ -271,8 +273,14 @@ impl Gate for LedgerGate {
         if refuse != 0 {
             return Err(ReasonCode::from_code(refuse).unwrap());
         }
+        let topic = incoming.message.topic.as_str();
+        if self.faults.full.lock().unwrap().is_some_and(|stream| topic.ends_with(stream.as_str())) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let mut ledger = self.ledger.lock().unwrap();
-        ledger.take(who, incoming.message.topic.as_str(), &incoming.message.payload, &self.secret);
+        if !ledger.take(who, topic, &incoming.message.payload, &self.secret) {
+            return Err(ReasonCode::PayloadFormatInvalid);
+        }
         ledger.messages += 1;
         let every = self.faults.cut_every.load(Ordering::SeqCst);
         self.cut = every != 0 && ledger.messages.is_multiple_of(every);

@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     pub(crate) messages: u64,
     /// Records that came again.
     pub(crate) duplicates: usize,
+    /// Messages of chains that were not opened.
+    pub(crate) unknown: usize,
 }
 
 struct Chain {
@@ -36,13 +38,20 @@ struct Chain {
 }
 
 impl Ledger {
+    /// As if restored from before any chain was opened.
+    pub(crate) fn forget(&mut self) {
+        self.chains.clear();
+        self.records.clear();
+    }
+
+    /// Whether the chain is known.
     pub(crate) fn take(
         &mut self,
         who: &LeafIdentity,
         topic: &str,
         payload: &[u8],
         secret: &RecipientSecretKey,
-    ) {
+    ) -> bool {
         let stream = topic.strip_prefix("devices/me/telemetry/").unwrap().parse().unwrap();
         let subject = Subject { tenant: who.principal.tenant, device: who.principal.name, stream };
         for item in Items::new(payload) {
@@ -62,16 +71,24 @@ impl Ledger {
                         });
                         continue;
                     }
-                    let chain = self.chains.get_mut(&statement.chain).unwrap();
+                    let Some(chain) = self.chains.get_mut(&statement.chain) else {
+                        self.unknown += 1;
+                        return false;
+                    };
                     match chain.state.statement(&statement) {
                         StatementVerdict::Signed | StatementVerdict::Duplicate => {}
                         StatementVerdict::GapDeclared { .. } => self.power_losses += 1,
                         other => self.said.push(format!("{other:?}")),
                     }
                 }
-                Item::Record(record) => self.record(&record),
+                Item::Record(record) if self.chains.contains_key(&record.chain) => self.record(&record),
+                Item::Record(_) => {
+                    self.unknown += 1;
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn record(&mut self, record: &Record<'_>) {

@@ -82,6 +82,22 @@ async fn a_finished_replay_has_nothing_to_do_unless_it_is_wanted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_has_grown_goes_on_where_it_ended_and_a_shorter_one_is_an_error() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, &folder.path().join("home"), "meter-1").await;
+    let agent = start(&home);
+    for count in [3, 10, 600] {
+        let replay = replay(&csv(folder.path(), count), &["time=time"]);
+        replay.run(&agent, |_| {}).await.unwrap();
+        assert_eq!(installation.ledger.lock().unwrap().records["meter-1/table"], rows(&replay), "{count}");
+    }
+    let shorter = replay(&csv(folder.path(), 500), &["time=time"]).run(&agent, |_| {}).await;
+    assert!(matches!(shorter, Err(ReplayError::Shorter { rows: 500, wanted: 600 })), "{shorter:?}");
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scaled_time_keeps_the_distances() {
     let installation = Installation::start().await;
     let folder = tempfile::tempdir().unwrap();

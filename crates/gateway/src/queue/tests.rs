@@ -24,7 +24,7 @@ fn message(child: &str, n: u32) -> Queued {
 
 fn drain(queue: &mut Queue<Directory>) -> Vec<Queued> {
     let mut all = Vec::new();
-    while let Some((id, queued)) = queue.next_message().unwrap() {
+    while let Some((id, queued)) = queue.next_message(&BTreeSet::new()).unwrap() {
         queue.done(&queued.child, id);
         all.push(queued);
     }
@@ -48,7 +48,7 @@ fn messages_come_out_in_order_per_child_over_restarts() {
         let of_child: Vec<_> = all.iter().filter(|q| q.child.as_str() == child).cloned().collect();
         assert_eq!(of_child, (0..10).map(|n| message(child, n)).collect::<Vec<_>>());
     }
-    queue.close().unwrap();
+    queue.commit_all().unwrap();
     drop(queue);
     assert!(drain(&mut open(folder.path(), &key, 1 << 20)).is_empty());
 }
@@ -70,8 +70,27 @@ fn a_flooding_child_fills_its_share_and_leaves_room_for_others() {
     }
     queue.commit().unwrap();
     // Turns are fair: the quiet child does not wait for the flood to drain.
-    let first: Vec<_> = (0..4).map(|_| queue.next_message().unwrap().unwrap().1.child.to_string()).collect();
+    let first: Vec<_> =
+        (0..4).map(|_| queue.next_message(&BTreeSet::new()).unwrap().unwrap().1.child.to_string()).collect();
     assert_eq!(first.iter().filter(|c| *c == "quiet").count(), 2, "{first:?}");
+}
+
+#[test]
+fn a_child_that_is_held_back_does_not_hold_up_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let mut queue = open(folder.path(), &key, 1 << 20);
+    for n in 0..3 {
+        queue.push(&message("a", n)).unwrap();
+        queue.push(&message("b", n)).unwrap();
+    }
+    queue.commit().unwrap();
+    let held = BTreeSet::from(["a".parse().unwrap()]);
+    for n in 0..3 {
+        assert_eq!(queue.next_message(&held).unwrap().unwrap().1, message("b", n));
+    }
+    assert!(queue.next_message(&held).unwrap().is_none());
+    assert_eq!(drain(&mut queue), [message("a", 0), message("a", 1), message("a", 2)]);
 }
 
 #[test]
@@ -83,7 +102,7 @@ fn what_was_not_committed_is_not_there_and_a_torn_tail_is_cut() {
     queue.commit().unwrap();
     queue.push(&message("a", 2)).unwrap();
     drop(queue);
-    let file = folder.path().join(name(0));
+    let file = folder.path().join("0000000000000000.queue");
     let whole = std::fs::read(&file).unwrap();
     for cut in 1..40 {
         let mut torn = whole.clone();
@@ -105,10 +124,10 @@ fn every_flipped_bit_is_damage_and_never_another_message() {
     queue.push(&message("a", 2)).unwrap();
     queue.commit().unwrap();
     drop(queue);
-    let file = folder.path().join(name(0));
+    let file = folder.path().join("0000000000000000.queue");
     let whole = std::fs::read(&file).unwrap();
-    let first = LENGTH_BYTES + usize::try_from(u32::from_be_bytes(whole[..4].try_into().unwrap())).unwrap();
-    for at in LENGTH_BYTES..first {
+    let first = 4 + usize::try_from(u32::from_be_bytes(whole[..4].try_into().unwrap())).unwrap();
+    for at in 4..first {
         let mut bent = whole.clone();
         bent[at] ^= 1;
         std::fs::write(&file, &bent).unwrap();

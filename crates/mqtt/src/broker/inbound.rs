@@ -230,7 +230,7 @@ impl<G: Gate> Broker<G> {
                 session.expiry_seconds = expiry.min(self.limits.session_expiry_seconds_max);
             }
         }
-        let normal = packet.reason == Some(ReasonCode::Success);
+        let normal = packet.reason == ReasonCode::Success;
         self.out.close(conn);
         self.lose_connection(now, conn, normal);
     }

@@ -265,5 +265,5 @@ fn acks(packets: &[Packet]) -> Vec<(AckKind, ReasonCode)> {
 }
 
 fn disconnected(packets: &[Packet]) -> Option<ReasonCode> {
-    if let [Packet::Disconnect(packet)] = packets { packet.reason } else { panic!("{packets:?}") }
+    if let [Packet::Disconnect(packet)] = packets { Some(packet.reason) } else { panic!("{packets:?}") }
 }

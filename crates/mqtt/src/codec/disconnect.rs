@@ -10,8 +10,9 @@ use crate::codec::{DecodeError, ReasonCode, Text, UserProperties, Version};
 /// The last packet of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disconnect {
-    /// Why. `None` for a code that the standard does not have; the connection is over either way.
-    pub reason: Option<ReasonCode>,
+    /// Why. A code that the standard does not have is read as [`ReasonCode::UnspecifiedError`]: the connection is
+    /// over either way.
+    pub reason: ReasonCode,
     /// Properties of MQTT 5.0.
     pub properties: DisconnectProperties,
 }
@@ -33,13 +34,13 @@ impl Disconnect {
     /// A disconnection without properties.
     #[must_use]
     pub fn new(reason: ReasonCode) -> Self {
-        Self { reason: Some(reason), properties: DisconnectProperties::default() }
+        Self { reason, properties: DisconnectProperties::default() }
     }
 
     pub(crate) fn read(version: Version, mut r: Reader) -> Result<Self, DecodeError> {
         let mut packet = Self::new(ReasonCode::Success);
         if version == Version::V5 && !r.is_empty() {
-            packet.reason = ReasonCode::from_code(r.u8()?);
+            packet.reason = ReasonCode::from_code(r.u8()?).unwrap_or(ReasonCode::UnspecifiedError);
             if !r.is_empty() {
                 packet.properties.read(&mut r)?;
             }
@@ -56,12 +57,11 @@ impl Disconnect {
     ) -> Result<(), PacketTooLarge> {
         let p = &self.properties;
         let bare = *p == DisconnectProperties::default();
-        let reason = self.reason.unwrap_or(ReasonCode::UnspecifiedError);
         frame(out, 0xE0, limit, &|out| {
-            if version != Version::V5 || (bare && reason == ReasonCode::Success) {
+            if version != Version::V5 || (bare && self.reason == ReasonCode::Success) {
                 return;
             }
-            put_u8(out, reason.code());
+            put_u8(out, self.reason.code());
             if !bare {
                 properties(out, &|out| {
                     put_option(out, p.session_expiry.map(Property::SessionExpiryInterval));

@@ -10,13 +10,13 @@ use axum::http::request::Parts;
 use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use thingward_model::TenantName;
+use thingward_model::clock::now;
 use thingward_policy::{Caller, Permit, Scoped, call};
 use thingward_store::StoreError;
 use thingward_store::registry::Token;
 
 use super::app::App;
 use super::error::ApiError;
-use crate::shared::now;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
 const TOKEN_BYTES_MAX: usize = 128;

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use thingward_crypto::RecipientSecretKey;
+use thingward_model::clock::now;
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
@@ -23,7 +24,6 @@ use super::app::App;
 use super::body;
 use super::caller::Peer;
 use crate::enrolment::{self, Refusal};
-use crate::shared::now;
 
 /// The routes of RFC 7030 and of members.
 pub(super) fn router() -> Router<Arc<App>> {

@@ -12,6 +12,7 @@ use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_model::clock::now;
 use thingward_pki::{CertificateAuthority, Lifetimes};
 use thingward_policy::Scope;
 use thingward_store::registry::NewToken;
@@ -22,7 +23,6 @@ use super::caller::Peer;
 use super::server::{admin_router, tls_router};
 use crate::service::Service;
 use crate::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
-use crate::shared::now;
 
 const TRUST_DOMAIN: &str = "thingward.test";
 

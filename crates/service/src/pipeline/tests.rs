@@ -58,7 +58,7 @@ impl Bench {
     }
 
     pub(crate) fn member(&self) -> thingward_ingress::Member {
-        thingward_ingress::Member { principal: self.principal(), serial: vec![1] }
+        thingward_ingress::Member { principal: self.principal(), serial: vec![1], not_after: NOW }
     }
 
     fn read(&mut self, value: f64) -> Vec<u8> {

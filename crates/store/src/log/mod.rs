@@ -12,7 +12,7 @@
 mod files;
 mod nodes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use thingward_audit::frontier::{Frontier, partial_tiles};
 use thingward_audit::tile::{ENTRY_BYTES_MAX, Kind, TILE_WIDTH, Tile, push_entry};
@@ -253,11 +253,6 @@ fn entry_key(tenant: &TenantName, index: u64) -> Vec<u8> {
 
 fn rolled_key(tenant: &TenantName) -> Vec<u8> {
     key(tenant, b'r')
-}
-
-/// Where the logs are in a data directory.
-pub(crate) fn logs_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("logs")
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl Bed {
     }
 
     fn log(&self) -> TenantLog<'_, FjallHot> {
-        TenantLog::new(tenant(), &self.hot, &logs_folder(self.folder.path()))
+        TenantLog::new(tenant(), &self.hot, &self.folder.path().join("logs"))
     }
 
     fn append(&mut self, count: u64) {
@@ -89,7 +89,7 @@ fn tiles_of_the_second_level_are_written_and_read() {
     bed.check();
     bed.append(10);
     bed.check();
-    let path = logs_folder(bed.folder.path()).join("acme/tile/1/000");
+    let path = bed.folder.path().join("logs/acme/tile/1/000");
     assert_eq!(std::fs::metadata(path).unwrap().len(), 256 * 32);
 }
 
@@ -123,7 +123,7 @@ fn a_missing_or_changed_piece_is_damage_and_never_another_tree() {
     let mut bed = Bed::new();
     bed.append(600);
     bed.log().roll().unwrap();
-    let file = logs_folder(bed.folder.path()).join("acme/tile/0/001");
+    let file = bed.folder.path().join("logs/acme/tile/0/001");
     let good = std::fs::read(&file).unwrap();
     std::fs::write(&file, &good[1..]).unwrap();
     assert!(matches!(bed.log().end(), Err(StoreError::Corrupt { .. })));

@@ -367,7 +367,7 @@ async fn live(kind: Kind, agent: &AgentHandle) -> Result<(), Failure> {
     loop {
         beat.tick().await;
         let seconds = thing.period().as_secs_f64();
-        let time = thingward_agent::clock::now();
+        let time = thingward_model::clock::now();
         let readings = thing.step(seconds, &mut dice).into_iter().filter_map(|m| m.at(time)).collect();
         agent.record(stream, readings).await.map_err(Failure::of)?;
     }

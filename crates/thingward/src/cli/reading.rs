@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
-use thingward_service::shared::now;
+use thingward_model::clock::now;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Global;

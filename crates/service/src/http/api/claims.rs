@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use thingward_model::clock::now;
 use thingward_model::{Principal, Role};
 use thingward_policy::ManageDevices;
 use utoipa::ToSchema;
@@ -17,7 +18,6 @@ use super::super::caller::Allowed;
 use super::super::error::{ApiError, ErrorBody};
 use super::word;
 use crate::enrolment::{NewClaim, create_claim};
-use crate::shared::now;
 
 /// How long a code works when nothing is said, in seconds: a day.
 const LIFETIME_DEFAULT_SECONDS: u32 = 86_400;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_model::TenantName;
+use thingward_model::clock::now;
 use thingward_policy::ManageKeys;
 use thingward_store::StoreError;
 use utoipa::ToSchema;
@@ -17,7 +18,6 @@ use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::Allowed;
 use super::super::error::{ApiError, ErrorBody};
-use crate::shared::now;
 
 /// The state of a tenant's key.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

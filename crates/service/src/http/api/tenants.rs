@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use thingward_model::TenantName;
+use thingward_model::clock::now;
 use thingward_policy::{Caller, ManageTenants, Permit, Scope};
 use thingward_store::keys::KekReference;
 use thingward_store::registry::Tenant;
@@ -17,7 +18,6 @@ use super::super::body::Sent;
 use super::super::caller::{Called, Params, permit};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
-use crate::shared::now;
 
 /// A tenant.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use thingward_crypto::system_rng;
 use thingward_model::TenantName;
+use thingward_model::clock::now;
 use thingward_policy::{Caller, ManageTenants, Scope};
 use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
@@ -20,7 +21,6 @@ use super::super::caller::{Allowed, Called, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::enrolment::base32;
-use crate::shared::now;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;

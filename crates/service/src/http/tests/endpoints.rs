@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use axum::http::StatusCode;
 use serde_json::Value as Json;
 use thingward_model::Timestamp;
+use thingward_model::clock::now;
 use thingward_policy::Scope;
 
 use super::Fixture;
 use crate::http::{api, document};
-use crate::shared::now;
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value as Json;
 use thingward_crypto::SoftwareKey;
+use thingward_model::clock::now;
 use thingward_model::{Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
@@ -18,7 +19,6 @@ use thingward_store::registry::RevocationReason;
 use tokio::net::TcpStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
-use crate::shared::now;
 
 /// A service with its listener.
 struct Listener {

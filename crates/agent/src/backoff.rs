@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Doubles from 0.2 s to 30 s; each wait is between half and the whole of that, so that those who were cut off
 /// together do not come back together.
-pub(crate) struct Backoff(Duration);
+pub struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -20,7 +20,8 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next wait.
-    pub(crate) fn next(&mut self) -> Duration {
+    #[expect(clippy::should_implement_trait, reason = "it has no end, and nobody iterates over it")]
+    pub fn next(&mut self) -> Duration {
         let whole = self.0;
         self.0 = (whole * 2).min(LONGEST);
         let mut dice = [0];

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use thingward_model::Timestamp;
+use crate::Timestamp;
 
 /// What the system's clock says.
 #[must_use]
