@@ -247,6 +247,10 @@ impl Gate for LedgerGate {
         Bytes::from(who.principal.to_string())
     }
 
+    fn share(&self, _: &TopicName) -> Scope {
+        Scope::new()
+    }
+
     fn encode_identity(&self, _: &Arc<LeafIdentity>) -> Bytes {
         Bytes::new()
     }
