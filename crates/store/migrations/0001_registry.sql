@@ -25,7 +25,7 @@ CREATE TABLE principals (
     role         TEXT   NOT NULL,
     state        TEXT   NOT NULL,
     maker        TEXT,            -- what the tenant calls it
-    maker_key    BYTEA,           -- SHA-256 of the public key of the maker's authority
+    maker_key    BYTEA,           -- SHA-256 of the public key that signed its certificate
     maker_serial TEXT,
     created      BIGINT NOT NULL,
     PRIMARY KEY (tenant, name)

@@ -1,6 +1,9 @@
 //! Enrolment with the certificate that a maker put into a thing: IDevID of IEEE 802.1AR.
 
+use std::slice;
+
 use rustls::pki_types::CertificateDer;
+use thingward_crypto::Digest;
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 use thingward_pki::identity::authority_key;
 use thingward_pki::tls::verify_client_chain;
@@ -27,8 +30,10 @@ pub async fn enrol_with_initial_identity(
     let registry = shared.store.registry();
     let leaf = chain.first().ok_or(Refusal::NoCredential)?;
     let makers = makers_of(registry, &tenant).await?;
-    let (maker, authority) = maker_of(chain, &makers, now).ok_or(Refusal::UntrustedMaker)?;
-    let maker_key = authority_key(authority).map_err(Refusal::Request)?;
+    let mut makers = makers.into_iter();
+    let maker = makers.find(|m| verify_client_chain(chain, &m.certificates, now).is_ok());
+    let maker = maker.ok_or(Refusal::UntrustedMaker)?;
+    let maker_key = issuer_key(leaf, chain, &maker, now).ok_or(Refusal::UntrustedMaker)?;
     let serial = InitialIdentity::from_verified(leaf).map_err(Refusal::Request)?.serial_number;
     let hardware = Hardware { maker: maker.name.clone(), maker_key, serial };
     let turn = shared.membership.lock().await;
@@ -39,7 +44,7 @@ pub async fn enrol_with_initial_identity(
         }
         Ok(_) => return Err(Refusal::NotReleased),
         Err(StoreError::NotFound { .. }) => {
-            (Standing::New, new_name(registry, maker, &hardware.serial).await?)
+            (Standing::New, new_name(registry, &maker, &hardware.serial).await?)
         }
         Err(e) => return Err(e.into()),
     };
@@ -48,17 +53,18 @@ pub async fn enrol_with_initial_identity(
     certify(shared, &turn, holder, &request.key, now).await
 }
 
-/// The maker that made a thing, and the certificate that says so. What a tenant calls the maker says nothing to
-/// another tenant; the key behind that certificate does.
-fn maker_of<'a>(
+/// The key that signed a thing's certificate: the same whatever a tenant calls the maker, and whichever of its
+/// authorities the tenant trusts.
+fn issuer_key(
+    leaf: &CertificateDer<'_>,
     chain: &[CertificateDer<'_>],
-    makers: &'a [Maker],
+    maker: &Maker,
     now: Timestamp,
-) -> Option<(&'a Maker, &'a [u8])> {
-    let authorities = makers.iter().flat_map(|m| m.certificates.iter().map(move |der| (m, der)));
-    let mut trusted =
-        authorities.filter(|(_, der)| verify_client_chain(chain, &[(*der).clone()], now).is_ok());
-    trusted.next().map(|(maker, der)| (maker, der.as_slice()))
+) -> Option<Digest> {
+    let mut authorities = chain.iter().map(|der| der.to_vec()).chain(maker.certificates.iter().cloned());
+    let signed_leaf =
+        |der: &Vec<u8>| verify_client_chain(slice::from_ref(leaf), slice::from_ref(der), now).is_ok();
+    authority_key(&authorities.find(signed_leaf)?).ok()
 }
 
 /// The makers that a tenant trusts, in the order of their names.

@@ -43,7 +43,7 @@ impl fmt::Display for Serial {
 pub struct Hardware {
     /// The maker, by the name under which its owner's tenant trusts it. For people.
     pub maker: String,
-    /// The maker, by SHA-256 of the public key of its authority: the same for all tenants.
+    /// The maker, by SHA-256 of the public key that signed the thing's certificate: the same for all tenants.
     pub maker_key: [u8; 32],
     /// The serial number that the maker gave the thing.
     pub serial: String,

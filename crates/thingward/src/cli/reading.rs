@@ -207,7 +207,8 @@ async fn query(
     if let Some(file) = recipient {
         let secret = recipient_key(file)?;
         let tenant = filter.tenant.name(api).await?;
-        let chains = api.list(&Path::new(&["tenants", &tenant, "chains"])).await?;
+        let chains = Path::new(&["tenants", &tenant, "chains"]).query("device", filter.device.as_deref());
+        let chains = api.list(&chains).await?;
         let chains = Chains::new(&chains, &secret)?;
         let opened: Result<Vec<_>, _> = readings.iter().map(|r| chains.open(r)).collect();
         readings = opened?.into_iter().flatten().collect();

@@ -208,6 +208,9 @@ async fn take_back(
     release: bool,
 ) -> Result<StatusCode, ApiError> {
     app.shared.store.registry().principal(&tenant, &name).await?;
-    app.shared.revoke_member(tenant, name, reason, release).await?;
+    // To its end, even when the caller hangs up half-way.
+    let shared = Arc::clone(&app.shared);
+    let revoked = tokio::spawn(async move { shared.revoke_member(tenant, name, reason, release).await });
+    revoked.await.map_err(|_| ApiError::Internal)??;
     Ok(StatusCode::NO_CONTENT)
 }

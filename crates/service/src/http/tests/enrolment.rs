@@ -15,10 +15,11 @@ use thingward_model::clock::now;
 use thingward_model::{Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
-use thingward_store::registry::RevocationReason;
+use thingward_store::registry::{PrincipalKey, RevocationReason, Serial};
 use tokio::net::TcpStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
+use crate::directory::Directory;
 
 /// A service with its listener.
 struct Listener {
@@ -308,6 +309,30 @@ async fn no_renewal_outruns_a_revocation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restart_brings_no_revoked_key_back_whatever_certificates_it_had() {
+    let service = Listener::start().await;
+    let (code, key) = (service.claim("meter-1").await, p256());
+    service.enrol(&code, &key).await;
+    let shared = service.fixture.service.shared();
+    let registry = shared.store.registry();
+    let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
+    let public = key_of(&key);
+    let ended = PrincipalKey {
+        id: public.id(),
+        spki: public.to_spki(),
+        serial: Serial::new(b"ended").unwrap(),
+        not_before: now().plus_micros(-2_000_000),
+        not_after: now().plus_micros(-1_000_000),
+        revoked: None,
+    };
+    registry.add_key(&tenant, &name, &ended).await.unwrap();
+    let reloaded = async || Directory::load(registry, now()).await.unwrap();
+    assert!(reloaded().await.key(&tenant, &name, &public.id()).is_some());
+    shared.revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
+    assert!(reloaded().await.key(&tenant, &name, &public.id()).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_takes_no_certificates_without_end() {
     let service = Listener::start().await;
     let (code, key) = (service.claim("meter-1").await, p256());
@@ -336,8 +361,8 @@ async fn a_new_code_and_a_release_end_the_codes_of_a_name() {
 }
 
 impl Listener {
-    async fn trust(&self, tenant: &str, called: &str, maker: &CertificateAuthority) {
-        let pem = thingward_pki::ca::certificate_pem(&maker.root_der().unwrap()).unwrap();
+    async fn trust(&self, tenant: &str, called: &str, authority: Vec<u8>) {
+        let pem = thingward_pki::ca::certificate_pem(&authority).unwrap();
         let body = serde_json::json!({ "certificates": pem }).to_string();
         let path = format!("/api/v1/tenants/{tenant}/makers/{called}");
         let (status, answer) = self.fixture.admin("put", &path, &body).await;
@@ -349,7 +374,7 @@ impl Listener {
 async fn of_two_things_whose_serial_numbers_are_one_name_one_gets_it() {
     let service = Listener::start().await;
     let (maker, key) = (authority("maker.test"), p256());
-    service.trust("acme", "pumps", &maker).await;
+    service.trust("acme", "pumps", maker.root_der().unwrap()).await;
     let (one, two) = (thing(&maker, "SN 1", &key), thing(&maker, "SN/1", &key));
     let (first, second) = (p256(), p256());
     let both = tokio::join!(
@@ -365,14 +390,14 @@ async fn of_two_things_whose_serial_numbers_are_one_name_one_gets_it() {
 async fn hardware_is_one_by_its_makers_key_whatever_tenants_call_the_maker() {
     let service = Listener::start().await;
     let (maker, squatter, key) = (authority("maker.test"), authority("squatter.test"), p256());
-    service.trust("other", "pumps", &squatter).await;
-    service.trust("acme", "pumps", &maker).await;
+    service.trust("other", "pumps", squatter.root_der().unwrap()).await;
+    service.trust("acme", "pumps", maker.root_der().unwrap()).await;
     // Another tenant's own authority takes no serial number away.
     let forged = thing(&squatter, "4711", &key);
     assert_eq!(service.enrol_by_maker("other", &forged, &p256()).await.0, StatusCode::OK);
     let pump = thing(&maker, "4711", &key);
     assert_eq!(service.enrol_by_maker("acme", &pump, &p256()).await.0, StatusCode::OK);
-    // The same maker under another name does not make it another thing.
-    service.trust("other", "real-pumps", &maker).await;
+    // The same maker under another name, by another of its authorities, does not make it another thing.
+    service.trust("other", "real-pumps", maker.issuing_der().unwrap()).await;
     assert_eq!(service.enrol_by_maker("other", &pump, &p256()).await.0, StatusCode::FORBIDDEN);
 }
