@@ -14,6 +14,8 @@ mod installation;
 mod ledger;
 mod replay;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +25,11 @@ use thingward_agent::home::Home;
 use thingward_crypto::SignatureAlgorithm;
 
 use installation::Installation;
+
+/// A new folder that may be a home.
+fn private_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
 
 /// A home at `path` that is a device of `installation`.
 async fn enrolled(installation: &Installation, path: &Path, name: &str) -> Home {
