@@ -8,7 +8,7 @@ use thingward_agent::reading::{OwnedReading, OwnedValue};
 use thingward_model::Confidentiality;
 
 use crate::installation::Installation;
-use crate::{enrolled, open, private_folder, start, until};
+use crate::{enrolled, open, private_folder, start, until, until_uplink};
 
 fn number(n: f64) -> Vec<OwnedReading> {
     vec![OwnedReading { field: None, unit: String::new(), time: now(), value: OwnedValue::Number(n) }]
@@ -96,13 +96,12 @@ async fn readings_wait_out_a_service_that_is_away_or_busy() {
     installation.faults.is_down.store(true, Ordering::SeqCst);
     let agent = start(&home);
     record(&agent, 0..20).await;
-    let mut uplink = agent.watch_uplink();
-    uplink.wait_for(|s| s.last_error.is_some()).await.unwrap();
+    until_uplink("an error", &agent, |s| s.last_error.is_some()).await;
     assert!(!agent.status().await.unwrap().uplink.online);
     // Server busy.
     installation.faults.refuse.store(0x89, Ordering::SeqCst);
     installation.faults.is_down.store(false, Ordering::SeqCst);
-    uplink.wait_for(|s| s.online).await.unwrap();
+    until_uplink("online", &agent, |s| s.online).await;
     record(&agent, 20..30).await;
     installation.faults.refuse.store(0, Ordering::SeqCst);
     until("delivered", || installation.numbers("meter-1/climate").len() == 30).await;
@@ -117,14 +116,13 @@ async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
-    let mut uplink = agent.watch_uplink();
     // Not authorized, and a topic that cannot be.
     for (stream, code) in [("forbidden", 0x87), ("misnamed", 0x90)] {
-        let refused = uplink.borrow().refused;
+        let refused = agent.status().await.unwrap().uplink.refused;
         installation.faults.refuse.store(code, Ordering::SeqCst);
         agent.record(stream.parse().unwrap(), number(1.0)).await.unwrap();
         // The open statement, and the record's message.
-        uplink.wait_for(|s| s.refused >= refused + 2).await.unwrap();
+        until_uplink("refused", &agent, |s| s.refused >= refused + 2).await;
     }
     installation.faults.refuse.store(0, Ordering::SeqCst);
     record(&agent, 0..3).await;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use thingward_agent::agent::{Agent, AgentHandle, AgentSettings};
 use thingward_agent::enrol::{Credential, enrol};
 use thingward_agent::home::Home;
+use thingward_agent::uplink::UplinkStatus;
 use thingward_crypto::SignatureAlgorithm;
 
 use installation::Installation;
@@ -62,6 +63,17 @@ fn start(home: &Home) -> AgentHandle {
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..4000 {
         if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Waits until the uplink of `agent` is so.
+async fn until_uplink(what: &str, agent: &AgentHandle, is_so: impl Fn(&UplinkStatus) -> bool) {
+    for _ in 0..4000 {
+        if is_so(&agent.status().await.unwrap().uplink) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
