@@ -286,12 +286,6 @@ impl AgentHandle {
         self.0.limits
     }
 
-    /// To watch the connection.
-    #[must_use]
-    pub fn watch_uplink(&self) -> watch::Receiver<UplinkStatus> {
-        self.0.uplink_status.clone()
-    }
-
     /// Signs and writes everything, gives what is on its way a moment to arrive, and takes leave.
     ///
     /// # Errors

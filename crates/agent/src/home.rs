@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,12 @@ pub enum HomeError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// Others than its owner can enter it.
+    #[error("others can enter {0}; keep them out first: chmod 700 {0}", path.display())]
+    Exposed {
+        /// The home.
+        path: PathBuf,
     },
     /// Another process works in it.
     #[error("{} is in use by {holder}; stop it first, or give another home", path.display())]
@@ -104,9 +110,13 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// [`HomeError::InUse`] when another process has it, [`HomeError::KeyMissing`], or an I/O error.
+    /// [`HomeError::InUse`] when another process has it, [`HomeError::Exposed`], [`HomeError::KeyMissing`], or an I/O
+    /// error.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         create_private_dir(path).map_err(at(path))?;
+        if fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o077 != 0 {
+            return Err(HomeError::Exposed { path: path.to_owned() });
+        }
         let lock = lock(path)?;
         if path.join(RESET).exists() {
             wipe(path)?;

@@ -80,9 +80,8 @@ mod tests {
         let key = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
         let at = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
         let lifetimes = Lifetimes { crl: Duration::from_secs(100), ..Lifetimes::default() };
-        let authority = |domain| {
-            CertificateAuthority::create(domain, lifetimes.clone(), &key(), Box::new(key()), at(0)).unwrap()
-        };
+        let authority =
+            |domain| CertificateAuthority::create(domain, lifetimes, &key(), Box::new(key()), at(0)).unwrap();
         let (ours, other) = (authority("ours.test"), authority("other.test"));
         let crl = ours.crl(1, &[Revoked { serial: vec![7], at: at(0) }], at(0)).unwrap();
         let check = |authority: &CertificateAuthority, now| {

@@ -8,7 +8,7 @@ use thingward_model::Confidentiality;
 use thingward_model::clock::now;
 
 use crate::installation::Installation;
-use crate::{enrolled, open, start, until};
+use crate::{enrolled, open, private_folder, start, until, until_uplink};
 
 fn number(n: f64) -> Vec<OwnedReading> {
     vec![OwnedReading { field: None, unit: String::new(), time: now(), value: OwnedValue::Number(n) }]
@@ -27,7 +27,7 @@ fn numbers(count: u32) -> Vec<f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn readings_arrive_once_in_order_and_signed() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
     record(&agent, 0..100).await;
@@ -47,7 +47,7 @@ async fn readings_arrive_once_in_order_and_signed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_callers_share_a_write_and_each_value_arrives() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
     let mut callers = tokio::task::JoinSet::new();
@@ -69,7 +69,7 @@ async fn many_callers_share_a_write_and_each_value_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_mid_flight_and_cut_off_again_and_again_everything_arrives_once() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     installation.faults.cut_every.store(7, Ordering::SeqCst);
     for round in 0..5_u32 {
         let home = enrolled(&installation, folder.path(), "meter-1").await;
@@ -91,18 +91,17 @@ async fn killed_in_mid_flight_and_cut_off_again_and_again_everything_arrives_onc
 #[tokio::test(flavor = "multi_thread")]
 async fn readings_wait_out_a_service_that_is_away_or_busy() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     installation.faults.is_down.store(true, Ordering::SeqCst);
     let agent = start(&home);
     record(&agent, 0..20).await;
-    let mut uplink = agent.watch_uplink();
-    uplink.wait_for(|s| s.last_error.is_some()).await.unwrap();
+    until_uplink("an error", &agent, |s| s.last_error.is_some()).await;
     assert!(!agent.status().await.unwrap().uplink.online);
     // Server busy.
     installation.faults.refuse.store(0x89, Ordering::SeqCst);
     installation.faults.is_down.store(false, Ordering::SeqCst);
-    uplink.wait_for(|s| s.online).await.unwrap();
+    until_uplink("online", &agent, |s| s.online).await;
     record(&agent, 20..30).await;
     installation.faults.refuse.store(0, Ordering::SeqCst);
     until("delivered", || installation.numbers("meter-1/climate").len() == 30).await;
@@ -114,17 +113,16 @@ async fn readings_wait_out_a_service_that_is_away_or_busy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
-    let mut uplink = agent.watch_uplink();
     // Not authorized, and a topic that cannot be.
     for (stream, code) in [("forbidden", 0x87), ("misnamed", 0x90)] {
-        let refused = uplink.borrow().refused;
+        let refused = agent.status().await.unwrap().uplink.refused;
         installation.faults.refuse.store(code, Ordering::SeqCst);
         agent.record(stream.parse().unwrap(), number(1.0)).await.unwrap();
         // The open statement, and the record's message.
-        uplink.wait_for(|s| s.refused >= refused + 2).await.unwrap();
+        until_uplink("refused", &agent, |s| s.refused >= refused + 2).await;
     }
     installation.faults.refuse.store(0, Ordering::SeqCst);
     record(&agent, 0..3).await;
@@ -136,7 +134,7 @@ async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_lost_the_open_statement_is_sent_it_again() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
     let ends_with = |wanted: &[f64]| installation.numbers("meter-1/climate").ends_with(wanted);
@@ -163,7 +161,7 @@ async fn a_service_that_lost_the_open_statement_is_sent_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_refused_for_now_keeps_its_order_and_does_not_hold_up_another() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     *installation.faults.full.lock().unwrap() = Some("full".parse().unwrap());
     let agent = start(&home);
@@ -184,7 +182,7 @@ async fn a_stream_that_is_refused_for_now_keeps_its_order_and_does_not_hold_up_a
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_readings_one_stream_too_many_and_a_customer_without_a_key_are_refused() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let mut settings = AgentSettings::default();
     settings.streams.insert("private".parse().unwrap(), Confidentiality::Customer);
@@ -206,7 +204,7 @@ async fn bad_readings_one_stream_too_many_and_a_customer_without_a_key_are_refus
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_leaves_no_reading_and_no_key_behind() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     installation.faults.is_down.store(true, Ordering::SeqCst);
     let agent = start(&home);
@@ -225,7 +223,7 @@ async fn a_reset_leaves_no_reading_and_no_key_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn local_programs_are_told_when_their_readings_are_durable() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
     let server = input::serve(agent.clone(), &home.socket_path()).unwrap();

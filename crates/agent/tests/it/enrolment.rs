@@ -10,7 +10,7 @@ use thingward_agent::http::HttpError;
 use thingward_crypto::{SignatureAlgorithm, Signer};
 
 use crate::installation::{Installation, key, member};
-use crate::{enrolled, start, until};
+use crate::{enrolled, private_folder, start, until};
 
 fn claim(text: &str) -> Credential {
     Credential::Claim(text.parse().unwrap())
@@ -31,7 +31,7 @@ async fn attempt(installation: &Installation, path: &Path, text: &str) -> Result
 async fn a_claim_becomes_an_identity_that_survives_a_restart() {
     for algorithm in [SignatureAlgorithm::EcdsaP256, SignatureAlgorithm::Ed25519] {
         let installation = Installation::start().await;
-        let folder = tempfile::tempdir().unwrap();
+        let folder = private_folder();
         let home = Home::open(folder.path()).unwrap();
         let text = installation.claim("meter-1");
         let made = enrol(&home, &installation.https, &claim(&text), algorithm).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_claim_becomes_an_identity_that_survives_a_restart() {
 #[tokio::test]
 async fn a_server_with_another_root_never_sees_the_code() {
     let (ours, theirs) = (Installation::start().await, Installation::start().await);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let text = ours.claim("meter-1");
     let refused = attempt(&theirs, folder.path(), &text).await.unwrap_err();
     assert!(matches!(refused, EnrolError::OtherRoot { .. }), "{refused}");
@@ -60,7 +60,7 @@ async fn a_server_with_another_root_never_sees_the_code() {
 #[tokio::test]
 async fn a_wrong_code_is_refused_in_the_words_of_the_service() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let text = installation.claim("meter-1").replacen("METER", "WRONG", 1);
     let refused = attempt(&installation, folder.path(), &text).await.unwrap_err();
     assert!(matches!(&refused, EnrolError::Http(HttpError::Status { status: 401, .. })), "{refused}");
@@ -71,7 +71,7 @@ async fn a_wrong_code_is_refused_in_the_words_of_the_service() {
 #[tokio::test]
 async fn a_certificate_for_another_key_or_a_membership_of_somebody_else_is_not_taken() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     installation.faults.other_key.store(true, Ordering::SeqCst);
     let text = installation.claim("meter-1");
     let refused = attempt(&installation, folder.path(), &text).await;
@@ -89,11 +89,11 @@ async fn a_certificate_for_another_key_or_a_membership_of_somebody_else_is_not_t
 #[tokio::test]
 async fn an_identity_of_a_maker_that_this_service_does_not_know_is_refused() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = Home::open(folder.path()).unwrap();
     // Of another authority, which stands for a maker here.
     let maker = Installation::start().await;
-    let other = tempfile::tempdir().unwrap();
+    let other = private_folder();
     let foreign = enrolled(&maker, other.path(), "meter-9").await.identity().unwrap();
     let initial = InitialCredential {
         chain: foreign.chain,
@@ -110,7 +110,7 @@ async fn an_identity_of_a_maker_that_this_service_does_not_know_is_refused() {
 #[tokio::test]
 async fn a_renewal_gives_the_same_key_a_later_certificate() {
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let old = home.identity().unwrap();
     assert!(!renewal_due(&old.leaf, thingward_model::clock::now()));
@@ -129,7 +129,7 @@ async fn a_renewal_gives_the_same_key_a_later_certificate() {
 async fn a_running_agent_renews_itself_and_connects_with_the_new_certificate() {
     // The certificate begins five minutes before it is issued, so two thirds are over in a few seconds.
     let installation = Installation::with_lifetime(Duration::from_secs(152)).await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let before = home.identity().unwrap().leaf.serial;
     let agent = start(&home);

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use thingward_agent::home::{self, Home, HomeError};
@@ -34,6 +34,20 @@ fn a_home_is_for_one_process_at_a_time_and_for_its_owner_only() {
     drop(first);
     assert!(Home::open(&path).is_err());
     drop(clone);
+    Home::open(&path).unwrap();
+}
+
+#[test]
+fn a_home_that_others_can_enter_is_refused_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/home");
+    drop(Home::open(&path).unwrap());
+    for mode in [0o710, 0o755, 0o701] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = Home::open(&path).map(drop).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("chmod 700 {}", path.display())), "{error}");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     Home::open(&path).unwrap();
 }
 

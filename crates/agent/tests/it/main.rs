@@ -14,15 +14,23 @@ mod installation;
 mod ledger;
 mod replay;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use thingward_agent::agent::{Agent, AgentHandle, AgentSettings};
 use thingward_agent::enrol::{Credential, enrol};
 use thingward_agent::home::Home;
+use thingward_agent::uplink::UplinkStatus;
 use thingward_crypto::SignatureAlgorithm;
 
 use installation::Installation;
+
+/// A new folder that may be a home.
+fn private_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
 
 /// A home at `path` that is a device of `installation`.
 async fn enrolled(installation: &Installation, path: &Path, name: &str) -> Home {
@@ -55,6 +63,17 @@ fn start(home: &Home) -> AgentHandle {
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..4000 {
         if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Waits until the uplink of `agent` is so.
+async fn until_uplink(what: &str, agent: &AgentHandle, is_so: impl Fn(&UplinkStatus) -> bool) {
+    for _ in 0..4000 {
+        if is_so(&agent.status().await.unwrap().uplink) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

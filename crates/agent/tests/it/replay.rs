@@ -6,7 +6,7 @@ use thingward_agent::reading::OwnedReading;
 use thingward_agent::replay::{Replay, ReplayError, ReplayMap, Speed, Table};
 
 use crate::installation::Installation;
-use crate::{enrolled, start};
+use crate::{enrolled, private_folder, start};
 
 fn replay(file: &Path, map: &[&str]) -> Replay {
     Replay {
@@ -145,7 +145,7 @@ async fn the_shared_telemetry_arrives_exactly() {
         ("ai4i2020", &["time=row", "start=2024-01-01T00:00:00Z", "step=60"], 14),
     ];
     let installation = Installation::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let home = enrolled(&installation, folder.path(), "meter-1").await;
     let agent = start(&home);
     for (name, map, columns) in files {
