@@ -432,7 +432,7 @@ fn no_order_of_items_at_the_ends_of_the_numbers_stops_the_verifier() {
     let bytes = items_at_the_ends(&device, &key);
     let items: Vec<_> = bytes.iter().map(|bytes| Items::new(bytes).next().unwrap().unwrap()).collect();
     for row in 0..items.len().pow(4) {
-        let mut state = opened.clone();
+        let mut state = opened;
         for place in 0..4 {
             match &items[row / items.len().pow(place) % items.len()] {
                 Item::Record(record) => drop(state.record(record, true, |_| Earlier::Unknown)),
