@@ -276,9 +276,9 @@ impl<D: Disk> Stream<D> {
     ///
     /// [`StreamError`]; what was pushed is kept and the next commit tries again.
     pub fn commit(&mut self, now: Timestamp) -> Result<(), StreamError> {
-        let every = i64::try_from(self.settings.checkpoint_every.as_micros()).unwrap_or(i64::MAX);
-        // A clock that was set back must not put off the next checkpoint.
-        let is_due = !(0..every).contains(&now.micros_since(self.checkpointed_at))
+        // A clock that was set back must not put off the next checkpoint, by more than one interval.
+        let since = Duration::from_micros(now.micros_since(self.checkpointed_at).unsigned_abs());
+        let is_due = since >= self.settings.checkpoint_every
             || self.writer.unsigned() + ITEMS_PER_MESSAGE_MAX as u64 > CHECKPOINT_RECORDS_MAX;
         if is_due {
             return self.commit_signed(now);
