@@ -27,6 +27,8 @@ pub mod note;
 pub mod tile;
 #[cfg(feature = "std")]
 pub mod tree;
+#[cfg(feature = "std")]
+pub mod verify;
 
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};
 pub use proof::{ProofError, Subtree, verify_consistency, verify_inclusion};

@@ -23,6 +23,8 @@ pub enum ReadDevices {}
 pub enum ManageDevices {}
 /// Withdrawing and restoring a tenant's key.
 pub enum ManageKeys {}
+/// Reading a tenant's audit log.
+pub enum ReadLog {}
 /// Making tenants and tokens.
 pub enum ManageTenants {}
 
@@ -99,14 +101,22 @@ pub enum Scope {
     ManageDevices,
     /// Withdraw and restore keys.
     ManageKeys,
+    /// Read and prove the audit log.
+    ReadLog,
     /// Make tenants and tokens.
     ManageTenants,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 5] =
-        [Self::ReadReadings, Self::ReadDevices, Self::ManageDevices, Self::ManageKeys, Self::ManageTenants];
+    pub const ALL: [Self; 6] = [
+        Self::ReadReadings,
+        Self::ReadDevices,
+        Self::ManageDevices,
+        Self::ManageKeys,
+        Self::ReadLog,
+        Self::ManageTenants,
+    ];
 
     /// The word that CLI, API and registry use.
     #[must_use]
@@ -116,6 +126,7 @@ impl Scope {
             Self::ReadDevices => "devices:read",
             Self::ManageDevices => "devices:manage",
             Self::ManageKeys => "keys:manage",
+            Self::ReadLog => "log:read",
             Self::ManageTenants => "tenants:manage",
         }
     }
@@ -130,7 +141,7 @@ impl fmt::Display for Scope {
 impl FromStr for Scope {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let wanted = "readings:read, devices:read, devices:manage, keys:manage, tenants:manage";
+        let wanted = "readings:read, devices:read, devices:manage, keys:manage, log:read, tenants:manage";
         Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or(UnknownWord { wanted })
     }
 }
@@ -158,7 +169,7 @@ pub trait Scoped {
 macro_rules! scoped {
     ($($action:ident),*) => { $(impl Scoped for $action { const SCOPE: Scope = Scope::$action; })* };
 }
-scoped!(ReadReadings, ReadDevices, ManageDevices, ManageKeys, ManageTenants);
+scoped!(ReadReadings, ReadDevices, ManageDevices, ManageKeys, ReadLog, ManageTenants);
 
 /// Whether `caller` may do `A` in `tenant`.
 ///

@@ -159,7 +159,10 @@ async fn signer(
     name: &str,
 ) -> Result<SharedSigner, AuthorityError> {
     match &settings.authority_keys {
-        AuthorityKeys::Sealed => sealed_signer(registry, sealing_key, name).await,
+        AuthorityKeys::Sealed => {
+            let make = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+            Ok(Box::new(sealed_key(registry, sealing_key, name, make).await?))
+        }
         AuthorityKeys::Pkcs11(reference) => {
             let reference = reference.clone();
             let name = name.trim_start_matches("ca/").trim_end_matches(".key").to_owned();
@@ -170,18 +173,20 @@ async fn signer(
     }
 }
 
-async fn sealed_signer(
+/// The key that is sealed under this name in the registry; made when there is none.
+pub(crate) async fn sealed_key(
     registry: &Registry,
     sealing_key: &SealingKey,
     name: &str,
-) -> Result<SharedSigner, AuthorityError> {
+    make: impl FnOnce() -> SoftwareKey,
+) -> Result<SoftwareKey, AuthorityError> {
     let broken = |_| AuthorityError::Keys(format!("`{name}` does not open under this sealing key"));
     if let Some(sealed) = registry.metadata(name).await? {
         let pkcs8 = sealing_key.open(name.as_bytes(), &sealed).map_err(broken)?;
-        return Ok(Box::new(SoftwareKey::from_pkcs8(&pkcs8).map_err(broken)?));
+        return SoftwareKey::from_pkcs8(&pkcs8).map_err(broken);
     }
-    let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+    let key = make();
     let sealed = sealing_key.seal(name.as_bytes(), &key.to_pkcs8().map_err(broken)?).map_err(broken)?;
     registry.add_metadata(name, &sealed).await?;
-    Ok(Box::new(key))
+    Ok(key)
 }

@@ -22,6 +22,7 @@ use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::audit::{Auditor, Head, Heads, LogWriter};
 use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::ServiceGate;
@@ -46,6 +47,7 @@ enum Event {
     Closed { conn: ConnId },
     CutMember { tenant: TenantName, name: DeviceName, drop_session: bool, done: oneshot::Sender<()> },
     CutTenant { tenant: TenantName, done: oneshot::Sender<()> },
+    Log { tenant: TenantName, entry: Vec<u8>, done: oneshot::Sender<Result<u64, StoreError>> },
     Findings { tenant: TenantName, answer: oneshot::Sender<Vec<Finding>> },
     Stop,
 }
@@ -56,6 +58,7 @@ pub struct CoreHandle {
     events: mpsc::Sender<Event>,
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
+    heads: Heads,
 }
 
 /// A running core: wait for its end to know that everything is durable.
@@ -83,6 +86,14 @@ struct Group {
     batch: Batch,
     effects: Vec<Effect>,
     accepted: Vec<(TenantName, Arc<Record>)>,
+    logged: Logged,
+}
+
+/// What a group put into audit logs.
+#[derive(Default)]
+struct Logged {
+    heads: Vec<(TenantName, Head)>,
+    waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
 }
 
 type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
@@ -95,6 +106,8 @@ type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 pub fn start(
     store: Arc<Store>,
     directory: Arc<Directory>,
+    auditor: Arc<Auditor>,
+    heads: Heads,
     sealing_key: SealingKey,
     limits: Limits,
 ) -> Result<(CoreHandle, RunningCore), StoreError> {
@@ -111,18 +124,26 @@ pub fn start(
     let broker = Broker::restore(gate, limits, now(), entries.into_iter());
 
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let handle = CoreHandle { events, followers: Arc::default(), metrics: Arc::clone(&metrics) };
+    let handle = CoreHandle {
+        events,
+        followers: Arc::default(),
+        metrics: Arc::clone(&metrics),
+        heads: Arc::clone(&heads),
+    };
     let (groups, to_commit) = sync_channel(GROUPS_MAX);
     let outputs = Outputs::default();
     let core = Core {
         broker,
         sealer,
+        auditor,
+        log: LogWriter::new(Arc::clone(&store)),
+        waiting: Vec::new(),
         buffers: HashMap::new(),
         outputs: Arc::clone(&outputs),
         groups,
         metrics: Arc::clone(&metrics),
     };
-    let committer = Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics };
+    let committer = Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics, heads };
     let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
     let committer = thread::Builder::new()
         .name("commit".to_owned())
@@ -135,6 +156,10 @@ pub fn start(
 struct Core {
     broker: Broker<ServiceGate>,
     sealer: Sealer,
+    auditor: Arc<Auditor>,
+    log: LogWriter,
+    /// Who waits for an entry of the group to be durable, and its index.
+    waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
     buffers: HashMap<ConnId, BytesMut>,
     outputs: Outputs,
     groups: SyncSender<Group>,
@@ -205,6 +230,10 @@ impl Core {
                 self.broker.cut(now, is_chosen, ReasonCode::ServerUnavailable, false);
                 let _ = done.send(());
             }
+            Event::Log { tenant, entry, done } => match self.log.append(tenant, entry) {
+                Ok(index) => self.waiting.push((done, index)),
+                Err(error) => drop(done.send(Err(error))),
+            },
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
             }
@@ -218,7 +247,17 @@ impl Core {
             self.broker.announce(now, message);
         }
         self.metrics.set_broker(*self.broker.counters());
+        for (tenant, deed) in std::mem::take(&mut self.broker.gate_mut().pipeline.deeds) {
+            let entry = self.auditor.entry(deed, now).map_err(|error| error.to_string());
+            if let Err(error) = entry.and_then(|e| self.log.append(tenant, e).map_err(|e| e.to_string())) {
+                tracing::error!(error, "the log cannot be written");
+                return Err(());
+            }
+        }
         let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
+        let (log_batch, heads) = self.log.drain();
+        batch.extend(log_batch);
+        let logged = Logged { heads, waiting: std::mem::take(&mut self.waiting) };
         let output = self.broker.drain();
         for change in output.changes {
             match change.value {
@@ -235,7 +274,7 @@ impl Core {
         if batch.is_empty() && output.effects.is_empty() && accepted.is_empty() {
             return Ok(());
         }
-        self.groups.send(Group { batch, effects: output.effects, accepted }).map_err(|_| ())
+        self.groups.send(Group { batch, effects: output.effects, accepted, logged }).map_err(|_| ())
     }
 }
 
@@ -244,6 +283,7 @@ struct Committer {
     outputs: Outputs,
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
+    heads: Heads,
 }
 
 impl Committer {
@@ -287,6 +327,10 @@ impl Committer {
             }
         }
         drop(outputs);
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).extend(group.logged.heads);
+        for (done, index) in group.logged.waiting {
+            let _ = done.send(Ok(index));
+        }
         let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         for (tenant, record) in group.accepted {
             if let Some(follower) = followers.get(&tenant) {
@@ -329,6 +373,27 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::CutTenant { tenant, done }).await;
         let _ = wait.await;
+    }
+
+    /// Appends an entry to a tenant's audit log. Returns its index once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: it is not in the log, or the service is stopping.
+    pub async fn log(&self, tenant: TenantName, entry: Vec<u8>) -> Result<u64, StoreError> {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::Log { tenant, entry, done }).await;
+        let stopped = || StoreError::Io {
+            what: "write the audit log".to_owned(),
+            source: io::Error::other("the service is stopping"),
+        };
+        wait.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// How large a tenant's audit log is, as far as it is durable.
+    #[must_use]
+    pub fn log_head(&self, tenant: &TenantName) -> Head {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or_default()
     }
 
     /// The findings of a tenant.

@@ -2,6 +2,7 @@
 //!
 //! Start with [`service::Service::start`]; [`core`] is the hot path.
 
+pub mod audit;
 pub mod authority;
 pub mod core;
 pub mod directory;

@@ -17,6 +17,7 @@ use thingward_seal::{
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Reading, Record, Store, StoreError, Value};
 
+use crate::audit::Deed;
 use crate::directory::Directory;
 use crate::finding::{Findings, Place};
 use crate::metrics::Metrics;
@@ -56,6 +57,8 @@ pub struct Pipeline {
     streams: HashMap<StreamKey, StreamState>,
     recipients: HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
     pub(crate) findings: Findings,
+    /// What has to be in the log with the same group.
+    pub(crate) deeds: Vec<(TenantName, Deed)>,
     changed: HashSet<StreamKey>,
     batch: Batch,
     accepted: Vec<(TenantName, Arc<Record>)>,
@@ -78,6 +81,7 @@ impl Pipeline {
             metrics,
             streams: HashMap::new(),
             recipients: HashMap::new(),
+            deeds: Vec::new(),
             findings,
             changed: HashSet::new(),
             batch: Batch::new(),
@@ -285,7 +289,12 @@ impl Pipeline {
         match chain.state.statement(&statement) {
             StatementVerdict::Duplicate => return Ok(()),
             StatementVerdict::Refused(violation) => return Err(Bad::Violation(violation)),
-            StatementVerdict::Signed => {}
+            StatementVerdict::Signed => {
+                let target = format!("stream/{}/{}", at.device, at.stream);
+                let mut deed = Deed::new(format!("device/{}", at.device), "chain.checkpoint", target);
+                deed.evidence = Some(signed.bytes.to_vec());
+                self.deeds.push((at.tenant, deed));
+            }
             StatementVerdict::GapDeclared { missing, reason } => {
                 let detail = format!("{missing} records, {}", reason.as_str());
                 self.note(at, "declared-gap", detail, now);

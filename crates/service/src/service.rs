@@ -12,12 +12,13 @@ use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
-use thingward_store::registry::{LIST_MAX, RevocationReason};
+use thingward_store::registry::{LIST_MAX, Registry, RevocationReason};
 use thingward_store::segment::RollPolicy;
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::audit::{Auditor, load_heads};
 use crate::authority::{Authority, AuthorityError};
 use crate::core::{self, RunningCore};
 use crate::directory::Directory;
@@ -78,9 +79,13 @@ impl Service {
         let authority = Authority::open(&settings, store.registry(), &sealing_key, time).await?;
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
+        let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
+        let heads = load_heads(&store, &tenants(store.registry()).await?)?;
         let (handle, core) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
+            Arc::clone(&auditor),
+            heads,
             sealing_key,
             settings.mqtt_limits.clone(),
         )?;
@@ -102,6 +107,7 @@ impl Service {
             store,
             authority,
             membership: Mutex::new(()),
+            auditor,
             directory,
             core: handle,
             mqtt_tls,
@@ -274,7 +280,7 @@ async fn customer_keys(shared: Arc<Shared>) {
     let mut running = JoinSet::new();
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
-        for tenant in tenants(&shared).await {
+        for tenant in all_tenants(&shared).await {
             running.spawn(recheck_key(Arc::clone(&shared), tenant));
         }
         while running.try_join_next().is_some() {}
@@ -291,18 +297,23 @@ async fn recheck_key(shared: Arc<Shared>, tenant: TenantName) {
     }
 }
 
-async fn tenants(shared: &Shared) -> Vec<TenantName> {
+async fn tenants(registry: &Registry) -> Result<Vec<TenantName>, StoreError> {
     let mut all = Vec::new();
     loop {
-        match shared.store.registry().tenants(all.last(), LIST_MAX).await {
-            Ok(page) if page.is_empty() => return all,
-            Ok(page) => all.extend(page.iter().map(|t| t.name)),
-            Err(error) => {
-                tracing::error!(%error, "tenants cannot be listed");
-                return all;
-            }
+        let page = registry.tenants(all.last(), LIST_MAX).await?;
+        if page.is_empty() {
+            return Ok(all);
         }
+        all.extend(page.iter().map(|t| t.name));
     }
+}
+
+/// All tenants, for work that comes round again.
+async fn all_tenants(shared: &Shared) -> Vec<TenantName> {
+    tenants(shared.store.registry()).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "tenants cannot be listed");
+        Vec::new()
+    })
 }
 
 /// Moves readings to history.
@@ -323,7 +334,7 @@ async fn history(shared: Arc<Shared>) {
             rows_min: if sweep { 1 } else { settings.rows_min },
             rows_max: SEGMENT_ROWS_MAX,
         };
-        for tenant in tenants(&shared).await {
+        for tenant in all_tenants(&shared).await {
             shared.roll(tenant, policy).await;
         }
     }
@@ -333,8 +344,13 @@ impl Shared {
     /// Moves what is due of one tenant to history.
     pub async fn roll(&self, tenant: TenantName, policy: RollPolicy) {
         let store = Arc::clone(&self.store);
-        let rolled = tokio::task::spawn_blocking(move || store.roll(&tenant, &policy, now())).await;
-        match rolled {
+        let rolled = tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.log(tenant).roll() {
+                tracing::error!(%tenant, %error, "log entries stay where they are");
+            }
+            store.roll(&tenant, &policy, now())
+        });
+        match rolled.await {
             Ok(Ok(None) | Err(StoreError::KeyWithdrawn { .. })) => {}
             Ok(Ok(Some(segment))) => {
                 tracing::info!(%tenant, rows = segment.rows, bytes = segment.bytes, "readings moved to history");

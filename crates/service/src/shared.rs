@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thingward_ingress::SharedTls;
-use thingward_store::Store;
+use thingward_model::TenantName;
+use thingward_model::clock::now;
+use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::audit::{Auditor, Deed};
 use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
@@ -23,6 +26,8 @@ pub struct Shared {
     /// Held while it changes who is a member, the CRL or TLS, so that no two changes overtake each other: a renewal
     /// that runs beside a revocation would outlive it.
     pub membership: Mutex<()>,
+    /// Who signs the audit log.
+    pub auditor: Arc<Auditor>,
     /// Members, for quick answers.
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
@@ -37,3 +42,16 @@ pub struct Shared {
 
 /// A hold on [`Shared::membership`].
 pub type MembershipTurn<'a> = MutexGuard<'a, ()>;
+
+impl Shared {
+    /// Puts a deed into its tenant's audit log. What it says may be done once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: it is not in the log, and must not be done.
+    pub async fn record(&self, tenant: TenantName, deed: Deed) -> Result<u64, StoreError> {
+        let too_large = StoreError::Invalid { what: "a part of what goes into the log is too large" };
+        let entry = self.auditor.entry(deed, now()).map_err(|_| too_large)?;
+        self.core.log(tenant, entry).await
+    }
+}

@@ -89,6 +89,12 @@ impl Api {
         }
     }
 
+    /// Asks, and gives the body whole.
+    pub(crate) async fn fetch(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let body = Limited::new(self.stream(path).await?.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok(body.map_err(|e| Failure::Failed(format!("the answer broke off: {e}")))?.to_bytes().to_vec())
+    }
+
     /// Asks, and gives the body as it comes.
     pub(crate) async fn stream(&self, path: &str) -> Result<Response<Incoming>, Failure> {
         self.send(Method::GET, path, None).await

@@ -55,6 +55,46 @@ fn a_first_device_from_nothing() {
 }
 
 #[test]
+fn the_audit_log_says_who_did_what_and_is_verified_without_the_service() {
+    let place = Place::new();
+    let service = place.service(&["acme"]);
+    place.enrol("acme", "device", "meter-1");
+    let device = place.device("meter-1", None);
+    place.done(&["device", "send", "--home", shown(&place.path("meter-1")), "power", "watts=3.2"]);
+    let actions = || -> Vec<String> {
+        let entries = place.done(&["audit", "list"]);
+        entries.as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap().to_owned()).collect()
+    };
+    wait_for("the checkpoint in the log", || actions().len() == 4);
+    assert_eq!(actions(), ["tenant.create", "device.claim", "device.enrol", "chain.checkpoint"]);
+    place.done(&["device", "revoke", "meter-1", "--reason", "key-compromise"]);
+    let log = place.done(&["audit", "key"]);
+    let key = log["key"].as_str().unwrap();
+    let revoked = place.done(&["audit", "prove", "4", "--key", key]);
+    assert_eq!(
+        (revoked["actor"].as_str(), revoked["action"].as_str()),
+        (Some("operator"), Some("device.revoke"))
+    );
+    place.fails(&["audit", "prove", "5", "--key", key], 3);
+    let other = key.replace("acme", "globex");
+    place.fails(&["audit", "prove", "4", "--key", &other], 2);
+
+    let folder = place.path("log");
+    assert_eq!(place.done(&["audit", "export", shown(&folder)])["entries"], 5);
+    place.fails(&["audit", "export", shown(&folder)], 1);
+    drop(device);
+    stops_cleanly(service);
+    let verify = ["audit", "verify", shown(&folder), "--key", key];
+    assert_eq!(place.done(&verify)["verified"], true);
+    let bundle = folder.join("tile/entries/000.p/5");
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let at = bytes.windows(14).position(|w| w == b"key-compromise").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&bundle, bytes).unwrap();
+    place.fails(&verify, 1);
+}
+
+#[test]
 fn a_wrong_configuration_starts_nothing() {
     let place = Place::new();
     std::fs::write(&place.config, "[service]\nmqtt = \"8883\"\n").unwrap();

@@ -17,10 +17,13 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
-    ("service", &["model", "crypto", "seal", "policy", "mqtt", "pki", "store", "ingress"]),
+    ("service", &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "store", "ingress"]),
     (
         "thingward",
-        &["model", "crypto", "seal", "mqtt", "pki", "store", "ingress", "agent", "gateway", "service"],
+        &[
+            "model", "crypto", "seal", "audit", "mqtt", "pki", "store", "ingress", "agent", "gateway",
+            "service",
+        ],
     ),
 ];
 

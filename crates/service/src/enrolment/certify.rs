@@ -9,6 +9,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::{Certificate, Hardware, NewPrincipal, PrincipalKey, PrincipalState, Serial};
 
 use super::Refusal;
+use crate::audit::Deed;
 use crate::shared::{MembershipTurn, Shared};
 
 /// Most certificates that a member takes by itself within [`CERTIFICATES_WINDOW`], or within a certificate's
@@ -63,6 +64,13 @@ pub(super) async fn certify(
         }
         (Standing::New, Some(PrincipalState::Claimed | PrincipalState::Released) | None) => {}
     }
+    let action = if state == Some(enrolled) { "device.renew" } else { "device.enrol" };
+    let deed = Deed::new(format!("{}/{name}", principal.role), action, format!("{}/{name}", principal.role));
+    let mut deed = deed.with("key", base16ct::lower::encode_string(&key.id()));
+    if let Some(Hardware { serial, .. }) = hardware {
+        deed = deed.with("serial", serial.as_str());
+    }
+    shared.record(*tenant, deed).await?;
     let serial_number = hardware.map(|h| h.serial.clone());
     let profile = Profile::Leaf { principal, serial_number };
     let issued = shared.authority.ca().issue(&profile, key, now).map_err(|_| Refusal::Authority)?;

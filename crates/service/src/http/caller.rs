@@ -17,6 +17,7 @@ use thingward_store::registry::Token;
 
 use super::app::App;
 use super::error::ApiError;
+use crate::audit::Deed;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
 const TOKEN_BYTES_MAX: usize = 128;
@@ -39,11 +40,6 @@ pub(super) enum Peer {
 #[derive(Clone)]
 pub(super) struct Bearer(pub(super) String);
 
-/// Someone who calls the API.
-pub(super) async fn caller(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
-    Ok(caller_of(token(parts, app).await?.as_ref()))
-}
-
 /// The token of a request; `None` on the administration socket, which needs none.
 async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
     if matches!(parts.extensions.get::<Peer>(), Some(Peer::Admin)) {
@@ -55,6 +51,11 @@ async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
 /// Whoever shows this token, or none on the administration socket.
 pub(super) fn caller_of(token: Option<&Token>) -> Caller {
     token.map_or(Caller::Operator, |t| Caller::Token { tenant: t.tenant, scopes: t.scopes.clone() })
+}
+
+/// Whoever shows this token, as the audit log names it.
+pub(super) fn actor(token: Option<&Token>) -> String {
+    token.map_or_else(|| "operator".to_owned(), |t| format!("token/{}", t.id))
 }
 
 pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
@@ -86,13 +87,14 @@ pub(super) fn permit<A: Scoped>(who: &Caller, tenant: TenantName) -> Result<Perm
 }
 
 /// A caller, whoever it is. Handlers that take it decide for themselves.
-pub(super) struct Called(pub(super) Caller);
+pub(super) struct Called(pub(super) Caller, pub(super) Option<Token>);
 
 impl FromRequestParts<Arc<App>> for Called {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        caller(parts, app).await.map(Self)
+        let token = token(parts, app).await?;
+        Ok(Self(caller_of(token.as_ref()), token))
     }
 }
 
@@ -109,6 +111,11 @@ impl<A> Allowed<A> {
     /// The tenant that the permission is for.
     pub(super) const fn tenant(&self) -> TenantName {
         *self.permit.tenant()
+    }
+
+    /// What the caller is about to do.
+    pub(super) fn deed(&self, action: &'static str, target: impl Into<String>) -> Deed {
+        Deed::new(actor(self.token.as_ref()), action, target.into())
     }
 }
 

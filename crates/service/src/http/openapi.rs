@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, devices, findings, follow, keys, makers, readings, segments, tenants, tokens,
+    chains, claims, devices, findings, follow, keys, log, makers, readings, segments, tenants, tokens,
 };
 use super::app::App;
 use super::ops;
@@ -30,6 +30,7 @@ use super::ops;
         tokens::list, tokens::create, tokens::revoke,
         tokens::list_installation, tokens::create_installation, tokens::revoke_installation,
         readings::query, readings::latest, readings::windows, follow::follow, chains::list,
+        log::show, log::checkpoint, log::piece, log::entries, log::proof,
         segments::list, segments::fetch,
     ),
     modifiers(&Bearer),

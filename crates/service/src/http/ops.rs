@@ -50,7 +50,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static 
 )]
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, _): Called,
 ) -> Result<Response, ApiError> {
     match &caller {
         Caller::Operator => {}

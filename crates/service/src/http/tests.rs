@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod enrolment;
+mod log;
 mod readings;
 
 use std::sync::Arc;

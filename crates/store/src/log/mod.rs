@@ -35,6 +35,14 @@ pub struct TenantLog<'a, H> {
     files: Files,
 }
 
+/// The end of a log.
+struct Tail {
+    /// Entries that are in files.
+    rolled: u64,
+    /// Some of those behind them.
+    entries: Vec<(u64, Vec<u8>)>,
+}
+
 impl<'a, H: HotStore> TenantLog<'a, H> {
     pub(crate) fn new(tenant: TenantName, hot: &'a H, logs: &Path) -> Self {
         Self { tenant, hot, files: Files::new(logs.join(tenant.as_str())) }
@@ -46,7 +54,7 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
     ///
     /// [`StoreError::Corrupt`] when an entry or tile is missing, else what the disk says.
     pub fn end(&self) -> Result<Frontier, StoreError> {
-        let (rolled, last) = (self.rolled()?, self.hot_entries(0, u64::MAX)?);
+        let Tail { rolled, entries: last } = self.tail(0, u64::MAX)?;
         let mut levels: Vec<Vec<Hash>> = Vec::new();
         for (level, width) in (0_u8..).zip(partial_tiles(rolled)) {
             // Rolled entries fill whole tiles of level 0, so what is partial are roots of full tiles.
@@ -75,7 +83,7 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
     /// [`StoreError::Corrupt`], or what the disk says.
     pub fn entries(&self, first: u64, count: u64) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let end = first.saturating_add(count.min(ENTRIES_MAX));
-        let rolled = self.rolled()?;
+        let Tail { rolled, entries: hot } = self.tail(first, end)?;
         let mut all = Vec::new();
         let mut at = first;
         while at < end.min(rolled) {
@@ -88,7 +96,7 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
                 }
             }
         }
-        all.extend(self.hot_entries(at, end)?);
+        all.extend(hot);
         Ok(all)
     }
 
@@ -161,42 +169,41 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
     ///
     /// What the disk says; the entries are where they were.
     pub fn roll(&self) -> Result<u64, StoreError> {
-        let mut rolled = self.rolled()?;
-        let before = rolled;
+        let mut moved = 0;
         loop {
-            let bundle = self.hot_entries(rolled, rolled + TILE_WIDTH)?;
+            let Tail { mut rolled, entries: mut bundle } = self.tail(0, u64::MAX)?;
             if bundle.len() < 256 {
-                return Ok(rolled - before);
+                return Ok(moved);
             }
+            bundle.truncate(256);
             self.files.write_bundle(rolled / TILE_WIDTH, &bundle)?;
             let mut batch = Batch::new();
             for (index, _) in &bundle {
                 batch.delete(Space::Log, entry_key(&self.tenant, *index));
             }
             rolled += TILE_WIDTH;
+            moved += TILE_WIDTH;
             batch.put(Space::Log, rolled_key(&self.tenant), rolled.to_be_bytes().to_vec());
             self.hot.commit(batch)?;
         }
     }
 
     fn nodes(&self) -> Result<TileNodes<'_>, StoreError> {
-        let rolled = self.rolled()?;
-        let hot = self.hot_entries(rolled, u64::MAX)?.iter().map(|(_, entry)| leaf_hash(entry)).collect();
+        let Tail { rolled, entries } = self.tail(0, u64::MAX)?;
+        let hot = entries.iter().map(|(_, entry)| leaf_hash(entry)).collect();
         Ok(TileNodes::new(&self.files, rolled, hot))
     }
 
-    fn rolled(&self) -> Result<u64, StoreError> {
-        let value = self.hot.snapshot().get(Table::Owner(Space::Log), &rolled_key(&self.tenant))?;
-        let Some(value) = value else { return Ok(0) };
-        value.try_into().map(u64::from_be_bytes).map_err(|_| self.corrupt())
-    }
-
-    /// Entries that are in no file, from `first` to before `end`.
-    fn hot_entries(&self, first: u64, end: u64) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let snapshot = self.hot.snapshot();
+    /// What is in no file, at one moment: entries from `first` to before `end`.
+    fn tail(&self, first: u64, end: u64) -> Result<Tail, StoreError> {
+        let (snapshot, table) = (self.hot.snapshot(), Table::Owner(Space::Log));
+        let rolled = match snapshot.get(table, &rolled_key(&self.tenant))? {
+            None => 0,
+            Some(value) => u64::from_be_bytes(value.try_into().map_err(|_| self.corrupt())?),
+        };
         let prefix = entries_prefix(&self.tenant);
         let mut entries = Vec::new();
-        for pair in snapshot.scan(Table::Owner(Space::Log), &prefix) {
+        for pair in snapshot.scan(table, &prefix) {
             let (key, entry) = pair?;
             let index = key.strip_prefix(prefix.as_slice()).and_then(|k| k.try_into().ok());
             let index = index.map(u64::from_be_bytes).ok_or_else(|| self.corrupt())?;
@@ -207,7 +214,7 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
                 entries.push((index, entry));
             }
         }
-        Ok(entries)
+        Ok(Tail { rolled, entries })
     }
 
     fn corrupt(&self) -> StoreError {

@@ -1,5 +1,6 @@
 //! The commands: noun, then verb. Each noun is a module with its arguments and what they do.
 
+mod audit;
 mod connection;
 mod device;
 mod docs;
@@ -77,6 +78,9 @@ enum Command {
     /// Findings: what a chain or a device did that it should not have.
     #[command(subcommand)]
     Finding(tenancy::Finding),
+    /// The audit log: who did what, and the proof of it.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// History as encrypted Parquet files.
     #[command(subcommand)]
     Segment(segment::Segment),
@@ -144,6 +148,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Token(c) => c.run(&global).await,
             Command::Reading(c) => c.run(&global).await,
             Command::Finding(c) => c.run(&global).await,
+            Command::Audit(c) => c.run(&global).await,
             Command::Segment(c) => c.run(&global).await,
             Command::Store(c) => c.run(&global).await,
             Command::Demo(c) => c.run().await,

@@ -68,6 +68,8 @@ pub(in crate::http) async fn create(
         return Err(ApiError::Invalid(format!("`lifetime_seconds` is not from 1 to {LIFETIME_MAX_SECONDS}")));
     }
     let new = NewClaim { principal, lifetime: Duration::from_secs(seconds.into()) };
+    let deed = allowed.deed("device.claim", format!("{}/{}", principal.role, principal.name));
+    app.shared.record(principal.tenant, deed).await?;
     let claimed = create_claim(&app.shared, &new, now()).await?;
     Ok((StatusCode::CREATED, Json(ClaimView { claim: claimed.text, expires: claimed.expires.to_string() })))
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
-use thingward_model::{DeviceName, Role, TenantName};
+use thingward_model::{DeviceName, Role};
 use thingward_policy::{ManageDevices, ReadDevices};
 use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
@@ -176,7 +176,7 @@ pub(in crate::http) async fn release(
     allowed: Allowed<ManageDevices>,
     Part(name): Part<DeviceName>,
 ) -> Result<StatusCode, ApiError> {
-    take_back(&app, allowed.tenant(), name, RevocationReason::AffiliationChanged, true).await
+    take_back(&app, &allowed, name, RevocationReason::AffiliationChanged, true).await
 }
 
 /// Revoke a member
@@ -197,20 +197,27 @@ pub(in crate::http) async fn revoke(
     Sent(body): Sent<Revoke>,
 ) -> Result<StatusCode, ApiError> {
     let reason = body.reason.map_or(Ok(RevocationReason::Unspecified), |r| word("reason", &r))?;
-    take_back(&app, allowed.tenant(), name, reason, false).await
+    take_back(&app, &allowed, name, reason, false).await
 }
 
 async fn take_back(
     app: &App,
-    tenant: TenantName,
+    allowed: &Allowed<ManageDevices>,
     name: DeviceName,
     reason: RevocationReason,
     release: bool,
 ) -> Result<StatusCode, ApiError> {
-    app.shared.store.registry().principal(&tenant, &name).await?;
+    let tenant = allowed.tenant();
+    let known = app.shared.store.registry().principal(&tenant, &name).await?;
+    let action = if release { "device.release" } else { "device.revoke" };
+    let deed = allowed.deed(action, format!("{}/{name}", known.principal.role));
+    let deed = deed.with("reason", reason.to_string());
     // To its end, even when the caller hangs up half-way.
     let shared = Arc::clone(&app.shared);
-    let revoked = tokio::spawn(async move { shared.revoke_member(tenant, name, reason, release).await });
+    let revoked = tokio::spawn(async move {
+        shared.record(tenant, deed).await?;
+        shared.revoke_member(tenant, name, reason, release).await
+    });
     revoked.await.map_err(|_| ApiError::Internal)??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -139,6 +139,8 @@ pub(in crate::http) async fn trust(
         .iter()
         .try_for_each(|der| check_anchor(der))
         .map_err(|e| ApiError::Invalid(format!("`certificates`: {e}")))?;
+    let deed = allowed.deed("maker.trust", format!("maker/{name}")).with("admit", admit.as_str());
+    app.shared.record(tenant, deed).await?;
     let maker = Maker { tenant, name, admit, certificates };
     registry.set_maker(&maker).await?;
     reload(&app).await?;
@@ -161,6 +163,7 @@ pub(in crate::http) async fn remove(
     allowed: Allowed<ManageDevices>,
     Part(MakerName(name)): Part<MakerName>,
 ) -> Result<StatusCode, ApiError> {
+    app.shared.record(allowed.tenant(), allowed.deed("maker.remove", format!("maker/{name}"))).await?;
     app.shared.store.registry().remove_maker(&allowed.tenant(), &name).await?;
     reload(&app).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -184,6 +187,8 @@ pub(in crate::http) async fn expect(
     Sent(new): Sent<Expect>,
 ) -> Result<StatusCode, ApiError> {
     let name = new.name.map(|name| word("name", &name)).transpose()?;
+    let deed = allowed.deed("maker.expect", format!("maker/{maker}")).with("serial", serial.as_str());
+    app.shared.record(allowed.tenant(), deed).await?;
     let expected = ExpectedSerial { serial, name };
     app.shared.store.registry().expect_serial(&allowed.tenant(), &maker, &expected).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,6 +6,7 @@ pub(super) mod devices;
 pub(super) mod findings;
 pub(super) mod follow;
 pub(super) mod keys;
+pub(super) mod log;
 pub(super) mod makers;
 pub(super) mod readings;
 pub(super) mod segments;
@@ -75,6 +76,11 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/readings/windows", get(readings::windows)),
         route(GET, "/api/v1/tenants/{tenant}/readings/follow", get(follow::follow)),
         route(GET, "/api/v1/tenants/{tenant}/chains", get(chains::list)),
+        route(GET, "/api/v1/tenants/{tenant}/log", get(log::show)),
+        route(GET, "/api/v1/tenants/{tenant}/log/checkpoint", get(log::checkpoint)),
+        route(GET, "/api/v1/tenants/{tenant}/log/tile/{*piece}", get(log::piece)),
+        route(GET, "/api/v1/tenants/{tenant}/log/entries", get(log::entries)),
+        route(GET, "/api/v1/tenants/{tenant}/log/entries/{index}/proof", get(log::proof)),
         route(GET, "/api/v1/tenants/{tenant}/segments", get(segments::list)),
         route(GET, "/api/v1/tenants/{tenant}/segments/{segment}", get(segments::fetch)),
     ]

@@ -15,9 +15,10 @@ use utoipa::ToSchema;
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::{Called, Params, permit};
+use super::super::caller::{Called, Params, actor, permit};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
+use crate::audit::Deed;
 
 /// A tenant.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -66,7 +67,7 @@ pub(in crate::http) struct NewTenant {
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, _): Called,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TenantView>>, ApiError> {
     let registry = app.shared.store.registry();
@@ -95,7 +96,7 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, token): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TenantView>), ApiError> {
     // Before the body is read, for whoever may not make any tenant. Nobody who is bound to one makes another.
@@ -111,6 +112,8 @@ pub(in crate::http) async fn create(
         new.customer_key.parse().map_err(|e| ApiError::parameter("customer_key", &e))?;
     let name = *permit.tenant();
     app.shared.store.keys().create(name, reference, now()).await?;
+    let deed = Deed::new(actor(token.as_ref()), "tenant.create", format!("tenant/{name}"));
+    app.shared.record(name, deed).await?;
     let tenant = app.shared.store.registry().tenant(&name).await?;
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }

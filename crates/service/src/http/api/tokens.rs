@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::{Allowed, Called, Named, Params, Part};
+use super::super::caller::{Allowed, Called, Named, Params, Part, actor};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
+use crate::audit::Deed;
 use crate::enrolment::base32;
 
 /// Random bytes of a token.
@@ -35,7 +36,7 @@ const LIFETIME_DEFAULT_SECONDS: u32 = 90 * 86_400;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewTokenBody {
-    /// `readings:read`, `devices:read`, `devices:manage`, `keys:manage`, `tenants:manage`.
+    /// `readings:read`, `devices:read`, `devices:manage`, `keys:manage`, `log:read`, `tenants:manage`.
     scopes: Vec<String>,
     /// How long it works. Default 90 days, at most 400, and never longer than the token that makes it.
     lifetime_seconds: Option<u32>,
@@ -141,6 +142,7 @@ pub(in crate::http) async fn revoke(
     allowed: Allowed<ManageTenants>,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
+    app.shared.record(allowed.tenant(), allowed.deed("token.revoke", format!("token/{id}"))).await?;
     take_back(&app, Some(allowed.tenant()), &id).await
 }
 
@@ -156,7 +158,7 @@ pub(in crate::http) async fn revoke(
 )]
 pub(in crate::http) async fn list_installation(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, _): Called,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     operator(&caller)?;
@@ -175,7 +177,7 @@ pub(in crate::http) async fn list_installation(
 )]
 pub(in crate::http) async fn create_installation(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, _): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
     operator(&caller)?;
@@ -195,7 +197,7 @@ pub(in crate::http) async fn create_installation(
 )]
 pub(in crate::http) async fn revoke_installation(
     State(app): State<Arc<App>>,
-    Called(caller): Called,
+    Called(caller, _): Called,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     operator(&caller)?;
@@ -238,6 +240,11 @@ async fn make(
     let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
     if !(1..=LIFETIME_MAX_SECONDS).contains(&seconds) {
         return Err(ApiError::Invalid(format!("`lifetime_seconds` is not from 1 to {LIFETIME_MAX_SECONDS}")));
+    }
+    if let Some(tenant) = tenant {
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let deed = Deed::new(actor(parent.as_ref()), "token.create", "token".to_owned());
+        app.shared.record(tenant, deed.with("scopes", names.join(" "))).await?;
     }
     let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
     system_rng().fill_bytes(bytes.as_mut());

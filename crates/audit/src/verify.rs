@@ -1,0 +1,77 @@
+//! Checks a whole log with nothing but its key: every entry, their order, and the checkpoint over them.
+
+use crate::checkpoint::Checkpoint;
+use crate::entry::{EntryError, SignedEntry};
+use crate::frontier::Frontier;
+use crate::hash::leaf_hash;
+use crate::note::{LogKey, NoteError, SignedNote};
+
+/// What is wrong with a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogFault {
+    /// An entry is not what its signer wrote.
+    #[error("entry {index}: {fault}")]
+    Entry {
+        /// Its place.
+        index: u64,
+        /// What is wrong with it.
+        fault: EntryError,
+    },
+    /// The checkpoint is not the log's.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// Entries are missing, or there are more than the log committed itself to.
+    #[error("the checkpoint is over {said} entries, and {has} are here")]
+    Size {
+        /// In the checkpoint.
+        said: u64,
+        /// Entries that came.
+        has: u64,
+    },
+    /// An entry was changed, removed, inserted or moved.
+    #[error("the entries are not those that the checkpoint is over")]
+    Root,
+}
+
+/// Takes the entries of a log in their order.
+#[derive(Debug)]
+pub struct Verifier<'a> {
+    key: &'a LogKey,
+    tree: Frontier,
+}
+
+impl<'a> Verifier<'a> {
+    /// For the log that has this key.
+    #[must_use]
+    pub fn new(key: &'a LogKey) -> Self {
+        Self { key, tree: Frontier::default() }
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    ///
+    /// [`LogFault::Entry`] when the log's key did not sign it.
+    pub fn entry(&mut self, bytes: &[u8]) -> Result<(), LogFault> {
+        let index = self.tree.size();
+        let of_entry = |fault| LogFault::Entry { index, fault };
+        let signed = SignedEntry::decode(bytes).map_err(of_entry)?;
+        signed.verify(self.key.verifying()).map_err(of_entry)?;
+        self.tree.push(leaf_hash(bytes), |_, _| ());
+        Ok(())
+    }
+
+    /// Checks that the checkpoint is over exactly what came.
+    ///
+    /// # Errors
+    ///
+    /// [`LogFault`].
+    pub fn finish(self, checkpoint: &str) -> Result<Checkpoint, LogFault> {
+        let checkpoint = Checkpoint::verify(&SignedNote::parse(checkpoint)?, self.key)?;
+        if checkpoint.size != self.tree.size() {
+            return Err(LogFault::Size { said: checkpoint.size, has: self.tree.size() });
+        }
+        if checkpoint.root == self.tree.root() { Ok(checkpoint) } else { Err(LogFault::Root) }
+    }
+}

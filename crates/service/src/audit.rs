@@ -1,0 +1,180 @@
+//! The audit log of each tenant: who did what, durable before it takes effect.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use thingward_audit::checkpoint::Checkpoint;
+use thingward_audit::entry::{Entry, EntryError};
+use thingward_audit::frontier::Frontier;
+use thingward_audit::note::{LogKey, NoteError};
+use thingward_audit::{EMPTY_ROOT, Hash, leaf_hash};
+use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
+use thingward_model::{TenantName, Timestamp};
+use thingward_store::hot::Batch;
+use thingward_store::registry::Registry;
+use thingward_store::{Store, StoreError};
+
+use crate::authority::{AuthorityError, sealed_key};
+
+const LOG_KEY: &str = "log.key";
+
+/// What somebody does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// Who, as `token/3f2a` or `device/meter-1`.
+    pub actor: String,
+    /// What, as `device.revoke`.
+    pub action: &'static str,
+    /// To whom, as `device/meter-1`.
+    pub target: String,
+    /// How.
+    pub details: BTreeMap<String, String>,
+    /// What the actor signed.
+    pub evidence: Option<Vec<u8>>,
+}
+
+impl Deed {
+    /// Somebody does this to somebody.
+    #[must_use]
+    pub const fn new(actor: String, action: &'static str, target: String) -> Self {
+        Self { actor, action, target, details: BTreeMap::new(), evidence: None }
+    }
+
+    /// With this detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// How large a log is, and its root, as far as it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Entries.
+    pub size: u64,
+    /// Over all of them.
+    pub root: Hash,
+}
+
+/// The heads of all logs, as the committer made them durable.
+pub(crate) type Heads = Arc<Mutex<HashMap<TenantName, Head>>>;
+
+/// Signs entries and checkpoints in the service's name.
+pub struct Auditor {
+    signer: SoftwareKey,
+    trust_domain: String,
+}
+
+impl Auditor {
+    /// Loads the log's key, or makes it at the first start. Ed25519, which witnesses and log clients read.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`].
+    pub async fn open(
+        trust_domain: &str,
+        registry: &Registry,
+        sealing_key: &SealingKey,
+    ) -> Result<Self, AuthorityError> {
+        let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
+        let signer = sealed_key(registry, sealing_key, LOG_KEY, make).await?;
+        Ok(Self { signer, trust_domain: trust_domain.to_owned() })
+    }
+
+    /// What a tenant's log is called.
+    #[must_use]
+    pub fn origin(&self, tenant: &TenantName) -> String {
+        format!("{}/tenant/{tenant}", self.trust_domain)
+    }
+
+    /// The key that checkpoints and the service's entries of a tenant's log verify with.
+    ///
+    /// # Errors
+    ///
+    /// [`NoteError`] when the trust domain cannot be in a note.
+    pub fn key(&self, tenant: &TenantName) -> Result<LogKey, NoteError> {
+        LogKey::new(&self.origin(tenant), self.signer.public_key())
+    }
+
+    /// A deed as an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError`] when a part is too large.
+    pub fn entry(&self, deed: Deed, now: Timestamp) -> Result<Vec<u8>, EntryError> {
+        let Deed { actor, action, target, details, evidence } = deed;
+        let entry =
+            Entry { time: now.as_micros(), action: action.to_owned(), actor, target, details, evidence };
+        entry.sign(&self.signer)
+    }
+
+    /// The signed checkpoint of a head.
+    ///
+    /// # Errors
+    ///
+    /// [`NoteError`].
+    pub fn checkpoint(&self, tenant: &TenantName, head: Head) -> Result<String, NoteError> {
+        let Head { size, root } = head;
+        Checkpoint { origin: self.origin(tenant), size, root, extensions: Vec::new() }.sign(&self.signer)
+    }
+}
+
+/// In the core: numbers entries in the order in which they become durable.
+pub(crate) struct LogWriter {
+    store: Arc<Store>,
+    ends: HashMap<TenantName, Frontier>,
+    changed: HashSet<TenantName>,
+    batch: Batch,
+}
+
+impl LogWriter {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store, ends: HashMap::new(), changed: HashSet::new(), batch: Batch::new() }
+    }
+
+    /// Puts an entry behind the others and returns its index.
+    pub(crate) fn append(&mut self, tenant: TenantName, entry: Vec<u8>) -> Result<u64, StoreError> {
+        let end = match self.ends.entry(tenant) {
+            std::collections::hash_map::Entry::Occupied(end) => end.into_mut(),
+            std::collections::hash_map::Entry::Vacant(place) => place.insert(self.store.log(tenant).end()?),
+        };
+        let (index, leaf) = (end.size(), leaf_hash(&entry));
+        self.batch.put_log_entry(&tenant, index, entry)?;
+        end.push(leaf, |_, _| ());
+        self.changed.insert(tenant);
+        Ok(index)
+    }
+
+    /// What changed since the last time, and the heads once it is durable.
+    pub(crate) fn drain(&mut self) -> (Batch, Vec<(TenantName, Head)>) {
+        let head = |tenant: TenantName| {
+            let end = self.ends.get(&tenant)?;
+            Some((tenant, Head { size: end.size(), root: end.root() }))
+        };
+        let heads = self.changed.drain().filter_map(head).collect();
+        (std::mem::take(&mut self.batch), heads)
+    }
+}
+
+/// The heads of these tenants' logs at a start, when all that is there is durable.
+///
+/// # Errors
+///
+/// What the store says.
+pub(crate) fn load_heads(store: &Store, tenants: &[TenantName]) -> Result<Heads, StoreError> {
+    let mut heads = HashMap::new();
+    for tenant in tenants {
+        let end = store.log(*tenant).end()?;
+        heads.insert(*tenant, Head { size: end.size(), root: end.root() });
+    }
+    Ok(Arc::new(Mutex::new(heads)))
+}
+
+impl Default for Head {
+    /// Of a log without entries.
+    fn default() -> Self {
+        Self { size: 0, root: EMPTY_ROOT }
+    }
+}
