@@ -81,6 +81,11 @@ impl Store {
                        `segments` away",
             });
         }
+        if store.logs.is_dir() && store.log_is_empty()? {
+            return Err(StoreError::Conflict {
+                what: "`logs` has audit logs and `hot` knows of none; put both of one backup in place",
+            });
+        }
         remove_unfinished(&segments, &known)?;
         Ok(store)
     }
@@ -100,6 +105,11 @@ impl Store {
         let keys = TenantKeys::load(registry.clone()).await?;
         let (segments, logs) = (data_dir.join("segments"), data_dir.join("logs"));
         Ok(Self { registry, keys, hot, segments, logs, rolling: Mutex::new(()) })
+    }
+
+    fn log_is_empty(&self) -> Result<bool, StoreError> {
+        let snapshot = self.hot.snapshot();
+        snapshot.scan(Table::Owner(Space::Log), b"").next().transpose().map(|first| first.is_none())
     }
 
     fn hot_is_empty(&self) -> Result<bool, StoreError> {

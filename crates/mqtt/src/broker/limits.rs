@@ -78,14 +78,17 @@ impl Limits {
     /// aliases, packets and keep-alives as large as the protocol has them, and all clients in one scope. Not for a service.
     #[must_use]
     pub fn conformance() -> Self {
+        let default = Self::default();
         Self {
             packet_bytes_max: PACKET_BYTES_PROTOCOL_MAX,
             receive_maximum: 20,
             inflight_max: 20,
             topic_alias_max: 10,
             keep_alive_seconds_max: 0,
-            sessions_per_scope_max: 10_000,
-            ..Self::default()
+            sessions_per_scope_max: default.sessions_max,
+            retained_messages_per_share_max: default.retained_messages_max,
+            retained_bytes_per_share_max: default.retained_bytes_max,
+            ..default
         }
     }
 }

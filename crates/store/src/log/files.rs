@@ -34,6 +34,11 @@ impl Files {
         hashes.ok_or_else(|| damaged(tile))
     }
 
+    /// Whether a full tile has these hashes.
+    pub(crate) fn check(&self, tile: Tile, hashes: &[Hash]) -> Result<(), StoreError> {
+        if self.read(tile)? == hashes.concat() { Ok(()) } else { Err(damaged(tile)) }
+    }
+
     /// The root over a full tile.
     pub(crate) fn root_of(&self, level: u8, index: u64) -> Result<Hash, StoreError> {
         Ok(root_over(&self.hashes(level, index)?))
@@ -67,9 +72,12 @@ impl Files {
         })
     }
 
-    /// In place in one step and durable, or not there.
+    /// In place in one step and durable, or not there. A piece that is there already is never another.
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.0.join(tile.to_string());
+        if path.exists() {
+            return if self.read(tile)? == bytes { Ok(()) } else { Err(damaged(tile)) };
+        }
         let folder = path.parent().unwrap_or(&self.0);
         write_whole(folder, &path, bytes).map_err(|e| StoreError::from_io("write a tile of the log", e))
     }

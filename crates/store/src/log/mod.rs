@@ -163,6 +163,32 @@ impl<'a, H: HotStore> TenantLog<'a, H> {
         }
     }
 
+    /// Reads the whole log, checks its files against each other and the indexes for gaps. Returns how many entries it
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`], or what the disk says.
+    pub(crate) fn check(&self) -> Result<u64, StoreError> {
+        let Tail { rolled, entries } = self.tail(0, u64::MAX)?;
+        let (mut tree, mut fault) = (Frontier::default(), None);
+        for index in 0..rolled / TILE_WIDTH {
+            for entry in self.files.entries(index)? {
+                tree.push(leaf_hash(&entry), |tile, hashes| fault = self.files.check(tile, hashes).err());
+                if let Some(fault) = fault.take() {
+                    return Err(fault);
+                }
+            }
+        }
+        for (index, entry) in entries {
+            if index != tree.size() {
+                return Err(self.corrupt());
+            }
+            tree.push(leaf_hash(&entry), |_, _| ());
+        }
+        Ok(tree.size())
+    }
+
     /// Moves the entries of full bundles into files. What is moved stays readable throughout.
     ///
     /// # Errors

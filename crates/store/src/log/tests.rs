@@ -43,6 +43,7 @@ impl Bed {
     fn check(&self) {
         let (log, size) = (self.log(), self.end.size());
         assert_eq!(log.end().unwrap(), self.end);
+        assert_eq!(log.check().unwrap(), size);
         let root = log.root(size).unwrap();
         assert_eq!(root, self.end.root());
         for index in [0, 1, size / 2, size.saturating_sub(2), size.saturating_sub(1)] {
@@ -131,9 +132,27 @@ fn a_missing_or_changed_piece_is_damage_and_never_another_tree() {
     bent[40] ^= 1;
     std::fs::write(&file, &bent).unwrap();
     assert_ne!(bed.log().root(600).unwrap(), bed.end.root());
+    assert!(matches!(bed.log().check(), Err(StoreError::Corrupt { .. })));
     std::fs::remove_file(&file).unwrap();
     assert!(matches!(bed.log().root(600), Err(StoreError::Corrupt { .. })));
     std::fs::write(&file, &good).unwrap();
+    bed.check();
+}
+
+#[test]
+fn a_log_that_has_lost_its_last_entries_does_not_write_over_its_files() {
+    let mut bed = Bed::new();
+    bed.append(600);
+    bed.log().roll().unwrap();
+    let logs = bed.folder.path().join("logs");
+    let emptied = Bed { hot: FjallHot::open(&bed.folder.path().join("other")).unwrap(), ..Bed::new() };
+    let mut batch = Batch::new();
+    for index in 0..256 {
+        batch.put_log_entry(&tenant(), index, format!("rewritten {index}").into_bytes()).unwrap();
+    }
+    emptied.hot.commit(batch).unwrap();
+    let rewriting = TenantLog::new(tenant(), &emptied.hot, &logs);
+    assert!(matches!(rewriting.roll(), Err(StoreError::Corrupt { .. })));
     bed.check();
 }
 

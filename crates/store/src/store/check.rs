@@ -1,12 +1,13 @@
 //! Looks at everything stored, and says what is wrong.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
-use crate::hot::{HotSnapshot, HotStore, Table, open_block, parse_tenant};
+use crate::hot::{HotSnapshot, HotStore, Space, Table, open_block, parse_tenant};
 use crate::segment::{Columns, SegmentId, SegmentInfo, damaged, open_segment, orphans, segments_of};
 use crate::store::Store;
 
@@ -19,6 +20,8 @@ pub struct Report {
     pub segments: u64,
     /// Rows in them together.
     pub rows: u64,
+    /// Entries of audit logs that are in their place.
+    pub log_entries: u64,
     /// Hot blocks and segments of tenants whose keys are withdrawn or unusable: nobody can say.
     pub locked: u64,
     /// What is wrong. Empty when all is well.
@@ -44,6 +47,13 @@ pub enum Problem {
         /// Why.
         error: StoreError,
     },
+    /// An audit log has a gap, or its pieces do not fit together.
+    Log {
+        /// Whose.
+        tenant: TenantName,
+        /// Why.
+        error: StoreError,
+    },
     /// A file that no manifest entry names. The next start removes it when it is half written.
     Orphan(PathBuf),
 }
@@ -56,12 +66,14 @@ impl fmt::Display for Problem {
             Self::Segment { tenant, segment, error } => {
                 write!(f, "tenant `{tenant}`, segment {segment}: {error}")
             }
+            Self::Log { tenant, error } => write!(f, "tenant `{tenant}`, audit log: {error}"),
             Self::Orphan(path) => write!(f, "`{}` belongs to nothing", path.display()),
         }
     }
 }
 
-/// Checks a data directory that no service has open: opens every hot block and reads every segment to the end.
+/// Checks a data directory that no service has open: opens every hot block and reads every segment and audit
+/// log to the end.
 /// Repairs, migrates and removes nothing; the databases may tidy up their journals.
 ///
 /// # Errors
@@ -91,8 +103,26 @@ impl Store {
                 }
             }
         }
+        self.check_logs(&*snapshot, &mut report)?;
         report.problems.extend(orphans(&self.segments, &segments)?.into_iter().map(Problem::Orphan));
         Ok(report)
+    }
+
+    fn check_logs(&self, snapshot: &dyn HotSnapshot, report: &mut Report) -> Result<(), StoreError> {
+        let mut tenants = BTreeSet::new();
+        for pair in snapshot.scan(Table::Owner(Space::Log), b"") {
+            let (key, _) = pair?;
+            let (tenant, _) =
+                parse_tenant(&key).ok_or_else(|| StoreError::corrupt("the key of a log entry"))?;
+            tenants.insert(tenant);
+        }
+        for tenant in tenants {
+            match self.log(tenant).check() {
+                Ok(entries) => report.log_entries += entries,
+                Err(error) => report.problems.push(Problem::Log { tenant, error }),
+            }
+        }
+        Ok(())
     }
 
     fn check_blocks(&self, snapshot: &dyn HotSnapshot, report: &mut Report) -> Result<(), StoreError> {

@@ -81,13 +81,15 @@ impl Store {
             "blocks": report.blocks,
             "segments": report.segments,
             "rows": report.rows,
+            "log_entries": report.log_entries,
             "locked": report.locked,
             "problems": problems,
         });
         output::value(global.output, &found, |_| {
             let count = format!(
-                "{} blocks and {} segments with {} rows are whole, {} cannot be opened without their keys\n",
-                report.blocks, report.segments, report.rows, report.locked
+                "{} blocks and {} segments with {} rows and {} log entries are whole, {} cannot be opened without \
+                 their keys\n",
+                report.blocks, report.segments, report.rows, report.log_entries, report.locked
             );
             count + &problems.join("\n")
         });

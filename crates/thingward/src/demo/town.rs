@@ -196,6 +196,7 @@ impl Town {
              \x20 thingward reading follow --tenant {TENANT} --device pump-1\n\
              \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
              \x20 thingward finding list --tenant {TENANT}\n\
+             \x20 thingward audit list --tenant {TENANT}        # who did what; `audit prove 0` proves it\n\
              \x20 thingward key withdraw --tenant {TENANT}      # history is unreadable at once\n\
              \x20 thingward key restore --tenant {TENANT}\n\
              \x20 kill -9 the service or a thing, start the demo again: nothing acknowledged is missing\n\n\
@@ -208,12 +209,7 @@ impl Town {
     pub(super) async fn status(&self) -> Vec<ThingStatus> {
         let latest = ApiPath::new(&["tenants", TENANT, "readings", "latest"]);
         let latest = self.api().get(latest.as_str()).await.unwrap_or_default();
-        let latest = latest
-            .get("readings")
-            .or_else(|| latest.get("items"))
-            .and_then(Json::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let latest = latest.get("items").and_then(Json::as_array).cloned().unwrap_or_default();
         let mut all = Vec::new();
         for (name, _, behind_gateway) in THINGS {
             let answer = self.ask(name).await.unwrap_or_default();
