@@ -389,9 +389,9 @@ fn a_clock_that_is_set_back_does_not_put_off_the_checkpoint() {
     let bench = Bench::new(SpoolLimits::default());
     let mut service = Service::default();
     let mut stream = bench.open(at(0)).unwrap();
-    for now in [at(-3600), at(-3595), at(-3589)] {
-        push(&mut stream, 1.0, now).unwrap();
-        stream.commit(now).unwrap();
+    for time in [at(-3600), at(-3595), at(-3589)] {
+        push(&mut stream, 1.0, time).unwrap();
+        stream.commit(time).unwrap();
     }
     service.drain(&bench, &mut stream);
     assert!(service.chain.unwrap().0.is_signed(3));

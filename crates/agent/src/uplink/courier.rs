@@ -46,7 +46,7 @@ enum Place<S: Source> {
     Gone,
 }
 
-/// Messages of a lane that wait until one of them, which was refused for now, may go again.
+/// Messages of a lane behind one that was refused with a reason that passes, until that one may go again.
 struct Held<K> {
     until: Instant,
     messages: BTreeMap<Order, Outgoing<K>>,

@@ -52,7 +52,7 @@ pub enum Refusal {
     /// The gateway could have the host name of another one.
     #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
     GatewayName,
-    /// The member got as many certificates as it may for now.
+    /// The member got as many certificates as it may within a day.
     #[error("too many certificates in a short time; use the one that you have")]
     TooManyCertificates,
     /// The store refused.
