@@ -66,7 +66,7 @@ impl Frontier {
             }
             let index = (self.size >> (8 * u32::from(level) + 8)) - 1;
             full(Tile { kind: Kind::Hashes { level }, index, width: 256 }, tile);
-            hash = fold(tile).unwrap_or(EMPTY_ROOT);
+            hash = root_over(tile);
             tile.clear();
             level += 1;
         }
@@ -75,14 +75,12 @@ impl Frontier {
     /// The root over all entries.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut rest = None;
+        let mut rest = Vec::new();
         for level in &self.levels {
-            rest = match rest {
-                None => fold(level),
-                Some(rest) => fold(&[level.as_slice(), &[rest]].concat()),
-            };
+            let hashes = [level.as_slice(), &rest].concat();
+            rest = if hashes.is_empty() { hashes } else { vec![root_over(&hashes)] };
         }
-        rest.unwrap_or(EMPTY_ROOT)
+        root_over(&rest)
     }
 
     /// The partial tiles, with their hashes.
@@ -108,14 +106,15 @@ pub fn partial_tiles(size: u64) -> Vec<u16> {
     widths
 }
 
-/// The root over hashes of one level, the last of which may stand for fewer leaves; `None` over none.
-fn fold(hashes: &[Hash]) -> Option<Hash> {
+/// The root over hashes of one level, the last of which may stand for fewer leaves.
+#[must_use]
+pub fn root_over(hashes: &[Hash]) -> Hash {
     match hashes {
-        [] => None,
-        [one] => Some(*one),
+        [] => EMPTY_ROOT,
+        [one] => *one,
         more => {
             let (left, right) = more.split_at(more.len().next_power_of_two() / 2);
-            Some(node_hash(&fold(left)?, &fold(right)?))
+            node_hash(&root_over(left), &root_over(right))
         }
     }
 }

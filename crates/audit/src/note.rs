@@ -99,8 +99,6 @@ impl<const ALGORITHM: u8> FromStr for NamedKey<ALGORITHM> {
     type Err = NoteError;
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        const SPKI_PREFIX: [u8; 12] =
-            [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
         let mut parts = text.splitn(3, '+');
         let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(NoteError::Key);
@@ -110,8 +108,8 @@ impl<const ALGORITHM: u8> FromStr for NamedKey<ALGORITHM> {
         if *kind != ALGORITHM {
             return Err(NoteError::Key);
         }
-        let spki = [&SPKI_PREFIX, key].concat();
-        let key = VerifyingKey::from_spki(&spki).map_err(|_| NoteError::Key)?;
+        let key = key.try_into().map_err(|_| NoteError::Key)?;
+        let key = VerifyingKey::from_ed25519(key).map_err(|_| NoteError::Key)?;
         let me = Self::new(name, &key)?;
         if me.to_string() == text { Ok(me) } else { Err(NoteError::Key) }
     }

@@ -94,11 +94,19 @@ impl VerifyingKey {
     /// curve.
     pub fn from_spki(der: &[u8]) -> Result<Self, CryptoError> {
         if let Some(key) = der.strip_prefix(&ED25519_SPKI_PREFIX) {
-            let key = key.try_into().map_err(|_| CryptoError)?;
-            return ed25519_dalek::VerifyingKey::from_bytes(key).map(Self::Ed25519).map_err(|_| CryptoError);
+            return Self::from_ed25519(key.try_into().map_err(|_| CryptoError)?);
         }
         let point = der.strip_prefix(&P256_SPKI_PREFIX).ok_or(CryptoError)?;
         p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::EcdsaP256).map_err(|_| CryptoError)
+    }
+
+    /// Reads an Ed25519 key as RFC 8032 writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`] when it is no point of the curve.
+    pub fn from_ed25519(key: &[u8; 32]) -> Result<Self, CryptoError> {
+        ed25519_dalek::VerifyingKey::from_bytes(key).map(Self::Ed25519).map_err(|_| CryptoError)
     }
 
     /// Writes the DER `SubjectPublicKeyInfo` into `out` and returns its length in bytes.

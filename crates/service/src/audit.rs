@@ -7,7 +7,7 @@ use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::entry::{Entry, EntryError};
 use thingward_audit::frontier::Frontier;
 use thingward_audit::note::{LogKey, NoteError};
-use thingward_audit::{EMPTY_ROOT, Hash, leaf_hash};
+use thingward_audit::{Hash, leaf_hash};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::{TenantName, Timestamp};
@@ -49,17 +49,8 @@ impl Deed {
     }
 }
 
-/// How large a log is, and its root, as far as it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Entries.
-    pub size: u64,
-    /// Over all of them.
-    pub root: Hash,
-}
-
-/// The heads of all logs, as the committer made them durable.
-pub(crate) type Heads = Arc<Mutex<HashMap<TenantName, Head>>>;
+/// How many entries of each log are durable, as the committer made them.
+pub(crate) type Sizes = Arc<Mutex<HashMap<TenantName, u64>>>;
 
 /// Signs entries and checkpoints in the service's name.
 pub struct Auditor {
@@ -110,36 +101,44 @@ impl Auditor {
         entry.sign(&self.signer)
     }
 
-    /// The signed checkpoint of a head.
+    /// The signed checkpoint over so many entries, which have to be durable.
     ///
     /// # Errors
     ///
     /// [`NoteError`].
-    pub fn checkpoint(&self, tenant: &TenantName, head: Head) -> Result<String, NoteError> {
-        let Head { size, root } = head;
+    pub fn checkpoint(&self, tenant: &TenantName, size: u64, root: Hash) -> Result<String, NoteError> {
         Checkpoint { origin: self.origin(tenant), size, root, extensions: Vec::new() }.sign(&self.signer)
     }
 }
 
 /// In the core: numbers entries in the order in which they become durable.
+#[derive(Default)]
 pub(crate) struct LogWriter {
-    store: Arc<Store>,
     ends: HashMap<TenantName, Frontier>,
     changed: HashSet<TenantName>,
     batch: Batch,
 }
 
 impl LogWriter {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, ends: HashMap::new(), changed: HashSet::new(), batch: Batch::new() }
+    /// Reads the ends of these tenants' logs. A tenant that comes later begins its log.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub(crate) fn load(store: &Store, tenants: &[TenantName]) -> Result<Self, StoreError> {
+        let end = |tenant: &TenantName| Ok((*tenant, store.log(*tenant).end()?));
+        let ends = tenants.iter().map(end).collect::<Result<_, StoreError>>()?;
+        Ok(Self { ends, ..Self::default() })
+    }
+
+    /// The sizes at a start, when all that is there is durable.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Arc::new(Mutex::new(self.ends.iter().map(|(tenant, end)| (*tenant, end.size())).collect()))
     }
 
     /// Puts an entry behind the others and returns its index.
     pub(crate) fn append(&mut self, tenant: TenantName, entry: Vec<u8>) -> Result<u64, StoreError> {
-        let end = match self.ends.entry(tenant) {
-            std::collections::hash_map::Entry::Occupied(end) => end.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(self.store.log(tenant).end()?),
-        };
+        let end = self.ends.entry(tenant).or_default();
         let (index, leaf) = (end.size(), leaf_hash(&entry));
         self.batch.put_log_entry(&tenant, index, entry)?;
         end.push(leaf, |_, _| ());
@@ -147,34 +146,10 @@ impl LogWriter {
         Ok(index)
     }
 
-    /// What changed since the last time, and the heads once it is durable.
-    pub(crate) fn drain(&mut self) -> (Batch, Vec<(TenantName, Head)>) {
-        let head = |tenant: TenantName| {
-            let end = self.ends.get(&tenant)?;
-            Some((tenant, Head { size: end.size(), root: end.root() }))
-        };
-        let heads = self.changed.drain().filter_map(head).collect();
-        (std::mem::take(&mut self.batch), heads)
-    }
-}
-
-/// The heads of these tenants' logs at a start, when all that is there is durable.
-///
-/// # Errors
-///
-/// What the store says.
-pub(crate) fn load_heads(store: &Store, tenants: &[TenantName]) -> Result<Heads, StoreError> {
-    let mut heads = HashMap::new();
-    for tenant in tenants {
-        let end = store.log(*tenant).end()?;
-        heads.insert(*tenant, Head { size: end.size(), root: end.root() });
-    }
-    Ok(Arc::new(Mutex::new(heads)))
-}
-
-impl Default for Head {
-    /// Of a log without entries.
-    fn default() -> Self {
-        Self { size: 0, root: EMPTY_ROOT }
+    /// What changed since the last time, and the sizes once it is durable.
+    pub(crate) fn drain(&mut self) -> (Batch, Vec<(TenantName, u64)>) {
+        let size = |tenant: TenantName| Some((tenant, self.ends.get(&tenant)?.size()));
+        let sizes = self.changed.drain().filter_map(size).collect();
+        (std::mem::take(&mut self.batch), sizes)
     }
 }

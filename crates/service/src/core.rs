@@ -22,7 +22,7 @@ use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::audit::{Auditor, Head, Heads, LogWriter};
+use crate::audit::{Auditor, LogWriter, Sizes};
 use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::ServiceGate;
@@ -58,7 +58,7 @@ pub struct CoreHandle {
     events: mpsc::Sender<Event>,
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
-    heads: Heads,
+    log_sizes: Sizes,
 }
 
 /// A running core: wait for its end to know that everything is durable.
@@ -92,7 +92,7 @@ struct Group {
 /// What a group put into audit logs.
 #[derive(Default)]
 struct Logged {
-    heads: Vec<(TenantName, Head)>,
+    sizes: Vec<(TenantName, u64)>,
     waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
 }
 
@@ -103,11 +103,11 @@ type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 /// # Errors
 ///
 /// [`StoreError`] when the state cannot be read, or a thread cannot be started.
-pub fn start(
+pub(crate) fn start(
     store: Arc<Store>,
     directory: Arc<Directory>,
     auditor: Arc<Auditor>,
-    heads: Heads,
+    log: LogWriter,
     sealing_key: SealingKey,
     limits: Limits,
 ) -> Result<(CoreHandle, RunningCore), StoreError> {
@@ -124,11 +124,12 @@ pub fn start(
     let broker = Broker::restore(gate, limits, now(), entries.into_iter());
 
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let log_sizes = log.sizes();
     let handle = CoreHandle {
         events,
         followers: Arc::default(),
         metrics: Arc::clone(&metrics),
-        heads: Arc::clone(&heads),
+        log_sizes: Arc::clone(&log_sizes),
     };
     let (groups, to_commit) = sync_channel(GROUPS_MAX);
     let outputs = Outputs::default();
@@ -136,14 +137,15 @@ pub fn start(
         broker,
         sealer,
         auditor,
-        log: LogWriter::new(Arc::clone(&store)),
+        log,
         waiting: Vec::new(),
         buffers: HashMap::new(),
         outputs: Arc::clone(&outputs),
         groups,
         metrics: Arc::clone(&metrics),
     };
-    let committer = Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics, heads };
+    let committer =
+        Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics, log_sizes };
     let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
     let committer = thread::Builder::new()
         .name("commit".to_owned())
@@ -255,9 +257,9 @@ impl Core {
             }
         }
         let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
-        let (log_batch, heads) = self.log.drain();
+        let (log_batch, sizes) = self.log.drain();
         batch.extend(log_batch);
-        let logged = Logged { heads, waiting: std::mem::take(&mut self.waiting) };
+        let logged = Logged { sizes, waiting: std::mem::take(&mut self.waiting) };
         let output = self.broker.drain();
         for change in output.changes {
             match change.value {
@@ -283,7 +285,7 @@ struct Committer {
     outputs: Outputs,
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
-    heads: Heads,
+    log_sizes: Sizes,
 }
 
 impl Committer {
@@ -327,7 +329,7 @@ impl Committer {
             }
         }
         drop(outputs);
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).extend(group.logged.heads);
+        self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner).extend(group.logged.sizes);
         for (done, index) in group.logged.waiting {
             let _ = done.send(Ok(index));
         }
@@ -390,10 +392,10 @@ impl CoreHandle {
         wait.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// How large a tenant's audit log is, as far as it is durable.
+    /// How many entries of a tenant's audit log are durable.
     #[must_use]
-    pub fn log_head(&self, tenant: &TenantName) -> Head {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or_default()
+    pub fn log_size(&self, tenant: &TenantName) -> u64 {
+        self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
     }
 
     /// The findings of a tenant.

@@ -18,7 +18,7 @@ use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::audit::{Auditor, load_heads};
+use crate::audit::{Auditor, LogWriter};
 use crate::authority::{Authority, AuthorityError};
 use crate::core::{self, RunningCore};
 use crate::directory::Directory;
@@ -80,12 +80,12 @@ impl Service {
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
-        let heads = load_heads(&store, &tenants(store.registry()).await?)?;
+        let log = LogWriter::load(&store, &tenants(store.registry()).await?)?;
         let (handle, core) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&auditor),
-            heads,
+            log,
             sealing_key,
             settings.mqtt_limits.clone(),
         )?;

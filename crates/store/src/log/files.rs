@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use thingward_audit::frontier::Frontier;
+use thingward_audit::frontier::root_over;
 use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile, push_entry};
 use thingward_audit::{Hash, leaf_hash};
 
@@ -104,17 +104,6 @@ fn create_all(folder: &Path) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
         _ => File::open(parent)?.sync_all(),
     }
-}
-
-/// The root over the hashes of a full tile.
-pub(crate) fn root_over(hashes: &[Hash]) -> Hash {
-    let mut tree = Frontier::default();
-    let mut root = None;
-    for hash in hashes {
-        tree.push(*hash, |_, _| ());
-        root = Some(tree.root());
-    }
-    root.unwrap_or(thingward_audit::EMPTY_ROOT)
 }
 
 const fn full(kind: Kind, index: u64) -> Tile {

@@ -1,10 +1,11 @@
 //! Hashes of the tree from tile files and the entries that are in none.
 
+use thingward_audit::Hash;
+use thingward_audit::frontier::root_over;
 use thingward_audit::tree::Nodes;
-use thingward_audit::{Hash, node_hash};
 
 use crate::error::StoreError;
-use crate::log::files::{Files, root_over};
+use crate::log::files::Files;
 
 /// Levels of the tree in one tile.
 const TILE_LEVELS: u8 = 8;
@@ -63,10 +64,6 @@ impl Nodes for TileNodes<'_> {
         let first = index * width;
         let tile = self.tile(tile_level, first / 256, first % 256 + width)?;
         let start = usize::try_from(first % 256).unwrap_or(usize::MAX);
-        let mut hashes = tile.get(start..).unwrap_or_default().to_vec();
-        while hashes.len() > 1 {
-            hashes = hashes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
-        }
-        hashes.first().copied().ok_or_else(|| StoreError::corrupt(format!("log node {level}/{index}")))
+        Ok(root_over(tile.get(start..).unwrap_or_default()))
     }
 }

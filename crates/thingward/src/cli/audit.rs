@@ -152,12 +152,11 @@ async fn export(global: &Global, tenant: &Whose, folder: &FilePath) -> Result<()
     let note = String::from_utf8(note).map_err(Failure::of)?;
     let parsed = SignedNote::parse(&note).map_err(Failure::of)?;
     let checkpoint: Checkpoint = parsed.text_unverified().parse().map_err(Failure::of)?;
-    let mut progress = Progress::new(global.output, "entries", Some(checkpoint.size));
+    let progress = Progress::new(global.output, "entries", Some(checkpoint.size));
     for bundle in bundles(checkpoint.size) {
         let name = bundle.to_string();
         save(folder, &name, &piece(&api, &tenant, &name).await?)?;
-        progress
-            .set((bundle.index * TILE_WIDTH + u64::from(bundle.width)).min(checkpoint.size), checkpoint.size);
+        progress.advance(bundle.width.into());
     }
     progress.finish();
     // Last, so that a folder with a checkpoint is whole.
@@ -181,7 +180,7 @@ fn verify(global: &Global, folder: &FilePath, key: &str) -> Result<(), Failure> 
         |e: &dyn std::fmt::Display| Failure::Failed(format!("this is NOT the log of {}: {e}", key.name()));
     let parsed = SignedNote::parse(&note).map_err(|e| forged(&e))?;
     let said = Checkpoint::verify(&parsed, &key).map_err(|e| forged(&e))?;
-    let mut progress = Progress::new(global.output, "entries", Some(said.size));
+    let progress = Progress::new(global.output, "entries", Some(said.size));
     let mut verifier = Verifier::new(&key);
     for bundle in bundles(said.size) {
         let file = folder.join(bundle.to_string());
@@ -190,7 +189,7 @@ fn verify(global: &Global, folder: &FilePath, key: &str) -> Result<(), Failure> 
         let entries =
             entries.ok_or_else(|| forged(&format!("{bundle} is no bundle of {} entries", bundle.width)))?;
         entries.into_iter().try_for_each(|entry| verifier.entry(entry)).map_err(|e| forged(&e))?;
-        progress.set((bundle.index * TILE_WIDTH + u64::from(bundle.width)).min(said.size), said.size);
+        progress.advance(bundle.width.into());
     }
     progress.finish();
     let checkpoint = verifier.finish(&note).map_err(|e| forged(&e))?;

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use thingward_audit::Hash;
 use thingward_audit::entry::{Entry, SignedEntry};
 use thingward_audit::tile::Tile;
-use thingward_model::Timestamp;
+use thingward_model::{TenantName, Timestamp};
 use thingward_policy::ReadLog;
 use thingward_store::StoreError;
 use utoipa::{IntoParams, ToSchema};
@@ -114,10 +115,9 @@ pub(in crate::http) async fn show(
     allowed: Allowed<ReadLog>,
 ) -> Result<Json<LogView>, ApiError> {
     let (tenant, auditor) = (allowed.tenant(), &app.shared.auditor);
-    let head = app.shared.core.log_head(&tenant);
+    let (size, root) = head(&app, tenant).await?;
     let key = auditor.key(&tenant).map_err(|_| ApiError::Internal)?.to_string();
-    let (origin, root) = (auditor.origin(&tenant), STANDARD.encode(head.root));
-    Ok(Json(LogView { origin, key, size: head.size, root }))
+    Ok(Json(LogView { origin: auditor.origin(&tenant), key, size, root: STANDARD.encode(root) }))
 }
 
 /// The signed checkpoint
@@ -135,8 +135,8 @@ pub(in crate::http) async fn checkpoint(
     allowed: Allowed<ReadLog>,
 ) -> Result<Response, ApiError> {
     let tenant = allowed.tenant();
-    let head = app.shared.core.log_head(&tenant);
-    let note = app.shared.auditor.checkpoint(&tenant, head).map_err(|_| ApiError::Internal)?;
+    let (size, root) = head(&app, tenant).await?;
+    let note = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], note)
         .into_response())
 }
@@ -158,7 +158,7 @@ pub(in crate::http) async fn piece(
     Part(Piece(tile)): Part<Piece>,
 ) -> Result<Response, ApiError> {
     let tenant = allowed.tenant();
-    let size = app.shared.core.log_head(&tenant).size;
+    let size = app.shared.core.log_size(&tenant);
     let bytes = app.ask(move |store| store.log(tenant).piece(tile, size)).await?;
     let bytes = bytes.ok_or(ApiError::NotFound("piece of the log"))?;
     let headers = [
@@ -187,7 +187,7 @@ pub(in crate::http) async fn entries(
         return Err(ApiError::Invalid(format!("`limit` is not from 1 to {PAGE_MAX}")));
     }
     let tenant = allowed.tenant();
-    let size = app.shared.core.log_head(&tenant).size;
+    let size = app.shared.core.log_size(&tenant);
     let first = params.after.map_or(0, |after| after.saturating_add(1)).min(size);
     let count = limit.min(size - first);
     let found = app.ask(move |store| store.log(tenant).entries(first, count)).await?;
@@ -211,11 +211,17 @@ pub(in crate::http) async fn proof(
     Part(Index(index)): Part<Index>,
 ) -> Result<Json<LogProofView>, ApiError> {
     let tenant = allowed.tenant();
-    let head = app.shared.core.log_head(&tenant);
-    let proof = app.ask(move |store| store.log(tenant).inclusion_proof(index, head.size)).await?;
-    let checkpoint = app.shared.auditor.checkpoint(&tenant, head).map_err(|_| ApiError::Internal)?;
+    let (size, root) = head(&app, tenant).await?;
+    let proof = app.ask(move |store| store.log(tenant).inclusion_proof(index, size)).await?;
+    let checkpoint = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
     let proof = proof.iter().map(|hash| STANDARD.encode(hash)).collect();
-    Ok(Json(LogProofView { index, size: head.size, proof, checkpoint }))
+    Ok(Json(LogProofView { index, size, proof, checkpoint }))
+}
+
+/// Size and root of the log, as far as it is durable.
+async fn head(app: &App, tenant: TenantName) -> Result<(u64, Hash), ApiError> {
+    let size = app.shared.core.log_size(&tenant);
+    Ok((size, app.ask(move |store| store.log(tenant).root(size)).await?))
 }
 
 fn view(index: u64, bytes: &[u8]) -> Result<LogEntryView, ApiError> {
