@@ -253,6 +253,19 @@ impl AgentHandle {
         answer.await.map_err(|_| RecordError::Stopping)?
     }
 
+    /// Signs what a stream has now, instead of within [`AgentSettings::checkpoint_every`]: for whoever sends a last
+    /// record and waits until it has arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`].
+    pub async fn sign(&self, stream: StreamName) -> Result<(), RecordError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Sign { stream, reply };
+        self.0.commands.send(command).await.map_err(|_| RecordError::Stopping)?;
+        answer.await.map_err(|_| RecordError::Stopping)?
+    }
+
     /// How far a stream is, which is made when there is none.
     ///
     /// # Errors

@@ -184,6 +184,9 @@ impl Replay {
             }
         }
         now.durable = total;
+        // Nobody may come after us: what is delivered without its signature would stay so.
+        let signed = agent.sign(self.stream).await;
+        signed.map_err(|error| ReplayError::Record { row: total, error })?;
         loop {
             let state = self.state(agent, total).await?;
             now.delivered = if state.is_delivered { total } else { file.delivered(&state) };

@@ -250,9 +250,10 @@ fn check_device(place: &Place, set: &DataSet, wanted: &[Vec<Json>]) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let rows = export(place, set.device);
-        let unsigned = rows.iter().flatten().filter(|r| r["assurance"] != "device-signed").count();
-        if unsigned == 0 || Instant::now() > until {
-            assert_eq!(unsigned, 0, "{}: readings without a signature", set.device);
+        let unsigned = rows.iter().flatten().filter(|r| r["assurance"] != "device-signed");
+        let unsigned: Vec<&Json> = unsigned.map(|r| &r["seq"]).collect();
+        if unsigned.is_empty() || Instant::now() > until {
+            assert!(unsigned.is_empty(), "{}: no signature over {unsigned:?}", set.device);
             assert_eq!(rows.len(), wanted.len(), "{}: rows", set.device);
             for (n, (got, wanted)) in rows.iter().zip(wanted).enumerate() {
                 let got: Vec<&Json> = got.iter().map(|r| &r["value"]).collect();

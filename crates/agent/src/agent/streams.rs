@@ -138,6 +138,11 @@ impl Streams {
         Ok(stream.backlog().1)
     }
 
+    /// Signs everything that was pushed, and makes it durable.
+    pub(super) fn sign(&mut self, name: &StreamName, now: Timestamp) -> Result<(), RecordError> {
+        self.stream(name)?.stream.commit_signed(now).map_err(|e| refused(&e))
+    }
+
     /// Signs what has waited long enough, and drops what has waited too long.
     pub(super) fn tick(&mut self, now: Timestamp) {
         for (name, open) in &mut self.open {

@@ -22,6 +22,8 @@ type Reply = oneshot::Sender<Result<Durable, RecordError>>;
 pub(super) enum Command {
     /// Make records durable.
     Append { stream: StreamName, records: Vec<NewRecord>, reply: Reply },
+    /// Sign what the stream has, whether or not it has waited long.
+    Sign { stream: StreamName, reply: oneshot::Sender<Result<(), RecordError>> },
     /// Sign what has waited long enough, and drop what has waited too long.
     Tick,
     /// Close all streams and end.
@@ -74,6 +76,9 @@ fn serve(
                     let _caller_gone = reply.send(Err(error));
                 }
             },
+            Command::Sign { stream, reply } => {
+                let _caller_gone = reply.send(streams.sign(&stream, now));
+            }
             Command::Tick => streams.tick(now),
             Command::Stop { reply } => stop = Some(reply),
         }

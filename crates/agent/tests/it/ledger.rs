@@ -44,6 +44,12 @@ impl Ledger {
         self.records.clear();
     }
 
+    /// Records of a stream's chains that no signature covers.
+    pub(crate) fn unsigned(&self, name: &str) -> usize {
+        let chains = self.chains.values().filter(|chain| chain.name == name);
+        chains.map(|chain| (1..=chain.state.last).filter(|seq| !chain.state.is_signed(*seq)).count()).sum()
+    }
+
     /// Whether the chain is known.
     pub(crate) fn take(
         &mut self,

@@ -67,6 +67,22 @@ async fn a_replay_that_is_killed_again_and_again_sends_every_row_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_finished_replay_is_signed_to_the_end_though_its_agent_dies_at_once() {
+    let installation = Installation::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = enrolled(&installation, &folder.path().join("home"), "meter-1").await;
+    let replay = replay(&csv(folder.path(), 70), &["time=time"]);
+    let agent = start(&home);
+    replay.run(&agent, |_| {}).await.unwrap();
+    drop(agent);
+    let ledger = installation.ledger.lock().unwrap();
+    assert_eq!(ledger.records["meter-1/table"], rows(&replay));
+    assert_eq!(ledger.unsigned("meter-1/table"), 0);
+    drop(ledger);
+    installation.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_finished_replay_has_nothing_to_do_unless_it_is_wanted_again() {
     let installation = Installation::start().await;
     let folder = tempfile::tempdir().unwrap();
