@@ -14,6 +14,8 @@ pub enum Action {
     Forward,
     /// Query, follow, receive and export readings.
     ReadReadings,
+    /// Download history as it is stored, whole, under the customer's key.
+    ReadSegments,
     /// Tell a device to do something.
     SendCommands,
     /// List devices, gateways, applications and findings.
@@ -38,10 +40,11 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PublishReadings,
         Self::Forward,
         Self::ReadReadings,
+        Self::ReadSegments,
         Self::SendCommands,
         Self::ReadDevices,
         Self::ManageDevices,
@@ -61,6 +64,7 @@ impl Action {
             Self::PublishReadings => "readings:publish",
             Self::Forward => "messages:forward",
             Self::ReadReadings => "readings:read",
+            Self::ReadSegments => "segments:read",
             Self::SendCommands => "commands:send",
             Self::ReadDevices => "devices:read",
             Self::ManageDevices => "devices:manage",
@@ -84,7 +88,7 @@ impl fmt::Display for Action {
 impl FromStr for Action {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let wanted = "readings:publish, messages:forward, readings:read, commands:send, devices:read, \
+        let wanted = "readings:publish, messages:forward, readings:read, segments:read, commands:send, devices:read, \
                       devices:manage, keys:manage, log:read, users:manage, policy:read, policy:manage, tokens:manage, \
                       tenants:manage";
         Self::ALL.into_iter().find(|a| a.as_str() == text).ok_or(UnknownWord { wanted })
@@ -115,6 +119,8 @@ acts! {
     Forward,
     /// See [`Action::ReadReadings`].
     ReadReadings,
+    /// See [`Action::ReadSegments`].
+    ReadSegments,
     /// See [`Action::SendCommands`].
     SendCommands,
     /// See [`Action::ReadDevices`].

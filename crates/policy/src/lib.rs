@@ -11,6 +11,7 @@ mod explain;
 mod index;
 mod permit;
 mod policies;
+mod reader;
 mod resource;
 mod schema;
 mod source;
@@ -19,12 +20,13 @@ mod world;
 
 pub use action::{
     Act, Action, Forward, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers,
-    PublishReadings, ReadDevices, ReadLog, ReadPolicy, ReadReadings, SendCommands,
+    PublishReadings, ReadDevices, ReadLog, ReadPolicy, ReadReadings, ReadSegments, SendCommands,
 };
 pub use index::{Answer, Index};
 pub use permit::{Denied, Permit};
 pub use policies::{Decision, Difference, Explanation, Named, Policies};
-pub use resource::{Categories, Resource};
+pub use reader::Reader;
+pub use resource::{Categories, Resource, ten_thousandths};
 pub use schema::{BASELINE, BASELINE_FILE, SCHEMA};
 pub use source::{BYTES_MAX, FILES_MAX, Place, PolicyFile, Problem, Problems, Source};
 pub use subject::{Scopes, Subject, TokenKind, TokenName, UserRole};

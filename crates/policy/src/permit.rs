@@ -4,8 +4,6 @@ use std::marker::PhantomData;
 
 use thingward_model::TenantName;
 
-use crate::action::{Forward, PublishReadings};
-
 /// Proof that `A` was allowed inside one tenant. Who holds it has its tenant from it, and from nowhere else: the calls
 /// that do things take it as an argument.
 ///
@@ -61,13 +59,6 @@ impl<A> Permit<A> {
     #[must_use]
     pub const fn tenant(&self) -> &TenantName {
         &self.tenant
-    }
-}
-
-impl Permit<Forward> {
-    /// The permission that a forwarded thing's own publication has: a gateway carries things of its tenant.
-    pub const fn for_child(&self) -> Permit<PublishReadings> {
-        Permit::new(self.tenant)
     }
 }
 

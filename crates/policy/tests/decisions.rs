@@ -117,7 +117,7 @@ fn each_role_may_what_it_is_for_and_nothing_else() {
     may(A::ManageDevices, Resource::Tenant, "ao");
     may(A::ReadLog, Resource::Tenant, "au");
     may(A::ReadPolicy, Resource::Tenant, "au");
-    for action in [A::ManageKeys, A::ManageUsers, A::ManagePolicy, A::ManageTokens] {
+    for action in [A::ReadSegments, A::ManageKeys, A::ManageUsers, A::ManagePolicy, A::ManageTokens] {
         may(action, Resource::Tenant, "a");
     }
     may(A::PublishReadings, stream("meter-1/climate"), "");

@@ -3,6 +3,7 @@
 mod endpoints;
 mod enrolment;
 mod log;
+mod policy;
 mod readings;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use serde_json::Value as Json;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_pki::{CertificateAuthority, Lifetimes};
-use thingward_policy::Scope;
+use thingward_policy::Action;
 use thingward_store::registry::NewToken;
 use tower::ServiceExt;
 
@@ -32,7 +33,7 @@ struct Fixture {
     app: Arc<App>,
     root: Vec<u8>,
     service: Service,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn p256() -> SoftwareKey {
@@ -54,16 +55,26 @@ impl Fixture {
             thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
             let reference = format!("file:{}", key.display()).parse().unwrap();
             shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
+            shared.directory.access.add_tenant(tenant.parse().unwrap());
         }
         let root = shared.authority.ca().root_der().unwrap();
-        Self { app: App::new(shared), root, service, _folder: folder }
+        Self { app: App::new(shared), root, service, folder }
     }
 
-    async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
+    /// The same after a stop and a start.
+    async fn restarted(self) -> Self {
+        let Self { app, root, service, folder } = self;
+        drop(app);
+        service.stop().await;
+        let service = Service::start(settings(folder.path())).await.unwrap();
+        Self { app: App::new(Arc::clone(service.shared())), root, service, folder }
+    }
+
+    async fn token(&self, tenant: Option<&str>, scopes: &[Action], seconds: i64) -> String {
         let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand()));
         let tenant = tenant.map(|t| t.parse().unwrap());
         let expires = now().plus_micros(seconds * 1_000_000);
-        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None };
+        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None, user: None };
         self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
         token
     }
