@@ -32,6 +32,8 @@ pub enum Device {}
 pub enum Stream {}
 /// Kind of [`FieldName`].
 pub enum Field {}
+/// Kind of [`ActionName`].
+pub enum Action {}
 
 impl Kind for Tenant {
     const WORD: &'static str = "tenant";
@@ -45,6 +47,9 @@ impl Kind for Stream {
 impl Kind for Field {
     const WORD: &'static str = "field";
 }
+impl Kind for Action {
+    const WORD: &'static str = "action";
+}
 
 /// A customer.
 pub type TenantName = Name<Tenant>;
@@ -54,6 +59,8 @@ pub type DeviceName = Name<Device>;
 pub type StreamName = Name<Stream>;
 /// One of several values that a reading of a stream carries together.
 pub type FieldName = Name<Field>;
+/// Something that a device can be told to do.
+pub type ActionName = Name<Action>;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
