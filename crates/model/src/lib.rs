@@ -11,6 +11,8 @@ extern crate std;
 pub mod assurance;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "std")]
+pub mod description;
 pub mod identity;
 pub mod limits;
 pub mod name;
