@@ -63,7 +63,9 @@ impl Source for Forwarder {
             };
             let key = (queued.child, place);
             match self.envelope(&queued) {
-                Some(payload) => return Some(Outgoing { key, topic: self.topic.clone(), payload }),
+                Some(payload) => {
+                    return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });
+                }
                 None => {
                     tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
                     self.done(key);

@@ -32,7 +32,7 @@ impl Source for StreamSource {
         let (key, payload) = lock(&self.0).next(held)?;
         // A stream's name is a topic level as it is.
         let topic = TopicName::try_from(format!("devices/me/telemetry/{}", key.stream()).as_str()).ok()?;
-        Some(Outgoing { key, topic, payload: payload.into() })
+        Some(Outgoing { key, topic, payload: payload.into(), retain: false })
     }
 
     fn delivered(&mut self, key: Ticket) {
