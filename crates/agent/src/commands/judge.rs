@@ -36,7 +36,7 @@ pub(super) fn judge(
     id: CommandId,
     message: &[u8],
     membership: &Membership,
-    description: Option<&ThingDescription>,
+    description: &ThingDescription,
     now: Timestamp,
     mark: Timestamp,
 ) -> Result<Judged, Stranger> {
@@ -84,16 +84,13 @@ fn time_text(reason: Refusal, now: Timestamp) -> String {
 fn order(
     verified: &VerifiedCommand<'_>,
     membership: &Membership,
-    description: Option<&ThingDescription>,
+    description: &ThingDescription,
 ) -> Result<Order, (Refusal, String)> {
     let command = &verified.command;
-    let action = description.and_then(|d| d.actions.get(&command.action));
+    let action = description.actions.get(&command.action);
     let action = action.ok_or_else(|| {
-        let known = description.map(|d| d.actions.keys().map(ToString::to_string).collect::<Vec<_>>());
-        let text = match known.filter(|k| !k.is_empty()) {
-            None => "the device has no actions".to_owned(),
-            Some(known) => format!("there is no {}; there is {}", command.action, known.join(", ")),
-        };
+        let known: Vec<_> = description.actions.keys().map(ToString::to_string).collect();
+        let text = format!("there is no {}; there is {}", command.action, known.join(", "));
         (Refusal::UnknownAction, text)
     })?;
     let input: Value = json::decode(command.input);

@@ -94,7 +94,7 @@ pub struct Commands<D> {
     journal: Journal<D>,
     signer: SharedSigner,
     membership: Membership,
-    description: Option<Arc<ThingDescription>>,
+    description: Arc<ThingDescription>,
     waiting: VecDeque<Waiting>,
     /// Ends that could not be made durable yet. Their replies are not sent before they are.
     unsaved: Vec<(CommandId, Vec<u8>)>,
@@ -112,7 +112,7 @@ impl<D: Disk> Commands<D> {
         key: SealingKey,
         signer: SharedSigner,
         membership: Membership,
-        description: Option<Arc<ThingDescription>>,
+        description: Arc<ThingDescription>,
         now: Timestamp,
     ) -> Result<Self, JournalError> {
         let journal = Journal::open(disk, key)?;
@@ -146,7 +146,7 @@ impl<D: Disk> Commands<D> {
     /// A message came to the topic of the command `id`. Says whether there is a new order.
     pub fn receive(&mut self, id: CommandId, message: &[u8], now: Timestamp) -> bool {
         let mark = self.journal.mark();
-        let judged = judge::judge(id, message, &self.membership, self.description.as_deref(), now, mark);
+        let judged = judge::judge(id, message, &self.membership, &self.description, now, mark);
         let Judged { command, expires, timely, judgement } = match judged {
             Ok(judged) => judged,
             Err(refused) => {

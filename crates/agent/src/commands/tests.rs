@@ -71,7 +71,7 @@ impl Bench {
     }
 
     fn open(&self, now: Timestamp) -> Result<Commands<MemoryDisk>, JournalError> {
-        let description = Some(Arc::new(description()));
+        let description = Arc::new(description());
         let signer: SharedSigner = Arc::new(key("device"));
         Commands::open(self.disk.clone(), self.key.clone(), signer, self.membership.clone(), description, now)
     }
@@ -218,12 +218,12 @@ fn a_command_is_executed_once_and_its_answer_given_as_often_as_it_is_asked_for()
     assert_eq!(commands.status(), CommandsStatus { waiting: 0, started: 1, replies: 0 });
     commands.finish(&order.id, Ending::Done(json!({"on": true})), START);
     let answer = (sent.id, digest(&sent.canonical()), "done {\"on\":true}".to_owned());
-    assert_eq!(replies(&mut commands), [answer.clone()]);
+    assert_eq!(replies(&mut commands), std::slice::from_ref(&answer));
     for _ in 0..2 {
         // The service signs anew each time it sends; the command is the same one.
         assert!(!commands.receive([1; 16], &sent.bytes(), START));
         assert_eq!(commands.next_order(START), None);
-        assert_eq!(replies(&mut commands), [answer.clone()]);
+        assert_eq!(replies(&mut commands), std::slice::from_ref(&answer));
         commands = bench.open(START).unwrap();
         assert_eq!(replies(&mut commands), []);
     }
@@ -326,7 +326,7 @@ fn no_bit_of_a_command_can_be_changed_and_it_is_still_executed() {
 }
 
 #[test]
-fn a_device_without_a_command_key_or_description_executes_nothing() {
+fn a_device_without_a_command_key_executes_nothing_until_it_has_one() {
     let mut bench = Bench::new();
     bench.membership.command_key = None;
     let mut commands = bench.open(START).unwrap();
@@ -335,13 +335,6 @@ fn a_device_without_a_command_key_or_description_executes_nothing() {
     // The key comes with a renewal, and the command may come again.
     commands.set_membership(membership());
     assert!(commands.receive([1; 16], &Sent::new(1).bytes(), START));
-
-    let bench = Bench::new();
-    let signer: SharedSigner = Arc::new(key("device"));
-    let mut commands =
-        Commands::open(bench.disk.clone(), bench.key.clone(), signer, membership(), None, START).unwrap();
-    assert!(!commands.receive([1; 16], &Sent::new(1).bytes(), START));
-    assert_eq!(said(&mut commands), ["unknown-action: the device has no actions"]);
 }
 
 #[test]
