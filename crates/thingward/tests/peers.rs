@@ -1,4 +1,5 @@
-//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS; and bad ones.
+//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS, the
+//! standard's JSON Schema; and bad ones.
 //! Each test skips, and says so, where its peer is not installed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
@@ -6,6 +7,8 @@ mod common;
 
 #[path = "peers/bad_input.rs"]
 mod bad_input;
+#[path = "peers/descriptions.rs"]
+mod descriptions;
 #[path = "peers/enrolment.rs"]
 mod enrolment;
 #[path = "peers/standard_client.rs"]

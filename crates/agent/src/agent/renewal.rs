@@ -8,6 +8,7 @@ use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
 use tokio::sync::watch;
 
+use super::actions::Actions;
 use super::streams::Streams;
 use super::{Tls, lock};
 use crate::backoff::Backoff;
@@ -36,6 +37,7 @@ pub(super) async fn keep_renewed(
     home: Home,
     tls: watch::Sender<Tls>,
     streams: Arc<Mutex<Streams>>,
+    actions: Option<Actions>,
     status: watch::Sender<RenewalStatus>,
 ) {
     let mut backoff = Backoff::default();
@@ -46,7 +48,7 @@ pub(super) async fn keep_renewed(
             tokio::time::sleep(until(due)).await;
             continue;
         }
-        match attempt(&home, &tls, &streams).await {
+        match attempt(&home, &tls, &streams, actions.as_ref()).await {
             Ok(identity) => {
                 tracing::info!(expires = %identity.leaf.not_after, "certificate renewed");
                 status.send_replace(RenewalStatus::of(&identity.leaf));
@@ -67,11 +69,18 @@ async fn attempt(
     home: &Home,
     tls: &watch::Sender<Tls>,
     streams: &Arc<Mutex<Streams>>,
+    actions: Option<&Actions>,
 ) -> Result<Identity, EnrolError> {
     let identity = renew(home).await?;
     tls.send_replace(identity.uplink_tls()?);
     let (streams, membership) = (Arc::clone(streams), identity.membership.clone());
-    let set = tokio::task::spawn_blocking(move || lock(&streams).set_membership(membership));
+    let actions = actions.cloned();
+    let set = tokio::task::spawn_blocking(move || {
+        if let Some(actions) = actions {
+            actions.with(|commands| commands.set_membership(membership.clone()));
+        }
+        lock(&streams).set_membership(membership);
+    });
     set.await.map_err(|_| EnrolError::Stopping)?;
     Ok(identity)
 }
