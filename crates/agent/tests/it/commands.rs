@@ -237,3 +237,29 @@ async fn a_local_program_executes_what_the_device_is_told() {
     drop(server);
     agent.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_hears_of_a_command_key_between_renewals_and_keeps_it() {
+    let installation = Installation::start().await;
+    installation.faults.no_command_key.store(true, Ordering::SeqCst);
+    let folder = private_folder();
+    let home = enrolled(&installation, folder.path(), "meter-1").await;
+    assert_eq!(home.identity().unwrap().membership.command_key, None);
+    installation.faults.no_command_key.store(false, Ordering::SeqCst);
+    let agent = start(&home);
+    until("described", || is_online(&installation)).await;
+    until("told", || home.identity().unwrap().membership.command_key.is_some()).await;
+    let key = home.identity().unwrap().membership.command_key;
+    assert_eq!(key.as_ref(), Some(installation.command_key.public_key()));
+    assert_eq!(installation.renewals.load(Ordering::SeqCst), 0);
+    // The key is on disk a moment before it is in use.
+    let action = loop {
+        send(&installation, [1; 16], 40);
+        if let Ok(action) = tokio::time::timeout(Duration::from_millis(200), agent.next_action()).await {
+            break action;
+        }
+    };
+    action.done(Value::Null).await;
+    until("answered", || answers(&installation, &home, [1; 16]).contains(&"done null".to_owned())).await;
+    agent.stop().await.unwrap();
+}

@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) other_key: AtomicBool,
     /// The membership names somebody else.
     pub(crate) other_name: AtomicBool,
+    /// The membership has no command key.
+    pub(crate) no_command_key: AtomicBool,
     /// Every n-th message is stored and its connection cut before the acknowledgement; 0 for never.
     pub(crate) cut_every: AtomicU64,
     /// New connections are closed at once.
@@ -252,11 +254,12 @@ impl Office {
         } else {
             leaf.principal.name.to_string()
         };
+        let has_key = !self.faults.no_command_key.load(Ordering::SeqCst);
         serde_json::json!({
             "tenant": leaf.principal.tenant.as_str(), "role": "device", "name": name,
             "trust_domain": TRUST_DOMAIN, "mqtt_port": self.mqtt_port,
             "recipients": {"service": self.recipient, "customer": null},
-            "command_key": self.command_key,
+            "command_key": has_key.then_some(&self.command_key),
             "time": now().to_string(),
         })
         .to_string()
