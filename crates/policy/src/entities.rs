@@ -140,6 +140,9 @@ impl Build<'_> {
             Resource::Field(device, stream, field, categories) => {
                 let parent = self.stream(device, stream)?;
                 let name = field.as_ref().map_or("", |f| f.as_str());
+                let said = self.world.members.get(device).zip(field.as_ref());
+                let said = said.and_then(|(member, field)| member.categories.get(field));
+                let categories = categories.and(said.copied().unwrap_or_default());
                 let categories = categories.words().map(text).collect::<Vec<_>>();
                 let categories = RestrictedExpression::new_set(categories);
                 let attrs = [("name".to_owned(), text(name)), ("categories".to_owned(), categories)].into();

@@ -29,6 +29,11 @@ impl Categories {
         Self { location, personal: false }
     }
 
+    /// What either says.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self { location: self.location | other.location, personal: self.personal | other.personal }
+    }
+
     /// The words that policies use.
     pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
         [(self.location, "location"), (self.personal, "personal")]

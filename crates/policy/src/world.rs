@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thingward_model::{ActionName, DeviceName, GroupName, Role, UserName};
+use thingward_model::{ActionName, DeviceName, FieldName, GroupName, Role, UserName};
 
+use crate::resource::Categories;
 use crate::subject::UserRole;
 
 /// Most groups that lead from a member to the outermost one. Deeper ones are not looked at, and cannot be made.
@@ -27,13 +28,15 @@ pub struct Member {
     pub groups: BTreeSet<GroupName>,
     /// What it does when told to, by its description.
     pub operations: BTreeMap<ActionName, Operation>,
+    /// What its fields are about, by its description.
+    pub categories: BTreeMap<FieldName, Categories>,
 }
 
 impl Member {
     /// One that is in no group and does nothing.
     #[must_use]
     pub const fn new(role: Role) -> Self {
-        Self { role, groups: BTreeSet::new(), operations: BTreeMap::new() }
+        Self { role, groups: BTreeSet::new(), operations: BTreeMap::new(), categories: BTreeMap::new() }
     }
 }
 

@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
 use thingward_policy::{
-    Act, Action, Decision, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, World,
+    Act, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, World,
 };
 use thingward_store::StoreError;
 use thingward_store::registry::{GroupMember, LIST_MAX, Registry};
+
+use crate::description;
 
 /// Decides for all tenants. Shared by all listeners and the core.
 #[derive(Default)]
@@ -72,12 +75,22 @@ impl Access {
         });
     }
 
+    /// A member said what it can do.
+    pub fn described(&self, tenant: &TenantName, name: &DeviceName, thing: &ThingDescription) {
+        self.update(tenant, |world| {
+            let member = world.members.entry(*name).or_insert_with(|| Member::new(Role::Device));
+            member.operations = description::operations(thing);
+            member.categories = description::categories(thing);
+        });
+    }
+
     /// A member is no member any more.
     pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
         self.update(tenant, |world| {
             // It is in its groups again when it comes back.
             if let Some(member) = world.members.get_mut(name) {
                 member.operations.clear();
+                member.categories.clear();
             }
         });
     }
@@ -112,14 +125,6 @@ impl Access {
             Some(policies) => policies.decide(who, on),
             None => Err(Denied { reason: "the tenant has no policies that work" }),
         }
-    }
-
-    /// Whether a member may do something; for what is decided again and again.
-    #[must_use]
-    pub fn allows(&self, who: &Principal, action: Action, on: &Resource) -> bool {
-        let decision =
-            self.of(&who.tenant).map(|policies| policies.decision(&Subject::Member(*who), action, on));
-        decision.is_some_and(Decision::is_allowed)
     }
 
     fn update(&self, tenant: &TenantName, change: impl FnOnce(&mut World)) {

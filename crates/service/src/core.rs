@@ -4,6 +4,8 @@
 //! changed in one durable step, and only then are the answers released. While one group is being written the
 //! next gathers, so a commit costs one flush however many clients wait for it.
 
+mod things;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,17 +14,20 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use thingward_crypto::SoftwareKey;
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits};
 use thingward_mqtt::codec::ReasonCode;
+use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::audit::{Auditor, LogWriter, Sizes};
+use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::ServiceGate;
@@ -42,13 +47,48 @@ const FOLLOW_MAX: usize = 4096;
 const SESSION_ENTRIES_MAX: usize = 50_000_000;
 
 enum Event {
-    Accept { conn: ConnId, who: Member, output: Output },
-    Received { conn: ConnId, bytes: Bytes },
-    Closed { conn: ConnId },
-    CutMember { tenant: TenantName, name: DeviceName, drop_session: bool, done: oneshot::Sender<()> },
-    CutTenant { tenant: TenantName, done: oneshot::Sender<()> },
-    Log { tenant: TenantName, entry: Vec<u8>, done: oneshot::Sender<Result<u64, StoreError>> },
-    Findings { tenant: TenantName, answer: oneshot::Sender<Vec<Finding>> },
+    Accept {
+        conn: ConnId,
+        who: Member,
+        output: Output,
+    },
+    Received {
+        conn: ConnId,
+        bytes: Bytes,
+    },
+    Closed {
+        conn: ConnId,
+    },
+    CutMember {
+        tenant: TenantName,
+        name: DeviceName,
+        drop_session: bool,
+        done: oneshot::Sender<()>,
+    },
+    CutTenant {
+        tenant: TenantName,
+        done: oneshot::Sender<()>,
+    },
+    Log {
+        tenant: TenantName,
+        entry: Vec<u8>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    },
+    Command {
+        new: Box<NewCommand>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    },
+    CancelCommand {
+        tenant: TenantName,
+        device: DeviceName,
+        id: CommandId,
+        actor: String,
+        done: oneshot::Sender<bool>,
+    },
+    Findings {
+        tenant: TenantName,
+        answer: oneshot::Sender<Vec<Finding>>,
+    },
     Stop,
 }
 
@@ -109,13 +149,16 @@ pub(crate) fn start(
     auditor: Arc<Auditor>,
     log: LogWriter,
     sealing_key: SealingKey,
+    command_key: SoftwareKey,
     limits: Limits,
 ) -> Result<(CoreHandle, RunningCore), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
-    let gate = ServiceGate::new(pipeline, Arc::clone(&store), directory);
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
     let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("the sealing key"))?;
+    things::descriptions(&store, &mut sealer, &directory.access)?;
+    let commands = Commands::new(command_key, things::waiting(&store, &mut sealer)?);
+    let gate = ServiceGate::new(pipeline, commands, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
         let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;
@@ -176,7 +219,8 @@ impl Core {
             return;
         };
         loop {
-            let wait = self.broker.next_deadline().map_or(Duration::from_secs(3600), |at| {
+            let deadlines = [self.broker.next_deadline(), self.broker.gate().commands.next_deadline()];
+            let wait = deadlines.into_iter().flatten().min().map_or(Duration::from_secs(3600), |at| {
                 Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
             });
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
@@ -236,6 +280,10 @@ impl Core {
                 Ok(index) => self.waiting.push((done, index)),
                 Err(error) => drop(done.send(Err(error))),
             },
+            Event::Command { new, done } => self.command(now, *new, done),
+            Event::CancelCommand { tenant, device, id, actor, done } => {
+                let _ = done.send(self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor));
+            }
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
             }
@@ -248,6 +296,7 @@ impl Core {
         for message in std::mem::take(&mut self.broker.gate_mut().announcements) {
             self.broker.announce(now, message);
         }
+        let kept = self.things(now)?;
         self.metrics.set_broker(*self.broker.counters());
         for (tenant, deed) in std::mem::take(&mut self.broker.gate_mut().pipeline.deeds) {
             let entry = self.auditor.entry(deed, now).map_err(|error| error.to_string());
@@ -259,6 +308,7 @@ impl Core {
         let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
         let (log_batch, sizes) = self.log.drain();
         batch.extend(log_batch);
+        batch.extend(kept);
         let logged = Logged { sizes, waiting: std::mem::take(&mut self.waiting) };
         let output = self.broker.drain();
         for change in output.changes {
@@ -385,11 +435,7 @@ impl CoreHandle {
     pub async fn log(&self, tenant: TenantName, entry: Vec<u8>) -> Result<u64, StoreError> {
         let (done, wait) = oneshot::channel();
         self.send(Event::Log { tenant, entry, done }).await;
-        let stopped = || StoreError::Io {
-            what: "write the audit log".to_owned(),
-            source: io::Error::other("the service is stopping"),
-        };
-        wait.await.unwrap_or_else(|_| Err(stopped()))
+        wait.await.unwrap_or_else(|_| Err(stopping("write the audit log")))
     }
 
     /// How many entries of a tenant's audit log are durable.
@@ -440,4 +486,8 @@ impl CoreHandle {
         // A core that has ended answers nobody; the service notices and stops.
         let _ = self.events.send(event).await;
     }
+}
+
+fn stopping(what: &str) -> StoreError {
+    StoreError::Io { what: what.to_owned(), source: io::Error::other("the service is stopping") }
 }

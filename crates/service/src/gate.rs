@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use thingward_ingress::Member;
+use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
@@ -18,6 +19,8 @@ use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
+use crate::command::{BadReply, Commands, parse_id};
+use crate::description;
 use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::refusals::{Refusals, Refused};
@@ -26,26 +29,36 @@ use crate::topics::{self, DeviceTopic};
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
+    pub(crate) commands: Commands,
     store: Arc<Store>,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     refusals: Refusals,
     /// Tenants with a reader: for others no text is made of their readings.
     read: RefCell<HashSet<TenantName>>,
     /// What readers are told of kept readings, until the core takes it.
     pub(crate) announcements: Vec<Message>,
+    /// What devices said that they can do, until the core keeps it.
+    pub(crate) described: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl ServiceGate {
     /// A gate in front of `pipeline`.
     #[must_use]
-    pub fn new(pipeline: Pipeline, store: Arc<Store>, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        commands: Commands,
+        store: Arc<Store>,
+        directory: Arc<Directory>,
+    ) -> Self {
         Self {
             pipeline,
+            commands,
             store,
             directory,
             refusals: Refusals::default(),
             read: RefCell::default(),
             announcements: Vec::new(),
+            described: Vec::new(),
         }
     }
 
@@ -82,6 +95,38 @@ impl ServiceGate {
         stream: StreamName,
     ) -> Result<Permit<PublishReadings>, ReasonCode> {
         self.permit(now, who, &Resource::Stream(who.name, stream))
+    }
+
+    /// Looks at what a device says beside readings: replies to commands, and what it can do.
+    fn said(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        rest: &str,
+        message: &[u8],
+    ) -> Result<(), ReasonCode> {
+        let (tenant, device) = (who.tenant, who.name);
+        if let Some(id) = rest.strip_prefix("replies/").and_then(parse_id) {
+            let directory = Arc::clone(&self.directory);
+            let key = |id: &thingward_crypto::KeyId| directory.key(&tenant, &device, id);
+            return match self.commands.reply(&tenant, &device, id, message, key) {
+                Ok(()) | Err(BadReply::NotWaiting) => Ok(()),
+                Err(BadReply::Wrong(what)) => {
+                    self.pipeline.note_device(tenant, device, "wrong-reply", what.to_owned(), now);
+                    Err(ReasonCode::PayloadFormatInvalid)
+                }
+            };
+        }
+        // To take a retained message away is not to say anything.
+        if rest == "state/description" && !message.is_empty() {
+            let thing = ThingDescription::parse(message).map_err(|error| {
+                self.pipeline.note_device(tenant, device, "bad-description", error.to_string(), now);
+                ReasonCode::PayloadFormatInvalid
+            })?;
+            self.directory.access.described(&tenant, &device, &thing);
+            self.described.push((description::key(&tenant, &device), message.to_vec()));
+        }
+        Ok(())
     }
 
     fn telemetry(
@@ -126,6 +171,7 @@ impl ServiceGate {
             return Err(ReasonCode::NotAuthorized);
         };
         self.pipeline.count_envelope();
+        self.commands.carried(tenant, envelope.child, gateway, now);
         let child = Principal { tenant, role, name: envelope.child };
         match topics::parse_device_topic(envelope.topic) {
             Some(DeviceTopic::Telemetry(stream)) => {
@@ -141,6 +187,7 @@ impl ServiceGate {
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
+                self.said(now, &child, rest, envelope.message)?;
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message {
@@ -221,6 +268,7 @@ impl Gate for ServiceGate {
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
+                self.said(now, p, rest, &message.payload)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message { topic, ..message.clone() }))
             }
@@ -236,6 +284,8 @@ impl Gate for ServiceGate {
         if who.principal.role == Role::Application {
             self.read.borrow_mut().insert(who.principal.tenant);
         }
+        // Its subscription counts once this group of events is done, and commands leave behind that.
+        self.commands.listens(&who.principal.tenant, &who.principal.name, thingward_model::clock::now());
         Ok(inner)
     }
 
@@ -245,8 +295,14 @@ impl Gate for ServiceGate {
         }
         let topic = topics::outer(&who.principal, &message.topic)?;
         let payload = match who.principal.role {
-            // Their own commands and state.
-            Role::Device | Role::Gateway => message.payload.clone(),
+            // Their own commands and state, and those of things behind them.
+            Role::Device | Role::Gateway => {
+                let now = thingward_model::clock::now();
+                let command = topics::command_id(topic.as_str());
+                let may =
+                    |id| self.commands.may_deliver(&who.principal.tenant, id, now, &self.directory.access);
+                Some(message.payload.clone()).filter(|_| command.is_none_or(may))?
+            }
             Role::Application => {
                 let policies = self.directory.access.of(&who.principal.tenant)?;
                 view::of(&Reader::new(policies, Subject::Member(who.principal)), &topic, message)?

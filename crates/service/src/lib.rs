@@ -5,7 +5,9 @@
 pub mod access;
 pub mod audit;
 pub mod authority;
+mod command;
 pub mod core;
+mod description;
 pub mod directory;
 pub mod enrolment;
 pub mod finding;

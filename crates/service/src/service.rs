@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_ingress::{MqttListener, SharedTls};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
@@ -19,15 +20,18 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::audit::{Auditor, LogWriter};
-use crate::authority::{Authority, AuthorityError};
+use crate::authority::{Authority, AuthorityError, sealed_key};
 use crate::core::{self, RunningCore};
 use crate::directory::Directory;
 use crate::http;
+use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
 use crate::shared::{MembershipTurn, Shared};
 
 /// Most rows of one segment.
 const SEGMENT_ROWS_MAX: usize = 1_000_000;
+/// The name of the key that commands are signed with, in the registry.
+const COMMAND_KEY: &str = "command.key";
 /// How often certificates, the CRL and customers' keys are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
@@ -80,6 +84,11 @@ impl Service {
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
+        let make = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+        let command_key = sealed_key(store.registry(), &sealing_key, COMMAND_KEY, make).await?;
+        let command_public = Signer::public_key(&command_key).clone();
+        let opener = Sealer::new(sealing_key.clone())
+            .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
         let (handle, core) = core::start(
             Arc::clone(&store),
@@ -87,6 +96,7 @@ impl Service {
             Arc::clone(&auditor),
             log,
             sealing_key,
+            command_key,
             settings.mqtt_limits.clone(),
         )?;
         let (mqtt_tls, https_tls) = tls(&settings, &authority, &store, time).await?;
@@ -109,6 +119,8 @@ impl Service {
             membership: Mutex::new(()),
             auditor,
             refusals: std::sync::Mutex::default(),
+            opener: std::sync::Mutex::new(opener),
+            command_key: command_public,
             directory,
             core: handle,
             mqtt_tls,

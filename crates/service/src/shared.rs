@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
+use thingward_crypto::VerifyingKey;
 use thingward_ingress::SharedTls;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
@@ -15,6 +16,7 @@ use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
 use crate::refusals::{Refusals, Refused};
+use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
 
 /// What every part of a running service holds on to.
@@ -30,6 +32,10 @@ pub struct Shared {
     pub membership: Mutex<()>,
     /// Who signs the audit log.
     pub auditor: Arc<Auditor>,
+    /// Opens what the core sealed.
+    pub(crate) opener: std::sync::Mutex<Sealer>,
+    /// What commands verify with.
+    pub command_key: VerifyingKey,
     /// What was refused lately.
     pub(crate) refusals: std::sync::Mutex<Refusals>,
     /// Members, for quick answers.

@@ -8,6 +8,7 @@ use thingward_model::limits::TOPIC_BYTES_MAX;
 use thingward_model::{ActionName, DeviceName, Principal, Role, StreamName, TenantName};
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_seal::command::CommandId;
 
 /// What a device publishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,17 @@ pub(crate) fn parse_command(topic: &str) -> Option<(DeviceName, ActionName)> {
     Some((device.parse().ok()?, rest.strip_prefix("commands/")?.parse().ok()?))
 }
 
+/// The id of a signed command in a topic as a device or gateway sees it; `None` for what is none of ours.
+#[must_use]
+pub(crate) fn command_id(topic: &str) -> Option<CommandId> {
+    let rest = topic.strip_prefix("devices/me/")?;
+    let rest = match rest.strip_prefix("children/") {
+        Some(child) => child.split_once('/')?.1,
+        None => rest,
+    };
+    rest.strip_prefix("commands/").and_then(crate::command::parse_id)
+}
+
 /// The area of a topic behind `devices/<name>/`, as policies see it: a stream of that name.
 ///
 /// # Errors
@@ -78,7 +90,8 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
         Role::Device | Role::Gateway => {
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
-            if !matches!(area, "commands" | "state") {
+            let is_own = matches!(area, "commands" | "state");
+            if !(is_own || area == "children" && who.role == Role::Gateway) {
                 return None;
             }
             format!("t/{}/devices/{}/{rest}", who.tenant, who.name)

@@ -1,5 +1,6 @@
 //! The gate behind a real broker.
 
+use thingward_crypto::SignatureAlgorithm;
 use thingward_mqtt::broker::{Broker, Limits};
 use thingward_mqtt::codec::{Binary, ConnectProperties, Packet, Version, Will};
 
@@ -32,7 +33,12 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
     for (revoked, kept) in [(false, 1), (true, 0)] {
         let bench = Bench::new().await;
         let who = bench.member();
-        let gate = ServiceGate::new(bench.pipeline(), Arc::clone(&bench.store), Arc::clone(&bench.directory));
+        let commands = Commands::new(
+            thingward_crypto::SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[3; 32]).unwrap(),
+            Vec::new(),
+        );
+        let (store, directory) = (Arc::clone(&bench.store), Arc::clone(&bench.directory));
+        let gate = ServiceGate::new(bench.pipeline(), commands, store, directory);
         let mut broker = Broker::new(gate, Limits::default());
         broker.accept(NOW, 1, who.clone());
         let connect = connect_with_will("devices/me/telemetry/power", b"1");

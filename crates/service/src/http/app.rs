@@ -25,6 +25,7 @@ pub struct App {
     queries: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
+    commands: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -37,11 +38,17 @@ impl App {
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            commands: tokio::sync::Mutex::default(),
         })
     }
 
     pub(super) fn guesses(&self) -> MutexGuard<'_, Guesses> {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn to send a command: of two with one id the second has to find the first.
+    pub(super) async fn commands_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.commands.lock().await
     }
 
     /// A turn for a question to the store. Whoever sends the answer to a peer does not have it any more.

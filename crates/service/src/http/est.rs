@@ -166,6 +166,8 @@ struct Membership {
     trust_domain: String,
     mqtt_port: u16,
     recipients: Recipients,
+    /// DER SubjectPublicKeyInfo, base64.
+    command_key: String,
     time: String,
 }
 
@@ -197,6 +199,7 @@ async fn membership(
             service: STANDARD.encode(service.as_bytes()),
             customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),
         },
+        command_key: STANDARD.encode(app.shared.command_key.to_spki()),
         time: now().to_string(),
     }))
 }

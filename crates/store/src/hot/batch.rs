@@ -13,6 +13,10 @@ pub enum Space {
     Chains,
     /// The last entries of the audit logs.
     Log,
+    /// Commands that wait, and those that have ended.
+    Commands,
+    /// What devices say that they can do.
+    Descriptions,
     /// Everything else that must change in one step with readings.
     Meta,
 }
@@ -65,13 +69,15 @@ pub enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Records,
         Self::Signed,
         Self::Manifest,
         Self::Owner(Space::Sessions),
         Self::Owner(Space::Chains),
         Self::Owner(Space::Log),
+        Self::Owner(Space::Commands),
+        Self::Owner(Space::Descriptions),
         Self::Owner(Space::Meta),
     ];
 
@@ -84,6 +90,8 @@ impl Table {
             Self::Owner(Space::Sessions) => "sessions",
             Self::Owner(Space::Chains) => "chains",
             Self::Owner(Space::Log) => "log",
+            Self::Owner(Space::Commands) => "commands",
+            Self::Owner(Space::Descriptions) => "descriptions",
             Self::Owner(Space::Meta) => "meta",
         }
     }

@@ -1,6 +1,7 @@
 //! The commands: noun, then verb. Each noun is a module with its arguments and what they do.
 
 mod audit;
+mod command;
 mod connection;
 mod device;
 mod docs;
@@ -61,6 +62,9 @@ enum Command {
     /// Devices: this one, and those of a tenant.
     #[command(subcommand)]
     Device(device::Device),
+    /// Commands: what devices can do, and telling them to.
+    #[command(subcommand, name = "command")]
+    Order(command::Command),
     /// Tenants: whose things and readings these are.
     #[command(subcommand)]
     Tenant(tenancy::Tenant),
@@ -152,6 +156,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Service(c) => c.run(&global).await,
             Command::Gateway(c) => c.run(&global).await,
             Command::Device(c) => c.run(&global).await,
+            Command::Order(c) => c.run(&global).await,
             Command::Tenant(c) => c.run(&global).await,
             Command::Key(c) => c.run(&global).await,
             Command::Maker(c) => c.run(&global).await,

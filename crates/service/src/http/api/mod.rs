@@ -2,6 +2,7 @@
 
 pub(super) mod chains;
 pub(super) mod claims;
+pub(super) mod commands;
 pub(super) mod devices;
 pub(super) mod findings;
 pub(super) mod follow;
@@ -67,6 +68,15 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}", get(devices::show)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/release", post(devices::release)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/revoke", post(devices::revoke)),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/description", get(commands::describe)),
+        route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands", post(commands::send)),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/commands", get(commands::list)),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", get(commands::show)),
+        route(
+            DELETE,
+            "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}",
+            delete(commands::cancel),
+        ),
         route(GET, "/api/v1/tenants/{tenant}/findings", get(findings::list)),
         route(GET, "/api/v1/tenants/{tenant}/tokens", get(tokens::list)),
         route(POST, "/api/v1/tenants/{tenant}/tokens", post(tokens::create)),

@@ -32,7 +32,7 @@ enum Access {
 use Access::{Any, Installation, Open, Reached, Socket, Tenant};
 use Action::{
     ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
-    ReadPolicy, ReadReadings, ReadSegments,
+    ReadPolicy, ReadReadings, ReadSegments, SendCommands,
 };
 
 /// Method, path, access, and a body that is right.
@@ -57,6 +57,16 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/devices/{device}", Tenant(ReadDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/release", Tenant(ManageDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/revoke", Tenant(ManageDevices), "{}"),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}/description", Tenant(ReadDevices), ""),
+    (
+        "post",
+        "/api/v1/tenants/{tenant}/devices/{device}/commands",
+        Tenant(SendCommands),
+        r#"{"action":"on"}"#,
+    ),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(ReadDevices), ""),
+    ("delete", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(SendCommands), ""),
     ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), ""),
     ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), r#"{"scopes":["tokens:manage"]}"#),
@@ -119,6 +129,7 @@ fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
         .replace("{device}", "nobody")
+        .replace("{command}", "0123456789abcdef0123456789abcdef")
         .replace("{user}", "anna")
         .replace("{group}/{kind}/{member}", "north/user/anna")
         .replace("{version}", "1")

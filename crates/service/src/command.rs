@@ -1,0 +1,302 @@
+//! Commands between the one who wants them and the device's word on them.
+//!
+//! ```text
+//! waiting ─► done / refused / failed / interrupted     the device's word
+//!       └──► expired / cancelled                       nobody took it in time, or the right to it went
+//! ```
+//!
+//! A command that waits is decided again before each time it is sent, and sent until the device has answered: what the
+//! device does at most once. No I/O: what changed is drained, sealed and made durable with the log entries about it.
+
+mod record;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use thingward_crypto::{SoftwareKey, VerifyingKey, sha256};
+use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
+use thingward_mqtt::broker::Message;
+use thingward_mqtt::codec::{MessageProperties, QoS};
+use thingward_policy::{Action, Resource, Subject};
+use thingward_seal::FormatError;
+use thingward_seal::command::{
+    COMMAND_BYTES_MAX, CommandId, Outcome, SignedCommand, SignedReply, digest, sign,
+};
+
+use crate::access::Access;
+use crate::audit::Deed;
+use crate::topics;
+
+pub(crate) use record::{CommandRecord, ENDED_PREFIX, State, WAITING_PREFIX, hex, keys_of, parse_id, who};
+
+/// Most commands of one device that wait. A device itself lets 32 wait.
+pub(crate) const WAITING_MAX: usize = 64;
+/// How long until a command is sent again the first time, and at most, in microseconds.
+const AGAIN_MICROS: (i64, i64) = (5_000_000, 60_000_000);
+
+/// A command to send. Its log entry is written first.
+pub(crate) struct NewCommand {
+    /// What is kept of it; `message` and `log` are filled in here.
+    pub(crate) record: CommandRecord,
+    /// Its exact bytes.
+    pub(crate) canonical: Vec<u8>,
+    /// Who wants it, as policies see them.
+    pub(crate) subject: Subject,
+    /// Its input, when that is a number, as policies see it.
+    pub(crate) number: Option<i64>,
+}
+
+struct Waiting {
+    record: CommandRecord,
+    subject: Subject,
+    on: Resource,
+    send_at: Timestamp,
+    pause: i64,
+}
+
+/// Why a reply changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadReply {
+    /// It is about no command that waits: it came before, or it is nobody's.
+    NotWaiting,
+    /// It is no reply, not by the device, or about another command.
+    Wrong(&'static str),
+}
+
+/// Commands of all tenants that wait for their device's word.
+pub(crate) struct Commands {
+    signer: SoftwareKey,
+    waiting: HashMap<(TenantName, CommandId), Waiting>,
+    /// The gateway that carried something of a device last.
+    behind: HashMap<(TenantName, DeviceName), DeviceName>,
+    /// Before then [`Self::due`] has nothing to do.
+    next: Option<Timestamp>,
+    changed: Vec<CommandRecord>,
+    deeds: Vec<(TenantName, Deed)>,
+}
+
+impl Commands {
+    /// With those that waited when the service stopped.
+    pub(crate) fn new(signer: SoftwareKey, waiting: Vec<CommandRecord>) -> Self {
+        let (held, behind, changed, deeds) = Default::default();
+        let mut commands = Self { signer, waiting: held, behind, next: None, changed, deeds };
+        for record in waiting {
+            if let Some(subject) = record.subject() {
+                let number = record.number();
+                commands.wait(record, subject, number);
+            }
+        }
+        commands
+    }
+
+    fn wait(&mut self, record: CommandRecord, subject: Subject, number: Option<i64>) {
+        let (key, send_at) = ((record.tenant, record.id), record.issued);
+        let on = Resource::Operation(record.device, record.action, number);
+        self.next = Some(self.next.map_or(send_at, |next| next.min(send_at)));
+        self.waiting.insert(key, Waiting { record, subject, on, send_at, pause: AGAIN_MICROS.0 });
+    }
+
+    /// Whether the device may have another one.
+    pub(crate) fn has_room(&self, tenant: &TenantName, device: &DeviceName) -> bool {
+        let of_device = |w: &&Waiting| w.record.tenant == *tenant && w.record.device == *device;
+        self.waiting.values().filter(of_device).count() < WAITING_MAX
+    }
+
+    /// Takes a command whose entry in the log is `log`. It is sent with the next [`Self::due`].
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when it cannot be signed.
+    pub(crate) fn add(&mut self, new: NewCommand, log: u64) -> Result<(), FormatError> {
+        let mut out = [0; COMMAND_BYTES_MAX];
+        let len = sign(&self.signer, &new.canonical, Some(log), None, &mut out)?;
+        let message = out.get(..len).unwrap_or_default().to_vec();
+        let record = CommandRecord { message, log, ..new.record };
+        self.changed.push(record.clone());
+        self.wait(record, new.subject, new.number);
+        Ok(())
+    }
+
+    /// What is to be sent now. Commands whose time is over, or that are not permitted any more, end here.
+    pub(crate) fn due(&mut self, now: Timestamp, access: &Access) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let mut over = Vec::new();
+        if self.next.is_none_or(|next| now < next) {
+            return messages;
+        }
+        for (key, waiting) in &mut self.waiting {
+            if now >= waiting.record.expires {
+                over.push((*key, State::Expired));
+            } else if now >= waiting.send_at {
+                match permitted(access, waiting) {
+                    Ok(()) => messages.extend(messages_of(now, &waiting.record, &self.behind)),
+                    Err(reason) => over.push((*key, State::Cancelled { reason: reason.to_owned() })),
+                }
+                waiting.send_at = now.plus_micros(waiting.pause);
+                waiting.pause = (waiting.pause * 2).min(AGAIN_MICROS.1);
+            }
+        }
+        for (key, state) in over {
+            self.end(&key, state, "service");
+        }
+        self.next = self.waiting.values().map(|w| w.send_at.min(w.record.expires)).min();
+        messages
+    }
+
+    /// When [`Self::due`] has something to do next.
+    pub(crate) const fn next_deadline(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    /// Whether a command may be handed to its device now; a message on the topic of one that does not wait any more may
+    /// not.
+    pub(crate) fn may_deliver(
+        &self,
+        tenant: &TenantName,
+        id: CommandId,
+        now: Timestamp,
+        access: &Access,
+    ) -> bool {
+        let waiting = self.waiting.get(&(*tenant, id));
+        waiting.is_some_and(|w| now < w.record.expires && permitted(access, w).is_ok())
+    }
+
+    /// The device, or a gateway in front of it, listens: what waits is sent now.
+    pub(crate) fn listens(&mut self, tenant: &TenantName, who: &DeviceName, now: Timestamp) {
+        for waiting in self.waiting.values_mut().filter(|w| w.record.tenant == *tenant) {
+            let device = waiting.record.device;
+            if device == *who || self.behind.get(&(*tenant, device)) == Some(who) {
+                (waiting.send_at, waiting.pause) = (now, AGAIN_MICROS.0);
+                self.next = Some(now);
+            }
+        }
+    }
+
+    /// A gateway carried something of a device.
+    pub(crate) fn carried(
+        &mut self,
+        tenant: TenantName,
+        device: DeviceName,
+        gateway: DeviceName,
+        now: Timestamp,
+    ) {
+        if self.behind.insert((tenant, device), gateway) != Some(gateway) {
+            self.listens(&tenant, &device, now);
+        }
+    }
+
+    /// Takes the device's word.
+    ///
+    /// # Errors
+    ///
+    /// [`BadReply`]; the command goes on waiting.
+    pub(crate) fn reply(
+        &mut self,
+        tenant: &TenantName,
+        device: &DeviceName,
+        id: CommandId,
+        bytes: &[u8],
+        key: impl FnOnce(&thingward_crypto::KeyId) -> Option<VerifyingKey>,
+    ) -> Result<(), BadReply> {
+        let at = (*tenant, id);
+        let waiting =
+            self.waiting.get(&at).filter(|w| w.record.device == *device).ok_or(BadReply::NotWaiting)?;
+        let signed = SignedReply::decode(bytes).map_err(|_| BadReply::Wrong("malformed"))?;
+        let key = key(&signed.key_id()).ok_or(BadReply::Wrong("wrong-signer"))?;
+        let reply = signed.verify(&key).map_err(|_| BadReply::Wrong("wrong-signer"))?;
+        let of_message = matches!(reply.outcome, Outcome::Refused { reason, .. } if reason.is_of_message());
+        let named =
+            if of_message { Some(sha256(&[&waiting.record.message])) } else { digest_of(&waiting.record) };
+        if reply.id != id || named != Some(reply.command) {
+            return Err(BadReply::Wrong("about another command"));
+        }
+        let state = State::of(&reply);
+        if let Some(waiting) = self.waiting.get_mut(&at) {
+            waiting.record.reply = bytes.to_vec();
+        }
+        self.end(&at, state, &format!("device/{device}"));
+        Ok(())
+    }
+
+    /// Takes a command back that waits; `actor` is who does. Says whether there was one.
+    pub(crate) fn cancel(
+        &mut self,
+        tenant: &TenantName,
+        device: &DeviceName,
+        id: CommandId,
+        actor: &str,
+    ) -> bool {
+        let key = (*tenant, id);
+        let is_waiting = self.waiting.get(&key).is_some_and(|w| w.record.device == *device);
+        if is_waiting {
+            self.end(&key, State::Cancelled { reason: "taken back".to_owned() }, actor);
+        }
+        is_waiting
+    }
+
+    fn end(&mut self, key: &(TenantName, CommandId), state: State, actor: &str) {
+        let Some(Waiting { mut record, .. }) = self.waiting.remove(key) else { return };
+        let target = format!("operation/{}/{}", record.device, record.action);
+        let mut deed = Deed::new(actor.to_owned(), state.deed(), target).with("id", hex(&record.id));
+        if !record.reply.is_empty() {
+            let hash = base16ct::lower::encode_string(&sha256(&[&record.reply]));
+            deed = deed.with("outcome", state.as_str()).with("reply", hash);
+        }
+        if let State::Cancelled { reason } | State::Refused { reason, .. } = &state {
+            deed = deed.with("reason", reason.as_str());
+        }
+        self.deeds.push((key.0, deed));
+        record.state = state;
+        self.changed.push(record);
+    }
+
+    /// What is to be kept, and what the logs have to be told of it.
+    pub(crate) fn drain(&mut self) -> (Vec<CommandRecord>, Vec<(TenantName, Deed)>) {
+        (std::mem::take(&mut self.changed), std::mem::take(&mut self.deeds))
+    }
+}
+
+fn permitted(access: &Access, waiting: &Waiting) -> Result<(), &'static str> {
+    let policies = access.of(&waiting.record.tenant).ok_or("the tenant has no policies that work")?;
+    let decision = policies.decision(&waiting.subject, Action::SendCommands, &waiting.on);
+    if decision.is_allowed() { Ok(()) } else { Err(decision.reason()) }
+}
+
+fn digest_of(record: &CommandRecord) -> Option<thingward_crypto::Digest> {
+    let signed = SignedCommand::decode(&record.message).ok()?;
+    Some(digest(signed.claimed_unverified().canonical))
+}
+
+/// To the device itself, and to the gateway that it was behind last.
+fn messages_of(
+    now: Timestamp,
+    record: &CommandRecord,
+    behind: &HashMap<(TenantName, DeviceName), DeviceName>,
+) -> Vec<Message> {
+    let (tenant, device, id) = (&record.tenant, &record.device, hex(&record.id));
+    let own = topics::inner(tenant, device, &format!("commands/{id}"));
+    let gateway = behind.get(&(*tenant, *device));
+    let carried =
+        gateway.and_then(|gw| topics::inner(tenant, gw, &format!("children/{device}/commands/{id}")));
+    let left = record.expires.micros_since(now).min(AGAIN_MICROS.1) / 1_000_000;
+    let properties = MessageProperties {
+        message_expiry: Some(u32::try_from(left).unwrap_or_default().max(1)),
+        ..MessageProperties::default()
+    };
+    let message = |topic| Message {
+        topic,
+        payload: Bytes::from(record.message.clone()),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: properties.clone(),
+    };
+    [own, carried].into_iter().flatten().map(message).collect()
+}
+
+/// What of a device's name and its action the log has.
+pub(crate) fn target(device: &DeviceName, action: &ActionName) -> String {
+    format!("operation/{device}/{action}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What the core does about commands and descriptions: logs, signs, keeps and sends.
+
+use bytes::Bytes;
+use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_seal::command::CommandId;
+use thingward_store::hot::{Batch, Space};
+use thingward_store::{Store, StoreError};
+use tokio::sync::oneshot;
+
+use super::{Core, CoreHandle, Event};
+use crate::access::Access;
+use crate::audit::Deed;
+use crate::command::{self, CommandRecord, NewCommand, hex};
+use crate::description;
+use crate::sealer::Sealer;
+
+/// Most commands that wait, over all tenants.
+const WAITING_MAX: usize = 1_000_000;
+/// Most descriptions that are read at a start.
+const DESCRIPTIONS_MAX: usize = 10_000_000;
+
+/// The commands that waited when the service stopped.
+///
+/// # Errors
+///
+/// What the store says.
+pub(super) fn waiting(store: &Store, sealer: &mut Sealer) -> Result<Vec<CommandRecord>, StoreError> {
+    let corrupt = || StoreError::Corrupt { what: "a command that waits".to_owned() };
+    let read = |(key, sealed): (Vec<u8>, Vec<u8>)| {
+        let plain = sealer.open(&key, &sealed).map_err(|_| corrupt())?;
+        CommandRecord::decode(&key, &plain).ok_or_else(corrupt)
+    };
+    store.scan(Space::Commands, command::WAITING_PREFIX, WAITING_MAX)?.into_iter().map(read).collect()
+}
+
+/// Tells the policies what devices said that they can do.
+///
+/// # Errors
+///
+/// What the store says.
+pub(super) fn descriptions(store: &Store, sealer: &mut Sealer, access: &Access) -> Result<(), StoreError> {
+    for (key, sealed) in store.scan(Space::Descriptions, b"", DESCRIPTIONS_MAX)? {
+        let corrupt = || StoreError::Corrupt { what: "a description".to_owned() };
+        let plain = sealer.open(&key, &sealed).map_err(|_| corrupt())?;
+        let (tenant, device) = description::names(&key).ok_or_else(corrupt)?;
+        if let Ok(thing) = thingward_model::description::ThingDescription::parse(&plain) {
+            access.described(&tenant, &device, &thing);
+        }
+    }
+    Ok(())
+}
+
+impl Core {
+    /// Logs and signs a command, and lets it wait for its device. The answer comes once all of it is durable.
+    pub(super) fn command(
+        &mut self,
+        now: Timestamp,
+        new: NewCommand,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    ) {
+        match self.try_command(now, new) {
+            Ok(log) => self.waiting.push((done, log)),
+            Err(error) => drop(done.send(Err(error))),
+        }
+    }
+
+    fn try_command(&mut self, now: Timestamp, new: NewCommand) -> Result<u64, StoreError> {
+        let (tenant, record) = (new.record.tenant, &new.record);
+        if !self.broker.gate().commands.has_room(&tenant, &record.device) {
+            return Err(StoreError::Conflict { what: "the device has as many commands waiting as it may" });
+        }
+        let digest = base16ct::lower::encode_string(&thingward_seal::command::digest(&new.canonical));
+        let target = command::target(&record.device, &record.action);
+        let deed = Deed::new(record.actor.clone(), "command.send", target);
+        let deed = deed.with("id", hex(&record.id)).with("sha256", digest);
+        let deed = deed.with("expires", record.expires.to_string());
+        let too_large = StoreError::Invalid { what: "a part of what goes into the log is too large" };
+        let entry = self.auditor.entry(deed, now).map_err(|_| too_large)?;
+        let log = self.log.append(tenant, entry)?;
+        let unsigned = StoreError::Invalid { what: "the command cannot be signed" };
+        self.broker.gate_mut().commands.add(new, log).map_err(|_| unsigned)?;
+        Ok(log)
+    }
+
+    /// Sends what is due, and gives what has to be kept of commands and descriptions.
+    ///
+    /// # Errors
+    ///
+    /// When a value cannot be sealed, or the log cannot be written.
+    pub(super) fn things(&mut self, now: Timestamp) -> Result<Batch, ()> {
+        let gate = self.broker.gate_mut();
+        let access = std::sync::Arc::clone(&gate.directory.access);
+        for message in gate.commands.due(now, &access) {
+            self.broker.announce(now, message);
+        }
+        let gate = self.broker.gate_mut();
+        let ((records, deeds), described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
+        gate.pipeline.deeds.extend(deeds);
+        let mut batch = Batch::new();
+        for (key, document) in described {
+            batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?);
+        }
+        for record in records {
+            if let Some(former) = record.former_key() {
+                batch.delete(Space::Commands, former);
+            }
+            let key = record.key();
+            batch.put(Space::Commands, key.clone(), self.seal(&key, &record.encode())?);
+        }
+        Ok(batch)
+    }
+
+    fn seal(&mut self, key: &[u8], plain: &[u8]) -> Result<Bytes, ()> {
+        let sealed = self.sealer.seal(key, plain);
+        sealed.map(Bytes::from).map_err(|_| tracing::error!("a command or description cannot be sealed"))
+    }
+}
+
+impl CoreHandle {
+    /// Sends a command. Returns its index in the log once both are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: it is not sent.
+    pub(crate) async fn command(&self, new: NewCommand) -> Result<u64, StoreError> {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::Command { new: Box::new(new), done }).await;
+        wait.await.unwrap_or_else(|_| Err(super::stopping("send a command")))
+    }
+
+    /// Takes a command back. Says whether it waited.
+    pub(crate) async fn cancel_command(
+        &self,
+        tenant: TenantName,
+        device: DeviceName,
+        id: CommandId,
+        actor: String,
+    ) -> bool {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::CancelCommand { tenant, device, id, actor, done }).await;
+        wait.await.unwrap_or_default()
+    }
+}

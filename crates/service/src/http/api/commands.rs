@@ -1,0 +1,357 @@
+//! Commands: what devices say that they can do, and telling them to.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thingward_crypto::system_rng;
+use thingward_model::clock::now;
+use thingward_model::description::ThingDescription;
+use thingward_model::{ActionName, DeviceName, TenantName};
+use thingward_policy::{Permit, ReadDevices, Resource, SendCommands, ten_thousandths};
+use thingward_seal::command::{CANONICAL_BYTES_MAX, Command, CommandId, Data, LIFETIME_MAX_MICROS, json};
+use thingward_store::StoreError;
+use thingward_store::hot::Space;
+use utoipa::ToSchema;
+
+use super::super::app::App;
+use super::super::body::Sent;
+use super::super::caller::{Allowed, Entered, Named, Params, Part};
+use super::super::error::{ApiError, ErrorBody};
+use super::{List, ListParams, word};
+use crate::command::{
+    self, CommandRecord, ENDED_PREFIX, NewCommand, State as CommandState, WAITING_PREFIX, hex, keys_of,
+    parse_id,
+};
+use crate::description;
+
+/// How long a command counts when nothing is said, in seconds.
+const LIFETIME_DEFAULT_SECONDS: u64 = 300;
+/// Most commands of a device that are looked through, the newest.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// A command to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewCommandBody {
+    /// An action of the device's description.
+    action: String,
+    /// What the action takes: a number, a text, true or false, or an object of these. Leave it out where it takes nothing.
+    #[serde(default)]
+    input: Value,
+    /// How long the command counts, up to a week. Default 300.
+    lifetime_seconds: Option<u64>,
+    /// 32 hexadecimal digits of the caller's choice. Sent again with the same id, it is the same command.
+    id: Option<String>,
+}
+
+/// A command and what became of it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct CommandView {
+    /// Names it: 32 hexadecimal digits.
+    id: String,
+    /// Who shall do it.
+    device: String,
+    /// What.
+    action: String,
+    /// With what; null for nothing.
+    input: Value,
+    /// Who wants it, as the audit log names them.
+    actor: String,
+    /// When it was made.
+    issued: String,
+    /// From when on it counts no more.
+    expires: String,
+    /// `waiting`, `done`, `refused`, `failed`, `interrupted`, `expired` or `cancelled`.
+    state: String,
+    /// What it gave, when it was done.
+    output: Option<Value>,
+    /// Why not, in a word or sentence, when it was not.
+    reason: Option<String>,
+    /// What the device says about it.
+    text: Option<String>,
+    /// Its entry in the audit log.
+    log: u64,
+}
+
+impl From<CommandRecord> for CommandView {
+    fn from(record: CommandRecord) -> Self {
+        let state = record.state.as_str().to_owned();
+        let (output, reason, text) = match record.state {
+            CommandState::Done { output } => (Some(output), None, None),
+            CommandState::Refused { reason, text } => (None, Some(reason), Some(text)),
+            CommandState::Failed { text } => (None, None, Some(text)),
+            CommandState::Cancelled { reason } => (None, Some(reason), None),
+            CommandState::Waiting | CommandState::Interrupted | CommandState::Expired => (None, None, None),
+        };
+        Self {
+            id: hex(&record.id),
+            device: record.device.to_string(),
+            action: record.action.to_string(),
+            input: record.input,
+            actor: record.actor,
+            issued: record.issued.to_string(),
+            expires: record.expires.to_string(),
+            state,
+            output,
+            reason,
+            text,
+            log: record.log,
+        }
+    }
+}
+
+/// A command's id in a path.
+pub(in crate::http) struct Id(CommandId);
+
+impl Named for Id {
+    const NAME: &'static str = "command";
+    fn parse(text: &str) -> Option<Self> {
+        parse_id(text).map(Self)
+    }
+}
+
+/// Show what a device can do
+///
+/// A W3C Thing Description, as the device published it.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices/{device}/description", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 200, description = "Thing Description 1.1", body = Value, content_type = "application/td+json"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn describe(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(device): Part<DeviceName>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(description_of(&app, allowed.tenant(), device).await?.as_json().clone()))
+}
+
+/// Tell a device to do something
+///
+/// The answer says that the command is durable and in the audit log, not that it is done: look at it again.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/commands", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path)), request_body = NewCommandBody,
+    responses(
+        (status = 201, description = "It waits for its device", body = CommandView),
+        (status = 200, description = "It was sent before, and this is what became of it", body = CommandView),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn send(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(device): Part<DeviceName>,
+    Sent(new): Sent<NewCommandBody>,
+) -> Result<(StatusCode, Json<CommandView>), ApiError> {
+    let action: ActionName = word("action", &new.action)?;
+    let number = new.input.as_f64().and_then(ten_thousandths);
+    let on = Resource::Operation(device, action, number);
+    let permit: Permit<SendCommands> =
+        app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    let tenant = *permit.tenant();
+    let id = match &new.id {
+        Some(id) => {
+            parse_id(id).ok_or_else(|| ApiError::Invalid("`id` is not 32 hexadecimal digits".to_owned()))?
+        }
+        None => random_id(),
+    };
+    let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
+    let lifetime = i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1_000_000));
+    let lifetime = lifetime.filter(|micros| (1..=LIFETIME_MAX_MICROS).contains(micros));
+    let lifetime =
+        lifetime.ok_or_else(|| ApiError::Invalid("`lifetime_seconds` is not from 1 to 604800".to_owned()))?;
+    let _turn = app.commands_turn().await;
+    if new.id.is_some()
+        && let Some(known) = find(&app, tenant, device, id).await?
+    {
+        let is_same = known.action == action && known.input == new.input && known.actor == caller.actor();
+        if !is_same {
+            return Err(ApiError::Conflict("another command has this id".to_owned()));
+        }
+        return Ok((StatusCode::OK, Json(known.into())));
+    }
+    let thing = description_of(&app, tenant, device).await?;
+    let described = thing.actions.get(&action).ok_or(ApiError::NotFound("action"))?;
+    described.validate(&new.input).map_err(|e| ApiError::Invalid(format!("`input` {e}")))?;
+    if described.is_sensitive {
+        return Err(ApiError::Denied(
+            "the action is sensitive: it takes the user's own passkey, and none was shown",
+        ));
+    }
+    let input = json::encode(&new.input)
+        .map_err(|_| ApiError::Invalid("`input` is too large or not flat".to_owned()))?;
+    let (issued, actor) = (now(), caller.actor());
+    let expires = issued.plus_micros(lifetime);
+    let data = Data::from_bytes(&input).map_err(|_| ApiError::Internal)?;
+    let told = Command { tenant, device, id, action, input: data, issued, expires, actor: &actor };
+    let mut canonical = vec![0; CANONICAL_BYTES_MAX];
+    let len =
+        told.encode(&mut canonical).map_err(|_| ApiError::Invalid("`input` is too large".to_owned()))?;
+    canonical.truncate(len);
+    let record = CommandRecord {
+        tenant,
+        device,
+        id,
+        action,
+        input: new.input,
+        actor,
+        who: command::who(&caller.subject),
+        issued,
+        expires,
+        log: 0,
+        message: Vec::new(),
+        state: CommandState::Waiting,
+        reply: Vec::new(),
+    };
+    let sent = NewCommand { record: record.clone(), canonical, subject: caller.subject, number };
+    let log = app.shared.core.command(sent).await?;
+    Ok((StatusCode::CREATED, Json(CommandRecord { log, ..record }.into())))
+}
+
+/// List a device's commands
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices/{device}/commands", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path), ListParams),
+    responses(
+        (status = 200, description = "The newest first", body = List<CommandView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(device): Part<DeviceName>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<List<CommandView>>, ApiError> {
+    let limit = params.limit()?;
+    let mut all = commands(&app, allowed.tenant(), device).await?;
+    all.sort_by_key(|c| std::cmp::Reverse((c.issued, c.id)));
+    if let Some(after) = params.after::<String>()? {
+        let at = all.iter().position(|c| hex(&c.id) == after);
+        all.drain(..=at.ok_or_else(|| ApiError::Invalid("`after` is not from an earlier page".to_owned()))?);
+    }
+    all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(Json(List::page(all, limit, CommandView::from, |c| hex(&c.id))))
+}
+
+/// Show a command
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path), ("command" = String, Path)),
+    responses(
+        (status = 200, description = "And what became of it", body = CommandView),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(device): Part<DeviceName>,
+    Part(Id(id)): Part<Id>,
+) -> Result<Json<CommandView>, ApiError> {
+    let found = find(&app, allowed.tenant(), device, id).await?;
+    found.map(|record| Json(record.into())).ok_or(ApiError::NotFound("command"))
+}
+
+/// Take a command back
+///
+/// It is not sent any more. What the device has begun already, it ends.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path), ("command" = String, Path)),
+    responses(
+        (status = 204, description = "Taken back"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn cancel(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(device): Part<DeviceName>,
+    Part(Id(id)): Part<Id>,
+) -> Result<StatusCode, ApiError> {
+    let known = find(&app, tenant, device, id).await?;
+    // Who may send it may take it back. For whoever may not, there is none.
+    let action = match &known {
+        Some(known) => known.action,
+        None => word("command", "none")?,
+    };
+    let on = Resource::Operation(device, action, None);
+    let _: Permit<SendCommands> = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    if known.is_none() {
+        return Err(ApiError::NotFound("command"));
+    }
+    if app.shared.core.cancel_command(tenant, device, id, caller.actor()).await {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::Conflict("the command has ended".to_owned()))
+    }
+}
+
+fn random_id() -> CommandId {
+    let mut id = CommandId::default();
+    system_rng().fill_bytes(&mut id);
+    id
+}
+
+async fn description_of(
+    app: &Arc<App>,
+    tenant: TenantName,
+    device: DeviceName,
+) -> Result<ThingDescription, ApiError> {
+    let app = Arc::clone(app);
+    let asker = Arc::clone(&app);
+    app.ask(move |store| {
+        let key = description::key(&tenant, &device);
+        let sealed =
+            store.get(Space::Descriptions, &key)?.ok_or(StoreError::NotFound { what: "description" })?;
+        let plain = open(&asker, &key, &sealed)?;
+        ThingDescription::parse(&plain).map_err(|_| StoreError::NotFound { what: "description" })
+    })
+    .await
+}
+
+/// Commands of a device, of each kind the oldest first.
+async fn commands(
+    app: &Arc<App>,
+    tenant: TenantName,
+    device: DeviceName,
+) -> Result<Vec<CommandRecord>, ApiError> {
+    let asker = Arc::clone(app);
+    app.ask(move |store| {
+        let mut all = Vec::new();
+        for prefix in [WAITING_PREFIX, ENDED_PREFIX] {
+            for (key, sealed) in
+                store.scan(Space::Commands, &keys_of(prefix, &tenant, &device), LOOKED_AT_MAX)?
+            {
+                let record = CommandRecord::decode(&key, &open(&asker, &key, &sealed)?);
+                all.push(record.ok_or(StoreError::Corrupt { what: "a command".to_owned() })?);
+            }
+        }
+        Ok(all)
+    })
+    .await
+}
+
+async fn find(
+    app: &Arc<App>,
+    tenant: TenantName,
+    device: DeviceName,
+    id: CommandId,
+) -> Result<Option<CommandRecord>, ApiError> {
+    Ok(commands(app, tenant, device).await?.into_iter().find(|record| record.id == id))
+}
+
+fn open(app: &App, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut opener = app.shared.opener.lock().unwrap_or_else(PoisonError::into_inner);
+    opener.open(key, sealed).map_err(|_| StoreError::Corrupt { what: "a sealed entry".to_owned() })
+}
