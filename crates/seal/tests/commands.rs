@@ -355,6 +355,29 @@ proptest! {
     }
 
     #[test]
+    fn any_reply_comes_back(
+        value in data(),
+        id in any::<[u8; 16]>(),
+        command in any::<[u8; 32]>(),
+        time in any::<i64>(),
+        text in "[a-zü ]{0,100}",
+        which in 0..4_u8,
+    ) {
+        let output = json::encode(&value).unwrap();
+        let outcome = match which {
+            0 => Outcome::Done(Data::from_bytes(&output).unwrap()),
+            1 => Outcome::Refused { reason: Refusal::BadInput, text: &text },
+            2 => Outcome::Failed { text: &text },
+            _ => Outcome::Interrupted,
+        };
+        let reply = Reply { id, command, time: Timestamp::from_micros(time), outcome };
+        let mut out = [0; REPLY_BYTES_MAX];
+        let len = reply.sign(&service(), &mut out).unwrap();
+        let read = SignedReply::decode(&out[..len]).unwrap().verify(service().public_key()).unwrap();
+        prop_assert_eq!(read, reply);
+    }
+
+    #[test]
     fn whatever_is_data_is_written_the_same_way(bytes in vec(any::<u8>(), 0..40)) {
         if let Ok(data) = Data::from_bytes(&bytes) {
             prop_assert_eq!(json::encode(&json::decode(data)).unwrap(), bytes);

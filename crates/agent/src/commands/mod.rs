@@ -150,8 +150,7 @@ impl<D: Disk> Commands<D> {
         let Judged { command, expires, timely, judgement } = match judged {
             Ok(judged) => judged,
             Err(refused) => {
-                let reply = self.refusal(id, refused.digest, refused.reason, refused.text, now);
-                self.answer_stranger(id, reply);
+                self.answer_stranger(id, refused.digest, (refused.reason, refused.text), now);
                 return false;
             }
         };
@@ -181,8 +180,8 @@ impl<D: Disk> Commands<D> {
     /// An id that is known came again.
     fn again(&mut self, id: CommandId, command: Digest, entry: Entry, now: Timestamp) {
         if entry.command != command {
-            let reply = self.refusal(id, command, Refusal::IdReused, "the id was another command's", now);
-            return self.answer_stranger(id, reply);
+            let said = (Refusal::IdReused, "the id was another command's");
+            return self.answer_stranger(id, command, said, now);
         }
         let is_outgoing = self.outgoing.iter().any(|o| o.is_kept && o.id == id);
         match entry.step {
@@ -203,11 +202,11 @@ impl<D: Disk> Commands<D> {
         now: Timestamp,
     ) {
         tracing::info!(id = %hex(&id), %reason, "command refused");
-        let Some(bytes) = self.refusal(id, command, reason, text, now) else { return };
         // What is over by the service's own clock stays so without being remembered.
         if expires <= self.journal.mark() {
-            return self.answer_stranger(id, Some(bytes));
+            return self.answer_stranger(id, command, (reason, text), now);
         }
+        let Some(bytes) = self.refusal(id, command, reason, text, now) else { return };
         let entry = Entry { command, expires, timely, step: Step::Answered(bytes.clone()) };
         match self.journal.add(id, entry) {
             Ok(()) => self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true }),
@@ -215,10 +214,19 @@ impl<D: Disk> Commands<D> {
         }
     }
 
-    /// Answers without remembering it.
-    fn answer_stranger(&mut self, id: CommandId, reply: Option<Vec<u8>>) {
+    /// Refuses without remembering it, and without the work of it when many such answers wait.
+    fn answer_stranger(
+        &mut self,
+        id: CommandId,
+        command: Digest,
+        (reason, text): (Refusal, &str),
+        now: Timestamp,
+    ) {
         let waiting = self.outgoing.iter().filter(|o| !o.is_kept).count();
-        if let Some(bytes) = reply.filter(|_| waiting < STRANGERS_MAX) {
+        if waiting >= STRANGERS_MAX {
+            return;
+        }
+        if let Some(bytes) = self.refusal(id, command, reason, text, now) {
             self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: false });
         }
     }

@@ -375,6 +375,18 @@ fn more_commands_than_may_wait_are_left_to_come_again() {
 }
 
 #[test]
+fn a_flood_of_what_is_no_command_is_answered_a_few_times_and_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let mut commands = bench.open(START).unwrap();
+    for n in 0..100 {
+        assert!(!commands.receive([n; 16], b"flood", START));
+    }
+    assert_eq!(said(&mut commands).len(), STRANGERS_MAX);
+    assert!(bench.disk.files.borrow().is_empty());
+    assert!(commands.receive([1; 16], &Sent::new(1).bytes(), START));
+}
+
+#[test]
 fn a_clock_that_was_set_back_makes_no_old_command_fresh() {
     let bench = Bench::new();
     let mut commands = bench.open(START).unwrap();

@@ -459,10 +459,27 @@ async fn status(global: &Global, at: &At) -> Result<(), Failure> {
     output::value(global.output, &status.clone(), |_| {
         let take = |status: &mut Json, name: &str| status.get_mut(name).map(Json::take).unwrap_or_default();
         let (uplink, streams) = (take(&mut status, "uplink"), take(&mut status, "streams"));
-        let certificate = take(&mut status, "certificate");
+        let (certificate, commands) = (take(&mut status, "certificate"), take(&mut status, "commands"));
+        let count = |name: &str| commands.get(name).and_then(Json::as_u64).unwrap_or_default();
+        let said = match commands.is_object() {
+            true => format!(
+                "{} waiting, {} started, {} replies to deliver",
+                count("waiting"),
+                count("started"),
+                count("replies")
+            ),
+            false => "none are taken".to_owned(),
+        };
+        let commands = json!({"commands": said});
         let columns = [("STREAM", "name"), ("WAITING", "messages"), ("BYTES", "bytes")];
         let streams = table(streams.as_array().map_or(&[], Vec::as_slice), &columns);
-        format!("{}{}{}\n{streams}", fields(&status), fields(&uplink), fields(&certificate))
+        format!(
+            "{}{}{}{}\n{streams}",
+            fields(&status),
+            fields(&uplink),
+            fields(&certificate),
+            fields(&commands)
+        )
     });
     Ok(())
 }

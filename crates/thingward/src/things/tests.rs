@@ -79,13 +79,13 @@ fn every_thing_measures_what_its_description_says_in_the_unit_that_it_says() {
     }
 }
 
-/// An input that the schema allows: the middle of its range.
-fn example(schema: Option<&Schema>) -> Json {
+/// Words of an input that the schema allows: the middle of its range.
+fn example(schema: Option<&Schema>) -> Vec<String> {
     match schema.map(|s| &s.kind) {
-        None => Json::Null,
-        Some(SchemaKind::Boolean) => json!(true),
+        None => Vec::new(),
+        Some(SchemaKind::Boolean) => vec!["on".to_owned()],
         Some(SchemaKind::Number(b) | SchemaKind::Integer(b)) => {
-            json!(((b.minimum.unwrap() + b.maximum.unwrap()) / 2.0).round() as i64)
+            vec![((b.minimum.unwrap() + b.maximum.unwrap()) / 2.0).round().to_string()]
         }
         Some(other) => panic!("no example of {other:?}"),
     }
@@ -97,8 +97,7 @@ fn every_thing_does_everything_that_its_description_says_and_gives_what_it_says(
         let description = kind.description().unwrap();
         assert!(!description.actions.is_empty());
         for (name, action) in &description.actions {
-            let input = example(action.input.as_ref());
-            assert_eq!(action.validate(&input), Ok(()), "{kind:?} {name}");
+            let input = action.read_input(&example(action.input.as_ref())).unwrap();
             let output = kind.build().act(name.as_str(), &input).unwrap();
             let expected = action.output.as_ref().map_or(output.is_null(), |s| s.validate(&output).is_ok());
             assert!(expected, "{kind:?} {name}: {output}");
