@@ -19,3 +19,4 @@ pub mod settings;
 pub mod shared;
 pub mod stream_state;
 mod topics;
+pub mod witness;

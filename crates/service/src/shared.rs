@@ -14,6 +14,7 @@ use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
 use crate::settings::ServiceSettings;
+use crate::witness::Witnessing;
 
 /// What every part of a running service holds on to.
 pub struct Shared {
@@ -28,6 +29,8 @@ pub struct Shared {
     pub membership: Mutex<()>,
     /// Who signs the audit log.
     pub auditor: Arc<Auditor>,
+    /// Who co-signs it, and what of it is published.
+    pub witnessing: Witnessing,
     /// Members, for quick answers.
     pub directory: Arc<Directory>,
     /// The one that decides about messages.

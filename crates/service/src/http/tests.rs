@@ -4,6 +4,7 @@ mod endpoints;
 mod enrolment;
 mod log;
 mod readings;
+mod witness;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::App;
 use super::caller::Peer;
 use super::server::{admin_router, tls_router};
 use crate::service::Service;
-use crate::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use crate::settings::{AuthorityKeys, HistorySettings, LogSettings, ServiceSettings};
 
 const TRUST_DOMAIN: &str = "thingward.test";
 
@@ -32,7 +33,7 @@ struct Fixture {
     app: Arc<App>,
     root: Vec<u8>,
     service: Service,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn p256() -> SoftwareKey {
@@ -47,16 +48,35 @@ fn authority(trust_domain: &str) -> CertificateAuthority {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let service = Service::start(settings(folder.path())).await.unwrap();
-        let shared = Arc::clone(service.shared());
+        let settings = settings(folder.path());
+        Self::with(folder, settings).await
+    }
+
+    async fn with(folder: tempfile::TempDir, settings: ServiceSettings) -> Self {
+        let fixture = Self::started(folder, settings).await;
+        let (shared, folder) = (&fixture.app.shared, &fixture.folder);
         for tenant in ["acme", "other"] {
             let key = folder.path().join(tenant);
             thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
             let reference = format!("file:{}", key.display()).parse().unwrap();
             shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
         }
+        fixture
+    }
+
+    async fn started(folder: tempfile::TempDir, settings: ServiceSettings) -> Self {
+        let service = Service::start(settings).await.unwrap();
+        let shared = Arc::clone(service.shared());
         let root = shared.authority.ca().root_der().unwrap();
-        Self { app: App::new(shared), root, service, _folder: folder }
+        Self { app: App::new(shared), root, service, folder }
+    }
+
+    /// Stops the service. What it kept stays.
+    async fn stopped(self) -> (tempfile::TempDir, ServiceSettings) {
+        let settings = self.app.shared.settings.clone();
+        drop(self.app);
+        self.service.stop().await;
+        (self.folder, settings)
     }
 
     async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
@@ -108,6 +128,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         mqtt_limits: thingward_mqtt::broker::Limits::default(),
         connections: thingward_ingress::ConnectionLimits::default(),
         history: HistorySettings::default(),
+        log: LogSettings::default(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Fixture, request};
 use crate::http::caller::Peer;
 use crate::http::server::admin_router;
 
-const LOG: &str = "/api/v1/tenants/acme/log";
+pub(super) const LOG: &str = "/api/v1/tenants/acme/log";
 
 async fn bytes(fixture: &Fixture, path: &str) -> (StatusCode, Vec<u8>) {
     let asked = request(Peer::Admin, "get", &format!("{LOG}{path}"), None, "");
