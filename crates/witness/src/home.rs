@@ -131,6 +131,25 @@ impl Home {
         Ok(Self { folder: folder.to_owned(), name: name.to_owned(), signer, tls, certificate, _lock: lock })
     }
 
+    /// What others know the witness of a folder by, also while it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError`].
+    pub fn look(folder: &Path) -> Result<(WitnessKey, Fingerprint), HomeError> {
+        let vkey = folder.join(VKEY);
+        let text = match fs::read_to_string(&vkey) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(HomeError::Empty { path: folder.to_owned() });
+            }
+            read => read.map_err(of(&vkey))?,
+        };
+        let certificate = folder.join(CERTIFICATE);
+        let fingerprint = Fingerprint::of(&fs::read(&certificate).map_err(of(&certificate))?);
+        let key = text.trim_end().parse().map_err(|_| HomeError::Damaged { path: vkey })?;
+        Ok((key, fingerprint))
+    }
+
     /// Opens the witness of a folder.
     ///
     /// # Errors
@@ -138,15 +157,9 @@ impl Home {
     /// [`HomeError`].
     pub fn open(folder: &Path) -> Result<Self, HomeError> {
         let damaged = |name: &str| HomeError::Damaged { path: folder.join(name) };
-        let vkey = match fs::read_to_string(folder.join(VKEY)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(HomeError::Empty { path: folder.to_owned() });
-            }
-            read => read.map_err(of(&folder.join(VKEY)))?,
-        };
+        let (named, _) = Self::look(folder)?;
         closed_to_others(folder)?;
         let lock = lock(folder)?;
-        let named: WitnessKey = vkey.trim_end().parse().map_err(|_| damaged(VKEY))?;
         let read = |name: &str| {
             let path = folder.join(name);
             fs::read(&path).map_err(of(&path))

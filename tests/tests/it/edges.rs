@@ -18,12 +18,15 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
-    ("service", &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress"]),
+    (
+        "service",
+        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress"],
+    ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "mqtt", "pki", "witness", "store", "ingress", "agent", "gateway",
-            "service",
+            "model", "crypto", "seal", "audit", "mqtt", "pki", "witness", "store", "ingress", "agent",
+            "gateway", "service",
         ],
     ),
 ];
