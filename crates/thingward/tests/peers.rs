@@ -1,4 +1,5 @@
-//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS; and bad ones.
+//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS, Go, pyca/cryptography;
+//! and bad ones.
 //! Each test skips, and says so, where its peer is not installed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
@@ -8,6 +9,8 @@ mod common;
 mod bad_input;
 #[path = "peers/enrolment.rs"]
 mod enrolment;
+#[path = "peers/log.rs"]
+mod log;
 #[path = "peers/standard_client.rs"]
 mod standard_client;
 #[path = "peers/testbed.rs"]

@@ -276,8 +276,9 @@ fn a_witness_that_is_killed_or_out_of_room_never_goes_back() {
     command.arg("--config").arg(&all.place.config).args(["witness", "run"]);
     let full = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     all.wait();
-    for (log, old, size) in [(&truth, 21, 22), (&lie, 21, 22), (&truth, 21, 21)] {
-        assert!(ask(log, old, size).is_err(), "{old} {size}");
+    for (log, size, want) in [(&truth, 22, 500), (&lie, 22, 422), (&truth, 21, 500)] {
+        let refused = ask(log, 21, size).unwrap_err();
+        assert!(matches!(refused, AskError::Refused { status, .. } if status == want), "{size}: {refused}");
     }
     kill(full);
     let running = all.start();
