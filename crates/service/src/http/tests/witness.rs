@@ -1,6 +1,7 @@
 //! Witnesses of the audit log: what is published, when, and what happens while they are away.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -33,7 +34,10 @@ impl Somebody {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::create(&folder.path().join("w"), &format!("witness.test/{n}"), now()).unwrap();
         let (key, fingerprint) = (home.key().unwrap(), home.fingerprint());
-        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // An address of its own: no other test takes the port while it is stopped.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let address = [127, 0, 77, NEXT.fetch_add(1, Ordering::Relaxed)];
+        let port = tokio::net::TcpListener::bind(SocketAddr::from((address, 0))).await.unwrap();
         Self { folder, address: port.local_addr().unwrap(), key, fingerprint }
     }
 
