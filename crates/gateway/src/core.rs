@@ -14,7 +14,9 @@ use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Broker, ConnId, Effect, Gate, Incoming, Limits, Routed, Scope};
+use thingward_mqtt::broker::{
+    Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope,
+};
 use thingward_mqtt::codec::{Connect, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
@@ -282,7 +284,7 @@ impl Gate for ChildGate {
         }
     }
 
-    fn deliver(&self, _who: &Member, _topic: &TopicName) -> Option<TopicName> {
+    fn deliver(&self, _who: &Member, _message: &Message) -> Option<Delivered> {
         None
     }
 }

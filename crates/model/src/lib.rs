@@ -19,7 +19,9 @@ pub mod time;
 
 pub use assurance::{Assurance, Confidentiality};
 pub use identity::{Principal, Role};
-pub use name::{DeviceName, FieldName, Name, NameError, StreamName, TenantName};
+pub use name::{
+    DeviceName, FieldName, GroupName, Name, NameError, OperationName, StreamName, TenantName, UserName,
+};
 pub use senml::{Reading, SenmlError, Value};
 
 pub use time::Timestamp;

@@ -23,6 +23,10 @@ pub const ITEMS_PER_MESSAGE_MAX: usize = 64;
 /// an unbounded unsigned tail.
 pub const CHECKPOINT_RECORDS_MAX: u64 = 256;
 
+/// How far behind a chain's newest record one may lie that an honest sender sends again. A gateway that was killed has
+/// up to 256 full messages of which it did not note that they had arrived.
+pub const RESENT_RECORDS_MAX: u64 = 256 * ITEMS_PER_MESSAGE_MAX as u64;
+
 /// Longest topic of a member, in bytes: it goes into a gateway's signed envelope, and bounds what a topic alias
 /// of two bytes can stand for.
 pub const TOPIC_BYTES_MAX: usize = 256;

@@ -32,6 +32,12 @@ pub enum Device {}
 pub enum Stream {}
 /// Kind of [`FieldName`].
 pub enum Field {}
+/// Kind of [`OperationName`].
+pub enum Operation {}
+/// Kind of [`UserName`].
+pub enum User {}
+/// Kind of [`GroupName`].
+pub enum Group {}
 
 impl Kind for Tenant {
     const WORD: &'static str = "tenant";
@@ -45,6 +51,15 @@ impl Kind for Stream {
 impl Kind for Field {
     const WORD: &'static str = "field";
 }
+impl Kind for Operation {
+    const WORD: &'static str = "operation";
+}
+impl Kind for User {
+    const WORD: &'static str = "user";
+}
+impl Kind for Group {
+    const WORD: &'static str = "group";
+}
 
 /// A customer.
 pub type TenantName = Name<Tenant>;
@@ -54,6 +69,12 @@ pub type DeviceName = Name<Device>;
 pub type StreamName = Name<Stream>;
 /// One of several values that a reading of a stream carries together.
 pub type FieldName = Name<Field>;
+/// Something that a device does when it is told to: an action of its description.
+pub type OperationName = Name<Operation>;
+/// A person.
+pub type UserName = Name<User>;
+/// Users, devices or both, and other groups.
+pub type GroupName = Name<Group>;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

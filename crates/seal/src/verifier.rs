@@ -4,7 +4,7 @@
 //! violation is named, and records that no signature will ever cover stay without one.
 
 use thingward_crypto::{Digest, sha256};
-use thingward_model::limits::CHECKPOINT_RECORDS_MAX;
+use thingward_model::limits::{CHECKPOINT_RECORDS_MAX, RESENT_RECORDS_MAX};
 
 use crate::ChainId;
 use crate::record::Record;
@@ -219,6 +219,10 @@ impl ChainState {
             }
             Earlier::Unknown if record.seq > self.signed_through => {
                 RecordVerdict::Unlinked(Some(Violation::Reordering))
+            }
+            // It was kept and signed, and has moved where nobody looks: its sender missed the answer.
+            Earlier::Unknown if self.is_signed(record.seq) && self.last - record.seq < RESENT_RECORDS_MAX => {
+                RecordVerdict::Duplicate
             }
             Earlier::Unknown => RecordVerdict::Refused(Violation::Replay),
         }

@@ -41,6 +41,12 @@ impl Deed {
         Self { actor, action, target, details: BTreeMap::new(), evidence: None }
     }
 
+    /// To this instead.
+    #[must_use]
+    pub fn about(self, target: String) -> Self {
+        Self { target, ..self }
+    }
+
     /// With this detail.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -3,17 +3,21 @@
 //! The registry is the truth; this is its copy in memory, changed in the same call that changes the registry.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_crypto::{KeyId, VerifyingKey};
-use thingward_model::{DeviceName, Role, TenantName, Timestamp};
+use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
 use thingward_store::registry::{LIST_MAX, PrincipalState, Registry};
+
+use crate::access::Access;
 
 /// Members by tenant and name. Shared by all listeners and the core.
 #[derive(Default)]
 pub struct Directory {
     inner: RwLock<Inner>,
+    /// What they and others may.
+    pub access: Arc<Access>,
 }
 
 #[derive(Default)]
@@ -36,15 +40,11 @@ impl Directory {
     ///
     /// What the registry says.
     pub async fn load(registry: &Registry, now: Timestamp) -> Result<Self, StoreError> {
-        let directory = Self::default();
-        let mut after_tenant = None;
-        loop {
-            let tenants = registry.tenants(after_tenant.as_ref(), LIST_MAX).await?;
-            let Some(last) = tenants.last() else { break };
-            after_tenant = Some(last.name);
-            for tenant in &tenants {
-                directory.load_tenant(registry, &tenant.name).await?;
-            }
+        let tenants = registry.all_tenants().await?;
+        let access = Arc::new(Access::load(registry, &tenants).await?);
+        let directory = Self { access, ..Self::default() };
+        for tenant in &tenants {
+            directory.load_tenant(registry, tenant).await?;
         }
         let mut after = None;
         loop {
@@ -78,6 +78,7 @@ impl Directory {
 
     /// A member got a certificate for this key.
     pub fn enrolled(&self, tenant: TenantName, name: DeviceName, role: Role, key: VerifyingKey) {
+        self.access.enrolled(&Principal { tenant, role, name });
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let member = inner.members.entry((tenant, name)).or_insert(Member { role, keys: Vec::new() });
         member.role = role;
@@ -90,6 +91,8 @@ impl Directory {
     pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.members.remove(&(*tenant, *name));
+        drop(inner);
+        self.access.released(tenant, name);
     }
 
     /// A certificate is revoked.

@@ -1,4 +1,6 @@
-//! The broker's gate: who may connect, publish, subscribe and be delivered to, by identity and nothing else.
+//! The broker's gate: who may connect, publish, subscribe and be delivered to, by identity and policy.
+
+mod view;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -7,18 +9,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use thingward_ingress::Member;
-use thingward_model::{StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Gate, Incoming, Message, Routed, Scope};
+use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
+use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
-use thingward_policy as policy;
-use thingward_policy::{Forward, Permit, PublishReadings};
+use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, SendCommands, Subject};
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
 use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
+use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
 
 /// Decides by identity, and hands readings to the pipeline.
@@ -26,6 +28,7 @@ pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
     store: Arc<Store>,
     directory: Arc<Directory>,
+    refusals: Refusals,
     /// Tenants with a reader: for others no text is made of their readings.
     read: RefCell<HashSet<TenantName>>,
     /// What readers are told of kept readings, until the core takes it.
@@ -36,7 +39,14 @@ impl ServiceGate {
     /// A gate in front of `pipeline`.
     #[must_use]
     pub fn new(pipeline: Pipeline, store: Arc<Store>, directory: Arc<Directory>) -> Self {
-        Self { pipeline, store, directory, read: RefCell::default(), announcements: Vec::new() }
+        Self {
+            pipeline,
+            store,
+            directory,
+            refusals: Refusals::default(),
+            read: RefCell::default(),
+            announcements: Vec::new(),
+        }
     }
 
     /// Whether the certificate still makes its holder a member: asked again each time, because a revocation takes
@@ -46,10 +56,38 @@ impl ServiceGate {
         self.directory.role(&p.tenant, &p.name) == Some(p.role) && !self.directory.is_revoked(&who.serial)
     }
 
+    /// The permit of a member to do `A`. A no goes to the log.
+    fn permit<A: Act>(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        on: &Resource,
+    ) -> Result<Permit<A>, ReasonCode> {
+        self.directory.access.decide(&who.tenant, &Subject::Member(*who), on).map_err(|denied| {
+            let actor = format!("{}/{}", who.role, who.name);
+            let refused =
+                Refused { tenant: who.tenant, actor, action: A::ACTION, on: *on, reason: denied.reason };
+            if let Some(deed) = self.refusals.note(refused, now) {
+                self.pipeline.deeds.push((who.tenant, deed));
+            }
+            ReasonCode::NotAuthorized
+        })
+    }
+
+    /// The permit of a member to publish to a stream of its own.
+    fn publishing(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        stream: StreamName,
+    ) -> Result<Permit<PublishReadings>, ReasonCode> {
+        self.permit(now, who, &Resource::Stream(who.name, stream))
+    }
+
     fn telemetry(
         &mut self,
         permit: &Permit<PublishReadings>,
-        device: thingward_model::DeviceName,
+        device: DeviceName,
         stream: StreamName,
         payload: &[u8],
         via: Via,
@@ -65,12 +103,12 @@ impl ServiceGate {
 
     fn forward(
         &mut self,
-        who: &Member,
         permit: &Permit<Forward>,
+        gateway: DeviceName,
         payload: &[u8],
         now: Timestamp,
     ) -> Result<Routed, ReasonCode> {
-        let (tenant, gateway) = (who.principal.tenant, who.principal.name);
+        let tenant = *permit.tenant();
         let envelope = SignedEnvelope::decode(payload).map_err(|_| ReasonCode::PayloadFormatInvalid)?;
         let key = self.directory.key(&tenant, &gateway, &envelope.key_id());
         let Some(envelope) = key.and_then(|key| envelope.verify(&key).ok()) else {
@@ -83,16 +121,17 @@ impl ServiceGate {
             );
             return Err(ReasonCode::NotAuthorized);
         };
-        if self.directory.role(&tenant, &envelope.child).is_none() {
+        let Some(role) = self.directory.role(&tenant, &envelope.child) else {
             self.pipeline.note_device(tenant, gateway, "unknown-child", envelope.child.to_string(), now);
             return Err(ReasonCode::NotAuthorized);
-        }
+        };
         self.pipeline.count_envelope();
+        let child = Principal { tenant, role, name: envelope.child };
         match topics::parse_device_topic(envelope.topic) {
             Some(DeviceTopic::Telemetry(stream)) => {
-                let child = permit.for_child();
+                let permit = self.publishing(now, &child, stream)?;
                 self.telemetry(
-                    &child,
+                    &permit,
                     envelope.child,
                     stream,
                     envelope.message,
@@ -101,6 +140,7 @@ impl ServiceGate {
                 )
             }
             Some(DeviceTopic::Other(rest)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message {
@@ -134,7 +174,7 @@ impl Gate for ServiceGate {
     fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
         // Who was released while the service was down does not come back.
         let who = Member::decode(bytes).filter(|who| self.is_member(who))?;
-        if who.principal.role == thingward_model::Role::Application {
+        if who.principal.role == Role::Application {
             // Its subscriptions come back with it.
             self.read.borrow_mut().insert(who.principal.tenant);
         }
@@ -162,38 +202,57 @@ impl Gate for ServiceGate {
         }
         let message = incoming.message;
         let p = &who.principal;
-        if p.role == thingward_model::Role::Application {
-            let topic = topics::inner_for_application(p, message.topic.as_str());
-            let topic = topic.ok_or(ReasonCode::NotAuthorized)?;
-            return Ok(Routed::One(Message { topic, ..message.clone() }));
+        if p.role == Role::Application {
+            let (device, operation) =
+                topics::parse_command(message.topic.as_str()).ok_or(ReasonCode::NotAuthorized)?;
+            let on = Resource::Operation(device, operation, number(&message.payload));
+            let _: Permit<SendCommands> = self.permit(now, p, &on)?;
+            let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
+            return Ok(Routed::One(Message {
+                topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
+                ..message.clone()
+            }));
         }
         match topics::parse_device_topic(message.topic.as_str()) {
             None => Err(ReasonCode::NotAuthorized),
             Some(DeviceTopic::Telemetry(stream)) => {
-                let permit = policy::publish_readings(p, &p.name).map_err(|_| ReasonCode::NotAuthorized)?;
+                let permit = self.publishing(now, p, stream)?;
                 self.telemetry(&permit, p.name, stream, &message.payload, Via::Device, now)
             }
             Some(DeviceTopic::Other(rest)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message { topic, ..message.clone() }))
             }
             Some(DeviceTopic::Forward) => {
-                let permit = policy::forward(p).map_err(|_| ReasonCode::NotAuthorized)?;
-                self.forward(who, &permit, &message.payload, now)
+                let permit = self.permit(now, p, &Resource::Tenant)?;
+                self.forward(&permit, p.name, &message.payload, now)
             }
         }
     }
 
     fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
         let inner = topics::inner_filter(&who.principal, filter).ok_or(ReasonCode::NotAuthorized)?;
-        if who.principal.role == thingward_model::Role::Application {
+        if who.principal.role == Role::Application {
             self.read.borrow_mut().insert(who.principal.tenant);
         }
         Ok(inner)
     }
 
-    fn deliver(&self, who: &Member, topic: &TopicName) -> Option<TopicName> {
-        self.is_member(who).then(|| topics::outer(&who.principal, topic))?
+    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+        if !self.is_member(who) {
+            return None;
+        }
+        let topic = topics::outer(&who.principal, &message.topic)?;
+        let payload = match who.principal.role {
+            // Their own commands and state.
+            Role::Device | Role::Gateway => message.payload.clone(),
+            Role::Application => {
+                let policies = self.directory.access.of(&who.principal.tenant)?;
+                view::of(&Reader::new(policies, Subject::Member(who.principal)), &topic, message)?
+            }
+        };
+        Some(Delivered { topic, payload })
     }
 }
 
@@ -210,6 +269,12 @@ fn reason(refusal: &Refusal) -> ReasonCode {
             ReasonCode::UnspecifiedError
         }
     }
+}
+
+/// A payload that is a number, in ten-thousandths, as policies look at it.
+fn number(payload: &[u8]) -> Option<i64> {
+    let number: f64 = std::str::from_utf8(payload).ok()?.trim().parse().ok()?;
+    thingward_policy::ten_thousandths(number)
 }
 
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.

@@ -2,6 +2,7 @@
 //!
 //! Start with [`service::Service::start`]; [`core`] is the hot path.
 
+pub mod access;
 pub mod audit;
 pub mod authority;
 pub mod core;
@@ -11,8 +12,10 @@ pub mod finding;
 pub mod gate;
 pub mod http;
 pub mod metrics;
+mod past;
 pub mod payload;
 pub mod pipeline;
+mod refusals;
 mod sealer;
 pub mod service;
 pub mod settings;

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub checkpoints_accepted: Counter,
     /// Payloads of standard clients that were no readings.
     pub payloads_refused: Counter,
+    /// Calls that a policy did not allow.
+    pub requests_denied: Counter,
     /// Messages taken out of gateways' envelopes.
     pub envelopes_accepted: Counter,
     /// Open connections to the MQTT listener.
@@ -66,6 +68,7 @@ impl Metrics {
         let records_duplicate = counter("records_duplicate", "Records that came again and changed nothing");
         let checkpoints_accepted = counter("checkpoints_accepted", "Signed statements that matched");
         let payloads_refused = counter("payloads_refused", "Payloads that were no readings");
+        let requests_denied = counter("requests_denied", "Calls that a policy did not allow");
         let envelopes_accepted = counter("envelopes_accepted", "Messages taken from gateways");
         let connections_refused = counter("connections_refused", "Connections that did not become sessions");
         let clients_too_slow = counter("clients_too_slow", "Clients cut because they did not read");
@@ -99,6 +102,7 @@ impl Metrics {
             records_duplicate,
             checkpoints_accepted,
             payloads_refused,
+            requests_denied,
             envelopes_accepted,
             connections,
             connections_refused,

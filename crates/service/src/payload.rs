@@ -204,7 +204,7 @@ mod tests {
         check_reads(b"\"open\"", &[("", Value::Text("open".to_owned()), None)]);
         check_reads(
             br#"{"temperature":{"value":21.5,"unit":"Cel"},"on":true}"#,
-            &[("on", Value::Bool(true), None), ("temperature", Value::Number(21.5), Some("Cel"))],
+            &[("temperature", Value::Number(21.5), Some("Cel")), ("on", Value::Bool(true), None)],
         );
         check_reads(
             br#"[{"bn":"urn:dev:hall/","bt":1.8e9,"bu":"A","n":"current","v":1.2},{"n":"door","vs":"open"}]"#,

@@ -12,7 +12,7 @@ use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
-use thingward_store::registry::{LIST_MAX, Registry, RevocationReason};
+use thingward_store::registry::{LIST_MAX, RevocationReason};
 use thingward_store::segment::RollPolicy;
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
@@ -84,7 +84,7 @@ impl Service {
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
-        let log = LogWriter::load(&store, &tenants(store.registry()).await?)?;
+        let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
         let (handle, core) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -115,6 +115,7 @@ impl Service {
             membership: Mutex::new(()),
             auditor,
             witnessing,
+            refusals: std::sync::Mutex::default(),
             directory,
             core: handle,
             mqtt_tls,
@@ -307,20 +308,9 @@ async fn recheck_key(shared: Arc<Shared>, tenant: TenantName) {
     }
 }
 
-async fn tenants(registry: &Registry) -> Result<Vec<TenantName>, StoreError> {
-    let mut all = Vec::new();
-    loop {
-        let page = registry.tenants(all.last(), LIST_MAX).await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page.iter().map(|t| t.name));
-    }
-}
-
 /// All tenants, for work that comes round again.
 async fn all_tenants(shared: &Shared) -> Vec<TenantName> {
-    tenants(shared.store.registry()).await.unwrap_or_else(|error| {
+    shared.store.registry().all_tenants().await.unwrap_or_else(|error| {
         tracing::error!(%error, "tenants cannot be listed");
         Vec::new()
     })

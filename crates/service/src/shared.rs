@@ -1,11 +1,12 @@
 //! What every part of a running service holds on to.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use thingward_ingress::SharedTls;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
+use thingward_policy::{Act, Action, Decision, Denied, Permit, Reader, Resource, Subject};
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -13,6 +14,7 @@ use crate::audit::{Auditor, Deed};
 use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::directory::Directory;
+use crate::refusals::{Refusals, Refused};
 use crate::settings::ServiceSettings;
 use crate::witness::Witnessing;
 
@@ -31,6 +33,8 @@ pub struct Shared {
     pub auditor: Arc<Auditor>,
     /// Who co-signs it, and what of it is published.
     pub witnessing: Witnessing,
+    /// What was refused lately.
+    pub(crate) refusals: std::sync::Mutex<Refusals>,
     /// Members, for quick answers.
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
@@ -57,4 +61,70 @@ impl Shared {
         let entry = self.auditor.entry(deed, now()).map_err(|_| too_large)?;
         self.core.log(tenant, entry).await
     }
+
+    /// The permit to do `A` in a tenant. A no is in the tenant's log before it is told.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`].
+    pub async fn permit<A: Act>(
+        &self,
+        tenant: TenantName,
+        who: &Subject,
+        actor: &str,
+        on: &Resource,
+    ) -> Result<Permit<A>, AccessError> {
+        match self.directory.access.decide(&tenant, who, on) {
+            Ok(permit) => Ok(permit),
+            Err(denied) => Err(self.refuse(tenant, actor, A::ACTION, *on, denied).await?),
+        }
+    }
+
+    /// The eyes of somebody who wants to look at readings.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] when they see none, whatever readings there are.
+    pub async fn reader(
+        &self,
+        tenant: TenantName,
+        who: &Subject,
+        actor: &str,
+    ) -> Result<Reader, AccessError> {
+        let reader = self.directory.access.of(&tenant).map(|policies| Reader::new(policies, *who));
+        let denied = match reader {
+            Some(reader) if !reader.is_blind() => return Ok(reader),
+            Some(_) => Denied { reason: Decision::OutOfScope.reason() },
+            None => Denied { reason: "the tenant has no policies that work" },
+        };
+        Err(self.refuse(tenant, actor, Action::ReadReadings, Resource::Tenant, denied).await?)
+    }
+
+    async fn refuse(
+        &self,
+        tenant: TenantName,
+        actor: &str,
+        action: Action,
+        on: Resource,
+        denied: Denied,
+    ) -> Result<AccessError, StoreError> {
+        let refused = Refused { tenant, actor: actor.to_owned(), action, on, reason: denied.reason };
+        self.core.metrics().requests_denied.inc();
+        let deed = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).note(refused, now());
+        if let Some(deed) = deed {
+            self.record(tenant, deed).await?;
+        }
+        Ok(AccessError::Denied(denied))
+    }
+}
+
+/// Why there is no permit.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The answer is no.
+    #[error(transparent)]
+    Denied(Denied),
+    /// The refusal is not in the log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

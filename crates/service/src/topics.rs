@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use thingward_model::limits::TOPIC_BYTES_MAX;
-use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName};
-use thingward_mqtt::codec::Text;
+use thingward_model::{DeviceName, OperationName, Principal, Role, StreamName, TenantName};
+use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 
 /// What a device publishes to.
@@ -49,14 +49,21 @@ pub(crate) fn device_part(inner: &TopicName) -> Bytes {
     inner.as_str().splitn(5, '/').take(4).collect::<Vec<_>>().join("/").into()
 }
 
-/// The inner name of a topic that an application publishes to: commands to a device, nothing else.
+/// What an application publishes to: `devices/<name>/commands/<operation>`, nothing else.
 #[must_use]
-pub(crate) fn inner_for_application(who: &Principal, topic: &str) -> Option<TopicName> {
+pub(crate) fn parse_command(topic: &str) -> Option<(DeviceName, OperationName)> {
     let rest = topic.strip_prefix("devices/").filter(|_| topic.len() <= TOPIC_BYTES_MAX)?;
     let (device, rest) = rest.split_once('/')?;
-    let device: DeviceName = device.parse().ok()?;
-    rest.strip_prefix("commands/").filter(|name| !name.is_empty())?;
-    inner(&who.tenant, &device, rest)
+    Some((device.parse().ok()?, rest.strip_prefix("commands/")?.parse().ok()?))
+}
+
+/// The area of a topic behind `devices/<name>/`, as policies see it: a stream of that name.
+///
+/// # Errors
+///
+/// The reason that the publisher is told.
+pub(crate) fn area(rest: &str) -> Result<StreamName, ReasonCode> {
+    rest.split('/').next().and_then(|area| area.parse().ok()).ok_or(ReasonCode::TopicNameInvalid)
 }
 
 /// The inner filter of a subscription; `None` when `who` may not ask for it.
@@ -150,17 +157,17 @@ mod tests {
 
     #[test]
     fn an_application_publishes_commands_only() {
-        let application = who(Role::Application);
-        let inner = |t| inner_for_application(&application, t).map(|n| n.as_str().to_owned());
-        assert_eq!(inner("devices/x/commands/on"), Some("t/acme/devices/x/commands/on".to_owned()));
+        let parsed = |t| parse_command(t).map(|(device, operation)| format!("{device} {operation}"));
+        assert_eq!(parsed("devices/x/commands/on"), Some("x on".to_owned()));
         for topic in [
             "devices/x/telemetry/climate",
             "devices/x/commands",
             "devices/x/commands/",
+            "devices/x/commands/a/b",
             "x",
             "devices//commands/x",
         ] {
-            assert_eq!(inner(topic), None, "{topic}");
+            assert_eq!(parsed(topic), None, "{topic}");
         }
     }
 

@@ -273,7 +273,7 @@ impl Store {
         if rows_max > limits.results_max {
             return Err(StoreError::Limit { what: "rows in a page", max: limits.results_max as u64 });
         }
-        let mut filter = *filter;
+        let mut filter = filter.clone();
         if let Some(Cursor((time, ..))) = &after {
             filter.from = filter.from.max(Some(*time));
         }
@@ -295,7 +295,7 @@ impl Store {
         limits: &Limits,
     ) -> Result<Vec<Row>, StoreError> {
         let mut latest = Latest::new(filter, limits.results_max);
-        self.run(tenant, *filter, *limits, Wanted::All, &mut latest)?;
+        self.run(tenant, filter.clone(), *limits, Wanted::All, &mut latest)?;
         Ok(latest.finish())
     }
 
@@ -312,7 +312,7 @@ impl Store {
         limits: &Limits,
     ) -> Result<Vec<Window>, StoreError> {
         let mut windows = Windows::new(spec, *limits)?;
-        self.run(tenant, *filter, *limits, Wanted::Numbers, &mut windows)?;
+        self.run(tenant, filter.clone(), *limits, Wanted::Numbers, &mut windows)?;
         Ok(windows.finish())
     }
 

@@ -274,6 +274,9 @@ fn standard_client(town: &mut Town, member: &ByHand) -> String {
 /// A retained state, a will, and a command for a session whose client is away.
 fn messages_that_wait(town: &mut Town, member: &ByHand, app: &ByHand) {
     let (state, command, will) = (town.text("state"), town.text("command"), town.text("will"));
+    let permit = "permit (principal is Application, action == Action::\"commands:send\", resource);";
+    let policy = town.give("app.cedar", permit);
+    town.place.done(&["policy", "apply", "--tenant", "acme", &policy]);
     let port = town.place.mqtt;
     let session = ["-V", "mqttv5", "-i", "hand", "-c", "-x", "600", "-q", "1", "-t", "devices/me/commands/#"];
     let will = ["--will-topic", "devices/me/state/will", "--will-payload", &will];

@@ -91,6 +91,7 @@ async fn a_child_enrols_through_the_relay_of_a_gateway() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_cannot_fill_the_service_with_stream_names() {
     use thingward_model::{DeviceName, Principal, StreamName};
+    use thingward_policy::{Resource, Subject};
     use thingward_service::pipeline::{Pipeline, Refusal, Via};
 
     let mut town = Town::new();
@@ -101,7 +102,10 @@ async fn a_device_cannot_fill_the_service_with_stream_names() {
     let mut pipeline = Pipeline::new(std::sync::Arc::clone(&shared.store), directory, metrics).unwrap();
     let name: DeviceName = "flood".parse().unwrap();
     let who = Principal { tenant: ACME.parse().unwrap(), role: Role::Device, name };
-    let permit = thingward_policy::publish_readings(&who, &name).unwrap();
+    let access = &shared.directory.access;
+    access.add_tenant(who.tenant);
+    let (subject, on) = (Subject::Member(who), Resource::Stream(name, "s0".parse().unwrap()));
+    let permit = access.decide(&who.tenant, &subject, &on).unwrap();
     let mut taken = 0;
     for n in 0..300 {
         let stream: StreamName = format!("s{n}").parse().unwrap();

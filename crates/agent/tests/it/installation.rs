@@ -18,7 +18,7 @@ use thingward_agent::http::Endpoint;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role, StreamName, Timestamp};
-use thingward_mqtt::broker::{Broker, Effect, Gate, Incoming, Limits, Routed, Scope};
+use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, Credentials, member_server_config, open_server_config};
@@ -295,8 +295,8 @@ impl Gate for LedgerGate {
         Ok(filter.clone())
     }
 
-    fn deliver(&self, _: &Arc<LeafIdentity>, topic: &TopicName) -> Option<TopicName> {
-        Some(topic.clone())
+    fn deliver(&self, _: &Arc<LeafIdentity>, message: &Message) -> Option<Delivered> {
+        Some(Delivered { topic: message.topic.clone(), payload: message.payload.clone() })
     }
 }
 

@@ -131,7 +131,7 @@ impl<G: Gate> Broker<G> {
         };
         let Some(connection) = self.connections.get_mut(&conn) else { return Sent::Dropped };
         let Phase::Online(online) = &mut connection.phase else { return Sent::Dropped };
-        let Some(topic) = self.gate.deliver(&connection.who, &stored.message.topic) else {
+        let Some(delivered) = self.gate.deliver(&connection.who, &stored.message) else {
             self.counters.deliveries_withheld += 1;
             return Sent::Dropped;
         };
@@ -145,19 +145,20 @@ impl<G: Gate> Broker<G> {
         let (version, limit) = (online.version, online.packet_bytes_max);
         let message = &stored.message;
         let before = self.out.packets(conn).len();
-        let written = online.aliases_out.write(&topic, self.out.packets(conn), |name, alias, out| {
-            PublishView {
-                topic: name,
-                alias,
-                delivery,
-                retain,
-                properties: &message.properties,
-                message_expiry,
-                subscription_ids: ids,
-                payload: &message.payload,
-            }
-            .write(version, limit, out)
-        });
+        let written =
+            online.aliases_out.write(&delivered.topic, self.out.packets(conn), |name, alias, out| {
+                PublishView {
+                    topic: name,
+                    alias,
+                    delivery,
+                    retain,
+                    properties: &message.properties,
+                    message_expiry,
+                    subscription_ids: ids,
+                    payload: &delivered.payload,
+                }
+                .write(version, limit, out)
+            });
         if written.is_err() {
             // [MQTT-3.1.2-25]
             self.counters.deliveries_too_large += 1;

@@ -56,8 +56,17 @@ pub trait Gate {
     /// The reason that stands in SUBACK.
     fn subscribe(&mut self, who: &Self::Identity, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode>;
 
-    /// The topic of a message as this client sees it. Called at delivery; `None` withholds the message.
-    fn deliver(&self, who: &Self::Identity, topic: &TopicName) -> Option<TopicName>;
+    /// A message as this client sees it. Called at delivery; `None` withholds the message.
+    fn deliver(&self, who: &Self::Identity, message: &Message) -> Option<Delivered>;
+}
+
+/// What a client gets of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its topic, in the names of the client.
+    pub topic: TopicName,
+    /// What it may see of the payload.
+    pub payload: Bytes,
 }
 
 /// What a client published.
@@ -116,7 +125,7 @@ impl Gate for OpenGate {
         Ok(filter.clone())
     }
 
-    fn deliver(&self, (): &(), topic: &TopicName) -> Option<TopicName> {
-        Some(topic.clone())
+    fn deliver(&self, (): &(), message: &Message) -> Option<Delivered> {
+        Some(Delivered { topic: message.topic.clone(), payload: message.payload.clone() })
     }
 }

@@ -121,7 +121,7 @@ impl<G: Gate> Broker<G> {
             for group in leaf.groups.values_mut() {
                 let rank = |id: SessionId, subscription: &Subscription| {
                     let session = sessions.get(&id)?;
-                    gate.deliver(&session.who, &message.topic)?;
+                    gate.deliver(&session.who, message)?;
                     let qos = subscription.options.qos.min(message.qos);
                     let room = qos == QoS::AtMostOnce || can_take(session, bytes, limits);
                     Some((session.conn.is_some(), room))

@@ -55,8 +55,9 @@ impl Gate for TestGate {
         if filter.as_str() == "forbidden" { Err(ReasonCode::NotAuthorized) } else { Ok(filter.clone()) }
     }
 
-    fn deliver(&self, who: &u8, topic: &TopicName) -> Option<TopicName> {
-        (topic.as_str() != "secret" || *who == 0).then(|| topic.clone())
+    fn deliver(&self, who: &u8, message: &Message) -> Option<Delivered> {
+        let delivered = Delivered { topic: message.topic.clone(), payload: message.payload.clone() };
+        (message.topic.as_str() != "secret" || *who == 0).then_some(delivered)
     }
 }
 

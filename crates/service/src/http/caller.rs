@@ -11,12 +11,13 @@ use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_policy::{Caller, Permit, Scoped, call};
+use thingward_policy::{Act, Permit, Reader, Resource, Subject};
 use thingward_store::StoreError;
 use thingward_store::registry::Token;
 
 use super::app::App;
 use super::error::ApiError;
+use crate::access::Access;
 use crate::audit::Deed;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
@@ -48,14 +49,63 @@ async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
     valid_token(&bearer(parts)?, app).await.map(Some)
 }
 
-/// Whoever shows this token, or none on the administration socket.
-pub(super) fn caller_of(token: Option<&Token>) -> Caller {
-    token.map_or(Caller::Operator, |t| Caller::Token { tenant: t.tenant, scopes: t.scopes.clone() })
+/// Somebody who calls.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Whom policies see.
+    pub(super) subject: Subject,
+    /// What was shown; none on the administration socket.
+    pub(super) token: Option<Token>,
 }
 
-/// Whoever shows this token, as the audit log names it.
-pub(super) fn actor(token: Option<&Token>) -> String {
-    token.map_or_else(|| "operator".to_owned(), |t| format!("token/{}", t.id))
+impl From<Option<Token>> for Caller {
+    fn from(token: Option<Token>) -> Self {
+        let subject = token.as_ref().map_or(Subject::Operator, |token| Subject::Token {
+            name: token.id.name(),
+            user: token.user.as_ref().map(|(_, name)| *name),
+            scopes: token.scopes.iter().copied().collect(),
+        });
+        Self { subject, token }
+    }
+}
+
+impl Caller {
+    /// The only tenant that they reach; `None` when they reach all.
+    pub(super) fn tenant(&self) -> Option<TenantName> {
+        self.token.as_ref().and_then(|token| token.tenant)
+    }
+
+    /// As the audit log names them.
+    pub(super) fn actor(&self) -> String {
+        self.token.as_ref().map_or_else(|| "operator".to_owned(), |t| format!("token/{}", t.id))
+    }
+
+    /// The permit to do `A` by the policies that every tenant begins with: for what is there before a tenant, or is
+    /// about all of them. Nobody who is bound to one gets it.
+    pub(super) fn permit_at_first<A: Act>(&self, tenant: TenantName) -> Result<Permit<A>, ApiError> {
+        if self.tenant().is_some() {
+            return Err(ApiError::Denied("the token is for one tenant"));
+        }
+        let access = Access::default();
+        access.add_tenant(tenant);
+        access
+            .decide(&tenant, &self.subject, &Resource::Tenant)
+            .map_err(|denied| ApiError::Denied(denied.reason))
+    }
+
+    /// As [`Self::permit_at_first`], for all tenants.
+    pub(super) fn permit_for_all<A: Act>(&self) -> Result<(), ApiError> {
+        let all = "all".parse().map_err(|_| ApiError::Internal)?;
+        self.permit_at_first::<A>(all).map(drop)
+    }
+
+    /// Their way into a tenant. Another than their own is one that does not exist.
+    pub(super) fn enter(&self, tenant: TenantName) -> Result<(), ApiError> {
+        match self.tenant() {
+            Some(own) if own != tenant => Err(ApiError::NotFound("tenant")),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
@@ -78,33 +128,24 @@ pub(super) async fn valid_token(bearer: &Bearer, app: &App) -> Result<Token, Api
     })
 }
 
-/// Whether a caller may do `A` in a tenant. Another tenant than the token's is one that does not exist.
-pub(super) fn permit<A: Scoped>(who: &Caller, tenant: TenantName) -> Result<Permit<A>, ApiError> {
-    match who {
-        Caller::Token { tenant: Some(own), .. } if *own != tenant => Err(ApiError::NotFound("tenant")),
-        Caller::Operator | Caller::Token { .. } => Ok(call(who, tenant)?),
-    }
-}
-
 /// A caller, whoever it is. Handlers that take it decide for themselves.
-pub(super) struct Called(pub(super) Caller, pub(super) Option<Token>);
+pub(super) struct Called(pub(super) Caller);
 
 impl FromRequestParts<Arc<App>> for Called {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = token(parts, app).await?;
-        Ok(Self(caller_of(token.as_ref()), token))
+        Ok(Self(token(parts, app).await?.into()))
     }
 }
 
-/// The permission to do `A` in the tenant that the path names, which exists. Comes before query and body, so
-/// that whoever may not learns nothing from how those are answered.
+/// The permission to do `A` to the tenant that the path names, or to the member of it that the path names. Comes before
+/// query and body, so that whoever may not learns nothing from how those are answered.
 pub(super) struct Allowed<A> {
     /// The proof.
     pub(super) permit: Permit<A>,
-    /// What was shown for it; none on the administration socket.
-    pub(super) token: Option<Token>,
+    /// Who was allowed.
+    pub(super) caller: Caller,
 }
 
 impl<A> Allowed<A> {
@@ -115,20 +156,66 @@ impl<A> Allowed<A> {
 
     /// What the caller is about to do.
     pub(super) fn deed(&self, action: &'static str, target: impl Into<String>) -> Deed {
-        Deed::new(actor(self.token.as_ref()), action, target.into())
+        Deed::new(self.caller.actor(), action, target.into())
     }
 }
 
-impl<A: Scoped> FromRequestParts<Arc<App>> for Allowed<A> {
+impl<A: Act> FromRequestParts<Arc<App>> for Allowed<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = token(parts, app).await?;
-        let tenant = path_part(parts, "tenant").await?;
-        let tenant = tenant.parse().map_err(|_| ApiError::NotFound("tenant"))?;
-        let permit = permit(&caller_of(token.as_ref()), tenant)?;
-        app.shared.store.registry().tenant(&tenant).await?;
-        Ok(Self { permit, token })
+        let Entered { tenant, caller } = Entered::from_request_parts(parts, app).await?;
+        // A name that cannot be a member's is nobody's; the handler says so to whoever may look for it.
+        let member = path_part(parts, "device").await.ok().and_then(|name| name.parse().ok());
+        let on = member.map_or(Resource::Tenant, Resource::Member);
+        let permit = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+        Ok(Self { permit, caller })
+    }
+}
+
+/// A caller in a tenant that they reach, whatever they may do there. Handlers that take it decide for themselves.
+pub(super) struct Entered {
+    /// The tenant.
+    pub(super) tenant: TenantName,
+    /// Who.
+    pub(super) caller: Caller,
+}
+
+impl FromRequestParts<Arc<App>> for Entered {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Called(caller) = Called::from_request_parts(parts, app).await?;
+        Ok(Self { tenant: tenant(parts, app, &caller).await?, caller })
+    }
+}
+
+/// The tenant that the path names, which exists and which the caller reaches.
+async fn tenant(parts: &mut Parts, app: &App, caller: &Caller) -> Result<TenantName, ApiError> {
+    let name = path_part(parts, "tenant").await?;
+    let tenant = name.parse().map_err(|_| ApiError::NotFound("tenant"))?;
+    caller.enter(tenant)?;
+    app.shared.store.registry().tenant(&tenant).await?;
+    Ok(tenant)
+}
+
+/// A caller who looks at readings. What they see of them is decided value by value.
+pub(super) struct Reading {
+    /// Whose readings.
+    pub(super) tenant: TenantName,
+    /// Their eyes.
+    pub(super) reader: Reader,
+    /// Who looks.
+    pub(super) caller: Caller,
+}
+
+impl FromRequestParts<Arc<App>> for Reading {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Entered { tenant, caller } = Entered::from_request_parts(parts, app).await?;
+        let reader = app.shared.reader(tenant, &caller.subject, &caller.actor()).await?;
+        Ok(Self { tenant, reader, caller })
     }
 }
 

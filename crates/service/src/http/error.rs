@@ -4,13 +4,13 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use thingward_policy::Denied;
 use thingward_store::StoreError;
 use tracing::error;
 use utoipa::ToSchema;
 
 use crate::enrolment::Refusal;
 use crate::service::StartError;
+use crate::shared::AccessError;
 
 /// Why the API did not do something. The caller gets a stable code and a sentence; the cause of a failure on our
 /// side goes to the log.
@@ -87,9 +87,12 @@ impl From<Refusal> for ApiError {
     }
 }
 
-impl From<Denied> for ApiError {
-    fn from(denied: Denied) -> Self {
-        Self::Denied(denied.reason)
+impl From<AccessError> for ApiError {
+    fn from(e: AccessError) -> Self {
+        match e {
+            AccessError::Denied(denied) => Self::Denied(denied.reason),
+            AccessError::Store(e) => Self::Store(e),
+        }
     }
 }
 

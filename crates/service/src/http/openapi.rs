@@ -9,7 +9,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, devices, findings, follow, keys, log, makers, readings, segments, tenants, tokens,
+    chains, claims, devices, findings, follow, groups, keys, log, makers, policy, readings, segments,
+    tenants, tokens, users,
 };
 use super::app::App;
 use super::ops;
@@ -27,6 +28,9 @@ use super::ops;
         keys::show, keys::withdraw, keys::restore, keys::rotate, keys::set_recipient,
         claims::create, makers::list, makers::trust, makers::remove, makers::expect,
         devices::list, devices::show, devices::release, devices::revoke, findings::list,
+        users::list, users::put, users::remove, groups::list, groups::add, groups::remove,
+        policy::show, policy::apply, policy::versions, policy::version, policy::check, policy::try_on_the_past,
+        policy::explain,
         tokens::list, tokens::create, tokens::revoke,
         tokens::list_installation, tokens::create_installation, tokens::revoke_installation,
         readings::query, readings::latest, readings::windows, follow::follow, chains::list,

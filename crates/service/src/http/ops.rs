@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use thingward_policy::{Caller, Scope};
+use thingward_policy::ReadDevices;
 
 use super::app::App;
 use super::caller::Called;
@@ -50,14 +50,9 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static 
 )]
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
-    Called(caller, _): Called,
+    Called(caller): Called,
 ) -> Result<Response, ApiError> {
-    match &caller {
-        Caller::Operator => {}
-        Caller::Token { tenant: Some(_), .. } => return Err(ApiError::Denied("the token is for one tenant")),
-        Caller::Token { tenant: None, scopes } if scopes.contains(&Scope::ReadDevices) => {}
-        Caller::Token { tenant: None, .. } => return Err(ApiError::Denied("the token lacks the scope")),
-    }
+    caller.permit_for_all::<ReadDevices>()?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], app.shared.core.metrics_text()).into_response())
 }

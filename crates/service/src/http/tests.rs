@@ -3,6 +3,7 @@
 mod endpoints;
 mod enrolment;
 mod log;
+mod policy;
 mod readings;
 mod witness;
 
@@ -16,7 +17,7 @@ use serde_json::Value as Json;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_pki::{CertificateAuthority, Lifetimes};
-use thingward_policy::Scope;
+use thingward_policy::Action;
 use thingward_store::registry::NewToken;
 use tower::ServiceExt;
 
@@ -60,6 +61,7 @@ impl Fixture {
             thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
             let reference = format!("file:{}", key.display()).parse().unwrap();
             shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
+            shared.directory.access.add_tenant(tenant.parse().unwrap());
         }
         fixture
     }
@@ -79,11 +81,17 @@ impl Fixture {
         (self.folder, settings)
     }
 
-    async fn token(&self, tenant: Option<&str>, scopes: &[Scope], seconds: i64) -> String {
+    /// The same after a stop and a start.
+    async fn restarted(self) -> Self {
+        let (folder, settings) = self.stopped().await;
+        Self::started(folder, settings).await
+    }
+
+    async fn token(&self, tenant: Option<&str>, scopes: &[Action], seconds: i64) -> String {
         let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand()));
         let tenant = tenant.map(|t| t.parse().unwrap());
         let expires = now().plus_micros(seconds * 1_000_000);
-        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None };
+        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None, user: None };
         self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
         token
     }

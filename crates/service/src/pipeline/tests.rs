@@ -7,6 +7,8 @@ use thingward_seal::{ChainWriter, NewChain};
 use thingward_store::query::{Filter, Limits};
 use thingward_store::segment::RollPolicy;
 
+use thingward_policy::{Resource, Subject};
+
 use super::*;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -76,7 +78,11 @@ impl Bench {
     /// What the device is told, and how many records were kept; all of it durable.
     fn take(&self, pipeline: &mut Pipeline, message: &[u8]) -> Result<usize, Refusal> {
         let device = self.principal();
-        let permit = thingward_policy::publish_readings(&device, &device.name).unwrap();
+        let permit = self
+            .directory
+            .access
+            .decide(&device.tenant, &Subject::Member(device), &Resource::Stream(device.name, self.at.stream))
+            .unwrap();
         let taken = pipeline.take(&permit, self.at.device, self.at.stream, message, Via::Device, NOW);
         self.store.commit(pipeline.drain().0).unwrap();
         taken.map(|kept| kept.len())

@@ -21,6 +21,8 @@ pub(crate) use scan::{Collect, Scan, Wanted};
 pub(crate) use signed::Signed;
 pub(crate) use windows::Windows;
 
+use thingward_policy::Reader;
+
 use crate::row::Row;
 
 /// Which of the values of a stream.
@@ -36,7 +38,7 @@ pub enum FieldFilter {
 }
 
 /// Which rows. The default is all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Filter {
     /// Of one device.
     pub device: Option<DeviceName>,
@@ -50,6 +52,8 @@ pub struct Filter {
     pub to: Option<Timestamp>,
     /// With at least this standing behind them now.
     pub assurance_min: Assurance,
+    /// That they may see; `None` is for the service's own work.
+    pub reader: Option<Reader>,
 }
 
 impl Default for Filter {
@@ -61,6 +65,7 @@ impl Default for Filter {
             from: None,
             to: None,
             assurance_min: Assurance::None,
+            reader: None,
         }
     }
 }
@@ -72,6 +77,14 @@ impl Filter {
         self.takes_names(&row.device, &row.stream, row.field.as_ref())
             && self.takes_time(row.time)
             && row.assurance >= self.assurance_min
+            && self.shows(row)
+    }
+
+    /// Whether they who ask may see the row.
+    fn shows(&self, row: &Row) -> bool {
+        let sees =
+            |reader: &Reader| reader.sees(&row.device, &row.stream, row.field.as_ref(), row.unit.as_deref());
+        self.reader.as_ref().is_none_or(sees)
     }
 
     fn takes_names(&self, device: &DeviceName, stream: &StreamName, field: Option<&FieldName>) -> bool {

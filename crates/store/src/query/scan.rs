@@ -149,7 +149,7 @@ impl Pass<'_> {
 
     fn give(&mut self, mut row: Row) -> Result<(), StoreError> {
         row.assurance = self.signed.assurance(&row)?;
-        if row.assurance < self.scan.filter.assurance_min {
+        if row.assurance < self.scan.filter.assurance_min || !self.scan.filter.shows(&row) {
             return Ok(());
         }
         self.into.take(row)

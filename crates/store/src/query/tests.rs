@@ -75,6 +75,7 @@ fn filter() -> impl Strategy<Value = Filter> {
             from: from.map(second),
             to: to.map(second),
             assurance_min,
+            reader: None,
         },
     )
 }

@@ -5,12 +5,15 @@
 
 mod certificate;
 mod claim;
+mod group;
 mod maker;
 mod metadata;
+mod policy;
 mod principal;
 mod tenant;
 mod token;
 mod types;
+mod user;
 
 use std::path::Path;
 
@@ -20,11 +23,14 @@ use sqlx::{Row as _, SqlitePool};
 
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;
+pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use maker::{Admit, ExpectedSerial, Maker};
+pub use policy::PolicyVersion;
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use tenant::Tenant;
-pub use token::{NewToken, Scope, Token, TokenId};
+pub use token::{NewToken, Token, TokenId};
 pub use types::{Hardware, Serial};
+pub use user::{User, UserId};
 
 use crate::error::StoreError;
 

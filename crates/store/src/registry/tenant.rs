@@ -2,7 +2,7 @@
 
 use thingward_model::{TenantName, Timestamp};
 
-use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse, time, time_optional};
+use super::{LIST_MAX, Registry, SqlRow, after, failed, get, one_changed, page, parse, time, time_optional};
 use crate::error::StoreError;
 use crate::keys::{KekReference, TenantKeyId, WrappedTenantKey};
 
@@ -108,6 +108,22 @@ impl Registry {
         .await
         .map_err(failed("list tenants"))?;
         rows.iter().map(read_tenant).collect()
+    }
+
+    /// The names of all tenants.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn all_tenants(&self) -> Result<Vec<TenantName>, StoreError> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.tenants(all.last(), LIST_MAX).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.iter().map(|t| t.name));
+        }
     }
 
     /// Sets the public key that devices of the tenant seal for.

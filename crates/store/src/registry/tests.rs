@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
+use thingward_policy::{Action, PolicyFile, UserRole};
 
 use super::*;
 use crate::error::StoreError;
@@ -222,7 +223,13 @@ async fn secrets_are_in_the_file_as_hashes_only() {
     let Bench { folder, registry } = bench().await;
     let claim = Claim { principal: principal("acme", Role::Device, "d") };
     registry.add_claim_code("MARKED-CLAIM", &claim, later(60)).await.unwrap();
-    let new = NewToken { tenant: None, scopes: vec![Scope::ReadReadings], expires: later(60), parent: None };
+    let new = NewToken {
+        tenant: None,
+        scopes: vec![Action::ReadReadings],
+        expires: later(60),
+        parent: None,
+        user: None,
+    };
     registry.add_token("MARKED-TOKEN", &new, NOW).await.unwrap();
     registry.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -234,9 +241,14 @@ async fn secrets_are_in_the_file_as_hashes_only() {
 #[tokio::test]
 async fn a_token_works_until_it_expires_or_is_revoked() {
     let Bench { folder: _folder, registry } = bench().await;
-    let scopes = vec![Scope::ReadReadings, Scope::ManageKeys];
-    let new =
-        NewToken { tenant: Some(tenant("acme")), scopes: scopes.clone(), expires: later(60), parent: None };
+    let scopes = vec![Action::ReadReadings, Action::ManageKeys];
+    let new = NewToken {
+        tenant: Some(tenant("acme")),
+        scopes: scopes.clone(),
+        expires: later(60),
+        parent: None,
+        user: None,
+    };
     let id = registry.add_token("t1", &new, NOW).await.unwrap();
     let got = registry.token("t1", NOW).await.unwrap();
     assert_eq!((got.id.clone(), got.tenant, got.scopes), (id.clone(), Some(tenant("acme")), scopes));
@@ -258,8 +270,8 @@ async fn a_token_works_until_it_expires_or_is_revoked() {
 async fn revoking_a_token_revokes_all_that_were_made_with_it() {
     let Bench { folder: _folder, registry } = bench().await;
     let add = async |token: &str, parent: Option<&TokenId>| {
-        let scopes = vec![Scope::ManageTenants];
-        let new = NewToken { tenant: None, scopes, expires: later(60), parent: parent.cloned() };
+        let scopes = vec![Action::ManageTenants];
+        let new = NewToken { tenant: None, scopes, expires: later(60), parent: parent.cloned(), user: None };
         registry.add_token(token, &new, NOW).await
     };
     let root = add("root", None).await.unwrap();
@@ -321,4 +333,96 @@ async fn tenants_come_in_pages() {
     assert_eq!(first[0].name, tenant("acme"));
     let names = |t: Vec<Tenant>| t.into_iter().map(|t| t.name).collect::<Vec<TenantName>>();
     assert_eq!(names(registry.tenants(Some(&first[0].name), 5).await.unwrap()), [tenant("other")]);
+}
+
+fn file(text: &str) -> PolicyFile {
+    PolicyFile { name: "own.cedar".to_owned(), text: text.to_owned() }
+}
+
+#[tokio::test]
+async fn policies_come_in_versions_and_who_is_slower_is_told() {
+    let Bench { registry, .. } = bench().await;
+    let acme = tenant("acme");
+    assert_eq!(registry.policy_version(&acme, None).await.unwrap(), None);
+    assert_eq!(
+        registry.add_policy_version(&acme, 0, "operator", "first", &[file("a")], NOW).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        registry.add_policy_version(&acme, 1, "operator", "", &[file("b")], later(1)).await.unwrap(),
+        2
+    );
+    let late = registry.add_policy_version(&acme, 1, "operator", "", &[file("c")], later(2)).await;
+    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    let newest = registry.policy_version(&acme, None).await.unwrap().unwrap();
+    assert_eq!((newest.version, &newest.files), (2, &vec![file("b")]));
+    let first = registry.policy_version(&acme, Some(1)).await.unwrap().unwrap();
+    assert_eq!((first.note.as_str(), first.created), ("first", NOW));
+    let page = registry.policy_versions(&acme, Some(2), 10).await.unwrap();
+    assert_eq!(page.iter().map(|v| v.version).collect::<Vec<_>>(), [1]);
+    assert_eq!(registry.policy_version(&tenant("other"), None).await.unwrap(), None);
+}
+
+fn user(name: &str, n: u8, roles: &[UserRole]) -> User {
+    let roles = roles.iter().copied().collect();
+    User { id: UserId::new([n; 8]), name: name.parse().unwrap(), roles, created: NOW }
+}
+
+#[tokio::test]
+async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
+    let Bench { registry, .. } = bench().await;
+    let acme = tenant("acme");
+    let anna = user("anna", 1, &[UserRole::Administrator, UserRole::Auditor]);
+    registry.add_user(&acme, &anna).await.unwrap();
+    assert!(matches!(
+        registry.add_user(&acme, &user("anna", 2, &[])).await,
+        Err(StoreError::Conflict { .. })
+    ));
+    registry.add_user(&tenant("other"), &user("anna", 2, &[])).await.unwrap();
+    assert_eq!(registry.user(&acme, &anna.name).await.unwrap(), anna);
+    let north = "north".parse().unwrap();
+    registry.add_to_group(&acme, &north, &"user/anna".parse().unwrap()).await.unwrap();
+    let new = NewToken {
+        tenant: Some(acme),
+        scopes: vec![Action::ReadReadings],
+        expires: later(60),
+        parent: None,
+        user: Some(anna.id.clone()),
+    };
+    registry.add_token("secret", &new, NOW).await.unwrap();
+    let token = registry.token("secret", NOW).await.unwrap();
+    assert_eq!(token.user, Some((anna.id.clone(), anna.name)));
+    registry.set_roles(&acme, &anna.name, &[UserRole::Viewer].into()).await.unwrap();
+    assert_eq!(registry.users(&acme, None, 10).await.unwrap()[0].roles, [UserRole::Viewer].into());
+
+    registry.remove_user(&acme, &anna.name, NOW).await.unwrap();
+    assert!(registry.users(&acme, None, 10).await.unwrap().is_empty());
+    assert!(registry.groups(&acme).await.unwrap().is_empty());
+    assert!(registry.token("secret", NOW).await.is_err());
+    assert!(matches!(registry.remove_user(&acme, &anna.name, NOW).await, Err(StoreError::NotFound { .. })));
+    assert_eq!(registry.users(&tenant("other"), None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_who_is_there_can_be_put_into_a_group() {
+    let Bench { registry, .. } = bench().await;
+    let acme = tenant("acme");
+    registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
+    let (north, city) = ("north".parse().unwrap(), "city".parse().unwrap());
+    let member = |text: &str| text.parse::<GroupMember>().unwrap();
+    registry.add_to_group(&acme, &north, &member("device/meter-1")).await.unwrap();
+    registry.add_to_group(&acme, &north, &member("device/meter-1")).await.unwrap();
+    registry.add_to_group(&acme, &city, &member("group/north")).await.unwrap();
+    for nobody in ["device/meter-2", "user/anna"] {
+        let added = registry.add_to_group(&acme, &north, &member(nobody)).await;
+        assert!(matches!(added, Err(StoreError::NotFound { .. })), "{nobody}");
+    }
+    let all = registry.groups(&acme).await.unwrap();
+    assert_eq!(all, [(city, member("group/north")), (north, member("device/meter-1"))]);
+    registry.remove_from_group(&acme, &north, &member("device/meter-1")).await.unwrap();
+    let again = registry.remove_from_group(&acme, &north, &member("device/meter-1")).await;
+    assert!(matches!(again, Err(StoreError::NotFound { .. })));
+    for text in ["", "anna", "thing/x", "user/", "user/a b"] {
+        assert!(text.parse::<GroupMember>().is_err(), "{text:?}");
+    }
 }

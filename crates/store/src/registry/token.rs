@@ -6,19 +6,28 @@ use std::str::FromStr;
 use base16ct::lower::encode_string as hex;
 use thingward_crypto::sha256;
 use thingward_model::assurance::UnknownWord;
-use thingward_model::{TenantName, Timestamp};
-pub use thingward_policy::Scope;
+use thingward_model::{TenantName, Timestamp, UserName};
+use thingward_policy::{Action, TokenName};
 
+use super::user::UserId;
 use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
 use crate::error::StoreError;
 
 /// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(String);
+pub struct TokenId(TokenName);
+
+impl TokenId {
+    /// As policies name it.
+    #[must_use]
+    pub const fn name(&self) -> TokenName {
+        self.0
+    }
+}
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.0.as_str())
     }
 }
 
@@ -26,7 +35,8 @@ impl FromStr for TokenId {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let good = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        good.then(|| Self(text.to_owned())).ok_or(UnknownWord { wanted: "16 hexadecimal digits" })
+        let name = good.then(|| text.parse().ok()).flatten();
+        name.map(Self).ok_or(UnknownWord { wanted: "16 hexadecimal digits" })
     }
 }
 
@@ -36,11 +46,13 @@ pub struct NewToken {
     /// Whose data it reaches; none means all tenants.
     pub tenant: Option<TenantName>,
     /// What it allows.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<Action>,
     /// When it ends.
     pub expires: Timestamp,
     /// The token that makes it; none for the operator's own.
     pub parent: Option<TokenId>,
+    /// The user who makes it; none for the operator.
+    pub user: Option<UserId>,
 }
 
 /// A token as registered.
@@ -50,8 +62,10 @@ pub struct Token {
     pub id: TokenId,
     /// Whose data it reaches; none means all tenants.
     pub tenant: Option<TenantName>,
+    /// Who made it, and in whose name it acts; none for the operator.
+    pub user: Option<(UserId, UserName)>,
     /// What it allows.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<Action>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.
@@ -76,11 +90,12 @@ impl Registry {
         now: Timestamp,
     ) -> Result<TokenId, StoreError> {
         let hash = sha256(&[token.as_bytes()]);
-        let id = TokenId(hex(&hash).chars().take(16).collect());
+        let id: String = hex(&hash).chars().take(16).collect();
+        let id: TokenId = id.parse().map_err(|_| StoreError::Invalid { what: "a token has an id" })?;
         let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
         let result = sqlx::query(
-            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent) \
-             SELECT $1, $2, $3, $4, $5, $6, $7 \
+            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent, user_id) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
              WHERE $7 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE id = $7 AND revoked IS NULL)",
         )
         .bind(id.0.as_str())
@@ -90,6 +105,7 @@ impl Registry {
         .bind(now.as_micros())
         .bind(new.expires.as_micros())
         .bind(new.parent.as_ref().map(|parent| parent.0.as_str()))
+        .bind(new.user.as_ref().map(ToString::to_string))
         .execute(&self.pool)
         .await
         .map_err(failed("add a token"))?;
@@ -103,8 +119,9 @@ impl Registry {
     /// [`StoreError::NotFound`] when it is unknown, revoked or expired; which one is not told.
     pub async fn token(&self, token: &str, now: Timestamp) -> Result<Token, StoreError> {
         let row = sqlx::query(
-            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens \
-             WHERE token_hash = $1 AND revoked IS NULL AND expires > $2",
+            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.user_id, u.name AS user_name \
+             FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
+             WHERE t.token_hash = $1 AND t.revoked IS NULL AND t.expires > $2",
         )
         .bind(sha256(&[token.as_bytes()]).as_slice())
         .bind(now.as_micros())
@@ -151,8 +168,9 @@ impl Registry {
         limit: u32,
     ) -> Result<Vec<Token>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, tenant, scopes, created, expires, revoked FROM tokens \
-             WHERE id > $1 AND COALESCE(tenant, '') = $3 ORDER BY id LIMIT $2",
+            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.user_id, u.name AS user_name \
+             FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
+             WHERE t.id > $1 AND COALESCE(t.tenant, '') = $3 ORDER BY t.id LIMIT $2",
         )
         .bind(after(last))
         .bind(page(limit))
@@ -167,9 +185,12 @@ impl Registry {
 fn read_token(row: &SqlRow) -> Result<Token, StoreError> {
     let scopes = get::<&str>(row, "scopes")?.split_whitespace();
     let scopes = scopes.map(|word| super::parse_text(word, "scopes")).collect::<Result<_, _>>()?;
+    // A user who is gone leaves no name, and no token that works.
+    let user = parse_optional(row, "user_id")?.zip(parse_optional(row, "user_name")?);
     Ok(Token {
         id: super::parse(row, "id")?,
         tenant: parse_optional(row, "tenant")?,
+        user,
         scopes,
         created: time(row, "created")?,
         expires: time(row, "expires")?,

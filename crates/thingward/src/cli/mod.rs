@@ -7,6 +7,7 @@ mod docs;
 mod file;
 mod key;
 mod member;
+mod policy;
 mod reading;
 mod role;
 mod sealed;
@@ -73,6 +74,15 @@ enum Command {
     /// Makers whose certificates a tenant trusts.
     #[command(subcommand)]
     Maker(tenancy::Maker),
+    /// Users: people of a tenant, and what they are to it.
+    #[command(subcommand)]
+    User(policy::User),
+    /// Groups of users, devices and other groups, for policies to name.
+    #[command(subcommand)]
+    Group(policy::Group),
+    /// Policies: who may do what, why, and what other policies would change.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Tokens with which programs call the API.
     #[command(subcommand)]
     Token(tenancy::Token),
@@ -150,6 +160,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Tenant(c) => c.run(&global).await,
             Command::Key(c) => c.run(&global).await,
             Command::Maker(c) => c.run(&global).await,
+            Command::User(c) => c.run(&global).await,
+            Command::Group(c) => c.run(&global).await,
+            Command::Policy(c) => c.run(&global).await,
             Command::Token(c) => c.run(&global).await,
             Command::Reading(c) => c.run(&global).await,
             Command::Finding(c) => c.run(&global).await,

@@ -132,7 +132,7 @@ pub(super) enum Token {
         /// Reaches all tenants; on the administration socket only.
         #[arg(long, conflicts_with = "tenant")]
         all_tenants: bool,
-        /// What it allows: readings:read, devices:read, devices:manage, keys:manage, log:read, tenants:manage.
+        /// What it allows: actions, as readings:read, devices:read, commands:send, log:read or policy:manage.
         #[arg(long = "scope", required = true, value_delimiter = ',')]
         scopes: Vec<String>,
         /// How long it works, at most 400d.

@@ -12,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, StreamName};
-use thingward_policy::ReadReadings;
 use thingward_seal::{ChainId, Item, Items, StatementKind, Subject};
 use thingward_store::StoreError;
 use thingward_store::hot::Space;
@@ -20,7 +19,7 @@ use thingward_store::registry::PrincipalKey;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::App;
-use super::super::caller::{Allowed, Params};
+use super::super::caller::{Params, Reading};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::stream_state::StreamKey;
@@ -94,10 +93,10 @@ impl FromStr for Place {
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    reading: Reading,
     Params(params): Params<ChainParams>,
 ) -> Result<Json<List<ChainView>>, ApiError> {
-    let tenant = allowed.tenant();
+    let tenant = reading.tenant;
     let device = params.device.as_deref().map(|d| word::<DeviceName>("device", d)).transpose()?;
     let stream = params.stream.as_deref().map(|s| word::<StreamName>("stream", s)).transpose()?;
     if stream.is_some() && device.is_none() {

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use thingward_model::TenantName;
-use thingward_policy::ReadReadings;
 use thingward_store::query::Filter;
 use thingward_store::{Record, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::super::app::App;
 use super::super::body::{PIECE_TIMEOUT, Pieces, stream_response};
-use super::super::caller::{Allowed, Bearer, Params, bearer, caller_of, permit, valid_token};
+use super::super::caller::{Bearer, Caller, Params, Reading, bearer, valid_token};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
 use super::view::ReadingView;
@@ -52,17 +51,17 @@ impl FromRequestParts<Arc<App>> for MaybeBearer {
 )]
 pub(in crate::http) async fn follow(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    reading: Reading,
     MaybeBearer(bearer): MaybeBearer,
     Params(params): Params<ReadingParams>,
 ) -> Result<Response, ApiError> {
     params.without_page()?;
-    let (filter, tenant) = (params.filter()?, allowed.tenant());
+    let (filter, tenant) = (params.filter(reading.reader)?, reading.tenant);
     let place = app.follower_place()?;
     app.shared.store.keys().get(&tenant)?;
     let records = app.shared.core.follow(tenant);
     let (to, rest) = mpsc::channel(RECORDS_WAITING_MAX);
-    let credential = match (&allowed.token, bearer) {
+    let credential = match (&reading.caller.token, bearer) {
         (None, _) => Credential::Socket,
         (Some(_), Some(bearer)) => Credential::Token(bearer),
         (Some(_), None) => return Err(ApiError::NoToken),
@@ -118,7 +117,7 @@ impl Follower {
         let may = match &self.credential {
             Credential::Socket => true,
             Credential::Token(bearer) => match valid_token(bearer, &self.app).await {
-                Ok(token) => permit::<ReadReadings>(&caller_of(Some(&token)), self.tenant).is_ok(),
+                Ok(token) => Caller::from(Some(token)).enter(self.tenant).is_ok(),
                 Err(_) => false,
             },
         };

@@ -5,13 +5,16 @@ pub(super) mod claims;
 pub(super) mod devices;
 pub(super) mod findings;
 pub(super) mod follow;
+pub(super) mod groups;
 pub(super) mod keys;
 pub(super) mod log;
 pub(super) mod makers;
+pub(super) mod policy;
 pub(super) mod readings;
 pub(super) mod segments;
 pub(super) mod tenants;
 pub(super) mod tokens;
+pub(super) mod users;
 pub(super) mod view;
 
 use std::sync::Arc;
@@ -68,6 +71,19 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/tokens", get(tokens::list)),
         route(POST, "/api/v1/tenants/{tenant}/tokens", post(tokens::create)),
         route(DELETE, "/api/v1/tenants/{tenant}/tokens/{token}", delete(tokens::revoke)),
+        route(GET, "/api/v1/tenants/{tenant}/users", get(users::list)),
+        route(PUT, "/api/v1/tenants/{tenant}/users/{user}", put(users::put)),
+        route(DELETE, "/api/v1/tenants/{tenant}/users/{user}", delete(users::remove)),
+        route(GET, "/api/v1/tenants/{tenant}/groups", get(groups::list)),
+        route(PUT, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", put(groups::add)),
+        route(DELETE, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", delete(groups::remove)),
+        route(GET, "/api/v1/tenants/{tenant}/policy", get(policy::show)),
+        route(PUT, "/api/v1/tenants/{tenant}/policy", put(policy::apply)),
+        route(GET, "/api/v1/tenants/{tenant}/policy/versions", get(policy::versions)),
+        route(GET, "/api/v1/tenants/{tenant}/policy/versions/{version}", get(policy::version)),
+        route(POST, "/api/v1/tenants/{tenant}/policy/check", post(policy::check)),
+        route(POST, "/api/v1/tenants/{tenant}/policy/try", post(policy::try_on_the_past)),
+        route(GET, "/api/v1/tenants/{tenant}/policy/explain", get(policy::explain)),
         route(GET, "/api/v1/tokens", get(tokens::list_installation)),
         route(POST, "/api/v1/tokens", post(tokens::create_installation)),
         route(DELETE, "/api/v1/tokens/{token}", delete(tokens::revoke_installation)),

@@ -8,16 +8,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use thingward_model::Assurance;
-use thingward_policy::ReadReadings;
+use thingward_policy::Reader;
 use thingward_store::query::{Cursor, FieldFilter, Filter, Format, Limits, Percentile, WindowSpec};
 use utoipa::IntoParams;
 
 use super::super::app::App;
 use super::super::body::streamed;
-use super::super::caller::{Allowed, Params};
+use super::super::caller::{Params, Reading};
 use super::super::error::{ApiError, ErrorBody};
 use super::view::{ReadingPageView, ReadingView, WindowView};
 use super::{List, time, word};
+use crate::audit::Deed;
 
 /// Readings of a page when nothing is said.
 const PAGE_DEFAULT: usize = 1_000;
@@ -78,8 +79,8 @@ pub(in crate::http) struct WindowParams {
 }
 
 impl ReadingParams {
-    /// The filter that the parameters say.
-    pub(super) fn filter(&self) -> Result<Filter, ApiError> {
+    /// The filter that the parameters say, over what the reader may see.
+    pub(super) fn filter(&self, reader: Reader) -> Result<Filter, ApiError> {
         let field = match self.field.as_deref() {
             None => FieldFilter::Any,
             Some("") => FieldFilter::Unnamed,
@@ -92,7 +93,14 @@ impl ReadingParams {
             from: self.from.as_deref().map(|t| time("from", t)).transpose()?,
             to: self.to.as_deref().map(|t| time("to", t)).transpose()?,
             assurance_min: self.assurance.as_deref().map_or(Ok(Assurance::None), |a| word("assurance", a))?,
+            reader: Some(reader),
         })
+    }
+
+    /// What is asked for, as the audit log names it.
+    fn what(&self) -> String {
+        let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "+".to_owned());
+        format!("readings/{}/{}", part(&self.device), part(&self.stream))
     }
 
     /// Refuses what only pages have.
@@ -130,12 +138,14 @@ impl ReadingParams {
 )]
 pub(in crate::http) async fn query(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    reading: Reading,
     Params(params): Params<ReadingParams>,
 ) -> Result<Response, ApiError> {
-    let (filter, tenant) = (params.filter()?, allowed.tenant());
+    let (filter, tenant) = (params.filter(reading.reader)?, reading.tenant);
     if let Some(format) = params.format()? {
         params.without_page()?;
+        let deed = Deed::new(reading.caller.actor(), "readings.export", params.what());
+        app.shared.record(tenant, deed.with("format", params.format.as_deref().unwrap_or_default())).await?;
         let place = app.download_place().await?;
         return streamed(media_type(format), move |out| {
             let _place = place;
@@ -165,14 +175,14 @@ pub(in crate::http) async fn query(
 )]
 pub(in crate::http) async fn latest(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    reading: Reading,
     Params(params): Params<ReadingParams>,
 ) -> Result<Json<List<ReadingView>>, ApiError> {
     params.without_page()?;
     if params.format()?.is_some() {
         return Err(ApiError::Invalid("`format` is `json` here".to_owned()));
     }
-    let (filter, tenant) = (params.filter()?, allowed.tenant());
+    let (filter, tenant) = (params.filter(reading.reader)?, reading.tenant);
     let rows = app.ask(move |store| store.latest(&tenant, &filter, &Limits::default())).await?;
     Ok(Json(List::whole(rows.into_iter().map(ReadingView::from).collect())))
 }
@@ -190,7 +200,7 @@ pub(in crate::http) async fn latest(
 )]
 pub(in crate::http) async fn windows(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    reading: Reading,
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<WindowView>>, ApiError> {
     if !EVERY_SECONDS.contains(&params.every) {
@@ -204,9 +214,9 @@ pub(in crate::http) async fn windows(
     }
     let spec = WindowSpec { every: Duration::from_secs(params.every), percentiles };
     let WindowParams { device, stream, field, from, to, assurance, .. } = params;
-    let filter =
-        ReadingParams { device, stream, field, from, to, assurance, ..Default::default() }.filter()?;
-    let tenant = allowed.tenant();
+    let filter = ReadingParams { device, stream, field, from, to, assurance, ..Default::default() }
+        .filter(reading.reader)?;
+    let tenant = reading.tenant;
     let found = app.ask(move |store| store.windows(&tenant, &filter, &spec, &Limits::default())).await?;
     Ok(Json(List::whole(found.into_iter().map(WindowView::from).collect())))
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use thingward_policy::ReadReadings;
+use thingward_policy::ReadSegments;
 use thingward_store::StoreError;
 use thingward_store::segment::SegmentInfo;
 use utoipa::ToSchema;
@@ -80,7 +80,7 @@ impl Named for SegmentRef {
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    allowed: Allowed<ReadSegments>,
 ) -> Result<Json<List<SegmentView>>, ApiError> {
     let tenant = allowed.tenant();
     let mut found = app.ask(move |store| store.segments(&tenant)).await?;
@@ -101,7 +101,7 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn fetch(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ReadReadings>,
+    allowed: Allowed<ReadSegments>,
     Part(SegmentRef(id)): Part<SegmentRef>,
 ) -> Result<Response, ApiError> {
     let (tenant, wanted) = (allowed.tenant(), id.clone());
@@ -114,6 +114,8 @@ pub(in crate::http) async fn fetch(
             Ok((info, file))
         })
         .await?;
+    let deed = allowed.deed("readings.export", format!("segment/{id}"));
+    app.shared.record(tenant, deed.with("format", "segment")).await?;
     let place = app.download_place().await?;
     let mut response = streamed("application/vnd.apache.parquet", move |out| {
         let _place = place;

@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_policy::{Caller, ManageTenants, Permit, Scope};
+use thingward_policy::{ManageTenants, Permit, Resource};
 use thingward_store::keys::KekReference;
 use thingward_store::registry::Tenant;
 use utoipa::ToSchema;
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::{Called, Params, actor, permit};
+use super::super::caller::{Called, Caller, Params};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::audit::Deed;
@@ -67,19 +67,19 @@ pub(in crate::http) struct NewTenant {
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
-    Called(caller, _): Called,
+    Called(caller): Called,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TenantView>>, ApiError> {
     let registry = app.shared.store.registry();
-    if let Caller::Token { tenant: Some(own), .. } = &caller {
-        let permit: Permit<ManageTenants> = permit(&caller, *own)?;
+    if let Some(own) = caller.tenant() {
+        let permit = permit(&app, &caller, own).await?;
         let tenant = registry.tenant(permit.tenant()).await?;
         return Ok(Json(List::whole(vec![tenant.into()])));
     }
     let limit = params.limit()?;
     let found = registry.tenants(params.after::<TenantName>()?.as_ref(), limit).await?;
     for tenant in &found {
-        let _: Permit<ManageTenants> = permit(&caller, tenant.name)?;
+        let _ = permit(&app, &caller, tenant.name).await?;
     }
     Ok(Json(List::page(found, limit, TenantView::from, |t| t.name.to_string())))
 }
@@ -96,24 +96,24 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
-    Called(caller, token): Called,
+    Called(caller): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TenantView>), ApiError> {
     // Before the body is read, for whoever may not make any tenant. Nobody who is bound to one makes another.
-    match &caller {
-        Caller::Operator => {}
-        Caller::Token { tenant: Some(_), .. } => return Err(ApiError::Denied("the token is for one tenant")),
-        Caller::Token { tenant: None, scopes } if scopes.contains(&Scope::ManageTenants) => {}
-        Caller::Token { tenant: None, .. } => return Err(ApiError::Denied("the token lacks the scope")),
-    }
+    caller.permit_for_all::<ManageTenants>()?;
     let Sent(new) = Sent::<NewTenant>::read(body).await?;
-    let permit: Permit<ManageTenants> = permit(&caller, word("name", &new.name)?)?;
+    let permit: Permit<ManageTenants> = caller.permit_at_first(word("name", &new.name)?)?;
     let reference: KekReference =
         new.customer_key.parse().map_err(|e| ApiError::parameter("customer_key", &e))?;
     let name = *permit.tenant();
     app.shared.store.keys().create(name, reference, now()).await?;
-    let deed = Deed::new(actor(token.as_ref()), "tenant.create", format!("tenant/{name}"));
+    app.shared.directory.access.add_tenant(name);
+    let deed = Deed::new(caller.actor(), "tenant.create", format!("tenant/{name}"));
     app.shared.record(name, deed).await?;
     let tenant = app.shared.store.registry().tenant(&name).await?;
     Ok((StatusCode::CREATED, Json(tenant.into())))
+}
+
+async fn permit(app: &App, caller: &Caller, tenant: TenantName) -> Result<Permit<ManageTenants>, ApiError> {
+    Ok(app.shared.permit(tenant, &caller.subject, &caller.actor(), &Resource::Tenant).await?)
 }

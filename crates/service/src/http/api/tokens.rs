@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use thingward_crypto::system_rng;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_policy::{Caller, ManageTenants, Scope};
+use thingward_policy::{Action, ManageTokens, Subject};
 use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::{Allowed, Called, Named, Params, Part, actor};
+use super::super::caller::{Allowed, Called, Caller, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::audit::Deed;
@@ -36,7 +36,8 @@ const LIFETIME_DEFAULT_SECONDS: u32 = 90 * 86_400;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewTokenBody {
-    /// `readings:read`, `devices:read`, `devices:manage`, `keys:manage`, `log:read`, `tenants:manage`.
+    /// Actions: `readings:read`, `commands:send`, `devices:read`, `devices:manage`, `keys:manage`, `log:read`,
+    /// `users:manage`, `policy:read`, `policy:manage`, `tokens:manage`, `tenants:manage`, `segments:read`.
     scopes: Vec<String>,
     /// How long it works. Default 90 days, at most 400, and never longer than the token that makes it.
     lifetime_seconds: Option<u32>,
@@ -101,7 +102,7 @@ impl Named for TokenId {
 )]
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ManageTenants>,
+    allowed: Allowed<ManageTokens>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     page(&app, Some(allowed.tenant()), &params).await
@@ -120,10 +121,10 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ManageTenants>,
+    allowed: Allowed<ManageTokens>,
     Sent(new): Sent<NewTokenBody>,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
-    make(&app, Some(allowed.tenant()), allowed.token, &new).await
+    make(&app, Some(allowed.tenant()), &allowed.caller, &new).await
 }
 
 /// Revoke a tenant's token
@@ -139,7 +140,7 @@ pub(in crate::http) async fn create(
 )]
 pub(in crate::http) async fn revoke(
     State(app): State<Arc<App>>,
-    allowed: Allowed<ManageTenants>,
+    allowed: Allowed<ManageTokens>,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     app.shared.record(allowed.tenant(), allowed.deed("token.revoke", format!("token/{id}"))).await?;
@@ -158,7 +159,7 @@ pub(in crate::http) async fn revoke(
 )]
 pub(in crate::http) async fn list_installation(
     State(app): State<Arc<App>>,
-    Called(caller, _): Called,
+    Called(caller): Called,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     operator(&caller)?;
@@ -177,12 +178,12 @@ pub(in crate::http) async fn list_installation(
 )]
 pub(in crate::http) async fn create_installation(
     State(app): State<Arc<App>>,
-    Called(caller, _): Called,
+    Called(caller): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
     operator(&caller)?;
     let Sent(new) = Sent::read(body).await?;
-    make(&app, None, None, &new).await
+    make(&app, None, &caller, &new).await
 }
 
 /// Revoke a token of the installation
@@ -197,7 +198,7 @@ pub(in crate::http) async fn create_installation(
 )]
 pub(in crate::http) async fn revoke_installation(
     State(app): State<Arc<App>>,
-    Called(caller, _): Called,
+    Called(caller): Called,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     operator(&caller)?;
@@ -206,9 +207,9 @@ pub(in crate::http) async fn revoke_installation(
 
 /// What reaches all tenants is for whoever owns the data directory.
 fn operator(caller: &Caller) -> Result<(), ApiError> {
-    match caller {
-        Caller::Operator => Ok(()),
-        Caller::Token { .. } => Err(ApiError::Denied("only the administration socket does this")),
+    match caller.subject {
+        Subject::Operator => Ok(()),
+        _ => Err(ApiError::Denied("only the administration socket does this")),
     }
 }
 
@@ -225,16 +226,17 @@ async fn page(
 async fn make(
     app: &App,
     tenant: Option<TenantName>,
-    parent: Option<Token>,
+    by: &Caller,
     new: &NewTokenBody,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
-    let mut scopes: Vec<Scope> = new.scopes.iter().map(|s| word("scopes", s)).collect::<Result<_, _>>()?;
+    let parent = by.token.as_ref();
+    let mut scopes: Vec<Action> = new.scopes.iter().map(|s| word("scopes", s)).collect::<Result<_, _>>()?;
     scopes.sort_unstable();
     scopes.dedup();
     if scopes.is_empty() {
         return Err(ApiError::Invalid("`scopes` has none".to_owned()));
     }
-    if parent.as_ref().is_some_and(|own| scopes.iter().any(|scope| !own.scopes.contains(scope))) {
+    if parent.is_some_and(|own| scopes.iter().any(|scope| !own.scopes.contains(scope))) {
         return Err(ApiError::Denied("a token cannot make one that may do more"));
     }
     let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
@@ -243,15 +245,21 @@ async fn make(
     }
     if let Some(tenant) = tenant {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let deed = Deed::new(actor(parent.as_ref()), "token.create", "token".to_owned());
+        let deed = Deed::new(by.actor(), "token.create", "token".to_owned());
         app.shared.record(tenant, deed.with("scopes", names.join(" "))).await?;
     }
     let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
     system_rng().fill_bytes(bytes.as_mut());
     let token = format!("{TOKEN_PREFIX}{}", base32(bytes.as_slice()).to_ascii_lowercase());
     let asked = now().plus_micros(i64::from(seconds) * 1_000_000);
-    let expires = parent.as_ref().map_or(asked, |own| asked.min(own.expires));
-    let new = NewToken { tenant, scopes, expires, parent: parent.map(|own| own.id) };
+    let expires = parent.map_or(asked, |own| asked.min(own.expires));
+    let new = NewToken {
+        tenant,
+        scopes,
+        expires,
+        parent: parent.map(|own| own.id.clone()),
+        user: parent.and_then(|own| own.user.as_ref()).map(|(id, _)| id.clone()),
+    };
     let id = app.shared.store.registry().add_token(&token, &new, now()).await?;
     let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };
     Ok((StatusCode::CREATED, Json(made)))

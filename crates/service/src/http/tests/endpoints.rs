@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::Value as Json;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
-use thingward_policy::Scope;
+use thingward_policy::Action;
 
 use super::Fixture;
 use crate::http::{api, document};
@@ -18,17 +18,22 @@ enum Access {
     /// Anyone.
     Open,
     /// A token with this scope, of the tenant in the path.
-    Tenant(Scope),
+    Tenant(Action),
     /// A token with this scope, of no tenant.
-    Installation(Scope),
+    Installation(Action),
     /// A token with this scope; what it sees depends on its tenant.
-    Any(Scope),
+    Any(Action),
+    /// Any token of the tenant in the path.
+    Reached,
     /// The administration socket.
     Socket,
 }
 
-use Access::{Any, Installation, Open, Socket, Tenant};
-use Scope::{ManageDevices, ManageKeys, ManageTenants, ReadDevices, ReadLog, ReadReadings};
+use Access::{Any, Installation, Open, Reached, Socket, Tenant};
+use Action::{
+    ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
+    ReadPolicy, ReadReadings, ReadSegments,
+};
 
 /// Method, path, access, and a body that is right.
 const TABLE: &[(&str, &str, Access, &str)] = &[
@@ -53,9 +58,27 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/release", Tenant(ManageDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/revoke", Tenant(ManageDevices), "{}"),
     ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
-    ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTenants), ""),
-    ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTenants), r#"{"scopes":["tenants:manage"]}"#),
-    ("delete", "/api/v1/tenants/{tenant}/tokens/{token}", Tenant(ManageTenants), ""),
+    ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), ""),
+    ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), r#"{"scopes":["tokens:manage"]}"#),
+    ("delete", "/api/v1/tenants/{tenant}/tokens/{token}", Tenant(ManageTokens), ""),
+    ("get", "/api/v1/tenants/{tenant}/users", Tenant(ManageUsers), ""),
+    ("put", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), r#"{"roles":["viewer"]}"#),
+    ("delete", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), ""),
+    ("get", "/api/v1/tenants/{tenant}/groups", Tenant(ManageUsers), ""),
+    ("put", "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", Tenant(ManageUsers), ""),
+    ("delete", "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", Tenant(ManageUsers), ""),
+    ("get", "/api/v1/tenants/{tenant}/policy", Tenant(ReadPolicy), ""),
+    ("put", "/api/v1/tenants/{tenant}/policy", Tenant(ManagePolicy), r#"{"after":0,"files":[]}"#),
+    ("get", "/api/v1/tenants/{tenant}/policy/versions", Tenant(ReadPolicy), ""),
+    ("get", "/api/v1/tenants/{tenant}/policy/versions/{version}", Tenant(ReadPolicy), ""),
+    ("post", "/api/v1/tenants/{tenant}/policy/check", Tenant(ReadPolicy), r#"{"files":[]}"#),
+    (
+        "post",
+        "/api/v1/tenants/{tenant}/policy/try",
+        Tenant(ReadPolicy),
+        r#"{"files":[],"since":"2026-01-01T00:00:00Z"}"#,
+    ),
+    ("get", "/api/v1/tenants/{tenant}/policy/explain", Reached, ""),
     ("get", "/api/v1/tokens", Socket, ""),
     ("post", "/api/v1/tokens", Socket, r#"{"scopes":["readings:read"]}"#),
     ("delete", "/api/v1/tokens/{token}", Socket, ""),
@@ -69,8 +92,8 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/log/tile/{piece}", Tenant(ReadLog), ""),
     ("get", "/api/v1/tenants/{tenant}/log/entries", Tenant(ReadLog), ""),
     ("get", "/api/v1/tenants/{tenant}/log/entries/{index}/proof", Tenant(ReadLog), ""),
-    ("get", "/api/v1/tenants/{tenant}/segments", Tenant(ReadReadings), ""),
-    ("get", "/api/v1/tenants/{tenant}/segments/{segment}", Tenant(ReadReadings), ""),
+    ("get", "/api/v1/tenants/{tenant}/segments", Tenant(ReadSegments), ""),
+    ("get", "/api/v1/tenants/{tenant}/segments/{segment}", Tenant(ReadSegments), ""),
 ];
 
 fn documented() -> BTreeSet<(String, String)> {
@@ -94,7 +117,11 @@ fn document_router_and_table_have_the_same_endpoints() {
 
 fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
+        .replace("/explain", "/explain?action=keys:manage&on=tenant")
         .replace("{device}", "nobody")
+        .replace("{user}", "anna")
+        .replace("{group}/{kind}/{member}", "north/user/anna")
+        .replace("{version}", "1")
         .replace("{maker}", "none")
         .replace("{serial}", "4711")
         .replace("{token}", "0123456789abcdef")
@@ -103,15 +130,15 @@ fn concrete(path: &str, tenant: &str) -> String {
         .replace("{segment}", "0123456789abcdef0123456789abcdef")
 }
 
-fn but(scope: Scope) -> Vec<Scope> {
-    Scope::ALL.into_iter().filter(|s| *s != scope).collect()
+fn but(scope: Action) -> Vec<Action> {
+    Action::ALL.into_iter().filter(|s| *s != scope).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_gets_nothing_from_any_endpoint() {
     let fixture = Fixture::new().await;
-    let expired = fixture.token(None, &Scope::ALL, -1).await;
-    let foreign = fixture.token(Some("other"), &Scope::ALL, 60).await;
+    let expired = fixture.token(None, &Action::ALL, -1).await;
+    let foreign = fixture.token(Some("other"), &Action::ALL, 60).await;
     for (method, path, access, body) in TABLE {
         let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
         let answer = async |token: Option<&str>| fixture.call(method, &path, token, body).await.0;
@@ -123,7 +150,7 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
         assert_eq!(answer(Some("unknown")).await, StatusCode::UNAUTHORIZED, "{what}: unknown token");
         assert_eq!(answer(Some(&expired)).await, StatusCode::UNAUTHORIZED, "{what}: expired token");
         let for_foreign = match access {
-            Tenant(_) => StatusCode::NOT_FOUND,
+            Tenant(_) | Reached => StatusCode::NOT_FOUND,
             // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
             Any(_) => StatusCode::OK,
             Installation(_) | Socket | Open => StatusCode::FORBIDDEN,
@@ -170,10 +197,10 @@ async fn a_token_of_a_tenant_lists_that_tenant() {
 async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
     let fixture = Fixture::new().await;
     let path = "/api/v1/tenants/acme/tokens";
-    let weak = fixture.token(Some("acme"), &[ManageTenants], 60).await;
+    let weak = fixture.token(Some("acme"), &[ManageTokens], 60).await;
     let (status, _) = fixture.call("post", path, Some(&weak), r#"{"scopes":["keys:manage"]}"#).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let (status, made) = fixture.call("post", path, Some(&weak), r#"{"scopes":["tenants:manage"]}"#).await;
+    let (status, made) = fixture.call("post", path, Some(&weak), r#"{"scopes":["tokens:manage"]}"#).await;
     assert_eq!(status, StatusCode::CREATED);
     let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
     let (status, listed) = fixture.call("get", path, Some(token), "").await;
@@ -188,8 +215,8 @@ async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
 async fn a_token_does_not_outlive_the_one_that_made_it() {
     let fixture = Fixture::new().await;
     let path = "/api/v1/tenants/acme/tokens";
-    let parent = fixture.token(Some("acme"), &[ManageTenants], 60).await;
-    let body = r#"{"scopes":["tenants:manage"],"lifetime_seconds":3600}"#;
+    let parent = fixture.token(Some("acme"), &[ManageTokens], 60).await;
+    let body = r#"{"scopes":["tokens:manage"],"lifetime_seconds":3600}"#;
     let (status, made) = fixture.call("post", path, Some(&parent), body).await;
     assert_eq!(status, StatusCode::CREATED);
     let expires = Timestamp::parse_rfc3339(made["expires"].as_str().unwrap()).unwrap();
@@ -205,7 +232,7 @@ async fn a_token_does_not_outlive_the_one_that_made_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_a_url_is_no_token() {
     let fixture = Fixture::new().await;
-    let token = fixture.token(None, &Scope::ALL, 60).await;
+    let token = fixture.token(None, &Action::ALL, 60).await;
     for path in ["/api/v1/tenants?token=", "/api/v1/tenants?access_token="] {
         let (status, _) = fixture.call("get", &format!("{path}{token}"), None, "").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);

@@ -10,7 +10,7 @@ use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::tile;
 use thingward_audit::verify::Verifier;
 use thingward_audit::{Hash, Subtree, leaf_hash, verify_inclusion};
-use thingward_policy::Scope;
+use thingward_policy::Action;
 use tower::ServiceExt;
 
 use super::{Fixture, request};
@@ -31,7 +31,7 @@ async fn key(fixture: &Fixture) -> LogKey {
 }
 
 async fn do_things(fixture: &Fixture) {
-    let token = fixture.token(Some("acme"), &[Scope::ManageDevices, Scope::ManageTenants], 60).await;
+    let token = fixture.token(Some("acme"), &[Action::ManageDevices, Action::ManageTenants], 60).await;
     let tenant = "/api/v1/tenants/acme";
     let claim = format!("{tenant}/claims");
     fixture.call("post", &claim, Some(&token), r#"{"name":"meter-1"}"#).await;

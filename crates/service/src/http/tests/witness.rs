@@ -10,7 +10,7 @@ use thingward_audit::cosignature::WitnessKey;
 use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::quorum::Quorum;
 use thingward_model::clock::now;
-use thingward_policy::Scope;
+use thingward_policy::Action;
 use thingward_witness::Fingerprint;
 use thingward_witness::home::Home;
 use thingward_witness::server::Server;
@@ -222,7 +222,7 @@ async fn whoever_follows_the_log_gets_entries_as_they_come_and_only_while_it_may
     });
     assert_eq!(waited.1["items"][0]["target"], "device/meter-2");
 
-    let token = fixture.token(Some("acme"), &[Scope::ReadLog], 2).await;
+    let token = fixture.token(Some("acme"), &[Action::ReadLog], 2).await;
     let path = format!("{LOG}/entries?after=1&wait=30");
     let (ended, ()) = tokio::join!(fixture.call("get", &path, Some(&token), ""), async {
         tokio::time::sleep(Duration::from_secs(3)).await;

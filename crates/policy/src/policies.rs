@@ -1,0 +1,266 @@
+//! The policies of one tenant at work: decisions, remembered until something that they rest on changes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use thingward_model::TenantName;
+
+use crate::action::{Act, Action};
+use crate::entities::Question;
+use crate::index::{Answer, Index};
+use crate::permit::{Denied, Permit};
+use crate::resource::Resource;
+use crate::schema::{BASELINE_FILE, baseline, baseline_index};
+use crate::source::{Place, Problem, Problems, Source};
+use crate::subject::Subject;
+use crate::world::World;
+
+/// Most decisions that are remembered of one tenant.
+const REMEMBERED_MAX: usize = 1 << 16;
+
+/// One tenant's policies, and what they are about. Shared by everything that asks.
+pub struct Policies {
+    tenant: TenantName,
+    rules: RwLock<Rules>,
+    /// Locked while [`Self::rules`] is, and never the other way round.
+    remembered: Mutex<HashMap<(Subject, Action, Resource), Decision>>,
+}
+
+struct Rules {
+    source: Source,
+    index: Index,
+    world: World,
+}
+
+/// What was decided, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// A policy permits it, and none forbids it or failed.
+    Allowed,
+    /// No policy permits it.
+    NotPermitted,
+    /// A policy forbids it.
+    Forbidden,
+    /// A policy failed: it might have been the one that forbids.
+    Failed,
+    /// The token is for other things.
+    OutOfScope,
+    /// The tenant is another one than the subject's.
+    OtherTenant,
+}
+
+impl Decision {
+    /// Whether it is a yes.
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed)
+    }
+
+    /// Why, for the one who asked. Empty for a yes.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Allowed => "",
+            Self::NotPermitted => "no policy permits it",
+            Self::Forbidden => "a policy forbids it",
+            Self::Failed => "a policy failed, and what it would have said is not known",
+            Self::OutOfScope => "the token lacks the scope",
+            Self::OtherTenant => "it is of another tenant",
+        }
+    }
+
+    fn of(answer: &Answer) -> Self {
+        if answer.is_allowed() {
+            Self::Allowed
+        } else if !answer.errors.is_empty() {
+            Self::Failed
+        } else if answer.reasons.is_empty() {
+            Self::NotPermitted
+        } else {
+            Self::Forbidden
+        }
+    }
+}
+
+impl Policies {
+    /// The baseline and these files, about this world.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`] when a file has the baseline's name.
+    pub fn new(tenant: TenantName, source: Source, world: World) -> Result<Self, Problems> {
+        let index = index(&source)?;
+        let rules = RwLock::new(Rules { source, index, world });
+        Ok(Self { tenant, rules, remembered: Mutex::default() })
+    }
+
+    /// The permit to do `A` to something, when the policies allow it.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`].
+    pub fn decide<A: Act>(&self, who: &Subject, on: &Resource) -> Result<Permit<A>, Denied> {
+        match self.decision(who, A::ACTION, on) {
+            Decision::Allowed => Ok(Permit::new(self.tenant)),
+            no => Err(Denied { reason: no.reason() }),
+        }
+    }
+
+    /// What the policies say; for whoever asks without wanting to act.
+    #[must_use]
+    pub fn decision(&self, who: &Subject, action: Action, on: &Resource) -> Decision {
+        let key = (*who, action, *on);
+        if let Some(known) = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return *known;
+        }
+        // Held until the decision is remembered, so that a change cannot come in between.
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let decision = self.judge(&rules.index, &rules.world, who, action, on).0;
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(key, decision);
+        decision
+    }
+
+    /// Decides afresh, by these rules.
+    fn judge(
+        &self,
+        index: &Index,
+        world: &World,
+        who: &Subject,
+        action: Action,
+        on: &Resource,
+    ) -> (Decision, Option<Answer>) {
+        match who {
+            Subject::Token { scopes, .. } if !scopes.contains(action) => return (Decision::OutOfScope, None),
+            Subject::Member(principal) if principal.tenant != self.tenant => {
+                return (Decision::OtherTenant, None);
+            }
+            _ => {}
+        }
+        let index = if *who == Subject::Operator { baseline_index() } else { index };
+        match Question::new(self.tenant, who, action, on, world) {
+            Ok(question) => {
+                let answer = index.ask(&question.request, &question.entities);
+                (Decision::of(&answer), Some(answer))
+            }
+            // The schema has no such question, so no policy can permit it.
+            Err(_) => (Decision::NotPermitted, None),
+        }
+    }
+
+    /// Takes other policies. From here on nothing is decided by the old ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`] as for [`Self::new`]; the old ones stay.
+    pub fn apply(&self, source: Source) -> Result<(), Problems> {
+        let index = index(&source)?;
+        self.change(|rules| (rules.source, rules.index) = (source, index));
+        Ok(())
+    }
+
+    /// Changes what the policies are about. From here on nothing is decided by what was.
+    pub fn update(&self, change: impl FnOnce(&mut World)) {
+        self.change(|rules| change(&mut rules.world));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rules)) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut rules);
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Looks at what the policies are about.
+    pub fn world<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.rules.read().unwrap_or_else(PoisonError::into_inner).world)
+    }
+
+    /// Why it is decided as it is, and what would have to change.
+    #[must_use]
+    pub fn explain(&self, who: &Subject, action: Action, on: &Resource) -> Explanation {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let (decision, answer) = self.judge(&rules.index, &rules.world, who, action, on);
+        let place = |id| rules.source.place(id).or_else(|| baseline().place(id)).cloned();
+        let answer = answer.as_ref();
+        let policies = answer.iter().flat_map(|a| &a.reasons);
+        let policies =
+            policies.filter_map(|id| Some(Named { id: id.to_string(), place: place(id)? })).collect();
+        let errors = answer.iter().flat_map(|a| &a.errors).map(|(_, error)| error.clone()).collect();
+        let judge = |who: &Subject, world: &World| self.judge(&rules.index, world, who, action, on).0;
+        let changes = if decision.is_allowed() {
+            Vec::new()
+        } else {
+            crate::explain::changes(decision, who, action, on, &rules.world, judge)
+        };
+        Explanation { decision, policies, errors, changes }
+    }
+
+    /// What these questions would be answered under other policies, where the answer differs.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`] as for [`Self::new`].
+    pub fn compare(
+        &self,
+        draft: &Source,
+        questions: impl Iterator<Item = (Subject, Action, Resource)>,
+    ) -> Result<Vec<Difference>, Problems> {
+        let index = index(draft)?;
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let difference = |(who, action, on): (Subject, Action, Resource)| {
+            let now = self.judge(&rules.index, &rules.world, &who, action, &on).0;
+            let then = self.judge(&index, &rules.world, &who, action, &on).0;
+            (now.is_allowed() != then.is_allowed()).then_some(Difference { who, action, on, now, then })
+        };
+        Ok(questions.filter_map(difference).collect())
+    }
+}
+
+/// A policy, by name and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// As answers name it.
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Why something is decided as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What was decided.
+    pub decision: Decision,
+    /// The policies that made it so.
+    pub policies: Vec<Named>,
+    /// How policies failed.
+    pub errors: Vec<String>,
+    /// For a no: what would make it a yes, a sentence each.
+    pub changes: Vec<String>,
+}
+
+/// A question that other policies would answer otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Who asked.
+    pub who: Subject,
+    /// To do what.
+    pub action: Action,
+    /// To what.
+    pub on: Resource,
+    /// The answer now.
+    pub now: Decision,
+    /// The answer then.
+    pub then: Decision,
+}
+
+fn index(source: &Source) -> Result<Index, Problems> {
+    let problem =
+        |file: &str, message: String| Problems(vec![Problem { file: file.to_owned(), line: 0, message }]);
+    if source.has_file(BASELINE_FILE) {
+        return Err(problem(BASELINE_FILE, "every tenant has one already; choose another name".to_owned()));
+    }
+    Index::new(baseline().policies().chain(source.policies())).map_err(|e| problem("", e.to_string()))
+}

@@ -1,0 +1,116 @@
+//! What something is done to.
+
+use std::fmt;
+
+use thingward_model::{DeviceName, FieldName, OperationName, StreamName};
+
+use crate::action::Action;
+
+/// What a field is about, where that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Categories {
+    /// Where somebody or something is.
+    pub location: bool,
+    /// About a person.
+    pub personal: bool,
+}
+
+/// Names of fields that are places whatever their unit.
+const PLACES: [&str; 7] = ["location", "position", "lat", "latitude", "lon", "longitude", "geohash"];
+
+impl Categories {
+    /// What a field is about when its device's description does not say: by its name, or by a unit that only places
+    /// have (`lat` and `lon` of RFC 8428 §12.1).
+    #[must_use]
+    pub fn guessed(field: Option<&FieldName>, unit: Option<&str>) -> Self {
+        let is_place =
+            |name: &FieldName| PLACES.iter().any(|place| name.as_str().eq_ignore_ascii_case(place));
+        let location = field.is_some_and(is_place) || matches!(unit, Some("lat" | "lon"));
+        Self { location, personal: false }
+    }
+
+    /// The words that policies use.
+    pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
+        [(self.location, "location"), (self.personal, "personal")]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, w)| w)
+    }
+}
+
+/// A number as policies look at it: rounded to ten-thousandths. `None` when it is too large.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "what is too large was left out")]
+pub fn ten_thousandths(number: f64) -> Option<i64> {
+    let scaled = (number * 10_000.0).round();
+    (scaled.abs() < 9.0e18).then_some(scaled as i64)
+}
+
+/// What something is done to, inside one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// All of it.
+    Tenant,
+    /// A device, gateway or application.
+    Member(DeviceName),
+    /// A series of readings.
+    Stream(DeviceName, StreamName),
+    /// One value of a reading; `None` where a stream has one value without a name.
+    Field(DeviceName, StreamName, Option<FieldName>, Categories),
+    /// Something that a device does when told to, and the input in ten-thousandths, when it is a number.
+    Operation(DeviceName, OperationName, Option<i64>),
+}
+
+/// `tenant`, `meter-1`, `meter-1/climate`, `meter-1/climate/temperature`, `meter-1/set-rate`.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("tenant"),
+            Self::Member(name) => write!(f, "{name}"),
+            Self::Stream(device, stream) | Self::Field(device, stream, None, _) => {
+                write!(f, "{device}/{stream}")
+            }
+            Self::Field(device, stream, Some(field), _) => write!(f, "{device}/{stream}/{field}"),
+            Self::Operation(device, name, _) => write!(f, "{device}/{name}"),
+        }
+    }
+}
+
+impl Resource {
+    /// Reads what [`Display`](fmt::Display) writes; the action says what kind of thing it is.
+    ///
+    /// # Errors
+    ///
+    /// What would be right.
+    pub fn parse(action: Action, text: &str) -> Result<Self, &'static str> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let name = |wanted| move |_| wanted;
+        match (action, parts.as_slice()) {
+            (Action::PublishReadings, [device, stream]) => {
+                let wrong = "DEVICE/STREAM";
+                Ok(Self::Stream(device.parse().map_err(name(wrong))?, stream.parse().map_err(name(wrong))?))
+            }
+            (Action::PublishReadings, _) => Err("DEVICE/STREAM"),
+            (Action::ReadReadings, [device, stream, field @ ..]) if field.len() <= 1 => {
+                let wrong = "DEVICE/STREAM or DEVICE/STREAM/FIELD";
+                let field = field.first().map(|f| f.parse::<FieldName>().map_err(name(wrong))).transpose()?;
+                let (device, stream) =
+                    (device.parse().map_err(name(wrong))?, stream.parse().map_err(name(wrong))?);
+                Ok(Self::Field(device, stream, field, Categories::guessed(field.as_ref(), None)))
+            }
+            (Action::ReadReadings, _) => Err("DEVICE/STREAM or DEVICE/STREAM/FIELD"),
+            (Action::SendCommands, [device, operation]) => {
+                let wrong = "DEVICE/OPERATION";
+                let operation = operation.parse().map_err(name(wrong))?;
+                Ok(Self::Operation(device.parse().map_err(name(wrong))?, operation, None))
+            }
+            (Action::SendCommands, _) => Err("DEVICE/OPERATION"),
+            (_, ["tenant" | ""]) => Ok(Self::Tenant),
+            (Action::ReadDevices | Action::ManageDevices, [device]) => {
+                Ok(Self::Member(device.parse().map_err(name("DEVICE or tenant"))?))
+            }
+            (Action::ReadDevices | Action::ManageDevices, _) => Err("DEVICE or tenant"),
+            _ => Err("tenant"),
+        }
+    }
+}

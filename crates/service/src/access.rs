@@ -1,0 +1,161 @@
+//! Every tenant's policies at work, and what they are about: the registry's copy in memory, changed in the same call
+//! that changes the registry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use thingward_model::{DeviceName, Principal, Role, TenantName};
+use thingward_policy::{
+    Act, Action, Decision, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, World,
+};
+use thingward_store::StoreError;
+use thingward_store::registry::{GroupMember, LIST_MAX, Registry};
+
+/// Decides for all tenants. Shared by all listeners and the core.
+#[derive(Default)]
+pub struct Access {
+    /// `None` where what the registry has cannot be used.
+    tenants: RwLock<HashMap<TenantName, Option<Arc<Policies>>>>,
+}
+
+impl Access {
+    /// Reads the policies, people and groups of these tenants. Members come as [`Self::enrolled`].
+    ///
+    /// # Errors
+    ///
+    /// What the registry says. Of a tenant whose policies do not pass today's checks nobody may anything: what they
+    /// forbid is not known.
+    pub async fn load(registry: &Registry, tenants: &[TenantName]) -> Result<Self, StoreError> {
+        let access = Self::default();
+        for tenant in tenants {
+            access.add_tenant(*tenant);
+            access.reload_people(registry, tenant).await?;
+            let Some(version) = registry.policy_version(tenant, None).await? else { continue };
+            let applied = Source::new(&version.files).and_then(|source| access.apply(tenant, source));
+            if let Err(problems) = applied {
+                tracing::error!(%tenant, version = version.version, %problems, "the tenant's policies cannot be used; nobody may anything");
+                access.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(*tenant, None);
+            }
+        }
+        Ok(access)
+    }
+
+    /// Reads people and groups afresh, behind a change of them in the registry.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says.
+    pub async fn reload_people(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
+        let fresh = read_people(registry, tenant).await?;
+        self.update(tenant, |world| {
+            world.members.values_mut().for_each(|member| member.groups.clear());
+            for (name, member) in fresh.members {
+                // One that is not enrolled yet is in its groups when it is.
+                world.members.entry(name).or_insert_with(|| Member::new(member.role)).groups = member.groups;
+            }
+            (world.users, world.groups) = (fresh.users, fresh.groups);
+        });
+        Ok(())
+    }
+
+    /// A tenant begins with the baseline and nobody in it.
+    pub fn add_tenant(&self, tenant: TenantName) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        tenants.entry(tenant).or_insert_with(|| baseline(tenant));
+    }
+
+    /// A member got a certificate.
+    pub fn enrolled(&self, who: &Principal) {
+        self.add_tenant(who.tenant);
+        self.update(&who.tenant, |world| {
+            world.members.entry(who.name).or_insert_with(|| Member::new(who.role)).role = who.role;
+        });
+    }
+
+    /// A member is no member any more.
+    pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
+        self.update(tenant, |world| {
+            // It is in its groups again when it comes back.
+            if let Some(member) = world.members.get_mut(name) {
+                member.operations.clear();
+            }
+        });
+    }
+
+    /// Takes other policies of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`]; the old ones stay.
+    pub fn apply(&self, tenant: &TenantName, source: Source) -> Result<(), Problems> {
+        self.of(tenant).map_or(Ok(()), |policies| policies.apply(source))
+    }
+
+    /// The policies of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantName) -> Option<Arc<Policies>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned().flatten()
+    }
+
+    /// The permit to do `A` in a tenant, when its policies allow it.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`].
+    pub fn decide<A: Act>(
+        &self,
+        tenant: &TenantName,
+        who: &Subject,
+        on: &Resource,
+    ) -> Result<Permit<A>, Denied> {
+        match self.of(tenant) {
+            Some(policies) => policies.decide(who, on),
+            None => Err(Denied { reason: "the tenant has no policies that work" }),
+        }
+    }
+
+    /// Whether a member may do something; for what is decided again and again.
+    #[must_use]
+    pub fn allows(&self, who: &Principal, action: Action, on: &Resource) -> bool {
+        let decision =
+            self.of(&who.tenant).map(|policies| policies.decision(&Subject::Member(*who), action, on));
+        decision.is_some_and(Decision::is_allowed)
+    }
+
+    fn update(&self, tenant: &TenantName, change: impl FnOnce(&mut World)) {
+        if let Some(policies) = self.of(tenant) {
+            policies.update(change);
+        }
+    }
+}
+
+fn baseline(tenant: TenantName) -> Option<Arc<Policies>> {
+    Policies::new(tenant, Source::default(), World::default()).ok().map(Arc::new)
+}
+
+/// People and groups, and the members that are in groups.
+async fn read_people(registry: &Registry, tenant: &TenantName) -> Result<World, StoreError> {
+    let mut world = World::default();
+    let mut after = None;
+    loop {
+        let page = registry.users(tenant, after.as_ref(), LIST_MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.name);
+        world.users.extend(page.into_iter().map(|u| (u.name, User { roles: u.roles, groups: [].into() })));
+    }
+    for (group, member) in registry.groups(tenant).await? {
+        match member {
+            GroupMember::User(name) => {
+                world.users.entry(name).or_default().groups.insert(group);
+            }
+            GroupMember::Device(name) => {
+                let member = world.members.entry(name).or_insert_with(|| Member::new(Role::Device));
+                member.groups.insert(group);
+            }
+            GroupMember::Group(inner) => {
+                world.groups.entry(inner).or_default().insert(group);
+            }
+        }
+    }
+    Ok(world)
+}
