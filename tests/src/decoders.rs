@@ -5,11 +5,14 @@ use bytes::{Bytes, BytesMut};
 use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::witness::{AddCheckpoint, Seen};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
+use thingward_model::description::ThingDescription;
 use thingward_model::{Timestamp, senml};
 use thingward_mqtt::broker::{Broker, Limits, OpenGate};
 use thingward_mqtt::codec::{Receiver, Text, Version, decode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::{InitialIdentity, LeafIdentity, ca, est};
+use thingward_seal::approval::{Approver, key_from_cose, verify_assertion};
+use thingward_seal::command::{Approval, Audience, CANONICAL_BYTES_MAX, SignedCommand, SignedReply, json};
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_seal::{ChainState, Earlier, Item, Items, Statement};
 use thingward_service::payload;
@@ -18,7 +21,7 @@ use thingward_service::payload;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 10] = [
+pub const ALL: [Decoder; 14] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -29,6 +32,10 @@ pub const ALL: [Decoder; 10] = [
     ("est_request", est_request),
     ("certificate", certificate),
     ("add_checkpoint", add_checkpoint),
+    ("command", command),
+    ("reply", reply),
+    ("passkey", passkey),
+    ("thing_description", thing_description),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -147,5 +154,54 @@ pub fn certificate(data: &[u8]) {
     let _ = ca::revoked_serials(data);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = ca::certificates_from_pem(text);
+    }
+}
+
+/// Commands as a device gets them. What was read is the same bytes when it is written.
+pub fn command(data: &[u8]) {
+    let Ok(signed) = SignedCommand::decode(data) else { return };
+    let claimed = signed.claimed_unverified();
+    let mut again = [0; CANONICAL_BYTES_MAX];
+    let len = claimed.command.encode(&mut again).expect("what was read can be written");
+    assert_eq!(&again[..len], claimed.canonical);
+    let input = claimed.command.input;
+    assert_eq!(json::encode(&json::decode(input)).as_deref(), Ok(input.as_bytes()));
+    let audience = Audience { tenant: claimed.command.tenant, device: claimed.command.device };
+    let _ = claimed.command.check(&audience, NOW, NOW);
+}
+
+/// Replies as the service gets them.
+pub fn reply(data: &[u8]) {
+    if let Ok(signed) = SignedReply::decode(data) {
+        let _ = (signed.key_id(), signed.claimed_unverified().outcome.as_str());
+    }
+}
+
+/// A passkey's COSE_Key, and behind it what its authenticator and a browser said.
+pub fn passkey(data: &[u8]) {
+    let Ok((key, len)) = key_from_cose(data) else { return };
+    let rest = data.get(len..).unwrap_or_default();
+    let (authenticator_data, rest) = rest.split_at(rest.len().min(37));
+    let (signature, client_data_json) = rest.split_at(rest.len().min(72));
+    let approval = Approval { credential_id: &[1], authenticator_data, client_data_json, signature };
+    let approver = Approver {
+        actor: "user:1".to_owned(),
+        credential_id: vec![1],
+        key,
+        rp_id: "console.example".to_owned(),
+        origins: vec!["https://console.example".to_owned()],
+    };
+    let _ = verify_assertion(&approval, &[0; 32], &approver);
+}
+
+/// Thing Descriptions as devices send them. What was read is read again from its document.
+pub fn thing_description(data: &[u8]) {
+    let Ok(read) = ThingDescription::parse(data) else { return };
+    let again = ThingDescription::parse(read.as_json().to_string().as_bytes());
+    // Written anew a document may be longer than it came.
+    assert!(again.is_err() || again.as_ref() == Ok(&read));
+    for action in read.actions.values() {
+        let _ = action.read_input(&["1"]);
+        let _ = action.validate(read.as_json());
     }
 }

@@ -1,8 +1,9 @@
-//! The running device: streams, uplink and renewal behind one handle.
+//! The running device: streams, commands, uplink and renewal behind one handle.
 //!
 //! A thread of its own makes readings durable; the network never waits for the disk. Whoever is told that a
 //! reading is durable may forget it.
 
+mod actions;
 mod renewal;
 mod source;
 mod streams;
@@ -14,13 +15,17 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use thingward_crypto::AeadAlgorithm;
+use thingward_model::clock::now;
+use thingward_model::description::ThingDescription;
 use thingward_model::{Confidentiality, Principal, StreamName, Timestamp};
 use thingward_mqtt::codec::Text;
 use thingward_pki::PkiError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::home::{Home, HomeError};
+use crate::commands::{Commands, CommandsStatus};
+use crate::disk::Directory;
+use crate::home::{Home, HomeError, Identity};
 use crate::http::Endpoint;
 use crate::reading::{OwnedReading, ReadingError};
 use crate::spool::SpoolLimits;
@@ -28,7 +33,9 @@ use crate::uplink::{Uplink, UplinkSettings, UplinkStatus};
 use streams::Streams;
 use worker::Command;
 
-use source::StreamSource;
+pub use actions::Action;
+use actions::Actions;
+use source::DeviceSource;
 pub use streams::StreamStatus;
 
 /// Most streams of one device.
@@ -53,6 +60,8 @@ pub struct AgentSettings {
     pub streams: BTreeMap<StreamName, Confidentiality>,
     /// The cipher of the records.
     pub cipher: AeadAlgorithm,
+    /// What the device is and does. Without one nobody can tell it to do anything.
+    pub description: Option<Arc<ThingDescription>>,
 }
 
 impl Default for AgentSettings {
@@ -65,6 +74,7 @@ impl Default for AgentSettings {
             confidentiality: Confidentiality::Service,
             streams: BTreeMap::new(),
             cipher: AeadAlgorithm::Aes256Gcm,
+            description: None,
         }
     }
 }
@@ -147,6 +157,8 @@ pub struct AgentStatus {
     pub uplink: UplinkStatus,
     /// What waits, per stream.
     pub streams: Vec<StreamStatus>,
+    /// What waits of commands; `None` when the device takes none.
+    pub commands: Option<CommandsStatus>,
     /// When the certificate expires.
     pub certificate_expires: Timestamp,
     /// Why the certificate was not renewed when it was last tried.
@@ -164,6 +176,7 @@ pub struct AgentHandle(Arc<Running>);
 struct Running {
     commands: mpsc::Sender<Command>,
     streams: Arc<Mutex<Streams>>,
+    actions: Option<Actions>,
     uplink: Mutex<Option<Uplink>>,
     uplink_status: watch::Receiver<UplinkStatus>,
     uplink_to: Endpoint,
@@ -196,25 +209,37 @@ impl Agent {
         let uplink_to = settings.uplink.clone().unwrap_or_else(|| membership.mqtt_endpoint());
         let limits = settings.limits;
         let (tls_tx, tls) = watch::channel(identity.uplink_tls()?);
+        let wake = Arc::new(Notify::new());
+        let description = settings.description.clone();
+        let commands = description.clone().and_then(|d| open_commands(home, &identity, d));
+        let actions = commands.map(|commands| Actions::new(commands, Arc::clone(&wake)));
         let streams = Streams::open(home.clone(), &identity, settings)?;
         let streams = Arc::new(Mutex::new(streams));
-        let wake = Arc::new(Notify::new());
 
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        worker::start(Arc::clone(&streams), receiver, Arc::clone(&wake)).map_err(AgentError::Thread)?;
+        let started = worker::start(Arc::clone(&streams), actions.clone(), receiver, Arc::clone(&wake));
+        started.map_err(AgentError::Thread)?;
         let client_id = Text::try_from(principal.name.as_str()).unwrap_or_default();
-        let source = StreamSource::new(Arc::clone(&streams));
+        let document = description.map(|d| d.as_json().to_string().into()).unwrap_or_default();
+        let source = DeviceSource::new(Arc::clone(&streams), actions.clone(), document);
         let uplink = Uplink::start(UplinkSettings::new(uplink_to.clone(), tls, client_id), source, wake);
         let (renewal_tx, renewal) = watch::channel(renewal::RenewalStatus::of(&identity.leaf));
         let tasks = vec![
             tokio::spawn(worker::tick(commands.downgrade())),
-            tokio::spawn(renewal::keep_renewed(home.clone(), tls_tx, Arc::clone(&streams), renewal_tx)),
+            tokio::spawn(renewal::keep_renewed(
+                home.clone(),
+                tls_tx,
+                Arc::clone(&streams),
+                actions.clone(),
+                renewal_tx,
+            )),
         ];
         let uplink_status = uplink.watch();
         let uplink = Mutex::new(Some(uplink));
         Ok(AgentHandle(Arc::new(Running {
             commands,
             streams,
+            actions,
             uplink,
             uplink_status,
             uplink_to,
@@ -275,6 +300,22 @@ impl AgentHandle {
         self.with_streams(move |streams| streams.state(&stream)).await?
     }
 
+    /// The next thing that the device is told to do, once there is one. It is begun from here on. Never, when the
+    /// device takes no commands. Cancel safe.
+    pub async fn next_action(&self) -> Action {
+        match &self.0.actions {
+            Some(actions) => actions.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn commands_status(&self) -> Option<CommandsStatus> {
+        match &self.0.actions {
+            Some(actions) => Some(actions.status().await),
+            None => None,
+        }
+    }
+
     /// How the device is.
     ///
     /// # Errors
@@ -282,12 +323,14 @@ impl AgentHandle {
     /// [`RecordError::Stopping`].
     pub async fn status(&self) -> Result<AgentStatus, RecordError> {
         let streams = self.with_streams(|streams| streams.status()).await?;
+        let commands = self.commands_status().await;
         let renewal = self.0.renewal.borrow().clone();
         Ok(AgentStatus {
             principal: self.0.principal,
             uplink_to: self.0.uplink_to.clone(),
             uplink: self.0.uplink_status.borrow().clone(),
             streams,
+            commands,
             certificate_expires: renewal.expires,
             renewal_error: renewal.error,
         })
@@ -323,8 +366,9 @@ impl AgentHandle {
     async fn drained(&self) {
         let mut status = self.0.uplink_status.clone();
         while status.borrow_and_update().online {
-            let is_delivered = self.with_streams(|streams| streams.is_delivered()).await;
-            if is_delivered.unwrap_or(true) || status.changed().await.is_err() {
+            let is_delivered = self.with_streams(|streams| streams.is_delivered()).await.unwrap_or(true);
+            let replies = self.commands_status().await.map_or(0, |status| status.replies);
+            if is_delivered && replies == 0 || status.changed().await.is_err() {
                 return;
             }
         }
@@ -338,6 +382,20 @@ impl AgentHandle {
         let answer = tokio::task::spawn_blocking(move || ask(&mut lock(&streams))).await;
         answer.map_err(|_| RecordError::Stopping)
     }
+}
+
+/// A journal that does not open is reported and left alone; readings go on.
+fn open_commands(
+    home: &Home,
+    identity: &Identity,
+    description: Arc<ThingDescription>,
+) -> Option<Commands<Directory>> {
+    let open = || {
+        let disk = Directory::open(&home.commands_dir())?;
+        let (key, signer) = (home.sealing_key().clone(), identity.key.clone());
+        Commands::open(disk, key, signer, identity.membership.clone(), description, now())
+    };
+    open().inspect_err(|error| tracing::error!(%error, "the device takes no commands")).ok()
 }
 
 /// A thread that panicked holds no invariant here that its successor would break: what counts is on disk.

@@ -1,5 +1,8 @@
 //! The few file operations that the spool is made of, so that tests can break any of them.
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -155,6 +155,27 @@ pub async fn renew(home: &Home) -> Result<Identity, EnrolError> {
     finish(home, &client, &service, &path, None, pending).await
 }
 
+/// Asks the service, as this member, what it says about the membership now, and keeps that. Gives it when it is another
+/// than before.
+///
+/// # Errors
+///
+/// [`EnrolError`]; the old membership is untouched.
+pub async fn refresh(home: &Home) -> Result<Option<Membership>, EnrolError> {
+    let old = with_files(home, |home| Ok(home.identity()?)).await?;
+    let tls = old.tls(ExpectedServer::Service, ALPN_HTTP)?;
+    let membership = fetch_membership(&old.membership.service, tls, &old.leaf, &old.membership.trust_domain);
+    let membership = membership.await?;
+    if membership == old.membership {
+        return Ok(None);
+    }
+    with_files(home, move |home| {
+        home.save_membership(&old.root, &old.chain, &membership)?;
+        Ok(Some(membership))
+    })
+    .await
+}
+
 /// Whether it is time to renew: from two thirds of the lifetime on, and up to a twentieth of it later, so that
 /// members that were enrolled together do not all come at once. Each certificate has its own moment.
 #[must_use]
@@ -218,6 +239,22 @@ async fn finish(
 
     let own = Credentials::new(&chain, &key)?;
     let tls = client_config(&root, &trust_domain, ExpectedServer::Service, Some(own), ALPN_HTTP)?;
+    let membership = fetch_membership(service, tls, &leaf, &trust_domain).await?;
+    let identity = Identity { key, chain, root, membership, leaf };
+    with_files(home, |home| {
+        home.save_membership(&identity.root, &identity.chain, &identity.membership)?;
+        Ok(identity)
+    })
+    .await
+}
+
+/// What the service says about the member of this certificate.
+async fn fetch_membership(
+    service: &Endpoint,
+    tls: Arc<ClientConfig>,
+    leaf: &LeafIdentity,
+    trust_domain: &str,
+) -> Result<Membership, EnrolError> {
     let answer = HttpsClient::new(service.clone(), tls).get("/.well-known/thingward/membership").await?;
     let membership = Membership::from_answer(&answer, service)?;
     if membership.principal() != leaf.principal || membership.trust_domain != trust_domain {
@@ -225,12 +262,7 @@ async fn finish(
         let certified = format!("spiffe://{trust_domain}{}", leaf.principal);
         return Err(EnrolError::OtherMember { said, certified });
     }
-    let identity = Identity { key, chain, root, membership, leaf };
-    with_files(home, |home| {
-        home.save_membership(&identity.root, &identity.chain, &identity.membership)?;
-        Ok(identity)
-    })
-    .await
+    Ok(membership)
 }
 
 /// The leaf for our key first, then the authorities.

@@ -97,6 +97,7 @@ const CERTIFICATE: &str = "certificate.pem";
 const ROOT: &str = "root.pem";
 const MEMBERSHIP: &str = "membership.json";
 const STREAMS: &str = "streams";
+const COMMANDS: &str = "commands";
 const QUEUE: &str = "queue";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
@@ -145,6 +146,12 @@ impl Home {
     #[must_use]
     pub fn stream_dir(&self, stream: &StreamName) -> PathBuf {
         self.0.path.join(STREAMS).join(stream.as_str())
+    }
+
+    /// Where the journal of commands is.
+    #[must_use]
+    pub fn commands_dir(&self) -> PathBuf {
+        self.0.path.join(COMMANDS)
     }
 
     /// Where a gateway keeps what it forwards.
@@ -368,7 +375,7 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, QUEUE] {
+    for name in [STREAMS, COMMANDS, QUEUE] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

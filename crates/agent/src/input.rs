@@ -1,14 +1,23 @@
-//! Readings from local programs: lines of JSON over a Unix socket that only the agent's user may open.
+//! Local programs: lines of JSON over a Unix socket that only the agent's user may open. They hand over readings, and
+//! execute what the device is told to do.
 //!
 //! ```text
 //! > {"stream":"climate","values":{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","count":3}}
 //! < {"durable":true}
 //! > {"status":true}
 //! < {"status":{...}}
+//! > {"next_action":true}
+//! < {"action":{"id":"07…","name":"set-rate","input":1.5,"actor":"…","expires":"…"}}   once there is one
+//! > {"done":"07…","output":{"rate":1.5}}     or {"failed":"07…","reason":"the drive is stuck"}
+//! < {"answered":true}
 //! ```
+//!
+//! An action is answered over the connection that took it. What a connection leaves unanswered at its end is answered
+//! as interrupted.
 
 mod line;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,16 +27,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use thingward_model::clock::now;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::agent::{AgentHandle, AgentStatus};
+use crate::agent::{Action, AgentHandle, AgentStatus};
+use crate::commands::hex;
 pub use line::{InputError, Request, parse};
 
 /// Longest line in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 const CONNECTIONS_MAX: usize = 64;
+/// Most actions that a connection has taken and not answered.
+const ACTIONS_MAX: usize = 16;
 
 /// A listening socket; gone when dropped.
 pub struct InputServer {
@@ -91,6 +104,7 @@ async fn converse(stream: UnixStream, agent: &AgentHandle) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = Vec::new();
+    let mut taken = BTreeMap::new();
     loop {
         line.clear();
         let limit = LINE_BYTES_MAX as u64 + 1;
@@ -100,7 +114,18 @@ async fn converse(stream: UnixStream, agent: &AgentHandle) -> io::Result<()> {
         }
         let is_whole = line.pop_if(|b| *b == b'\n').is_some();
         let is_too_long = !is_whole && line.len() > LINE_BYTES_MAX;
-        let mut answer = if is_too_long { failure(&InputError::TooLong) } else { answer(agent, &line).await };
+        let mut answer = match parse(&line, now()) {
+            _ if is_too_long => failure(&InputError::TooLong),
+            Ok(Request::NextAction) => tokio::select! {
+                answer = next_action(agent, &mut taken) => answer,
+                // Nobody is left to take it.
+                is_gone = gone(&mut read) => match is_gone {
+                    true => return Ok(()),
+                    false => failure(&ActionError::Impatient),
+                },
+            },
+            request => answer(agent, &mut taken, request).await,
+        };
         answer.push('\n');
         write.write_all(answer.as_bytes()).await?;
         if is_too_long {
@@ -109,8 +134,45 @@ async fn converse(stream: UnixStream, agent: &AgentHandle) -> io::Result<()> {
     }
 }
 
-async fn answer(agent: &AgentHandle, line: &[u8]) -> String {
-    match parse(line, now()) {
+/// Why an action is not given, or its end not taken.
+#[derive(Debug, thiserror::Error)]
+enum ActionError {
+    #[error("this connection has not taken an action {0}")]
+    NotTaken(String),
+    #[error("this connection has {ACTIONS_MAX} actions to answer already")]
+    TooMany,
+    #[error("the connection said something else before there was an action")]
+    Impatient,
+}
+
+/// Actions that a connection has taken, by their ids.
+type Taken = BTreeMap<String, Action>;
+
+async fn next_action(agent: &AgentHandle, taken: &mut Taken) -> String {
+    if taken.len() >= ACTIONS_MAX {
+        return failure(&ActionError::TooMany);
+    }
+    let action = agent.next_action().await;
+    let order = action.order();
+    let id = hex(&order.id);
+    let shown = json!({
+        "id": id,
+        "name": order.action.as_str(),
+        "input": order.input,
+        "actor": order.actor,
+        "expires": order.expires.to_string(),
+    });
+    taken.insert(id, action);
+    json!({"action": shown}).to_string()
+}
+
+/// Waits until the other end says something, and says whether it is gone instead.
+async fn gone(read: &mut BufReader<OwnedReadHalf>) -> bool {
+    read.fill_buf().await.is_ok_and(<[u8]>::is_empty)
+}
+
+async fn answer(agent: &AgentHandle, taken: &mut Taken, request: Result<Request, InputError>) -> String {
+    match request {
         Ok(Request::Record { stream, readings }) => match agent.record(stream, readings).await {
             Ok(_) => json!({"durable": true}).to_string(),
             Err(error) => failure(&error),
@@ -118,6 +180,21 @@ async fn answer(agent: &AgentHandle, line: &[u8]) -> String {
         Ok(Request::Status) => match agent.status().await {
             Ok(status) => json!({"status": status_json(&status)}).to_string(),
             Err(error) => failure(&error),
+        },
+        Ok(Request::NextAction) => next_action(agent, taken).await,
+        Ok(Request::Done { id, output }) => match taken.remove(&id) {
+            Some(action) => {
+                action.done(output).await;
+                json!({"answered": true}).to_string()
+            }
+            None => failure(&ActionError::NotTaken(id)),
+        },
+        Ok(Request::Failed { id, reason }) => match taken.remove(&id) {
+            Some(action) => {
+                action.failed(&reason).await;
+                json!({"answered": true}).to_string()
+            }
+            None => failure(&ActionError::NotTaken(id)),
         },
         Err(error) => failure(&error),
     }
@@ -148,6 +225,9 @@ pub fn status_json(status: &AgentStatus) -> Value {
             "last_error": status.uplink.last_error,
         },
         "streams": streams,
+        "commands": status.commands.map(|c| {
+            json!({"waiting": c.waiting, "started": c.started, "replies": c.replies})
+        }),
         "certificate": {
             "expires": status.certificate_expires.to_string(),
             "renewal_error": status.renewal_error,

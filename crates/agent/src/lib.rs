@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod backoff;
 pub mod claim;
+pub mod commands;
 pub mod disk;
 pub mod enrol;
 pub mod home;

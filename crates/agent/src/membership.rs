@@ -1,10 +1,11 @@
 //! What the service tells a member about itself, and how it is kept.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use thingward_crypto::RecipientPublicKey;
+use thingward_crypto::{RecipientPublicKey, VerifyingKey};
 use thingward_model::{Confidentiality, DeviceName, Principal, Role, TenantName};
+use thingward_seal::approval::Approver;
 
 use crate::http::Endpoint;
 
@@ -27,7 +28,14 @@ pub struct Membership {
     pub service_recipient: RecipientPublicKey,
     /// For whom readings are sealed that only the customer opens, when the customer has set a key.
     pub customer_recipient: Option<RecipientPublicKey>,
+    /// The key that commands to this member are signed with. Without one it takes none.
+    pub command_key: Option<VerifyingKey>,
+    /// The passkeys whose approval of sensitive commands counts.
+    pub approvers: Vec<Approver>,
 }
+
+/// Most passkeys that a member keeps.
+pub const APPROVERS_MAX: usize = 1024;
 
 /// Why bytes are no membership.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,11 @@ struct Wire {
     trust_domain: String,
     mqtt_port: u16,
     recipients: Recipients,
+    /// DER SubjectPublicKeyInfo, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    approvers: Vec<WireApprover>,
     /// Only in the file: the service does not know by what name it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
@@ -58,6 +71,39 @@ struct Wire {
 struct Recipients {
     service: String,
     customer: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireApprover {
+    actor: String,
+    /// Base64url without padding, as browsers write it.
+    credential_id: String,
+    /// As `command_key`.
+    key: String,
+    rp_id: String,
+    origins: Vec<String>,
+}
+
+impl WireApprover {
+    fn of(approver: &Approver) -> Self {
+        Self {
+            actor: approver.actor.clone(),
+            credential_id: URL_SAFE_NO_PAD.encode(&approver.credential_id),
+            key: STANDARD.encode(approver.key.to_spki()),
+            rp_id: approver.rp_id.clone(),
+            origins: approver.origins.clone(),
+        }
+    }
+
+    fn approver(&self) -> Option<Approver> {
+        Some(Approver {
+            actor: self.actor.clone(),
+            credential_id: URL_SAFE_NO_PAD.decode(&self.credential_id).ok()?,
+            key: verifying_key(&self.key)?,
+            rp_id: self.rp_id.clone(),
+            origins: self.origins.clone(),
+        })
+    }
 }
 
 impl Membership {
@@ -84,6 +130,11 @@ impl Membership {
     fn from_wire(wire: &Wire, service: Endpoint) -> Result<Self, MembershipError> {
         let field = MembershipError::Field;
         let customer = wire.recipients.customer.as_deref();
+        if wire.approvers.len() > APPROVERS_MAX {
+            return Err(field("list of approvers"));
+        }
+        let approvers = wire.approvers.iter().map(|a| a.approver().ok_or(field("approver")));
+        let command_key = wire.command_key.as_deref();
         Ok(Self {
             tenant: wire.tenant.parse().map_err(|_| field("tenant"))?,
             role: wire.role.parse().map_err(|_| field("role"))?,
@@ -97,6 +148,10 @@ impl Membership {
             customer_recipient: customer
                 .map(|text| recipient(text).ok_or(field("customer key")))
                 .transpose()?,
+            command_key: command_key
+                .map(|text| verifying_key(text).ok_or(field("command key")))
+                .transpose()?,
+            approvers: approvers.collect::<Result<_, _>>()?,
         })
     }
 
@@ -113,6 +168,8 @@ impl Membership {
                 service: STANDARD.encode(self.service_recipient.as_bytes()),
                 customer: self.customer_recipient.as_ref().map(|r| STANDARD.encode(r.as_bytes())),
             },
+            command_key: self.command_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
+            approvers: self.approvers.iter().map(WireApprover::of).collect(),
             service: Some(self.service.to_string()),
         };
         // Strings and numbers always encode.
@@ -144,4 +201,57 @@ impl Membership {
 fn recipient(text: &str) -> Option<RecipientPublicKey> {
     let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
     Some(RecipientPublicKey::from_bytes(bytes))
+}
+
+fn verifying_key(text: &str) -> Option<VerifyingKey> {
+    VerifyingKey::from_spki(&STANDARD.decode(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
+
+    use super::*;
+
+    fn answer() -> Value {
+        let key = |seed| SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[seed; 32]).unwrap();
+        let spki = |seed| STANDARD.encode(key(seed).public_key().to_spki());
+        json!({
+            "tenant": "acme", "role": "device", "name": "meter-1", "trust_domain": "thingward.test",
+            "mqtt_port": 8883, "recipients": {"service": STANDARD.encode([9; 32]), "customer": null},
+            "command_key": spki(1),
+            "approvers": [{
+                "actor": "user:01h", "credential_id": "AQI", "key": spki(2),
+                "rp_id": "console.example", "origins": ["https://console.example"],
+            }],
+        })
+    }
+
+    fn read(answer: &Value) -> Result<Membership, MembershipError> {
+        let service = "localhost:8443".parse().unwrap();
+        Membership::from_answer(answer.to_string().as_bytes(), &service)
+    }
+
+    #[test]
+    fn whom_commands_and_approvals_are_taken_from_is_kept_with_the_rest() {
+        let membership = read(&answer()).unwrap();
+        assert_eq!(Membership::from_json(membership.to_json().as_bytes()).unwrap(), membership);
+        assert_eq!(membership.approvers[0].credential_id, [1, 2]);
+        let mut older = answer();
+        older.as_object_mut().unwrap().remove("command_key");
+        older.as_object_mut().unwrap().remove("approvers");
+        let older = read(&older).unwrap();
+        assert!(older.command_key.is_none() && older.approvers.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_no_membership() {
+        for (pointer, word) in [("/command_key", "command key"), ("/approvers/0/key", "approver")] {
+            let mut wrong = answer();
+            *wrong.pointer_mut(pointer).unwrap() = json!(STANDARD.encode([7; 91]));
+            let error = read(&wrong).unwrap_err().to_string();
+            assert_eq!(error, format!("membership has no usable {word}"));
+        }
+    }
 }

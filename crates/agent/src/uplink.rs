@@ -1,4 +1,5 @@
-//! One MQTT connection that carries durable messages to a service or gateway, for as long as it takes.
+//! One MQTT connection that carries durable messages to a service or gateway, for as long as it takes, and brings what
+//! is for this member.
 //!
 //! Messages come from a [`Source`], which keeps them until they are said to be delivered. They are in flight a
 //! few at a time; within a lane they keep their order: after a failure that may pass, nothing new of the lane leaves
@@ -17,7 +18,7 @@ use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_mqtt::client::{Client, ClientConfig as MqttConfig};
 use thingward_mqtt::codec::{ReasonCode, Text};
-use thingward_mqtt::topic::TopicName;
+use thingward_mqtt::topic::{TopicFilter, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -49,6 +50,25 @@ pub trait Source: Send + 'static {
 
     /// There is a new connection: the other end may have lost what it had acknowledged.
     fn connected(&mut self) {}
+
+    /// What to ask for over each new connection, with QoS 1.
+    fn subscriptions(&self) -> Vec<TopicFilter> {
+        Vec::new()
+    }
+
+    /// A message came. It is acknowledged after this returns.
+    fn received(&mut self, _message: Received) {}
+}
+
+/// A message from the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Where it was published.
+    pub topic: TopicName,
+    /// What was published.
+    pub payload: Bytes,
+    /// Seconds that it stays of use; `None` for no end.
+    pub expires_in: Option<u32>,
 }
 
 /// A message on its way.
@@ -60,6 +80,8 @@ pub struct Outgoing<K> {
     pub topic: TopicName,
     /// What goes there.
     pub payload: Bytes,
+    /// Whether the other end keeps it for later subscribers.
+    pub retain: bool,
 }
 
 /// Where to and how.

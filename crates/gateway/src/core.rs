@@ -1,4 +1,4 @@
-//! The sequential core of the gateway: children's sessions, and their messages into the queue.
+//! The sequential core of the gateway: children's sessions, their messages into the queue, and commands down to them.
 //!
 //! A group of events is decided, its messages become durable in one write, and only then are the answers
 //! released. Sessions live in memory: a child that finds its session gone sends again what was not acknowledged.
@@ -17,7 +17,7 @@ use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{
     Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope,
 };
-use thingward_mqtt::codec::{Connect, ReasonCode};
+use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -49,6 +49,9 @@ enum Event {
     Closed {
         conn: ConnId,
     },
+    /// The service has a command for a child. The gateway can neither read much of it nor make one: it is signed from
+    /// end to end.
+    Command(ChildCommand),
     /// From here on nobody with one of these serial numbers has a session.
     Revoked {
         serials: BTreeSet<Vec<u8>>,
@@ -58,6 +61,54 @@ enum Event {
     },
     Stop,
 }
+
+/// A command on its way down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChildCommand {
+    /// For whom.
+    pub(crate) child: DeviceName,
+    /// What stands behind `devices/me/commands/`.
+    pub(crate) id: String,
+    /// The signed command.
+    pub(crate) payload: Bytes,
+    /// Seconds that it stays of use.
+    pub(crate) expires_in: Option<u32>,
+}
+
+/// Longest time in seconds that a command waits here for its child: the service sends it again as long as it counts.
+const COMMAND_WAIT_MAX_SECONDS: u32 = 3600;
+
+/// Most commands that wait for one child.
+const COMMANDS_WAITING_MAX: usize = 64;
+
+impl ChildCommand {
+    /// Reads what the service sent to the gateway: `devices/me/children/<child>/commands/<id>`.
+    pub(crate) fn read(topic: &str, payload: Bytes, expires_in: Option<u32>) -> Option<Self> {
+        let (child, rest) = topic.strip_prefix("devices/me/children/")?.split_once('/')?;
+        let id = rest.strip_prefix("commands/").filter(|id| !id.is_empty() && !id.contains('/'))?;
+        Some(Self { child: child.parse().ok()?, id: id.to_owned(), payload, expires_in })
+    }
+
+    /// As the broker routes it: to the child's session when it has one, and else to nobody.
+    fn message(self) -> Option<Message> {
+        let wait = self.expires_in.unwrap_or(u32::MAX).min(COMMAND_WAIT_MAX_SECONDS);
+        Some(Message {
+            topic: TopicName::try_from(format!("{}{}", commands_of(&self.child), self.id).as_str()).ok()?,
+            payload: self.payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: MessageProperties { message_expiry: Some(wait), ..MessageProperties::default() },
+        })
+    }
+}
+
+/// What the broker's own names of a child's commands begin with.
+fn commands_of(child: &DeviceName) -> String {
+    format!("children/{child}/commands/")
+}
+
+/// What the child's names of them begin with.
+const COMMANDS: &str = "devices/me/commands/";
 
 /// The way to the core.
 #[derive(Clone)]
@@ -90,7 +141,7 @@ impl Core {
         let (revoked, held_back) = Default::default();
         let gate = ChildGate { tenant, queue: Arc::clone(&queue), revoked, held_back };
         Self {
-            broker: Broker::new(gate, Limits { packet_bytes_max: PACKET_BYTES_MAX, ..Limits::default() }),
+            broker: Broker::new(gate, broker_limits()),
             buffers: HashMap::new(),
             outputs: HashMap::new(),
             children: HashMap::new(),
@@ -161,6 +212,13 @@ impl Core {
                 self.children.remove(&conn);
                 self.broker.closed(now, conn);
             }
+            Event::Command(command) => {
+                let child = command.child;
+                let Some(message) = command.message() else { return false };
+                if self.broker.publish(now, message).is_err() {
+                    tracing::info!(%child, "no room for a command; the service sends it again");
+                }
+            }
             Event::Revoked { serials } => {
                 let is_chosen = |who: &Member| serials.contains(&who.serial);
                 self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, true);
@@ -202,6 +260,14 @@ impl Core {
     }
 }
 
+fn broker_limits() -> Limits {
+    Limits {
+        packet_bytes_max: PACKET_BYTES_MAX,
+        queue_messages_max: COMMANDS_WAITING_MAX,
+        ..Limits::default()
+    }
+}
+
 /// How long nothing is taken from a child whose message found no room. What it had in flight behind that message
 /// is refused with it, so that nothing overtakes it; a device sends again after five seconds.
 const HELD_BACK_MICROS: i64 = 3_000_000;
@@ -222,7 +288,7 @@ impl Gate for ChildGate {
         Scope::from(who.principal.to_string())
     }
 
-    /// Nothing is routed here, so nothing is retained.
+    /// Only commands are routed here, and nothing is retained.
     fn share(&self, _: &TopicName) -> Scope {
         Scope::new()
     }
@@ -275,17 +341,17 @@ impl Gate for ChildGate {
         }
     }
 
-    fn subscribe(&mut self, _who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
-        // Nothing comes down through a gateway yet; a device that asks for its commands is not told otherwise.
-        if filter.pattern_str().starts_with("devices/me/commands/") && filter.shared().is_none() {
-            Ok(filter.clone())
-        } else {
-            Err(ReasonCode::NotAuthorized)
-        }
+    fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
+        let rest = filter.pattern_str().strip_prefix(COMMANDS).filter(|_| filter.shared().is_none());
+        let inner = rest.map(|rest| format!("{}{rest}", commands_of(&who.principal.name)));
+        inner.and_then(|inner| TopicFilter::try_from(inner.as_str()).ok()).ok_or(ReasonCode::NotAuthorized)
     }
 
-    fn deliver(&self, _who: &Member, _message: &Message) -> Option<Delivered> {
-        None
+    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+        let id = message.topic.as_str().strip_prefix(&commands_of(&who.principal.name))?;
+        let is_member = who.principal.tenant == self.tenant && !self.revoked.contains(&who.serial);
+        let topic = TopicName::try_from(format!("{COMMANDS}{id}").as_str()).ok().filter(|_| is_member)?;
+        Some(Delivered { topic, payload: message.payload.clone() })
     }
 }
 
@@ -325,6 +391,11 @@ impl thingward_ingress::Core for CoreHandle {
 }
 
 impl CoreHandle {
+    /// For a thread that may wait.
+    pub(crate) fn command(&self, command: ChildCommand) {
+        let _ = self.0.blocking_send(Event::Command(command));
+    }
+
     pub(crate) async fn revoked(&self, serials: BTreeSet<Vec<u8>>) {
         let _ = self.0.send(Event::Revoked { serials }).await;
     }

@@ -1,19 +1,20 @@
-//! From the queue to the service: each message in an envelope that the gateway signs.
+//! From the queue to the service: each message in an envelope that the gateway signs. And from the service down:
+//! commands for children, as they are.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use thingward_agent::segments::Place;
-use thingward_agent::uplink::{Outgoing, Source};
+use thingward_agent::uplink::{Outgoing, Received, Source};
 use thingward_crypto::SoftwareKey;
 use thingward_model::DeviceName;
 use thingward_mqtt::codec::ReasonCode;
-use thingward_mqtt::topic::TopicName;
+use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use thingward_seal::{Envelope, EnvelopeLink};
 
-use crate::core::SharedQueue;
+use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
 
 /// The queue as the uplink sees it.
@@ -21,6 +22,7 @@ pub(crate) struct Forwarder {
     pub(crate) queue: SharedQueue,
     pub(crate) key: Arc<SoftwareKey>,
     pub(crate) topic: TopicName,
+    pub(crate) core: CoreHandle,
 }
 
 impl Forwarder {
@@ -63,12 +65,25 @@ impl Source for Forwarder {
             };
             let key = (queued.child, place);
             match self.envelope(&queued) {
-                Some(payload) => return Some(Outgoing { key, topic: self.topic.clone(), payload }),
+                Some(payload) => {
+                    return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });
+                }
                 None => {
                     tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
                     self.done(key);
                 }
             }
+        }
+    }
+
+    fn subscriptions(&self) -> Vec<TopicFilter> {
+        TopicFilter::try_from("devices/me/children/+/commands/+").into_iter().collect()
+    }
+
+    fn received(&mut self, message: Received) {
+        match ChildCommand::read(message.topic.as_str(), message.payload, message.expires_in) {
+            Some(command) => self.core.command(command),
+            None => tracing::debug!(topic = %message.topic, "a message that is no command is let go"),
         }
     }
 

@@ -126,8 +126,12 @@ impl Gateway {
         let host = membership.service.host.clone();
         let to = settings.uplink.unwrap_or(Endpoint { host, port: membership.mqtt_port });
         let client_id = Text::try_from(membership.name.as_str()).unwrap_or_default();
-        let source =
-            Forwarder { queue: Arc::clone(&queue), key: Arc::clone(&identity.key), topic: forward_topic()? };
+        let source = Forwarder {
+            queue: Arc::clone(&queue),
+            key: Arc::clone(&identity.key),
+            topic: forward_topic()?,
+            core: core.clone(),
+        };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
         let crl = first_crl(&identity, &home).await;

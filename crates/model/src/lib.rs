@@ -11,6 +11,8 @@ extern crate std;
 pub mod assurance;
 #[cfg(feature = "std")]
 pub mod clock;
+#[cfg(feature = "std")]
+pub mod description;
 pub mod identity;
 pub mod limits;
 pub mod name;
@@ -20,7 +22,7 @@ pub mod time;
 pub use assurance::{Assurance, Confidentiality};
 pub use identity::{Principal, Role};
 pub use name::{
-    DeviceName, FieldName, GroupName, Name, NameError, OperationName, StreamName, TenantName, UserName,
+    ActionName, DeviceName, FieldName, GroupName, Name, NameError, StreamName, TenantName, UserName,
 };
 pub use senml::{Reading, SenmlError, Value};
 

@@ -32,12 +32,12 @@ pub enum Device {}
 pub enum Stream {}
 /// Kind of [`FieldName`].
 pub enum Field {}
-/// Kind of [`OperationName`].
-pub enum Operation {}
 /// Kind of [`UserName`].
 pub enum User {}
 /// Kind of [`GroupName`].
 pub enum Group {}
+/// Kind of [`ActionName`].
+pub enum Action {}
 
 impl Kind for Tenant {
     const WORD: &'static str = "tenant";
@@ -51,14 +51,14 @@ impl Kind for Stream {
 impl Kind for Field {
     const WORD: &'static str = "field";
 }
-impl Kind for Operation {
-    const WORD: &'static str = "operation";
-}
 impl Kind for User {
     const WORD: &'static str = "user";
 }
 impl Kind for Group {
     const WORD: &'static str = "group";
+}
+impl Kind for Action {
+    const WORD: &'static str = "action";
 }
 
 /// A customer.
@@ -69,12 +69,12 @@ pub type DeviceName = Name<Device>;
 pub type StreamName = Name<Stream>;
 /// One of several values that a reading of a stream carries together.
 pub type FieldName = Name<Field>;
-/// Something that a device does when it is told to: an action of its description.
-pub type OperationName = Name<Operation>;
 /// A person.
 pub type UserName = Name<User>;
 /// Users, devices or both, and other groups.
 pub type GroupName = Name<Group>;
+/// Something that a device can be told to do.
+pub type ActionName = Name<Action>;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

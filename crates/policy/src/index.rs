@@ -47,7 +47,7 @@ impl Index {
     /// # Errors
     ///
     /// [`PolicySetError`] when two have one id, or one is the link of a template.
-    pub fn new<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Result<Self, PolicySetError> {
+    pub fn new<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Result<Self, Box<PolicySetError>> {
         let mut index = Self::default();
         for policy in policies {
             for key in keys(policy) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use thingward_model::{DeviceName, FieldName, OperationName, StreamName};
+use thingward_model::{ActionName, DeviceName, FieldName, StreamName};
 
 use crate::action::Action;
 
@@ -58,7 +58,7 @@ pub enum Resource {
     /// One value of a reading; `None` where a stream has one value without a name.
     Field(DeviceName, StreamName, Option<FieldName>, Categories),
     /// Something that a device does when told to, and the input in ten-thousandths, when it is a number.
-    Operation(DeviceName, OperationName, Option<i64>),
+    Operation(DeviceName, ActionName, Option<i64>),
 }
 
 /// `tenant`, `meter-1`, `meter-1/climate`, `meter-1/climate/temperature`, `meter-1/set-rate`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thingward_model::{DeviceName, GroupName, OperationName, Role, UserName};
+use thingward_model::{ActionName, DeviceName, GroupName, Role, UserName};
 
 use crate::subject::UserRole;
 
@@ -26,7 +26,7 @@ pub struct Member {
     /// Which groups it is in, directly.
     pub groups: BTreeSet<GroupName>,
     /// What it does when told to, by its description.
-    pub operations: BTreeMap<OperationName, Operation>,
+    pub operations: BTreeMap<ActionName, Operation>,
 }
 
 impl Member {

@@ -20,8 +20,8 @@ const PARTIAL_IV: i64 = 6;
 
 /// Largest payload that [`sign1`] signs, in bytes: an open statement with three names of 63 bytes fits.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 512;
-/// Room for the payload, the context and the structure around them.
-const SIG_STRUCTURE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64;
+/// Room for the context and the structure around a payload that is signed, in bytes.
+pub(crate) const SIG_STRUCTURE_BYTES: usize = 64;
 
 pub(crate) type SliceEncoder<'a> = Encoder<Cursor<&'a mut [u8]>>;
 
@@ -73,7 +73,7 @@ pub(crate) struct Sign1<'a> {
 
 impl<'a> Sign1<'a> {
     /// Reads one tagged COSE_Sign1, leaving `d` behind it.
-    pub(crate) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
+    pub(crate) fn decode(d: &mut Decoder<'a>, payload_bytes_max: usize) -> Result<Self, FormatError> {
         if d.tag()? != Tag::new(SIGN1_TAG) || d.array()? != Some(4) {
             return Err(FormatError::Malformed);
         }
@@ -84,7 +84,7 @@ impl<'a> Sign1<'a> {
         let key_id = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
         let payload = d.bytes()?;
         let signature = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-        if payload.len() > PAYLOAD_BYTES_MAX {
+        if payload.len() > payload_bytes_max {
             return Err(FormatError::TooLarge);
         }
         let algorithm = SignatureAlgorithm::from_cose_id(algorithm).ok_or(FormatError::UnknownVersion)?;
@@ -95,11 +95,20 @@ impl<'a> Sign1<'a> {
     ///
     /// [`FormatError::Crypto`] when the signature is not `key`'s over this payload and `context`.
     pub(crate) fn verify(&self, key: &VerifyingKey, context: &[u8]) -> Result<(), FormatError> {
+        self.verify_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], key, context)
+    }
+
+    /// As [`Self::verify`], with room for a larger payload.
+    pub(crate) fn verify_in(
+        &self,
+        room: &mut [u8],
+        key: &VerifyingKey,
+        context: &[u8],
+    ) -> Result<(), FormatError> {
         if key.algorithm() != self.algorithm {
             return Err(FormatError::Crypto);
         }
-        let mut buffer = [0; SIG_STRUCTURE_BYTES_MAX];
-        let message = sig_structure(&mut buffer, self.algorithm, context, self.payload)?;
+        let message = sig_structure(room, self.algorithm, context, self.payload)?;
         Ok(key.verify(message, self.signature)?)
     }
 }
@@ -111,9 +120,19 @@ pub(crate) fn sign1(
     payload: &[u8],
     out: &mut [u8],
 ) -> Result<usize, FormatError> {
+    sign1_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], signer, context, payload, out)
+}
+
+/// As [`sign1`], with room for a larger payload.
+pub(crate) fn sign1_in(
+    room: &mut [u8],
+    signer: &impl Signer,
+    context: &[u8],
+    payload: &[u8],
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
     let key = signer.public_key();
-    let mut buffer = [0; SIG_STRUCTURE_BYTES_MAX];
-    let signature = signer.sign(sig_structure(&mut buffer, key.algorithm(), context, payload)?)?;
+    let signature = signer.sign(sig_structure(room, key.algorithm(), context, payload)?)?;
     let mut e = encoder(out);
     e.tag(Tag::new(SIGN1_TAG))?.array(4)?;
     e.bytes(Protected::new(key.algorithm().cose_id())?.as_bytes())?;

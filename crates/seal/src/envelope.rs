@@ -93,7 +93,7 @@ impl<'a> SignedEnvelope<'a> {
     /// [`FormatError`] when the bytes are something else.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut d = Decoder::new(bytes);
-        let sign1 = Sign1::decode(&mut d)?;
+        let sign1 = Sign1::decode(&mut d, PAYLOAD_BYTES_MAX)?;
         let message = d.bytes()?;
         if d.position() != bytes.len() {
             return Err(FormatError::Malformed);

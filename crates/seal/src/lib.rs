@@ -5,14 +5,20 @@
 //! sealed SenML pack, and signed *checkpoints* over the hash of all exact bytes so far, so that one signature
 //! stands for many readings. What a device had to drop it declares in a signed *gap*.
 //!
-//! `docs/wire/chain.md` and `chain.cddl` describe the bytes, which are COSE (RFC 9052) throughout. Everything
+//! [`command`] is the way down: what a device is told to do, signed by the service and, where it matters, approved by
+//! a user's passkey ([`approval`], hosts only); and what the device answers.
+//!
+//! `docs/wire/chain.md` and `commands.md` describe the bytes, which are COSE (RFC 9052) throughout. Everything
 //! here is free of allocation and I/O; `no_std` devices and the service run the same code.
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "std")]
+pub mod approval;
+pub mod command;
 mod cose;
 pub mod envelope;
 pub mod item;
@@ -40,7 +46,7 @@ pub const SEQUENCE_MAX: u64 = u64::MAX >> 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// Not the COSE structure that the position asks for.
+    /// Not the structure that the position asks for.
     Malformed,
     /// A version or algorithm that this code does not know.
     UnknownVersion,
@@ -59,10 +65,10 @@ pub enum FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed => f.write_str("not a chain item"),
-            Self::UnknownVersion => f.write_str("chain item of an unknown version or algorithm"),
-            Self::TooLarge => f.write_str("chain item is larger than the limit"),
-            Self::BufferTooSmall => f.write_str("output buffer is too small for the chain item"),
+            Self::Malformed => f.write_str("not what its place asks for"),
+            Self::UnknownVersion => f.write_str("of an unknown version or algorithm"),
+            Self::TooLarge => f.write_str("larger than the limit"),
+            Self::BufferTooSmall => f.write_str("output buffer is too small"),
             Self::Senml(e) => e.fmt(f),
             Self::Crypto => f.write_str("cryptographic check failed"),
             Self::CheckpointDue => f.write_str("the chain needs a checkpoint before its next record"),

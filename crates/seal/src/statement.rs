@@ -263,7 +263,7 @@ impl<'a> SignedStatement<'a> {
     /// Reads one statement, leaving `d` behind it.
     pub(crate) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
         let start = d.position();
-        let sign1 = Sign1::decode(d)?;
+        let sign1 = Sign1::decode(d, PAYLOAD_BYTES_MAX)?;
         let bytes = d.input().get(start..d.position()).ok_or(FormatError::Malformed)?;
         let claimed = Statement::decode(sign1.payload)?;
         Ok(Self { bytes, sign1, claimed })

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_same_refusal_is_told_once_a_minute_with_how_often_it_was() {
         let mut refusals = Refusals::default();
-        assert!(refusals.note(refused(1), at(0)).unwrap().details.get("also").is_none());
+        assert!(!refusals.note(refused(1), at(0)).unwrap().details.contains_key("also"));
         for second in 1..60 {
             assert_eq!(refusals.note(refused(1), at(second)), None);
         }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use thingward_model::limits::TOPIC_BYTES_MAX;
-use thingward_model::{DeviceName, OperationName, Principal, Role, StreamName, TenantName};
+use thingward_model::{ActionName, DeviceName, Principal, Role, StreamName, TenantName};
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 
@@ -51,7 +51,7 @@ pub(crate) fn device_part(inner: &TopicName) -> Bytes {
 
 /// What an application publishes to: `devices/<name>/commands/<operation>`, nothing else.
 #[must_use]
-pub(crate) fn parse_command(topic: &str) -> Option<(DeviceName, OperationName)> {
+pub(crate) fn parse_command(topic: &str) -> Option<(DeviceName, ActionName)> {
     let rest = topic.strip_prefix("devices/").filter(|_| topic.len() <= TOPIC_BYTES_MAX)?;
     let (device, rest) = rest.split_once('/')?;
     Some((device.parse().ok()?, rest.strip_prefix("commands/")?.parse().ok()?))

@@ -1,5 +1,5 @@
-//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS, Go, pyca/cryptography;
-//! and bad ones.
+//! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS, the
+//! standard's JSON Schema, Go, pyca/cryptography; and bad ones.
 //! Each test skips, and says so, where its peer is not installed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
@@ -7,6 +7,8 @@ mod common;
 
 #[path = "peers/bad_input.rs"]
 mod bad_input;
+#[path = "peers/descriptions.rs"]
+mod descriptions;
 #[path = "peers/enrolment.rs"]
 mod enrolment;
 #[path = "peers/log.rs"]

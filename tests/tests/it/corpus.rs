@@ -14,6 +14,10 @@ use thingward_mqtt::client::{Client, ClientConfig, Message};
 use thingward_mqtt::codec::{MessageProperties, QoS, SubscribeRequest, SubscriptionOptions, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::{CertificateAuthority, Lifetimes, Profile, Revoked, SigningRequest, ca, est};
+use thingward_seal::command::{
+    Approval, CANONICAL_BYTES_MAX, COMMAND_BYTES_MAX, Command, Data, Outcome, REPLY_BYTES_MAX, Reply, Scalar,
+    sign,
+};
 use thingward_seal::{ChainWriter, Envelope, EnvelopeLink, NewChain, Subject};
 use thingward_tests::decoders::ALL;
 
@@ -80,6 +84,7 @@ fn write_corpus() {
     write_chain();
     write_pki();
     write_log();
+    write_commands();
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
@@ -200,6 +205,53 @@ fn write_chain() {
     let len = senml::encode(&readings, &mut out).unwrap();
     put("senml_cbor", "pack", &out[..len]);
     put("plain_payload", "senml-cbor", &out[..len]);
+}
+
+fn write_commands() {
+    let key = SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[7; 32]).unwrap();
+    let mut room = [0; 256];
+    let input = Data::map(&[("level", Scalar::Number(40.5)), ("on", Scalar::Bool(true))], &mut room).unwrap();
+    let command = Command {
+        tenant: "acme".parse().unwrap(),
+        device: "bulb-1".parse().unwrap(),
+        id: [1; 16],
+        action: "dim".parse().unwrap(),
+        input,
+        issued: NOW,
+        expires: NOW.plus_micros(60_000_000),
+        actor: "user:1",
+    };
+    let mut canonical = [0; CANONICAL_BYTES_MAX];
+    let len = command.encode(&mut canonical).unwrap();
+    let canonical = &canonical[..len];
+    let client_data = br#"{"type":"webauthn.get","challenge":"AA","origin":"https://console.example"}"#;
+    let approval = Approval {
+        credential_id: &[1; 16],
+        authenticator_data: &[5; 37],
+        client_data_json: client_data,
+        signature: &[3; 70],
+    };
+    let mut out = [0; COMMAND_BYTES_MAX];
+    let len = sign(&key, canonical, None, None, &mut out).unwrap();
+    put("command", "plain", &out[..len]);
+    let len = sign(&key, canonical, Some(41), Some(&approval), &mut out).unwrap();
+    put("command", "approved", &out[..len]);
+    let mut out = [0; REPLY_BYTES_MAX];
+    for outcome in [Outcome::Done(input), Outcome::Failed { text: "stuck" }, Outcome::Interrupted] {
+        let reply = Reply { id: [1; 16], command: [2; 32], time: NOW, outcome };
+        let len = reply.sign(&key, &mut out).unwrap();
+        put("reply", outcome.as_str(), &out[..len]);
+    }
+    // A COSE_Key of ES256 (RFC 9053 §7.1), then authenticator data, a signature and client data.
+    let spki = key.public_key().to_spki();
+    let (x, y) = spki[spki.len() - 64..].split_at(32);
+    let cose = [&b"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20"[..], x, b"\x22\x58\x20", y].concat();
+    put("passkey", "es256", &[&cose[..], &[5; 37], &[0x30; 72], client_data].concat());
+    let things = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/thingward/src/things");
+    for name in ["bulb", "parking_meter"] {
+        let document = fs::read(things.join(format!("{name}.td.json"))).unwrap();
+        put("thing_description", name, &document);
+    }
 }
 
 fn write_pki() {

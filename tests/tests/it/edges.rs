@@ -25,8 +25,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "mqtt", "pki", "witness", "store", "ingress", "agent",
-            "gateway", "service",
+            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress",
+            "agent", "gateway", "service",
         ],
     ),
 ];

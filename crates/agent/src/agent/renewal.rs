@@ -1,4 +1,5 @@
-//! Keeps the certificate from expiring.
+//! Keeps the certificate from expiring, and the membership as the service has it: whom commands are taken from, and
+//! whose approval counts, changes between renewals.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,13 +9,16 @@ use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
 use tokio::sync::watch;
 
+use super::actions::Actions;
 use super::streams::Streams;
 use super::{Tls, lock};
 use crate::backoff::Backoff;
-use crate::enrol::{EnrolError, renew, renewal_at};
+use crate::enrol::{EnrolError, refresh, renew, renewal_at};
 use crate::home::{Home, Identity};
+use crate::membership::Membership;
 
-/// The clock may be set and the machine may sleep, so that no wait is longer than this.
+/// The clock may be set and the machine may sleep, so that no wait is longer than this. Also how often the membership
+/// is looked at.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// How the certificate is.
@@ -36,6 +40,7 @@ pub(super) async fn keep_renewed(
     home: Home,
     tls: watch::Sender<Tls>,
     streams: Arc<Mutex<Streams>>,
+    actions: Option<Actions>,
     status: watch::Sender<RenewalStatus>,
 ) {
     let mut backoff = Backoff::default();
@@ -43,10 +48,16 @@ pub(super) async fn keep_renewed(
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
             backoff = Backoff::default();
+            match refresh(&home).await {
+                Ok(None) => {}
+                Ok(Some(membership)) => set_membership(membership, &streams, actions.as_ref()).await,
+                // It may be out of reach behind a gateway; the next renewal brings it.
+                Err(error) => tracing::debug!(%error, "the membership stays as it was"),
+            }
             tokio::time::sleep(until(due)).await;
             continue;
         }
-        match attempt(&home, &tls, &streams).await {
+        match attempt(&home, &tls, &streams, actions.as_ref()).await {
             Ok(identity) => {
                 tracing::info!(expires = %identity.leaf.not_after, "certificate renewed");
                 status.send_replace(RenewalStatus::of(&identity.leaf));
@@ -67,13 +78,25 @@ async fn attempt(
     home: &Home,
     tls: &watch::Sender<Tls>,
     streams: &Arc<Mutex<Streams>>,
+    actions: Option<&Actions>,
 ) -> Result<Identity, EnrolError> {
     let identity = renew(home).await?;
     tls.send_replace(identity.uplink_tls()?);
-    let (streams, membership) = (Arc::clone(streams), identity.membership.clone());
-    let set = tokio::task::spawn_blocking(move || lock(&streams).set_membership(membership));
-    set.await.map_err(|_| EnrolError::Stopping)?;
+    set_membership(identity.membership.clone(), streams, actions).await;
     Ok(identity)
+}
+
+async fn set_membership(membership: Membership, streams: &Arc<Mutex<Streams>>, actions: Option<&Actions>) {
+    let (streams, actions) = (Arc::clone(streams), actions.cloned());
+    let set = tokio::task::spawn_blocking(move || {
+        if let Some(actions) = actions {
+            actions.with(|commands| commands.set_membership(membership.clone()));
+        }
+        lock(&streams).set_membership(membership);
+    });
+    if let Err(error) = set.await {
+        tracing::error!(%error, "the membership stays as it was");
+    }
 }
 
 fn until(time: Timestamp) -> Duration {

@@ -1,53 +1,165 @@
-//! The streams as a source of messages for the uplink.
+//! What goes up over the uplink, and what comes down: readings, the description, commands and their replies.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use thingward_model::StreamName;
+use thingward_model::clock::now;
 use thingward_mqtt::codec::ReasonCode;
-use thingward_mqtt::topic::TopicName;
+use thingward_mqtt::topic::{TopicFilter, TopicName};
 
+use super::actions::Actions;
 use super::lock;
 use super::streams::{Streams, Ticket};
-use crate::uplink::{Outgoing, Source};
+use crate::commands::{OutgoingReply, hex, id_of_topic};
+use crate::uplink::{Outgoing, Received, Source};
 
-/// Telemetry of all streams, in turn.
-pub(super) struct StreamSource(Arc<Mutex<Streams>>);
+/// Replies first: somebody waits for them. Then the description, and the telemetry of all streams, in turn.
+pub(super) struct DeviceSource {
+    streams: Arc<Mutex<Streams>>,
+    actions: Option<Actions>,
+    description: Description,
+}
 
-impl StreamSource {
-    pub(super) const fn new(streams: Arc<Mutex<Streams>>) -> Self {
-        Self(streams)
+/// The description goes up once in the life of a process: it does not change in it.
+struct Description {
+    bytes: Bytes,
+    state: DescriptionState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DescriptionState {
+    ToSend,
+    OnTheWay,
+    Ended,
+}
+
+/// Names a message on its way.
+pub(super) enum Key {
+    Reading(Ticket),
+    Reply(OutgoingReply),
+    Description,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    Replies,
+    Description,
+    Stream(StreamName),
+}
+
+impl DeviceSource {
+    /// `description` is the document; empty for none.
+    pub(super) fn new(streams: Arc<Mutex<Streams>>, actions: Option<Actions>, description: Bytes) -> Self {
+        let state = if description.is_empty() { DescriptionState::Ended } else { DescriptionState::ToSend };
+        Self { streams, actions, description: Description { bytes: description, state } }
+    }
+
+    fn next_reply(&self) -> Option<Outgoing<Key>> {
+        let reply = self.actions.as_ref()?.with(|commands| commands.next_reply())?;
+        let topic = topic(&format!("devices/me/replies/{}", hex(&reply.id)))?;
+        let payload = Bytes::copy_from_slice(&reply.bytes);
+        Some(Outgoing { key: Key::Reply(reply), topic, payload, retain: false })
+    }
+
+    fn next_description(&mut self) -> Option<Outgoing<Key>> {
+        if self.description.state != DescriptionState::ToSend {
+            return None;
+        }
+        let topic = topic("devices/me/state/description")?;
+        self.description.state = DescriptionState::OnTheWay;
+        Some(Outgoing { key: Key::Description, topic, payload: self.description.bytes.clone(), retain: true })
+    }
+
+    fn next_reading(&self, held: &BTreeSet<Lane>) -> Option<Outgoing<Key>> {
+        let streams = held.iter().filter_map(|lane| match lane {
+            Lane::Stream(name) => Some(*name),
+            Lane::Replies | Lane::Description => None,
+        });
+        let (ticket, payload) = lock(&self.streams).next(&streams.collect())?;
+        // A stream's name is a topic level as it is.
+        let topic = topic(&format!("devices/me/telemetry/{}", ticket.stream()))?;
+        Some(Outgoing { key: Key::Reading(ticket), topic, payload: payload.into(), retain: false })
     }
 }
 
-impl Source for StreamSource {
-    type Key = Ticket;
-    type Lane = StreamName;
+fn topic(text: &str) -> Option<TopicName> {
+    TopicName::try_from(text).ok()
+}
 
-    fn lane(key: &Ticket) -> StreamName {
-        *key.stream()
-    }
+impl Source for DeviceSource {
+    type Key = Key;
+    type Lane = Lane;
 
-    fn next(&mut self, held: &BTreeSet<StreamName>) -> Option<Outgoing<Ticket>> {
-        let (key, payload) = lock(&self.0).next(held)?;
-        // A stream's name is a topic level as it is.
-        let topic = TopicName::try_from(format!("devices/me/telemetry/{}", key.stream()).as_str()).ok()?;
-        Some(Outgoing { key, topic, payload: payload.into() })
-    }
-
-    fn delivered(&mut self, key: Ticket) {
-        lock(&self.0).ended(&key);
-    }
-
-    fn refused(&mut self, key: Ticket, reason: ReasonCode) -> bool {
-        let dropped = lock(&self.0).refused(&key, reason);
-        if dropped {
-            tracing::error!(stream = %key.stream(), code = reason.code(), "readings refused for good and dropped");
+    fn lane(key: &Key) -> Lane {
+        match key {
+            Key::Reading(ticket) => Lane::Stream(*ticket.stream()),
+            Key::Reply(_) => Lane::Replies,
+            Key::Description => Lane::Description,
         }
-        dropped
+    }
+
+    fn next(&mut self, held: &BTreeSet<Lane>) -> Option<Outgoing<Key>> {
+        let reply = if held.contains(&Lane::Replies) { None } else { self.next_reply() };
+        reply.or_else(|| self.next_description()).or_else(|| self.next_reading(held))
+    }
+
+    fn delivered(&mut self, key: Key) {
+        match key {
+            Key::Reading(ticket) => lock(&self.streams).ended(&ticket),
+            Key::Reply(reply) => self.reply_ended(reply),
+            Key::Description => self.description.state = DescriptionState::Ended,
+        }
+    }
+
+    fn refused(&mut self, key: Key, reason: ReasonCode) -> bool {
+        let code = reason.code();
+        match key {
+            Key::Reading(ticket) => {
+                let dropped = lock(&self.streams).refused(&ticket, reason);
+                if dropped {
+                    tracing::error!(stream = %ticket.stream(), code, "readings refused for good and dropped");
+                }
+                dropped
+            }
+            Key::Reply(reply) => {
+                tracing::error!(id = %hex(&reply.id), code, "a reply was refused for good");
+                self.reply_ended(reply);
+                true
+            }
+            Key::Description => {
+                tracing::error!(code, "the description was refused for good");
+                self.description.state = DescriptionState::Ended;
+                true
+            }
+        }
     }
 
     fn connected(&mut self) {
-        lock(&self.0).connected();
+        lock(&self.streams).connected();
+    }
+
+    fn subscriptions(&self) -> Vec<TopicFilter> {
+        let filter = self.actions.as_ref().map(|_| TopicFilter::try_from("devices/me/commands/+"));
+        filter.and_then(Result::ok).into_iter().collect()
+    }
+
+    fn received(&mut self, message: Received) {
+        let (Some(actions), Some(id)) = (&self.actions, id_of_topic(message.topic.as_str())) else {
+            tracing::debug!(topic = %message.topic, "a message that is no command is let go");
+            return;
+        };
+        if actions.with(|commands| commands.receive(id, &message.payload, now())) {
+            actions.wake();
+        }
+    }
+}
+
+impl DeviceSource {
+    fn reply_ended(&self, reply: OutgoingReply) {
+        if let Some(actions) = &self.actions {
+            actions.with(|commands| commands.reply_ended(reply));
+        }
     }
 }

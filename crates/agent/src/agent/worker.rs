@@ -8,6 +8,7 @@ use thingward_model::StreamName;
 use thingward_model::clock::now;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::actions::Actions;
 use super::streams::Streams;
 use super::{Durable, NewRecord, RecordError, lock};
 
@@ -33,6 +34,7 @@ pub(super) enum Command {
 /// Starts the thread. It ends when it is told to, or when nobody is left who could tell it anything.
 pub(super) fn start(
     streams: Arc<Mutex<Streams>>,
+    actions: Option<Actions>,
     mut commands: mpsc::Receiver<Command>,
     wake: Arc<Notify>,
 ) -> std::io::Result<()> {
@@ -45,7 +47,11 @@ pub(super) fn start(
             {
                 batch.push(next);
             }
+            let is_tick = batch.iter().any(|command| matches!(command, Command::Tick));
             let stop = serve(&mut lock(&streams), batch.drain(..));
+            if let Some(actions) = actions.as_ref().filter(|_| is_tick) {
+                actions.with(|commands| commands.save());
+            }
             wake.notify_one();
             if let Some(reply) = stop {
                 commands.close();

@@ -20,6 +20,22 @@ pub enum Request {
     },
     /// Say how the device is.
     Status,
+    /// Wait for something to do.
+    NextAction,
+    /// Something is done.
+    Done {
+        /// Which command.
+        id: String,
+        /// What it gave; null for nothing.
+        output: Value,
+    },
+    /// Something was not done.
+    Failed {
+        /// Which command.
+        id: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Why a line is no request.
@@ -32,8 +48,11 @@ pub enum InputError {
     /// Not the JSON that was expected.
     #[error("not a request: {0}")]
     Json(#[from] serde_json::Error),
-    /// It has neither a stream with values nor a status.
-    #[error("not a request: give \"stream\" and \"values\", or \"status\":true alone")]
+    /// It asks for nothing, or for several things.
+    #[error(
+        "not a request: give \"stream\" and \"values\", or one of \"status\":true, \"next_action\":true, \
+         \"done\":ID, \"failed\":ID alone"
+    )]
     Form,
     /// A stream or field name is none.
     #[error("{0}")]
@@ -52,7 +71,14 @@ pub enum InputError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    status: Option<bool>,
+    #[serde(default)]
+    status: bool,
+    #[serde(default)]
+    next_action: bool,
+    done: Option<String>,
+    output: Option<Value>,
+    failed: Option<String>,
+    reason: Option<String>,
     stream: Option<String>,
     time: Option<String>,
     values: Option<BTreeMap<String, Value>>,
@@ -65,9 +91,23 @@ struct Line {
 /// [`InputError`].
 pub fn parse(line: &[u8], now: Timestamp) -> Result<Request, InputError> {
     let line: Line = serde_json::from_slice(line)?;
-    let (stream, values) = match (line.status, line.stream, line.values) {
-        (Some(true), None, None) if line.time.is_none() => return Ok(Request::Status),
-        (None, Some(stream), Some(values)) => (stream, values),
+    let is_record = line.stream.is_some() || line.values.is_some() || line.time.is_some();
+    let (done, failed) = (line.done, line.failed);
+    let asks = [line.status, line.next_action, done.is_some(), failed.is_some(), is_record];
+    let is_one = asks.into_iter().filter(|asks| *asks).count() == 1;
+    if !is_one || line.output.is_some() && done.is_none() || line.reason.is_some() != failed.is_some() {
+        return Err(InputError::Form);
+    }
+    if let Some(id) = done {
+        return Ok(Request::Done { id, output: line.output.unwrap_or_default() });
+    }
+    if let (Some(id), Some(reason)) = (failed, line.reason) {
+        return Ok(Request::Failed { id, reason });
+    }
+    let (stream, values) = match (line.stream, line.values) {
+        (Some(stream), Some(values)) => (stream, values),
+        (None, None) if line.status => return Ok(Request::Status),
+        (None, None) if line.next_action => return Ok(Request::NextAction),
         _ => return Err(InputError::Form),
     };
     let time = match &line.time {
@@ -132,6 +172,14 @@ mod tests {
         ];
         assert_eq!(readings, want);
         assert_eq!(parse(br#"{"status":true}"#, NOW).unwrap(), Request::Status);
+        assert_eq!(parse(br#"{"next_action":true}"#, NOW).unwrap(), Request::NextAction);
+        let (id, output) = ("07".to_owned(), serde_json::json!({"a": 1}));
+        let done = Request::Done { id: id.clone(), output };
+        assert_eq!(parse(br#"{"done":"07","output":{"a":1}}"#, NOW).unwrap(), done);
+        let done = Request::Done { id: id.clone(), output: Value::Null };
+        assert_eq!(parse(br#"{"done":"07"}"#, NOW).unwrap(), done);
+        let failed = Request::Failed { id, reason: "stuck".to_owned() };
+        assert_eq!(parse(br#"{"failed":"07","reason":"stuck"}"#, NOW).unwrap(), failed);
     }
 
     #[track_caller]
@@ -150,6 +198,13 @@ mod tests {
         check(r#"{"stream":"s","values":{"a":1},"extra":1}"#, "not a request");
         check(r#"{"stream":"s"}"#, "give");
         check(r#"{"status":true,"stream":"s","values":{"a":1}}"#, "give");
+        check(r#"{"status":false}"#, "give");
+        check(r#"{"status":true,"next_action":true}"#, "give");
+        check(r#"{"status":true,"time":"1970-01-01T00:00:01Z"}"#, "give");
+        check(r#"{"done":"07","failed":"07","reason":"x"}"#, "give");
+        check(r#"{"failed":"07"}"#, "give");
+        check(r#"{"output":1}"#, "give");
+        check(r#"{"done":"07","reason":"x"}"#, "give");
         check(r#"{"stream":"s","values":{}}"#, "no values");
         check(r#"{"stream":"a/b","values":{"a":1}}"#, "stream name");
         check(r#"{"stream":"s","values":{"a b":1}}"#, "field name");

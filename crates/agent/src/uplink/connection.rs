@@ -8,13 +8,15 @@ use rustls::ClientConfig;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_mqtt::client::{Client, ClosedBy, Event, Message};
-use thingward_mqtt::codec::{MessageProperties, QoS, ReasonCode};
+use thingward_mqtt::codec::{
+    MessageProperties, PublishTopic, QoS, ReasonCode, SubscribeRequest, SubscriptionOptions,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::courier::Courier;
-use super::{Source, UplinkStatus, stopped};
+use super::{Received, Source, UplinkStatus, stopped};
 
 /// Longest time that the transport may take for what we write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,6 +57,9 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
             return End::Lost { reason, was_useful: deliveries || started.elapsed() > USEFUL_AFTER };
         }
         if client.is_online() {
+            for receipt in courier.take_receipts() {
+                client.ack(now(), receipt);
+            }
             publish(client, courier);
             courier.dispatch();
         }
@@ -100,7 +105,7 @@ fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
             topic: message.topic.clone(),
             payload: message.payload.clone(),
             qos: QoS::AtLeastOnce,
-            retain: false,
+            retain: message.retain,
             properties: MessageProperties::default(),
         };
         match client.publish(now(), publish) {
@@ -121,6 +126,7 @@ fn take_events<S: Source>(
         match event {
             Event::Connected(_) => {
                 courier.connected();
+                subscribe(client, courier);
                 status.send_modify(|s| {
                     s.online = true;
                     s.since = now();
@@ -133,11 +139,32 @@ fn take_events<S: Source>(
                 }
             }
             Event::Closed(by) => return Some(explain(&by)),
-            // Nothing is subscribed to here; what comes unasked is let go.
-            Event::Message { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
+            Event::Message { publish, receipt } => {
+                if let PublishTopic::Name(topic) = publish.topic {
+                    let expires_in = publish.properties.message_expiry;
+                    courier.receive(Received { topic, payload: publish.payload, expires_in }, receipt);
+                }
+            }
+            Event::Answered { ack, .. } if ack.reasons.iter().any(|r| r.is_failure()) => {
+                tracing::warn!(reasons = ?ack.reasons, "nothing comes down: the subscription was refused");
+            }
+            // Over the next connection it is asked again.
+            Event::Answered { .. } | Event::Unanswered { .. } => {}
         }
     }
     None
+}
+
+fn subscribe<S: Source>(client: &mut Client, courier: &Courier<S>) {
+    let options = SubscriptionOptions::new(QoS::AtLeastOnce);
+    let filters = courier.subscriptions().iter();
+    let requests: Vec<_> = filters.map(|f| SubscribeRequest { filter: f.clone(), options }).collect();
+    if requests.is_empty() {
+        return;
+    }
+    if let Err(error) = client.subscribe(now(), requests, None) {
+        tracing::warn!(%error, "nothing comes down");
+    }
 }
 
 async fn flush<T: AsyncWrite + Unpin>(client: &mut Client, stream: &mut T) -> Result<(), String> {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thingward_mqtt::client::Token;
+use thingward_mqtt::client::{Receipt, Token};
 use thingward_mqtt::codec::ReasonCode;
+use thingward_mqtt::topic::TopicFilter;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Outgoing, Source};
+use super::{Outgoing, Received, Source};
 
 /// How long after a failure that may pass the message is sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -19,6 +20,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most messages that are held back. Beyond them nothing new is fetched: what fails everywhere would only pile up.
 const HELD_MAX: usize = 256;
+
+/// Most messages without acknowledgement that wait for the source.
+const RECEIVED_MAX: usize = 64;
 
 /// The order in which messages came from the source.
 type Order = u64;
@@ -37,6 +41,8 @@ struct Visit<S: Source> {
     is_dry: bool,
     /// Messages that it dropped.
     dropped: u64,
+    /// Of the messages that it was given.
+    receipts: Vec<Receipt>,
 }
 
 /// The source, which is either here or at work on its thread.
@@ -63,6 +69,11 @@ pub(super) struct Courier<S: Source> {
     fetched: BTreeMap<Order, Outgoing<S::Key>>,
     next_order: Order,
     ended: Vec<(S::Key, Outcome)>,
+    /// Messages for the source.
+    received: Vec<(Received, Option<Receipt>)>,
+    /// Messages that the source has, to be acknowledged.
+    receipts: Vec<Receipt>,
+    subscriptions: Vec<TopicFilter>,
     /// The source may have more than it was asked for.
     has_more: bool,
     /// The source does not know of the connection yet.
@@ -77,6 +88,7 @@ impl<S: Source> Courier<S> {
     pub(super) fn new(source: S, wake: Arc<Notify>, in_flight_max: usize) -> Self {
         Self {
             in_flight_max,
+            subscriptions: source.subscriptions(),
             place: Place::Here(source),
             wake,
             in_flight: BTreeMap::new(),
@@ -84,6 +96,8 @@ impl<S: Source> Courier<S> {
             fetched: BTreeMap::new(),
             next_order: 0,
             ended: Vec::new(),
+            received: Vec::new(),
+            receipts: Vec::new(),
             has_more: true,
             is_new_connection: false,
             dropped: 0,
@@ -94,6 +108,24 @@ impl<S: Source> Courier<S> {
     pub(super) fn connected(&mut self) {
         self.is_new_connection = true;
         self.has_more = true;
+    }
+
+    /// What the source wants to hear of.
+    pub(super) fn subscriptions(&self) -> &[TopicFilter] {
+        &self.subscriptions
+    }
+
+    /// Takes a message for the source. Those that want no acknowledgement are let go when too many wait; the others
+    /// are bounded by the connection's receive maximum.
+    pub(super) fn receive(&mut self, message: Received, receipt: Option<Receipt>) {
+        if receipt.is_some() || self.received.len() < RECEIVED_MAX {
+            self.received.push((message, receipt));
+        }
+    }
+
+    /// Messages that the source has taken since the last call.
+    pub(super) fn take_receipts(&mut self) -> Vec<Receipt> {
+        std::mem::take(&mut self.receipts)
     }
 
     /// Messages that were refused and dropped since the start.
@@ -171,7 +203,7 @@ impl<S: Source> Courier<S> {
         let taken = self.in_flight.len() + self.fetched.len();
         let room = if held < HELD_MAX { self.in_flight_max.saturating_sub(taken) } else { 0 };
         let asks = self.has_more && room > 0;
-        if self.ended.is_empty() && !asks && !self.is_new_connection {
+        if self.ended.is_empty() && self.received.is_empty() && !asks && !self.is_new_connection {
             return;
         }
         let mut source = match std::mem::replace(&mut self.place, Place::Gone) {
@@ -182,11 +214,17 @@ impl<S: Source> Courier<S> {
             }
         };
         let ended = std::mem::take(&mut self.ended);
+        let received = std::mem::take(&mut self.received);
         let held: BTreeSet<S::Lane> = self.held.keys().cloned().collect();
         let is_new_connection = std::mem::take(&mut self.is_new_connection);
         self.place = Place::Away(tokio::task::spawn_blocking(move || {
             if is_new_connection {
                 source.connected();
+            }
+            let mut receipts = Vec::new();
+            for (message, receipt) in received {
+                source.received(message);
+                receipts.extend(receipt);
             }
             let mut dropped = 0;
             for (key, outcome) in ended {
@@ -206,7 +244,7 @@ impl<S: Source> Courier<S> {
                 bytes += message.payload.len();
                 messages.push(message);
             }
-            Visit { source, messages, is_dry: asks && is_dry, dropped }
+            Visit { source, messages, is_dry: asks && is_dry, dropped, receipts }
         }));
         if asks {
             // A wake-up from here on may be for something that the thread did not see any more.
@@ -224,6 +262,7 @@ impl<S: Source> Courier<S> {
                 // Not dry: the batch was full, or nothing was asked.
                 self.has_more |= !visit.is_dry;
                 self.dropped += visit.dropped;
+                self.receipts.extend(visit.receipts);
                 for message in visit.messages {
                     self.put(self.next_order, message);
                     self.next_order += 1;
@@ -236,6 +275,8 @@ impl<S: Source> Courier<S> {
     /// Tells the source what has ended; for the end of the uplink.
     pub(super) async fn settle(&mut self) {
         self.has_more = false;
+        // Not acknowledged, so that it comes again.
+        self.received.clear();
         loop {
             if arrival_now(&mut self.place).await.is_err() {
                 return;

@@ -19,7 +19,7 @@ use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareK
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role, StreamName, Timestamp};
 use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope};
-use thingward_mqtt::codec::{Connect, ReasonCode};
+use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, Credentials, member_server_config, open_server_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Lifetimes, Profile, est};
@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) other_key: AtomicBool,
     /// The membership names somebody else.
     pub(crate) other_name: AtomicBool,
+    /// The membership has no command key.
+    pub(crate) no_command_key: AtomicBool,
     /// Every n-th message is stored and its connection cut before the acknowledgement; 0 for never.
     pub(crate) cut_every: AtomicU64,
     /// New connections are closed at once.
@@ -56,8 +58,15 @@ pub(crate) struct Installation {
     pub(crate) faults: Arc<Faults>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     pub(crate) renewals: Arc<AtomicU64>,
+    /// Signs commands; members hear of its public half.
+    pub(crate) command_key: Arc<SoftwareKey>,
+    pub(crate) inbox: Inbox,
+    broker: Shared,
     claims: Arc<Mutex<BTreeMap<String, Principal>>>,
 }
+
+/// What members published besides telemetry: whose it is, the topic, the payload, and whether it shall stay.
+type Inbox = Arc<Mutex<Vec<(Principal, String, Bytes, bool)>>>;
 
 struct Office {
     ca: CertificateAuthority,
@@ -65,6 +74,7 @@ struct Office {
     faults: Arc<Faults>,
     renewals: Arc<AtomicU64>,
     recipient: String,
+    command_key: String,
     mqtt_port: u16,
 }
 
@@ -101,19 +111,27 @@ impl Installation {
         let recipient = STANDARD.encode(secret.public_key().unwrap().as_bytes());
         let (faults, ledger): (Arc<Faults>, Arc<Mutex<Ledger>>) = Default::default();
         let (claims, renewals): (Arc<Mutex<BTreeMap<_, _>>>, Arc<AtomicU64>) = Default::default();
-        let gate =
-            LedgerGate { ledger: Arc::clone(&ledger), faults: Arc::clone(&faults), secret, cut: false };
-        let mqtt = serve_mqtt(mqtt_config, gate, Arc::clone(&faults)).await;
+        let (command_key, inbox) = (Arc::new(key()), Arc::default());
+        let gate = LedgerGate {
+            ledger: Arc::clone(&ledger),
+            inbox: Arc::clone(&inbox),
+            faults: Arc::clone(&faults),
+            secret,
+            cut: false,
+        };
+        let broker: Shared = Arc::new(Mutex::new((Broker::new(gate, Limits::default()), Writers::new())));
+        let mqtt = serve_mqtt(mqtt_config, Arc::clone(&broker), Arc::clone(&faults)).await;
         let office = Office {
             ca,
             claims: Arc::clone(&claims),
             faults: Arc::clone(&faults),
             renewals: Arc::clone(&renewals),
             recipient,
+            command_key: STANDARD.encode(command_key.public_key().to_spki()),
             mqtt_port: mqtt.port,
         };
         let https = serve_https(https_config, office).await;
-        Self { https, mqtt, root, faults, ledger, renewals, claims }
+        Self { https, mqtt, root, faults, ledger, renewals, command_key, inbox, broker, claims }
     }
 
     /// A claim for a device of this name, as an operator would get it.
@@ -125,6 +143,20 @@ impl Installation {
 
     pub(crate) fn numbers(&self, stream: &str) -> Vec<f64> {
         self.ledger.lock().unwrap().numbers(stream)
+    }
+
+    /// Publishes to a member, as the service does: for those who listen.
+    pub(crate) fn send(&self, member: &str, topic: &str, payload: Vec<u8>) {
+        let mut core = self.broker.lock().unwrap();
+        let message = Message {
+            topic: TopicName::try_from(format!("t/{member}/{topic}").as_str()).unwrap(),
+            payload: payload.into(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: MessageProperties::default(),
+        };
+        core.0.publish(now(), message).unwrap();
+        release(&mut core);
     }
 
     /// Fails when a finding was made or a record has no signature.
@@ -222,10 +254,12 @@ impl Office {
         } else {
             leaf.principal.name.to_string()
         };
+        let has_key = !self.faults.no_command_key.load(Ordering::SeqCst);
         serde_json::json!({
             "tenant": leaf.principal.tenant.as_str(), "role": "device", "name": name,
             "trust_domain": TRUST_DOMAIN, "mqtt_port": self.mqtt_port,
             "recipients": {"service": self.recipient, "customer": null},
+            "command_key": has_key.then_some(&self.command_key),
             "time": now().to_string(),
         })
         .to_string()
@@ -234,6 +268,7 @@ impl Office {
 
 struct LedgerGate {
     ledger: Arc<Mutex<Ledger>>,
+    inbox: Inbox,
     faults: Arc<Faults>,
     secret: RecipientSecretKey,
     /// The connection has to be cut before the acknowledgement.
@@ -282,7 +317,11 @@ impl Gate for LedgerGate {
             return Err(ReasonCode::QuotaExceeded);
         }
         let mut ledger = self.ledger.lock().unwrap();
-        if !ledger.take(who, topic, &incoming.message.payload, &self.secret) {
+        let message = incoming.message;
+        if !topic.starts_with("devices/me/telemetry/") {
+            let entry = (who.principal, topic.to_owned(), message.payload.clone(), message.retain);
+            self.inbox.lock().unwrap().push(entry);
+        } else if !ledger.take(who, topic, &incoming.message.payload, &self.secret) {
             return Err(ReasonCode::PayloadFormatInvalid);
         }
         ledger.messages += 1;
@@ -291,22 +330,38 @@ impl Gate for LedgerGate {
         Ok(Routed::Nothing)
     }
 
-    fn subscribe(&mut self, _: &Arc<LeafIdentity>, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
-        Ok(filter.clone())
+    fn subscribe(
+        &mut self,
+        who: &Arc<LeafIdentity>,
+        filter: &TopicFilter,
+    ) -> Result<TopicFilter, ReasonCode> {
+        let rest = filter.as_str().strip_prefix("devices/me/").unwrap();
+        Ok(TopicFilter::try_from(format!("t/{}/{rest}", who.principal.name).as_str()).unwrap())
     }
 
-    fn deliver(&self, _: &Arc<LeafIdentity>, message: &Message) -> Option<Delivered> {
-        Some(Delivered { topic: message.topic.clone(), payload: message.payload.clone() })
+    fn deliver(&self, who: &Arc<LeafIdentity>, message: &Message) -> Option<Delivered> {
+        let rest = message.topic.as_str().strip_prefix(&format!("t/{}/", who.principal.name))?;
+        let topic = TopicName::try_from(format!("devices/me/{rest}").as_str()).ok()?;
+        Some(Delivered { topic, payload: message.payload.clone() })
     }
 }
 
 type Writers = BTreeMap<u64, mpsc::UnboundedSender<Bytes>>;
+type Shared = Arc<Mutex<(Broker<LedgerGate>, Writers)>>;
 
-async fn serve_mqtt(config: Arc<ServerConfig>, gate: LedgerGate, faults: Arc<Faults>) -> Endpoint {
+fn release((broker, writers): &mut (Broker<LedgerGate>, Writers)) {
+    for effect in broker.drain().effects {
+        match effect {
+            Effect::Send { conn, bytes } => drop(writers.get(&conn).map(|w| w.send(bytes))),
+            Effect::Close { conn } => drop(writers.remove(&conn)),
+        }
+    }
+}
+
+async fn serve_mqtt(config: Arc<ServerConfig>, core: Shared, faults: Arc<Faults>) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let acceptor = TlsAcceptor::from(config);
-    let core = Arc::new(Mutex::new((Broker::new(gate, Limits::default()), Writers::new())));
     tokio::spawn(async move {
         for conn in 1.. {
             let Ok((tcp, _)) = listener.accept().await else { return };
@@ -346,14 +401,7 @@ async fn serve_mqtt(config: Arc<ServerConfig>, gate: LedgerGate, faults: Arc<Fau
                                 core.1.remove(&conn);
                                 return;
                             }
-                            for effect in core.0.drain().effects {
-                                match effect {
-                                    Effect::Send { conn, bytes } => {
-                                        core.1.get(&conn).map(|w| w.send(bytes));
-                                    }
-                                    Effect::Close { conn } => drop(core.1.remove(&conn)),
-                                }
-                            }
+                            release(&mut core);
                             if !is_open {
                                 return;
                             }

@@ -3,6 +3,8 @@ use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::system_rng;
 use thingward_ingress::{Waiting, output};
 use thingward_model::Principal;
+use thingward_mqtt::client::{Client, ClientConfig, Event as Heard};
+use thingward_mqtt::codec::{PublishTopic, SubscribeRequest, SubscriptionOptions, Text};
 
 use super::*;
 use crate::queue::QueueLimits;
@@ -92,4 +94,172 @@ fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
     events.try_send(Event::Stop).unwrap();
     core.run(inbox);
     assert!(open().next_message(&BTreeSet::new()).unwrap().is_none());
+}
+
+/// A child with a client of its own, and what it hears.
+struct Child {
+    client: Client,
+    conn: ConnId,
+    waiting: Option<Waiting>,
+}
+
+impl Child {
+    fn new() -> Self {
+        let client = Client::new(ClientConfig::new(Text::try_from("a").unwrap()));
+        Self { client, conn: 0, waiting: None }
+    }
+
+    fn connect(&mut self, core: &mut Core, conn: ConnId, name: &str) {
+        let principal =
+            Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name: name.parse().unwrap() };
+        let who = Member { principal, serial: name.into(), not_after: at(1_000_000) };
+        let (output, waiting, _) = output();
+        core.handle(at(0), Event::Accept { conn, who, output });
+        (self.conn, self.waiting) = (conn, Some(waiting));
+        self.client.opened(at(0));
+        self.talk(core);
+    }
+
+    fn subscribe(&mut self, core: &mut Core, filter: &str) -> ReasonCode {
+        let options = SubscriptionOptions::new(QoS::AtLeastOnce);
+        let filter = TopicFilter::try_from(filter).unwrap();
+        self.client.subscribe(at(0), vec![SubscribeRequest { filter, options }], None).unwrap();
+        self.talk(core);
+        while let Some(event) = self.client.poll_event() {
+            if let Heard::Answered { ack, .. } = event {
+                return ack.reasons[0];
+            }
+        }
+        panic!("no SUBACK");
+    }
+
+    fn talk(&mut self, core: &mut Core) {
+        let bytes = self.client.take_output();
+        core.handle(at(0), Event::Received { conn: self.conn, bytes });
+        self.listen(core);
+    }
+
+    fn listen(&mut self, core: &mut Core) {
+        core.release();
+        let mut input = BytesMut::new();
+        while let Some(Ok(bytes)) = self.waiting.as_mut().map(Waiting::try_next) {
+            input.extend_from_slice(&bytes);
+        }
+        self.client.receive(at(0), &mut input);
+    }
+
+    fn leave(&mut self, core: &mut Core) {
+        core.handle(at(0), Event::Closed { conn: self.conn });
+        self.client.closed();
+        self.waiting = None;
+    }
+
+    /// The commands that came: topic and payload.
+    fn commands(&mut self, core: &mut Core) -> Vec<(String, Bytes)> {
+        self.listen(core);
+        let mut all = Vec::new();
+        while let Some(event) = self.client.poll_event() {
+            if let Heard::Message { publish, receipt } = event {
+                let PublishTopic::Name(topic) = publish.topic else { panic!("an alias") };
+                all.push((topic.as_str().to_owned(), publish.payload));
+                self.client.ack(at(0), receipt.unwrap());
+            }
+        }
+        self.talk(core);
+        all
+    }
+}
+
+fn command(core: &mut Core, child: &str, id: &str) {
+    let topic = format!("devices/me/children/{child}/commands/{id}");
+    let command = ChildCommand::read(&topic, Bytes::copy_from_slice(id.as_bytes()), Some(60)).unwrap();
+    core.handle(at(0), Event::Command(command));
+}
+
+fn heard(id: &'static str) -> (String, Bytes) {
+    (format!("devices/me/commands/{id}"), Bytes::from_static(id.as_bytes()))
+}
+
+#[test]
+fn a_command_reaches_the_child_that_it_is_for_also_when_it_was_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = core(folder.path());
+    command(&mut core, "meter-1", "00");
+    let (mut one, mut ten) = (Child::new(), Child::new());
+    one.connect(&mut core, 1, "meter-1");
+    ten.connect(&mut core, 2, "meter-10");
+    for child in [&mut one, &mut ten] {
+        assert_eq!(child.subscribe(&mut core, "devices/me/commands/+"), ReasonCode::GrantedQoS1);
+    }
+    command(&mut core, "meter-1", "01");
+    command(&mut core, "meter-10", "02");
+    command(&mut core, "meter-2", "03");
+    assert_eq!(one.commands(&mut core), [heard("01")]);
+    assert_eq!(ten.commands(&mut core), [heard("02")]);
+    one.leave(&mut core);
+    command(&mut core, "meter-1", "04");
+    one.connect(&mut core, 3, "meter-1");
+    assert_eq!(one.commands(&mut core), [heard("04")]);
+    assert_eq!(ten.commands(&mut core), []);
+    // After its time it is of no use any more.
+    one.leave(&mut core);
+    command(&mut core, "meter-1", "05");
+    core.broker.tick(at(61));
+    let serials = BTreeSet::from([b"meter-10".to_vec()]);
+    core.handle(at(61), Event::Revoked { serials });
+    command(&mut core, "meter-10", "06");
+    assert_eq!(ten.commands(&mut core), []);
+}
+
+#[test]
+fn a_child_asks_for_its_own_commands_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = core(folder.path());
+    let mut child = Child::new();
+    child.connect(&mut core, 1, "meter-1");
+    for filter in [
+        "#",
+        "devices/me/#",
+        "children/meter-2/commands/+",
+        "devices/me/state/x",
+        "$share/g/devices/me/commands/+",
+    ] {
+        assert_eq!(child.subscribe(&mut core, filter), ReasonCode::NotAuthorized, "{filter}");
+    }
+}
+
+#[test]
+fn a_flood_of_commands_for_one_that_is_away_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = core(folder.path());
+    let mut child = Child::new();
+    child.connect(&mut core, 1, "meter-1");
+    child.subscribe(&mut core, "devices/me/commands/+");
+    child.leave(&mut core);
+    for n in 0..1000 {
+        command(&mut core, "meter-1", &n.to_string());
+    }
+    child.connect(&mut core, 2, "meter-1");
+    let mut came = 0;
+    loop {
+        let now = child.commands(&mut core).len();
+        came += now;
+        if now == 0 {
+            break;
+        }
+    }
+    assert_eq!(came, COMMANDS_WAITING_MAX);
+}
+
+#[test]
+fn what_is_no_command_for_a_child_is_let_go() {
+    for topic in [
+        "devices/me/children/meter-1/commands/",
+        "devices/me/children/meter-1/commands/a/b",
+        "devices/me/children/meter-1/state/a",
+        "devices/me/children/../commands/a",
+        "devices/me/commands/a",
+    ] {
+        assert_eq!(ChildCommand::read(topic, Bytes::new(), None), None, "{topic}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `device`: the device on this machine, and those of a tenant.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -15,7 +16,9 @@ use thingward_agent::input::{self, InputClient};
 use thingward_agent::replay::{Replay, ReplayMap, Speed};
 use thingward_crypto::sealed::read_private;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_model::description::ThingDescription;
 use thingward_model::{StreamName, TenantName};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::Global;
@@ -54,6 +57,10 @@ pub(super) enum Device {
         /// Connect to this gateway or address of the service [default: that of thingward.toml].
         #[arg(long, value_name = "HOST:PORT")]
         uplink: Option<String>,
+        /// The Thing Description of what it measures and does; programs on its socket do it [default: that of
+        /// thingward.toml].
+        #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
+        description: Option<PathBuf>,
         /// Be a thing of this kind, with made-up physics.
         #[arg(long, value_enum, value_name = "KIND")]
         simulate: Option<Kind>,
@@ -203,8 +210,14 @@ impl Device {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Enrol(e) => e.run(global).await,
-            Self::Run { at, run, uplink, simulate } => {
-                run_device(global, &at, &run, uplink.as_deref(), simulate).await
+            Self::Run { at, run, uplink, description, simulate } => {
+                let mut config = at.config(global)?;
+                if let Some(text) = uplink {
+                    let to = Endpoint::parse(&text, MQTT_PORT);
+                    config.settings.uplink = Some(to.map_err(|e| Failure::Usage(format!("--uplink: {e}")))?);
+                }
+                config.description = description.or(config.description);
+                run_device(config, &run, simulate).await
             }
             Self::Send { at, stream, values, time } => send(global, &at, &stream, &values, time).await,
             Self::Status { at } => status(global, &at).await,
@@ -327,18 +340,12 @@ fn pem(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     all.map_err(|e| Failure::Failed(format!("{}: {e}", file.display())))
 }
 
-async fn run_device(
-    global: &Global,
-    at: &At,
-    run: &Run,
-    uplink: Option<&str>,
-    simulate: Option<Kind>,
-) -> Result<(), Failure> {
-    let mut config = at.config(global)?;
-    if let Some(text) = uplink {
-        let to = Endpoint::parse(text, MQTT_PORT).map_err(|e| Failure::Usage(format!("--uplink: {e}")))?;
-        config.settings.uplink = Some(to);
-    }
+async fn run_device(mut config: DeviceConfig, run: &Run, simulate: Option<Kind>) -> Result<(), Failure> {
+    config.settings.description = match (simulate, &config.description) {
+        (Some(kind), _) => Some(Arc::new(kind.description().map_err(Failure::of)?)),
+        (None, Some(file)) => Some(Arc::new(description(file)?)),
+        (None, None) => None,
+    };
     run.begin();
     let home = Home::open(&config.home).map_err(home_failure)?;
     let agent = Agent::start(&home, config.settings).map_err(Failure::of)?;
@@ -358,18 +365,42 @@ async fn run_device(
     stopped
 }
 
-/// Lets a thing of this kind live, and hands its readings to the device. Returns only when that fails.
+/// The Thing Description of a file.
+fn description(file: &Path) -> Result<ThingDescription, Failure> {
+    let json = std::fs::read(file).map_err(Failure::file(file))?;
+    let read = ThingDescription::parse(&json);
+    read.map_err(|e| Failure::Failed(format!("{}: {e}", file.display())))
+}
+
+/// Lets a thing of this kind live, hands its readings to the device, and does what the device is told. Returns only
+/// when that fails.
 async fn live(kind: Kind, agent: &AgentHandle) -> Result<(), Failure> {
     let mut thing = kind.build();
     let mut dice = Dice::new(system_rng().next_u64());
     let stream: StreamName = thing.stream().parse().map_err(Failure::of)?;
-    let mut beat = tokio::time::interval(thing.period());
+    let mut last = Instant::now();
+    let mut due = last;
     loop {
-        beat.tick().await;
-        let seconds = thing.period().as_secs_f64();
-        let time = thingward_model::clock::now();
-        let readings = thing.step(seconds, &mut dice).into_iter().filter_map(|m| m.at(time)).collect();
-        agent.record(stream, readings).await.map_err(Failure::of)?;
+        tokio::select! {
+            action = agent.next_action() => {
+                let order = action.order();
+                match thing.act(order.action.as_str(), &order.input) {
+                    Ok(output) => action.done(output).await,
+                    Err(reason) => action.failed(&reason).await,
+                }
+                // What it did shows at once, and its period may be another now.
+                due = Instant::now();
+            }
+            () = tokio::time::sleep_until(due) => {
+                let now = Instant::now();
+                let seconds = now.duration_since(last).as_secs_f64();
+                last = now;
+                due = (due + thing.period()).max(now);
+                let time = thingward_model::clock::now();
+                let readings = thing.step(seconds, &mut dice).into_iter().filter_map(|m| m.at(time)).collect();
+                agent.record(stream, readings).await.map_err(Failure::of)?;
+            }
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct GatewayConfig {
 pub(crate) struct DeviceConfig {
     /// Identity and buffers.
     pub(crate) home: PathBuf,
+    /// The file of its Thing Description.
+    pub(crate) description: Option<PathBuf>,
     /// The rest.
     pub(crate) settings: AgentSettings,
 }
@@ -68,6 +70,7 @@ const fn want(what: &'static str, example: &'static str) -> Wanted {
 
 const ADDRESS: Wanted = want("an address", "\"0.0.0.0:8883\"");
 const FOLDER: Wanted = want("an absolute path", "\"/var/lib/thingward\"");
+const FILE: Wanted = want("an absolute path", "\"/etc/thingward/meter.td.json\"");
 const LENGTH: Wanted = want("a length of time with its unit", "\"30d\"");
 const SIZE: Wanted = want("a size with its unit", "\"64MiB\"");
 const COUNT: Wanted = want("a number from 1 to 100000000", "1000");
@@ -310,7 +313,12 @@ pub(super) fn device(r: &mut Reader<'_>) -> DeviceConfig {
     let mut streams = r.subsection(s, "streams");
     let config = DeviceConfig {
         home: folder((r, s), "home", "/var/lib/thingward-device"),
+        description: r.text(s, "description", FILE, None, |t| {
+            let path = PathBuf::from(t);
+            path.is_absolute().then_some(Some(path))
+        }),
         settings: AgentSettings {
+            description: d.description,
             uplink: endpoint((r, s), "uplink"),
             checkpoint_every: length((r, s), "checkpoint_every", d.checkpoint_every),
             limits: SpoolLimits {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Dice, Measured, Thing, approach};
+use serde_json::{Value as Json, json};
+
+use super::{Dice, Measured, Thing, approach, unknown};
 
 const SYRINGE_ML: f64 = 500.0;
 /// Pressure at which the drive stops, in kilopascals.
@@ -12,7 +14,9 @@ const ALARM_KPA: f64 = 90.0;
 const LINE_KPA_PER_RATE: f64 = 0.06;
 
 pub(super) struct InfusionPump {
+    /// In millilitres per hour.
     rate: f64,
+    stopped: bool,
     infused: f64,
     pressure: f64,
     occluded: bool,
@@ -22,7 +26,25 @@ pub(super) struct InfusionPump {
 
 impl Default for InfusionPump {
     fn default() -> Self {
-        Self { rate: 60.0, infused: 0.0, pressure: 4.0, occluded: false, alarm: false, battery: 100.0 }
+        Self {
+            rate: 60.0,
+            stopped: false,
+            infused: 0.0,
+            pressure: 4.0,
+            occluded: false,
+            alarm: false,
+            battery: 100.0,
+        }
+    }
+}
+
+impl InfusionPump {
+    const fn state(&self) -> &'static str {
+        match (self.alarm, self.stopped) {
+            (true, _) => "occlusion",
+            (false, true) => "stopped",
+            (false, false) => "infusing",
+        }
     }
 }
 
@@ -41,7 +63,7 @@ impl Thing for InfusionPump {
         if self.alarm && !self.occluded {
             self.alarm = false;
         }
-        let drive = if self.alarm { 0.0 } else { self.rate };
+        let drive = if self.alarm || self.stopped { 0.0 } else { self.rate };
         if self.occluded && !self.alarm {
             // Nothing leaves the line: the drive presses against it.
             self.pressure += seconds * drive * 0.035;
@@ -55,11 +77,25 @@ impl Thing for InfusionPump {
         }
         self.battery = if self.battery < 20.0 { 100.0 } else { self.battery - seconds / 360.0 };
         vec![
-            Measured::number("rate", "", drive, 1),
-            Measured::number("infused", "", self.infused, 3),
-            Measured::number("pressure", "", self.pressure.max(0.0) + dice.unit() * 0.3, 2),
+            Measured::number("rate", "mL/h", drive, 1),
+            Measured::number("infused", "mL", self.infused, 3),
+            Measured::number("pressure", "kPa", self.pressure.max(0.0) + dice.unit() * 0.3, 2),
             Measured::number("battery", "%EL", self.battery, 1),
-            Measured::text("state", if self.alarm { "occlusion" } else { "infusing" }),
+            Measured::text("state", self.state()),
         ]
+    }
+    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+        match (action, input.as_f64()) {
+            ("set-rate", Some(_)) if self.alarm => Err("the line is occluded".to_owned()),
+            ("set-rate", Some(rate)) => {
+                (self.rate, self.stopped) = (rate, false);
+                Ok(json!({"rate": rate}))
+            }
+            ("stop", _) => {
+                self.stopped = true;
+                Ok(Json::Null)
+            }
+            _ => unknown(action),
+        }
     }
 }

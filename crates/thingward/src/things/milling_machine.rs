@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Dice, Measured, Thing, approach};
+use serde_json::{Value as Json, json};
+
+use super::{Dice, Measured, Thing, approach, unknown};
 
 /// Wear at which the tool is changed, in minutes of cutting.
 const TOOL_LIFE_MIN: f64 = 200.0;
@@ -11,6 +13,9 @@ const TOOL_LIFE_MIN: f64 = 200.0;
 #[derive(Default)]
 pub(super) struct MillingMachine {
     cutting: bool,
+    stopped: bool,
+    /// Set by somebody, for all cuts; else each cut has its own.
+    wanted_speed: Option<f64>,
     speed: f64,
     set_speed: f64,
     load: f64,
@@ -34,9 +39,9 @@ impl Thing for MillingMachine {
                 self.cutting = false;
                 self.parts += 1.0;
             }
-        } else if dice.happens(seconds, 15.0) {
+        } else if !self.stopped && dice.happens(seconds, 15.0) {
             self.cutting = true;
-            self.set_speed = 4000.0 + 4000.0 * dice.unit();
+            self.set_speed = self.wanted_speed.unwrap_or(4000.0 + 4000.0 * dice.unit());
         }
         if self.wear > TOOL_LIFE_MIN && !self.cutting {
             self.wear = 0.0;
@@ -61,5 +66,18 @@ impl Thing for MillingMachine {
             Measured::number("coolant", "Cel", 21.0 + self.coolant, 1),
             Measured::number("parts", "count", self.parts, 0),
         ]
+    }
+    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+        match (action, input.as_f64()) {
+            ("set-spindle-speed", Some(speed)) => {
+                (self.wanted_speed, self.set_speed, self.stopped) = (Some(speed), speed, false);
+                Ok(json!({"speed": speed}))
+            }
+            ("stop", _) => {
+                (self.cutting, self.stopped) = (false, true);
+                Ok(Json::Null)
+            }
+            _ => unknown(action),
+        }
     }
 }

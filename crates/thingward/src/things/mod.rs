@@ -1,4 +1,5 @@
-//! Five kinds of things with plausible physics, for the demo and for trying things out without hardware.
+//! Five kinds of things with plausible physics, for the demo and for trying things out without hardware. What they
+//! measure and do is in their Thing Descriptions beside the code.
 
 mod bulb;
 mod infusion_pump;
@@ -9,7 +10,9 @@ mod thermometer;
 use std::time::Duration;
 
 use rand_core::{Rng, SeedableRng};
+use serde_json::Value as Json;
 use thingward_agent::reading::{OwnedReading, OwnedValue};
+use thingward_model::description::{DescriptionError, ThingDescription};
 use thingward_model::{FieldName, Timestamp};
 
 /// A thing that measures itself and its surroundings.
@@ -22,6 +25,14 @@ pub(crate) trait Thing: Send {
 
     /// Lets `seconds` pass and says what it measures then.
     fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured>;
+
+    /// Does what its description calls `action`, with an input that the description allows, and says what that gave.
+    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String>;
+}
+
+/// The answer to an action that the description has and the thing has not.
+fn unknown(action: &str) -> Result<Json, String> {
+    Err(format!("the thing cannot {action}"))
 }
 
 /// One value of a reading.
@@ -74,6 +85,22 @@ impl Kind {
         }
     }
 
+    /// What things of this kind measure and do, as the document.
+    const fn document(self) -> &'static str {
+        match self {
+            Self::Thermometer => include_str!("thermometer.td.json"),
+            Self::Bulb => include_str!("bulb.td.json"),
+            Self::InfusionPump => include_str!("infusion_pump.td.json"),
+            Self::MillingMachine => include_str!("milling_machine.td.json"),
+            Self::ParkingMeter => include_str!("parking_meter.td.json"),
+        }
+    }
+
+    /// What things of this kind measure and do.
+    pub(crate) fn description(self) -> Result<ThingDescription, DescriptionError> {
+        ThingDescription::parse(self.document().as_bytes())
+    }
+
     /// A new thing of this kind.
     pub(crate) fn build(self) -> Box<dyn Thing> {
         match self {
@@ -119,53 +146,4 @@ fn approach(value: f64, target: f64, seconds: f64, tau: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A day of each thing, in steps of its own period.
-    fn day(kind: Kind) -> Vec<Vec<Measured>> {
-        let mut thing = kind.build();
-        let mut dice = Dice::new(7);
-        let seconds = thing.period().as_secs_f64();
-        let mut all = Vec::new();
-        let mut passed = 0.0;
-        while passed < 86_400.0 {
-            all.push(thing.step(seconds, &mut dice));
-            passed += seconds;
-        }
-        all
-    }
-
-    fn span(readings: &[Vec<Measured>], field: &str) -> (f64, f64) {
-        let numbers = readings.iter().flatten().filter(|m| m.field == field).map(|m| match m.value {
-            OwnedValue::Number(n) => n,
-            _ => panic!("{field} is a number"),
-        });
-        numbers.fold((f64::MAX, f64::MIN), |(low, high), n| (low.min(n), high.max(n)))
-    }
-
-    #[test]
-    fn every_thing_stays_in_the_range_that_its_kind_has() {
-        let check = |kind, field, low: f64, high: f64| {
-            let (min, max) = span(&day(kind), field);
-            assert!(min >= low && max <= high && max > min, "{kind:?} {field}: {min} to {max}");
-        };
-        check(Kind::Thermometer, "temperature", 15.0, 26.0);
-        check(Kind::Thermometer, "humidity", 20.0, 80.0);
-        check(Kind::Bulb, "power", 0.0, 10.0);
-        check(Kind::InfusionPump, "pressure", 0.0, 120.0);
-        check(Kind::InfusionPump, "infused", 0.0, 600.0);
-        check(Kind::MillingMachine, "spindle-speed", 0.0, 9000.0);
-        check(Kind::MillingMachine, "vibration", 0.0, 12.0);
-        check(Kind::ParkingMeter, "battery", 10.0, 13.0);
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_day() {
-        for kind in <Kind as clap::ValueEnum>::value_variants().iter().copied() {
-            let numbers =
-                |day: Vec<Vec<Measured>>| day.into_iter().flatten().map(|m| m.value).collect::<Vec<_>>();
-            assert_eq!(numbers(day(kind)), numbers(day(kind)));
-        }
-    }
-}
+mod tests;

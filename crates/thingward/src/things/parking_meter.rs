@@ -3,23 +3,25 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use super::{Dice, Measured, Thing};
+use serde_json::{Value as Json, json};
+
+use super::{Dice, Measured, Thing, unknown};
 
 const DAY: f64 = 86_400.0;
-/// Price of an hour, in cents.
-const CENTS_PER_HOUR: f64 = 240.0;
-
 pub(super) struct ParkingMeter {
     time: f64,
     occupied: bool,
     paid_left: f64,
+    /// In euros.
     takings: f64,
+    /// In euros per hour.
+    rate: f64,
     charge: f64,
 }
 
 impl Default for ParkingMeter {
     fn default() -> Self {
-        Self { time: 10.0 * 3600.0, occupied: false, paid_left: 0.0, takings: 0.0, charge: 0.8 }
+        Self { time: 10.0 * 3600.0, occupied: false, paid_left: 0.0, takings: 0.0, rate: 2.4, charge: 0.8 }
     }
 }
 
@@ -44,7 +46,7 @@ impl Thing for ParkingMeter {
             self.occupied = true;
             let minutes = 15.0 * (1.0 + (dice.unit() * 7.0).floor());
             self.paid_left = minutes * 60.0;
-            self.takings += CENTS_PER_HOUR * minutes / 60.0;
+            self.takings += self.rate * minutes / 60.0;
         }
         self.paid_left = (self.paid_left - seconds).max(0.0);
         self.charge = (self.charge + seconds * (sun * 0.09 - 0.02) / 3600.0).clamp(0.05, 1.0);
@@ -52,8 +54,18 @@ impl Thing for ParkingMeter {
             Measured::flag("occupied", self.occupied),
             Measured::flag("overdue", self.occupied && self.paid_left <= 0.0),
             Measured::number("paid-left", "s", self.paid_left, 0),
-            Measured::number("takings", "", self.takings / 100.0, 2),
+            Measured::number("takings", "EUR", self.takings, 2),
+            Measured::number("rate", "EUR/h", self.rate, 2),
             Measured::number("battery", "V", 11.4 + 1.3 * self.charge + dice.noise(0.004), 3),
         ]
+    }
+    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+        match (action, input.as_f64()) {
+            ("set-rate", Some(rate)) => {
+                self.rate = rate;
+                Ok(json!({"rate": rate}))
+            }
+            _ => unknown(action),
+        }
     }
 }

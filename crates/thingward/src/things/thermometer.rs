@@ -3,7 +3,9 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use super::{Dice, Measured, Thing, approach};
+use serde_json::{Value as Json, json};
+
+use super::{Dice, Measured, Thing, approach, unknown};
 
 /// Time constant of the room against the outside, in seconds.
 const ROOM_TAU: f64 = 6.0 * 3600.0;
@@ -17,11 +19,20 @@ pub(super) struct Thermometer {
     humidity: f64,
     heating: bool,
     window_open: bool,
+    /// In seconds.
+    interval: u64,
 }
 
 impl Default for Thermometer {
     fn default() -> Self {
-        Self { time: 9.0 * 3600.0, air: 20.8, humidity: 45.0, heating: false, window_open: false }
+        Self {
+            time: 9.0 * 3600.0,
+            air: 20.8,
+            humidity: 45.0,
+            heating: false,
+            window_open: false,
+            interval: 1,
+        }
     }
 }
 
@@ -31,7 +42,7 @@ impl Thing for Thermometer {
     }
 
     fn period(&self) -> Duration {
-        Duration::from_secs(1)
+        Duration::from_secs(self.interval)
     }
 
     fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured> {
@@ -51,5 +62,14 @@ impl Thing for Thermometer {
             Measured::number("temperature", "Cel", self.air + dice.noise(0.02), 2),
             Measured::number("humidity", "%RH", self.humidity + dice.noise(0.2), 1),
         ]
+    }
+    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+        match (action, input.as_u64()) {
+            ("set-interval", Some(seconds)) => {
+                self.interval = seconds.max(1);
+                Ok(json!({"interval": self.interval}))
+            }
+            _ => unknown(action),
+        }
     }
 }

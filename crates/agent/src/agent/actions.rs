@@ -1,0 +1,124 @@
+//! Commands as the thing that executes them sees them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use thingward_model::clock::now;
+use tokio::sync::Notify;
+
+use super::lock;
+use crate::commands::{Commands, CommandsStatus, Ending, Order};
+use crate::disk::Directory;
+
+/// How long nobody looks for an order that nobody woke them for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The device's commands, and who has to know of changes.
+#[derive(Clone)]
+pub(super) struct Actions {
+    commands: Arc<Mutex<Commands<Directory>>>,
+    /// Orders that were begun and that nobody has taken: whoever asked was gone by then.
+    begun: Arc<Mutex<VecDeque<Order>>>,
+    /// An order is there.
+    arrived: Arc<Notify>,
+    /// A reply is there.
+    answered: Arc<Notify>,
+}
+
+impl Actions {
+    pub(super) fn new(commands: Commands<Directory>, answered: Arc<Notify>) -> Self {
+        let commands = Arc::new(Mutex::new(commands));
+        Self { commands, begun: Arc::default(), arrived: Arc::default(), answered }
+    }
+
+    /// For whoever may wait for files.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Commands<Directory>) -> T) -> T {
+        work(&mut lock(&self.commands))
+    }
+
+    /// There may be an order.
+    pub(super) fn wake(&self) {
+        self.arrived.notify_one();
+    }
+
+    pub(super) async fn status(&self) -> CommandsStatus {
+        let own = self.clone();
+        let asked = tokio::task::spawn_blocking(move || own.with(|commands| commands.status()));
+        asked.await.unwrap_or_default()
+    }
+
+    /// The next order. Cancel safe.
+    pub(super) async fn next(&self) -> Action {
+        loop {
+            let own = self.clone();
+            let begin = move || {
+                if let Some(order) = own.with(|commands| commands.next_order(now())) {
+                    lock(&own.begun).push_back(order);
+                }
+                // One that waited too long is answered.
+                own.answered.notify_one();
+            };
+            if lock(&self.begun).is_empty()
+                && let Err(error) = tokio::task::spawn_blocking(begin).await
+            {
+                tracing::error!(%error, "no orders are taken");
+            }
+            let order = lock(&self.begun).pop_front();
+            if let Some(order) = order {
+                return Action { order, actions: self.clone(), is_open: true };
+            }
+            let _in_time = tokio::time::timeout(LOOK_AGAIN, self.arrived.notified()).await;
+        }
+    }
+
+    fn finish(&self, order: &Order, ending: Ending) {
+        self.with(|commands| commands.finish(&order.id, ending, now()));
+        self.answered.notify_one();
+    }
+}
+
+/// A command that was begun. It has to come to an end; when it is dropped without one, it is answered as interrupted.
+pub struct Action {
+    order: Order,
+    actions: Actions,
+    is_open: bool,
+}
+
+impl Action {
+    /// What shall be done.
+    #[must_use]
+    pub const fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// It is done, and gave `output`; null for nothing. Its answer is durable on return, unless the disk fails: then it
+    /// is sent when it is.
+    pub async fn done(self, output: Value) {
+        self.end(Ending::Done(output)).await;
+    }
+
+    /// It was not done, or not to its end, for this reason.
+    pub async fn failed(self, reason: &str) {
+        self.end(Ending::Failed(reason.to_owned())).await;
+    }
+
+    async fn end(mut self, ending: Ending) {
+        let finish = move || {
+            self.is_open = false;
+            self.actions.finish(&self.order, ending);
+        };
+        if let Err(error) = tokio::task::spawn_blocking(finish).await {
+            tracing::error!(%error, "an action was not answered");
+        }
+    }
+}
+
+impl Drop for Action {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.actions.finish(&self.order, Ending::Interrupted);
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Commands on the device: from the message to the signed reply, each executed at most once.
+//!
+//! ```text
+//! message ─► judged ─► waits ─► started (durable) ─► executed ─► answered (durable) ─► delivered
+//!               └──────────── refused ───────────────────► answered (durable) ─►
+//! ```
+//!
+//! A command that was started and has no answer when the device starts is answered as interrupted. An id that comes
+//! again gets the answer that it had.
+
+pub mod journal;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::Value;
+use thingward_crypto::Digest;
+use thingward_crypto::sealed::SealingKey;
+use thingward_model::description::ThingDescription;
+use thingward_model::{ActionName, Timestamp};
+use thingward_seal::FormatError;
+use thingward_seal::command::{CommandId, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, json};
+
+use crate::disk::Disk;
+use crate::membership::Membership;
+use crate::stream::SharedSigner;
+use journal::{Entry, Journal, JournalError, Step};
+use judge::{Judged, Judgement};
+
+/// Most commands that wait for the one in execution. What comes beyond them is not answered, and sent again.
+pub const WAITING_MAX: usize = 32;
+/// Most refusals of messages that were no commands of ours, until they are sent.
+const STRANGERS_MAX: usize = 16;
+
+/// A command that is to be executed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Names it.
+    pub id: CommandId,
+    /// What shall be done.
+    pub action: ActionName,
+    /// With what; null for nothing.
+    pub input: Value,
+    /// When it counts no more.
+    pub expires: Timestamp,
+    /// Who wants it.
+    pub actor: String,
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// It is done, and gave this; null for nothing.
+    Done(Value),
+    /// It was not done, for this reason.
+    Failed(String),
+    /// Nobody knows.
+    Interrupted,
+}
+
+/// A reply on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingReply {
+    /// To which command.
+    pub id: CommandId,
+    /// The signed reply.
+    pub bytes: Vec<u8>,
+    /// Whether the journal has it.
+    is_kept: bool,
+}
+
+/// What waits and runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommandsStatus {
+    /// Commands that nobody has taken yet.
+    pub waiting: usize,
+    /// Commands in execution.
+    pub started: usize,
+    /// Replies that are not delivered.
+    pub replies: usize,
+}
+
+struct Waiting {
+    order: Order,
+    command: Digest,
+    issued: Timestamp,
+}
+
+/// See the module.
+pub struct Commands<D> {
+    journal: Journal<D>,
+    signer: SharedSigner,
+    membership: Membership,
+    description: Arc<ThingDescription>,
+    waiting: VecDeque<Waiting>,
+    /// Ends that could not be made durable yet. Their replies are not sent before they are.
+    unsaved: Vec<(CommandId, Vec<u8>)>,
+    outgoing: VecDeque<OutgoingReply>,
+}
+
+impl<D: Disk> Commands<D> {
+    /// Opens the journal and answers what an earlier process did not finish.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`]; the device then takes no commands.
+    pub fn open(
+        disk: D,
+        key: SealingKey,
+        signer: SharedSigner,
+        membership: Membership,
+        description: Arc<ThingDescription>,
+        now: Timestamp,
+    ) -> Result<Self, JournalError> {
+        let journal = Journal::open(disk, key)?;
+        let mut commands = Self {
+            journal,
+            signer,
+            membership,
+            description,
+            waiting: VecDeque::new(),
+            unsaved: Vec::new(),
+            outgoing: VecDeque::new(),
+        };
+        let kept: Vec<_> = commands.journal.entries().map(|(id, e)| (*id, e.step.clone())).collect();
+        for (id, step) in kept {
+            match step {
+                Step::Started => commands.finish(&id, Ending::Interrupted, now),
+                Step::Answered(bytes) => {
+                    commands.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true })
+                }
+                Step::Delivered(_) => {}
+            }
+        }
+        Ok(commands)
+    }
+
+    /// What the service said at the last renewal.
+    pub fn set_membership(&mut self, membership: Membership) {
+        self.membership = membership;
+    }
+
+    /// A message came to the topic of the command `id`. Says whether there is a new order.
+    pub fn receive(&mut self, id: CommandId, message: &[u8], now: Timestamp) -> bool {
+        let mark = self.journal.mark();
+        let judged = judge::judge(id, message, &self.membership, &self.description, now, mark);
+        let Judged { command, expires, timely, judgement } = match judged {
+            Ok(judged) => judged,
+            Err(refused) => {
+                let reply = self.refusal(id, refused.digest, refused.reason, refused.text, now);
+                self.answer_stranger(id, reply);
+                return false;
+            }
+        };
+        if let Some(entry) = self.journal.get(&id) {
+            self.again(id, command, entry.clone(), now);
+            return false;
+        }
+        if self.waiting.iter().any(|w| w.order.id == id) {
+            return false;
+        }
+        match judgement {
+            Judgement::Good(order) if self.waiting.len() < WAITING_MAX => {
+                self.waiting.push_back(Waiting { order, command, issued: timely });
+                true
+            }
+            Judgement::Good(_) => {
+                tracing::warn!(id = %hex(&id), "too many commands wait; this one has to come again");
+                false
+            }
+            Judgement::Refused { reason, text } => {
+                self.refuse(id, command, expires, timely, (reason, &text), now);
+                false
+            }
+        }
+    }
+
+    /// An id that is known came again.
+    fn again(&mut self, id: CommandId, command: Digest, entry: Entry, now: Timestamp) {
+        if entry.command != command {
+            let reply = self.refusal(id, command, Refusal::IdReused, "the id was another command's", now);
+            return self.answer_stranger(id, reply);
+        }
+        let is_outgoing = self.outgoing.iter().any(|o| o.is_kept && o.id == id);
+        match entry.step {
+            Step::Answered(bytes) | Step::Delivered(bytes) if !is_outgoing => {
+                self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true });
+            }
+            _ => {}
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        id: CommandId,
+        command: Digest,
+        expires: Timestamp,
+        timely: Timestamp,
+        (reason, text): (Refusal, &str),
+        now: Timestamp,
+    ) {
+        tracing::info!(id = %hex(&id), %reason, "command refused");
+        let Some(bytes) = self.refusal(id, command, reason, text, now) else { return };
+        // What is over by the service's own clock stays so without being remembered.
+        if expires <= self.journal.mark() {
+            return self.answer_stranger(id, Some(bytes));
+        }
+        let entry = Entry { command, expires, timely, step: Step::Answered(bytes.clone()) };
+        match self.journal.add(id, entry) {
+            Ok(()) => self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true }),
+            Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not answered"),
+        }
+    }
+
+    /// Answers without remembering it.
+    fn answer_stranger(&mut self, id: CommandId, reply: Option<Vec<u8>>) {
+        let waiting = self.outgoing.iter().filter(|o| !o.is_kept).count();
+        if let Some(bytes) = reply.filter(|_| waiting < STRANGERS_MAX) {
+            self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: false });
+        }
+    }
+
+    /// The next command to execute, which is started from here on and has to be finished.
+    pub fn next_order(&mut self, now: Timestamp) -> Option<Order> {
+        while let Some(Waiting { order, command, issued }) = self.waiting.pop_front() {
+            let (id, expires) = (order.id, order.expires);
+            if expires <= now.max(self.journal.mark()) {
+                self.refuse(id, command, expires, issued, (Refusal::Expired, "it waited too long"), now);
+                continue;
+            }
+            let entry = Entry { command, expires, timely: issued, step: Step::Started };
+            match self.journal.add(id, entry) {
+                Ok(()) => return Some(order),
+                // It comes again.
+                Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not begun"),
+            }
+        }
+        None
+    }
+
+    /// A started command came to its end.
+    pub fn finish(&mut self, id: &CommandId, ending: Ending, now: Timestamp) {
+        let Some(command) = self.journal.get(id).filter(|e| e.step == Step::Started).map(|e| e.command)
+        else {
+            return;
+        };
+        if self.unsaved.iter().any(|(unsaved, _)| unsaved == id) {
+            return;
+        }
+        let encoded;
+        let outcome = match &ending {
+            Ending::Done(output) => {
+                encoded = json::encode(output);
+                Outcome::Done(output_of(id, &encoded))
+            }
+            Ending::Failed(text) => Outcome::Failed { text },
+            Ending::Interrupted => Outcome::Interrupted,
+        };
+        tracing::info!(id = %hex(id), outcome = outcome.as_str(), "command answered");
+        if let Some(bytes) = self.sign(&Reply { id: *id, command, time: now, outcome }) {
+            self.unsaved.push((*id, bytes));
+        }
+        self.save();
+    }
+
+    /// Makes ends durable that are not yet.
+    pub fn save(&mut self) {
+        for (id, bytes) in std::mem::take(&mut self.unsaved) {
+            match self.journal.advance(&id, Step::Answered(bytes.clone())) {
+                Ok(()) => self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true }),
+                Err(error) => {
+                    tracing::error!(%error, id = %hex(&id), "an answer is not durable yet");
+                    self.unsaved.push((id, bytes));
+                }
+            }
+        }
+    }
+
+    /// The next reply to send.
+    pub fn next_reply(&mut self) -> Option<OutgoingReply> {
+        self.outgoing.pop_front()
+    }
+
+    /// The other end has a reply, or will never take it.
+    pub fn reply_ended(&mut self, reply: OutgoingReply) {
+        if !reply.is_kept {
+            return;
+        }
+        if let Err(error) = self.journal.advance(&reply.id, Step::Delivered(reply.bytes)) {
+            // Then it is sent once more after the next start.
+            tracing::warn!(%error, id = %hex(&reply.id), "cannot note that a reply was delivered");
+        }
+    }
+
+    /// What waits and runs.
+    #[must_use]
+    pub fn status(&self) -> CommandsStatus {
+        let count = |is: fn(&Step) -> bool| self.journal.entries().filter(|(_, e)| is(&e.step)).count();
+        CommandsStatus {
+            waiting: self.waiting.len(),
+            started: count(|step| matches!(step, Step::Started)),
+            replies: count(|step| matches!(step, Step::Answered(_))),
+        }
+    }
+
+    fn refusal(
+        &self,
+        id: CommandId,
+        command: Digest,
+        reason: Refusal,
+        text: &str,
+        now: Timestamp,
+    ) -> Option<Vec<u8>> {
+        self.sign(&Reply { id, command, time: now, outcome: Outcome::Refused { reason, text } })
+    }
+
+    fn sign(&self, reply: &Reply<'_>) -> Option<Vec<u8>> {
+        let mut out = [0; REPLY_BYTES_MAX];
+        match reply.sign(&self.signer.as_ref(), &mut out) {
+            Ok(len) => out.get(..len).map(<[u8]>::to_vec),
+            Err(error) => {
+                tracing::error!(%error, id = %hex(&reply.id), "a reply cannot be signed");
+                None
+            }
+        }
+    }
+}
+
+/// An output that cannot be told is left out: the action is done all the same.
+fn output_of<'a>(id: &CommandId, encoded: &'a Result<Vec<u8>, FormatError>) -> Data<'a> {
+    let data = encoded.as_ref().map_err(|e| *e).and_then(|bytes| Data::from_bytes(bytes));
+    data.unwrap_or_else(|error| {
+        tracing::warn!(%error, id = %hex(id), "the output is left out");
+        Data::NOTHING
+    })
+}
+
+/// The id of the command whose topic this is.
+#[must_use]
+pub fn id_of_topic(topic: &str) -> Option<CommandId> {
+    journal::parse_id(topic.strip_prefix("devices/me/commands/")?)
+}
+
+/// An id as topics have it.
+#[must_use]
+pub fn hex(id: &CommandId) -> String {
+    base16ct::lower::encode_string(id)
+}

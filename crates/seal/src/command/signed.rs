@@ -1,0 +1,302 @@
+//! The command itself.
+
+use minicbor::Decoder;
+use minicbor::data::Type;
+use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
+use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
+
+use super::{Data, Refusal};
+use crate::FormatError;
+use crate::cose::{self, SIG_STRUCTURE_BYTES, Sign1};
+
+/// What signatures over commands are bound to.
+const CONTEXT: &[u8] = b"thingward command";
+const VERSION: u64 = 1;
+
+/// Longest word for who sends a command, in bytes.
+pub const ACTOR_BYTES_MAX: usize = 128;
+/// Largest canonical command in bytes: three names, an actor and an input of greatest length fit.
+pub const CANONICAL_BYTES_MAX: usize = 1024;
+/// Largest approval in bytes, altogether.
+pub const APPROVAL_BYTES_MAX: usize = 2048;
+const PAYLOAD_BYTES_MAX: usize = CANONICAL_BYTES_MAX + APPROVAL_BYTES_MAX + 32;
+/// Largest signed command in bytes.
+pub const COMMAND_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 96;
+/// Longest time from issue to expiry, in microseconds: a week. Bounds what a device has to remember.
+pub const LIFETIME_MAX_MICROS: i64 = 7 * 86_400 * 1_000_000;
+/// How far the clock of the service may be ahead of the device's, in microseconds: five minutes.
+pub const CLOCK_SKEW_MAX_MICROS: i64 = 300 * 1_000_000;
+
+/// A command's name: random, never used twice.
+pub type CommandId = [u8; 16];
+
+/// What a device is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// The tenant that the device belongs to.
+    pub tenant: TenantName,
+    /// The device that shall do it, and nobody else.
+    pub device: DeviceName,
+    /// Names the command.
+    pub id: CommandId,
+    /// What shall be done, from the device's description.
+    pub action: ActionName,
+    /// With what.
+    pub input: Data<'a>,
+    /// When it was made, by the service's clock.
+    pub issued: Timestamp,
+    /// The first moment at which it counts no more.
+    pub expires: Timestamp,
+    /// Who wants it, in a word that means nothing to outsiders.
+    pub actor: &'a str,
+}
+
+/// Whom commands have to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience {
+    /// The tenant.
+    pub tenant: TenantName,
+    /// The device.
+    pub device: DeviceName,
+}
+
+/// A user's passkey over exactly one command: a WebAuthn assertion with [`digest`] as its challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approval<'a> {
+    /// Names the passkey.
+    pub credential_id: &'a [u8],
+    /// As the authenticator made it: WebAuthn Level 3 §6.1.
+    pub authenticator_data: &'a [u8],
+    /// As the browser made it: §5.8.1.
+    pub client_data_json: &'a [u8],
+    /// Over both.
+    pub signature: &'a [u8],
+}
+
+impl Approval<'_> {
+    fn bytes(&self) -> usize {
+        let parts = [self.credential_id, self.authenticator_data, self.client_data_json, self.signature];
+        parts.iter().map(|part| part.len() + 3).sum()
+    }
+}
+
+/// What names a command: SHA-256 over its canonical bytes.
+#[must_use]
+pub fn digest(canonical: &[u8]) -> Digest {
+    sha256(&[canonical])
+}
+
+impl<'a> Command<'a> {
+    /// Writes the canonical command and returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`] when the actor is too long, [`FormatError::Malformed`] when the command does not
+    /// expire after it was issued and within [`LIFETIME_MAX_MICROS`]; [`FormatError::BufferTooSmall`] below
+    /// [`CANONICAL_BYTES_MAX`] bytes.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
+        if self.actor.len() > ACTOR_BYTES_MAX {
+            return Err(FormatError::TooLarge);
+        }
+        if !self.has_lifetime() {
+            return Err(FormatError::Malformed);
+        }
+        let mut e = cose::encoder(out);
+        e.array(9)?.u64(VERSION)?.str(self.tenant.as_str())?.str(self.device.as_str())?.bytes(&self.id)?;
+        e.str(self.action.as_str())?;
+        let at = e.writer().position();
+        let input = self.input.as_bytes();
+        let slot = out.get_mut(at..at + input.len()).ok_or(FormatError::BufferTooSmall)?;
+        slot.copy_from_slice(input);
+        let at = at + input.len();
+        let mut e = cose::encoder(out.get_mut(at..).unwrap_or_default());
+        e.i64(self.issued.as_micros())?.i64(self.expires.as_micros())?.str(self.actor)?;
+        Ok(at + e.writer().position())
+    }
+
+    fn decode(canonical: &'a [u8]) -> Result<Self, FormatError> {
+        let mut d = Decoder::new(canonical);
+        let len = d.array()?;
+        if d.u64()? != VERSION {
+            return Err(FormatError::UnknownVersion);
+        }
+        if len != Some(9) {
+            return Err(FormatError::Malformed);
+        }
+        let command = Self {
+            tenant: name(&mut d)?,
+            device: name(&mut d)?,
+            id: d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?,
+            action: name(&mut d)?,
+            input: Data::decode(&mut d)?,
+            issued: Timestamp::from_micros(d.i64()?),
+            expires: Timestamp::from_micros(d.i64()?),
+            actor: d.str()?,
+        };
+        if d.position() != canonical.len() {
+            return Err(FormatError::Malformed);
+        }
+        // One command has one encoding, and with it one digest.
+        let mut again = [0; CANONICAL_BYTES_MAX];
+        let len = command.encode(&mut again)?;
+        if again.get(..len) == Some(canonical) { Ok(command) } else { Err(FormatError::Malformed) }
+    }
+
+    fn has_lifetime(&self) -> bool {
+        let lifetime = self.expires.micros_since(self.issued);
+        lifetime > 0 && lifetime <= LIFETIME_MAX_MICROS
+    }
+
+    /// Whether it is for `audience`, and counts now. `mark` is the latest issue of any command that was found
+    /// timely before: the time is at least that, whatever the clock says.
+    ///
+    /// # Errors
+    ///
+    /// What to answer.
+    pub fn check(&self, audience: &Audience, now: Timestamp, mark: Timestamp) -> Result<(), Refusal> {
+        if (self.tenant, self.device) != (audience.tenant, audience.device) {
+            Err(Refusal::WrongAudience)
+        } else if self.expires <= now.max(mark) {
+            Err(Refusal::Expired)
+        } else if self.issued > now.max(mark).plus_micros(CLOCK_SKEW_MAX_MICROS) {
+            Err(Refusal::NotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Signs a canonical command into `out` and returns the length in bytes. `log` is where the audit log has it.
+///
+/// # Errors
+///
+/// [`FormatError::Malformed`] when `canonical` is no canonical command, [`FormatError::TooLarge`] for a large
+/// approval, [`FormatError::Crypto`] when the signer fails, [`FormatError::BufferTooSmall`] below
+/// [`COMMAND_BYTES_MAX`] bytes.
+pub fn sign(
+    signer: &impl Signer,
+    canonical: &[u8],
+    log: Option<u64>,
+    approval: Option<&Approval<'_>>,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    Command::decode(canonical)?;
+    if approval.is_some_and(|a| a.bytes() > APPROVAL_BYTES_MAX) {
+        return Err(FormatError::TooLarge);
+    }
+    let mut payload = [0; PAYLOAD_BYTES_MAX];
+    let mut e = cose::encoder(&mut payload);
+    e.array(3)?.bytes(canonical)?;
+    match log {
+        None => e.null()?,
+        Some(index) => e.u64(index)?,
+    };
+    match approval {
+        None => e.null()?,
+        Some(a) => {
+            e.array(4)?.bytes(a.credential_id)?.bytes(a.authenticator_data)?;
+            e.bytes(a.client_data_json)?.bytes(a.signature)?
+        }
+    };
+    let len = e.writer().position();
+    let mut room = [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES];
+    cose::sign1_in(&mut room, signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)
+}
+
+/// A command whose signature was checked, with what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedCommand<'a> {
+    /// The command.
+    pub command: Command<'a>,
+    /// Its exact bytes; [`digest`] over them names it.
+    pub canonical: &'a [u8],
+    /// Its entry in the tenant's audit log.
+    pub log: Option<u64>,
+    /// The user's word. Nobody has checked it yet.
+    pub approval: Option<Approval<'a>>,
+}
+
+/// A well-formed command whose signature nobody has checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedCommand<'a> {
+    sign1: Sign1<'a>,
+    claimed: VerifiedCommand<'a>,
+}
+
+impl<'a> SignedCommand<'a> {
+    /// Reads a message that is one command.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when the bytes are something else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        if bytes.len() > COMMAND_BYTES_MAX {
+            return Err(FormatError::TooLarge);
+        }
+        let mut d = Decoder::new(bytes);
+        let sign1 = Sign1::decode(&mut d, PAYLOAD_BYTES_MAX)?;
+        if d.position() != bytes.len() {
+            return Err(FormatError::Malformed);
+        }
+        let mut d = Decoder::new(sign1.payload);
+        if d.array()? != Some(3) {
+            return Err(FormatError::Malformed);
+        }
+        let canonical = d.bytes()?;
+        let log = if is_null(&mut d)? { None } else { Some(d.u64()?) };
+        let approval = if is_null(&mut d)? { None } else { Some(decode_approval(&mut d)?) };
+        if d.position() != sign1.payload.len() {
+            return Err(FormatError::Malformed);
+        }
+        let command = Command::decode(canonical)?;
+        Ok(Self { sign1, claimed: VerifiedCommand { command, canonical, log, approval } })
+    }
+
+    /// The key that it says signed it.
+    #[must_use]
+    pub const fn key_id(&self) -> KeyId {
+        self.sign1.key_id
+    }
+
+    /// What it says, on nobody's word: to find out where it belongs, never to act on.
+    #[must_use]
+    pub const fn claimed_unverified(&self) -> &VerifiedCommand<'a> {
+        &self.claimed
+    }
+
+    /// What it says, on the word of `key`'s holder.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Crypto`] when `key` did not sign it.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<VerifiedCommand<'a>, FormatError> {
+        self.sign1.verify_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], key, CONTEXT)?;
+        Ok(self.claimed)
+    }
+}
+
+fn decode_approval<'a>(d: &mut Decoder<'a>) -> Result<Approval<'a>, FormatError> {
+    if d.array()? != Some(4) {
+        return Err(FormatError::Malformed);
+    }
+    let approval = Approval {
+        credential_id: d.bytes()?,
+        authenticator_data: d.bytes()?,
+        client_data_json: d.bytes()?,
+        signature: d.bytes()?,
+    };
+    if approval.bytes() > APPROVAL_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(approval) }
+}
+
+/// Whether null comes next, which is then read.
+fn is_null(d: &mut Decoder<'_>) -> Result<bool, FormatError> {
+    if d.datatype()? != Type::Null {
+        return Ok(false);
+    }
+    d.null()?;
+    Ok(true)
+}
+
+fn name<T: core::str::FromStr>(d: &mut Decoder<'_>) -> Result<T, FormatError> {
+    d.str()?.parse().map_err(|_| FormatError::Malformed)
+}
