@@ -2,6 +2,9 @@
 //! the corpus that each test run replays.
 
 use bytes::{Bytes, BytesMut};
+use thingward_audit::note::{LogKey, SignedNote};
+use thingward_audit::witness::{AddCheckpoint, Seen};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
 use thingward_model::description::ThingDescription;
 use thingward_model::{Timestamp, senml};
 use thingward_mqtt::broker::{Broker, Limits, OpenGate};
@@ -18,7 +21,7 @@ use thingward_service::payload;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 13] = [
+pub const ALL: [Decoder; 14] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -28,6 +31,7 @@ pub const ALL: [Decoder; 13] = [
     ("plain_payload", plain_payload),
     ("est_request", est_request),
     ("certificate", certificate),
+    ("add_checkpoint", add_checkpoint),
     ("command", command),
     ("reply", reply),
     ("passkey", passkey),
@@ -95,6 +99,19 @@ pub fn chain_items(data: &[u8]) {
                 (Statement { chain, .. }, state) => *state = Some(ChainState::opened(*chain, signed.bytes)),
             },
         }
+    }
+}
+
+/// What services ask a witness, and what it would keep of it.
+pub fn add_checkpoint(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = SignedNote::parse(text);
+    let Ok(request) = text.parse::<AddCheckpoint>() else { return };
+    let signer = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).expect("a seed is a key");
+    let Ok(key) = LogKey::new(request.origin_unverified(), signer.public_key()) else { return };
+    if let Ok(accepted) = request.decide(std::slice::from_ref(&key), &Seen::default()) {
+        let file = accepted.seen().to_file(key.name());
+        assert_eq!(Seen::from_file(key.name(), &file).as_ref(), Ok(accepted.seen()));
     }
 }
 

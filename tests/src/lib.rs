@@ -24,7 +24,7 @@ use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_service::enrolment::{NewClaim, create_claim};
 use thingward_service::service::Service;
-use thingward_service::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use thingward_service::settings::{AuthorityKeys, HistorySettings, LogSettings, ServiceSettings};
 use thingward_store::Row;
 use thingward_store::query::{Filter, Limits};
 
@@ -74,6 +74,7 @@ impl Town {
             mqtt_limits: broker::Limits::default(),
             connections: ConnectionLimits::default(),
             history: HistorySettings::default(),
+            log: LogSettings::default(),
         };
         let service = Service::start(settings).await.unwrap();
         self.ports = (service.mqtt().port(), service.https().port());

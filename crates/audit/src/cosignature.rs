@@ -31,6 +31,9 @@ pub fn verify_cosignature(note: &SignedNote, witness: &WitnessKey) -> Result<u64
     let (time, signature) = blob.split_first_chunk::<8>().ok_or(NoteError::Signature)?;
     let signature: &[u8; SIGNATURE_BYTES] = signature.try_into().map_err(|_| NoteError::Signature)?;
     let seconds = u64::from_be_bytes(*time);
+    if i64::try_from(seconds).is_err() {
+        return Err(NoteError::Signature);
+    }
     let message = message(note.text_unverified(), seconds);
     witness.verifying().verify(message.as_bytes(), signature).map_err(|_| NoteError::Signature)?;
     Ok(seconds)

@@ -24,11 +24,15 @@ pub mod frontier;
 #[cfg(feature = "std")]
 pub mod note;
 #[cfg(feature = "std")]
+pub mod quorum;
+#[cfg(feature = "std")]
 pub mod tile;
 #[cfg(feature = "std")]
 pub mod tree;
 #[cfg(feature = "std")]
 pub mod verify;
+#[cfg(feature = "std")]
+pub mod witness;
 
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};
 pub use proof::{ProofError, Subtree, verify_consistency, verify_inclusion};

@@ -69,7 +69,9 @@ impl<const ALGORITHM: u8> NamedKey<ALGORITHM> {
         &self.name
     }
 
-    pub(crate) const fn verifying(&self) -> &VerifyingKey {
+    /// The key without its name.
+    #[must_use]
+    pub const fn verifying(&self) -> &VerifyingKey {
         &self.verifying
     }
 

@@ -32,6 +32,20 @@ pub enum LogFault {
     /// An entry was changed, removed, inserted or moved.
     #[error("the entries are not those that the checkpoint is over")]
     Root,
+    /// The log's key signed another tree of this size before: there are two histories.
+    #[error("TWO HISTORIES: its key signed other entries for the first {size} before")]
+    TwoHistories {
+        /// Entries of the former checkpoint.
+        size: u64,
+    },
+    /// The log's key signed a larger tree before: entries at the end are missing.
+    #[error("its key signed {size} entries before, and {has} are here")]
+    Shrunk {
+        /// Entries of the former checkpoint.
+        size: u64,
+        /// Entries that came.
+        has: u64,
+    },
 }
 
 /// Takes the entries of a log in their order.
@@ -39,27 +53,53 @@ pub enum LogFault {
 pub struct Verifier<'a> {
     key: &'a LogKey,
     tree: Frontier,
+    former: Option<Checkpoint>,
 }
 
 impl<'a> Verifier<'a> {
     /// For the log that has this key.
     #[must_use]
     pub fn new(key: &'a LogKey) -> Self {
-        Self { key, tree: Frontier::default() }
+        Self { key, tree: Frontier::default(), former: None }
+    }
+
+    /// For the log that has this key, which has to continue what it committed itself to before.
+    ///
+    /// # Errors
+    ///
+    /// [`LogFault::Checkpoint`] when the former checkpoint is not the log's, [`LogFault::TwoHistories`] when it is
+    /// over nothing and has the root of something.
+    pub fn continuing(key: &'a LogKey, former: &str) -> Result<Self, LogFault> {
+        let former = Checkpoint::verify(&SignedNote::parse(former)?, key)?;
+        let me = Self { key, tree: Frontier::default(), former: Some(former) };
+        me.check_former()?;
+        Ok(me)
+    }
+
+    /// Whether the entries so far are those of the former checkpoint, when there are just as many.
+    fn check_former(&self) -> Result<(), LogFault> {
+        let due = self.former.as_ref().filter(|former| former.size == self.tree.size());
+        match due {
+            Some(former) if former.root != self.tree.root() => {
+                Err(LogFault::TwoHistories { size: former.size })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes the next entry.
     ///
     /// # Errors
     ///
-    /// [`LogFault::Entry`] when the log's key did not sign it.
+    /// [`LogFault::Entry`] when the log's key did not sign it, [`LogFault::TwoHistories`] when the entries up to it are
+    /// not those of the former checkpoint.
     pub fn entry(&mut self, bytes: &[u8]) -> Result<(), LogFault> {
         let index = self.tree.size();
         let of_entry = |fault| LogFault::Entry { index, fault };
         let signed = SignedEntry::decode(bytes).map_err(of_entry)?;
         signed.verify(self.key.verifying()).map_err(of_entry)?;
         self.tree.push(leaf_hash(bytes), |_, _| ());
-        Ok(())
+        self.check_former()
     }
 
     /// Checks that the checkpoint is over exactly what came.
@@ -72,6 +112,14 @@ impl<'a> Verifier<'a> {
         if checkpoint.size != self.tree.size() {
             return Err(LogFault::Size { said: checkpoint.size, has: self.tree.size() });
         }
-        if checkpoint.root == self.tree.root() { Ok(checkpoint) } else { Err(LogFault::Root) }
+        if checkpoint.root != self.tree.root() {
+            return Err(LogFault::Root);
+        }
+        match self.former {
+            Some(former) if former.size > checkpoint.size => {
+                Err(LogFault::Shrunk { size: former.size, has: checkpoint.size })
+            }
+            _ => Ok(checkpoint),
+        }
     }
 }

@@ -80,3 +80,28 @@ fn whoever_changes_removes_inserts_or_moves_an_entry_is_found_out() {
     let foreign = checkpoint(&signer(2), &entries);
     assert_eq!(verify(&entries, &foreign), Err(LogFault::Checkpoint(NoteError::Unsigned)));
 }
+
+#[test]
+fn a_log_that_does_not_continue_what_its_key_signed_before_is_found_out() {
+    let entries: Vec<_> = (0..20).map(|n| entry(&signer(1), n)).collect();
+    let mut fork = entries.clone();
+    fork[6] = entry(&signer(1), 99);
+    let key = LogKey::new(ORIGIN, signer(1).public_key()).unwrap();
+    let check = |former: &str, entries: &[Vec<u8>]| {
+        let mut verifier = Verifier::continuing(&key, former)?;
+        entries.iter().try_for_each(|entry| verifier.entry(entry))?;
+        verifier.finish(&checkpoint(&signer(1), entries)).map(|checkpoint| checkpoint.size)
+    };
+    let at = |size: usize, entries: &[Vec<u8>]| checkpoint(&signer(1), &entries[..size]);
+    for size in [0, 1, 6, 7, 20] {
+        assert_eq!(check(&at(size, &entries), &entries), Ok(20));
+    }
+    assert_eq!(check(&at(6, &entries), &fork), Ok(20));
+    for size in [7, 8, 20] {
+        let want = Err(LogFault::TwoHistories { size: size as u64 });
+        assert_eq!(check(&at(size, &entries), &fork), want);
+    }
+    assert_eq!(check(&at(20, &entries), &entries[..19]), Err(LogFault::Shrunk { size: 20, has: 19 }));
+    let foreign = checkpoint(&signer(2), &entries);
+    assert_eq!(check(&foreign, &entries), Err(LogFault::Checkpoint(NoteError::Unsigned)));
+}

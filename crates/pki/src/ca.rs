@@ -26,6 +26,9 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Random serial numbers: RFC 5280 §4.1.2.2 allows 20 octets, the first bit clear.
 const SERIAL_BYTES: usize = 16;
 
+/// Written into the certificate of a witness.
+const WITNESS_LIFETIME: Duration = Duration::from_secs(7_300 * 86_400);
+
 /// A signer that threads share.
 pub type SharedSigner = Box<dyn Signer + Send + Sync>;
 
@@ -144,7 +147,7 @@ impl CertificateAuthority {
         let lifetime = match profile {
             Profile::Service { .. } => self.lifetimes.service,
             Profile::Leaf { .. } => self.lifetimes.leaf,
-            Profile::Root | Profile::Issuing => return Err(PkiError::Signer),
+            Profile::Root | Profile::Issuing | Profile::Witness { .. } => return Err(PkiError::Signer),
         };
         let issue = Issue {
             profile,
@@ -187,6 +190,18 @@ impl CertificateAuthority {
         }
         to_der(&build(builder, self.issuing_signer.as_ref())?)
     }
+}
+
+/// The certificate of a witness, signed by itself, in DER. Nobody asks how long it is valid: who knows its fingerprint
+/// trusts it until told otherwise.
+///
+/// # Errors
+///
+/// [`PkiError::Signer`] when the signer fails, or the name is not ASCII.
+pub fn witness_certificate(name: &str, signer: &dyn Signer, now: Timestamp) -> Result<Vec<u8>, PkiError> {
+    let profile = Profile::Witness { name: name.to_owned() };
+    let issue = Issue { profile: &profile, trust_domain: "", issuer: None };
+    to_der(&certificate(issue, signer.public_key(), signer, now, WITNESS_LIFETIME)?)
 }
 
 fn certificate(

@@ -71,6 +71,11 @@ pub enum Profile {
         /// The maker's serial number, when the device showed an IDevID.
         serial_number: Option<String>,
     },
+    /// A witness of audit logs: signed by itself, known by its fingerprint.
+    Witness {
+        /// What it is called, as `witness.example.com/w1`.
+        name: String,
+    },
 }
 
 /// A profile with what it needs to become a certificate.
@@ -91,6 +96,7 @@ impl BuilderProfile for Issue<'_> {
             Profile::Root => parts.push((COMMON_NAME, format!("{} root", self.trust_domain))),
             Profile::Issuing => parts.push((COMMON_NAME, format!("{} issuing", self.trust_domain))),
             Profile::Service { .. } => parts.push((COMMON_NAME, format!("{} service", self.trust_domain))),
+            Profile::Witness { name } => parts.push((COMMON_NAME, name.clone())),
             Profile::Leaf { principal, serial_number } => {
                 parts.push((ORGANIZATION, principal.tenant.to_string()));
                 parts.push((COMMON_NAME, principal.name.to_string()));
@@ -118,7 +124,7 @@ impl BuilderProfile for Issue<'_> {
         let path_len_constraint = match self.profile {
             Profile::Root => Some(1),
             Profile::Issuing => Some(0),
-            Profile::Service { .. } | Profile::Leaf { .. } => None,
+            Profile::Service { .. } | Profile::Leaf { .. } | Profile::Witness { .. } => None,
         };
         extensions.add(&BasicConstraints { ca: is_authority, path_len_constraint })?;
         let usage = if is_authority {
@@ -156,7 +162,7 @@ impl Issue<'_> {
     fn extended_usages(&self) -> Vec<ObjectIdentifier> {
         match self.profile {
             Profile::Root | Profile::Issuing => Vec::new(),
-            Profile::Service { .. } => vec![SERVER_AUTH],
+            Profile::Service { .. } | Profile::Witness { .. } => vec![SERVER_AUTH],
             Profile::Leaf { principal, .. } => match principal.role {
                 Role::Device | Role::Application => vec![CLIENT_AUTH],
                 Role::Gateway => vec![CLIENT_AUTH, SERVER_AUTH],
@@ -180,6 +186,10 @@ impl Issue<'_> {
                     all.push(GeneralName::IpAddress(OctetString::new(octets(*address))?));
                 }
                 all
+            }
+            Profile::Witness { name } => {
+                let host = name.split('/').next().unwrap_or_default();
+                vec![GeneralName::DnsName(Ia5String::new(host)?)]
             }
             Profile::Leaf { principal, .. } => {
                 let mut all = vec![uri(principal.to_string())?];

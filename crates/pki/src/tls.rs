@@ -7,17 +7,18 @@
 use std::sync::Arc;
 
 use der::Decode;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use thingward_crypto::SoftwareKey;
+use thingward_crypto::{Digest, SoftwareKey, sha256};
 use thingward_model::{Principal, Role, TenantName, Timestamp};
 use x509_cert::Certificate;
 
@@ -89,16 +90,9 @@ pub fn client_config(
     credentials: Option<Credentials>,
     alpn: &[u8],
 ) -> Result<Arc<ClientConfig>, PkiError> {
-    let provider = provider();
     let identity =
         Identity { roots: roots(&[root.to_vec()])?, trust_domain: trust_domain.to_owned(), expected };
-    let verifier =
-        ServerVerifier { algorithms: provider.signature_verification_algorithms, identity: Some(identity) };
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(PkiError::Tls)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
+    let builder = client_builder(Accept::Member(identity))?;
     let mut config = match credentials {
         Some(c) => builder.with_client_auth_cert(c.chain, c.key).map_err(PkiError::Tls)?,
         None => builder.with_no_client_auth(),
@@ -114,16 +108,29 @@ pub fn client_config(
 ///
 /// [`PkiError::Tls`] when the provider does not speak TLS 1.3.
 pub fn dangerous_bootstrap_config() -> Result<Arc<ClientConfig>, PkiError> {
-    let provider = provider();
-    let verifier = ServerVerifier { algorithms: provider.signature_verification_algorithms, identity: None };
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(PkiError::Tls)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let mut config = client_builder(Accept::Anyone)?.with_no_client_auth();
     config.alpn_protocols = vec![ALPN_HTTP.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// A client of the one server whose certificate has this SHA-256. Neither its names nor its dates matter then.
+///
+/// # Errors
+///
+/// As [`dangerous_bootstrap_config`].
+pub fn pinned_client_config(fingerprint: Digest, alpn: &[u8]) -> Result<Arc<ClientConfig>, PkiError> {
+    let mut config = client_builder(Accept::Fingerprint(fingerprint))?.with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn client_builder(accept: Accept) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, PkiError> {
+    let provider = provider();
+    let verifier = ServerVerifier { algorithms: provider.signature_verification_algorithms, accept };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(PkiError::Tls)?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
 /// A listener for members of the installation only; `crl` is checked in the handshake.
@@ -153,6 +160,15 @@ pub fn open_server_config(
     alpn: &[u8],
 ) -> Result<Arc<ServerConfig>, PkiError> {
     server_config(client_verifier(anchors, None, false)?, credentials, alpn)
+}
+
+/// A listener that asks nobody for a certificate.
+///
+/// # Errors
+///
+/// [`PkiError::Tls`] when chain and key do not fit together.
+pub fn anonymous_server_config(credentials: Credentials, alpn: &[u8]) -> Result<Arc<ServerConfig>, PkiError> {
+    server_config(Arc::new(NoClientAuth), credentials, alpn)
 }
 
 fn client_verifier(
@@ -233,11 +249,22 @@ impl Identity {
     }
 }
 
-/// Checks the handshake's signature always, and the server's identity unless there is none to check yet.
+/// Which servers a client accepts.
+#[derive(Debug)]
+enum Accept {
+    /// Any: what it says is checked otherwise.
+    Anyone,
+    /// A member of the installation.
+    Member(Identity),
+    /// The one whose certificate has this SHA-256.
+    Fingerprint(Digest),
+}
+
+/// Checks the handshake's signature always, and that the server is one of those that are accepted.
 #[derive(Debug)]
 struct ServerVerifier {
     algorithms: WebPkiSupportedAlgorithms,
-    identity: Option<Identity>,
+    accept: Accept,
 }
 
 impl ServerCertVerifier for ServerVerifier {
@@ -249,7 +276,14 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(identity) = &self.identity else { return Ok(ServerCertVerified::assertion()) };
+        let identity = match &self.accept {
+            Accept::Anyone => return Ok(ServerCertVerified::assertion()),
+            Accept::Fingerprint(known) if sha256(&[leaf]) == *known => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Accept::Fingerprint(_) => return Err(CertificateError::UnknownIssuer.into()),
+            Accept::Member(identity) => identity,
+        };
         let parsed = ParsedCertificate::try_from(leaf)?;
         let algorithms = self.algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &identity.roots, intermediates, now, algorithms)?;

@@ -444,6 +444,13 @@ impl CoreHandle {
         self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
     }
 
+    /// How many entries of each audit log are durable.
+    #[must_use]
+    pub fn log_sizes(&self) -> Vec<(TenantName, u64)> {
+        let sizes = self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.iter().map(|(tenant, size)| (*tenant, *size)).collect()
+    }
+
     /// The findings of a tenant.
     pub async fn findings(&self, tenant: TenantName) -> Vec<Finding> {
         let (answer, wait) = oneshot::channel();

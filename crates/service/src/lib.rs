@@ -24,3 +24,4 @@ pub mod settings;
 pub mod shared;
 pub mod stream_state;
 mod topics;
+pub mod witness;

@@ -43,6 +43,13 @@ pub struct Metrics {
     pub commits: Counter,
     /// Findings for which there was no room in the list.
     pub findings_dropped: Counter,
+    /// Cosignatures of witnesses under the audit logs.
+    pub cosignatures: Counter,
+    /// Entries of audit logs that are in no published checkpoint.
+    pub log_entries_unpublished: Gauge,
+    /// For how long the log that waits longest has had too few cosignatures.
+    pub log_quorum_missing_seconds: Gauge,
+    cosignatures_failed: Family<Kind, Counter>,
     violations: Family<Kind, Counter>,
     broker: Mutex<broker::Counters>,
 }
@@ -67,6 +74,24 @@ impl Metrics {
         let clients_too_slow = counter("clients_too_slow", "Clients cut because they did not read");
         let commits = counter("commits", "Groups of changes made durable");
         let findings_dropped = counter("findings_dropped", "Findings for which there was no room");
+        let cosignatures = counter("cosignatures", "Cosignatures of witnesses under the audit logs");
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let log_entries_unpublished =
+            gauge("log_entries_unpublished", "Entries of audit logs that wait for witnesses");
+        let log_quorum_missing_seconds = gauge(
+            "log_quorum_missing_seconds",
+            "How long the log that waits longest has waited for witnesses",
+        );
+        let cosignatures_failed = Family::default();
+        registry.register(
+            "cosignatures_failed",
+            "Cosignatures that a witness did not give",
+            cosignatures_failed.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections", "Open connections of the MQTT listener", connections.clone());
         let violations = Family::default();
@@ -84,6 +109,10 @@ impl Metrics {
             clients_too_slow,
             commits,
             findings_dropped,
+            cosignatures,
+            log_entries_unpublished,
+            log_quorum_missing_seconds,
+            cosignatures_failed,
             violations,
             broker: Mutex::default(),
         }
@@ -92,6 +121,11 @@ impl Metrics {
     /// Counts a broken rule; `kind` is one of a fixed set of words.
     pub fn violation(&self, kind: &str) {
         self.violations.get_or_create(&Kind { kind: kind.to_owned() }).inc();
+    }
+
+    /// Counts a cosignature that was not given; `kind` is one of a fixed set of words.
+    pub fn cosignature_failed(&self, kind: &str) {
+        self.cosignatures_failed.get_or_create(&Kind { kind: kind.to_owned() }).inc();
     }
 
     /// What the broker has counted so far.

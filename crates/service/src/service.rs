@@ -27,6 +27,7 @@ use crate::http;
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
 use crate::shared::{MembershipTurn, Shared};
+use crate::witness::{self, WitnessError, Witnessing};
 
 /// Most rows of one segment.
 const SEGMENT_ROWS_MAX: usize = 1_000_000;
@@ -56,6 +57,9 @@ pub enum StartError {
     /// TLS does not take its configuration.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The witnesses cannot be asked.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
 }
 
 /// A running service.
@@ -99,6 +103,8 @@ impl Service {
             command_key,
             settings.mqtt_limits.clone(),
         )?;
+        let witnessing =
+            Witnessing::load(&settings.log, store.registry(), &auditor, &handle.log_sizes()).await?;
         let (mqtt_tls, https_tls) = tls(&settings, &authority, &store, time).await?;
         let (mqtt_tls, https_tls) = (SharedTls::new(mqtt_tls), SharedTls::new(https_tls));
         let listener = MqttListener::bind(
@@ -118,6 +124,7 @@ impl Service {
             authority,
             membership: Mutex::new(()),
             auditor,
+            witnessing,
             refusals: std::sync::Mutex::default(),
             opener: std::sync::Mutex::new(opener),
             command_key: command_public,
@@ -136,6 +143,9 @@ impl Service {
         tasks.spawn(housekeeping(Arc::clone(&shared)));
         tasks.spawn(customer_keys(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
+        if shared.witnessing.is_required() {
+            tasks.spawn(witness::run(Arc::clone(&shared)));
+        }
         Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
     }
 

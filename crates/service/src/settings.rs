@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use thingward_audit::cosignature::WitnessKey;
 use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_store::keys::Pkcs11Reference;
+use thingward_witness::Fingerprint;
+use thingward_witness::client::Url;
 
 /// How a service runs.
 #[derive(Debug, Clone)]
@@ -34,6 +38,49 @@ pub struct ServiceSettings {
     pub connections: ConnectionLimits,
     /// When readings go to history.
     pub history: HistorySettings,
+    /// Who co-signs the audit logs.
+    pub log: LogSettings,
+}
+
+/// Who co-signs the audit logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Who may.
+    pub witnesses: Vec<WitnessSettings>,
+    /// How many have to, before a checkpoint is published; 0 where there are none.
+    pub quorum: usize,
+}
+
+/// A witness, as `VKEY URL FINGERPRINT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessSettings {
+    /// Whose cosignature it is.
+    pub key: WitnessKey,
+    /// Where it is asked.
+    pub url: Url,
+    /// The certificate that it shows there.
+    pub fingerprint: Fingerprint,
+}
+
+/// A text is not `VKEY URL FINGERPRINT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a witness: VKEY URL FINGERPRINT, as `thingward witness init` shows it")]
+pub struct NoWitness;
+
+impl FromStr for WitnessSettings {
+    type Err = NoWitness;
+
+    fn from_str(text: &str) -> Result<Self, NoWitness> {
+        let mut words = text.split(' ');
+        let mut word = || words.next().ok_or(NoWitness);
+        let (key, url, fingerprint) = (word()?, word()?, word()?);
+        let witness = Self {
+            key: key.parse().map_err(|_| NoWitness)?,
+            url: url.parse().map_err(|_| NoWitness)?,
+            fingerprint: fingerprint.parse().map_err(|_| NoWitness)?,
+        };
+        if words.next().is_none() { Ok(witness) } else { Err(NoWitness) }
+    }
 }
 
 /// Where the keys of the certificate authority are.

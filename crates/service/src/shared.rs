@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::refusals::{Refusals, Refused};
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
+use crate::witness::Witnessing;
 
 /// What every part of a running service holds on to.
 pub struct Shared {
@@ -36,6 +37,8 @@ pub struct Shared {
     pub(crate) opener: std::sync::Mutex<Sealer>,
     /// What commands verify with.
     pub command_key: VerifyingKey,
+    /// Who co-signs it, and what of it is published.
+    pub witnessing: Witnessing,
     /// What was refused lately.
     pub(crate) refusals: std::sync::Mutex<Refusals>,
     /// Members, for quick answers.

@@ -150,3 +150,34 @@ fn the_testbed_says_what_it_is_and_speaks_mqtt() {
     assert_eq!(answer, *b"\x20\x02\x00\x00");
     drop(said);
 }
+
+#[test]
+fn whoever_follows_the_log_sees_what_is_done() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    let _service = place.service(&["acme"]);
+    let follow = |more: &[&str]| {
+        let mut command = place.command(&[&["audit", "follow"], more].concat());
+        let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+        let mut entries =
+            lines.map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+        move || {
+            let (entry, _running) = (entries.next().unwrap(), &running);
+            (entry["index"].as_u64().unwrap(), entry["target"].as_str().unwrap().to_owned())
+        }
+    };
+    place.claim("acme", "device", "meter-1");
+    let mut from_start = follow(&["--after", "0"]);
+    assert_eq!(from_start(), (1, "device/meter-1".to_owned()));
+    place.claim("acme", "device", "meter-2");
+    assert_eq!(from_start(), (2, "device/meter-2".to_owned()));
+    let mut from_now = follow(&[]);
+    // It asks where the log ends before it waits: what is done until then is not shown.
+    for n in 3..=6 {
+        place.claim("acme", "device", &format!("meter-{n}"));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let (first, target) = from_now();
+    assert!((3..=6).contains(&first) && target == format!("device/meter-{first}"), "{first} {target}");
+}

@@ -1,5 +1,5 @@
 //! The binary and clients that nobody here wrote: Paho, MQTT.js, Mosquitto, curl, OpenSSL, GnuTLS, the
-//! standard's JSON Schema; and bad ones.
+//! standard's JSON Schema, Go, pyca/cryptography; and bad ones.
 //! Each test skips, and says so, where its peer is not installed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
@@ -11,6 +11,8 @@ mod bad_input;
 mod descriptions;
 #[path = "peers/enrolment.rs"]
 mod enrolment;
+#[path = "peers/log.rs"]
+mod log;
 #[path = "peers/standard_client.rs"]
 mod standard_client;
 #[path = "peers/testbed.rs"]

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::BytesMut;
+use thingward_audit::checkpoint::Checkpoint;
+use thingward_audit::witness::AddCheckpoint;
 use thingward_crypto::{
     AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
 };
@@ -81,6 +83,7 @@ fn write_corpus() {
     write_mqtt();
     write_chain();
     write_pki();
+    write_log();
     write_commands();
     let json = [
         ("number", "21.5"),
@@ -98,6 +101,16 @@ fn write_corpus() {
     {
         put("mqtt_topic", name, text.as_bytes());
     }
+}
+
+fn write_log() {
+    let signer = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).unwrap();
+    let (origin, root) = ("thingward.test/tenant/acme".to_owned(), [7; 32]);
+    let note =
+        Checkpoint { origin, size: 5, root, extensions: vec!["more".to_owned()] }.sign(&signer).unwrap();
+    put("add_checkpoint", "first", AddCheckpoint::body(0, &[], &note).as_bytes());
+    put("add_checkpoint", "next", AddCheckpoint::body(3, &[[1; 32], [2; 32]], &note).as_bytes());
+    put("add_checkpoint", "note", note.as_bytes());
 }
 
 fn write_mqtt() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every crate with the crates of ours that it is built on, from the words at the bottom to the program.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
@@ -13,16 +13,20 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
+    ("witness", &["model", "crypto", "audit", "pki"]),
     ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
-    ("service", &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "store", "ingress"]),
+    (
+        "service",
+        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress"],
+    ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "mqtt", "pki", "store", "ingress", "agent", "gateway",
-            "service",
+            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress",
+            "agent", "gateway", "service",
         ],
     ),
 ];

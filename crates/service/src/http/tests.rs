@@ -5,6 +5,7 @@ mod enrolment;
 mod log;
 mod policy;
 mod readings;
+mod witness;
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use super::App;
 use super::caller::Peer;
 use super::server::{admin_router, tls_router};
 use crate::service::Service;
-use crate::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use crate::settings::{AuthorityKeys, HistorySettings, LogSettings, ServiceSettings};
 
 const TRUST_DOMAIN: &str = "thingward.test";
 
@@ -48,8 +49,13 @@ fn authority(trust_domain: &str) -> CertificateAuthority {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let service = Service::start(settings(folder.path())).await.unwrap();
-        let shared = Arc::clone(service.shared());
+        let settings = settings(folder.path());
+        Self::with(folder, settings).await
+    }
+
+    async fn with(folder: tempfile::TempDir, settings: ServiceSettings) -> Self {
+        let fixture = Self::started(folder, settings).await;
+        let (shared, folder) = (&fixture.app.shared, &fixture.folder);
         for tenant in ["acme", "other"] {
             let key = folder.path().join(tenant);
             thingward_crypto::sealed::write_private(&key, &[tenant.as_bytes()[0]; 32]).unwrap();
@@ -57,17 +63,28 @@ impl Fixture {
             shared.store.keys().create(tenant.parse().unwrap(), reference, now()).await.unwrap();
             shared.directory.access.add_tenant(tenant.parse().unwrap());
         }
+        fixture
+    }
+
+    async fn started(folder: tempfile::TempDir, settings: ServiceSettings) -> Self {
+        let service = Service::start(settings).await.unwrap();
+        let shared = Arc::clone(service.shared());
         let root = shared.authority.ca().root_der().unwrap();
         Self { app: App::new(shared), root, service, folder }
     }
 
+    /// Stops the service. What it kept stays.
+    async fn stopped(self) -> (tempfile::TempDir, ServiceSettings) {
+        let settings = self.app.shared.settings.clone();
+        drop(self.app);
+        self.service.stop().await;
+        (self.folder, settings)
+    }
+
     /// The same after a stop and a start.
     async fn restarted(self) -> Self {
-        let Self { app, root, service, folder } = self;
-        drop(app);
-        service.stop().await;
-        let service = Service::start(settings(folder.path())).await.unwrap();
-        Self { app: App::new(Arc::clone(service.shared())), root, service, folder }
+        let (folder, settings) = self.stopped().await;
+        Self::started(folder, settings).await
     }
 
     async fn token(&self, tenant: Option<&str>, scopes: &[Action], seconds: i64) -> String {
@@ -119,6 +136,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         mqtt_limits: thingward_mqtt::broker::Limits::default(),
         connections: thingward_ingress::ConnectionLimits::default(),
         history: HistorySettings::default(),
+        log: LogSettings::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod sealed;
 mod segment;
 mod setup;
 mod tenancy;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,9 @@ enum Command {
     /// The gateway: carries messages of things that do not reach the service.
     #[command(subcommand)]
     Gateway(role::Gateway),
+    /// The witness: co-signs audit logs of others, on a machine that is not theirs.
+    #[command(subcommand)]
+    Witness(witness::Witness),
     /// Devices: this one, and those of a tenant.
     #[command(subcommand)]
     Device(device::Device),
@@ -155,6 +159,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         match command {
             Command::Service(c) => c.run(&global).await,
             Command::Gateway(c) => c.run(&global).await,
+            Command::Witness(c) => c.run(&global).await,
             Command::Device(c) => c.run(&global).await,
             Command::Order(c) => c.run(&global).await,
             Command::Tenant(c) => c.run(&global).await,

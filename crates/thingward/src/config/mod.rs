@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Global;
 use crate::failure::Failure;
 
-pub(crate) use roles::{DeviceConfig, GatewayConfig};
+pub(crate) use roles::{DeviceConfig, GatewayConfig, WITNESS_HOME, WitnessConfig};
 
 use reader::Reader;
 use thingward_service::settings::ServiceSettings;
@@ -32,6 +32,18 @@ pub(crate) struct Config {
     pub(crate) gateway: GatewayConfig,
     /// The device.
     pub(crate) device: DeviceConfig,
+    /// The witness.
+    pub(crate) witness: WitnessConfig,
+}
+
+/// The commented file that `thingward witness init` writes: what [`TEMPLATE`] says of the witness, with this home.
+pub(crate) fn witness_template(home: &Path) -> String {
+    let section = TEMPLATE.split_once("\n[witness]\n").map_or("", |(_, rest)| rest);
+    let (head, home) =
+        ("# Thingward. What is commented out is what holds when nothing is said.", home.display());
+    let home = format!("home = {}", toml::Value::String(home.to_string()));
+    let lines = section.lines().map(|line| if line.starts_with("# home =") { home.as_str() } else { line });
+    format!("{head}\n\n[witness]\n{}\n", lines.collect::<Vec<_>>().join("\n"))
 }
 
 impl Config {
@@ -72,8 +84,9 @@ fn parse(name: &str, text: &str, file: Option<PathBuf>) -> Result<Config, Vec<St
     let service = roles::service(&mut reader);
     let gateway = roles::gateway(&mut reader);
     let device = roles::device(&mut reader);
+    let witness = roles::witness(&mut reader);
     reader.finish()?;
-    Ok(Config { file, service, gateway, device })
+    Ok(Config { file, service, gateway, device, witness })
 }
 
 #[cfg(test)]

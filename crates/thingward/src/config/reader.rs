@@ -170,7 +170,9 @@ impl<'a> Reader<'a> {
     /// Every problem, in the order of the lines.
     pub(super) fn finish(mut self) -> Result<(), Vec<String>> {
         for (key, (span, _)) in std::mem::take(&mut self.root) {
-            let text = format!("{key}: there is no such section; there are [service], [gateway], [device]");
+            let text = format!(
+                "{key}: there is no such section; there are [service], [gateway], [device], [witness]"
+            );
             self.problems.push((span.start, text));
         }
         self.problems.sort();

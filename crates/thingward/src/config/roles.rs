@@ -1,5 +1,6 @@
 //! What the sections say.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,14 +8,19 @@ use std::time::Duration;
 use thingward_agent::agent::AgentSettings;
 use thingward_agent::http::Endpoint;
 use thingward_agent::spool::SpoolLimits;
+use thingward_audit::note::LogKey;
+use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
 use thingward_gateway::GatewaySettings;
 use thingward_gateway::queue::QueueLimits;
 use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
-use thingward_service::settings::{AuthorityKeys, HistorySettings, ServiceSettings};
+use thingward_service::settings::{
+    AuthorityKeys, HistorySettings, LogSettings, ServiceSettings, WitnessSettings,
+};
 use thingward_store::keys::KekReference;
+use thingward_witness::client::PORT;
 
 use super::reader::{Reader, Section, Wanted};
 use crate::when;
@@ -41,6 +47,22 @@ pub(crate) struct DeviceConfig {
     /// The rest.
     pub(crate) settings: AgentSettings,
 }
+
+/// How a witness runs.
+#[derive(Debug, Clone)]
+pub(crate) struct WitnessConfig {
+    /// Keys, and what was seen.
+    pub(crate) home: PathBuf,
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// The logs that it co-signs.
+    pub(crate) logs: Vec<LogKey>,
+    /// Connections at a time.
+    pub(crate) connections: usize,
+}
+
+/// The home of a witness when nothing is said.
+pub(crate) const WITNESS_HOME: &str = "/var/lib/thingward-witness";
 
 const fn want(what: &'static str, example: &'static str) -> Wanted {
     Wanted { what, example }
@@ -130,12 +152,13 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         mqtt_limits: broker::Limits::default(),
         connections: ConnectionLimits::default(),
         history: HistorySettings::default(),
+        log: LogSettings::default(),
     };
     let (authority_keys, lifetimes) = authority(r, s);
     let (mqtt_limits, connections) = limits(r, s);
-    let history = history(r, s);
+    let (history, log) = (history(r, s), log(r, s));
     r.close(section);
-    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, ..settings }
+    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, log, ..settings }
 }
 
 fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {
@@ -218,6 +241,42 @@ fn history<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> HistorySettings 
     };
     r.close(section);
     history
+}
+
+fn log<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> LogSettings {
+    let mut section = r.subsection(parent, "log");
+    let s = &mut section;
+    let wanted = want(
+        "a list of different witnesses, each as VKEY URL FINGERPRINT",
+        "what `thingward witness show` shows as `service`",
+    );
+    let known = RefCell::new(Vec::new());
+    let witnesses = r.texts(s, "witnesses", wanted, Vec::new(), |text| {
+        let witness: WitnessSettings = text.parse().ok()?;
+        known.borrow_mut().push(witness.key.clone());
+        // One key counts once, so two entries of one witness are a mistake.
+        Quorum::new(known.borrow().clone(), 0).ok().map(|_| witness)
+    });
+    let all = witnesses.len();
+    let number = want("a number from 1 to that of the witnesses", "2");
+    let quorum = r.number(s, "quorum", number, all, all.min(1)..=all);
+    r.close(section);
+    LogSettings { witnesses, quorum }
+}
+
+/// `[witness]`.
+pub(super) fn witness(r: &mut Reader<'_>) -> WitnessConfig {
+    let mut section = r.section("witness");
+    let s = &mut section;
+    let keys = want("a list of logs' keys", "what `thingward audit key` shows as `key`");
+    let config = WitnessConfig {
+        home: folder((r, s), "home", WITNESS_HOME),
+        listen: address((r, s), "listen", any(PORT)),
+        logs: r.texts(s, "logs", keys, Vec::new(), |t| t.parse().ok()),
+        connections: count((r, s), "connections", 256),
+    };
+    r.close(section);
+    config
 }
 
 /// `[gateway]`.

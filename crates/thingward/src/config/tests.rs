@@ -1,6 +1,6 @@
 //! Broken configurations, and what is said about them.
 
-use super::{TEMPLATE, parse};
+use super::{TEMPLATE, parse, witness_template};
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -35,7 +35,26 @@ fn every_problem_is_named_with_file_line_key_and_what_would_be_right() {
     );
     check(
         "[sevrice]\n[device]\nhome = \"/d\"",
-        &["t.toml:1: sevrice: there is no such section; there are [service], [gateway], [device]"],
+        &["t.toml:1: sevrice: there is no such section; there are [service], [gateway], [device], [witness]"],
+    );
+    let key = "w.test/1+54ea87f3+BAnF3";
+    check(
+        &format!("[service.log]\nwitnesses = [\"{key} https://w.test 00\"]\nquorum = 1"),
+        &[
+            &format!(
+                "t.toml:2: service.log.witnesses: [\"{key} https://w.test 00\"] is not a list of different witnesses, \
+                 each as VKEY URL FINGERPRINT; write e.g. what `thingward witness show` shows as `service`"
+            ),
+            "t.toml:3: service.log.quorum: 1 is not a number from 1 to that of the witnesses; write e.g. 2",
+        ],
+    );
+    check(
+        "[witness]\nlogs = [\"log\"]\nlisten = \"x\"",
+        &[
+            "t.toml:2: witness.logs: [\"log\"] is not a list of logs' keys; \
+             write e.g. what `thingward audit key` shows as `key`",
+            "t.toml:3: witness.listen: \"x\" is not an address; write e.g. \"0.0.0.0:8883\"",
+        ],
     );
     check("service = 1", &["t.toml:1: service: is not a section; write [service]"]);
     check(
@@ -79,5 +98,15 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let all = uncommented.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(format!("{:?}", all.service), format!("{:?}", nothing.service));
     assert_eq!(format!("{:?}", all.gateway.settings), format!("{:?}", nothing.gateway.settings));
+    assert_eq!(format!("{:?}", all.witness), format!("{:?}", nothing.witness));
     assert_eq!((all.gateway.home, all.device.home), (nothing.gateway.home, nothing.device.home));
+}
+
+#[test]
+fn the_configuration_of_a_new_witness_names_its_home() {
+    let text = witness_template(std::path::Path::new("/a \"b\"/w"));
+    let config =
+        parse("witness", &text, None).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(config.witness.home, std::path::Path::new("/a \"b\"/w"));
+    assert!(text.contains("# logs = []") && !text.contains("[device]"), "{text}");
 }

@@ -1,15 +1,17 @@
 //! The audit log: its checkpoint, its pieces as C2SP tlog-tiles has them, and entries with their proofs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use thingward_audit::Hash;
+use thingward_audit::EMPTY_ROOT;
 use thingward_audit::entry::{Entry, SignedEntry};
 use thingward_audit::tile::Tile;
 use thingward_model::{TenantName, Timestamp};
@@ -21,10 +23,15 @@ use super::super::app::App;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::List;
+use crate::witness::Published;
 
 /// Most entries of a page.
 const PAGE_MAX: u64 = 1000;
 const PAGE_DEFAULT: u64 = 100;
+/// Longest wait for an entry, in seconds.
+const WAIT_SECONDS_MAX: u64 = 30;
+/// How often a log is looked at for those who wait.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The log as a whole.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -33,10 +40,16 @@ pub(in crate::http) struct LogView {
     origin: String,
     /// The key that its checkpoints verify with, as C2SP signed-note writes it.
     key: String,
-    /// Entries.
+    /// Entries of the published checkpoint.
     size: u64,
     /// The root over them, base64.
     root: String,
+    /// Entries that there are. Where witnesses have to co-sign, the published checkpoint comes after them.
+    entries: u64,
+    /// The keys of the witnesses that are asked, as C2SP signed-note writes them.
+    witnesses: Vec<String>,
+    /// How many of them have to co-sign a checkpoint before it is published.
+    quorum: usize,
 }
 
 /// One entry.
@@ -80,6 +93,52 @@ pub(in crate::http) struct LogParams {
     after: Option<u64>,
     /// Most entries in the answer, 1 to 1000. Default 100.
     limit: Option<u64>,
+    /// When there are none yet, wait so many seconds for the next, 1 to 30.
+    wait: Option<u64>,
+}
+
+impl LogParams {
+    /// The entry that the answer begins with, when it is there.
+    fn first(&self) -> u64 {
+        self.after.map_or(0, |after| after.saturating_add(1))
+    }
+
+    /// The bounds, checked.
+    fn limit(&self) -> Result<u64, ApiError> {
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(ApiError::Invalid(format!("`limit` is not from 1 to {PAGE_MAX}")));
+        }
+        if self.wait.is_some_and(|wait| !(1..=WAIT_SECONDS_MAX).contains(&wait)) {
+            return Err(ApiError::Invalid(format!("`wait` is not from 1 to {WAIT_SECONDS_MAX}")));
+        }
+        Ok(limit)
+    }
+}
+
+/// The query of a caller that may read the log, after what it wants to wait for came or did not come. The handler
+/// asks for the permission after it once more: it may have ended meanwhile.
+pub(in crate::http) struct Waited(LogParams);
+
+impl FromRequestParts<Arc<App>> for Waited {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let tenant = Allowed::<ReadLog>::from_request_parts(parts, app).await?.tenant();
+        let Params(params) = Params::<LogParams>::from_request_parts(parts, app).await?;
+        params.limit()?;
+        if let Some(seconds) = params.wait {
+            let _place = app.follower_place()?;
+            let there = async {
+                while app.shared.core.log_size(&tenant) <= params.first() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            };
+            // Nothing came: the answer is empty.
+            let _ = tokio::time::timeout(Duration::from_secs(seconds), there).await;
+        }
+        Ok(Self(params))
+    }
 }
 
 /// A number in a path.
@@ -115,14 +174,26 @@ pub(in crate::http) async fn show(
     allowed: Allowed<ReadLog>,
 ) -> Result<Json<LogView>, ApiError> {
     let (tenant, auditor) = (allowed.tenant(), &app.shared.auditor);
-    let (size, root) = head(&app, tenant).await?;
-    let key = auditor.key(&tenant).map_err(|_| ApiError::Internal)?.to_string();
-    Ok(Json(LogView { origin: auditor.origin(&tenant), key, size, root: STANDARD.encode(root) }))
+    let (size, root) = match head(&app, tenant).await? {
+        Some(head) => (head.size, head.root),
+        None => (0, EMPTY_ROOT),
+    };
+    let quorum = app.shared.witnessing.quorum();
+    Ok(Json(LogView {
+        origin: auditor.origin(&tenant),
+        key: auditor.key(&tenant).map_err(|_| ApiError::Internal)?.to_string(),
+        size,
+        root: STANDARD.encode(root),
+        entries: app.shared.core.log_size(&tenant),
+        witnesses: quorum.witnesses().iter().map(ToString::to_string).collect(),
+        quorum: quorum.wanted(),
+    }))
 }
 
 /// The signed checkpoint
 ///
-/// C2SP tlog-checkpoint.
+/// C2SP tlog-checkpoint. Where witnesses have to co-sign, the last one that enough of them have, with their
+/// cosignatures.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/log/checkpoint", tag = "log", params(("tenant" = String, Path)),
     responses(
@@ -134,9 +205,7 @@ pub(in crate::http) async fn checkpoint(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadLog>,
 ) -> Result<Response, ApiError> {
-    let tenant = allowed.tenant();
-    let (size, root) = head(&app, tenant).await?;
-    let note = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
+    let note = published(&app, allowed.tenant()).await?.note;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], note)
         .into_response())
 }
@@ -158,7 +227,10 @@ pub(in crate::http) async fn piece(
     Part(Piece(tile)): Part<Piece>,
 ) -> Result<Response, ApiError> {
     let tenant = allowed.tenant();
-    let size = app.shared.core.log_size(&tenant);
+    let size = match app.shared.witnessing.is_required() {
+        true => published(&app, tenant).await?.size,
+        false => app.shared.core.log_size(&tenant),
+    };
     let bytes = app.ask(move |store| store.log(tenant).piece(tile, size)).await?;
     let bytes = bytes.ok_or(ApiError::NotFound("piece of the log"))?;
     let headers = [
@@ -169,6 +241,9 @@ pub(in crate::http) async fn piece(
 }
 
 /// List entries
+///
+/// Also those that no checkpoint is published over yet. With `wait` the answer comes as soon as there is an entry: ask
+/// again with the last one's number to follow the log.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/log/entries", tag = "log",
     params(("tenant" = String, Path), LogParams),
@@ -179,17 +254,13 @@ pub(in crate::http) async fn piece(
 )]
 pub(in crate::http) async fn entries(
     State(app): State<Arc<App>>,
+    Waited(params): Waited,
     allowed: Allowed<ReadLog>,
-    Params(params): Params<LogParams>,
 ) -> Result<Json<List<LogEntryView>>, ApiError> {
-    let limit = params.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(ApiError::Invalid(format!("`limit` is not from 1 to {PAGE_MAX}")));
-    }
     let tenant = allowed.tenant();
     let size = app.shared.core.log_size(&tenant);
-    let first = params.after.map_or(0, |after| after.saturating_add(1)).min(size);
-    let count = limit.min(size - first);
+    let first = params.first().min(size);
+    let count = params.limit()?.min(size - first);
     let found = app.ask(move |store| store.log(tenant).entries(first, count)).await?;
     let next = found.last().map(|(index, _)| *index).filter(|last| last + 1 < size);
     let items = found.into_iter().map(|(index, bytes)| view(index, &bytes)).collect::<Result<_, _>>()?;
@@ -201,7 +272,7 @@ pub(in crate::http) async fn entries(
     get, path = "/api/v1/tenants/{tenant}/log/entries/{index}/proof", tag = "log",
     params(("tenant" = String, Path), ("index" = u64, Path)),
     responses(
-        (status = 200, description = "For the log as it is now", body = LogProofView),
+        (status = 200, description = "For the published checkpoint", body = LogProofView),
         (status = "4XX", description = "Refused", body = ErrorBody),
     ),
 )]
@@ -211,17 +282,26 @@ pub(in crate::http) async fn proof(
     Part(Index(index)): Part<Index>,
 ) -> Result<Json<LogProofView>, ApiError> {
     let tenant = allowed.tenant();
-    let (size, root) = head(&app, tenant).await?;
+    let Published { size, note: checkpoint, .. } = published(&app, tenant).await?;
     let proof = app.ask(move |store| store.log(tenant).inclusion_proof(index, size)).await?;
-    let checkpoint = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
     let proof = proof.iter().map(|hash| STANDARD.encode(hash)).collect();
     Ok(Json(LogProofView { index, size, proof, checkpoint }))
 }
 
-/// Size and root of the log, as far as it is durable.
-async fn head(app: &App, tenant: TenantName) -> Result<(u64, Hash), ApiError> {
+/// The checkpoint of the log that whoever asks may have: over all that is durable, or where witnesses have to co-sign,
+/// the last one that they have; none before the first.
+async fn head(app: &App, tenant: TenantName) -> Result<Option<Published>, ApiError> {
+    if app.shared.witnessing.is_required() {
+        return Ok(app.shared.witnessing.published(&tenant));
+    }
     let size = app.shared.core.log_size(&tenant);
-    Ok((size, app.ask(move |store| store.log(tenant).root(size)).await?))
+    let root = app.ask(move |store| store.log(tenant).root(size)).await?;
+    let note = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
+    Ok(Some(Published { size, root, note }))
+}
+
+async fn published(app: &App, tenant: TenantName) -> Result<Published, ApiError> {
+    head(app, tenant).await?.ok_or(ApiError::NotFound("checkpoint that enough witnesses have co-signed"))
 }
 
 fn view(index: u64, bytes: &[u8]) -> Result<LogEntryView, ApiError> {

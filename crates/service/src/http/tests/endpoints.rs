@@ -176,6 +176,9 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_is_answered_by_every_endpoint() {
     let fixture = Fixture::new().await;
+    // Nobody has described themselves, so nobody may be told anything by the baseline.
+    let permit = "permit (principal is Token, action == Action::\"commands:send\", resource);";
+    assert_eq!(fixture.apply(0, permit).await.0, StatusCode::OK);
     for (method, path, access, body) in TABLE {
         let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
         let (status, answer) = fixture.admin(method, &path, body).await;

@@ -17,7 +17,7 @@ use super::{Fixture, request};
 use crate::http::caller::Peer;
 use crate::http::server::admin_router;
 
-const LOG: &str = "/api/v1/tenants/acme/log";
+pub(super) const LOG: &str = "/api/v1/tenants/acme/log";
 
 async fn bytes(fixture: &Fixture, path: &str) -> (StatusCode, Vec<u8>) {
     let asked = request(Peer::Admin, "get", &format!("{LOG}{path}"), None, "");
@@ -104,4 +104,35 @@ async fn every_entry_is_proved_under_the_signed_checkpoint() {
     }
     let (status, _) = fixture.admin("get", &format!("{LOG}/entries/4/proof"), "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_beyond_the_tree_is_not_there() {
+    let fixture = Fixture::new().await;
+    do_things(&fixture).await;
+    const MAX: u64 = u64::MAX;
+    for (path, want) in [
+        (format!("/entries/{MAX}/proof"), 404),
+        ("/entries/18446744073709551616/proof".to_owned(), 404),
+        ("/entries/-1/proof".to_owned(), 404),
+        ("/entries/0x1/proof".to_owned(), 404),
+        ("/tile/0/x999/x999/x999/x999/999".to_owned(), 404),
+        ("/tile/0/x018/x446/x744/x073/x709/x551/615.p/1".to_owned(), 404),
+        ("/tile/entries/x999/x999/x999/x999/x999/x999/999".to_owned(), 404),
+        ("/tile/5/000.p/255".to_owned(), 404),
+        ("/tile/entries/000".to_owned(), 404),
+        ("/tile/entries/000.p/0".to_owned(), 404),
+        ("/tile/entries/000.p/256".to_owned(), 404),
+        ("/tile/entries/000.p/4/../4".to_owned(), 404),
+        ("/entries?after=18446744073709551616".to_owned(), 400),
+        ("/entries?after=-1".to_owned(), 400),
+        (format!("/entries?limit={MAX}"), 400),
+    ] {
+        assert_eq!(bytes(&fixture, &path).await.0.as_u16(), want, "{path}");
+    }
+    for after in [3, 4, MAX - 1, MAX] {
+        let (status, page) = fixture.admin("get", &format!("{LOG}/entries?after={after}"), "").await;
+        assert_eq!((status, page["items"].as_array().map(Vec::len)), (StatusCode::OK, Some(0)), "{after}");
+        assert_eq!(page["next"], serde_json::Value::Null);
+    }
 }

@@ -28,7 +28,7 @@ impl Fixture {
         token
     }
 
-    async fn apply(&self, after: u64, text: &str) -> (StatusCode, Json) {
+    pub(super) async fn apply(&self, after: u64, text: &str) -> (StatusCode, Json) {
         let body = json!({"after": after, "files": [{"name": "own.cedar", "text": text}]}).to_string();
         self.admin("put", &format!("{ACME}/policy"), &body).await
     }
