@@ -85,9 +85,11 @@ impl Town {
 
     /// Sends and does not wait for the device.
     fn send(&self, more: &[&str]) -> String {
-        let _ = self.place.run(&[&["command", "send", "meter-1", "set-rate", "--wait", "0s"], more].concat());
+        let (_, said) =
+            self.place.run(&[&["command", "send", "meter-1", "set-rate", "--wait", "0s"], more].concat());
         let all = self.place.done(&["command", "list", "meter-1"]);
-        all[0]["id"].as_str().unwrap().to_owned()
+        let newest = all[0]["id"].as_str();
+        newest.unwrap_or_else(|| panic!("nothing was sent: {said}")).to_owned()
     }
 
     fn state(&self, id: &str) -> String {
@@ -161,7 +163,7 @@ fn a_right_that_is_withdrawn_takes_back_what_is_on_its_way() {
     drop(meter);
     let made = town.place.done(&["token", "create", "--scope", "commands:send,devices:read"]);
     let token = town.place.path("token");
-    std::fs::write(&token, made["token"].as_str().unwrap()).unwrap();
+    thingward_crypto::sealed::write_private(&token, made["token"].as_str().unwrap().as_bytes()).unwrap();
     let policy = town.place.path("own.cedar");
     let command = "action == Action::\"commands:send\"";
     std::fs::write(
