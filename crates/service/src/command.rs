@@ -10,7 +10,7 @@
 
 mod record;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use thingward_crypto::{SoftwareKey, VerifyingKey, sha256};
@@ -23,6 +23,9 @@ use thingward_seal::command::{
     COMMAND_BYTES_MAX, CommandId, Outcome, SignedCommand, SignedReply, digest, sign,
 };
 
+use thingward_store::hot::{Batch, Space};
+use thingward_store::{Store, StoreError};
+
 use crate::access::Access;
 use crate::audit::Deed;
 use crate::topics;
@@ -31,6 +34,8 @@ pub(crate) use record::{CommandRecord, ENDED_PREFIX, State, WAITING_PREFIX, hex,
 
 /// Most commands of one device that wait. A device itself lets 32 wait.
 pub(crate) const WAITING_MAX: usize = 64;
+/// Commands that are looked at together when old ones are removed.
+const PAGE: usize = 1000;
 /// How long until a command is sent again the first time, and at most, in microseconds.
 const AGAIN_MICROS: (i64, i64) = (5_000_000, 60_000_000);
 
@@ -234,6 +239,16 @@ impl Commands {
         is_waiting
     }
 
+    /// Takes back what waits for those who are nobody any more.
+    pub(crate) fn cancel_all_of(&mut self, actors: &HashSet<String>) {
+        let gone = self.waiting.iter().filter(|(_, w)| actors.contains(&w.record.actor));
+        let gone: Vec<_> = gone.map(|(key, _)| *key).collect();
+        for key in gone {
+            let reason = "who wanted it may nothing any more".to_owned();
+            self.end(&key, State::Cancelled { reason }, "service");
+        }
+    }
+
     fn end(&mut self, key: &(TenantName, CommandId), state: State, actor: &str) {
         let Some(Waiting { mut record, .. }) = self.waiting.remove(key) else { return };
         let target = format!("operation/{}/{}", record.device, record.action);
@@ -291,6 +306,27 @@ fn messages_of(
         properties: properties.clone(),
     };
     [own, carried].into_iter().flatten().map(message).collect()
+}
+
+/// Removes commands that have ended and were made before then.
+///
+/// # Errors
+///
+/// What the store says.
+pub(crate) fn forget_ended(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+    let mut after = Vec::new();
+    loop {
+        let page = store.page(Space::Commands, ENDED_PREFIX, &after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after.clone_from(last);
+        let mut batch = Batch::new();
+        let old =
+            page.into_iter().filter(|(key, _)| record::issued(key).is_some_and(|issued| issued < before));
+        old.for_each(|(key, _)| batch.delete(Space::Commands, key));
+        if !batch.is_empty() {
+            store.commit(batch)?;
+        }
+    }
 }
 
 /// What of a device's name and its action the log has.

@@ -6,7 +6,7 @@
 
 mod things;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +84,10 @@ enum Event {
         id: CommandId,
         actor: String,
         done: oneshot::Sender<bool>,
+    },
+    CancelCommandsOf {
+        actors: HashSet<String>,
+        done: oneshot::Sender<()>,
     },
     Findings {
         tenant: TenantName,
@@ -283,6 +287,10 @@ impl Core {
             Event::Command { new, done } => self.command(now, *new, done),
             Event::CancelCommand { tenant, device, id, actor, done } => {
                 let _ = done.send(self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor));
+            }
+            Event::CancelCommandsOf { actors, done } => {
+                self.broker.gate_mut().commands.cancel_all_of(&actors);
+                let _ = done.send(());
             }
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));

@@ -31,6 +31,10 @@ use crate::witness::{self, WitnessError, Witnessing};
 
 /// Most rows of one segment.
 const SEGMENT_ROWS_MAX: usize = 1_000_000;
+/// How often old commands are looked for.
+const CLEANING: Duration = Duration::from_secs(6 * 3600);
+/// How long a command is kept that has ended, in microseconds: 30 days.
+const COMMANDS_KEPT_MICROS: i64 = 30 * 86_400 * 1_000_000;
 /// The name of the key that commands are signed with, in the registry.
 const COMMAND_KEY: &str = "command.key";
 /// How often certificates, the CRL and customers' keys are looked after.
@@ -143,6 +147,7 @@ impl Service {
         tasks.spawn(housekeeping(Arc::clone(&shared)));
         tasks.spawn(customer_keys(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
+        tasks.spawn(ended_commands(Arc::clone(&shared)));
         if shared.witnessing.is_required() {
             tasks.spawn(witness::run(Arc::clone(&shared)));
         }
@@ -326,6 +331,20 @@ async fn all_tenants(shared: &Shared) -> Vec<TenantName> {
         tracing::error!(%error, "tenants cannot be listed");
         Vec::new()
     })
+}
+
+/// Forgets commands that ended long ago. What was done with them stays in the audit log.
+async fn ended_commands(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(CLEANING).await;
+        let store = Arc::clone(&shared.store);
+        let before = now().plus_micros(-COMMANDS_KEPT_MICROS);
+        let forgotten =
+            tokio::task::spawn_blocking(move || crate::command::forget_ended(&store, before)).await;
+        if let Ok(Err(error)) = forgotten {
+            tracing::error!(%error, "old commands stay where they are");
+        }
+    }
 }
 
 /// Moves readings to history.

@@ -217,6 +217,12 @@ pub(crate) fn who(subject: &Subject) -> Json {
     }
 }
 
+/// When the command with this key was made.
+pub(super) fn issued(key: &[u8]) -> Option<Timestamp> {
+    let (_, issued) = key.split_last_chunk::<16>()?.0.split_last_chunk::<8>()?;
+    Some(Timestamp::from_micros(i64::from_be_bytes(*issued)))
+}
+
 /// An id as topics and the API write it.
 pub(crate) fn hex(id: &CommandId) -> String {
     base16ct::lower::encode_string(id)

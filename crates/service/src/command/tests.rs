@@ -184,6 +184,15 @@ fn who_sends_it_takes_it_back_once() {
 }
 
 #[test]
+fn what_waits_for_a_token_that_ended_is_taken_back() {
+    let mut commands = commands();
+    commands.cancel_all_of(&["user/2".to_owned()].into());
+    assert!(commands.drain().1.is_empty());
+    commands.cancel_all_of(&["user/1".to_owned()].into());
+    assert_eq!(ended(&mut commands).1, "command.cancel");
+}
+
+#[test]
 fn a_device_that_begins_to_listen_gets_what_waits_at_once_also_behind_a_gateway() {
     let (mut commands, access) = (commands(), access());
     commands.due(at(0), &access);
@@ -230,4 +239,22 @@ fn a_device_has_room_for_so_many_and_no_more() {
     }
     assert!(!commands.has_room(&acme(), &meter()));
     assert!(commands.has_room(&acme(), &"meter-2".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_and_what_waits_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let mut batch = Batch::new();
+    let kept = |id: u8, minutes: i64, state: State| {
+        let record = new(id).record;
+        CommandRecord { issued: at(minutes * MINUTE), state, ..record }.key()
+    };
+    let keys = [kept(1, 0, State::Expired), kept(2, 9, State::Expired), kept(3, 0, State::Waiting)];
+    keys.iter().for_each(|key| batch.put(Space::Commands, key.clone(), b"sealed".to_vec()));
+    store.commit(batch).unwrap();
+    forget_ended(&store, at(5 * MINUTE)).unwrap();
+    let left: Vec<_> =
+        store.scan(Space::Commands, b"", 10).unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(left, [keys[1].clone(), keys[2].clone()]);
 }

@@ -1,5 +1,7 @@
 //! What the core does about commands and descriptions: logs, signs, keeps and sends.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_seal::command::CommandId;
@@ -139,5 +141,12 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::CancelCommand { tenant, device, id, actor, done }).await;
         wait.await.unwrap_or_default()
+    }
+
+    /// Takes back what waits for these, as the audit log names them.
+    pub(crate) async fn cancel_commands_of(&self, actors: HashSet<String>) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::CancelCommandsOf { actors, done }).await;
+        let _ = wait.await;
     }
 }

@@ -132,6 +132,7 @@ impl Registry {
     }
 
     /// Takes a token of the tenant, or with `None` of the installation, back, and every token that was made with it.
+    /// Gives all that ended.
     ///
     /// # Errors
     ///
@@ -141,19 +142,22 @@ impl Registry {
         tenant: Option<&TenantName>,
         id: &TokenId,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let result = sqlx::query(
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let rows = sqlx::query(
             "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $1 AND COALESCE(tenant, '') = $3 \
              UNION SELECT t.id FROM tokens t JOIN made m ON t.parent = m.id) \
-             UPDATE tokens SET revoked = $2 WHERE revoked IS NULL AND id IN (SELECT id FROM made)",
+             UPDATE tokens SET revoked = $2 WHERE revoked IS NULL AND id IN (SELECT id FROM made) RETURNING id",
         )
         .bind(id.0.as_str())
         .bind(now.as_micros())
         .bind(tenant.map_or("", TenantName::as_str))
-        .execute(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(failed("revoke a token"))?;
-        one_changed(&result, "token")
+        if rows.is_empty() {
+            return Err(StoreError::NotFound { what: "token" });
+        }
+        rows.iter().map(|row| super::parse(row, "id")).collect()
     }
 
     /// Tokens of the tenant, or with `None` of the installation, by id, from the first after `last` on.

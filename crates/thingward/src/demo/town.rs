@@ -195,6 +195,8 @@ impl Town {
              \x20 thingward reading latest --tenant {TENANT}\n\
              \x20 thingward reading follow --tenant {TENANT} --device pump-1\n\
              \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
+             \x20 thingward command actions --tenant {TENANT} meter-1   # what it says that it can do\n\
+             \x20 thingward command send --tenant {TENANT} meter-1 set-rate 3.50\n\
              \x20 thingward finding list --tenant {TENANT}\n\
              \x20 thingward audit list --tenant {TENANT}        # who did what; `audit prove 0` proves it\n\
              \x20 thingward key withdraw --tenant {TENANT}      # history is unreadable at once\n\

@@ -266,6 +266,7 @@ async fn make(
 }
 
 async fn take_back(app: &App, tenant: Option<TenantName>, id: &TokenId) -> Result<StatusCode, ApiError> {
-    app.shared.store.registry().revoke_token(tenant.as_ref(), id, now()).await?;
+    let ended = app.shared.store.registry().revoke_token(tenant.as_ref(), id, now()).await?;
+    app.shared.core.cancel_commands_of(ended.iter().map(|id| format!("token/{id}")).collect()).await;
     Ok(StatusCode::NO_CONTENT)
 }
