@@ -1,7 +1,7 @@
 //! The policies of one tenant at work: decisions, remembered until something that they rest on changes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use thingward_model::TenantName;
 
@@ -10,7 +10,7 @@ use crate::entities::Question;
 use crate::index::{Answer, Index};
 use crate::permit::{Denied, Permit};
 use crate::resource::Resource;
-use crate::schema::{BASELINE_FILE, baseline, baseline_index};
+use crate::schema::{baseline, baseline_index};
 use crate::source::{Place, Problem, Problems, Source};
 use crate::subject::Subject;
 use crate::world::World;
@@ -26,10 +26,18 @@ pub struct Policies {
     remembered: Mutex<HashMap<(Subject, Action, Resource), Decision>>,
 }
 
+/// Cheap to take along: what takes long is asked without a lock.
+#[derive(Clone)]
 struct Rules {
+    /// `None` when the tenant's own policies cannot be used: what they forbid is not known.
+    own: Option<Arc<Own>>,
+    world: Arc<World>,
+}
+
+/// The baseline and a tenant's own files.
+struct Own {
     source: Source,
     index: Index,
-    world: World,
 }
 
 /// What was decided, and by what.
@@ -87,11 +95,25 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// [`Problems`] when a file has the baseline's name.
+    /// [`Problems`] when they cannot be put beside the baseline.
     pub fn new(tenant: TenantName, source: Source, world: World) -> Result<Self, Problems> {
-        let index = index(&source)?;
-        let rules = RwLock::new(Rules { source, index, world });
-        Ok(Self { tenant, rules, remembered: Mutex::default() })
+        let own = Some(Arc::new(Own::new(source)?));
+        Ok(Self::of(tenant, Rules { own, world: Arc::new(world) }))
+    }
+
+    /// Those of a tenant whose own files cannot be used: they allow what the baseline allows the operator of the
+    /// installation, who can apply others, and nobody else anything.
+    #[must_use]
+    pub fn closed(tenant: TenantName) -> Self {
+        Self::of(tenant, Rules { own: None, world: Arc::default() })
+    }
+
+    fn of(tenant: TenantName, rules: Rules) -> Self {
+        Self { tenant, rules: RwLock::new(rules), remembered: Mutex::default() }
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The permit to do `A` to something, when the policies allow it.
@@ -115,7 +137,7 @@ impl Policies {
         }
         // Held until the decision is remembered, so that a change cannot come in between.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let decision = self.judge(&rules.index, &rules.world, who, action, on).0;
+        let decision = self.judge(rules.own.as_deref(), &rules.world, who, action, on).0;
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
@@ -127,7 +149,7 @@ impl Policies {
     /// Decides afresh, by these rules.
     fn judge(
         &self,
-        index: &Index,
+        own: Option<&Own>,
         world: &World,
         who: &Subject,
         action: Action,
@@ -140,7 +162,11 @@ impl Policies {
             }
             _ => {}
         }
-        let index = if *who == Subject::Operator { baseline_index() } else { index };
+        let index = match (who, own) {
+            (Subject::Operator, _) => baseline_index(),
+            (_, Some(own)) => &own.index,
+            (_, None) => return (Decision::Failed, None),
+        };
         match Question::new(self.tenant, who, action, on, world) {
             Ok(question) => {
                 let answer = index.ask(&question.request, &question.entities);
@@ -157,14 +183,14 @@ impl Policies {
     ///
     /// [`Problems`] as for [`Self::new`]; the old ones stay.
     pub fn apply(&self, source: Source) -> Result<(), Problems> {
-        let index = index(&source)?;
-        self.change(|rules| (rules.source, rules.index) = (source, index));
+        let own = Arc::new(Own::new(source)?);
+        self.change(|rules| rules.own = Some(own));
         Ok(())
     }
 
     /// Changes what the policies are about. From here on nothing is decided by what was.
     pub fn update(&self, change: impl FnOnce(&mut World)) {
-        self.change(|rules| change(&mut rules.world));
+        self.change(|rules| change(Arc::make_mut(&mut rules.world)));
     }
 
     fn change(&self, change: impl FnOnce(&mut Rules)) {
@@ -175,26 +201,23 @@ impl Policies {
 
     /// Looks at what the policies are about.
     pub fn world<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        look(&self.rules.read().unwrap_or_else(PoisonError::into_inner).world)
+        look(&self.rules().world)
     }
 
-    /// Why it is decided as it is, and what would have to change.
+    /// Why it is decided as it is. What would have to change is found by trying, so it takes its time.
     #[must_use]
     pub fn explain(&self, who: &Subject, action: Action, on: &Resource) -> Explanation {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let (decision, answer) = self.judge(&rules.index, &rules.world, who, action, on);
-        let place = |id| rules.source.place(id).or_else(|| baseline().place(id)).cloned();
+        let rules = self.rules();
+        let own = rules.own.as_deref();
+        let (decision, answer) = self.judge(own, &rules.world, who, action, on);
+        let place = |id| own.and_then(|own| own.source.place(id)).or_else(|| baseline().place(id)).cloned();
         let answer = answer.as_ref();
         let policies = answer.iter().flat_map(|a| &a.reasons);
         let policies =
             policies.filter_map(|id| Some(Named { id: id.to_string(), place: place(id)? })).collect();
         let errors = answer.iter().flat_map(|a| &a.errors).map(|(_, error)| error.clone()).collect();
-        let judge = |who: &Subject, world: &World| self.judge(&rules.index, world, who, action, on).0;
-        let changes = if decision.is_allowed() {
-            Vec::new()
-        } else {
-            crate::explain::changes(decision, who, action, on, &rules.world, judge)
-        };
+        let judge = |who: &Subject, world: &World| self.judge(own, world, who, action, on).0;
+        let changes = crate::explain::changes(decision, who, action, on, &rules.world, judge);
         Explanation { decision, policies, errors, changes }
     }
 
@@ -205,17 +228,24 @@ impl Policies {
     /// [`Problems`] as for [`Self::new`].
     pub fn compare(
         &self,
-        draft: &Source,
+        draft: Source,
         questions: impl Iterator<Item = (Subject, Action, Resource)>,
     ) -> Result<Vec<Difference>, Problems> {
-        let index = index(draft)?;
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let (draft, rules) = (Own::new(draft)?, self.rules());
         let difference = |(who, action, on): (Subject, Action, Resource)| {
-            let now = self.judge(&rules.index, &rules.world, &who, action, &on).0;
-            let then = self.judge(&index, &rules.world, &who, action, &on).0;
+            let now = self.judge(rules.own.as_deref(), &rules.world, &who, action, &on).0;
+            let then = self.judge(Some(&draft), &rules.world, &who, action, &on).0;
             (now.is_allowed() != then.is_allowed()).then_some(Difference { who, action, on, now, then })
         };
         Ok(questions.filter_map(difference).collect())
+    }
+}
+
+impl Own {
+    fn new(source: Source) -> Result<Self, Problems> {
+        let problem = |message| Problems(vec![Problem { file: String::new(), line: 0, message }]);
+        let index = Index::new(baseline().policies().chain(source.policies()));
+        Ok(Self { source, index: index.map_err(|e| problem(e.to_string()))? })
     }
 }
 
@@ -254,13 +284,4 @@ pub struct Difference {
     pub now: Decision,
     /// The answer then.
     pub then: Decision,
-}
-
-fn index(source: &Source) -> Result<Index, Problems> {
-    let problem =
-        |file: &str, message: String| Problems(vec![Problem { file: file.to_owned(), line: 0, message }]);
-    if source.has_file(BASELINE_FILE) {
-        return Err(problem(BASELINE_FILE, "every tenant has one already; choose another name".to_owned()));
-    }
-    Index::new(baseline().policies().chain(source.policies())).map_err(|e| problem("", e.to_string()))
 }

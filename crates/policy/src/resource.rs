@@ -43,12 +43,16 @@ impl Categories {
     }
 }
 
-/// A number as policies look at it: rounded to ten-thousandths. `None` when it is too large.
+/// A number as policies look at it, in ten-thousandths. One with more places is taken for the next one further from
+/// zero, so that it is not within a bound that it is beyond; one that is too large for the largest there is.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "what is too large was left out")]
-pub fn ten_thousandths(number: f64) -> Option<i64> {
-    let scaled = (number * 10_000.0).round();
-    (scaled.abs() < 9.0e18).then_some(scaled as i64)
+#[expect(clippy::cast_possible_truncation, reason = "the conversion saturates, as is said")]
+pub fn ten_thousandths(number: f64) -> i64 {
+    let scaled = number * 10_000.0;
+    let nearest = scaled.round();
+    // A double is not quite what was written.
+    let is_whole = (scaled - nearest).abs() <= scaled.abs() * 4.0 * f64::EPSILON;
+    (if is_whole { nearest } else { scaled.abs().ceil().copysign(scaled) }) as i64
 }
 
 /// What something is done to, inside one tenant.
@@ -116,6 +120,28 @@ impl Resource {
             }
             (Action::ReadDevices | Action::ManageDevices, _) => Err("DEVICE or tenant"),
             _ => Err("tenant"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ten_thousandths;
+
+    #[test]
+    fn a_number_beyond_a_bound_is_never_taken_for_one_within() {
+        for (number, want) in [
+            (5.0, 50_000),
+            (3.3, 33_000),
+            (0.1 + 0.2, 3_000),
+            (5.000_04, 50_001),
+            (-5.000_04, -50_001),
+            (1e-9, 1),
+            (0.0, 0),
+            (1e300, i64::MAX),
+            (-1e300, i64::MIN),
+        ] {
+            assert_eq!(ten_thousandths(number), want, "{number}");
         }
     }
 }

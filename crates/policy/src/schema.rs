@@ -27,7 +27,7 @@ pub(crate) fn schema() -> &'static Schema {
 pub(crate) fn baseline() -> &'static Source {
     static PARSED: LazyLock<Source> = LazyLock::new(|| {
         let file = PolicyFile { name: BASELINE_FILE.to_owned(), text: BASELINE.to_owned() };
-        Source::new(&[file]).expect("our own policies")
+        Source::of(&[file]).expect("our own policies")
     });
     &PARSED
 }

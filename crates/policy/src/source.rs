@@ -6,12 +6,12 @@ use std::fmt;
 use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
-use crate::schema::schema;
+use crate::schema::{BASELINE_FILE, schema};
 
 /// Most files of a tenant.
 pub const FILES_MAX: usize = 32;
 /// Most bytes of all of them.
-pub const BYTES_MAX: usize = 256 * 1024;
+pub const BYTES_MAX: usize = 192 * 1024;
 /// Most policies in all of them.
 const POLICIES_MAX: usize = 1000;
 /// Most bytes of one policy, with its comments.
@@ -83,6 +83,15 @@ impl Source {
     ///
     /// [`Problems`].
     pub fn new(files: &[PolicyFile]) -> Result<Self, Problems> {
+        if files.iter().any(|file| file.name == BASELINE_FILE) {
+            let message = "every tenant has one already; choose another name".to_owned();
+            return Err(Problems(vec![Problem { file: BASELINE_FILE.to_owned(), line: 0, message }]));
+        }
+        Self::of(files)
+    }
+
+    /// As [`Self::new`], also of the baseline.
+    pub(crate) fn of(files: &[PolicyFile]) -> Result<Self, Problems> {
         let about_all = |message: String| Problems(vec![Problem { file: String::new(), line: 0, message }]);
         if files.len() > FILES_MAX {
             return Err(about_all(format!(
@@ -176,11 +185,6 @@ impl Source {
     /// Its policies.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.policies.iter()
-    }
-
-    /// Whether a policy is in a file of this name.
-    pub(crate) fn has_file(&self, name: &str) -> bool {
-        self.places.values().any(|place| place.file == name)
     }
 
     /// Where a policy is.

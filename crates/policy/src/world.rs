@@ -30,13 +30,21 @@ pub struct Member {
     pub operations: BTreeMap<ActionName, Operation>,
     /// What its fields are about, by its description.
     pub categories: BTreeMap<FieldName, Categories>,
+    /// Whether it said so itself, over a connection of its own.
+    pub has_described_itself: bool,
 }
 
 impl Member {
     /// One that is in no group and does nothing.
     #[must_use]
     pub const fn new(role: Role) -> Self {
-        Self { role, groups: BTreeSet::new(), operations: BTreeMap::new(), categories: BTreeMap::new() }
+        Self {
+            role,
+            groups: BTreeSet::new(),
+            operations: BTreeMap::new(),
+            categories: BTreeMap::new(),
+            has_described_itself: false,
+        }
     }
 }
 

@@ -7,18 +7,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
 use thingward_policy::{
-    Act, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, World,
+    Act, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, UserRole, World,
 };
 use thingward_store::StoreError;
 use thingward_store::registry::{GroupMember, LIST_MAX, Registry};
 
 use crate::description;
+use crate::pipeline::Via;
 
 /// Decides for all tenants. Shared by all listeners and the core.
 #[derive(Default)]
 pub struct Access {
-    /// `None` where what the registry has cannot be used.
-    tenants: RwLock<HashMap<TenantName, Option<Arc<Policies>>>>,
+    tenants: RwLock<HashMap<TenantName, Arc<Policies>>>,
 }
 
 impl Access {
@@ -36,8 +36,10 @@ impl Access {
             let Some(version) = registry.policy_version(tenant, None).await? else { continue };
             let applied = Source::new(&version.files).and_then(|source| access.apply(tenant, source));
             if let Err(problems) = applied {
-                tracing::error!(%tenant, version = version.version, %problems, "the tenant's policies cannot be used; nobody may anything");
-                access.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(*tenant, None);
+                tracing::error!(%tenant, version = version.version, %problems, "the tenant's policies cannot be used; nobody but the operator may anything");
+                let closed = Arc::new(Policies::closed(*tenant));
+                access.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(*tenant, closed);
+                access.reload_people(registry, tenant).await?;
             }
         }
         Ok(access)
@@ -64,7 +66,7 @@ impl Access {
     /// A tenant begins with the baseline and nobody in it.
     pub fn add_tenant(&self, tenant: TenantName) {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        tenants.entry(tenant).or_insert_with(|| baseline(tenant));
+        tenants.entry(tenant).or_insert_with(|| Arc::new(baseline(tenant)));
     }
 
     /// A member got a certificate.
@@ -75,13 +77,35 @@ impl Access {
         });
     }
 
-    /// A member said what it can do.
-    pub fn described(&self, tenant: &TenantName, name: &DeviceName, thing: &ThingDescription) {
+    /// A member said what it can do, or somebody did for it. Says whether that counts: what came through a gateway does
+    /// not once the device itself has spoken, and otherwise never allows more than what is known.
+    pub(crate) fn described(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+        thing: &ThingDescription,
+        via: Via,
+    ) -> bool {
+        let mut counts = false;
         self.update(tenant, |world| {
             let member = world.members.entry(*name).or_insert_with(|| Member::new(Role::Device));
-            member.operations = description::operations(thing);
-            member.categories = description::categories(thing);
+            counts = via == Via::Device || !member.has_described_itself;
+            if !counts {
+                return;
+            }
+            let (mut operations, mut categories) =
+                (description::operations(thing), description::categories(thing));
+            if via == Via::Gateway {
+                for (action, operation) in &mut operations {
+                    operation.roles.retain(|r| matches!(r, UserRole::Administrator | UserRole::Operator));
+                    operation.is_sensitive |= member.operations.get(action).is_some_and(|o| o.is_sensitive);
+                }
+                categories.extend(member.categories.iter().map(|(field, about)| (*field, *about)));
+            }
+            member.has_described_itself |= via == Via::Device;
+            (member.operations, member.categories) = (operations, categories);
         });
+        counts
     }
 
     /// A member is no member any more.
@@ -91,6 +115,7 @@ impl Access {
             if let Some(member) = world.members.get_mut(name) {
                 member.operations.clear();
                 member.categories.clear();
+                member.has_described_itself = false;
             }
         });
     }
@@ -107,7 +132,7 @@ impl Access {
     /// The policies of a tenant.
     #[must_use]
     pub fn of(&self, tenant: &TenantName) -> Option<Arc<Policies>> {
-        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned().flatten()
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
     }
 
     /// The permit to do `A` in a tenant, when its policies allow it.
@@ -134,8 +159,9 @@ impl Access {
     }
 }
 
-fn baseline(tenant: TenantName) -> Option<Arc<Policies>> {
-    Policies::new(tenant, Source::default(), World::default()).ok().map(Arc::new)
+fn baseline(tenant: TenantName) -> Policies {
+    // The baseline can be put beside nothing.
+    Policies::new(tenant, Source::default(), World::default()).unwrap_or_else(|_| Policies::closed(tenant))
 }
 
 /// People and groups, and the members that are in groups.
@@ -163,4 +189,41 @@ async fn read_people(registry: &Registry, tenant: &TenantName) -> Result<World, 
         }
     }
     Ok(world)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thing(action: &str) -> ThingDescription {
+        let text = format!(
+            r#"{{"@context": ["https://www.w3.org/2022/wot/td/v1.1", {{"tw": "urn:thingward:td:"}}],
+            "title": "Pump", "securityDefinitions": {{"n": {{"scheme": "nosec"}}}}, "security": "n",
+            "actions": {{"set-rate": {{{action} "forms": [{{"href": "x"}}]}}}}}}"#
+        );
+        ThingDescription::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_a_gateway_says_of_a_device_never_allows_more_and_never_stands_against_its_own_word() {
+        let (acme, pump) = ("acme".parse().unwrap(), "pump-1".parse().unwrap());
+        let access = Access::default();
+        access.add_tenant(acme);
+        let known = || {
+            let operation =
+                |world: &World| world.members[&pump].operations[&"set-rate".parse().unwrap()].clone();
+            access.of(&acme).unwrap().world(operation)
+        };
+        let open = thing(r#""tw:roles": ["viewer", "operator"],"#);
+        let strict = thing(r#""tw:sensitive": true,"#);
+        assert!(access.described(&acme, &pump, &open, Via::Gateway));
+        assert_eq!(known().roles, [UserRole::Operator].into(), "no viewer by the word of a gateway");
+        assert!(access.described(&acme, &pump, &strict, Via::Gateway));
+        assert!(access.described(&acme, &pump, &open, Via::Gateway));
+        assert!(known().is_sensitive, "once sensitive, always, by the word of a gateway");
+        assert!(access.described(&acme, &pump, &open, Via::Device));
+        assert_eq!((known().roles.len(), known().is_sensitive), (2, false));
+        assert!(!access.described(&acme, &pump, &strict, Via::Gateway));
+        assert!(!known().is_sensitive);
+    }
 }

@@ -30,10 +30,15 @@ use crate::access::Access;
 use crate::audit::Deed;
 use crate::topics;
 
-pub(crate) use record::{CommandRecord, ENDED_PREFIX, State, WAITING_PREFIX, hex, keys_of, parse_id, who};
+pub(crate) use record::{
+    CommandRecord, ENDED_PREFIX, State, WAITING_PREFIX, hex, index, keys_of, parse_id, who,
+};
 
 /// Most commands of one device that wait. A device itself lets 32 wait.
 pub(crate) const WAITING_MAX: usize = 64;
+/// How long after a command's time its device's word is still taken, in microseconds: an hour, and how many wait for it.
+const LATE_MICROS: i64 = 3_600_000_000;
+const LATE_MAX: usize = 10_000;
 /// Commands that are looked at together when old ones are removed.
 const PAGE: usize = 1000;
 /// How long until a command is sent again the first time, and at most, in microseconds.
@@ -50,6 +55,9 @@ pub(crate) struct NewCommand {
     /// Its input, when that is a number, as policies see it.
     pub(crate) number: Option<i64>,
 }
+
+/// Whose, for whom, and which.
+type Key = (TenantName, DeviceName, CommandId);
 
 struct Waiting {
     record: CommandRecord,
@@ -71,9 +79,11 @@ pub(crate) enum BadReply {
 /// Commands of all tenants that wait for their device's word.
 pub(crate) struct Commands {
     signer: SoftwareKey,
-    waiting: HashMap<(TenantName, CommandId), Waiting>,
+    waiting: HashMap<Key, Waiting>,
+    /// Those that ended without the device's word, until when that is still taken.
+    late: HashMap<Key, (CommandRecord, Timestamp)>,
     /// The gateway that carried something of a device last.
-    behind: HashMap<(TenantName, DeviceName), DeviceName>,
+    behind: HashMap<(TenantName, DeviceName), (DeviceName, Timestamp)>,
     /// Before then [`Self::due`] has nothing to do.
     next: Option<Timestamp>,
     changed: Vec<CommandRecord>,
@@ -83,8 +93,8 @@ pub(crate) struct Commands {
 impl Commands {
     /// With those that waited when the service stopped.
     pub(crate) fn new(signer: SoftwareKey, waiting: Vec<CommandRecord>) -> Self {
-        let (held, behind, changed, deeds) = Default::default();
-        let mut commands = Self { signer, waiting: held, behind, next: None, changed, deeds };
+        let (held, late, behind, changed, deeds) = Default::default();
+        let mut commands = Self { signer, waiting: held, late, behind, next: None, changed, deeds };
         for record in waiting {
             if let Some(subject) = record.subject() {
                 let number = record.number();
@@ -95,10 +105,15 @@ impl Commands {
     }
 
     fn wait(&mut self, record: CommandRecord, subject: Subject, number: Option<i64>) {
-        let (key, send_at) = ((record.tenant, record.id), record.issued);
+        let (key, send_at) = ((record.tenant, record.device, record.id), record.issued);
         let on = Resource::Operation(record.device, record.action, number);
         self.next = Some(self.next.map_or(send_at, |next| next.min(send_at)));
         self.waiting.insert(key, Waiting { record, subject, on, send_at, pause: AGAIN_MICROS.0 });
+    }
+
+    /// Whether a command of this name waits for the device.
+    pub(crate) fn is_waiting(&self, tenant: &TenantName, device: &DeviceName, id: CommandId) -> bool {
+        self.waiting.contains_key(&(*tenant, *device, id))
     }
 
     /// Whether the device may have another one.
@@ -144,6 +159,7 @@ impl Commands {
         for (key, state) in over {
             self.end(&key, state, "service");
         }
+        self.late.retain(|_, (_, until)| now < *until);
         self.next = self.waiting.values().map(|w| w.send_at.min(w.record.expires)).min();
         messages
     }
@@ -158,11 +174,12 @@ impl Commands {
     pub(crate) fn may_deliver(
         &self,
         tenant: &TenantName,
+        device: &DeviceName,
         id: CommandId,
         now: Timestamp,
         access: &Access,
     ) -> bool {
-        let waiting = self.waiting.get(&(*tenant, id));
+        let waiting = self.waiting.get(&(*tenant, *device, id));
         waiting.is_some_and(|w| now < w.record.expires && permitted(access, w).is_ok())
     }
 
@@ -170,7 +187,9 @@ impl Commands {
     pub(crate) fn listens(&mut self, tenant: &TenantName, who: &DeviceName, now: Timestamp) {
         for waiting in self.waiting.values_mut().filter(|w| w.record.tenant == *tenant) {
             let device = waiting.record.device;
-            if device == *who || self.behind.get(&(*tenant, device)) == Some(who) {
+            if device == *who
+                || self.behind.get(&(*tenant, device)).is_some_and(|(gateway, _)| gateway == who)
+            {
                 (waiting.send_at, waiting.pause) = (now, AGAIN_MICROS.0);
                 self.next = Some(now);
             }
@@ -185,7 +204,12 @@ impl Commands {
         gateway: DeviceName,
         now: Timestamp,
     ) {
-        if self.behind.insert((tenant, device), gateway) != Some(gateway) {
+        let known = self.behind.get(&(tenant, device));
+        // Two gateways in reach take turns; that is no reason to send everything again each time.
+        let is_news = known
+            .is_none_or(|(known, since)| *known != gateway && now.micros_since(*since) >= AGAIN_MICROS.0);
+        if is_news {
+            self.behind.insert((tenant, device), (gateway, now));
             self.listens(&tenant, &device, now);
         }
     }
@@ -203,23 +227,22 @@ impl Commands {
         bytes: &[u8],
         key: impl FnOnce(&thingward_crypto::KeyId) -> Option<VerifyingKey>,
     ) -> Result<(), BadReply> {
-        let at = (*tenant, id);
-        let waiting =
-            self.waiting.get(&at).filter(|w| w.record.device == *device).ok_or(BadReply::NotWaiting)?;
+        let at = (*tenant, *device, id);
+        let waiting = self.waiting.get(&at).map(|w| &w.record);
+        let record = waiting.or_else(|| self.late.get(&at).map(|(record, _)| record));
+        let record = record.ok_or(BadReply::NotWaiting)?;
         let signed = SignedReply::decode(bytes).map_err(|_| BadReply::Wrong("malformed"))?;
         let key = key(&signed.key_id()).ok_or(BadReply::Wrong("wrong-signer"))?;
         let reply = signed.verify(&key).map_err(|_| BadReply::Wrong("wrong-signer"))?;
         let of_message = matches!(reply.outcome, Outcome::Refused { reason, .. } if reason.is_of_message());
-        let named =
-            if of_message { Some(sha256(&[&waiting.record.message])) } else { digest_of(&waiting.record) };
+        let named = if of_message { Some(sha256(&[&record.message])) } else { digest_of(record) };
         if reply.id != id || named != Some(reply.command) {
             return Err(BadReply::Wrong("about another command"));
         }
-        let state = State::of(&reply);
-        if let Some(waiting) = self.waiting.get_mut(&at) {
-            waiting.record.reply = bytes.to_vec();
-        }
-        self.end(&at, state, &format!("device/{device}"));
+        let record = CommandRecord { reply: bytes.to_vec(), ..record.clone() };
+        self.waiting.remove(&at);
+        self.late.remove(&at);
+        self.set(record, State::of(&reply), &format!("device/{device}"));
         Ok(())
     }
 
@@ -231,8 +254,8 @@ impl Commands {
         id: CommandId,
         actor: &str,
     ) -> bool {
-        let key = (*tenant, id);
-        let is_waiting = self.waiting.get(&key).is_some_and(|w| w.record.device == *device);
+        let key = (*tenant, *device, id);
+        let is_waiting = self.waiting.contains_key(&key);
         if is_waiting {
             self.end(&key, State::Cancelled { reason: "taken back".to_owned() }, actor);
         }
@@ -241,18 +264,37 @@ impl Commands {
 
     /// Takes back what waits for those who are nobody any more.
     pub(crate) fn cancel_all_of(&mut self, actors: &HashSet<String>) {
-        let gone = self.waiting.iter().filter(|(_, w)| actors.contains(&w.record.actor));
-        let gone: Vec<_> = gone.map(|(key, _)| *key).collect();
+        self.cancel_where("who wanted it may nothing any more", |w| actors.contains(&w.record.actor));
+    }
+
+    /// Takes back what waits for a device that is none of the tenant's any more.
+    pub(crate) fn cancel_all_for(&mut self, tenant: &TenantName, device: &DeviceName) {
+        let is_for = |w: &Waiting| w.record.tenant == *tenant && w.record.device == *device;
+        self.cancel_where("the device is no member any more", is_for);
+        self.behind.remove(&(*tenant, *device));
+    }
+
+    fn cancel_where(&mut self, reason: &str, is_gone: impl Fn(&Waiting) -> bool) {
+        let gone = self.waiting.iter().filter(|(_, waiting)| is_gone(waiting));
+        let gone: Vec<Key> = gone.map(|(key, _)| *key).collect();
         for key in gone {
-            let reason = "who wanted it may nothing any more".to_owned();
-            self.end(&key, State::Cancelled { reason }, "service");
+            self.end(&key, State::Cancelled { reason: reason.to_owned() }, "service");
         }
     }
 
-    fn end(&mut self, key: &(TenantName, CommandId), state: State, actor: &str) {
-        let Some(Waiting { mut record, .. }) = self.waiting.remove(key) else { return };
-        let target = format!("operation/{}/{}", record.device, record.action);
-        let mut deed = Deed::new(actor.to_owned(), state.deed(), target).with("id", hex(&record.id));
+    /// Without the device's word, which may be on its way.
+    fn end(&mut self, key: &Key, state: State, actor: &str) {
+        let Some(Waiting { record, .. }) = self.waiting.remove(key) else { return };
+        if self.late.len() < LATE_MAX {
+            let until = record.expires.plus_micros(LATE_MICROS);
+            self.late.insert(*key, (record.clone(), until));
+        }
+        self.set(record, state, actor);
+    }
+
+    fn set(&mut self, mut record: CommandRecord, state: State, actor: &str) {
+        let mut deed = Deed::new(actor.to_owned(), state.deed(), target(&record.device, &record.action))
+            .with("id", hex(&record.id));
         if !record.reply.is_empty() {
             let hash = base16ct::lower::encode_string(&sha256(&[&record.reply]));
             deed = deed.with("outcome", state.as_str()).with("reply", hash);
@@ -260,7 +302,7 @@ impl Commands {
         if let State::Cancelled { reason } | State::Refused { reason, .. } = &state {
             deed = deed.with("reason", reason.as_str());
         }
-        self.deeds.push((key.0, deed));
+        self.deeds.push((record.tenant, deed));
         record.state = state;
         self.changed.push(record);
     }
@@ -286,13 +328,13 @@ fn digest_of(record: &CommandRecord) -> Option<thingward_crypto::Digest> {
 fn messages_of(
     now: Timestamp,
     record: &CommandRecord,
-    behind: &HashMap<(TenantName, DeviceName), DeviceName>,
+    behind: &HashMap<(TenantName, DeviceName), (DeviceName, Timestamp)>,
 ) -> Vec<Message> {
     let (tenant, device, id) = (&record.tenant, &record.device, hex(&record.id));
     let own = topics::inner(tenant, device, &format!("commands/{id}"));
     let gateway = behind.get(&(*tenant, *device));
     let carried =
-        gateway.and_then(|gw| topics::inner(tenant, gw, &format!("children/{device}/commands/{id}")));
+        gateway.and_then(|(gw, _)| topics::inner(tenant, gw, &format!("children/{device}/commands/{id}")));
     let left = record.expires.micros_since(now).min(AGAIN_MICROS.1) / 1_000_000;
     let properties = MessageProperties {
         message_expiry: Some(u32::try_from(left).unwrap_or_default().max(1)),
@@ -322,7 +364,10 @@ pub(crate) fn forget_ended(store: &Store, before: Timestamp) -> Result<(), Store
         let mut batch = Batch::new();
         let old =
             page.into_iter().filter(|(key, _)| record::issued(key).is_some_and(|issued| issued < before));
-        old.for_each(|(key, _)| batch.delete(Space::Commands, key));
+        old.for_each(|(key, _)| {
+            batch.delete(Space::Commands, record::index_of(&key));
+            batch.delete(Space::Commands, key);
+        });
         if !batch.is_empty() {
             store.commit(batch)?;
         }

@@ -83,7 +83,12 @@ enum Event {
         device: DeviceName,
         id: CommandId,
         actor: String,
-        done: oneshot::Sender<bool>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    },
+    ForgetDevice {
+        tenant: TenantName,
+        device: DeviceName,
+        done: oneshot::Sender<()>,
     },
     CancelCommandsOf {
         actors: HashSet<String>,
@@ -286,7 +291,17 @@ impl Core {
             },
             Event::Command { new, done } => self.command(now, *new, done),
             Event::CancelCommand { tenant, device, id, actor, done } => {
-                let _ = done.send(self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor));
+                if self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor) {
+                    self.waiting.push((done, 0));
+                } else {
+                    let _ = done.send(Err(StoreError::Conflict { what: "the command has ended" }));
+                }
+            }
+            Event::ForgetDevice { tenant, device, done } => {
+                let gate = self.broker.gate_mut();
+                gate.commands.cancel_all_for(&tenant, &device);
+                gate.forget_description(&tenant, &device);
+                let _ = done.send(());
             }
             Event::CancelCommandsOf { actors, done } => {
                 self.broker.gate_mut().commands.cancel_all_of(&actors);

@@ -6,6 +6,8 @@ use thingward_model::description::ThingDescription;
 use thingward_model::{ActionName, DeviceName, FieldName, TenantName};
 use thingward_policy::{Categories, Operation, UserRole};
 
+use crate::pipeline::Via;
+
 /// The key under which a device's description is kept.
 pub(crate) fn key(tenant: &TenantName, device: &DeviceName) -> Vec<u8> {
     format!("{tenant}\0{device}").into_bytes()
@@ -15,6 +17,20 @@ pub(crate) fn key(tenant: &TenantName, device: &DeviceName) -> Vec<u8> {
 pub(crate) fn names(key: &[u8]) -> Option<(TenantName, DeviceName)> {
     let (tenant, device) = std::str::from_utf8(key).ok()?.split_once('\0')?;
     Some((tenant.parse().ok()?, device.parse().ok()?))
+}
+
+/// As it is kept: the way that it came, then the document.
+pub(crate) fn encode(via: Via, document: &[u8]) -> Vec<u8> {
+    [&[u8::from(via == Via::Gateway)], document].concat()
+}
+
+/// Reverses [`encode`].
+pub(crate) fn decode(kept: &[u8]) -> Option<(Via, &[u8])> {
+    match kept.split_first()? {
+        (0, document) => Some((Via::Device, document)),
+        (1, document) => Some((Via::Gateway, document)),
+        _ => None,
+    }
 }
 
 /// Its actions as policies see them. A role that no user has is nobody's.

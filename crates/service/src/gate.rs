@@ -3,11 +3,12 @@
 mod view;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
+use thingward_crypto::{Digest, sha256};
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
@@ -15,11 +16,13 @@ use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, SendCommands, Subject};
+use thingward_seal::command::CommandId;
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
-use crate::command::{BadReply, Commands, parse_id};
+use crate::audit::Deed;
+use crate::command::{BadReply, Commands, parse_id, target};
 use crate::description;
 use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
@@ -38,7 +41,9 @@ pub struct ServiceGate {
     /// What readers are told of kept readings, until the core takes it.
     pub(crate) announcements: Vec<Message>,
     /// What devices said that they can do, until the core keeps it.
-    pub(crate) described: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) described: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What devices said last, by its hash: most say the same again.
+    descriptions: HashMap<(TenantName, DeviceName), Digest>,
 }
 
 impl ServiceGate {
@@ -59,6 +64,7 @@ impl ServiceGate {
             read: RefCell::default(),
             announcements: Vec::new(),
             described: Vec::new(),
+            descriptions: HashMap::new(),
         }
     }
 
@@ -104,6 +110,7 @@ impl ServiceGate {
         who: &Principal,
         rest: &str,
         message: &[u8],
+        via: Via,
     ) -> Result<(), ReasonCode> {
         let (tenant, device) = (who.tenant, who.name);
         if let Some(id) = rest.strip_prefix("replies/").and_then(parse_id) {
@@ -119,14 +126,41 @@ impl ServiceGate {
         }
         // To take a retained message away is not to say anything.
         if rest == "state/description" && !message.is_empty() {
-            let thing = ThingDescription::parse(message).map_err(|error| {
-                self.pipeline.note_device(tenant, device, "bad-description", error.to_string(), now);
-                ReasonCode::PayloadFormatInvalid
-            })?;
-            self.directory.access.described(&tenant, &device, &thing);
-            self.described.push((description::key(&tenant, &device), message.to_vec()));
+            self.describe(now, who, message, via)?;
         }
         Ok(())
+    }
+
+    /// What a device says that it can do. A gateway can say it for any of its tenant's devices, so what came through one
+    /// never allows more than what is known, and never takes the place of what the device itself said here.
+    fn describe(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        message: &[u8],
+        via: Via,
+    ) -> Result<(), ReasonCode> {
+        let (tenant, device) = (who.tenant, who.name);
+        let hash = sha256(&[&[u8::from(via == Via::Gateway)], message]);
+        if self.descriptions.get(&(tenant, device)) == Some(&hash) {
+            return Ok(());
+        }
+        let thing = ThingDescription::parse(message).map_err(|error| {
+            self.pipeline.note_device(tenant, device, "bad-description", error.to_string(), now);
+            ReasonCode::PayloadFormatInvalid
+        })?;
+        if self.directory.access.described(&tenant, &device, &thing, via) {
+            self.descriptions.insert((tenant, device), hash);
+            let kept = description::encode(via, message);
+            self.described.push((description::key(&tenant, &device), Some(kept)));
+        }
+        Ok(())
+    }
+
+    /// Forgets what a device said, which is none of the tenant's any more.
+    pub(crate) fn forget_description(&mut self, tenant: &TenantName, device: &DeviceName) {
+        self.descriptions.remove(&(*tenant, *device));
+        self.described.push((description::key(tenant, device), None));
     }
 
     fn telemetry(
@@ -171,11 +205,11 @@ impl ServiceGate {
             return Err(ReasonCode::NotAuthorized);
         };
         self.pipeline.count_envelope();
-        self.commands.carried(tenant, envelope.child, gateway, now);
         let child = Principal { tenant, role, name: envelope.child };
         match topics::parse_device_topic(envelope.topic) {
             Some(DeviceTopic::Telemetry(stream)) => {
                 let permit = self.publishing(now, &child, stream)?;
+                self.commands.carried(tenant, envelope.child, gateway, now);
                 self.telemetry(
                     &permit,
                     envelope.child,
@@ -187,7 +221,8 @@ impl ServiceGate {
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
-                self.said(now, &child, rest, envelope.message)?;
+                self.said(now, &child, rest, envelope.message, Via::Gateway)?;
+                self.commands.carried(tenant, envelope.child, gateway, now);
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message {
@@ -253,7 +288,14 @@ impl Gate for ServiceGate {
             let (device, operation) =
                 topics::parse_command(message.topic.as_str()).ok_or(ReasonCode::NotAuthorized)?;
             let on = Resource::Operation(device, operation, number(&message.payload));
+            if message.retain {
+                // It would be there for ever, whoever may send it then.
+                return Err(ReasonCode::NotAuthorized);
+            }
             let _: Permit<SendCommands> = self.permit(now, p, &on)?;
+            let deed =
+                Deed::new(format!("application/{}", p.name), "command.publish", target(&device, &operation));
+            self.pipeline.deeds.push((p.tenant, deed));
             let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
             return Ok(Routed::One(Message {
                 topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
@@ -268,7 +310,7 @@ impl Gate for ServiceGate {
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
-                self.said(now, p, rest, &message.payload)?;
+                self.said(now, p, rest, &message.payload, Via::Device)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message { topic, ..message.clone() }))
             }
@@ -299,8 +341,11 @@ impl Gate for ServiceGate {
             Role::Device | Role::Gateway => {
                 let now = thingward_model::clock::now();
                 let command = topics::command_id(topic.as_str());
-                let may =
-                    |id| self.commands.may_deliver(&who.principal.tenant, id, now, &self.directory.access);
+                let may = |(child, id): (Option<DeviceName>, CommandId)| {
+                    let device = child.unwrap_or(who.principal.name);
+                    let access = &self.directory.access;
+                    self.commands.may_deliver(&who.principal.tenant, &device, id, now, access)
+                };
                 Some(message.payload.clone()).filter(|_| command.is_none_or(may))?
             }
             Role::Application => {
@@ -330,7 +375,7 @@ fn reason(refusal: &Refusal) -> ReasonCode {
 /// A payload that is a number, in ten-thousandths, as policies look at it.
 fn number(payload: &[u8]) -> Option<i64> {
     let number: f64 = std::str::from_utf8(payload).ok()?.trim().parse().ok()?;
-    thingward_policy::ten_thousandths(number)
+    Some(thingward_policy::ten_thousandths(number))
 }
 
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.

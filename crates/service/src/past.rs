@@ -105,11 +105,17 @@ pub(crate) fn questions(
             }
         }
     }
+    let members: HashMap<_, _> = actors
+        .0
+        .iter()
+        .filter_map(|(name, who)| match who {
+            Subject::Member(principal) => Some((principal.name, (name, who))),
+            _ => None,
+        })
+        .collect();
     let filter = Filter { from: Some(since), ..Filter::default() };
     for Row { device, stream, field, unit, .. } in store.latest(tenant, &filter, &Limits::default())? {
-        let publisher =
-            actors.0.iter().find(|(_, who)| matches!(who, Subject::Member(p) if p.name == device));
-        if let Some((name, who)) = publisher {
+        if let Some((name, who)) = members.get(&device).copied() {
             let on = Resource::Stream(device, stream);
             ask(format!("{name} {} {on}", Action::PublishReadings), (*who, Action::PublishReadings, on));
         }

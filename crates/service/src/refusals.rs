@@ -9,8 +9,10 @@ use crate::audit::Deed;
 
 /// How long the same refusal is only counted, in microseconds: a minute.
 const QUIET_MICROS: i64 = 60_000_000;
-/// Most different refusals that are told apart; past it all of a tenant count as one.
-const APART_MAX: usize = 10_000;
+/// How often room is looked for, in microseconds: each second.
+const SWEEP_MICROS: u64 = 1_000_000;
+/// Most different refusals of a tenant that are told apart; past it they count as one.
+const APART_MAX: usize = 1000;
 
 /// Who was refused what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,36 +27,86 @@ pub(crate) struct Refused {
 
 /// What was refused lately.
 #[derive(Default)]
-pub(crate) struct Refusals {
+pub(crate) struct Refusals(HashMap<TenantName, OfTenant>);
+
+/// One tenant's share, so that no other loses by it.
+#[derive(Default)]
+struct OfTenant {
     /// When the log was last told, and how often it happened since.
-    lately: HashMap<Refused, (Timestamp, u64)>,
-    /// Of tenants for which there was no room.
-    crowded: HashMap<TenantName, (Timestamp, u64)>,
+    lately: HashMap<Refused, Told>,
+    /// Those for which there was no room.
+    crowd: Told,
+    /// When room was last looked for.
+    swept: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+struct Told {
+    at: Timestamp,
+    since: u64,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { at: Timestamp::EPOCH, since: 0 }
+    }
+}
+
+impl Told {
+    fn is_over(self, now: Timestamp) -> bool {
+        now.micros_since(self.at).unsigned_abs() >= QUIET_MICROS.unsigned_abs()
+    }
+
+    /// How often it happened before, when it is time to tell.
+    fn note(&mut self, now: Timestamp) -> Option<u64> {
+        if !self.is_over(now) {
+            self.since += 1;
+            return None;
+        }
+        self.at = now;
+        Some(std::mem::take(&mut self.since))
+    }
 }
 
 impl Refusals {
     /// What the log has to be told; `None` while it was told the same a moment ago.
     pub(crate) fn note(&mut self, refused: Refused, now: Timestamp) -> Option<Deed> {
-        let is_over =
-            |told: &Timestamp| now.micros_since(*told).unsigned_abs() >= QUIET_MICROS.unsigned_abs();
-        if self.lately.len() >= APART_MAX && !self.lately.contains_key(&refused) {
-            self.lately.retain(|_, (told, count)| !is_over(told) || *count > 0);
+        let refused = Refused { on: without_value(refused.on), ..refused };
+        let of = self.0.entry(refused.tenant).or_default();
+        of.make_room(&refused, now);
+        if of.lately.len() >= APART_MAX && !of.lately.contains_key(&refused) {
+            return of.crowd.note(now).map(|before| deed("many".to_owned(), "many", "many", before));
         }
-        if self.lately.len() >= APART_MAX && !self.lately.contains_key(&refused) {
-            let (told, count) = self.crowded.entry(refused.tenant).or_insert((Timestamp::EPOCH, 0));
-            let deed = is_over(told).then(|| deed("many".to_owned(), "many", "many", *count));
-            (*told, *count) = if deed.is_some() { (now, 0) } else { (*told, *count + 1) };
-            return deed;
-        }
-        let (told, count) = self.lately.entry(refused.clone()).or_insert((Timestamp::EPOCH, 0));
-        if !is_over(told) {
-            *count += 1;
-            return None;
-        }
-        let before = std::mem::take(count);
-        *told = now;
+        let before = of.lately.entry(refused.clone()).or_default().note(now)?;
         let action = refused.action.as_str();
         Some(deed(refused.actor, action, refused.reason, before).about(refused.on.to_string()))
+    }
+}
+
+impl OfTenant {
+    /// Lets go of what was told long ago. What was only counted since goes to the crowd.
+    fn make_room(&mut self, refused: &Refused, now: Timestamp) {
+        let is_due = self.swept.is_none_or(|at| now.micros_since(at).unsigned_abs() >= SWEEP_MICROS);
+        if self.lately.len() < APART_MAX || self.lately.contains_key(refused) || !is_due {
+            return;
+        }
+        self.swept = Some(now);
+        let crowd = &mut self.crowd;
+        self.lately.retain(|_, told| {
+            let is_over = told.is_over(now);
+            if is_over {
+                crowd.since += told.since;
+            }
+            !is_over
+        });
+    }
+}
+
+/// One number after the other is the same refusal.
+const fn without_value(on: Resource) -> Resource {
+    match on {
+        Resource::Operation(device, action, _) => Resource::Operation(device, action, None),
+        other => other,
     }
 }
 
@@ -94,12 +146,22 @@ mod tests {
     }
 
     #[test]
+    fn one_number_after_the_other_is_the_same_refusal() {
+        let mut refusals = Refusals::default();
+        let on = |n| Resource::Operation("meter-1".parse().unwrap(), "set-rate".parse().unwrap(), Some(n));
+        let told = (0..100).filter(|n| refusals.note(Refused { on: on(*n), ..refused(1) }, at(0)).is_some());
+        assert_eq!(told.count(), 1);
+    }
+
+    #[test]
     fn a_flood_of_different_refusals_becomes_one_line_a_minute_and_bounded_memory() {
         let mut refusals = Refusals::default();
         let told = (0..30_000).filter(|n| refusals.note(refused(*n), at(0)).is_some()).count();
         assert_eq!(told, APART_MAX + 1);
-        assert!(refusals.lately.len() <= APART_MAX);
-        // A minute later there is room again.
-        assert!(refusals.note(refused(40_000), at(61)).is_some());
+        assert!(refusals.0.values().all(|of| of.lately.len() <= APART_MAX));
+        // Another tenant has its own room, and a minute later there is some again.
+        let other = Refused { tenant: "other".parse().unwrap(), ..refused(40_000) };
+        assert_eq!(refusals.note(other, at(0)).unwrap().actor, "token/40000");
+        assert_eq!(refusals.note(refused(40_000), at(61)).unwrap().actor, "token/40000");
     }
 }

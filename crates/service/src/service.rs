@@ -276,6 +276,7 @@ impl Shared {
             self.directory.revoke_serial(serial.as_bytes());
         }
         self.core.cut_member(tenant, name, true).await;
+        self.core.forget_device(tenant, name).await;
         self.authority.sign_crl(registry, time).await?;
         self.renew_tls(&turn).await
     }

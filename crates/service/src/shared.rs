@@ -82,7 +82,7 @@ impl Shared {
     ) -> Result<Permit<A>, AccessError> {
         match self.directory.access.decide(&tenant, who, on) {
             Ok(permit) => Ok(permit),
-            Err(denied) => Err(self.refuse(tenant, actor, A::ACTION, *on, denied).await?),
+            Err(denied) => Err(self.refused(tenant, actor, A::ACTION, *on, denied).await?),
         }
     }
 
@@ -103,10 +103,25 @@ impl Shared {
             Some(_) => Denied { reason: Decision::OutOfScope.reason() },
             None => Denied { reason: "the tenant has no policies that work" },
         };
-        Err(self.refuse(tenant, actor, Action::ReadReadings, Resource::Tenant, denied).await?)
+        Err(self.refused(tenant, actor, Action::ReadReadings, Resource::Tenant, denied).await?)
     }
 
-    async fn refuse(
+    /// Refuses a command for another reason than the policies'. It is in the tenant's log before it is told.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it is not in the log.
+    pub(crate) async fn refuse(
+        &self,
+        tenant: TenantName,
+        actor: &str,
+        on: Resource,
+        reason: &'static str,
+    ) -> Result<AccessError, StoreError> {
+        self.refused(tenant, actor, Action::SendCommands, on, Denied { reason }).await
+    }
+
+    async fn refused(
         &self,
         tenant: TenantName,
         actor: &str,

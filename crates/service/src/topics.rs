@@ -58,15 +58,19 @@ pub(crate) fn parse_command(topic: &str) -> Option<(DeviceName, ActionName)> {
     Some((device.parse().ok()?, rest.strip_prefix("commands/")?.parse().ok()?))
 }
 
-/// The id of a signed command in a topic as a device or gateway sees it; `None` for what is none of ours.
+/// The id of a signed command in a topic as a device or gateway sees it, and for whom behind a gateway it is; `None` for
+/// what is none of ours.
 #[must_use]
-pub(crate) fn command_id(topic: &str) -> Option<CommandId> {
+pub(crate) fn command_id(topic: &str) -> Option<(Option<DeviceName>, CommandId)> {
     let rest = topic.strip_prefix("devices/me/")?;
-    let rest = match rest.strip_prefix("children/") {
-        Some(child) => child.split_once('/')?.1,
-        None => rest,
+    let (child, rest) = match rest.strip_prefix("children/") {
+        Some(behind) => {
+            let (child, rest) = behind.split_once('/')?;
+            (Some(child.parse().ok()?), rest)
+        }
+        None => (None, rest),
     };
-    rest.strip_prefix("commands/").and_then(crate::command::parse_id)
+    Some((child, rest.strip_prefix("commands/").and_then(crate::command::parse_id)?))
 }
 
 /// The area of a topic behind `devices/<name>/`, as policies see it: a stream of that name.

@@ -13,6 +13,9 @@ pub(crate) const WAITING_PREFIX: &[u8] = b"w";
 /// What the keys of commands start with that have ended.
 pub(crate) const ENDED_PREFIX: &[u8] = b"e";
 
+/// What the keys of the index start with.
+const INDEX_PREFIX: &[u8] = b"i";
+
 /// What the keys of all commands of a device start with.
 pub(crate) fn keys_of(prefix: &[u8], tenant: &TenantName, device: &DeviceName) -> Vec<u8> {
     [prefix, format!("{tenant}\0{device}\0").as_bytes()].concat()
@@ -128,14 +131,21 @@ struct Stored {
 }
 
 impl CommandRecord {
-    /// `waiting or ended | tenant | 0 | device | 0 | issued(8) | id(16)`: a device's commands stand together, the oldest
-    /// first.
+    /// `waiting or ended | tenant | 0 | device | 0 | issued, counted down(8) | id(16)`: a device's commands stand together,
+    /// the newest first.
     pub(crate) fn key(&self) -> Vec<u8> {
         let prefix = if self.state == State::Waiting { WAITING_PREFIX } else { ENDED_PREFIX };
         let mut key = keys_of(prefix, &self.tenant, &self.device);
-        key.extend_from_slice(&self.issued.as_micros().to_be_bytes());
+        key.extend_from_slice(&(i64::MAX - self.issued.as_micros()).to_be_bytes());
         key.extend_from_slice(&self.id);
         key
+    }
+
+    /// Its index entry.
+    pub(crate) fn index(&self) -> (Vec<u8>, Vec<u8>) {
+        let key = self.key();
+        let place = key.get(key.len().saturating_sub(24)..).unwrap_or_default().to_vec();
+        (index(&self.tenant, &self.device, &self.id), place)
     }
 
     /// The key that it had while it waited, once it has ended.
@@ -175,7 +185,7 @@ impl CommandRecord {
             input: stored.input,
             actor: stored.actor,
             who: stored.who,
-            issued: Timestamp::from_micros(i64::from_be_bytes(*issued)),
+            issued: Timestamp::from_micros(i64::MAX - i64::from_be_bytes(*issued)),
             expires: Timestamp::from_micros(stored.expires),
             log: stored.log,
             message: STANDARD.decode(stored.message).ok()?,
@@ -186,6 +196,9 @@ impl CommandRecord {
 
     /// Who wanted it, as policies see them.
     pub(super) fn subject(&self) -> Option<Subject> {
+        if self.who.is_null() {
+            return None;
+        }
         let text = |name: &str| self.who.get(name).and_then(Json::as_str);
         let user = text("user").map(str::parse).transpose().ok()?;
         match text("token") {
@@ -200,14 +213,15 @@ impl CommandRecord {
 
     /// Its input, when that is a number, as policies see it.
     pub(super) fn number(&self) -> Option<i64> {
-        self.input.as_f64().and_then(ten_thousandths)
+        self.input.as_f64().map(ten_thousandths)
     }
 }
 
 /// Who wants a command, as it is kept. Members of a tenant send theirs without us.
 pub(crate) fn who(subject: &Subject) -> Json {
     match subject {
-        Subject::Operator | Subject::Member(_) => serde_json::json!({}),
+        Subject::Operator => serde_json::json!({}),
+        Subject::Member(_) => Json::Null,
         Subject::User(name) => serde_json::json!({"user": name.as_str()}),
         Subject::Token { name, user, scopes } => {
             let scopes: Vec<&str> = scopes.iter().map(|a| a.as_str()).collect();
@@ -220,7 +234,20 @@ pub(crate) fn who(subject: &Subject) -> Json {
 /// When the command with this key was made.
 pub(super) fn issued(key: &[u8]) -> Option<Timestamp> {
     let (_, issued) = key.split_last_chunk::<16>()?.0.split_last_chunk::<8>()?;
-    Some(Timestamp::from_micros(i64::from_be_bytes(*issued)))
+    Some(Timestamp::from_micros(i64::MAX - i64::from_be_bytes(*issued)))
+}
+
+/// Under which a command's place is found by its name: `index | tenant | 0 | device | 0 | id(16)`, the value is the part of
+/// its key behind the device.
+pub(crate) fn index(tenant: &TenantName, device: &DeviceName, id: &CommandId) -> Vec<u8> {
+    [keys_of(INDEX_PREFIX, tenant, device).as_slice(), id].concat()
+}
+
+/// The index entry of the command with this key.
+pub(super) fn index_of(key: &[u8]) -> Vec<u8> {
+    let (names, place) = key.split_at(key.len().saturating_sub(24));
+    let names = names.get(1..).unwrap_or_default();
+    [INDEX_PREFIX, names, place.get(8..).unwrap_or_default()].concat()
 }
 
 /// An id as topics and the API write it.

@@ -108,7 +108,7 @@ fn a_command_is_sent_until_its_device_has_answered() {
     take(&mut commands, &reply(&first[0].payload, Outcome::Done(Data::NOTHING), &key(2))).unwrap();
     assert_eq!(ended(&mut commands), (State::Done { output: json!(null) }, "command.reply"));
     assert!(commands.due(at(9 * MINUTE), &access).is_empty());
-    assert!(!commands.may_deliver(&acme(), [7; 16], at(2), &access));
+    assert!(!commands.may_deliver(&acme(), &meter(), [7; 16], at(2), &access));
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn a_refusal_of_the_message_as_such_names_the_message() {
 #[test]
 fn a_right_that_is_withdrawn_takes_back_what_was_not_delivered() {
     let (mut commands, access) = (commands(), access());
-    assert!(commands.may_deliver(&acme(), [7; 16], at(0), &access));
+    assert!(commands.may_deliver(&acme(), &meter(), [7; 16], at(0), &access));
     access
         .apply(&acme(), file("forbid (principal, action == Action::\"commands:send\", resource);"))
         .unwrap();
-    assert!(!commands.may_deliver(&acme(), [7; 16], at(0), &access));
+    assert!(!commands.may_deliver(&acme(), &meter(), [7; 16], at(0), &access));
     assert!(commands.due(at(0), &access).is_empty());
     let reason = "a policy forbids it".to_owned();
     assert_eq!(ended(&mut commands), (State::Cancelled { reason }, "command.cancel"));
@@ -169,7 +169,7 @@ fn a_right_that_is_withdrawn_takes_back_what_was_not_delivered() {
 #[test]
 fn a_command_ends_with_its_time() {
     let (mut commands, access) = (commands(), access());
-    assert!(!commands.may_deliver(&acme(), [7; 16], at(10 * MINUTE), &access));
+    assert!(!commands.may_deliver(&acme(), &meter(), [7; 16], at(10 * MINUTE), &access));
     assert!(commands.due(at(10 * MINUTE), &access).is_empty());
     assert_eq!(ended(&mut commands), (State::Expired, "command.expire"));
 }
@@ -257,4 +257,41 @@ async fn what_ended_long_ago_is_forgotten_and_what_waits_is_not() {
     let left: Vec<_> =
         store.scan(Space::Commands, b"", 10).unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(left, [keys[1].clone(), keys[2].clone()]);
+}
+
+#[test]
+fn the_devices_word_is_taken_late_too() {
+    let (mut commands, access) = (commands(), access());
+    let sent = commands.due(at(0), &access)[0].payload.clone();
+    commands.due(at(10 * MINUTE), &access);
+    assert_eq!(ended(&mut commands).0, State::Expired);
+    take(&mut commands, &reply(&sent, Outcome::Done(Data::NOTHING), &key(2))).unwrap();
+    assert_eq!(ended(&mut commands), (State::Done { output: json!(null) }, "command.reply"));
+    assert!(!commands.may_deliver(&acme(), &meter(), [7; 16], at(0), &access));
+}
+
+#[test]
+fn two_devices_may_have_commands_of_one_name() {
+    let mut commands = commands();
+    let other: DeviceName = "meter-2".parse().unwrap();
+    let mut second = new(7);
+    second.record.device = other;
+    commands.add(second, 13).unwrap();
+    assert!(commands.is_waiting(&acme(), &meter(), [7; 16]) && commands.is_waiting(&acme(), &other, [7; 16]));
+    commands.cancel_all_for(&acme(), &other);
+    assert!(
+        commands.is_waiting(&acme(), &meter(), [7; 16]) && !commands.is_waiting(&acme(), &other, [7; 16])
+    );
+}
+
+#[test]
+fn a_command_is_found_by_its_name_and_the_newest_stand_in_front() {
+    let record = CommandRecord { issued: at(5), ..new(7).record };
+    let (index, place) = record.index();
+    let found = [keys_of(WAITING_PREFIX, &acme(), &meter()), place].concat();
+    assert_eq!(found, record.key());
+    assert_eq!(super::record::index_of(&record.key()), index);
+    let newer = CommandRecord { issued: at(6), ..new(7).record };
+    assert!(newer.key() < record.key());
+    assert_eq!(super::record::issued(&record.key()), Some(at(5)));
 }

@@ -16,11 +16,6 @@ use crate::command::{self, CommandRecord, NewCommand, hex};
 use crate::description;
 use crate::sealer::Sealer;
 
-/// Most commands that wait, over all tenants.
-const WAITING_MAX: usize = 1_000_000;
-/// Most descriptions that are read at a start.
-const DESCRIPTIONS_MAX: usize = 10_000_000;
-
 /// The commands that waited when the service stopped.
 ///
 /// # Errors
@@ -32,7 +27,7 @@ pub(super) fn waiting(store: &Store, sealer: &mut Sealer) -> Result<Vec<CommandR
         let plain = sealer.open(&key, &sealed).map_err(|_| corrupt())?;
         CommandRecord::decode(&key, &plain).ok_or_else(corrupt)
     };
-    store.scan(Space::Commands, command::WAITING_PREFIX, WAITING_MAX)?.into_iter().map(read).collect()
+    store.scan(Space::Commands, command::WAITING_PREFIX, usize::MAX)?.into_iter().map(read).collect()
 }
 
 /// Tells the policies what devices said that they can do.
@@ -41,12 +36,13 @@ pub(super) fn waiting(store: &Store, sealer: &mut Sealer) -> Result<Vec<CommandR
 ///
 /// What the store says.
 pub(super) fn descriptions(store: &Store, sealer: &mut Sealer, access: &Access) -> Result<(), StoreError> {
-    for (key, sealed) in store.scan(Space::Descriptions, b"", DESCRIPTIONS_MAX)? {
+    for (key, sealed) in store.scan(Space::Descriptions, b"", usize::MAX)? {
         let corrupt = || StoreError::Corrupt { what: "a description".to_owned() };
         let plain = sealer.open(&key, &sealed).map_err(|_| corrupt())?;
         let (tenant, device) = description::names(&key).ok_or_else(corrupt)?;
-        if let Ok(thing) = thingward_model::description::ThingDescription::parse(&plain) {
-            access.described(&tenant, &device, &thing);
+        let (via, document) = description::decode(&plain).ok_or_else(corrupt)?;
+        if let Ok(thing) = thingward_model::description::ThingDescription::parse(document) {
+            access.described(&tenant, &device, &thing, via);
         }
     }
     Ok(())
@@ -68,6 +64,9 @@ impl Core {
 
     fn try_command(&mut self, now: Timestamp, new: NewCommand) -> Result<u64, StoreError> {
         let (tenant, record) = (new.record.tenant, &new.record);
+        if self.broker.gate().commands.is_waiting(&tenant, &record.device, record.id) {
+            return Err(StoreError::Conflict { what: "a command of this id waits for the device" });
+        }
         if !self.broker.gate().commands.has_room(&tenant, &record.device) {
             return Err(StoreError::Conflict { what: "the device has as many commands waiting as it may" });
         }
@@ -100,12 +99,17 @@ impl Core {
         gate.pipeline.deeds.extend(deeds);
         let mut batch = Batch::new();
         for (key, document) in described {
-            batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?);
+            match document {
+                Some(document) => batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?),
+                None => batch.delete(Space::Descriptions, key),
+            }
         }
         for record in records {
             if let Some(former) = record.former_key() {
                 batch.delete(Space::Commands, former);
             }
+            let (index, place) = record.index();
+            batch.put(Space::Commands, index, place);
             let key = record.key();
             batch.put(Space::Commands, key.clone(), self.seal(&key, &record.encode())?);
         }
@@ -130,17 +134,28 @@ impl CoreHandle {
         wait.await.unwrap_or_else(|_| Err(super::stopping("send a command")))
     }
 
-    /// Takes a command back. Says whether it waited.
+    /// Takes a command back. It is once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when it does not wait any more.
     pub(crate) async fn cancel_command(
         &self,
         tenant: TenantName,
         device: DeviceName,
         id: CommandId,
         actor: String,
-    ) -> bool {
+    ) -> Result<(), StoreError> {
         let (done, wait) = oneshot::channel();
         self.send(Event::CancelCommand { tenant, device, id, actor, done }).await;
-        wait.await.unwrap_or_default()
+        wait.await.unwrap_or_else(|_| Err(super::stopping("take a command back"))).map(drop)
+    }
+
+    /// Forgets what a device said that it can do, and takes back what waits for it.
+    pub(crate) async fn forget_device(&self, tenant: TenantName, device: DeviceName) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::ForgetDevice { tenant, device, done }).await;
+        let _ = wait.await;
     }
 
     /// Takes back what waits for these, as the audit log names them.

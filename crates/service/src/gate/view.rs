@@ -13,6 +13,11 @@ pub(super) fn of(reader: &Reader, topic: &TopicName, message: &Message) -> Optio
     let (device, rest) = rest.split_once('/')?;
     let (area, name) = rest.split_once('/')?;
     let device: DeviceName = device.parse().ok()?;
+    if area == "children" {
+        // What goes to a thing behind a gateway is the thing's.
+        let inner = TopicName::try_from(format!("devices/{name}").as_str()).ok()?;
+        return of(reader, &inner, message);
+    }
     if area == "telemetry" {
         return telemetry(reader, &device, &name.parse().ok()?, &message.payload);
     }

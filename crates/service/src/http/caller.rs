@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_policy::{Act, Permit, Reader, Resource, Subject};
+use thingward_policy::{Act, Action, Permit, Reader, Resource, Subject};
 use thingward_store::StoreError;
 use thingward_store::registry::Token;
 
@@ -73,6 +73,14 @@ impl Caller {
     /// The only tenant that they reach; `None` when they reach all.
     pub(super) fn tenant(&self) -> Option<TenantName> {
         self.token.as_ref().and_then(|token| token.tenant)
+    }
+
+    /// Whether what was shown is for this at all.
+    pub(super) const fn may_in_scope(&self, action: Action) -> bool {
+        match self.subject {
+            Subject::Token { scopes, .. } => scopes.contains(action),
+            Subject::Operator | Subject::User(_) | Subject::Member(_) => true,
+        }
     }
 
     /// As the audit log names them.
@@ -157,6 +165,14 @@ impl<A> Allowed<A> {
     /// What the caller is about to do.
     pub(super) fn deed(&self, action: &'static str, target: impl Into<String>) -> Deed {
         Deed::new(self.caller.actor(), action, target.into())
+    }
+}
+
+impl<A: Act> Allowed<A> {
+    /// Whether the same is allowed to this too.
+    pub(super) fn also(&self, app: &App, on: &Resource) -> bool {
+        let access = &app.shared.directory.access;
+        access.decide::<A>(self.permit.tenant(), &self.caller.subject, on).is_ok()
     }
 }
 

@@ -341,7 +341,7 @@ fn file(text: &str) -> PolicyFile {
 
 #[tokio::test]
 async fn policies_come_in_versions_and_who_is_slower_is_told() {
-    let Bench { registry, .. } = bench().await;
+    let Bench { registry, folder: _folder } = bench().await;
     let acme = tenant("acme");
     assert_eq!(registry.policy_version(&acme, None).await.unwrap(), None);
     assert_eq!(
@@ -370,7 +370,7 @@ fn user(name: &str, n: u8, roles: &[UserRole]) -> User {
 
 #[tokio::test]
 async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
-    let Bench { registry, .. } = bench().await;
+    let Bench { registry, folder: _folder } = bench().await;
     let acme = tenant("acme");
     let anna = user("anna", 1, &[UserRole::Administrator, UserRole::Auditor]);
     registry.add_user(&acme, &anna).await.unwrap();
@@ -405,7 +405,7 @@ async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
 
 #[tokio::test]
 async fn only_who_is_there_can_be_put_into_a_group() {
-    let Bench { registry, .. } = bench().await;
+    let Bench { registry, folder: _folder } = bench().await;
     let acme = tenant("acme");
     registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
     let (north, city) = ("north".parse().unwrap(), "city".parse().unwrap());

@@ -174,7 +174,7 @@ impl Registry {
         let rows = sqlx::query(
             "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.user_id, u.name AS user_name \
              FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
-             WHERE t.id > $1 AND COALESCE(t.tenant, '') = $3 ORDER BY t.id LIMIT $2",
+             WHERE t.id > $1 AND COALESCE(t.tenant, '') = $3 AND (t.user_id IS NULL OR u.name IS NOT NULL) ORDER BY t.id LIMIT $2",
         )
         .bind(after(last))
         .bind(page(limit))
@@ -189,8 +189,12 @@ impl Registry {
 fn read_token(row: &SqlRow) -> Result<Token, StoreError> {
     let scopes = get::<&str>(row, "scopes")?.split_whitespace();
     let scopes = scopes.map(|word| super::parse_text(word, "scopes")).collect::<Result<_, _>>()?;
-    // A user who is gone leaves no name, and no token that works.
-    let user = parse_optional(row, "user_id")?.zip(parse_optional(row, "user_name")?);
+    let user = match (parse_optional(row, "user_id")?, parse_optional(row, "user_name")?) {
+        (Some(id), Some(name)) => Some((id, name)),
+        // Never somebody else's token because its own user is gone.
+        (Some(_), None) => return Err(StoreError::NotFound { what: "token" }),
+        (None, _) => None,
+    };
     Ok(Token {
         id: super::parse(row, "id")?,
         tenant: parse_optional(row, "tenant")?,

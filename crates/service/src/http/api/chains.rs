@@ -12,6 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, StreamName};
+use thingward_policy as policy;
+use thingward_policy::{Permit, ReadDevices, Resource};
 use thingward_seal::{ChainId, Item, Items, StatementKind, Subject};
 use thingward_store::StoreError;
 use thingward_store::hot::Space;
@@ -97,6 +99,15 @@ pub(in crate::http) async fn list(
     Params(params): Params<ChainParams>,
 ) -> Result<Json<List<ChainView>>, ApiError> {
     let tenant = reading.tenant;
+    if !matches!(
+        reading.caller.subject,
+        policy::Subject::Operator | policy::Subject::Token { user: None, .. }
+    ) {
+        // A statement says which streams there are, which is for people who see devices.
+        let caller = &reading.caller;
+        let _: Permit<ReadDevices> =
+            app.shared.permit(tenant, &caller.subject, &caller.actor(), &Resource::Tenant).await?;
+    }
     let device = params.device.as_deref().map(|d| word::<DeviceName>("device", d)).transpose()?;
     let stream = params.stream.as_deref().map(|s| word::<StreamName>("stream", s)).transpose()?;
     if stream.is_some() && device.is_none() {

@@ -12,7 +12,7 @@ use thingward_crypto::system_rng;
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_model::{ActionName, DeviceName, TenantName};
-use thingward_policy::{Permit, ReadDevices, Resource, SendCommands, ten_thousandths};
+use thingward_policy::{Action, Permit, ReadDevices, Resource, SendCommands, ten_thousandths};
 use thingward_seal::command::{CANONICAL_BYTES_MAX, Command, CommandId, Data, LIFETIME_MAX_MICROS, json};
 use thingward_store::StoreError;
 use thingward_store::hot::Space;
@@ -24,15 +24,15 @@ use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::command::{
-    self, CommandRecord, ENDED_PREFIX, NewCommand, State as CommandState, WAITING_PREFIX, hex, keys_of,
-    parse_id,
+    self, CommandRecord, ENDED_PREFIX, NewCommand, State as CommandState, WAITING_PREFIX, hex, index,
+    keys_of, parse_id,
 };
 use crate::description;
 
 /// How long a command counts when nothing is said, in seconds.
 const LIFETIME_DEFAULT_SECONDS: u64 = 300;
 /// Most commands of a device that are looked through, the newest.
-const LOOKED_AT_MAX: usize = 10_000;
+const LOOKED_AT_MAX: usize = 1_000;
 
 /// A command to send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -153,7 +153,7 @@ pub(in crate::http) async fn send(
     Sent(new): Sent<NewCommandBody>,
 ) -> Result<(StatusCode, Json<CommandView>), ApiError> {
     let action: ActionName = word("action", &new.action)?;
-    let number = new.input.as_f64().and_then(ten_thousandths);
+    let number = new.input.as_f64().map(ten_thousandths);
     let on = Resource::Operation(device, action, number);
     let permit: Permit<SendCommands> =
         app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
@@ -183,14 +183,15 @@ pub(in crate::http) async fn send(
     let described = thing.actions.get(&action).ok_or(ApiError::NotFound("action"))?;
     described.validate(&new.input).map_err(|e| ApiError::Invalid(format!("`input` {e}")))?;
     if described.is_sensitive {
-        return Err(ApiError::Denied(
-            "the action is sensitive: it takes the user's own passkey, and none was shown",
-        ));
+        let reason = "the action is sensitive: it takes the user's own passkey, and none was shown";
+        return Err(app.shared.refuse(tenant, &caller.actor(), on, reason).await?.into());
     }
     let input = json::encode(&new.input)
         .map_err(|_| ApiError::Invalid("`input` is too large or not flat".to_owned()))?;
     let (issued, actor) = (now(), caller.actor());
-    let expires = issued.plus_micros(lifetime);
+    // It does not outlive what it was sent with.
+    let asked = issued.plus_micros(lifetime);
+    let expires = caller.token.as_ref().map_or(asked, |token| asked.min(token.expires));
     let data = Data::from_bytes(&input).map_err(|_| ApiError::Internal)?;
     let told = Command { tenant, device, id, action, input: data, issued, expires, actor: &actor };
     let mut canonical = vec![0; CANONICAL_BYTES_MAX];
@@ -240,7 +241,8 @@ pub(in crate::http) async fn list(
         all.drain(..=at.ok_or_else(|| ApiError::Invalid("`after` is not from an earlier page".to_owned()))?);
     }
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Json(List::page(all, limit, CommandView::from, |c| hex(&c.id))))
+    let seen = |record| seen_by(&app, &allowed, record);
+    Ok(Json(List::page(all, limit, seen, |c| hex(&c.id))))
 }
 
 /// Show a command
@@ -259,7 +261,7 @@ pub(in crate::http) async fn show(
     Part(Id(id)): Part<Id>,
 ) -> Result<Json<CommandView>, ApiError> {
     let found = find(&app, allowed.tenant(), device, id).await?;
-    found.map(|record| Json(record.into())).ok_or(ApiError::NotFound("command"))
+    found.map(|record| Json(seen_by(&app, &allowed, record))).ok_or(ApiError::NotFound("command"))
 }
 
 /// Take a command back
@@ -280,20 +282,31 @@ pub(in crate::http) async fn cancel(
     Part(Id(id)): Part<Id>,
 ) -> Result<StatusCode, ApiError> {
     let known = find(&app, tenant, device, id).await?;
-    // Who may send it may take it back. For whoever may not, there is none.
-    let action = match &known {
-        Some(known) => known.action,
-        None => word("command", "none")?,
-    };
+    // Who may send it may take it back.
+    let action = known.as_ref().map_or(word("command", "none"), |known| Ok(known.action))?;
     let on = Resource::Operation(device, action, None);
-    let _: Permit<SendCommands> = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    if known.is_some() || !caller.may_in_scope(Action::SendCommands) {
+        let _: Permit<SendCommands> =
+            app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    }
     if known.is_none() {
         return Err(ApiError::NotFound("command"));
     }
-    if app.shared.core.cancel_command(tenant, device, id, caller.actor()).await {
-        Ok(StatusCode::NO_CONTENT)
+    app.shared.core.cancel_command(tenant, device, id, caller.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What went in and came out is for those who may send it, and for who did.
+fn seen_by(app: &App, allowed: &Allowed<ReadDevices>, record: CommandRecord) -> CommandView {
+    let on = Resource::Operation(record.device, record.action, None);
+    let access = &app.shared.directory.access;
+    let may_send = access.decide::<SendCommands>(&record.tenant, &allowed.caller.subject, &on).is_ok();
+    let is_own = record.actor == allowed.caller.actor();
+    let view = CommandView::from(record);
+    if may_send || is_own {
+        view
     } else {
-        Err(ApiError::Conflict("the command has ended".to_owned()))
+        CommandView { input: Value::Null, output: None, text: None, ..view }
     }
 }
 
@@ -315,12 +328,13 @@ async fn description_of(
         let sealed =
             store.get(Space::Descriptions, &key)?.ok_or(StoreError::NotFound { what: "description" })?;
         let plain = open(&asker, &key, &sealed)?;
-        ThingDescription::parse(&plain).map_err(|_| StoreError::NotFound { what: "description" })
+        let document = description::decode(&plain).map(|(_, document)| document).unwrap_or_default();
+        ThingDescription::parse(document).map_err(|_| StoreError::NotFound { what: "description" })
     })
     .await
 }
 
-/// Commands of a device, of each kind the oldest first.
+/// The newest commands of a device, those that wait in front.
 async fn commands(
     app: &Arc<App>,
     tenant: TenantName,
@@ -331,10 +345,9 @@ async fn commands(
         let mut all = Vec::new();
         for prefix in [WAITING_PREFIX, ENDED_PREFIX] {
             for (key, sealed) in
-                store.scan(Space::Commands, &keys_of(prefix, &tenant, &device), LOOKED_AT_MAX)?
+                store.page(Space::Commands, &keys_of(prefix, &tenant, &device), b"", LOOKED_AT_MAX)?
             {
-                let record = CommandRecord::decode(&key, &open(&asker, &key, &sealed)?);
-                all.push(record.ok_or(StoreError::Corrupt { what: "a command".to_owned() })?);
+                all.push(read(&asker, &key, &sealed)?);
             }
         }
         Ok(all)
@@ -348,7 +361,23 @@ async fn find(
     device: DeviceName,
     id: CommandId,
 ) -> Result<Option<CommandRecord>, ApiError> {
-    Ok(commands(app, tenant, device).await?.into_iter().find(|record| record.id == id))
+    let asker = Arc::clone(app);
+    app.ask(move |store| {
+        let Some(place) = store.get(Space::Commands, &index(&tenant, &device, &id))? else { return Ok(None) };
+        for prefix in [WAITING_PREFIX, ENDED_PREFIX] {
+            let key = [keys_of(prefix, &tenant, &device), place.clone()].concat();
+            if let Some(sealed) = store.get(Space::Commands, &key)? {
+                return read(&asker, &key, &sealed).map(Some);
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+fn read(app: &App, key: &[u8], sealed: &[u8]) -> Result<CommandRecord, StoreError> {
+    let record = CommandRecord::decode(key, &open(app, key, sealed)?);
+    record.ok_or(StoreError::Corrupt { what: "a command".to_owned() })
 }
 
 fn open(app: &App, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role};
-use thingward_policy::{ManageDevices, ReadDevices};
+use thingward_policy::{ManageDevices, ReadDevices, Resource};
 use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
@@ -137,7 +137,13 @@ pub(in crate::http) async fn list(
     let (limit, after) = (page.limit()?, page.after::<DeviceName>()?);
     let registry = app.shared.store.registry();
     let found = registry.principals(&allowed.tenant(), role, after.as_ref(), limit).await?;
-    Ok(Json(List::page(found, limit, DeviceView::from, |e| e.principal.name.to_string())))
+    let mut page = List::page(found, limit, DeviceView::from, |e| e.principal.name.to_string());
+    // What holds for one member holds for it in a list.
+    page.items.retain(|device| {
+        let on = device.name.parse().map(Resource::Member);
+        on.is_ok_and(|on| allowed.also(&app, &on))
+    });
+    Ok(Json(page))
 }
 
 /// Show a member

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use thingward_policy::ReadDevices;
+use thingward_policy::{ReadDevices, Resource};
 use utoipa::ToSchema;
 
 use super::super::app::App;
@@ -59,6 +59,7 @@ pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadDevices>,
 ) -> Result<Json<List<FindingView>>, ApiError> {
-    let found = app.shared.core.findings(allowed.tenant()).await;
+    let mut found = app.shared.core.findings(allowed.tenant()).await;
+    found.retain(|finding| allowed.also(&app, &Resource::Member(finding.place.device)));
     Ok(Json(List::whole(found.into_iter().map(FindingView::from).collect())))
 }

@@ -1,5 +1,6 @@
 //! Groups of users, devices and other groups, for policies to name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,11 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use thingward_model::GroupName;
-use thingward_policy::ManageUsers;
+use thingward_policy::{GROUP_DEPTH_MAX, ManageUsers, World};
 use thingward_store::registry::GroupMember;
 use utoipa::ToSchema;
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::caller::{Allowed, Named, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::List;
@@ -93,7 +94,7 @@ pub(in crate::http) async fn add(
     Part(Kind(kind)): Part<Kind>,
     Part(MemberName(name)): Part<MemberName>,
 ) -> Result<StatusCode, ApiError> {
-    change(&app, &allowed, "group.add", group, &kind, &name).await
+    to_its_end(async move { change(&app, &allowed, "group.add", group, &kind, &name).await }).await
 }
 
 /// Take somebody or something out of a group
@@ -112,7 +113,7 @@ pub(in crate::http) async fn remove(
     Part(Kind(kind)): Part<Kind>,
     Part(MemberName(name)): Part<MemberName>,
 ) -> Result<StatusCode, ApiError> {
-    change(&app, &allowed, "group.remove", group, &kind, &name).await
+    to_its_end(async move { change(&app, &allowed, "group.remove", group, &kind, &name).await }).await
 }
 
 async fn change(
@@ -127,6 +128,9 @@ async fn change(
         format!("{kind}/{name}").parse().map_err(|e| ApiError::parameter("member", &e))?;
     let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
     let _turn = app.shared.membership.lock().await;
+    if let (GroupMember::Group(inner), "group.add") = (&member, action) {
+        check_nesting(&registry.groups(&tenant).await?, group, *inner)?;
+    }
     let deed = allowed.deed(action, format!("group/{group}"));
     app.shared.record(tenant, named(app, deed, &tenant, &member).await?).await?;
     if action == "group.add" {
@@ -152,4 +156,54 @@ async fn named(
         other => other.to_string(),
     };
     Ok(deed.with("member", member))
+}
+
+/// Refuses what would put a group into itself, or groups deeper than policies look.
+fn check_nesting(
+    all: &[(GroupName, GroupMember)],
+    outer: GroupName,
+    inner: GroupName,
+) -> Result<(), ApiError> {
+    let mut world = World::default();
+    for (group, member) in all {
+        if let GroupMember::Group(name) = member {
+            world.groups.entry(*name).or_default().insert(*group);
+        }
+    }
+    if outer == inner || world.groups_above(&[outer].into()).contains(&inner) {
+        return Err(ApiError::Conflict(format!("{outer} is in {inner} already")));
+    }
+    world.groups.entry(inner).or_default().insert(outer);
+    let depth = |start: GroupName| {
+        let mut edge: BTreeSet<GroupName> = [start].into();
+        let mut steps = 0;
+        while !edge.is_empty() && steps <= GROUP_DEPTH_MAX {
+            edge = edge.iter().filter_map(|group| world.groups.get(group)).flatten().copied().collect();
+            steps += usize::from(!edge.is_empty());
+        }
+        steps
+    };
+    if world.groups.keys().any(|group| depth(*group) >= GROUP_DEPTH_MAX) {
+        return Err(ApiError::Conflict(format!("groups are at most {GROUP_DEPTH_MAX} deep")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_not_in_itself_and_not_deeper_than_policies_look() {
+        let group = |n: usize| format!("g{n}").parse::<GroupName>().unwrap();
+        let mut all = Vec::new();
+        for n in 1..GROUP_DEPTH_MAX {
+            check_nesting(&all, group(n), group(n - 1)).unwrap();
+            all.push((group(n), GroupMember::Group(group(n - 1))));
+        }
+        assert!(check_nesting(&all, group(GROUP_DEPTH_MAX), group(GROUP_DEPTH_MAX - 1)).is_err(), "too deep");
+        assert!(check_nesting(&all, group(0), group(3)).is_err(), "a circle");
+        assert!(check_nesting(&all, group(2), group(2)).is_err(), "itself");
+        assert!(check_nesting(&all, group(90), group(0)).is_ok());
+    }
 }

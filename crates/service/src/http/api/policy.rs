@@ -17,7 +17,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::PolicyVersion;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -272,22 +272,26 @@ pub(in crate::http) async fn apply(
     }
     let (files, tenant) = (files(new.files), allowed.tenant());
     let source = checked(files.clone()).await?.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
-    let (shared, access) = (&app.shared, &app.shared.directory.access);
-    let _turn = shared.membership.lock().await;
-    let newest = shared.store.registry().policy_version(&tenant, None).await?.map_or(0, |v| v.version);
-    if newest != new.after {
-        return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
-    }
-    let hash: Vec<&[u8]> =
-        files.iter().flat_map(|f| [f.name.as_bytes(), b"\0", f.text.as_bytes(), b"\0"]).collect();
-    let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
-    let deed = deed.with("files", files.len().to_string()).with("sha256", hex(&sha256(&hash)));
-    shared.record(tenant, deed).await?;
-    let (author, time) = (allowed.caller.actor(), now());
-    let registry = shared.store.registry();
-    registry.add_policy_version(&tenant, newest, &author, &new.note, &files, time).await?;
-    access.apply(&tenant, source).map_err(|problems| ApiError::Invalid(problems.to_string()))?;
-    Ok(Json(view(registry.policy_version(&tenant, None).await?)))
+    to_its_end(async move {
+        let shared = &app.shared;
+        let _turn = shared.membership.lock().await;
+        let registry = shared.store.registry();
+        let newest = registry.policy_version(&tenant, None).await?.map_or(0, |v| v.version);
+        if newest != new.after {
+            return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
+        }
+        let parts = files.iter().flat_map(|f| [f.name.as_bytes(), b"\0", f.text.as_bytes(), b"\0"]);
+        let hash = hex(&sha256(&parts.collect::<Vec<_>>()));
+        let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
+        let deed = deed.with("files", files.len().to_string()).with("sha256", hash);
+        shared.record(tenant, deed).await?;
+        let author = allowed.caller.actor();
+        registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
+        let applied = shared.directory.access.apply(&tenant, source);
+        applied.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
+        Ok(Json(view(registry.policy_version(&tenant, None).await?)))
+    })
+    .await
 }
 
 /// Check policies
@@ -336,7 +340,7 @@ pub(in crate::http) async fn try_on_the_past(
     let (asked, differences) = app
         .ask(move |store| {
             let asked = questions(store, &tenant, &actors, size, since)?;
-            let found = policies.compare(&draft, asked.values().map(|(question, _)| *question));
+            let found = policies.compare(draft, asked.values().map(|(question, _)| *question));
             let found =
                 found.map_err(|_| StoreError::Invalid { what: "the draft has a file of every tenant" })?;
             Ok((asked, found))
@@ -387,16 +391,21 @@ pub(in crate::http) async fn explain(
     let on = Resource::parse(action, &params.on)
         .map_err(|wanted| ApiError::Invalid(format!("`on` is not {wanted}, which `{action}` is about")))?;
     let policies = app.shared.directory.access.of(&tenant).ok_or(ApiError::Internal)?;
-    let Explanation { decision, policies, errors, changes } = policies.explain(&who, action, &on);
+    if may_read.is_err() {
+        let decision = policies.decision(&who, action, &on);
+        let (allowed, reason) = (decision.is_allowed(), decision.reason().to_owned());
+        return Ok(Json(ExplanationView { allowed, reason, policies: None, errors: None, changes: None }));
+    }
+    let explained = app.ask(move |_| Ok(policies.explain(&who, action, &on))).await?;
+    let Explanation { decision, policies, errors, changes } = explained;
     let view =
         |p: thingward_policy::Named| NamedPolicyView { id: p.id, line: p.place.line, text: p.place.text };
-    let may_read = may_read.is_ok();
     Ok(Json(ExplanationView {
         allowed: decision.is_allowed(),
         reason: decision.reason().to_owned(),
-        policies: may_read.then(|| policies.into_iter().map(view).collect()),
-        errors: may_read.then_some(errors),
-        changes: may_read.then_some(changes),
+        policies: Some(policies.into_iter().map(view).collect()),
+        errors: Some(errors),
+        changes: Some(changes),
     }))
 }
 

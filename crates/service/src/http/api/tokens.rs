@@ -15,7 +15,7 @@ use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Called, Caller, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -143,8 +143,11 @@ pub(in crate::http) async fn revoke(
     allowed: Allowed<ManageTokens>,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
-    app.shared.record(allowed.tenant(), allowed.deed("token.revoke", format!("token/{id}"))).await?;
-    take_back(&app, Some(allowed.tenant()), &id).await
+    to_its_end(async move {
+        app.shared.record(allowed.tenant(), allowed.deed("token.revoke", format!("token/{id}"))).await?;
+        take_back(&app, Some(allowed.tenant()), &id).await
+    })
+    .await
 }
 
 /// List tokens of the installation
@@ -202,7 +205,7 @@ pub(in crate::http) async fn revoke_installation(
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     operator(&caller)?;
-    take_back(&app, None, &id).await
+    to_its_end(async move { take_back(&app, None, &id).await }).await
 }
 
 /// What reaches all tenants is for whoever owns the data directory.

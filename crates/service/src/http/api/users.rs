@@ -16,7 +16,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::{User, UserId};
 use utoipa::ToSchema;
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -94,30 +94,33 @@ pub(in crate::http) async fn put(
     Part(name): Part<UserName>,
     Sent(new): Sent<NewRoles>,
 ) -> Result<Json<UserView>, ApiError> {
-    let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
     let roles: BTreeSet<UserRole> = new.roles.iter().map(|r| word("roles", r)).collect::<Result<_, _>>()?;
     let words = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
-    let _turn = app.shared.membership.lock().await;
-    let user = match registry.user(&tenant, &name).await {
-        Ok(known) => {
-            let deed = allowed.deed("user.roles", format!("user/{}", known.id));
-            app.shared.record(tenant, deed.with("roles", words)).await?;
-            registry.set_roles(&tenant, &name, &roles).await?;
-            User { roles, ..known }
-        }
-        Err(StoreError::NotFound { .. }) => {
-            let mut random = [0; 8];
-            system_rng().fill_bytes(&mut random);
-            let user = User { id: UserId::new(random), name, roles, created: now() };
-            let deed = allowed.deed("user.add", format!("user/{}", user.id));
-            app.shared.record(tenant, deed.with("roles", words)).await?;
-            registry.add_user(&tenant, &user).await?;
-            user
-        }
-        Err(other) => return Err(other.into()),
-    };
-    app.shared.directory.access.reload_people(registry, &tenant).await?;
-    Ok(Json(user.into()))
+    to_its_end(async move {
+        let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
+        let _turn = app.shared.membership.lock().await;
+        let user = match registry.user(&tenant, &name).await {
+            Ok(known) => {
+                let deed = allowed.deed("user.roles", format!("user/{}", known.id));
+                app.shared.record(tenant, deed.with("roles", words)).await?;
+                registry.set_roles(&tenant, &name, &roles).await?;
+                User { roles, ..known }
+            }
+            Err(StoreError::NotFound { .. }) => {
+                let mut random = [0; 8];
+                system_rng().fill_bytes(&mut random);
+                let user = User { id: UserId::new(random), name, roles, created: now() };
+                let deed = allowed.deed("user.add", format!("user/{}", user.id));
+                app.shared.record(tenant, deed.with("roles", words)).await?;
+                registry.add_user(&tenant, &user).await?;
+                user
+            }
+            Err(other) => return Err(other.into()),
+        };
+        app.shared.directory.access.reload_people(registry, &tenant).await?;
+        Ok(Json(user.into()))
+    })
+    .await
 }
 
 /// Remove a user
@@ -136,11 +139,15 @@ pub(in crate::http) async fn remove(
     allowed: Allowed<ManageUsers>,
     Part(name): Part<UserName>,
 ) -> Result<StatusCode, ApiError> {
-    let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
-    let _turn = app.shared.membership.lock().await;
-    let user = registry.user(&tenant, &name).await?;
-    app.shared.record(tenant, allowed.deed("user.remove", format!("user/{}", user.id))).await?;
-    registry.remove_user(&tenant, &name, now()).await?;
-    app.shared.directory.access.reload_people(registry, &tenant).await?;
-    Ok(StatusCode::NO_CONTENT)
+    to_its_end(async move {
+        let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
+        let _turn = app.shared.membership.lock().await;
+        let user = registry.user(&tenant, &name).await?;
+        app.shared.record(tenant, allowed.deed("user.remove", format!("user/{}", user.id))).await?;
+        registry.remove_user(&tenant, &name, now()).await?;
+        app.shared.directory.access.reload_people(registry, &tenant).await?;
+        app.shared.core.cancel_commands_of([format!("user/{}", user.id)].into()).await;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
