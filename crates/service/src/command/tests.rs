@@ -244,7 +244,7 @@ fn a_device_has_room_for_so_many_and_no_more() {
 #[tokio::test]
 async fn what_ended_long_ago_is_forgotten_and_what_waits_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
+    let store = Store::open(&folder.path().join("data")).await.unwrap();
     let mut batch = Batch::new();
     let kept = |id: u8, minutes: i64, state: State| {
         let record = new(id).record;
