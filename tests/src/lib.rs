@@ -75,6 +75,7 @@ impl Town {
             connections: ConnectionLimits::default(),
             history: HistorySettings::default(),
             log: LogSettings::default(),
+            oidc: Vec::new(),
         };
         let service = Service::start(settings).await.unwrap();
         self.ports = (service.mqtt().port(), service.https().port());

@@ -23,4 +23,4 @@ mod token;
 pub use error::{OidcError, TokenFault};
 pub use pending::Pending;
 pub use provider::{Begun, Identity, Provider};
-pub use settings::{ClientSecret, Issuer, ProviderName, Settings};
+pub use settings::{Issuer, ProviderName, Settings, SettingsError};

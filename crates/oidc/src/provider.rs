@@ -1,7 +1,6 @@
 //! Sending somebody to a provider, and reading who came back.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -24,7 +23,7 @@ use crate::discovery::{Authentication, Metadata};
 use crate::error::{ErrorCode, OidcError, TokenFault};
 use crate::keys::KeySet;
 use crate::pending::{Parts, Pending};
-use crate::settings::Settings;
+use crate::settings::{ClientSecret, Settings, SettingsError};
 use crate::token::{self, Expected, Header};
 
 /// How long configuration and keys are believed without asking again.
@@ -41,6 +40,7 @@ const NAME_BYTES_MAX: usize = 256;
 /// A provider that people can sign in with.
 pub struct Provider {
     settings: Settings,
+    secret: ClientSecret,
     client: Client,
     known: Mutex<Known>,
 }
@@ -119,14 +119,15 @@ struct Tokens {
 }
 
 impl Provider {
-    /// Nothing is asked yet.
+    /// Reads the files that the settings name. Nobody is asked yet.
     ///
     /// # Errors
     ///
-    /// An I/O error when the file of the authorities cannot be used.
-    pub fn new(settings: Settings) -> io::Result<Self> {
-        let client = Client::new(&settings.roots)?;
-        Ok(Self { settings, client, known: Mutex::default() })
+    /// [`SettingsError`] names the file and what is wrong with it.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let secret = ClientSecret::read(&settings.client_secret_file).map_err(SettingsError::Secret)?;
+        let client = Client::new(&settings.roots).map_err(SettingsError::Roots)?;
+        Ok(Self { settings, secret, client, known: Mutex::default() })
     }
 
     /// What was decided about it.
@@ -251,19 +252,18 @@ impl Provider {
         code: &str,
         parts: &Parts,
     ) -> Result<Tokens, OidcError> {
-        let Settings { client_id, client_secret, .. } = &self.settings;
+        let (client_id, secret) = (&self.settings.client_id, self.secret.expose());
         // Room for all of it: what a growing text leaves behind would not be wiped.
-        let room =
-            3 * (code.len() + redirect.as_str().len() + client_id.len() + client_secret.expose().len());
+        let room = 3 * (code.len() + redirect.as_str().len() + client_id.len() + secret.len());
         let mut form = form_urlencoded::Serializer::new(String::with_capacity(room + 256));
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
             .append_pair("redirect_uri", redirect.as_str())
             .append_pair("code_verifier", &parts.verifier());
         let authorization = match metadata.authentication {
-            Authentication::Basic => Some(basic(client_id, client_secret.expose())?),
+            Authentication::Basic => Some(basic(client_id, secret)?),
             Authentication::Post => {
-                form.append_pair("client_id", client_id).append_pair("client_secret", client_secret.expose());
+                form.append_pair("client_id", client_id).append_pair("client_secret", secret);
                 None
             }
         };

@@ -34,7 +34,7 @@ impl thingward_model::name::Kind for ProviderKind {
 pub type ProviderName = thingward_model::Name<ProviderKind>;
 
 /// A provider that may sign in people of one tenant.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The name in URLs.
     pub id: ProviderName,
@@ -44,8 +44,8 @@ pub struct Settings {
     pub issuer: Issuer,
     /// What it calls us.
     pub client_id: String,
-    /// How it knows us.
-    pub client_secret: ClientSecret,
+    /// The file with the secret by which it knows us; only its owner may read it.
+    pub client_secret_file: PathBuf,
     /// Whose people it signs in.
     pub tenant: TenantName,
     /// PEM file of the authorities that its certificate may be from.
@@ -60,48 +60,33 @@ pub struct Settings {
     pub name_claim: String,
 }
 
-impl fmt::Debug for Settings {
-    /// Everything but the secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .field("issuer", &self.issuer)
-            .field("client_id", &self.client_id)
-            .field("tenant", &self.tenant)
-            .field("roots", &self.roots)
-            .field("scopes", &self.scopes)
-            .field("roles_claim", &self.roles_claim)
-            .field("roles", &self.roles)
-            .field("name_claim", &self.name_claim)
-            .finish_non_exhaustive()
-    }
+/// Why a provider cannot be used as it is described.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// No secret can be read.
+    #[error("client_secret_file: {0}")]
+    Secret(io::Error),
+    /// No authority can be read.
+    #[error("roots: {0}")]
+    Roots(io::Error),
 }
 
 /// How a provider knows us. Wiped from memory when it is dropped, and never shown.
-#[derive(Clone)]
-pub struct ClientSecret(Zeroizing<String>);
+pub(crate) struct ClientSecret(Zeroizing<String>);
 
 impl ClientSecret {
-    /// A secret of 1 to 1024 visible ASCII characters.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let fits = (1..=SECRET_BYTES_MAX).contains(&text.len());
-        (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(Zeroizing::new(text.to_owned())))
-    }
-
-    /// Reads it from a file that only its owner may read. A line break at its end is not part of it.
-    ///
-    /// # Errors
-    ///
-    /// An I/O error; kind `PermissionDenied` when others may read the file, `InvalidData` when no secret is in it.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let bytes = read_private(path)?;
-        let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        Self::new(text.trim_end_matches(['\r', '\n'])).ok_or_else(|| {
-            let text = format!("{} has no secret of 1 to 1024 visible ASCII characters", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })
+    /// A line break at the end of the file is not part of it. Errors name the file.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        let bytes = read_private(path).map_err(|e| match e.get_ref() {
+            Some(_) => e,
+            None => io::Error::new(e.kind(), format!("{}: {e}", path.display())),
+        })?;
+        let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end_matches(['\r', '\n']);
+        if (1..=SECRET_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self(Zeroizing::new(text.to_owned())));
+        }
+        let text = format!("{} has no secret of 1 to 1024 visible ASCII characters", path.display());
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -202,6 +187,8 @@ mod tests {
         };
         assert_eq!(read("a+b/c=\n", 0o600), Ok("a+b/c=".to_owned()));
         assert_eq!(read("a", 0o640), Err(io::ErrorKind::PermissionDenied));
+        let missing = ClientSecret::read(&folder.path().join("none")).err().unwrap();
+        assert!(missing.to_string().contains("/none: "), "{missing}");
         for wrong in ["", "\n", "a b", "a\nb", &"a".repeat(1025)] {
             assert_eq!(read(wrong, 0o600), Err(io::ErrorKind::InvalidData), "{wrong}");
         }

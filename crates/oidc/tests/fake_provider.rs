@@ -358,11 +358,15 @@ async fn a_provider_that_is_not_who_it_should_be_gets_nobody() {
     // Nobody.
     assert_eq!(begin(place.settings(1)).await.word(), word);
     // A file without authorities, or none.
+    let client_secret_file = place.path().join("none");
+    let settings = thingward_oidc::Settings { client_secret_file, ..place.settings(fake.port) };
+    assert!(Provider::new(settings).err().unwrap().to_string().starts_with("client_secret_file: /"));
     let empty = place.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     for roots in [empty, place.path().join("none.pem")] {
         let settings = thingward_oidc::Settings { roots, ..place.settings(fake.port) };
-        assert!(Provider::new(settings).is_err());
+        let error = Provider::new(settings).err().unwrap().to_string();
+        assert!(error.starts_with("roots: /") && error.contains(".pem"), "{error}");
     }
 }
 

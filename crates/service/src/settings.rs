@@ -40,6 +40,8 @@ pub struct ServiceSettings {
     pub history: HistorySettings,
     /// Who co-signs the audit logs.
     pub log: LogSettings,
+    /// Whose accounts people may sign in with.
+    pub oidc: Vec<thingward_oidc::Settings>,
 }
 
 /// Who co-signs the audit logs.

@@ -21,13 +21,13 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
-        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress"],
+        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store", "ingress"],
     ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress",
-            "agent", "gateway", "service",
+            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
+            "ingress", "agent", "gateway", "service",
         ],
     ),
 ];

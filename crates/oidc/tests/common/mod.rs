@@ -2,13 +2,16 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::clock::now;
-use thingward_oidc::{ClientSecret, ProviderName, Settings};
+use thingward_oidc::{ProviderName, Settings};
 use thingward_pki::ca::{CertificateAuthority, certificate_pem};
 use thingward_pki::profile::{Lifetimes, Profile};
 use thingward_policy::UserRole;
@@ -37,6 +40,9 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let place = Self { folder, chain: vec![leaf, ca.issuing_der().unwrap()], key };
         std::fs::write(place.roots(), certificate_pem(&ca.root_der().unwrap()).unwrap()).unwrap();
+        let secret =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(place.path().join("secret"));
+        writeln!(secret.unwrap(), "{CLIENT_SECRET}").unwrap();
         place
     }
 
@@ -62,7 +68,7 @@ impl Place {
             name: "Corp".to_owned(),
             issuer: format!("https://localhost:{port}").parse().unwrap(),
             client_id: CLIENT_ID.to_owned(),
-            client_secret: ClientSecret::new(CLIENT_SECRET).unwrap(),
+            client_secret_file: self.path().join("secret"),
             tenant: "acme".parse().unwrap(),
             roots: self.roots(),
             scopes: vec!["profile".to_owned()],

@@ -137,6 +137,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         connections: thingward_ingress::ConnectionLimits::default(),
         history: HistorySettings::default(),
         log: LogSettings::default(),
+        oidc: Vec::new(),
     }
 }
 
