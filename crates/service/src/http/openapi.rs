@@ -11,8 +11,8 @@ use utoipa::openapi::security::{
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys, policy,
-    readings, segments, sessions, sign_in, tenants, tokens, users,
+    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys,
+    policy, readings, segments, sessions, sign_in, tenants, tokens, users,
 };
 use super::app::App;
 use super::{cookie, ops};

@@ -39,7 +39,9 @@ enum Access {
     OwnInTenant,
 }
 
-use Access::{Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant};
+use Access::{
+    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant,
+};
 use Action::{
     ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
     ReadPolicy, ReadReadings, ReadSegments, SendCommands,
