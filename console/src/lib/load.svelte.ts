@@ -1,0 +1,52 @@
+// Something that is asked for, and the four things that can come of it: nothing yet, data, a no, a failure.
+
+import { Failure } from "../api/client";
+
+export class Loaded<T> {
+  data = $state.raw<T | undefined>();
+  failure = $state<Failure | undefined>();
+  isLoading = $state(true);
+  private turn = 0;
+
+  constructor(private readonly fetch: () => Promise<T>) {}
+
+  /** Asks again; what is shown stays until the answer is there. */
+  async again(): Promise<void> {
+    const turn = ++this.turn;
+    this.isLoading = true;
+    try {
+      const data = await this.fetch();
+      if (turn !== this.turn) return;
+      this.data = data;
+      this.failure = undefined;
+    } catch (cause) {
+      if (turn !== this.turn) return;
+      this.failure = cause instanceof Failure ? cause : unexpected(cause);
+    }
+    this.isLoading = false;
+  }
+}
+
+/** Asks at once, and again whenever state that `fetch` reads before its first wait changes. */
+export function load<T>(fetch: () => Promise<T>): Loaded<T> {
+  const loaded = new Loaded(fetch);
+  $effect(() => {
+    void loaded.again();
+  });
+  return loaded;
+}
+
+/** Asks again every so many seconds while somebody looks. */
+export function repeat(seconds: number, task: () => void) {
+  $effect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") task();
+    }, seconds * 1000);
+    return () => clearInterval(timer);
+  });
+}
+
+function unexpected(cause: unknown): Failure {
+  console.error(cause);
+  return new Failure(0, "unexpected", "Something in this page failed. Load it again.");
+}
