@@ -5,7 +5,7 @@ import type { Paths } from "./pending";
 import type { components } from "./schema";
 
 export type Schemas = components["schemas"];
-export type { Approval, OpenedLink, PasskeyView, SessionInfo, SessionView, UserView } from "./pending";
+export type { Approval, CredentialJSON, OpenedLink, PasskeyView, SessionInfo, SessionView, UserView } from "./pending";
 
 export const api = createClient<Paths>({ baseUrl: location.origin });
 

@@ -8,11 +8,14 @@ type Answer<Status extends number, Body> = {
 } & Errors;
 type Empty = { 204: { content?: never } } & Errors;
 type Call<Path, Body, Responses> = {
-  parameters: { path: Path; query?: { after?: string; limit?: number } };
+  parameters: { path?: Path; query?: { after?: string; limit?: number } };
   requestBody?: Body extends undefined ? never : { content: { "application/json": Body } };
   responses: Responses;
 };
 type List<T> = { items: T[]; next?: string | null };
+
+/** What `PublicKeyCredential.toJSON()` gives. */
+export type CredentialJSON = Record<string, unknown>;
 
 export interface SessionInfo {
   id: string;
@@ -52,7 +55,7 @@ export interface OpenedLink {
 
 export interface Approval {
   command: string;
-  credential: AuthenticationResponseJSON;
+  credential: CredentialJSON;
 }
 
 type None = Record<string, never>;
@@ -66,13 +69,13 @@ interface Pending {
   "/api/v1/sign-in": { get: Call<None, undefined, Answer<200, { providers: { id: string; name: string }[] }>> };
   "/api/v1/sign-in/passkey/begin": { post: Call<None, undefined, Answer<200, Request>> };
   "/api/v1/sign-in/passkey": {
-    post: Call<None, { credential: AuthenticationResponseJSON }, Answer<200, SessionInfo>>;
+    post: Call<None, { credential: CredentialJSON }, Answer<200, SessionInfo>>;
   };
   "/api/v1/links/open": { post: Call<None, { code: string }, Answer<200, OpenedLink>> };
   "/api/v1/links/redeem": {
     post: Call<
       None,
-      { code: string; user?: string; passkey: string; credential: RegistrationResponseJSON },
+      { code: string; user?: string; passkey: string; credential: CredentialJSON },
       Answer<200, SessionInfo>
     >;
   };
@@ -84,7 +87,7 @@ interface Pending {
   "/api/v1/tenants/{tenant}/sessions/{session}": { delete: Call<Tenant & { session: string }, undefined, Empty> };
   "/api/v1/tenants/{tenant}/users/{user}/passkeys": {
     get: Call<User, undefined, Answer<200, List<PasskeyView>>>;
-    post: Call<User, { name: string; credential: RegistrationResponseJSON }, Answer<201, PasskeyView>>;
+    post: Call<User, { name: string; credential: CredentialJSON }, Answer<201, PasskeyView>>;
   };
   "/api/v1/tenants/{tenant}/users/{user}/passkeys/begin": { post: Call<User, undefined, Answer<200, Creation>> };
   "/api/v1/tenants/{tenant}/users/{user}/passkeys/{passkey}": {
@@ -106,5 +109,5 @@ interface Pending {
   };
 }
 
-export type Paths = Omit<paths, keyof Pending> & Pending;
+export interface Paths extends Omit<paths, keyof Pending>, Pending {}
 export type UserView = components["schemas"]["UserView"] & { passkeys?: number };

@@ -1,6 +1,6 @@
 // Passkeys, by the browser.
 
-import { api, ask, Failure, type SessionInfo } from "../api/client";
+import { api, ask, Failure, type CredentialJSON, type SessionInfo } from "../api/client";
 
 /** Signs in with whichever passkey of this place the person chooses. */
 export async function signIn(): Promise<SessionInfo> {
@@ -10,17 +10,17 @@ export async function signIn(): Promise<SessionInfo> {
 }
 
 /** An assertion by one of the person's passkeys. */
-export async function approve(options: PublicKeyCredentialRequestOptionsJSON): Promise<AuthenticationResponseJSON> {
+export async function approve(options: PublicKeyCredentialRequestOptionsJSON): Promise<CredentialJSON> {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
   const credential = await asked(() => navigator.credentials.get({ publicKey }));
-  return credential.toJSON() as AuthenticationResponseJSON;
+  return credential.toJSON() as CredentialJSON;
 }
 
 /** A new passkey. */
-export async function create(options: PublicKeyCredentialCreationOptionsJSON): Promise<RegistrationResponseJSON> {
+export async function create(options: PublicKeyCredentialCreationOptionsJSON): Promise<CredentialJSON> {
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
   const credential = await asked(() => navigator.credentials.create({ publicKey }));
-  return credential.toJSON() as RegistrationResponseJSON;
+  return credential.toJSON() as CredentialJSON;
 }
 
 /** What to call a passkey that is made here. */
