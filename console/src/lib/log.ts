@@ -67,9 +67,11 @@ export function named(who: string, names: Names): string {
   return kind === "user" ? (names.get(id) ?? who) : who;
 }
 
-/** The page that something in the log is about. */
-export function linkTo(target: string): string | undefined {
+/** The page that an entry is about. */
+export function linkTo(target: string, action: string): string | undefined {
   const [kind, name] = target.split("/");
+  // A refusal names what was wanted as policies do: `meter-1/set-rate`.
+  if (action === "access.refuse" && name) return `/devices/${encodeURIComponent(kind ?? "")}`;
   if (!name) return undefined;
   if (["device", "gateway", "application", "stream", "operation"].includes(kind ?? "")) return `/devices/${encodeURIComponent(name)}`;
   return kind === "policy" ? "/policy/versions" : undefined;

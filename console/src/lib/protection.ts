@@ -2,7 +2,9 @@
 
 import type { Failure, Schemas } from "../api/client";
 import type { Reading } from "./fleet";
-import { ASSURANCE, count } from "./words";
+import type { Share } from "./signed";
+import { ago } from "./time.svelte";
+import { count } from "./words";
 
 export interface Measure {
   readonly what: string;
@@ -20,16 +22,17 @@ export function identity(keys: readonly Schemas["DeviceKey"][], now: number): Me
   return { what, state: "good", found: `Its own key, with a certificate for ${count(days, "more day")}.` };
 }
 
-export function signatures(readings: readonly Reading[]): Measure {
+export function signatures({ signed, missing, until }: Share, now: number): Measure {
   const what = "Signatures";
-  if (readings.length === 0) return { what, state: "unknown", found: "No readings to look at." };
-  const level = (r: Reading) => ASSURANCE[r.assurance]?.level ?? 0;
-  const signed = readings.filter((r) => level(r) >= 3).length;
-  if (signed === readings.length) {
-    return { what, state: "good", found: "Its signature was checked for each latest value." };
+  if (signed + missing === 0) return { what, state: "unknown", found: "No numbers came in the last ten minutes." };
+  if (until === undefined) {
+    return { what, state: "warn", found: "No number of the last ten minutes is signed: the connection vouches for them." };
   }
-  const found = `Its signature was checked for ${signed} of ${readings.length} latest values.`;
-  return { what, state: "warn", found };
+  if (missing > 0) {
+    return { what, state: "warn", found: `${missing} of ${signed + missing} numbers of the last ten minutes are not signed.` };
+  }
+  const found = `All ${signed} numbers of the last ten minutes, up to ${ago(until, now)}, are under its own signature.`;
+  return { what, state: "good", found };
 }
 
 export function rest(readings: readonly Reading[] | undefined, failure: Failure | undefined): Measure {
