@@ -183,7 +183,8 @@ export function readInput(form: Form, texts: Readonly<Record<string, string>>): 
       continue;
     }
     const value = valueOf(field, text);
-    const problem = value === undefined ? "This is no number." : problemWith(field, value);
+    const unread = field.kind === "choice" ? "Choose one." : "This is no number.";
+    const problem = value === undefined ? unread : problemWith(field, value);
     if (problem) problems[field.name] = problem;
     else if (value !== undefined) values[field.name] = value;
   }
