@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
-use thingward_crypto::sha256;
 use thingward_model::clock::now;
 use thingward_model::{Principal, TenantName};
 use thingward_policy::{
@@ -22,6 +20,7 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, time, word};
+use crate::access::hash_of;
 use crate::past::{Actors, questions};
 
 /// Most characters of a note.
@@ -280,10 +279,8 @@ pub(in crate::http) async fn apply(
         if newest != new.after {
             return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
         }
-        let parts = files.iter().flat_map(|f| [f.name.as_bytes(), b"\0", f.text.as_bytes(), b"\0"]);
-        let hash = hex(&sha256(&parts.collect::<Vec<_>>()));
         let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
-        let deed = deed.with("files", files.len().to_string()).with("sha256", hash);
+        let deed = deed.with("files", files.len().to_string()).with("sha256", hash_of(&files));
         shared.record(tenant, deed).await?;
         let author = allowed.caller.actor();
         registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
