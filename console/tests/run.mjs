@@ -260,17 +260,18 @@ await test("a policy is checked, tried on the past, applied and taken back", asy
   await admin.getByRole("dialog").getByRole("button", { name: "Apply" }).click();
   await admin.getByText(/Version \d+ holds\./).waitFor();
   await open(admin, "/policy/versions");
-  await admin.getByText("No rates for now").waitFor();
+  await admin.getByText("No rates for now").first().waitFor();
 });
 
 await test("a token is made, shown once and revoked", async () => {
   await open(admin, "/users/tokens");
   await admin.getByRole("button", { name: "Make the token" }).click();
   await admin.getByRole("group", { name: "Token", exact: true }).waitFor();
+  const id = await admin.locator(".notice code").innerText();
   await admin.getByRole("button", { name: "I have kept it" }).click();
-  await admin.getByRole("button", { name: /^Revoke / }).first().click();
+  await admin.getByRole("button", { name: `Revoke ${id}` }).click();
   await admin.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
-  await admin.getByText("revoked", { exact: true }).first().waitFor();
+  await admin.getByRole("listitem").filter({ hasText: id }).getByText("revoked").waitFor();
 });
 
 await test("a service that does not answer is said so, and asked again", async () => {
