@@ -36,12 +36,12 @@ export async function verifyEntry(bytes: Bytes, key: NamedKey): Promise<Entry> {
   const keyId = protectedHeader.get(KEY_ID);
   const right = (await sha256(SPKI, key.bytes)).slice(0, 8);
   if (protectedHeader.get(ALGORITHM) !== EDDSA || !isBytes(keyId) || !equal(keyId, right)) {
-    throw new Error("The entry is not signed with the log's key.");
+    throw new Error("The entry is not signed with the log’s key.");
   }
   const text = utf8("Signature1");
   const message = concat(head(4, 4), head(3, text.length), text, ...[header, CONTEXT, payload].flatMap(asBytes));
   if (!(await verifyEd25519(key.bytes, signature, message))) {
-    throw new Error("The log's key did not sign this entry.");
+    throw new Error("The log’s key did not sign this entry.");
   }
   return read(payload);
 }

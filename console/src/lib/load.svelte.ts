@@ -1,6 +1,7 @@
 // Something that is asked for, and the four things that can come of it: nothing yet, data, a no, a failure.
 
 import { Failure } from "../api/client";
+import { session } from "./session.svelte";
 
 export class Loaded<T> {
   data = $state.raw<T | undefined>();
@@ -27,9 +28,12 @@ export class Loaded<T> {
   }
 }
 
-/** Asks at once, and again whenever state that `fetch` reads before its first wait changes. */
-export function load<T>(fetch: () => Promise<T>): Loaded<T> {
-  const loaded = new Loaded(fetch);
+/**
+ * Asks at once, and again whenever state that `fetch` reads before its first wait changes. Who may not do what it
+ * `needs` is told so without a question: the service would put its no into the log.
+ */
+export function load<T>(fetch: () => Promise<T>, needs?: string): Loaded<T> {
+  const loaded = new Loaded(needs === undefined || session.may(needs) ? fetch : refused);
   $effect(() => {
     void loaded.again();
   });
@@ -44,6 +48,10 @@ export function repeat(seconds: number, task: () => void) {
     }, seconds * 1000);
     return () => clearInterval(timer);
   });
+}
+
+function refused(): Promise<never> {
+  return Promise.reject(new Failure(403, "not-permitted", ""));
 }
 
 function unexpected(cause: unknown): Failure {

@@ -23,7 +23,7 @@ export async function readKey(text: string): Promise<NamedKey> {
   }
   const hash = await sha256(utf8(`${name}\n`), blob);
   const right = hash.slice(0, 4);
-  if (hex(right) !== id) throw new Error("The key's id is not that of the key.");
+  if (hex(right) !== id) throw new Error("The key’s id is not that of the key.");
   return { text, name, id: right, kind, bytes };
 }
 
@@ -44,7 +44,7 @@ export interface Checkpoint {
 export async function verifyCheckpoint(note: string, key: NamedKey): Promise<Checkpoint> {
   const { text, signatures } = split(note);
   const found = signaturesOf(signatures, key);
-  if (found.length !== 1) throw new Error("The checkpoint is not signed with the log's key.");
+  if (found.length !== 1) throw new Error("The checkpoint is not signed with the log’s key.");
   const signature = found[0] as Bytes;
   if (key.kind !== LOG_KEY || !(await verifyEd25519(key.bytes, signature, utf8(text)))) {
     throw new Error("The signature on the checkpoint is not right.");

@@ -45,15 +45,15 @@ export async function verify(claim: Claim): Promise<Verdict> {
     }
   };
   try {
-    const key = await step("The log's key is well-formed", () => readKey(claim.key));
-    const checkpoint = await step("The checkpoint is signed with the log's key", () =>
+    const key = await step("The log’s key is well-formed", () => readKey(claim.key));
+    const checkpoint = await step("The checkpoint is signed with the log’s key", () =>
       verifyCheckpoint(claim.proof.checkpoint, key),
     );
-    const bytes = await step("The entry is signed with the log's key", async () => {
+    const bytes = await step("The entry is signed with the log’s key", async () => {
       const bytes = base64(claim.entry);
       return { bytes, entry: await verifyEntry(bytes, key) };
     });
-    await step(`The entry is number ${claim.index} of the ${checkpoint.size} under the checkpoint's root`, () =>
+    await step(`The entry is number ${claim.index} of the ${checkpoint.size} under the checkpoint’s root`, () =>
       verifyInclusion(bytes.bytes, claim, checkpoint),
     );
     const witnesses = await cosigners(claim, checkpoint);
@@ -71,7 +71,7 @@ async function verifyInclusion(entry: Bytes, claim: Claim, checkpoint: Checkpoin
   if (index !== claim.index) throw new Error("The proof is of another entry.");
   if (size !== checkpoint.size) throw new Error("The proof is for another size than the checkpoint.");
   const root = await rootFromPath(index, size, await leafHash(entry), proof.map(base64));
-  if (!equal(root, checkpoint.root)) throw new Error("The path does not lead to the checkpoint's root.");
+  if (!equal(root, checkpoint.root)) throw new Error("The path does not lead to the checkpoint’s root.");
 }
 
 async function cosigners(claim: Claim, checkpoint: Checkpoint): Promise<{ name: string; time: Date }[]> {

@@ -73,7 +73,7 @@ describe("a proof", () => {
     const [name, , key] = vectors.key.split("+");
     const other = await namedKey(name as string, flipped(key as string, 5));
     const verdict = await verify({ ...right, key: other });
-    expect(verdict.steps.at(-1)?.problem).toBe("The checkpoint is not signed with the log's key.");
+    expect(verdict.steps.at(-1)?.problem).toBe("The checkpoint is not signed with the log’s key.");
   });
 });
 
