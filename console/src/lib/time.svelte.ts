@@ -26,7 +26,7 @@ export function ago(time: string | number | Date, now: number): string {
   let amount = (new Date(time).getTime() - now) / 1000;
   if (Math.abs(amount) < 10) return "just now";
   for (const [unit, size] of STEPS) {
-    if (Math.abs(amount) < size) return relative.format(Math.trunc(amount), unit);
+    if (Math.abs(amount) < size) return relative.format(Math.trunc(amount), unit).replace(".", "");
     amount /= size;
   }
   return "";
