@@ -3,7 +3,7 @@
 //   CONSOLE_URL       where the console is, as http://localhost:8080
 //   SETUP_LINK        the one-time link that makes the first administrator
 //   THINGWARD         the binary, and
-//   THINGWARD_CONFIG  the town's configuration, to enrol a device with a code that the console made
+//   THINGWARD_CONFIG  the town's configuration, for what its operator does meanwhile
 //   SCREENSHOTS       a folder for pictures; none when it is not set
 
 import assert from "node:assert/strict";
@@ -192,6 +192,29 @@ await test("the log's key is pinned, its growth is checked, and another key is n
   await admin.unroute(log);
 });
 
+await test("what happens comes into the log by itself", async () => {
+  await open(admin, "/log");
+  await thingward("group", "add", "console-tests", `user/${VIEWER}`);
+  await admin.getByRole("row").filter({ hasText: "group/console-tests" }).filter({ hasText: "group.add" }).first().waitFor();
+  await thingward("group", "remove", "console-tests", `user/${VIEWER}`);
+});
+
+await test("a withdrawn key is the first thing that one sees", async () => {
+  await thingward("key", "withdraw");
+  try {
+    await open(admin, "/");
+    await admin.getByText(/^The key of .* is withdrawn/).waitFor();
+    assert.deepEqual(await axe(admin), []);
+    await open(admin, "/devices/meter-1");
+    await admin.getByText("The customer’s key is not there.").first().waitFor();
+    assert.deepEqual(await axe(admin), []);
+  } finally {
+    await thingward("key", "restore");
+  }
+  await open(admin, "/");
+  await admin.getByText(/^The key of .* is withdrawn/).waitFor({ state: "hidden" });
+});
+
 await test("a device enrols with the code and the line that the console shows", async () => {
   await open(admin, "/add-device");
   const section = admin.locator("section", { hasText: "With a claim code" });
@@ -207,7 +230,7 @@ await test("a device enrols with the code and the line that the console shows", 
   assert.equal(program, "thingward");
   const home = await mkdtemp(join(tmpdir(), "console-"));
   try {
-    await promisify(execFile)(needed("THINGWARD"), [...words.slice(0, -1), join(home, DEVICE)]);
+    await thingward(...words.slice(0, -1), join(home, DEVICE));
   } finally {
     await rm(home, { recursive: true });
   }
@@ -367,6 +390,11 @@ await test("the keyboard alone leads from the sign-in to a sent command", async 
 
 await browser.close();
 process.exitCode = runner.end();
+
+/** A command of the town's own operator. */
+function thingward(...words) {
+  return promisify(execFile)(needed("THINGWARD"), words);
+}
 
 /** Gives the viewer other roles, as the administrator. */
 async function roles(wanted) {

@@ -22,8 +22,8 @@ export class Failure extends Error {
   }
 }
 
-/** Told of every answer that says the session is over. */
-export const unauthorized = new EventTarget();
+/** Told of every answer that says that the session is `over`, or may not what was asked: `denied`. */
+export const answers = new EventTarget();
 
 type Answered<T> = { data?: T; error?: unknown; response: Response };
 
@@ -43,7 +43,8 @@ export async function ask<T>(call: Promise<Answered<T>>): Promise<T> {
 
 /** The `Failure` that an answer stands for. */
 export function failed(status: number, body: unknown): Failure {
-  if (status === 401) unauthorized.dispatchEvent(new Event("over"));
+  if (status === 401) answers.dispatchEvent(new Event("over"));
+  if (status === 403) answers.dispatchEvent(new Event("denied"));
   const detail = (body as Partial<Schemas["ErrorBody"]> | undefined)?.error;
   if (detail) return new Failure(status, detail.code, detail.message);
   return new Failure(status, "unknown", `The service answered with status ${status}.`);

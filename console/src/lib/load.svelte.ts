@@ -50,6 +50,40 @@ export function repeat(seconds: number, task: () => void) {
   });
 }
 
+/** How long to wait before something that ended is begun again, in milliseconds. */
+const RESUME_AFTER = 5_000;
+
+/**
+ * Keeps a connection open while somebody looks: a browser has six of them for a place, and each page wants one.
+ * When it ends it is begun again.
+ */
+export function whileSeen(run: (signal: AbortSignal) => Promise<void>) {
+  $effect(() => {
+    let stop: AbortController | undefined;
+    const keep = async (signal: AbortSignal) => {
+      while (!signal.aborted) {
+        await run(signal).catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, RESUME_AFTER));
+      }
+    };
+    const turn = () => {
+      if (document.visibilityState === "hidden") {
+        stop?.abort();
+        stop = undefined;
+      } else if (!stop) {
+        stop = new AbortController();
+        void keep(stop.signal);
+      }
+    };
+    turn();
+    document.addEventListener("visibilitychange", turn);
+    return () => {
+      document.removeEventListener("visibilitychange", turn);
+      stop?.abort();
+    };
+  });
+}
+
 function refused(): Promise<never> {
   return Promise.reject(new Failure(403, "not-permitted", ""));
 }

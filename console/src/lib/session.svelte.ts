@@ -1,6 +1,6 @@
 // Who is signed in, and what they may.
 
-import { api, ask, Failure, unauthorized, type SessionInfo } from "../api/client";
+import { answers, api, ask, Failure, type SessionInfo } from "../api/client";
 
 class Session {
   /** Nobody, while `isKnown`; else it is being asked. */
@@ -51,4 +51,6 @@ class Session {
 
 export const session = new Session();
 
-unauthorized.addEventListener("over", () => session.end());
+answers.addEventListener("over", () => session.end());
+// Roles and policies may have changed since: what is offered follows them.
+answers.addEventListener("denied", () => void (session.info && session.find()));
