@@ -5,7 +5,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import openapiTS, { astToString } from "openapi-typescript";
 
-const [document, schema] = ["../docs/openapi.json", "./src/api/schema.d.ts"].map((path) => new URL(path, import.meta.url));
+const [document, schema] = ["../docs/openapi.json", "./src/api/schema.d.ts"].map(
+  (path) => new URL(path, import.meta.url),
+);
 
 const api = JSON.parse(await readFile(document, "utf8"));
 for (const operations of Object.values(api.paths)) {

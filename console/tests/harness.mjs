@@ -41,12 +41,14 @@ export async function person(browser, faults) {
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !EXPECTED.test(message.text())) faults.push(`console: ${message.text()}`);
+    if (["error", "warning"].includes(message.type()) && !EXPECTED.test(message.text()))
+      faults.push(`console: ${message.text()}`);
   });
   page.on("pageerror", (error) => faults.push(`page: ${error.stack ?? error}`));
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.origin !== origin && !["data:", "blob:"].includes(url.protocol)) faults.push(`another origin: ${request.url()}`);
+    if (url.origin !== origin && !["data:", "blob:"].includes(url.protocol))
+      faults.push(`another origin: ${request.url()}`);
   });
   page.on("response", (response) => {
     if (response.status() >= 500) faults.push(`${response.status()} from ${response.url()}`);
@@ -87,7 +89,9 @@ export async function axe(page) {
       runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     }),
   );
-  return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} (${node.failureSummary})`));
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map((node) => `${id}: ${node.html.slice(0, 160)} (${node.failureSummary})`),
+  );
 }
 
 /** How far the page is wider than the window. */
@@ -101,7 +105,8 @@ export async function tabTo(page, text) {
     await page.keyboard.press("Tab");
     const focused = await page.evaluate(() => {
       const { activeElement: element } = document;
-      const label = element?.labels?.[0]?.textContent ?? element?.getAttribute("aria-label") ?? element?.textContent ?? "";
+      const label =
+        element?.labels?.[0]?.textContent ?? element?.getAttribute("aria-label") ?? element?.textContent ?? "";
       return label.trim();
     });
     if (focused === text) {

@@ -108,7 +108,10 @@ await test("a viewer is invited by link, and sees what a viewer may", async () =
   await viewer.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
   await settled(viewer);
   const pages = await viewer.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts();
-  assert.deepEqual(pages.map((text) => text.trim()), ["Overview", "Devices", "Policy", "Settings"]);
+  assert.deepEqual(
+    pages.map((text) => text.trim()),
+    ["Overview", "Devices", "Policy", "Settings"],
+  );
 });
 
 await test("a viewer is told which commands are not theirs to send, and why", async () => {
@@ -119,7 +122,12 @@ await test("a viewer is told which commands are not theirs to send, and why", as
 });
 
 await test("a page without permission says what is missing and who could give it", async () => {
-  for (const [path, needs] of [["/log", "log:read"], ["/users", "users:manage"], ["/policy/files", "policy:read"], ["/add-device", "devices:manage"]]) {
+  for (const [path, needs] of [
+    ["/log", "log:read"],
+    ["/users", "users:manage"],
+    ["/policy/files", "policy:read"],
+    ["/add-device", "devices:manage"],
+  ]) {
     await open(viewer, path);
     await viewer.getByText("You may not see this.").first().waitFor();
     await viewer.getByText(needs, { exact: true }).first().waitFor();
@@ -185,7 +193,10 @@ await test("the log's key is pinned, its growth is checked, and another key is n
     const response = await route.fetch();
     const body = await response.json();
     const name = body.key.slice(0, body.key.indexOf("+"));
-    await route.fulfill({ response, json: { ...body, key: `${name}+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA` } });
+    await route.fulfill({
+      response,
+      json: { ...body, key: `${name}+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA` },
+    });
   });
   await open(admin, "/log");
   await admin.getByText("another key than the one that is pinned").waitFor();
@@ -195,7 +206,12 @@ await test("the log's key is pinned, its growth is checked, and another key is n
 await test("what happens comes into the log by itself", async () => {
   await open(admin, "/log");
   await thingward("group", "add", "console-tests", `user/${VIEWER}`);
-  await admin.getByRole("row").filter({ hasText: "group/console-tests" }).filter({ hasText: "group.add" }).first().waitFor();
+  await admin
+    .getByRole("row")
+    .filter({ hasText: "group/console-tests" })
+    .filter({ hasText: "group.add" })
+    .first()
+    .waitFor();
   await thingward("group", "remove", "console-tests", `user/${VIEWER}`);
 });
 
@@ -258,10 +274,16 @@ await test("a policy is checked, tried on the past, applied and taken back", asy
   await open(admin, "/policy/files");
   await admin.getByRole("button", { name: "Add a file" }).click();
   await admin.getByLabel("Name of the file").fill("no-rates.cedar");
-  await admin.getByLabel("Cedar policies").fill('permit (\n  principal,\n  action == Action::"no:such",\n  resource\n);\n');
+  await admin
+    .getByLabel("Cedar policies")
+    .fill('permit (\n  principal,\n  action == Action::"no:such",\n  resource\n);\n');
   await admin.getByRole("button", { name: "Check the draft" }).click();
-  await admin.getByText(/no-rates\.cedar, line \d+:/).first().waitFor();
-  const text = '@id("no-rates")\nforbid (\n  principal,\n  action == Action::"commands:send",\n  resource == Operation::"meter-1/set-rate"\n);\n';
+  await admin
+    .getByText(/no-rates\.cedar, line \d+:/)
+    .first()
+    .waitFor();
+  const text =
+    '@id("no-rates")\nforbid (\n  principal,\n  action == Action::"commands:send",\n  resource == Operation::"meter-1/set-rate"\n);\n';
   await admin.getByLabel("Cedar policies").fill(text);
   await admin.getByRole("button", { name: "Try the draft" }).click();
   await admin.getByText(/questions? asked again/).waitFor();
@@ -299,7 +321,9 @@ await test("a token is made, shown once and revoked", async () => {
 
 await test("a service that does not answer is said so, and asked again", async () => {
   const devices = /\/tenants\/[^/]+\/devices\?/;
-  await admin.route(devices, (route) => route.fulfill({ status: 404, json: { error: { code: "not-found", message: "tenant not found" } } }));
+  await admin.route(devices, (route) =>
+    route.fulfill({ status: 404, json: { error: { code: "not-found", message: "tenant not found" } } }),
+  );
   await admin.goto("/devices");
   await admin.getByText("Tenant not found.").waitFor();
   await admin.unroute(devices);
@@ -307,7 +331,10 @@ await test("a service that does not answer is said so, and asked again", async (
   await admin.getByRole("link", { name: "meter-1", exact: true }).waitFor();
 });
 
-for (const [size, viewport] of [["wide", WIDE], ["at 360 px", NARROW]]) {
+for (const [size, viewport] of [
+  ["wide", WIDE],
+  ["at 360 px", NARROW],
+]) {
   for (const colorScheme of ["light", "dark"]) {
     await test(`every page is without findings of axe and without a sideways scroll, ${size}, ${colorScheme}`, async () => {
       await admin.setViewportSize(viewport);

@@ -26,13 +26,18 @@ export interface Fleet {
 
 export async function fleet(tenant: string): Promise<Fleet> {
   const [devices, read, signed] = await Promise.all([
-    all((after) => ask(api.GET("/api/v1/tenants/{tenant}/devices", { params: { path: { tenant }, query: { after, limit: 1000 } } }))),
+    all((after) =>
+      ask(api.GET("/api/v1/tenants/{tenant}/devices", { params: { path: { tenant }, query: { after, limit: 1000 } } })),
+    ),
     latest(tenant).catch((cause: unknown) => {
       if (cause instanceof Failure) return cause;
       throw cause;
     }),
     // Many devices can be too many to look through: then the latest values have to do.
-    lately(tenant).then(({ signed }) => new Set(signed.map(streamOf)), () => new Set<string>()),
+    lately(tenant).then(
+      ({ signed }) => new Set(signed.map(streamOf)),
+      () => new Set<string>(),
+    ),
   ]);
   if (read instanceof Failure) return { members: devices, latest: [], unread: read };
   const of = Map.groupBy(read, (reading) => reading.device);
@@ -46,9 +51,14 @@ export async function latest(tenant: string, device?: string): Promise<Reading[]
   return found.items;
 }
 
-export function summary(readings: readonly Reading[], signed: ReadonlySet<string> = new Set()): Pick<Member, "seen" | "assurance"> {
+export function summary(
+  readings: readonly Reading[],
+  signed: ReadonlySet<string> = new Set(),
+): Pick<Member, "seen" | "assurance"> {
   const level = (word: string) => ASSURANCE[word]?.level ?? 0;
-  const checked = readings.map((r) => (level(r.assurance) < 3 && signed.has(streamOf(r)) ? "device-signed" : r.assurance));
+  const checked = readings.map((r) =>
+    level(r.assurance) < 3 && signed.has(streamOf(r)) ? "device-signed" : r.assurance,
+  );
   const last = readings.reduce<string | undefined>((max, r) => (max && max > r.received ? max : r.received), undefined);
   const least = checked.reduce<string | undefined>(
     (min, word) => (min !== undefined && level(min) <= level(word) ? min : word),

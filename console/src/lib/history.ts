@@ -10,7 +10,9 @@ export async function history(tenant: string, device: string, span: Span): Promi
     from: new Date(span.from).toISOString(),
     to: new Date(span.to).toISOString(),
   };
-  const found = await ask(api.GET("/api/v1/tenants/{tenant}/readings/windows", { params: { path: { tenant }, query } }));
+  const found = await ask(
+    api.GET("/api/v1/tenants/{tenant}/readings/windows", { params: { path: { tenant }, query } }),
+  );
   return lines(found.items.map((w) => ({ key: keyOf(w), time: Date.parse(w.start) / 1000, value: w.mean })));
 }
 

@@ -12,7 +12,8 @@ export interface Ledger {
   readonly key: string;
   readonly pin: "none" | "same" | "other";
   /** Whether the present log begins with what this browser saw before. */
-  readonly past: { state: "first" } | { state: "continued" | "broken"; from: number } | { state: "unknown"; problem: string };
+  readonly past:
+    { state: "first" } | { state: "continued" | "broken"; from: number } | { state: "unknown"; problem: string };
   readonly size: number;
   /** The witnesses whose cosignature on the present checkpoint is right. */
   readonly cosigners: string[];

@@ -73,6 +73,7 @@ export function linkTo(target: string, action: string): string | undefined {
   // A refusal names what was wanted as policies do: `meter-1/set-rate`.
   if (action === "access.refuse" && name) return `/devices/${encodeURIComponent(kind ?? "")}`;
   if (!name) return undefined;
-  if (["device", "gateway", "application", "stream", "operation"].includes(kind ?? "")) return `/devices/${encodeURIComponent(name)}`;
+  if (["device", "gateway", "application", "stream", "operation"].includes(kind ?? ""))
+    return `/devices/${encodeURIComponent(name)}`;
   return kind === "policy" ? "/policy/versions" : undefined;
 }

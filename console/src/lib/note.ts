@@ -91,7 +91,5 @@ function split(note: string): { text: string; signatures: Signature[] } {
 
 /** What stands behind the key's id in its signatures. */
 function signaturesOf(signatures: Signature[], key: NamedKey): Bytes[] {
-  return signatures
-    .filter((s) => s.name === key.name && equal(s.blob.slice(0, 4), key.id))
-    .map((s) => s.blob.slice(4));
+  return signatures.filter((s) => s.name === key.name && equal(s.blob.slice(0, 4), key.id)).map((s) => s.blob.slice(4));
 }

@@ -40,7 +40,11 @@ async function asked(question: () => Promise<Credential | null>): Promise<Public
       throw new Failure(0, "passkey", "This authenticator has a passkey for this account already.");
     }
     if (cause.name === "SecurityError") {
-      throw new Failure(0, "passkey", "The browser makes no passkeys for this address. Open the console by its name, over HTTPS.");
+      throw new Failure(
+        0,
+        "passkey",
+        "The browser makes no passkeys for this address. Open the console by its name, over HTTPS.",
+      );
     }
   }
   throw new Failure(0, "passkey", "No passkey was given. Try again when you are ready.");

@@ -26,10 +26,18 @@ export function signatures({ signed, missing, until }: Share, now: number): Meas
   const what = "Signatures";
   if (signed + missing === 0) return { what, state: "unknown", found: "No numbers came in the last ten minutes." };
   if (until === undefined) {
-    return { what, state: "warn", found: "No number of the last ten minutes is signed: the connection vouches for them." };
+    return {
+      what,
+      state: "warn",
+      found: "No number of the last ten minutes is signed: the connection vouches for them.",
+    };
   }
   if (missing > 0) {
-    return { what, state: "warn", found: `${missing} of ${signed + missing} numbers of the last ten minutes are not signed.` };
+    return {
+      what,
+      state: "warn",
+      found: `${missing} of ${signed + missing} numbers of the last ten minutes are not signed.`,
+    };
   }
   const found = `All ${signed} numbers of the last ten minutes, up to ${ago(until, now)}, are under its own signature.`;
   return { what, state: "good", found };

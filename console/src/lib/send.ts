@@ -16,9 +16,7 @@ export async function send(tenant: string, device: string, form: Form, input: In
   );
   const credential = await approve(options);
   const approval = { command, credential };
-  return ask(
-    api.POST("/api/v1/tenants/{tenant}/devices/{device}/commands", { params, body: { ...body, approval } }),
-  );
+  return ask(api.POST("/api/v1/tenants/{tenant}/devices/{device}/commands", { params, body: { ...body, approval } }));
 }
 
 export function show(tenant: string, device: string, command: string): Promise<Command> {

@@ -21,7 +21,8 @@ export async function lately(tenant: string, device?: string): Promise<Lately> {
   const from = new Date(Date.now() - LATELY).toISOString();
   const windows = async (assurance?: string) => {
     const query = { from, every: STEP, ...(device && { device }), ...(assurance && { assurance }) };
-    return (await ask(api.GET("/api/v1/tenants/{tenant}/readings/windows", { params: { path: { tenant }, query } }))).items;
+    return (await ask(api.GET("/api/v1/tenants/{tenant}/readings/windows", { params: { path: { tenant }, query } })))
+      .items;
   };
   const [all, signed] = await Promise.all([windows(), windows("device-signed")]);
   return { all, signed };

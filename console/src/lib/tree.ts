@@ -120,4 +120,3 @@ function tileNumber(n: number): string {
   for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000)) text = `x${digits(rest)}/${text}`;
   return text;
 }
-

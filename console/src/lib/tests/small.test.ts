@@ -16,7 +16,7 @@ test("a path leads to its page, with its parts unescaped", () => {
 });
 
 test("a list of names is read with its kinds, and each mistake has its line", () => {
-  expect(readNames("name,kind\nmeter-2\n\nyard,Gateway\r\n\"mill\"\n")).toEqual({
+  expect(readNames('name,kind\nmeter-2\n\nyard,Gateway\r\n"mill"\n')).toEqual({
     wanted: [
       { name: "meter-2", role: "device" },
       { name: "yard", role: "gateway" },

@@ -29,7 +29,12 @@ describe("the things of the demo", () => {
 
   test("the meter's rate is a number within bounds", () => {
     const rate = form("parking_meter", "set-rate");
-    expect(rate.fields[0]).toMatchObject({ kind: "number", unit: "EUR/h", hint: "From 0 to 10 EUR/h.", isRequired: true });
+    expect(rate.fields[0]).toMatchObject({
+      kind: "number",
+      unit: "EUR/h",
+      hint: "From 0 to 10 EUR/h.",
+      isRequired: true,
+    });
     expect(readInput(rate, { "": "3.50" })).toEqual({ input: 3.5 });
     expect(readInput(rate, { "": "3,50" })).toEqual({ input: 3.5 });
     expect(readInput(rate, { "": "0" })).toEqual({ input: 0 });
@@ -87,7 +92,12 @@ test("steps and bounds that are left out", () => {
 });
 
 test("named values are chosen by their names", () => {
-  const speed = formOf({ oneOf: [{ const: 1, title: "Slow" }, { const: 2, title: "Fast" }] });
+  const speed = formOf({
+    oneOf: [
+      { const: 1, title: "Slow" },
+      { const: 2, title: "Fast" },
+    ],
+  });
   expect(speed.fields[0]?.choices).toEqual([
     { label: "Slow", value: 1 },
     { label: "Fast", value: 2 },
