@@ -78,6 +78,7 @@ impl Town {
             history: HistorySettings::default(),
             log: LogSettings::default(),
             console: ConsoleSettings::at_home(),
+            oidc: Vec::new(),
         };
         let service = Service::start(settings).await.unwrap();
         self.ports = (service.mqtt().port(), service.https().port());

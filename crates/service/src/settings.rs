@@ -42,6 +42,8 @@ pub struct ServiceSettings {
     pub log: LogSettings,
     /// Where browsers find the console.
     pub console: ConsoleSettings,
+    /// Whose accounts people may sign in with.
+    pub oidc: Vec<thingward_oidc::Settings>,
 }
 
 /// Where browsers find the console, and what passkeys are made for.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every crate with the crates of ours that it is built on, from the words at the bottom to the program.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
@@ -14,19 +14,20 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
     ("witness", &["model", "crypto", "audit", "pki"]),
+    ("oidc", &["model", "crypto", "policy"]),
     ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
-        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress"],
+        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store", "ingress"],
     ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "store", "ingress",
-            "agent", "gateway", "service",
+            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
+            "ingress", "agent", "gateway", "service",
         ],
     ),
 ];

@@ -1,9 +1,10 @@
 //! What every handler holds on to.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use thingward_crypto::CryptoError;
+use thingward_oidc::Provider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
@@ -24,6 +25,7 @@ const FOLLOWERS_MAX: usize = 256;
 pub struct App {
     pub(super) shared: Arc<Shared>,
     pub(super) challenges: Challenges,
+    pub(super) providers: Vec<Provider>,
     guesses: Mutex<Guesses>,
     attempts: Mutex<Guesses>,
     queries: Arc<Semaphore>,
@@ -37,11 +39,16 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`CryptoError`] never, in practice.
-    pub fn new(shared: Arc<Shared>) -> Result<Arc<Self>, CryptoError> {
+    /// When the files of a provider of sign-ins cannot be read.
+    pub fn new(shared: Arc<Shared>) -> io::Result<Arc<Self>> {
+        let provider = |settings: &thingward_oidc::Settings| {
+            Provider::new(settings.clone())
+                .map_err(|e| io::Error::other(format!("service.oidc.{}: {e}", settings.id)))
+        };
         Ok(Arc::new(Self {
+            providers: shared.settings.oidc.iter().map(provider).collect::<io::Result<_>>()?,
             shared,
-            challenges: Challenges::new()?,
+            challenges: Challenges::new().map_err(io::Error::other)?,
             guesses: Mutex::new(Guesses::new(GUESSES_MAX)),
             attempts: Mutex::new(Guesses::new(ATTEMPTS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),

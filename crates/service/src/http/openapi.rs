@@ -11,7 +11,7 @@ use utoipa::openapi::security::{
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, passkeys, policy,
+    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys, policy,
     readings, segments, sessions, sign_in, tenants, tokens, users,
 };
 use super::app::App;
@@ -26,7 +26,7 @@ use super::{cookie, ops};
     ),
     paths(
         show, ops::health, ops::ready, ops::metrics,
-        sign_in::ways, sign_in::begin, sign_in::passkey, links::open, links::redeem, sessions::own, sessions::sign_out,
+        sign_in::ways, sign_in::begin, sign_in::passkey, oidc::begin, oidc::callback, links::open, links::redeem, sessions::own, sessions::sign_out,
         tenants::list, tenants::create, links::set_up,
         keys::show, keys::withdraw, keys::restore, keys::rotate, keys::set_recipient,
         claims::create, makers::list, makers::trust, makers::remove, makers::expect,

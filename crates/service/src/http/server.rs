@@ -72,7 +72,7 @@ impl Listeners {
             None => None,
         };
         let address = https.local_addr()?;
-        Ok(Self { app: App::new(shared).map_err(io::Error::other)?, https, admin, local, address })
+        Ok(Self { app: App::new(shared)?, https, admin, local, address })
     }
 
     /// Where HTTPS listens.

@@ -140,6 +140,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         history: HistorySettings::default(),
         log: LogSettings::default(),
         console: ConsoleSettings::new(vec![ORIGIN.to_owned()], None).unwrap(),
+        oidc: Vec::new(),
     }
 }
 

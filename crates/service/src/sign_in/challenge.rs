@@ -20,6 +20,8 @@ pub(crate) enum Purpose<'a> {
     Link(&'a str),
     /// One more passkey of the user with this id.
     Passkey(&'a str),
+    /// The way to the provider of this name and back.
+    Provider(&'a str),
 }
 
 impl Purpose<'_> {
@@ -28,6 +30,7 @@ impl Purpose<'_> {
             Self::SignIn => b"sign-in".to_vec(),
             Self::Link(code) => [b"link ", sha256(&[code.as_bytes()]).as_slice()].concat(),
             Self::Passkey(user) => [b"passkey ", user.as_bytes()].concat(),
+            Self::Provider(name) => [b"provider ", name.as_bytes()].concat(),
         }
     }
 }
@@ -57,16 +60,16 @@ impl Challenges {
     pub(crate) fn make(
         &self,
         purpose: Purpose<'_>,
-        note: &str,
+        note: &[u8],
         now: Timestamp,
     ) -> Result<Vec<u8>, CryptoError> {
         let until = now.plus_micros(i64::from(CHALLENGE_SECONDS) * 1_000_000);
-        let plain = [until.as_micros().to_be_bytes().as_slice(), note.as_bytes()].concat();
+        let plain = [until.as_micros().to_be_bytes().as_slice(), note].concat();
         self.key.seal(&purpose.label(), &plain)
     }
 
     /// The note of a challenge that is for this, in its time, and was not answered yet.
-    pub(crate) fn note(&self, purpose: Purpose<'_>, challenge: &[u8], now: Timestamp) -> Option<String> {
+    pub(crate) fn note(&self, purpose: Purpose<'_>, challenge: &[u8], now: Timestamp) -> Option<Vec<u8>> {
         let plain = self.key.open(&purpose.label(), challenge).ok()?;
         let (until, note) = plain.split_first_chunk::<8>()?;
         let is_spent = || {
@@ -76,7 +79,7 @@ impl Challenges {
         if now >= Timestamp::from_micros(i64::from_be_bytes(*until)) || is_spent() {
             return None;
         }
-        String::from_utf8(note.to_vec()).ok()
+        Some(note.to_vec())
     }
 
     /// The challenge was answered: of two answers, only the first finds it unspent.
@@ -97,10 +100,10 @@ mod tests {
     #[test]
     fn a_challenge_is_for_one_purpose_for_five_minutes_and_once() {
         let challenges = Challenges::new().unwrap();
-        let challenge = challenges.make(Purpose::Link("code"), "anna", NOW).unwrap();
+        let challenge = challenges.make(Purpose::Link("code"), b"anna", NOW).unwrap();
         let at = |seconds: i64| NOW.plus_micros(seconds * 1_000_000);
         let note = |purpose, now| challenges.note(purpose, &challenge, now);
-        assert_eq!(note(Purpose::Link("code"), at(299)).as_deref(), Some("anna"));
+        assert_eq!(note(Purpose::Link("code"), at(299)).as_deref(), Some(b"anna".as_slice()));
         assert_eq!(note(Purpose::Link("code"), at(300)), None);
         assert_eq!(note(Purpose::Link("other"), NOW), None);
         assert_eq!(note(Purpose::Passkey("code"), NOW), None);
@@ -116,7 +119,7 @@ mod tests {
         let challenges = Challenges::new().unwrap();
         for n in 0..100 {
             let now = NOW.plus_micros(n * 10_000_000);
-            let challenge = challenges.make(Purpose::SignIn, "", now).unwrap();
+            let challenge = challenges.make(Purpose::SignIn, b"", now).unwrap();
             assert!(challenges.spend(&challenge, now));
         }
         assert!(challenges.spent.lock().unwrap().len() <= 31);

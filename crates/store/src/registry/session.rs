@@ -25,6 +25,14 @@ const USE_NOTED_MICROS: i64 = 300_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(String);
 
+impl SessionId {
+    /// The name of the session with this secret.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        Self(hex(&sha256(&[secret.as_bytes()])).chars().take(16).collect())
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -108,8 +116,7 @@ impl Registry {
         way: Way,
         now: Timestamp,
     ) -> Result<SessionId, StoreError> {
-        let hash = sha256(&[secret.as_bytes()]);
-        let id = SessionId(hex(&hash).chars().take(16).collect());
+        let (hash, id) = (sha256(&[secret.as_bytes()]), SessionId::of(secret));
         let mut tx = self.pool.begin().await.map_err(failed("begin a session"))?;
         sqlx::query(
             "DELETE FROM sessions WHERE expires <= $3 OR used <= $4 OR tenant = $1 AND user_id = $2 AND id NOT IN \

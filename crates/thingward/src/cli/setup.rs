@@ -46,6 +46,10 @@ impl Config {
             Some(file) => config::read(file)?,
             None => config::load(global)?,
         };
+        let problems = config.problems_of_files();
+        if !problems.is_empty() {
+            return Err(Failure::Configuration(problems));
+        }
         let shown =
             config.file.as_deref().map_or_else(|| "built in".to_owned(), |f: &Path| f.display().to_string());
         output::value(global.output, &json!({"file": shown, "ok": true}), fields);

@@ -1,5 +1,6 @@
 //! `thingward.toml`: everything is checked before any port opens, and every problem is named with its line.
 
+mod oidc;
 mod reader;
 mod roles;
 
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 pub(crate) use roles::{DeviceConfig, GatewayConfig, WITNESS_HOME, WitnessConfig};
 
 use reader::Reader;
+use thingward_oidc::Provider;
 use thingward_service::settings::ServiceSettings;
 
 /// The commented file that `thingward init` writes. What is commented out is what holds when nothing is said.
@@ -50,6 +52,16 @@ impl Config {
     /// Everything that the service keeps.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.service.data_dir.clone()
+    }
+
+    /// What is wrong with files that a start of the service would read. Other commands may not be allowed to read them.
+    pub(crate) fn problems_of_files(&self) -> Vec<String> {
+        let file = self.file.as_deref().map_or_else(|| "built in".to_owned(), |f| f.display().to_string());
+        let problem = |settings: &thingward_oidc::Settings| {
+            let error = Provider::new(settings.clone()).err()?;
+            Some(format!("{file}: service.oidc.{}.{error}", settings.id))
+        };
+        self.service.oidc.iter().filter_map(problem).collect()
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Wanted {
 /// One section of the document. What is not asked for is a problem at the end.
 pub(super) struct Section<'a> {
     path: String,
+    /// Where it begins.
+    at: usize,
     entries: BTreeMap<String, Entry<'a>>,
     known: Vec<&'static str>,
 }
@@ -56,7 +58,30 @@ impl<'a> Reader<'a> {
         self.open(format!("{}.{name}", parent.path), entry)
     }
 
+    /// All sections inside another that has nothing else, at most `max`, each with what `parse` makes of its name.
+    pub(super) fn sections<K>(
+        &mut self,
+        parent: Section<'a>,
+        max: usize,
+        parse: impl Fn(&str) -> Option<K>,
+    ) -> Vec<(K, Section<'a>)> {
+        if parent.entries.len() > max {
+            self.problems.push((parent.at, format!("{}: there are more than {max}", parent.path)));
+        }
+        let mut all = Vec::new();
+        for (name, entry) in parent.entries {
+            match parse(&name) {
+                Some(key) => all.push((key, self.open(format!("{}.{name}", parent.path), Some(entry)))),
+                None => {
+                    self.problems.push((entry.0.start, format!("{}: {name:?} is not a name", parent.path)))
+                }
+            }
+        }
+        all
+    }
+
     fn open(&mut self, path: String, entry: Option<Entry<'a>>) -> Section<'a> {
+        let at = entry.as_ref().map_or(0, |(span, _)| span.start);
         let entries = match entry {
             None => BTreeMap::new(),
             Some((_, DeValue::Table(table))) => entries(table),
@@ -65,7 +90,7 @@ impl<'a> Reader<'a> {
                 BTreeMap::new()
             }
         };
-        Section { path, entries, known: Vec::new() }
+        Section { path, at, entries, known: Vec::new() }
     }
 
     /// A text value through `parse`, or `default` when there is none or it is wrong.
@@ -78,6 +103,21 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> T {
         self.value(section, key, wanted, default, |value| parse(value.as_str()?))
+    }
+
+    /// A text value that has to be there, through `parse`.
+    pub(super) fn needed<T>(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &'static str,
+        wanted: Wanted,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        if !section.entries.contains_key(key) {
+            let text = format!("{}.{key}: is missing; write e.g. {}", section.path, wanted.example);
+            self.problems.push((section.at, text));
+        }
+        self.text(section, key, wanted, None, |text| parse(text).map(Some))
     }
 
     /// A list of texts through `parse`.

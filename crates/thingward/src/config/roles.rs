@@ -22,6 +22,7 @@ use thingward_service::settings::{
 use thingward_store::keys::KekReference;
 use thingward_witness::client::PORT;
 
+use super::oidc::providers;
 use super::reader::{Reader, Section, Wanted};
 use crate::when;
 
@@ -64,7 +65,7 @@ pub(crate) struct WitnessConfig {
 /// The home of a witness when nothing is said.
 pub(crate) const WITNESS_HOME: &str = "/var/lib/thingward-witness";
 
-const fn want(what: &'static str, example: &'static str) -> Wanted {
+pub(super) const fn want(what: &'static str, example: &'static str) -> Wanted {
     Wanted { what, example }
 }
 
@@ -80,9 +81,9 @@ const ENDPOINT: Wanted = want("a host and port", "\"gateway.local:8884\"");
 /// Longest length of time that has a meaning here: a hundred years.
 const LENGTH_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-type In<'r, 's, 'a> = (&'r mut Reader<'a>, &'s mut Section<'a>);
+pub(super) type In<'r, 's, 'a> = (&'r mut Reader<'a>, &'s mut Section<'a>);
 
-fn folder((reader, section): In<'_, '_, '_>, key: &'static str, default: &str) -> PathBuf {
+pub(super) fn folder((reader, section): In<'_, '_, '_>, key: &'static str, default: &str) -> PathBuf {
     reader.text(section, key, FOLDER, default.into(), |t| {
         let path = PathBuf::from(t);
         path.is_absolute().then_some(path)
@@ -154,12 +155,14 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         history: HistorySettings::default(),
         log: LogSettings::default(),
         console: ConsoleSettings::at_home(),
+        oidc: Vec::new(),
     };
     let (authority_keys, lifetimes) = authority(r, s);
     let (mqtt_limits, connections) = limits(r, s);
-    let (history, log, console) = (history(r, s), log(r, s), console(r, s, &settings));
+    let (history, log, oidc) = (history(r, s), log(r, s), providers(r, s));
+    let console = console(r, s, &settings);
     r.close(section);
-    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, log, console, ..settings }
+    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, log, console, oidc, ..settings }
 }
 
 fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {

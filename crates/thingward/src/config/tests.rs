@@ -2,6 +2,9 @@
 
 use super::{TEMPLATE, parse, witness_template};
 
+/// The example in the template of what has no default.
+const PROVIDER: &str = "# [service.oidc.corp]";
+
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
     let got = parse("t.toml", text, None).err().unwrap_or_default();
@@ -56,6 +59,23 @@ fn every_problem_is_named_with_file_line_key_and_what_would_be_right() {
             "t.toml:3: witness.listen: \"x\" is not an address; write e.g. \"0.0.0.0:8883\"",
         ],
     );
+    check(
+        "[service.oidc.corp]\ntenant = \"a/b\"\nissuer = \"http://id\"\nscopes = [\"a b\"]\n\n\
+         [service.oidc.corp.roles]\nadmins = \"root\"\n\n[service.oidc.\"a/b\"]\n",
+        &[
+            "t.toml:1: service.oidc.corp.client_id: is missing; write e.g. \"thingward\"",
+            "t.toml:1: service.oidc.corp.client_secret_file: is missing; \
+             write e.g. \"/etc/thingward/corp.secret\"",
+            "t.toml:2: service.oidc.corp.tenant: \"a/b\" is not the name of a tenant; write e.g. \"acme\"",
+            "t.toml:3: service.oidc.corp.issuer: \"http://id\" is not an issuer; \
+             write e.g. \"https://id.example.com\"",
+            "t.toml:4: service.oidc.corp.scopes: [\"a b\"] is not a list of scopes; \
+             write e.g. [\"profile\", \"groups\"]",
+            "t.toml:7: service.oidc.corp.roles.admins: \"root\" is not administrator, operator, viewer or \
+             auditor; write e.g. \"viewer\"",
+            "t.toml:9: service.oidc: \"a/b\" is not a name",
+        ],
+    );
     check("service = 1", &["t.toml:1: service: is not a section; write [service]"]);
     check(
         "[service]\nnames = [\"-a\"]\naddresses = [\"localhost\"]\ntrust_domain = \"A b\"",
@@ -90,7 +110,9 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     assert_eq!(format!("{:?}", template.service.mqtt_limits), format!("{:?}", nothing.service.mqtt_limits));
     let is_key = |line: &str| line.starts_with("# ") && line.contains(" = ") && !line.contains(": ");
     let uncommented: String = TEMPLATE
-        .lines()
+        .split_inclusive("\n\n")
+        .filter(|paragraph| !paragraph.contains(PROVIDER))
+        .flat_map(str::lines)
         .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
         .filter(|line| !line.starts_with("uplink") && !line.starts_with("climate"))
         .collect();
@@ -100,6 +122,25 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     assert_eq!(format!("{:?}", all.gateway.settings), format!("{:?}", nothing.gateway.settings));
     assert_eq!(format!("{:?}", all.witness), format!("{:?}", nothing.witness));
     assert_eq!((all.gateway.home, all.device.home), (nothing.gateway.home, nothing.device.home));
+}
+
+#[test]
+fn the_example_of_a_provider_is_right_and_its_files_are_looked_at_when_asked() {
+    let (_, example) = TEMPLATE.split_once(&format!("\n{PROVIDER}\n")).unwrap();
+    let example = example.split_once("\n\n").unwrap().0.replace("# ", "");
+    let text = format!("[service.oidc.corp]\n{example}");
+    let config = parse("t.toml", &text, Some("t.toml".into()))
+        .map_err(|e| e.join("\n"))
+        .unwrap_or_else(|e| panic!("{e}"));
+    let [provider] = &*config.service.oidc else { panic!("{:?}", config.service.oidc) };
+    // What has a default is shown with it.
+    let defaults = ["name", "roots", "scopes", "name_claim", "roles_claim"].map(|key| format!("{key} = "));
+    let short: Vec<_> = text.lines().filter(|line| !defaults.iter().any(|d| line.starts_with(d))).collect();
+    let short = parse("t.toml", &short.join("\n"), None).ok().unwrap().service.oidc;
+    assert_eq!(short, [thingward_oidc::Settings { name: "corp".to_owned(), ..provider.clone() }]);
+    let problems = config.problems_of_files();
+    let missing = "t.toml: service.oidc.corp.client_secret_file: /etc/thingward/corp.secret: ";
+    assert!(problems.len() == 1 && problems[0].starts_with(missing), "{problems:?}");
 }
 
 #[test]

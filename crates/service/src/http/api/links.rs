@@ -191,7 +191,7 @@ pub(in crate::http) async fn open(
     };
     // Who sets up has no id yet: this one comes back in the challenge.
     let id = user.as_ref().map_or_else(new_user_id, |user| user.id.clone());
-    let challenge = app.challenges.make(Purpose::Link(&code), &id.to_string(), now());
+    let challenge = app.challenges.make(Purpose::Link(&code), id.to_string().as_bytes(), now());
     let challenge = challenge.map_err(|_| ApiError::Internal)?;
     let roles = user.as_ref().map_or_else(|| [UserRole::Administrator].into(), |user| user.roles.clone());
     Ok(Json(LinkView {
@@ -248,7 +248,8 @@ pub(in crate::http) async fn redeem(
         record(&app, &link, &user, &new).await?;
         registry.redeem_link(&sent.code, &link, &user, &new, now()).await?;
         app.shared.directory.access.reload_people(registry, &link.tenant).await?;
-        begin_session(&app, link.tenant, &user, Way::Link, None).await
+        let begun = begin_session(&app, link.tenant, &user, Way::Link, None).await?;
+        Ok(begun.answer(&app, &user))
     })
     .await
 }
@@ -280,7 +281,7 @@ fn passkey_of(app: &App, sent: &Redeemed) -> Result<(UserId, NewPasskey), Failed
     let wrong = |e: &dyn std::fmt::Display| Failed::Wrong(e.to_string());
     let challenge = sent.credential.claimed_challenge().map_err(|e| wrong(&e))?;
     let id = app.challenges.note(Purpose::Link(&sent.code), &challenge, now());
-    let id = id.and_then(|id| id.parse().ok()).ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    let id = id.and_then(|id| std::str::from_utf8(&id).ok()?.parse().ok()).ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
     let name = sent.passkey.trim().to_owned();
     Ok((id, NewPasskey { credential_id: made.credential_id, name, key: made.key }))

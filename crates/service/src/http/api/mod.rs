@@ -11,6 +11,7 @@ pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod makers;
+pub(super) mod oidc;
 pub(super) mod passkeys;
 pub(super) mod policy;
 pub(super) mod readings;
@@ -59,6 +60,8 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/sign-in", get(sign_in::ways)),
         route(POST, "/api/v1/sign-in/passkey/begin", post(sign_in::begin)),
         route(POST, "/api/v1/sign-in/passkey", post(sign_in::passkey)),
+        route(GET, "/api/v1/sign-in/oidc/{provider}", get(oidc::begin)),
+        route(GET, "/api/v1/sign-in/oidc/{provider}/callback", get(oidc::callback)),
         route(POST, "/api/v1/links/open", post(links::open)),
         route(POST, "/api/v1/links/redeem", post(links::redeem)),
         route(GET, "/api/v1/session", get(sessions::own)),

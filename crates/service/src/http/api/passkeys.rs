@@ -145,7 +145,7 @@ pub(in crate::http) async fn begin(
 ) -> Result<Json<Ceremony<CreationOptions>>, ApiError> {
     let user = themselves(&app, tenant, &caller, &name).await?;
     let known = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
-    let challenge = app.challenges.make(Purpose::Passkey(&user.id.to_string()), "", now());
+    let challenge = app.challenges.make(Purpose::Passkey(&user.id.to_string()), b"", now());
     let challenge = challenge.map_err(|_| ApiError::Internal)?;
     let site = &app.shared.settings.console;
     Ok(Json(Ceremony { options: CreationOptions::new(site, &user.id, Some(&user), &known, &challenge) }))

@@ -1,6 +1,6 @@
 //! A tenant's policies: its files, why something is decided as it is, and what other files would change.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, time, word};
 use crate::access::hash_of;
-use crate::past::{Actors, questions};
+use crate::past::{Actors, Numbers, questions};
 
 /// Most characters of a note.
 const NOTE_MAX: usize = 256;
@@ -334,9 +334,14 @@ pub(in crate::http) async fn try_on_the_past(
     let actors = Actors::of(app.shared.store.registry(), &tenant).await?;
     let size = app.shared.core.log_size(&tenant);
     let policies = app.shared.directory.access.of(&tenant).ok_or(ApiError::Internal)?;
+    let opener = Arc::clone(&app);
     let (asked, differences) = app
         .ask(move |store| {
-            let asked = questions(store, &tenant, &actors, size, since)?;
+            let numbers = {
+                let mut opener = opener.shared.opener.lock().unwrap_or_else(PoisonError::into_inner);
+                Numbers::of(store, &mut opener, &tenant)?
+            };
+            let asked = questions(store, &tenant, &actors, &numbers, size, since)?;
             let found = policies.compare(draft, asked.values().map(|(question, _)| *question));
             let found =
                 found.map_err(|_| StoreError::Invalid { what: "the draft has a file of every tenant" })?;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use thingward_crypto::sha256;
 use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
 use thingward_store::StoreError;
@@ -63,8 +62,12 @@ pub(in crate::http) struct Answer {
     get, path = "/api/v1/sign-in", tag = "sign-in", security(()),
     responses((status = 200, description = "Besides passkeys", body = Ways)),
 )]
-pub(in crate::http) async fn ways(State(_): State<Arc<App>>) -> Json<Ways> {
-    Json(Ways { providers: Vec::new() })
+pub(in crate::http) async fn ways(State(app): State<Arc<App>>) -> Json<Ways> {
+    let view = |provider: &thingward_oidc::Provider| {
+        let settings = provider.settings();
+        ProviderView { id: settings.id.to_string(), name: settings.name.clone() }
+    };
+    Json(Ways { providers: app.providers.iter().map(view).collect() })
 }
 
 /// Begin to sign in with a passkey
@@ -75,7 +78,7 @@ pub(in crate::http) async fn ways(State(_): State<Arc<App>>) -> Json<Ways> {
 pub(in crate::http) async fn begin(
     State(app): State<Arc<App>>,
 ) -> Result<Json<Ceremony<RequestOptions>>, ApiError> {
-    let challenge = app.challenges.make(Purpose::SignIn, "", now()).map_err(|_| ApiError::Internal)?;
+    let challenge = app.challenges.make(Purpose::SignIn, b"", now()).map_err(|_| ApiError::Internal)?;
     let options = RequestOptions::new(&app.shared.settings.console, &[], &challenge);
     Ok(Json(Ceremony { options }))
 }
@@ -102,7 +105,8 @@ pub(in crate::http) async fn passkey(
     };
     to_its_end(async move {
         app.shared.store.registry().passkey_used(&assertion.credential_id, now()).await?;
-        begin_session(&app, tenant, &user, Way::Passkey, Some(assertion.evidence())).await
+        let begun = begin_session(&app, tenant, &user, Way::Passkey, Some(assertion.evidence())).await?;
+        Ok(begun.answer(&app, &user))
     })
     .await
 }
@@ -146,17 +150,31 @@ async fn check(app: &App, sent: &AssertionResponse) -> Result<(TenantName, User,
     Ok((tenant, registry.user_by_id(&tenant, &passkey.user.0).await?, assertion))
 }
 
-/// Begins a session, in the log first, and puts it into a cookie.
+/// A session that began, and the cookie with it.
+pub(in crate::http) struct Begun {
+    session: Session,
+    /// `Set-Cookie`.
+    pub(super) cookie: HeaderValue,
+}
+
+impl Begun {
+    /// For pages.
+    pub(super) fn answer(self, app: &App, user: &User) -> Response {
+        let info = SessionInfo::of(app, &Caller::from(Credential::Session(self.session.clone())), &self.session, user);
+        ([(header::SET_COOKIE, self.cookie)], Json(info)).into_response()
+    }
+}
+
+/// Begins a session, in the log first.
 pub(in crate::http) async fn begin_session(
     app: &App,
     tenant: TenantName,
     user: &User,
     way: Way,
     evidence: Option<Vec<u8>>,
-) -> Result<Response, ApiError> {
+) -> Result<Begun, ApiError> {
     let secret = session_secret();
-    let hash = base16ct::lower::encode_string(&sha256(&[secret.as_bytes()]));
-    let id: SessionId = hash.get(..16).and_then(|id| id.parse().ok()).ok_or(ApiError::Internal)?;
+    let id = SessionId::of(&secret);
     let deed = Deed::new(format!("user/{}", user.id), "session.begin", format!("session/{id}"));
     let deed = Deed { evidence, ..deed.with("way", way.as_str()) };
     app.shared.record(tenant, deed).await?;
@@ -165,9 +183,7 @@ pub(in crate::http) async fn begin_session(
     app.shared.core.metrics().sign_ins.inc();
     let session = registry.session(&secret, now()).await?;
     let cookie = cookie::set(cookie::SESSION, &secret, SameSite::Strict, COOKIE_SECONDS);
-    let cookie = cookie.ok_or(ApiError::Internal)?;
-    let info = SessionInfo::of(app, &Caller::from(Credential::Session(session.clone())), &session, user);
-    Ok(([(header::SET_COOKIE, cookie)], Json(info)).into_response())
+    Ok(Begun { session, cookie: cookie.ok_or(ApiError::Internal)? })
 }
 
 impl App {

@@ -31,13 +31,15 @@ enum Access {
     SocketInTenant,
     /// Anyone, from a page of the console.
     Page,
+    /// Anyone's browser, on its way to a provider of sign-ins and back.
+    Browser,
     /// The session itself.
     Own,
     /// A user of the tenant in the path, in a session.
     OwnInTenant,
 }
 
-use Access::{Any, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant};
+use Access::{Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant};
 use Action::{
     ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
     ReadPolicy, ReadReadings, ReadSegments, SendCommands,
@@ -57,6 +59,8 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/sign-in", Open, ""),
     ("post", "/api/v1/sign-in/passkey/begin", Open, ""),
     ("post", "/api/v1/sign-in/passkey", Page, CREDENTIAL),
+    ("get", "/api/v1/sign-in/oidc/{provider}", Browser, ""),
+    ("get", "/api/v1/sign-in/oidc/{provider}/callback", Browser, ""),
     ("post", "/api/v1/links/open", Page, r#"{"code":"none"}"#),
     ("post", "/api/v1/links/redeem", Page, REDEEMED),
     ("get", "/api/v1/session", Own, ""),
@@ -170,6 +174,7 @@ fn concrete(path: &str, tenant: &str) -> String {
         .replace("{maker}", "none")
         .replace("{serial}", "4711")
         .replace("{passkey}", "AAAA")
+        .replace("{provider}", "none")
         .replace("{session}", "0123456789abcdef")
         .replace("{token}", "0123456789abcdef")
         .replace("{piece}", "0/000.p/1")
@@ -193,6 +198,10 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             assert_eq!(answer(None).await, StatusCode::OK, "{what}");
             continue;
         }
+        if *access == Browser {
+            assert_eq!(answer(None).await, StatusCode::NOT_FOUND, "{what}: no such provider");
+            continue;
+        }
         if *access == Page {
             assert_eq!(answer(None).await, StatusCode::FORBIDDEN, "{what}: of no page");
             continue;
@@ -204,7 +213,7 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             Tenant(_) | Reached | OwnInTenant | SocketInTenant | Own => StatusCode::NOT_FOUND,
             // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
             Any(_) => StatusCode::OK,
-            Installation(_) | Socket | Open | Page => StatusCode::FORBIDDEN,
+            Installation(_) | Socket | Open | Page | Browser => StatusCode::FORBIDDEN,
         };
         assert_eq!(answer(Some(&foreign)).await, for_foreign, "{what}: token of another tenant");
         let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };

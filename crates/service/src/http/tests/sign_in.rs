@@ -486,12 +486,12 @@ async fn two_who_open_one_link_at_the_same_time_become_one_user() {
 
 impl Fixture {
     /// A device of `acme` says what it can do.
-    fn describe(&self, device: &str) {
+    pub(super) fn describe(&self, device: &str) {
         use crate::pipeline::Via;
         let text = r#"{"@context": ["https://www.w3.org/2022/wot/td/v1.1", {"tw": "urn:thingward:td:"}],
             "title": "Pump", "securityDefinitions": {"n": {"scheme": "nosec"}}, "security": "n", "actions": {
             "set-dose": {"tw:sensitive": true, "input": {"type": "number", "maximum": 10}, "forms": [{"href": "x"}]},
-            "pause": {"forms": [{"href": "x"}]}}}"#;
+            "set-volume": {"input": {"type": "number"}, "forms": [{"href": "x"}]}, "pause": {"forms": [{"href": "x"}]}}}"#;
         let thing = thingward_model::description::ThingDescription::parse(text.as_bytes()).unwrap();
         let (acme, device) = ("acme".parse().unwrap(), device.parse().unwrap());
         let shared = &self.app.shared;
