@@ -39,18 +39,18 @@ export const ROLE_WORDS: { role: string; may: string }[] = [
 /** Every action that policies decide about, and what it is on. */
 export const ACTIONS: { action: string; does: string; on: "tenant" | "member" | "field" | "stream" | "operation" }[] = [
   { action: "devices:read", does: "See devices", on: "tenant" },
-  { action: "devices:manage", does: "Add, release and revoke devices", on: "tenant" },
+  { action: "devices:manage", does: "Manage devices", on: "tenant" },
   { action: "readings:read", does: "Read values", on: "field" },
   { action: "readings:publish", does: "Publish readings", on: "stream" },
   { action: "commands:send", does: "Send commands", on: "operation" },
   { action: "messages:forward", does: "Forward messages", on: "tenant" },
-  { action: "segments:read", does: "Download history files", on: "tenant" },
-  { action: "keys:manage", does: "Withdraw and restore keys", on: "tenant" },
+  { action: "segments:read", does: "Download history", on: "tenant" },
+  { action: "keys:manage", does: "Manage keys", on: "tenant" },
   { action: "log:read", does: "Read the log", on: "tenant" },
   { action: "users:manage", does: "Manage users", on: "tenant" },
   { action: "policy:read", does: "Read policies", on: "tenant" },
   { action: "policy:manage", does: "Change policies", on: "tenant" },
-  { action: "tokens:manage", does: "Make and revoke tokens", on: "tenant" },
+  { action: "tokens:manage", does: "Manage tokens", on: "tenant" },
 ];
 
 const UNITS: Record<string, string> = {
