@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { csv, readNames } from "../names";
+import { match, path } from "../router";
+import { lines, step } from "../series";
+
+test("a path leads to its page, with its parts unescaped", () => {
+  const table = [
+    ["/", "home"],
+    ["/devices/:device", "device"],
+  ] as const;
+  expect(match(table, "/")).toEqual({ page: "home", params: {} });
+  expect(match(table, "/devices/a%20b/")).toEqual({ page: "device", params: { device: "a b" } });
+  expect(match(table, path("devices", "a/b"))).toEqual({ page: "device", params: { device: "a/b" } });
+  expect(match(table, "/devices/%E0%A4%A")).toEqual({ page: "missing", params: {} });
+  expect(match(table, "/devices")).toEqual({ page: "missing", params: {} });
+});
+
+test("a list of names is read with its kinds, and each mistake has its line", () => {
+  expect(readNames('name,kind\nmeter-2\n\nyard,Gateway\r\n"mill"\n')).toEqual({
+    wanted: [
+      { name: "meter-2", role: "device" },
+      { name: "yard", role: "gateway" },
+      { name: "mill", role: "device" },
+    ],
+    problems: [],
+  });
+  const { wanted, problems } = readNames("a b\nmeter\nmeter\nx,boss");
+  expect(wanted).toEqual([{ name: "meter", role: "device" }]);
+  expect(problems.map((p) => p.line)).toEqual([1, 3, 4]);
+});
+
+test("CSV quotes what has to be", () => {
+  expect(csv([["a", 'b"c', "d,e"]])).toBe('a,"b""c","d,e"\r\n');
+});
+
+test("series share one list of times", () => {
+  const { times, values } = lines([
+    { key: "a", time: 2, value: 20 },
+    { key: "b", time: 1, value: 5 },
+    { key: "a", time: 1, value: 10 },
+  ]);
+  expect(times).toEqual([1, 2]);
+  expect([...values]).toEqual([
+    ["a", [10, 20]],
+    ["b", [5, null]],
+  ]);
+});
+
+test("windows are as wide as can be seen", () => {
+  expect(step({ from: 0, to: 60_000 })).toBe(1);
+  expect(step({ from: 0, to: 3_600_000 })).toBe(15);
+  expect(step({ from: 0, to: 30 * 86_400_000 })).toBe(14_400);
+});
