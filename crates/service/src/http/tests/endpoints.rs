@@ -165,6 +165,15 @@ fn document_router_and_table_have_the_same_endpoints() {
     assert_eq!(documented(), routes.chain(operation).collect());
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: Json = serde_json::from_str(document()).unwrap();
+    let items = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<_> = items.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let different: BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+}
+
 fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
