@@ -79,6 +79,8 @@ await test("a sensitive command takes the user's passkey", async () => {
   await form.getByLabel("Value").fill("20");
   await form.getByRole("button", { name: "Approve with passkey and send" }).click();
   await form.getByText("Done, says the device.").waitFor();
+  await form.getByRole("link", { name: "Its entry in the log" }).click();
+  await admin.getByText("Asked for exactly this command").waitFor();
 });
 
 await test("live readings move the chart and the values", async () => {
