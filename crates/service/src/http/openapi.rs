@@ -5,14 +5,15 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys, policy,
-    readings, segments, sessions, sign_in, tenants, tokens, users,
+    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys,
+    policy, readings, segments, sessions, sign_in, tenants, tokens, users,
 };
 use super::app::App;
 use super::{cookie, ops};
@@ -58,7 +59,18 @@ impl Modify for Credentials {
         }
         let either = ["token", "session"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
         api.security = Some(either.into());
+        for item in api.paths.paths.values_mut() {
+            let operations =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
+            operations.for_each(name);
+        }
     }
+}
+
+/// Handlers of different nouns have one name; operations may not: OpenAPI 3.1 §4.8.10.
+fn name(operation: &mut Operation) {
+    let noun = operation.tags.iter().flatten().next().map_or("", String::as_str).replace('-', "_");
+    operation.operation_id = operation.operation_id.take().map(|verb| format!("{noun}_{verb}"));
 }
 
 /// The document as JSON text, with a line end.

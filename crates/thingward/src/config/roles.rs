@@ -162,7 +162,17 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
     let (history, log, oidc) = (history(r, s), log(r, s), providers(r, s));
     let console = console(r, s, &settings);
     r.close(section);
-    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, log, console, oidc, ..settings }
+    ServiceSettings {
+        authority_keys,
+        lifetimes,
+        mqtt_limits,
+        connections,
+        history,
+        log,
+        console,
+        oidc,
+        ..settings
+    }
 }
 
 fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {

@@ -16,7 +16,8 @@ fn provider(place: &Place, modules: &str) -> (Running, u16) {
     let make = |name: &str, more: &[&str]| {
         let (key, certificate) = (file(&format!("{name}.key")), file(&format!("{name}.pem")));
         let subject = format!("/CN={name}");
-        let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let mut arguments =
+            vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
         arguments.extend(["-days", "2", "-keyout", &key, "-out", &certificate, "-subj", &subject]);
         succeeds("openssl", &[arguments.as_slice(), more].concat());
     };
@@ -66,15 +67,18 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
     configure(&place, port);
     let _service = place.service(&["acme"]);
     let roots = place.path("both.pem");
-    let both = ["data/root.pem", "provider-ca.pem"].map(|name| std::fs::read_to_string(place.path(name)).unwrap());
+    let both =
+        ["data/root.pem", "provider-ca.pem"].map(|name| std::fs::read_to_string(place.path(name)).unwrap());
     std::fs::write(&roots, both.concat()).unwrap();
     let browser = |jar: &str, more: &[&str]| {
         let jar = place.path(jar);
-        let common = ["--silent", "--cacert", shown(&roots), "--cookie", shown(&jar), "--cookie-jar", shown(&jar)];
+        let common =
+            ["--silent", "--cacert", shown(&roots), "--cookie", shown(&jar), "--cookie-jar", shown(&jar)];
         succeeds("curl", &[common.as_slice(), more].concat())
     };
     let at = |path: &str| format!("{}/api/v1/{path}", place.url);
-    let answer = |jar: &str, path: &str| -> Json { serde_json::from_str(&browser(jar, &[&at(path)])).unwrap() };
+    let answer =
+        |jar: &str, path: &str| -> Json { serde_json::from_str(&browser(jar, &[&at(path)])).unwrap() };
     assert_eq!(answer("jar", "sign-in")["providers"], json!([{"id": "corp", "name": "Corp"}]));
     let sign_in = |jar: &str| {
         browser(jar, &["--location", "--output", "/dev/null", &at("sign-in/oidc/corp")]);
@@ -84,7 +88,10 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
     assert_eq!((&session["tenant"], &session["by"]), (&json!("acme"), &json!("oidc")), "{session}");
     assert_eq!(session["user"]["name"], "jo");
     let roles = session["user"]["roles"].as_array().unwrap();
-    assert!(roles.len() == 2 && roles.contains(&json!("viewer")) && roles.contains(&json!("operator")), "{session}");
+    assert!(
+        roles.len() == 2 && roles.contains(&json!("viewer")) && roles.contains(&json!("operator")),
+        "{session}"
+    );
     assert_eq!(answer("jar", "tenants/acme/users")["error"]["code"], "not-permitted");
     assert!(answer("jar", "tenants/acme/devices")["items"].is_array());
     // At the next sign-in they are the same, whatever was done to their roles here meanwhile.
@@ -94,7 +101,8 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
     assert_eq!(users.as_array().unwrap().len(), 1, "{users}");
     // An answer of somebody else's sign-in, or of none, signs nobody in.
     let (forged, jar) = (at("sign-in/oidc/corp/callback?code=x&state=y"), "third-jar");
-    let said = browser(jar, &["--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", &forged]);
+    let said =
+        browser(jar, &["--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", &forged]);
     assert_eq!(said, format!("303 {}/sign-in?error=sign-in-foreign", place.url));
     assert_eq!(answer(jar, "session")["error"]["code"], "no-token");
     let log = place.done(&["audit", "list"]);

@@ -281,7 +281,9 @@ fn passkey_of(app: &App, sent: &Redeemed) -> Result<(UserId, NewPasskey), Failed
     let wrong = |e: &dyn std::fmt::Display| Failed::Wrong(e.to_string());
     let challenge = sent.credential.claimed_challenge().map_err(|e| wrong(&e))?;
     let id = app.challenges.note(Purpose::Link(&sent.code), &challenge, now());
-    let id = id.and_then(|id| std::str::from_utf8(&id).ok()?.parse().ok()).ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    let id = id
+        .and_then(|id| std::str::from_utf8(&id).ok()?.parse().ok())
+        .ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
     let name = sent.passkey.trim().to_owned();
     Ok((id, NewPasskey { credential_id: made.credential_id, name, key: made.key }))

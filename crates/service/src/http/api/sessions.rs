@@ -37,6 +37,8 @@ pub(in crate::http) struct SessionInfo {
     expires: String,
     /// `passkey`, `link` or `oidc`.
     by: String,
+    /// Where devices enrol, as far as the service knows its own name.
+    enrol: String,
 }
 
 /// Who signed in.
@@ -72,6 +74,7 @@ pub(in crate::http) struct SessionView {
 impl SessionInfo {
     pub(super) fn of(app: &App, caller: &Caller, session: &Session, user: &User) -> Self {
         let policies = app.shared.directory.access.of(&session.tenant);
+        let (settings, name) = (&app.shared.settings, app.shared.settings.names.first());
         let may = |action: &Action| {
             let decision = policies.as_ref().map(|p| p.decision(&caller.subject, *action, &Resource::Tenant));
             decision.is_some_and(|decision| decision.is_allowed())
@@ -88,6 +91,7 @@ impl SessionInfo {
             created: session.created.to_string(),
             expires: ends(session).to_string(),
             by: session.way.as_str().to_owned(),
+            enrol: format!("https://{}:{}", name.map_or("localhost", String::as_str), settings.https.port()),
         }
     }
 }

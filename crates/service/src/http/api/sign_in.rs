@@ -160,7 +160,12 @@ pub(in crate::http) struct Begun {
 impl Begun {
     /// For pages.
     pub(super) fn answer(self, app: &App, user: &User) -> Response {
-        let info = SessionInfo::of(app, &Caller::from(Credential::Session(self.session.clone())), &self.session, user);
+        let info = SessionInfo::of(
+            app,
+            &Caller::from(Credential::Session(self.session.clone())),
+            &self.session,
+            user,
+        );
         ([(header::SET_COOKIE, self.cookie)], Json(info)).into_response()
     }
 }

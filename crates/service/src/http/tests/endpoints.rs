@@ -39,7 +39,9 @@ enum Access {
     OwnInTenant,
 }
 
-use Access::{Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant};
+use Access::{
+    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant,
+};
 use Action::{
     ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
     ReadPolicy, ReadReadings, ReadSegments, SendCommands,
@@ -161,6 +163,15 @@ fn document_router_and_table_have_the_same_endpoints() {
     let name = |path: &str| path.replace("{*", "{");
     let routes = api::routes().into_iter().map(|r| (r.method.as_str().to_lowercase(), name(r.path)));
     assert_eq!(documented(), routes.chain(operation).collect());
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: Json = serde_json::from_str(document()).unwrap();
+    let items = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<_> = items.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let different: BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
 }
 
 fn concrete(path: &str, tenant: &str) -> String {

@@ -204,7 +204,8 @@ async fn a_draft_is_tried_on_the_numbers_that_commands_were_sent_with() {
     let text = r#"@id("quiet") forbid (principal, action == Action::"commands:send",
         resource == Operation::"pump-1/set-volume")
         unless { context has value && context.value.lessThanOrEqual(decimal("5.0")) };"#;
-    let body = serde_json::json!({"files": [{"name": "own.cedar", "text": text}], "since": "2026-01-01T00:00:00Z"});
+    let body =
+        serde_json::json!({"files": [{"name": "own.cedar", "text": text}], "since": "2026-01-01T00:00:00Z"});
     let (status, trial) = fixture.admin("post", &format!("{ACME}/policy/try"), &body.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{trial}");
     let mut times: Vec<_> =

@@ -514,7 +514,11 @@ async fn a_sensitive_command_takes_its_users_passkey_over_exactly_that_command()
     let order = |dose: f64| json!({"action": "set-dose", "input": dose, "lifetime_seconds": 60});
     let (status, said) = browser.call("POST", commands, order(2.5)).await;
     assert_eq!((status, &said["error"]["code"]), (StatusCode::FORBIDDEN, &json!("not-permitted")), "{said}");
-    assert_eq!(browser.call("POST", &format!("{commands}/prepare"), order(11.0)).await.0, 400, "out of bounds");
+    assert_eq!(
+        browser.call("POST", &format!("{commands}/prepare"), order(11.0)).await.0,
+        400,
+        "out of bounds"
+    );
     let prepare = async || {
         let (status, prepared) = browser.call("POST", &format!("{commands}/prepare"), order(2.5)).await;
         assert_eq!(status, 200, "{prepared}");
@@ -555,7 +559,10 @@ async fn a_sensitive_command_takes_its_users_passkey_over_exactly_that_command()
     let token = fixture.token(Some("acme"), &[Action::SendCommands], 60).await;
     let path = format!("/api/v1/{commands}");
     assert_eq!(fixture.call("POST", &path, Some(&token), &body.to_string()).await.0, 403);
-    assert_eq!(fixture.call("POST", &format!("{path}/prepare"), Some(&token), &order(2.5).to_string()).await.0, 403);
+    assert_eq!(
+        fixture.call("POST", &format!("{path}/prepare"), Some(&token), &order(2.5).to_string()).await.0,
+        403
+    );
     // The right one is sent once, whoever sends it again.
     let (status, sent) = browser.call("POST", commands, body.clone()).await;
     assert_eq!((status, &sent["state"]), (StatusCode::CREATED, &json!("waiting")), "{sent}");
@@ -565,7 +572,8 @@ async fn a_sensitive_command_takes_its_users_passkey_over_exactly_that_command()
     let index = sent["log"].as_u64().unwrap();
     let path = format!("/api/v1/tenants/acme/log/entries?after={}&limit=1", index - 1);
     let (_, log) = fixture.admin("get", &path, "").await;
-    let entry = base64::engine::general_purpose::STANDARD.decode(log["items"][0]["entry"].as_str().unwrap()).unwrap();
+    let entry =
+        base64::engine::general_purpose::STANDARD.decode(log["items"][0]["entry"].as_str().unwrap()).unwrap();
     let entry = thingward_audit::entry::SignedEntry::decode(&entry).unwrap();
     let entry = entry.claimed_unverified();
     assert_eq!(entry.action, "command.send");
