@@ -236,7 +236,10 @@ await test("a withdrawn key is the first thing that one sees", async () => {
 await test("a session that is ended is over at once", async () => {
   await open(viewer, "/devices");
   await open(admin, "/users/sessions");
-  await admin.getByRole("button", { name: `End the session of ${VIEWER}` }).first().click();
+  await admin
+    .getByRole("button", { name: `End the session of ${VIEWER}` })
+    .first()
+    .click();
   await admin.getByRole("dialog").getByRole("button", { name: "End it" }).click();
   await admin.getByText("The session is over.").waitFor();
   await viewer.goto("/devices");
