@@ -5,6 +5,7 @@ import { readApproval } from "../evidence";
 import { csv, readNames } from "../names";
 import { match, path } from "../router";
 import { lines, step } from "../series";
+import { word } from "../shell";
 
 test("a path leads to its page, with its parts unescaped", () => {
   const table = [
@@ -77,4 +78,10 @@ test("an approval says what the passkey was asked for", () => {
   expect(readApproval(approval(client).with(0, 0x83))).toBeUndefined();
   expect(readApproval(approval(client.replace(".get", ".new")))).toBeUndefined();
   expect(readApproval(utf8("something else"))).toBeUndefined();
+});
+
+test("a word of a command line stays one", () => {
+  expect(word("town.local/tenant/town+0b8bdca8+AS2Et8Ec=")).toBe("town.local/tenant/town+0b8bdca8+AS2Et8Ec=");
+  expect(word("x'; reboot")).toBe(String.raw`'x'\''; reboot'`);
+  expect(word("")).toBe("''");
 });
