@@ -39,7 +39,7 @@ export async function person(browser, faults) {
     );
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !EXPECTED.test(message.text()))
       faults.push(`console: ${message.text()}`);

@@ -79,6 +79,8 @@ await test("a sensitive command takes the user's passkey", async () => {
   await form.getByLabel("Value").fill("20");
   await form.getByRole("button", { name: "Approve with passkey and send" }).click();
   await form.getByText("Done, says the device.").waitFor();
+  await form.getByRole("link", { name: "Its entry in the log" }).click();
+  await admin.getByText("Asked for exactly this command").waitFor();
 });
 
 await test("live readings move the chart and the values", async () => {
@@ -229,6 +231,39 @@ await test("a withdrawn key is the first thing that one sees", async () => {
   }
   await open(admin, "/");
   await admin.getByText(/^The key of .* is withdrawn/).waitFor({ state: "hidden" });
+});
+
+await test("a session that is ended is over at once", async () => {
+  await open(viewer, "/devices");
+  await open(admin, "/users/sessions");
+  await admin
+    .getByRole("button", { name: `End the session of ${VIEWER}` })
+    .first()
+    .click();
+  await admin.getByRole("dialog").getByRole("button", { name: "End it" }).click();
+  await admin.getByText("The session is over.").waitFor();
+  await viewer.goto("/devices");
+  await viewer.getByRole("heading", { name: "Sign in" }).waitFor();
+  await viewer.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await viewer.getByRole("heading", { name: "Devices", level: 1 }).waitFor();
+});
+
+await test("whoever lost a passkey comes back by a link, and the lost one opens nothing", async () => {
+  await open(admin, "/users");
+  await admin.getByRole("button", { name: `Recover ${VIEWER}` }).click();
+  await admin.getByRole("button", { name: "Make the link" }).click();
+  const link = await admin.getByRole("group", { name: `Link for ${VIEWER}` }).innerText();
+  const elsewhere = await person(browser, faults);
+  await open(elsewhere, link.trim());
+  await elsewhere.getByRole("heading", { name: "Make a new passkey" }).waitFor();
+  await elsewhere.getByRole("button", { name: "Make a passkey" }).click();
+  await elsewhere.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  await elsewhere.context().close();
+  await viewer.goto("/devices");
+  await viewer.getByRole("heading", { name: "Sign in" }).waitFor();
+  await viewer.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await viewer.getByRole("alert").waitFor();
+  assert.deepEqual(await axe(viewer), []);
 });
 
 await test("a device enrols with the code and the line that the console shows", async () => {

@@ -1,13 +1,11 @@
 // The typed client, and the one error that everything else handles.
 
 import createClient from "openapi-fetch";
-import type { Paths } from "./pending";
-import type { components } from "./schema";
+import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];
-export type { Approval, CredentialJSON, OpenedLink, PasskeyView, SessionInfo, SessionView, UserView } from "./pending";
 
-export const api = createClient<Paths>({ baseUrl: location.origin });
+export const api = createClient<paths>({ baseUrl: location.origin });
 
 /** The service said no, or could not be asked. */
 export class Failure extends Error {

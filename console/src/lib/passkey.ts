@@ -1,26 +1,26 @@
 // Passkeys, by the browser.
 
-import { api, ask, Failure, type CredentialJSON, type SessionInfo } from "../api/client";
+import { api, ask, Failure, type Schemas } from "../api/client";
 
 /** Signs in with whichever passkey of this place the person chooses. */
-export async function signIn(): Promise<SessionInfo> {
+export async function signIn(): Promise<Schemas["SessionInfo"]> {
   const { options } = await ask(api.POST("/api/v1/sign-in/passkey/begin"));
   const credential = await approve(options);
   return ask(api.POST("/api/v1/sign-in/passkey", { body: { credential } }));
 }
 
 /** An assertion by one of the person's passkeys. */
-export async function approve(options: PublicKeyCredentialRequestOptionsJSON): Promise<CredentialJSON> {
-  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+export async function approve(options: Schemas["RequestOptions"]): Promise<PublicKeyCredentialJSON> {
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options as PublicKeyCredentialRequestOptionsJSON);
   const credential = await asked(() => navigator.credentials.get({ publicKey }));
-  return credential.toJSON() as CredentialJSON;
+  return credential.toJSON();
 }
 
 /** A new passkey. */
-export async function create(options: PublicKeyCredentialCreationOptionsJSON): Promise<CredentialJSON> {
-  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+export async function create(options: Schemas["CreationOptions"]): Promise<PublicKeyCredentialJSON> {
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options as PublicKeyCredentialCreationOptionsJSON);
   const credential = await asked(() => navigator.credentials.create({ publicKey }));
-  return credential.toJSON() as CredentialJSON;
+  return credential.toJSON();
 }
 
 /** What to call a passkey that is made here. */

@@ -1,10 +1,10 @@
 // Who is signed in, and what they may.
 
-import { answers, api, ask, Failure, type SessionInfo } from "../api/client";
+import { answers, api, ask, Failure, type Schemas } from "../api/client";
 
 class Session {
   /** Nobody, while `isKnown`; else it is being asked. */
-  info = $state<SessionInfo | undefined>();
+  info = $state<Schemas["SessionInfo"] | undefined>();
   isKnown = $state(false);
   /** Why it could not be asked. */
   failure = $state<Failure | undefined>();
@@ -33,7 +33,7 @@ class Session {
     }
   }
 
-  begin(info: SessionInfo) {
+  begin(info: Schemas["SessionInfo"]) {
     this.info = info;
     this.isKnown = true;
   }

@@ -1,7 +1,11 @@
 import { expect, test } from "vitest";
+import { utf8 } from "../bytes";
+import { head } from "../cbor";
+import { readApproval } from "../evidence";
 import { csv, readNames } from "../names";
 import { match, path } from "../router";
 import { lines, step } from "../series";
+import { word } from "../shell";
 
 test("a path leads to its page, with its parts unescaped", () => {
   const table = [
@@ -50,4 +54,34 @@ test("windows are as wide as can be seen", () => {
   expect(step({ from: 0, to: 60_000 })).toBe(1);
   expect(step({ from: 0, to: 3_600_000 })).toBe(15);
   expect(step({ from: 0, to: 30 * 86_400_000 })).toBe(14_400);
+});
+
+test("an approval says what the passkey was asked for", () => {
+  const bytes = (content: Uint8Array) => [...head(2, content.length), ...content];
+  const authenticator = new Uint8Array(37);
+  authenticator[32] = 0x05;
+  const approval = (client: string) =>
+    new Uint8Array([
+      0x84,
+      ...bytes(new Uint8Array([1, 2])),
+      ...bytes(authenticator),
+      ...bytes(utf8(client)),
+      ...bytes(new Uint8Array([3])),
+    ]);
+  const client = '{"type":"webauthn.get","challenge":"-_8","origin":"https://console.example"}';
+  expect(readApproval(approval(client))).toEqual({
+    credential: "0102",
+    challenge: "fbff",
+    origin: "https://console.example",
+    isUserVerified: true,
+  });
+  expect(readApproval(approval(client).with(0, 0x83))).toBeUndefined();
+  expect(readApproval(approval(client.replace(".get", ".new")))).toBeUndefined();
+  expect(readApproval(utf8("something else"))).toBeUndefined();
+});
+
+test("a word of a command line stays one", () => {
+  expect(word("town.local/tenant/town+0b8bdca8+AS2Et8Ec=")).toBe("town.local/tenant/town+0b8bdca8+AS2Et8Ec=");
+  expect(word("x'; reboot")).toBe(String.raw`'x'\''; reboot'`);
+  expect(word("")).toBe("''");
 });
