@@ -1,6 +1,6 @@
 //! The console in a real browser, against a whole town: see `console/tests/run.mjs`.
 //! Skips, and says so, where Chromium or the console's packages are not installed.
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod common;
 
