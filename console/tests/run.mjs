@@ -137,6 +137,26 @@ await test("a page without permission says what is missing and who could give it
   }
 });
 
+for (const role of ["viewer", "operator", "auditor"]) {
+  await test(`whoever looks around as ${role} is refused nothing, and so writes nothing into the log`, async () => {
+    await roles([role]);
+    const refused = [];
+    const note = (response) => response.status() === 403 && refused.push(response.url());
+    viewer.on("response", note);
+    await open(viewer, "/");
+    const links = await viewer.getByRole("navigation", { name: "Pages" }).getByRole("link").all();
+    const paths = await Promise.all(links.map((link) => link.getAttribute("href")));
+    for (const path of [...paths, "/devices/meter-1", "/devices/hall-gateway", "/log", "/log/0", "/policy/files"]) {
+      await open(viewer, path);
+      // What is asked for behind the first answer has its time, too.
+      await viewer.waitForTimeout(300);
+      assert.deepEqual(await axe(viewer), [], path);
+    }
+    viewer.off("response", note);
+    assert.deepEqual(refused, []);
+  });
+}
+
 await test("a command is refused when the right goes while its form is open", async () => {
   await roles(["operator"]);
   await open(viewer, "/devices/meter-1");

@@ -2,7 +2,7 @@
 
 import type { Failure, Schemas } from "../api/client";
 import type { Reading } from "./fleet";
-import type { Share } from "./signed";
+import type { Share } from "./share";
 import { ago } from "./time.svelte";
 import { count } from "./words";
 

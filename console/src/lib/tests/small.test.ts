@@ -5,6 +5,7 @@ import { readApproval } from "../evidence";
 import { csv, readNames } from "../names";
 import { match, path } from "../router";
 import { lines, step } from "../series";
+import { share } from "../share";
 import { word } from "../shell";
 
 test("a path leads to its page, with its parts unescaped", () => {
@@ -84,4 +85,12 @@ test("a word of a command line stays one", () => {
   expect(word("town.local/tenant/town+0b8bdca8+AS2Et8Ec=")).toBe("town.local/tenant/town+0b8bdca8+AS2Et8Ec=");
   expect(word("x'; reboot")).toBe(String.raw`'x'\''; reboot'`);
   expect(word("")).toBe("''");
+});
+
+test("numbers after the last signature are not missing, numbers that it leaves out are", () => {
+  const windows = (...counts: number[]) => counts.map((count, at) => ({ start: `10:0${at}`, count }));
+  expect(share({ all: windows(5, 5, 5), signed: windows(5, 3) })).toEqual({ signed: 8, missing: 0, until: "10:01" });
+  expect(share({ all: windows(5, 5, 5), signed: windows(2, 3) })).toEqual({ signed: 5, missing: 3, until: "10:01" });
+  expect(share({ all: windows(5, 5), signed: [] })).toEqual({ signed: 0, missing: 10 });
+  expect(share({ all: [], signed: [] })).toEqual({ signed: 0, missing: 0 });
 });
