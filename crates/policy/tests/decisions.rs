@@ -254,7 +254,7 @@ fn other_policies_and_other_roles_hold_from_the_next_question_on() {
 fn a_tenant_that_locks_everybody_out_does_not_lock_out_the_operator_of_the_installation() {
     let p = policies("forbid (principal, action, resource);");
     check(&p, &user("anna"), A::ManagePolicy, &Resource::Tenant, Forbidden);
-    check(&p, &token(None, &Action::ALL), A::ManagePolicy, &Resource::Tenant, Forbidden);
+    check(&p, &token(None, Action::ALL), A::ManagePolicy, &Resource::Tenant, Forbidden);
     check(&p, &Subject::Operator, A::ManagePolicy, &Resource::Tenant, Allowed);
 }
 
