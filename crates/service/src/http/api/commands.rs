@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -130,8 +131,9 @@ pub(in crate::http) async fn describe(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadDevices>,
     Part(device): Part<DeviceName>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(description_of(&app, allowed.tenant(), device).await?.as_json().clone()))
+) -> Result<impl IntoResponse, ApiError> {
+    let description = description_of(&app, allowed.tenant(), device).await?.as_json().clone();
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/td+json"))], Json(description)))
 }
 
 /// Tell a device to do something
