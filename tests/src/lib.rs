@@ -24,7 +24,9 @@ use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_service::enrolment::{NewClaim, create_claim};
 use thingward_service::service::Service;
-use thingward_service::settings::{AuthorityKeys, HistorySettings, LogSettings, ServiceSettings};
+use thingward_service::settings::{
+    AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, ServiceSettings,
+};
 use thingward_store::Row;
 use thingward_store::query::{Filter, Limits};
 
@@ -75,6 +77,7 @@ impl Town {
             connections: ConnectionLimits::default(),
             history: HistorySettings::default(),
             log: LogSettings::default(),
+            console: ConsoleSettings::at_home(),
             oidc: Vec::new(),
         };
         let service = Service::start(settings).await.unwrap();

@@ -252,6 +252,30 @@ impl Provider {
         code: &str,
         parts: &Parts,
     ) -> Result<Tokens, OidcError> {
+        let (authorization, form) = self.token_request(metadata, redirect, code, parts)?;
+        let ask = Ask { url: &metadata.token, authorization, form: Some(form) };
+        let answered = self.client.ask(ask).await?;
+        if answered.status == StatusCode::OK {
+            let bad = OidcError::Unusable("its token endpoint gives no ID token");
+            return serde_json::from_slice(&answered.body).map_err(|_| bad);
+        }
+        let error: Option<Value> = serde_json::from_slice(&answered.body).ok();
+        match error.as_ref().and_then(|error| error.get("error")?.as_str()) {
+            Some(error) if answered.status.is_client_error() => {
+                Err(OidcError::Refused(ErrorCode::new(error)))
+            }
+            _ => Err(OidcError::Unusable("its token endpoint answers with another status")),
+        }
+    }
+
+    /// What the code is exchanged with: who we are, in a header or in the form, and the form.
+    fn token_request(
+        &self,
+        metadata: &Metadata,
+        redirect: &Url,
+        code: &str,
+        parts: &Parts,
+    ) -> Result<(Option<HeaderValue>, Zeroizing<String>), OidcError> {
         let (client_id, secret) = (&self.settings.client_id, self.secret.expose());
         // Room for all of it: what a growing text leaves behind would not be wiped.
         let room = 3 * (code.len() + redirect.as_str().len() + client_id.len() + secret.len());
@@ -267,19 +291,7 @@ impl Provider {
                 None
             }
         };
-        let form = Some(Zeroizing::new(form.finish()));
-        let answered = self.client.ask(Ask { url: &metadata.token, authorization, form }).await?;
-        if answered.status == StatusCode::OK {
-            let bad = OidcError::Unusable("its token endpoint gives no ID token");
-            return serde_json::from_slice(&answered.body).map_err(|_| bad);
-        }
-        let error: Option<Value> = serde_json::from_slice(&answered.body).ok();
-        match error.as_ref().and_then(|error| error.get("error")?.as_str()) {
-            Some(error) if answered.status.is_client_error() => {
-                Err(OidcError::Refused(ErrorCode::new(error)))
-            }
-            _ => Err(OidcError::Unusable("its token endpoint answers with another status")),
-        }
+        Ok((authorization, Zeroizing::new(form.finish())))
     }
 
     async fn verified(

@@ -73,7 +73,7 @@ impl Scopes {
 
     /// Those it has.
     pub fn iter(self) -> impl Iterator<Item = Action> {
-        Action::ALL.into_iter().filter(move |action| self.contains(*action))
+        Action::ALL.iter().copied().filter(move |action| self.contains(*action))
     }
 }
 

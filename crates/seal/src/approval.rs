@@ -1,5 +1,5 @@
 //! Whether a user's passkey approved exactly this command: the steps of WebAuthn Level 3 §7.2 that a verifier takes who
-//! started no ceremony itself.
+//! started no ceremony itself. Whoever did, checks sign-ins with the same steps, and new passkeys with those of §7.1.
 //!
 //! The signature counter is not looked at: whoever has a passkey that was copied could approve either way, and synced
 //! passkeys do not count.
@@ -13,10 +13,14 @@ use minicbor::Decoder;
 use minicbor::data::Type;
 use serde::Deserialize;
 use thingward_crypto::sign::p256_signature_from_der;
-use thingward_crypto::{Digest, SignatureAlgorithm, VerifyingKey, sha256};
+use thingward_crypto::{SignatureAlgorithm, VerifyingKey, sha256};
 
 use crate::FormatError;
 use crate::command::{Approval, VerifiedCommand, digest};
+
+mod registration;
+
+pub use registration::{Registered, verify_registration};
 
 /// A passkey of somebody whose approval counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +92,22 @@ pub fn verify_approval(command: &VerifiedCommand<'_>, approvers: &[Approver]) ->
     verify_assertion(approval, &digest(command.canonical), approver)
 }
 
+/// What a page asked an authenticator for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ceremony {
+    Create,
+    Get,
+}
+
+impl Ceremony {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "webauthn.create",
+            Self::Get => "webauthn.get",
+        }
+    }
+}
+
 /// The members of CollectedClientData that are checked: WebAuthn Level 3 §5.8.1. There may be others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -116,14 +136,17 @@ const AUTHENTICATOR_DATA_BYTES_MIN: usize = 37;
 /// [`ApprovalError`].
 pub fn verify_assertion(
     approval: &Approval<'_>,
-    challenge: &Digest,
+    challenge: &[u8],
     approver: &Approver,
 ) -> Result<(), ApprovalError> {
     if approval.credential_id != approver.credential_id {
         return Err(ApprovalError::UnknownCredential);
     }
-    check_client_data(approval.client_data_json, challenge, approver)?;
-    check_authenticator_data(approval.authenticator_data, &approver.rp_id)?;
+    check_client_data(approval.client_data_json, Ceremony::Get, challenge, &approver.origins)?;
+    let parts = authenticator_data(approval.authenticator_data, &approver.rp_id)?;
+    if (parts.has_credential || parts.has_extensions) == parts.rest.is_empty() {
+        return Err(ApprovalError::AuthenticatorData);
+    }
     let message = [approval.authenticator_data, &sha256(&[approval.client_data_json])].concat();
     let signature = match approver.key.algorithm() {
         SignatureAlgorithm::EcdsaP256 => p256_signature_from_der(approval.signature).ok(),
@@ -133,27 +156,48 @@ pub fn verify_assertion(
     approver.key.verify(&message, &signature).map_err(|_| ApprovalError::Signature)
 }
 
-fn check_client_data(json: &[u8], challenge: &Digest, approver: &Approver) -> Result<(), ApprovalError> {
+/// The challenge that a page's client data answer, on nobody's word: for whoever has to find out which it was.
+///
+/// # Errors
+///
+/// [`ApprovalError::ClientData`].
+pub fn claimed_challenge(client_data_json: &[u8]) -> Result<Vec<u8>, ApprovalError> {
+    let data: ClientData = serde_json::from_slice(client_data_json).map_err(|_| ApprovalError::ClientData)?;
+    URL_SAFE_NO_PAD.decode(data.challenge).map_err(|_| ApprovalError::ClientData)
+}
+
+fn check_client_data(
+    json: &[u8],
+    ceremony: Ceremony,
+    challenge: &[u8],
+    origins: &[String],
+) -> Result<(), ApprovalError> {
     let data: ClientData = serde_json::from_slice(json).map_err(|_| ApprovalError::ClientData)?;
-    if data.r#type != "webauthn.get" {
+    if data.r#type != ceremony.as_str() {
         Err(ApprovalError::ClientData)
     } else if data.challenge != URL_SAFE_NO_PAD.encode(challenge) {
         Err(ApprovalError::OtherChallenge)
-    } else if data.cross_origin || data.top_origin.is_some() || !approver.origins.contains(&data.origin) {
+    } else if data.cross_origin || data.top_origin.is_some() || !origins.contains(&data.origin) {
         Err(ApprovalError::Origin)
     } else {
         Ok(())
     }
 }
 
-fn check_authenticator_data(data: &[u8], rp_id: &str) -> Result<(), ApprovalError> {
+/// What stands behind the head of authenticator data that are right so far.
+struct AuthenticatorData<'a> {
+    rest: &'a [u8],
+    has_credential: bool,
+    has_extensions: bool,
+}
+
+fn authenticator_data<'a>(data: &'a [u8], rp_id: &str) -> Result<AuthenticatorData<'a>, ApprovalError> {
     let Some((head, rest)) = data.split_at_checked(AUTHENTICATOR_DATA_BYTES_MIN) else {
         return Err(ApprovalError::AuthenticatorData);
     };
     let (hash, flags) = (head.get(..32).unwrap_or_default(), head.get(32).copied().unwrap_or_default());
     let has = |flag: u8| flags & flag != 0;
-    let says_more = has(ATTESTED_DATA) || has(EXTENSIONS);
-    if says_more == rest.is_empty() || has(BACKUP_STATE) && !has(BACKUP_ELIGIBLE) {
+    if has(BACKUP_STATE) && !has(BACKUP_ELIGIBLE) {
         Err(ApprovalError::AuthenticatorData)
     } else if hash != sha256(&[rp_id.as_bytes()]) {
         Err(ApprovalError::RelyingParty)
@@ -162,7 +206,7 @@ fn check_authenticator_data(data: &[u8], rp_id: &str) -> Result<(), ApprovalErro
     } else if !has(USER_VERIFIED) {
         Err(ApprovalError::UserNotVerified)
     } else {
-        Ok(())
+        Ok(AuthenticatorData { rest, has_credential: has(ATTESTED_DATA), has_extensions: has(EXTENSIONS) })
     }
 }
 

@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use thingward_crypto::sha256;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
 use thingward_policy::{
-    Act, Denied, Member, Permit, Policies, Problems, Resource, Source, Subject, User, UserRole, World,
+    Act, Denied, Member, Permit, Policies, PolicyFile, Problems, Resource, Source, Subject, User, UserRole,
+    World,
 };
 use thingward_store::StoreError;
 use thingward_store::registry::{GroupMember, LIST_MAX, Registry};
@@ -157,6 +159,12 @@ impl Access {
             policies.update(change);
         }
     }
+}
+
+/// What the audit log says of policies: SHA-256 over names and texts.
+pub(crate) fn hash_of(files: &[PolicyFile]) -> String {
+    let parts = files.iter().flat_map(|f| [f.name.as_bytes(), b"\0", f.text.as_bytes(), b"\0"]);
+    base16ct::lower::encode_string(&sha256(&parts.collect::<Vec<_>>()))
 }
 
 fn baseline(tenant: TenantName) -> Policies {

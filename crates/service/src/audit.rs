@@ -17,7 +17,8 @@ use thingward_store::{Store, StoreError};
 
 use crate::authority::{AuthorityError, sealed_key};
 
-const LOG_KEY: &str = "log.key";
+/// The name of the log's key, in the registry.
+pub(crate) const LOG_KEY: &str = "log.key";
 
 /// What somebody does.
 #[derive(Debug, Clone, PartialEq, Eq)]

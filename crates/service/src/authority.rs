@@ -173,6 +173,22 @@ async fn signer(
     }
 }
 
+/// The key of this name that the registry holds, if it does.
+///
+/// # Errors
+///
+/// [`AuthorityError`].
+pub(crate) async fn sealed_key_as_it_is(
+    registry: &Registry,
+    sealing_key: &SealingKey,
+    name: &str,
+) -> Result<Option<SoftwareKey>, AuthorityError> {
+    let broken = |_| AuthorityError::Keys(format!("`{name}` does not open under this sealing key"));
+    let Some(sealed) = registry.metadata(name).await? else { return Ok(None) };
+    let pkcs8 = sealing_key.open(name.as_bytes(), &sealed).map_err(broken)?;
+    SoftwareKey::from_pkcs8(&pkcs8).map(Some).map_err(broken)
+}
+
 /// The key that is sealed under this name in the registry; made when there is none.
 pub(crate) async fn sealed_key(
     registry: &Registry,
@@ -180,11 +196,10 @@ pub(crate) async fn sealed_key(
     name: &str,
     make: impl FnOnce() -> SoftwareKey,
 ) -> Result<SoftwareKey, AuthorityError> {
-    let broken = |_| AuthorityError::Keys(format!("`{name}` does not open under this sealing key"));
-    if let Some(sealed) = registry.metadata(name).await? {
-        let pkcs8 = sealing_key.open(name.as_bytes(), &sealed).map_err(broken)?;
-        return SoftwareKey::from_pkcs8(&pkcs8).map_err(broken);
+    if let Some(key) = sealed_key_as_it_is(registry, sealing_key, name).await? {
+        return Ok(key);
     }
+    let broken = |_| AuthorityError::Keys(format!("`{name}` cannot be sealed"));
     let key = make();
     let sealed = sealing_key.seal(name.as_bytes(), &key.to_pkcs8().map_err(broken)?).map_err(broken)?;
     registry.add_metadata(name, &sealed).await?;

@@ -10,7 +10,8 @@
 
 mod record;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use thingward_crypto::{SoftwareKey, VerifyingKey, sha256};
@@ -28,6 +29,7 @@ use thingward_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::audit::Deed;
+use crate::sign_in::Assertion;
 use crate::topics;
 
 pub(crate) use record::{
@@ -50,10 +52,8 @@ pub(crate) struct NewCommand {
     pub(crate) record: CommandRecord,
     /// Its exact bytes.
     pub(crate) canonical: Vec<u8>,
-    /// Who wants it, as policies see them.
-    pub(crate) subject: Subject,
-    /// Its input, when that is a number, as policies see it.
-    pub(crate) number: Option<i64>,
+    /// The user's passkey over exactly this, where the action is sensitive.
+    pub(crate) approval: Option<Assertion>,
 }
 
 /// Whose, for whom, and which.
@@ -79,7 +79,7 @@ pub(crate) enum BadReply {
 /// Commands of all tenants that wait for their device's word.
 pub(crate) struct Commands {
     signer: SoftwareKey,
-    waiting: HashMap<Key, Waiting>,
+    waiting: BTreeMap<Key, Waiting>,
     /// Those that ended without the device's word, until when that is still taken.
     late: HashMap<Key, (CommandRecord, Timestamp)>,
     /// The gateway that carried something of a device last.
@@ -96,17 +96,16 @@ impl Commands {
         let (held, late, behind, changed, deeds) = Default::default();
         let mut commands = Self { signer, waiting: held, late, behind, next: None, changed, deeds };
         for record in waiting {
-            if let Some(subject) = record.subject() {
-                let number = record.number();
-                commands.wait(record, subject, number);
-            }
+            commands.wait(record);
         }
         commands
     }
 
-    fn wait(&mut self, record: CommandRecord, subject: Subject, number: Option<i64>) {
+    /// A command of somebody whom policies cannot see is nobody's, and is not sent.
+    fn wait(&mut self, record: CommandRecord) {
+        let Some(subject) = record.subject() else { return };
         let (key, send_at) = ((record.tenant, record.device, record.id), record.issued);
-        let on = Resource::Operation(record.device, record.action, number);
+        let on = Resource::Operation(record.device, record.action, record.number());
         self.next = Some(self.next.map_or(send_at, |next| next.min(send_at)));
         self.waiting.insert(key, Waiting { record, subject, on, send_at, pause: AGAIN_MICROS.0 });
     }
@@ -118,8 +117,7 @@ impl Commands {
 
     /// Whether the device may have another one.
     pub(crate) fn has_room(&self, tenant: &TenantName, device: &DeviceName) -> bool {
-        let of_device = |w: &&Waiting| w.record.tenant == *tenant && w.record.device == *device;
-        self.waiting.values().filter(of_device).count() < WAITING_MAX
+        self.waiting.range(of_device(tenant, device)).count() < WAITING_MAX
     }
 
     /// Takes a command whose entry in the log is `log`. It is sent with the next [`Self::due`].
@@ -129,11 +127,12 @@ impl Commands {
     /// [`FormatError`] when it cannot be signed.
     pub(crate) fn add(&mut self, new: NewCommand, log: u64) -> Result<(), FormatError> {
         let mut out = [0; COMMAND_BYTES_MAX];
-        let len = sign(&self.signer, &new.canonical, Some(log), None, &mut out)?;
+        let approval = new.approval.as_ref().map(Assertion::approval);
+        let len = sign(&self.signer, &new.canonical, Some(log), approval.as_ref(), &mut out)?;
         let message = out.get(..len).unwrap_or_default().to_vec();
         let record = CommandRecord { message, log, ..new.record };
         self.changed.push(record.clone());
-        self.wait(record, new.subject, new.number);
+        self.wait(record);
         Ok(())
     }
 
@@ -183,17 +182,19 @@ impl Commands {
         waiting.is_some_and(|w| now < w.record.expires && permitted(access, w).is_ok())
     }
 
-    /// The device, or a gateway in front of it, listens: what waits is sent now.
-    pub(crate) fn listens(&mut self, tenant: &TenantName, who: &DeviceName, now: Timestamp) {
-        for waiting in self.waiting.values_mut().filter(|w| w.record.tenant == *tenant) {
-            let device = waiting.record.device;
-            if device == *who
-                || self.behind.get(&(*tenant, device)).is_some_and(|(gateway, _)| gateway == who)
-            {
-                (waiting.send_at, waiting.pause) = (now, AGAIN_MICROS.0);
-                self.next = Some(now);
-            }
+    /// The device listens: what waits for it is sent now.
+    pub(crate) fn listens(&mut self, tenant: &TenantName, device: &DeviceName, now: Timestamp) {
+        for (_, waiting) in self.waiting.range_mut(of_device(tenant, device)) {
+            (waiting.send_at, waiting.pause) = (now, AGAIN_MICROS.0);
+            self.next = Some(now);
         }
+    }
+
+    /// The gateway listens: what waits for devices behind it is sent now.
+    pub(crate) fn gateway_listens(&mut self, tenant: &TenantName, gateway: &DeviceName, now: Timestamp) {
+        let behind = self.behind.iter().filter(|((of, _), (known, _))| of == tenant && known == gateway);
+        let devices: Vec<DeviceName> = behind.map(|((_, device), _)| *device).collect();
+        devices.iter().for_each(|device| self.listens(tenant, device, now));
     }
 
     /// A gateway carried something of a device.
@@ -311,6 +312,11 @@ impl Commands {
     pub(crate) fn drain(&mut self) -> (Vec<CommandRecord>, Vec<(TenantName, Deed)>) {
         (std::mem::take(&mut self.changed), std::mem::take(&mut self.deeds))
     }
+}
+
+/// The keys of everything that waits for a device.
+const fn of_device(tenant: &TenantName, device: &DeviceName) -> RangeInclusive<Key> {
+    (*tenant, *device, [0; 16])..=(*tenant, *device, [u8::MAX; 16])
 }
 
 fn permitted(access: &Access, waiting: &Waiting) -> Result<(), &'static str> {

@@ -13,7 +13,7 @@ mod renewal;
 
 pub use certify::CERTIFICATES_MAX;
 pub use claim::{Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
-pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
+pub use guesses::{ATTEMPTS_MAX, GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;
 pub use refusal::Refusal;

@@ -327,7 +327,15 @@ impl Gate for ServiceGate {
             self.read.borrow_mut().insert(who.principal.tenant);
         }
         // Its subscription counts once this group of events is done, and commands leave behind that.
-        self.commands.listens(&who.principal.tenant, &who.principal.name, thingward_model::clock::now());
+        let (p, now) = (&who.principal, thingward_model::clock::now());
+        match p.role {
+            Role::Device => self.commands.listens(&p.tenant, &p.name, now),
+            Role::Gateway => {
+                self.commands.listens(&p.tenant, &p.name, now);
+                self.commands.gateway_listens(&p.tenant, &p.name, now);
+            }
+            Role::Application => {}
+        }
         Ok(inner)
     }
 

@@ -31,6 +31,10 @@ pub struct Metrics {
     pub payloads_refused: Counter,
     /// Calls that a policy did not allow.
     pub requests_denied: Counter,
+    /// Sessions begun.
+    pub sign_ins: Counter,
+    /// Sign-ins that did not hold.
+    pub sign_ins_refused: Counter,
     /// Messages taken out of gateways' envelopes.
     pub envelopes_accepted: Counter,
     /// Open connections to the MQTT listener.
@@ -69,6 +73,8 @@ impl Metrics {
         let checkpoints_accepted = counter("checkpoints_accepted", "Signed statements that matched");
         let payloads_refused = counter("payloads_refused", "Payloads that were no readings");
         let requests_denied = counter("requests_denied", "Calls that a policy did not allow");
+        let sign_ins = counter("sign_ins", "Sessions begun");
+        let sign_ins_refused = counter("sign_ins_refused", "Sign-ins that did not hold");
         let envelopes_accepted = counter("envelopes_accepted", "Messages taken from gateways");
         let connections_refused = counter("connections_refused", "Connections that did not become sessions");
         let clients_too_slow = counter("clients_too_slow", "Clients cut because they did not read");
@@ -103,6 +109,8 @@ impl Metrics {
             checkpoints_accepted,
             payloads_refused,
             requests_denied,
+            sign_ins,
+            sign_ins_refused,
             envelopes_accepted,
             connections,
             connections_refused,

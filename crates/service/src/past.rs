@@ -5,14 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use thingward_audit::entry::{Entry, SignedEntry};
 use thingward_model::{Principal, TenantName, Timestamp};
 use thingward_policy::{Action, Categories, Resource, Subject};
+use thingward_store::hot::Space;
 use thingward_store::query::{Filter, Limits};
 use thingward_store::registry::{LIST_MAX, Registry};
 use thingward_store::{Row, Store, StoreError};
+
+use crate::command::{CommandRecord, ENDED_PREFIX, WAITING_PREFIX, hex};
+use crate::sealer::Sealer;
 
 /// Most entries of the log that are looked at, the newest.
 const ENTRIES_MAX: u64 = 200_000;
 /// Most different questions.
 const QUESTIONS_MAX: usize = 200_000;
+/// Most commands whose numbers are looked up, of those that wait and of those that ended.
+const COMMANDS_MAX: usize = 100_000;
 /// Entries that are read at a time.
 const PAGE: u64 = 1000;
 
@@ -68,6 +74,30 @@ impl Actors {
     }
 }
 
+/// The numbers that commands were sent with, by id: as long as commands are kept, which is longer than they count.
+#[derive(Default)]
+pub(crate) struct Numbers(HashMap<String, i64>);
+
+impl Numbers {
+    /// Those of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub(crate) fn of(store: &Store, opener: &mut Sealer, tenant: &TenantName) -> Result<Self, StoreError> {
+        let mut all = HashMap::new();
+        for prefix in [WAITING_PREFIX, ENDED_PREFIX] {
+            let keys = [prefix, format!("{tenant}\0").as_bytes()].concat();
+            for (key, sealed) in store.scan(Space::Commands, &keys, COMMANDS_MAX)? {
+                let plain = opener.open(&key, &sealed).ok();
+                let record = plain.and_then(|plain| CommandRecord::decode(&key, &plain));
+                all.extend(record.and_then(|record| Some((hex(&record.id), record.number()?))));
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
 /// Every different question since `since`, and how often it was asked: what the log says was done or refused, what
 /// devices published, and for each field that came whether each user and application may see it.
 ///
@@ -78,6 +108,7 @@ pub(crate) fn questions(
     store: &Store,
     tenant: &TenantName,
     actors: &Actors,
+    numbers: &Numbers,
     log_size: u64,
     since: Timestamp,
 ) -> Result<BTreeMap<String, (Question, u64)>, StoreError> {
@@ -98,10 +129,10 @@ pub(crate) fn questions(
             if entry.time < since.as_micros() {
                 continue;
             }
-            let asked =
-                asked(entry).and_then(|(action, on)| Some((*actors.0.get(&entry.actor)?, action, on)));
+            let asked = asked(entry, numbers)
+                .and_then(|(action, on)| Some((*actors.0.get(&entry.actor)?, action, on)));
             if let Some(question) = asked {
-                ask(format!("{} {} {}", entry.actor, question.1, question.2), question);
+                ask(format!("{} {} {:?}", entry.actor, question.1, question.2), question);
             }
         }
     }
@@ -129,7 +160,7 @@ pub(crate) fn questions(
 }
 
 /// What an entry's actor asked the policies for.
-fn asked(entry: &Entry) -> Option<(Action, Resource)> {
+fn asked(entry: &Entry, numbers: &Numbers) -> Option<(Action, Resource)> {
     let name = entry.target.split_once('/').map_or(entry.target.as_str(), |(_, name)| name);
     let (noun, _) = entry.action.split_once('.')?;
     Some(match noun {
@@ -140,7 +171,14 @@ fn asked(entry: &Entry) -> Option<(Action, Resource)> {
         "user" | "group" => (Action::ManageUsers, Resource::Tenant),
         "policy" => (Action::ManagePolicy, Resource::Tenant),
         "readings" if entry.target.starts_with("segment/") => (Action::ReadSegments, Resource::Tenant),
-        "command" => (Action::SendCommands, Resource::parse(Action::SendCommands, name).ok()?),
+        "command" if matches!(entry.action.as_str(), "command.send" | "command.publish") => {
+            let number = entry.details.get("id").and_then(|id| numbers.0.get(id)).copied();
+            let on = match Resource::parse(Action::SendCommands, name).ok()? {
+                Resource::Operation(device, action, _) => Resource::Operation(device, action, number),
+                other => other,
+            };
+            (Action::SendCommands, on)
+        }
         "access" => {
             let action = entry.details.get("action")?.parse().ok()?;
             (action, Resource::parse(action, &entry.target).ok()?)

@@ -40,8 +40,68 @@ pub struct ServiceSettings {
     pub history: HistorySettings,
     /// Who co-signs the audit logs.
     pub log: LogSettings,
+    /// Where browsers find the console.
+    pub console: ConsoleSettings,
     /// Whose accounts people may sign in with.
     pub oidc: Vec<thingward_oidc::Settings>,
+}
+
+/// Where browsers find the console, and what passkeys are made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// As browsers write them, all of one host: `https://console.example`. Links lead to the first.
+    pub origins: Vec<String>,
+    /// The host of all of them.
+    rp_id: String,
+    /// A listener without TLS for a proxy in front, on this machine only.
+    pub loopback: Option<SocketAddr>,
+}
+
+impl ConsoleSettings {
+    /// The console at these origins; `None` when they are not `https://host[:port]`, or `http://localhost[:port]`, or not
+    /// all of one host.
+    #[must_use]
+    pub fn new(origins: Vec<String>, loopback: Option<SocketAddr>) -> Option<Self> {
+        let rp_id = origin_host(origins.first()?)?.to_owned();
+        let is_right = |origin: &String| origin_host(origin) == Some(rp_id.as_str());
+        let all_right = origins.iter().all(is_right) && loopback.is_none_or(|at| at.ip().is_loopback());
+        all_right.then_some(Self { origins, rp_id, loopback })
+    }
+
+    /// The console of a service that nobody gave a name.
+    #[must_use]
+    pub fn at_home() -> Self {
+        let origins = vec!["https://localhost:8443".to_owned()];
+        Self { origins, rp_id: "localhost".to_owned(), loopback: None }
+    }
+
+    /// What passkeys are made for: WebAuthn Level 3 §5.4.2.
+    #[must_use]
+    pub fn rp_id(&self) -> &str {
+        &self.rp_id
+    }
+
+    /// A place in the console.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origins.first().map_or("", String::as_str))
+    }
+}
+
+/// The host of an origin in the one form that browsers give it. A browser lets pages of others use passkeys never, and of
+/// `http` only from this machine.
+fn origin_host(origin: &str) -> Option<&str> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+    let is_host = !host.is_empty()
+        && host.split('.').all(|label| !label.is_empty())
+        && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+        && host.parse::<IpAddr>().is_err();
+    let default = if scheme == "https" { "443" } else { "80" };
+    let is_port =
+        port.is_none_or(|p| p != default && p.parse::<u16>().is_ok_and(|n| n > 0 && n.to_string() == p));
+    let is_scheme = scheme == "https" || scheme == "http" && host == "localhost";
+    (is_scheme && is_host && is_port).then_some(host)
 }
 
 /// Who co-signs the audit logs.
@@ -109,5 +169,45 @@ impl Default for HistorySettings {
     /// Every minute, from 50 000 rows on, after an hour in any case.
     fn default() -> Self {
         Self { every: Duration::from_secs(60), rows_min: 50_000, age_max: Duration::from_secs(3600) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_is_at_origins_of_one_host_where_browsers_allow_passkeys() {
+        let made = |origins: &[&str]| {
+            let console = ConsoleSettings::new(origins.iter().map(|o| (*o).to_owned()).collect(), None);
+            console.map(|c| c.rp_id().to_owned())
+        };
+        assert_eq!(made(&["https://console.example"]).as_deref(), Some("console.example"));
+        assert_eq!(made(&["http://localhost:8480", "https://localhost:8443"]).as_deref(), Some("localhost"));
+        for bad in [
+            "console.example",
+            "http://console.example",
+            "https://",
+            "https://a..b",
+            "https://A.example",
+            "https://a.example/",
+            "https://a.example:443",
+            "https://a.example:0",
+            "https://a.example:08443",
+            "https://127.0.0.1:8443",
+            "ftp://localhost",
+            "https://a.example:x",
+            "https://user@a.example",
+        ] {
+            assert_eq!(made(&[bad]), None, "{bad}");
+        }
+        assert_eq!(made(&["https://a.example", "https://b.example"]), None);
+        assert_eq!(made(&[]), None);
+        let at = |address: &str| {
+            let origins = vec!["https://a.example".to_owned()];
+            ConsoleSettings::new(origins, Some(address.parse().unwrap())).is_some()
+        };
+        assert!(at("127.0.0.1:8480") && at("[::1]:8480"));
+        assert!(!at("0.0.0.0:8480") && !at("192.0.2.1:8480"));
     }
 }

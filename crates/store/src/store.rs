@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
 
-pub use check::{Problem, Report, fsck};
+pub use check::{Problem, Report};
 
 use crate::error::StoreError;
 use crate::hot::{
@@ -90,8 +90,13 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a data directory that is there, and changes nothing in it that was written.
-    async fn open_to_look(data_dir: &Path) -> Result<Self, StoreError> {
+    /// Opens a data directory that is there and that no service has open, and changes nothing in it that was written;
+    /// the databases may tidy up their journals.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when a part of it is missing, [`StoreError::Conflict`] when it is open elsewhere.
+    pub async fn open_to_look(data_dir: &Path) -> Result<Self, StoreError> {
         for part in ["hot", "segments"] {
             if !data_dir.join(part).is_dir() {
                 return Err(StoreError::NotFound { what: "`hot` and `segments` of a data directory" });

@@ -51,7 +51,7 @@ fn a_first_device_from_nothing() {
     place.done(&query);
     stops_cleanly(device);
     stops_cleanly(service);
-    place.done(&["store", "check"]);
+    place.done(&["fsck"]);
 }
 
 #[test]

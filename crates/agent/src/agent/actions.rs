@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use thingward_model::clock::now;
+use thingward_seal::command::CommandId;
 use tokio::sync::Notify;
 
 use super::lock;
@@ -25,12 +26,14 @@ pub(super) struct Actions {
     arrived: Arc<Notify>,
     /// A reply is there.
     answered: Arc<Notify>,
+    /// A command waits for a newer membership.
+    asks: Arc<Notify>,
 }
 
 impl Actions {
     pub(super) fn new(commands: Commands<Directory>, answered: Arc<Notify>) -> Self {
         let commands = Arc::new(Mutex::new(commands));
-        Self { commands, begun: Arc::default(), arrived: Arc::default(), answered }
+        Self { commands, begun: Arc::default(), arrived: Arc::default(), answered, asks: Arc::default() }
     }
 
     /// For whoever may wait for files.
@@ -39,8 +42,39 @@ impl Actions {
     }
 
     /// There may be an order.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         self.arrived.notify_one();
+    }
+
+    /// A command came.
+    pub(super) fn receive(&self, id: CommandId, message: &[u8]) {
+        let (is_order, asks) =
+            self.with(|commands| (commands.receive(id, message, now()), commands.waits_for_membership()));
+        if is_order {
+            self.wake();
+        }
+        if asks {
+            self.asks.notify_one();
+        }
+    }
+
+    /// Returns when a command waits for a newer membership. Cancel safe.
+    pub(super) async fn asks(&self) {
+        self.asks.notified().await;
+    }
+
+    /// What the service has as membership is set.
+    pub(super) async fn membership_is_fresh(&self) {
+        let own = self.clone();
+        let judge = move || {
+            if own.with(|commands| commands.membership_is_fresh(now())) {
+                own.wake();
+            }
+            own.answered.notify_one();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(judge).await {
+            tracing::error!(%error, "a command waits on");
+        }
     }
 
     pub(super) async fn status(&self) -> CommandsStatus {

@@ -54,7 +54,13 @@ pub(super) async fn keep_renewed(
                 // It may be out of reach behind a gateway; the next renewal brings it.
                 Err(error) => tracing::debug!(%error, "the membership stays as it was"),
             }
-            tokio::time::sleep(until(due)).await;
+            if let Some(actions) = &actions {
+                actions.membership_is_fresh().await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(until(due)) => {}
+                () = asked(actions.as_ref()) => {}
+            }
             continue;
         }
         match attempt(&home, &tls, &streams, actions.as_ref()).await {
@@ -96,6 +102,14 @@ async fn set_membership(membership: Membership, streams: &Arc<Mutex<Streams>>, a
     });
     if let Err(error) = set.await {
         tracing::error!(%error, "the membership stays as it was");
+    }
+}
+
+/// Returns when a command waits for a newer membership.
+async fn asked(actions: Option<&Actions>) {
+    match actions {
+        Some(actions) => actions.asks().await,
+        None => std::future::pending().await,
     }
 }
 

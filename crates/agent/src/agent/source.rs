@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use thingward_model::StreamName;
-use thingward_model::clock::now;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 
@@ -150,9 +149,7 @@ impl Source for DeviceSource {
             tracing::debug!(topic = %message.topic, "a message that is no command is let go");
             return;
         };
-        if actions.with(|commands| commands.receive(id, &message.payload, now())) {
-            actions.wake();
-        }
+        actions.receive(id, &message.payload);
     }
 }
 

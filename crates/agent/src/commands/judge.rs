@@ -5,7 +5,7 @@ use thingward_crypto::{Digest, sha256};
 use thingward_model::Timestamp;
 use thingward_model::description::ThingDescription;
 use thingward_seal::FormatError;
-use thingward_seal::approval::verify_approval;
+use thingward_seal::approval::{Approver, verify_approval};
 use thingward_seal::command::{Audience, CommandId, Refusal, SignedCommand, VerifiedCommand, digest, json};
 
 use super::Order;
@@ -22,7 +22,14 @@ pub(super) struct Judged {
 
 pub(super) enum Judgement {
     Good(Order),
-    Refused { reason: Refusal, text: String },
+    Refused {
+        reason: Refusal,
+        text: String,
+    },
+    /// Approved with a passkey that this membership does not have; a newer one may.
+    UnknownPasskey {
+        text: String,
+    },
 }
 
 /// A message that binds the device to nothing.
@@ -69,6 +76,16 @@ pub(super) fn judge(
     let judgement = match judgement {
         Ok(order) => Judgement::Good(order),
         Err((reason, text)) => Judgement::Refused { reason, text },
+    };
+    let approval = verified.approval.as_ref();
+    let is_known = |a: &Approver| approval.is_none_or(|approval| a.credential_id == approval.credential_id);
+    let judgement = match judgement {
+        Judgement::Refused { reason: Refusal::ApprovalInvalid, text }
+            if !membership.approvers.iter().any(is_known) =>
+        {
+            Judgement::UnknownPasskey { text }
+        }
+        other => other,
     };
     Ok(Judged { command, expires, timely, judgement })
 }

@@ -34,6 +34,8 @@ use judge::{Judged, Judgement};
 pub const WAITING_MAX: usize = 32;
 /// Most refusals of messages that were no commands of ours, until they are sent.
 const STRANGERS_MAX: usize = 16;
+/// How long the answer about a passkey that the membership does not have stands, in microseconds: a minute.
+const ASKED_MICROS: i64 = 60_000_000;
 
 /// A command that is to be executed.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +101,8 @@ pub struct Commands<D> {
     /// Ends that could not be made durable yet. Their replies are not sent before they are.
     unsaved: Vec<(CommandId, Vec<u8>)>,
     outgoing: VecDeque<OutgoingReply>,
+    /// When the membership was last asked for because of a passkey, and the command that waits for it.
+    asked: Option<(Timestamp, Option<(CommandId, Vec<u8>)>)>,
 }
 
 impl<D: Disk> Commands<D> {
@@ -124,6 +128,7 @@ impl<D: Disk> Commands<D> {
             waiting: VecDeque::new(),
             unsaved: Vec::new(),
             outgoing: VecDeque::new(),
+            asked: None,
         };
         let kept: Vec<_> = commands.journal.entries().map(|(id, e)| (*id, e.step.clone())).collect();
         for (id, step) in kept {
@@ -170,11 +175,37 @@ impl<D: Disk> Commands<D> {
                 tracing::warn!(id = %hex(&id), "too many commands wait; this one has to come again");
                 false
             }
+            Judgement::UnknownPasskey { .. } if self.may_ask(now) => {
+                self.asked = Some((now, Some((id, message.to_vec()))));
+                false
+            }
+            Judgement::UnknownPasskey { text } => {
+                let said = (Refusal::ApprovalInvalid, text.as_str());
+                self.refuse(id, command, expires, timely, said, now);
+                false
+            }
             Judgement::Refused { reason, text } => {
                 self.refuse(id, command, expires, timely, (reason, &text), now);
                 false
             }
         }
+    }
+
+    fn may_ask(&self, now: Timestamp) -> bool {
+        let since = self.asked.as_ref().map(|(at, _)| now.micros_since(*at));
+        since.is_none_or(|since| !(0..ASKED_MICROS).contains(&since))
+    }
+
+    /// Whether a command waits for a newer membership: it was approved with a passkey that this one does not have.
+    pub fn waits_for_membership(&self) -> bool {
+        matches!(self.asked, Some((_, Some(_))))
+    }
+
+    /// The service was asked for its membership, and what it has is set: the command that waited for it is judged
+    /// again. Says whether there is a new order.
+    pub fn membership_is_fresh(&mut self, now: Timestamp) -> bool {
+        let waiting = self.asked.as_mut().and_then(|(_, waiting)| waiting.take());
+        waiting.is_some_and(|(id, message)| self.receive(id, &message, now))
     }
 
     /// An id that is known came again.
@@ -274,7 +305,7 @@ impl<D: Disk> Commands<D> {
         self.save();
     }
 
-    /// Makes ends durable that are not yet.
+    /// Writes down answers that a failing disk did not take when they were made; they leave only behind that.
     pub fn save(&mut self) {
         for (id, bytes) in std::mem::take(&mut self.unsaved) {
             match self.journal.advance(&id, Step::Answered(bytes.clone())) {

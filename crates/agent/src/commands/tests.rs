@@ -238,6 +238,7 @@ fn check(change: impl FnOnce(&mut Sent), want: &str) {
     let mut sent = Sent::new(1);
     change(&mut sent);
     assert!(!commands.receive([1; 16], &sent.bytes(), START), "{want}");
+    assert!(!commands.membership_is_fresh(START), "{want}");
     assert_eq!(commands.next_order(START), None);
     let answers = said(&mut commands);
     assert!(answers.len() == 1 && answers[0].starts_with(want), "{answers:?} for {want}");
@@ -293,6 +294,37 @@ fn a_command_with_anything_wrong_is_refused_for_its_precise_reason() {
         with(|p| p.flags = 1, "user:01h"),
         "approval-invalid: the approval does not hold: the authenticator did not",
     );
+}
+
+#[test]
+fn a_passkey_that_is_newer_than_the_membership_is_asked_for_before_it_is_refused_and_not_by_every_command() {
+    let bench = Bench::new();
+    let mut commands = bench.open(START).unwrap();
+    let sent = |id: u8| {
+        let mut sent = Sent::new(id);
+        set_rate(&mut sent, 1.5);
+        sent.approval.as_mut().unwrap().credential = 2;
+        sent.bytes()
+    };
+    assert!(!commands.receive([1; 16], &sent(1), START));
+    assert!(commands.waits_for_membership());
+    assert_eq!(said(&mut commands), [""; 0]);
+    let mut newer = bench.membership.clone();
+    newer.approvers[0].credential_id = vec![2; 16];
+    commands.set_membership(newer);
+    assert!(commands.membership_is_fresh(START));
+    assert!(!commands.waits_for_membership());
+    assert_eq!(commands.next_order(START).unwrap().id, [1; 16]);
+    // One that the service does not know either is refused, and the next one is at once.
+    commands.set_membership(bench.membership.clone());
+    let later = START.plus_micros(60 * SECOND);
+    assert!(!commands.receive([2; 16], &sent(2), later));
+    assert!(commands.waits_for_membership());
+    assert!(!commands.membership_is_fresh(later));
+    assert!(!commands.receive([3; 16], &sent(3), later));
+    assert!(!commands.waits_for_membership());
+    let answers = said(&mut commands);
+    assert!(answers.len() == 2 && answers.iter().all(|a| a.starts_with("approval-invalid")), "{answers:?}");
 }
 
 #[test]

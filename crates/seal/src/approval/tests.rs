@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::{format, println, vec};
 
 use serde_json::Value as Json;
-use thingward_crypto::{Signer, SoftwareKey};
+use thingward_crypto::{Digest, Signer, SoftwareKey};
 use thingward_model::Timestamp;
 
 use super::*;
@@ -247,4 +247,93 @@ fn the_standards_own_assertions_are_judged_as_we_say() {
         seen += 1;
     }
     assert!(seen >= 5, "{seen}");
+}
+
+/// `{ "fmt": "none", "attStmt": {}, "authData": … }` with a passkey's key behind `credential_id`.
+fn attestation(passkey: &Passkey, flags: u8, credential_id: &[u8], behind: &[u8]) -> Vec<u8> {
+    let point = passkey.key.public_key().to_spki();
+    let (x, y) = point[point.len() - 64..].split_at(32);
+    let len = u16::try_from(credential_id.len()).unwrap().to_be_bytes();
+    let mut key = minicbor::Encoder::new(Vec::new());
+    key.map(5).unwrap().i8(1).unwrap().u8(2).unwrap().i8(3).unwrap().i8(-7).unwrap();
+    key.i8(-1).unwrap().u8(1).unwrap().i8(-2).unwrap().bytes(x).unwrap().i8(-3).unwrap().bytes(y).unwrap();
+    let head = [sha256(&[passkey.rp_id.as_bytes()]).as_slice(), &[flags], &[0; 4], &[0; 16]].concat();
+    let data = [&head, len.as_slice(), credential_id, &key.into_writer(), behind].concat();
+    let mut object = minicbor::Encoder::new(Vec::new());
+    object.map(3).unwrap().str("fmt").unwrap().str("none").unwrap().str("attStmt").unwrap().map(0).unwrap();
+    object.str("authData").unwrap().bytes(&data).unwrap();
+    object.into_writer()
+}
+
+fn register(client_data: &str, object: &[u8]) -> Result<Registered, ApprovalError> {
+    verify_registration(client_data.as_bytes(), object, &challenge(), RP_ID, &[ORIGIN.into()])
+}
+
+#[test]
+fn a_new_passkey_is_taken_after_each_step_of_the_registration() {
+    use ApprovalError as E;
+    let passkey = Passkey::new(SignatureAlgorithm::EcdsaP256);
+    let client = |kind, origin| client_data(kind, &challenge(), &format!(r#""origin":"{origin}""#));
+    let good = client("webauthn.create", ORIGIN);
+    let object = |flags| attestation(&passkey, flags, &[1; 16], &[]);
+    let registered = register(&good, &object(0x45)).unwrap();
+    assert_eq!((registered.credential_id, registered.key), (vec![1; 16], passkey.key.public_key().clone()));
+    for (client, object, want) in [
+        (client("webauthn.get", ORIGIN), object(0x45), E::ClientData),
+        (client("webauthn.create", "https://evil.example"), object(0x45), E::Origin),
+        (
+            client_data("webauthn.create", &[0; 32], r#""origin":"https://console.example""#),
+            object(0x45),
+            E::OtherChallenge,
+        ),
+        (good.clone(), object(0x41), E::UserNotVerified),
+        (good.clone(), object(0x44), E::UserNotPresent),
+        (good.clone(), object(0x05), E::AuthenticatorData),
+        (good.clone(), attestation(&passkey, 0x45, &[1; 1024], &[]), E::AuthenticatorData),
+        (good.clone(), attestation(&passkey, 0x45, &[], &[]), E::AuthenticatorData),
+        (good.clone(), attestation(&passkey, 0x45, &[1; 16], &[0xa0]), E::AuthenticatorData),
+        (good.clone(), [object(0x45), vec![0]].concat(), E::AuthenticatorData),
+        (
+            good.clone(),
+            attestation(
+                &Passkey { rp_id: "evil.example", ..Passkey::new(SignatureAlgorithm::EcdsaP256) },
+                0x45,
+                &[1; 16],
+                &[],
+            ),
+            E::RelyingParty,
+        ),
+    ] {
+        assert_eq!(register(&client, &object).map(drop), Err(want), "{client}");
+    }
+    for len in 0..object(0x45).len() {
+        assert!(register(&good, &object(0x45)[..len]).is_err(), "{len}");
+    }
+}
+
+#[test]
+fn the_standards_own_registrations_are_judged_as_we_say() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/webauthn");
+    let Ok(text) = std::fs::read(root.join("w3c_vectors.json")) else {
+        println!("skipped: no {}", root.display());
+        return;
+    };
+    let vectors: Json = serde_json::from_slice(&text).unwrap();
+    for case in vectors["cases"].as_array().unwrap() {
+        let (id, r) = (case["id"].as_str().unwrap(), &case["registration"]);
+        let (client, object) = (unhex(&r["clientDataJSON"]), unhex(&r["attestationObject"]));
+        let origins = ["https://example.org".into()];
+        let got = verify_registration(&client, &object, &unhex(&r["challenge"]), "example.org", &origins);
+        let data = object.windows(32).position(|w| w == sha256(&[b"example.org"])).unwrap();
+        let want = if id.ends_with("crossOrigin") {
+            Err(ApprovalError::Origin)
+        } else if object[data + 32] & USER_VERIFIED == 0 {
+            Err(ApprovalError::UserNotVerified)
+        } else if id.ends_with("es512") || id.ends_with("ed448") {
+            Err(ApprovalError::UnknownCredential)
+        } else {
+            Ok(unhex(&r["credential_id"]))
+        };
+        assert_eq!(got.map(|registered| registered.credential_id), want, "{id}");
+    }
 }

@@ -114,7 +114,12 @@ impl<'a> Command<'a> {
         Ok(at + e.writer().position())
     }
 
-    fn decode(canonical: &'a [u8]) -> Result<Self, FormatError> {
+    /// Reads a canonical command.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when it is none, or not in its one encoding.
+    pub fn decode(canonical: &'a [u8]) -> Result<Self, FormatError> {
         let mut d = Decoder::new(canonical);
         let len = d.array()?;
         if d.u64()? != VERSION {

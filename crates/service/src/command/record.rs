@@ -212,7 +212,7 @@ impl CommandRecord {
     }
 
     /// Its input, when that is a number, as policies see it.
-    pub(super) fn number(&self) -> Option<i64> {
+    pub(crate) fn number(&self) -> Option<i64> {
         self.input.as_f64().map(ten_thousandths)
     }
 }

@@ -65,7 +65,7 @@ fn new(id: u8) -> NewCommand {
     let mut canonical = vec![0; 1024];
     let len = command.encode(&mut canonical).unwrap();
     canonical.truncate(len);
-    NewCommand { record, canonical, subject, number: Some(35_000) }
+    NewCommand { record, canonical, approval: None }
 }
 
 fn commands() -> Commands {
@@ -206,7 +206,7 @@ fn a_device_that_begins_to_listen_gets_what_waits_at_once_also_behind_a_gateway(
     // The same gateway again is no news.
     commands.carried(acme(), meter(), hub, at(30));
     assert!(commands.due(at(30), &access).is_empty());
-    commands.listens(&acme(), &hub, at(40));
+    commands.gateway_listens(&acme(), &hub, at(40));
     assert_eq!(commands.due(at(40), &access).len(), 2);
 }
 

@@ -15,6 +15,7 @@ use crate::audit::Deed;
 use crate::command::{self, CommandRecord, NewCommand, hex};
 use crate::description;
 use crate::sealer::Sealer;
+use crate::sign_in::Assertion;
 
 /// The commands that waited when the service stopped.
 ///
@@ -75,6 +76,7 @@ impl Core {
         let deed = Deed::new(record.actor.clone(), "command.send", target);
         let deed = deed.with("id", hex(&record.id)).with("sha256", digest);
         let deed = deed.with("expires", record.expires.to_string());
+        let deed = Deed { evidence: new.approval.as_ref().map(Assertion::evidence), ..deed };
         let too_large = StoreError::Invalid { what: "a part of what goes into the log is too large" };
         let entry = self.auditor.entry(deed, now).map_err(|_| too_large)?;
         let log = self.log.append(tenant, entry)?;

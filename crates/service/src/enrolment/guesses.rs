@@ -1,12 +1,15 @@
-//! How often a place may show a wrong claim code.
+//! How often a place may be wrong: with claim codes, with links and passkeys.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use thingward_model::Timestamp;
 
-/// Most wrong codes of one place in a window.
+/// Most wrong claim codes of one place in a window.
 pub const GUESSES_MAX: u8 = 5;
+/// Most sign-ins of one place in a window that fail. Nobody guesses a key; this bounds the work, and many people can be
+/// behind one address.
+pub const ATTEMPTS_MAX: u8 = 60;
 /// Length of a window, in seconds.
 pub const GUESS_WINDOW_SECONDS: i64 = 60;
 /// Most places remembered. Past it the ones whose window is over go; when none is over, all new places wait.
@@ -14,8 +17,11 @@ const PLACES_MAX: usize = 10_000;
 
 /// Wrong codes by place. A place is an IPv4 address or the /64 network of an IPv6 address, because one
 /// customer line has a whole /64.
-#[derive(Debug, Default)]
-pub struct Guesses(HashMap<IpAddr, Window>);
+#[derive(Debug)]
+pub struct Guesses {
+    places: HashMap<IpAddr, Window>,
+    wrong_max: u8,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -31,21 +37,27 @@ impl Window {
 }
 
 impl Guesses {
+    /// None yet, of which so many are too many.
+    #[must_use]
+    pub fn new(wrong_max: u8) -> Self {
+        Self { places: HashMap::new(), wrong_max }
+    }
+
     /// Whether a code from `from` is looked at.
     #[must_use]
     pub fn allows(&self, from: IpAddr, now: Timestamp) -> bool {
-        match self.0.get(&place(from)) {
-            Some(window) => window.is_over(now) || window.wrong < GUESSES_MAX,
-            None => self.0.len() < PLACES_MAX || self.0.values().any(|w| w.is_over(now)),
+        match self.places.get(&place(from)) {
+            Some(window) => window.is_over(now) || window.wrong < self.wrong_max,
+            None => self.places.len() < PLACES_MAX || self.places.values().any(|w| w.is_over(now)),
         }
     }
 
     /// A code from `from` was wrong.
     pub fn wrong(&mut self, from: IpAddr, now: Timestamp) {
-        if self.0.len() >= PLACES_MAX {
-            self.0.retain(|_, window| !window.is_over(now));
+        if self.places.len() >= PLACES_MAX {
+            self.places.retain(|_, window| !window.is_over(now));
         }
-        let window = self.0.entry(place(from)).or_insert(Window { start: now, wrong: 0 });
+        let window = self.places.entry(place(from)).or_insert(Window { start: now, wrong: 0 });
         if window.is_over(now) {
             *window = Window { start: now, wrong: 0 };
         }
@@ -73,7 +85,7 @@ mod tests {
     #[test]
     fn five_wrong_codes_in_a_minute_close_the_door_for_that_place_only() {
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let mut guesses = Guesses::default();
+        let mut guesses = Guesses::new(GUESSES_MAX);
         for n in 0..5 {
             assert!(guesses.allows(one, after(n)), "{n}");
             guesses.wrong(one, after(n));
@@ -87,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_place() {
-        let mut guesses = Guesses::default();
+        let mut guesses = Guesses::new(GUESSES_MAX);
         for n in 1..=5 {
             guesses.wrong(format!("2001:db8::{n}").parse().unwrap(), START);
         }
@@ -97,15 +109,15 @@ mod tests {
 
     #[test]
     fn memory_stays_bounded_when_everyone_guesses() {
-        let mut guesses = Guesses::default();
+        let mut guesses = Guesses::new(GUESSES_MAX);
         for n in 0..12_000_u32 {
             let from = IpAddr::from(n.to_be_bytes());
             if guesses.allows(from, START) {
                 guesses.wrong(from, START);
             }
         }
-        assert_eq!(guesses.0.len(), PLACES_MAX);
+        assert_eq!(guesses.places.len(), PLACES_MAX);
         guesses.wrong("192.0.2.1".parse().unwrap(), after(61));
-        assert_eq!(guesses.0.len(), 1);
+        assert_eq!(guesses.places.len(), 1);
     }
 }

@@ -1,13 +1,16 @@
 //! What every handler holds on to.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use thingward_oidc::Provider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use crate::enrolment::Guesses;
+use crate::enrolment::{ATTEMPTS_MAX, GUESSES_MAX, Guesses};
 use crate::shared::Shared;
+use crate::sign_in::Challenges;
 
 /// Questions to the store that run at a time. Each may hold 200 MB.
 const QUERIES_MAX: usize = 4;
@@ -21,7 +24,10 @@ const FOLLOWERS_MAX: usize = 256;
 /// The HTTP side of a service.
 pub struct App {
     pub(super) shared: Arc<Shared>,
+    pub(super) challenges: Challenges,
+    pub(super) providers: Vec<Provider>,
     guesses: Mutex<Guesses>,
+    attempts: Mutex<Guesses>,
     queries: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
@@ -30,20 +36,35 @@ pub struct App {
 
 impl App {
     /// The HTTP side of this service.
-    #[must_use]
-    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    ///
+    /// When the files of a provider of sign-ins cannot be read.
+    pub fn new(shared: Arc<Shared>) -> io::Result<Arc<Self>> {
+        let provider = |settings: &thingward_oidc::Settings| {
+            Provider::new(settings.clone())
+                .map_err(|e| io::Error::other(format!("service.oidc.{}: {e}", settings.id)))
+        };
+        Ok(Arc::new(Self {
+            providers: shared.settings.oidc.iter().map(provider).collect::<io::Result<_>>()?,
             shared,
-            guesses: Mutex::default(),
+            challenges: Challenges::new().map_err(io::Error::other)?,
+            guesses: Mutex::new(Guesses::new(GUESSES_MAX)),
+            attempts: Mutex::new(Guesses::new(ATTEMPTS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             commands: tokio::sync::Mutex::default(),
-        })
+        }))
     }
 
     pub(super) fn guesses(&self) -> MutexGuard<'_, Guesses> {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sign-ins that failed.
+    pub(super) fn attempts(&self) -> MutexGuard<'_, Guesses> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A turn to send a command: of two with one id the second has to find the first.

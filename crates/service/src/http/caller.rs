@@ -1,27 +1,32 @@
 //! Who calls, and whether it may.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
-use thingward_model::TenantName;
 use thingward_model::clock::now;
+use thingward_model::{TenantName, UserName};
 use thingward_policy::{Act, Action, Permit, Reader, Resource, Subject};
 use thingward_store::StoreError;
-use thingward_store::registry::Token;
+use thingward_store::registry::{Session, Token, UserId};
+use zeroize::Zeroizing;
 
 use super::app::App;
+use super::cookie;
 use super::error::ApiError;
 use crate::access::Access;
 use crate::audit::Deed;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
 const TOKEN_BYTES_MAX: usize = 128;
+
+/// Where a browser says a request comes from: Fetch Metadata §2.4.
+const SEC_FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -33,20 +38,56 @@ pub(super) enum Peer {
         /// Leaf first.
         chain: Arc<[CertificateDer<'static>]>,
     },
+    /// Without TLS on this machine: a proxy in front of us, or a browser beside us.
+    Local {
+        /// Where it is, or where the proxy says that it is.
+        address: IpAddr,
+    },
     /// On the administration socket.
     Admin,
 }
 
-/// The token of a request, with which it can be checked again while an answer runs.
-#[derive(Clone)]
-pub(super) struct Bearer(pub(super) String);
+/// What a proxy in front of us appends: who asked it.
+const FORWARDED_FOR: header::HeaderName = header::HeaderName::from_static("x-forwarded-for");
 
-/// The token of a request; `None` on the administration socket, which needs none.
-async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
-    if matches!(parts.extensions.get::<Peer>(), Some(Peer::Admin)) {
-        return Ok(None);
+impl Peer {
+    /// Who is behind it, where it is a proxy on this machine: the last address is the proxy's own word.
+    pub(super) fn behind(self, headers: &HeaderMap) -> Self {
+        let Self::Local { address } = self else { return self };
+        let last = headers.get_all(FORWARDED_FOR).iter().next_back().and_then(|value| value.to_str().ok());
+        let said = last.and_then(|all| all.rsplit(',').next()).and_then(|one| one.trim().parse().ok());
+        Self::Local { address: said.unwrap_or(address) }
     }
-    valid_token(&bearer(parts)?, app).await.map(Some)
+
+    /// Where it is.
+    pub(super) const fn address(&self) -> IpAddr {
+        match self {
+            Self::Tls { address, .. } | Self::Local { address } => *address,
+            Self::Admin => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
+/// What a request shows, with which it can be checked again while an answer runs.
+#[derive(Clone)]
+pub(super) enum Shown {
+    /// It came on the administration socket, which is enough.
+    Socket,
+    /// A token.
+    Bearer(Zeroizing<String>),
+    /// The cookie of a session.
+    Cookie(Zeroizing<String>),
+}
+
+/// What was shown, and works.
+#[derive(Debug, Clone)]
+pub(super) enum Credential {
+    /// The administration socket.
+    Socket,
+    /// A token.
+    Token(Token),
+    /// A session.
+    Session(Session),
 }
 
 /// Somebody who calls.
@@ -54,25 +95,85 @@ async fn token(parts: &Parts, app: &App) -> Result<Option<Token>, ApiError> {
 pub(super) struct Caller {
     /// Whom policies see.
     pub(super) subject: Subject,
-    /// What was shown; none on the administration socket.
-    pub(super) token: Option<Token>,
+    /// What they showed.
+    pub(super) credential: Credential,
 }
 
-impl From<Option<Token>> for Caller {
-    fn from(token: Option<Token>) -> Self {
-        let subject = token.as_ref().map_or(Subject::Operator, |token| Subject::Token {
-            name: token.id.name(),
-            user: token.user.as_ref().map(|(_, name)| *name),
-            scopes: token.scopes.iter().copied().collect(),
-        });
-        Self { subject, token }
+impl From<Credential> for Caller {
+    fn from(credential: Credential) -> Self {
+        let subject = match &credential {
+            Credential::Socket => Subject::Operator,
+            Credential::Token(token) => Subject::Token {
+                name: token.id.name(),
+                user: token.user.as_ref().map(|(_, name)| *name),
+                scopes: token.scopes.iter().copied().collect(),
+            },
+            Credential::Session(session) => Subject::User(session.user.1),
+        };
+        Self { subject, credential }
     }
 }
 
 impl Caller {
+    /// Who shows this, now.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::BadToken`], [`ApiError::NoSession`].
+    pub(super) async fn of(shown: &Shown, app: &App) -> Result<Self, ApiError> {
+        let registry = app.shared.store.registry();
+        let unknown = |answer: ApiError| {
+            move |e| match e {
+                StoreError::NotFound { .. } => answer,
+                other => other.into(),
+            }
+        };
+        let credential = match shown {
+            Shown::Socket => Credential::Socket,
+            Shown::Bearer(token) => {
+                let token = registry.token(token, now()).await;
+                Credential::Token(token.map_err(unknown(ApiError::BadToken))?)
+            }
+            Shown::Cookie(secret) => {
+                let session = registry.session(secret, now()).await;
+                Credential::Session(session.map_err(unknown(ApiError::NoSession))?)
+            }
+        };
+        Ok(credential.into())
+    }
+
     /// The only tenant that they reach; `None` when they reach all.
-    pub(super) fn tenant(&self) -> Option<TenantName> {
-        self.token.as_ref().and_then(|token| token.tenant)
+    pub(super) const fn tenant(&self) -> Option<TenantName> {
+        match &self.credential {
+            Credential::Socket => None,
+            Credential::Token(token) => token.tenant,
+            Credential::Session(session) => Some(session.tenant),
+        }
+    }
+
+    /// The token, when it is one.
+    pub(super) const fn token(&self) -> Option<&Token> {
+        match &self.credential {
+            Credential::Token(token) => Some(token),
+            Credential::Socket | Credential::Session(_) => None,
+        }
+    }
+
+    /// The session, when it is one.
+    pub(super) const fn session(&self) -> Option<&Session> {
+        match &self.credential {
+            Credential::Session(session) => Some(session),
+            Credential::Socket | Credential::Token(_) => None,
+        }
+    }
+
+    /// The user that signed in, or made the token.
+    pub(super) const fn user(&self) -> Option<&(UserId, UserName)> {
+        match &self.credential {
+            Credential::Socket => None,
+            Credential::Token(token) => token.user.as_ref(),
+            Credential::Session(session) => Some(&session.user),
+        }
     }
 
     /// Whether what was shown is for this at all.
@@ -85,14 +186,18 @@ impl Caller {
 
     /// As the audit log names them.
     pub(super) fn actor(&self) -> String {
-        self.token.as_ref().map_or_else(|| "operator".to_owned(), |t| format!("token/{}", t.id))
+        match &self.credential {
+            Credential::Socket => "operator".to_owned(),
+            Credential::Token(token) => format!("token/{}", token.id),
+            Credential::Session(session) => format!("user/{}", session.user.0),
+        }
     }
 
     /// The permit to do `A` by the policies that every tenant begins with: for what is there before a tenant, or is
     /// about all of them. Nobody who is bound to one gets it.
     pub(super) fn permit_at_first<A: Act>(&self, tenant: TenantName) -> Result<Permit<A>, ApiError> {
         if self.tenant().is_some() {
-            return Err(ApiError::Denied("the token is for one tenant"));
+            return Err(ApiError::Denied("who calls is of one tenant"));
         }
         let access = Access::default();
         access.add_tenant(tenant);
@@ -116,7 +221,36 @@ impl Caller {
     }
 }
 
-pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
+impl FromRequestParts<Arc<App>> for Shown {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        if matches!(parts.extensions.get::<Peer>(), Some(Peer::Admin)) {
+            return Ok(Self::Socket);
+        }
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            return bearer(parts).map(Self::Bearer);
+        }
+        let secret = cookie::read(&parts.headers, cookie::SESSION).ok_or(ApiError::NoToken)?;
+        // A browser sends the cookie whoever asks it to; only our own pages may make it change anything.
+        if !parts.method.is_safe() {
+            from_our_page(&parts.headers, app)?;
+        }
+        Ok(Self::Cookie(secret))
+    }
+}
+
+/// Whether a page of ours sent this: browsers say where a request comes from, and pages cannot change that.
+pub(super) fn from_our_page(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
+    let text = |name: &header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(&header::ORIGIN);
+    let is_ours =
+        origin.is_some_and(|origin| app.shared.settings.console.origins.iter().any(|own| own == origin));
+    let same_origin = text(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin");
+    if is_ours && same_origin { Ok(()) } else { Err(ApiError::OtherSite) }
+}
+
+fn bearer(parts: &Parts) -> Result<Zeroizing<String>, ApiError> {
     let value = parts.headers.get(header::AUTHORIZATION).ok_or(ApiError::NoToken)?;
     let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(ApiError::NoToken)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -125,15 +259,7 @@ pub(super) fn bearer(parts: &Parts) -> Result<Bearer, ApiError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(ApiError::BadToken);
     }
-    Ok(Bearer(token.trim().to_owned()))
-}
-
-/// A token that works now.
-pub(super) async fn valid_token(bearer: &Bearer, app: &App) -> Result<Token, ApiError> {
-    app.shared.store.registry().token(&bearer.0, now()).await.map_err(|e| match e {
-        StoreError::NotFound { .. } => ApiError::BadToken,
-        other => other.into(),
-    })
+    Ok(Zeroizing::new(token.trim().to_owned()))
 }
 
 /// A caller, whoever it is. Handlers that take it decide for themselves.
@@ -143,7 +269,8 @@ impl FromRequestParts<Arc<App>> for Called {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        Ok(Self(token(parts, app).await?.into()))
+        let shown = Shown::from_request_parts(parts, app).await?;
+        Caller::of(&shown, app).await.map(Self)
     }
 }
 

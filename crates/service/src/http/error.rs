@@ -8,7 +8,7 @@ use thingward_store::StoreError;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::enrolment::Refusal;
+use crate::enrolment::{GUESS_WINDOW_SECONDS, Refusal};
 use crate::service::StartError;
 use crate::shared::AccessError;
 
@@ -20,6 +20,14 @@ pub(super) enum ApiError {
     NoToken,
     /// A token that is unknown, revoked or expired; which one is not told.
     BadToken,
+    /// A session that is unknown or over; which one is not told.
+    NoSession,
+    /// Another site's page asked a browser to send it.
+    OtherSite,
+    /// A sign-in that does not hold; why goes to the log.
+    NotSignedIn,
+    /// Too many of them from one place.
+    TooManyAttempts,
     /// The caller is known and may not.
     Denied(&'static str),
     /// The page is there, but not for this method.
@@ -105,9 +113,27 @@ impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, String) {
         use StatusCode as S;
         match self {
-            Self::NoToken => {
-                (S::UNAUTHORIZED, "no-token", "send `Authorization: Bearer` with a token".to_owned())
+            Self::NoToken => (
+                S::UNAUTHORIZED,
+                "no-token",
+                "send `Authorization: Bearer` with a token, or sign in".to_owned(),
+            ),
+            Self::NoSession => {
+                (S::UNAUTHORIZED, "no-session", "the session is over; sign in again".to_owned())
             }
+            Self::OtherSite => {
+                (S::FORBIDDEN, "other-site", "only pages of this console may do this in a session".to_owned())
+            }
+            Self::NotSignedIn => (
+                S::UNAUTHORIZED,
+                "not-signed-in",
+                "the passkey is not known here, or did not sign in time".to_owned(),
+            ),
+            Self::TooManyAttempts => (
+                S::TOO_MANY_REQUESTS,
+                "too-many-attempts",
+                "too many attempts; try again in a minute".to_owned(),
+            ),
             Self::BadToken => {
                 (S::UNAUTHORIZED, "bad-token", "the token is not known, was revoked, or ended".to_owned())
             }
@@ -165,6 +191,9 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, GUESS_WINDOW_SECONDS.into());
         }
         response
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use thingward_crypto::RecipientSecretKey;
 use thingward_model::clock::now;
@@ -17,13 +17,16 @@ use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
 use thingward_pki::{Issued, SigningRequest};
+use thingward_seal::approval::Approver;
 use thingward_store::StoreError;
+use thingward_store::registry::LIST_MAX;
 use tracing::{info, warn};
 
 use super::app::App;
 use super::body;
 use super::caller::Peer;
 use crate::enrolment::{self, Refusal};
+use crate::sign_in::approver_of;
 
 /// The routes of RFC 7030 and of members.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -134,7 +137,7 @@ fn answer(app: &App, issued: &Issued) -> Result<Response, Refusal> {
 fn chain(peer: &Peer) -> Result<Arc<[rustls::pki_types::CertificateDer<'static>]>, Refusal> {
     match peer {
         Peer::Tls { chain, .. } if !chain.is_empty() => Ok(Arc::clone(chain)),
-        Peer::Tls { .. } | Peer::Admin => Err(Refusal::NoCredential),
+        Peer::Tls { .. } | Peer::Local { .. } | Peer::Admin => Err(Refusal::NoCredential),
     }
 }
 
@@ -168,7 +171,32 @@ struct Membership {
     recipients: Recipients,
     /// DER SubjectPublicKeyInfo, base64.
     command_key: String,
+    approvers: Vec<ApproverView>,
     time: String,
+}
+
+/// A passkey whose approval of sensitive commands counts.
+#[derive(Serialize)]
+struct ApproverView {
+    actor: String,
+    /// Base64url without padding, as browsers write it.
+    credential_id: String,
+    /// As `command_key`.
+    key: String,
+    rp_id: String,
+    origins: Vec<String>,
+}
+
+impl From<Approver> for ApproverView {
+    fn from(approver: Approver) -> Self {
+        Self {
+            actor: approver.actor,
+            credential_id: URL_SAFE_NO_PAD.encode(approver.credential_id),
+            key: STANDARD.encode(approver.key.to_spki()),
+            rp_id: approver.rp_id,
+            origins: approver.origins,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -189,6 +217,8 @@ async fn membership(
     let secret = RecipientSecretKey::from_bytes(*keys.newest().recipient());
     let service =
         secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
+    let passkeys = store.registry().passkeys(&who.tenant, LIST_MAX).await?;
+    let console = &app.shared.settings.console;
     Ok(Json(Membership {
         tenant: who.tenant.to_string(),
         role: who.role.as_str(),
@@ -200,6 +230,7 @@ async fn membership(
             customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),
         },
         command_key: STANDARD.encode(app.shared.command_key.to_spki()),
+        approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),
     }))
 }

@@ -4,6 +4,7 @@
 //! server    connections: handshakes, limits, who the peer is
 //! est       RFC 7030, membership, CRL
 //! caller    who calls, and whether it may                             body  bounded requests, streamed answers
+//! cookie    what browsers keep for us                                 console  the pages, and what browsers are told
 //! api       one module per noun; every handler holds a permit         openapi  the document of it
 //! ```
 
@@ -11,6 +12,8 @@ mod api;
 mod app;
 mod body;
 mod caller;
+mod console;
+mod cookie;
 mod error;
 mod est;
 mod openapi;

@@ -5,15 +5,18 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, groups, keys, log, makers, policy, readings,
-    segments, tenants, tokens, users,
+    chains, claims, commands, devices, findings, follow, groups, keys, links, log, makers, oidc, passkeys,
+    policy, readings, segments, sessions, sign_in, tenants, tokens, users,
 };
 use super::app::App;
-use super::ops;
+use super::{cookie, ops};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,12 +27,14 @@ use super::ops;
     ),
     paths(
         show, ops::health, ops::ready, ops::metrics,
-        tenants::list, tenants::create,
+        sign_in::ways, sign_in::begin, sign_in::passkey, oidc::begin, oidc::callback, links::open, links::redeem, sessions::own, sessions::sign_out,
+        tenants::list, tenants::create, links::set_up,
         keys::show, keys::withdraw, keys::restore, keys::rotate, keys::set_recipient,
         claims::create, makers::list, makers::trust, makers::remove, makers::expect,
         devices::list, devices::show, devices::release, devices::revoke, findings::list,
-        commands::describe, commands::send, commands::list, commands::show, commands::cancel,
-        users::list, users::put, users::remove, groups::list, groups::add, groups::remove,
+        commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
+        users::list, users::put, users::remove, links::make, sessions::list, sessions::end,
+        passkeys::list, passkeys::begin, passkeys::add, passkeys::remove, groups::list, groups::add, groups::remove,
         policy::show, policy::apply, policy::versions, policy::version, policy::check, policy::try_on_the_past,
         policy::explain,
         tokens::list, tokens::create, tokens::revoke,
@@ -38,20 +43,34 @@ use super::ops;
         log::show, log::checkpoint, log::piece, log::entries, log::proof,
         segments::list, segments::fetch,
     ),
-    modifiers(&Bearer),
+    modifiers(&Credentials),
 )]
 struct Document;
 
-struct Bearer;
+struct Credentials;
 
-impl Modify for Bearer {
+impl Modify for Credentials {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         if let Some(components) = &mut api.components {
             components.add_security_scheme("token", SecurityScheme::Http(scheme));
+            let cookie = ApiKey::Cookie(ApiKeyValue::new(cookie::SESSION));
+            components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
         }
-        api.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+        let either = ["token", "session"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+        api.security = Some(either.into());
+        for item in api.paths.paths.values_mut() {
+            let operations =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
+            operations.for_each(name);
+        }
     }
+}
+
+/// Handlers of different nouns have one name; operations may not: OpenAPI 3.1 §4.8.10.
+fn name(operation: &mut Operation) {
+    let noun = operation.tags.iter().flatten().next().map_or("", String::as_str).replace('-', "_");
+    operation.operation_id = operation.operation_id.take().map(|verb| format!("{noun}_{verb}"));
 }
 
 /// The document as JSON text, with a line end.

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use super::app::App;
 use super::caller::Peer;
 use super::error::ApiError;
-use super::{api, est, ops};
+use super::{api, console, est, ops};
 use crate::shared::Shared;
 
 /// Becomes true when listeners end. Running answers get a little time.
@@ -48,17 +48,18 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
 }
 
-/// Both listeners, bound and not served yet.
+/// The listeners, bound and not served yet.
 pub struct Listeners {
     app: Arc<App>,
     https: TcpListener,
     admin: UnixListener,
+    local: Option<TcpListener>,
     address: SocketAddr,
 }
 
 impl Listeners {
-    /// Opens the HTTPS port and the administration socket. A socket that an earlier process left behind is
-    /// replaced.
+    /// Opens the HTTPS port, the administration socket, and the console's port without TLS where there is one. A socket
+    /// that an earlier process left behind is replaced.
     ///
     /// # Errors
     ///
@@ -66,8 +67,12 @@ impl Listeners {
     pub async fn bind(shared: Arc<Shared>) -> io::Result<Self> {
         let https = TcpListener::bind(shared.settings.https).await?;
         let admin = bind_private(&admin_socket(&shared.settings.data_dir))?;
+        let local = match shared.settings.console.loopback {
+            Some(at) => Some(TcpListener::bind(at).await?),
+            None => None,
+        };
         let address = https.local_addr()?;
-        Ok(Self { app: App::new(shared), https, admin, address })
+        Ok(Self { app: App::new(shared)?, https, admin, local, address })
     }
 
     /// Where HTTPS listens.
@@ -76,29 +81,39 @@ impl Listeners {
         self.address
     }
 
-    /// Serves both until `stop` becomes true.
+    /// Serves all until `stop` becomes true.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let https = serve_tls(Arc::clone(&self.app), self.https, stop.clone());
-        let admin = serve_admin(self.app, self.admin, stop);
-        tokio::join!(https, admin);
+        let local = async {
+            if let Some(listener) = self.local {
+                serve_local(Arc::clone(&self.app), listener, stop.clone()).await;
+            }
+        };
+        let admin = serve_admin(Arc::clone(&self.app), self.admin, stop.clone());
+        tokio::join!(https, local, admin);
     }
 }
 
 /// Everything that there is over TLS.
 pub(super) fn tls_router(app: &Arc<App>) -> Router {
-    finished(api::router().merge(est::router()), app)
+    finished(console::behind(api::router().merge(est::router())), app)
+}
+
+/// The API and the console, for a proxy or a browser on this machine.
+pub(super) fn local_router(app: &Arc<App>) -> Router {
+    finished(console::behind(api::router()), app)
 }
 
 /// The API alone, for the administration socket.
 pub(super) fn admin_router(app: &Arc<App>) -> Router {
-    finished(api::router(), app)
+    finished(api::router().fallback(async || ApiError::NotFound("page")), app)
 }
 
 fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
     router
         .merge(ops::router())
-        .fallback(async || ApiError::NotFound("page"))
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(axum::middleware::map_response(console::guarded))
         .with_state(Arc::clone(app))
 }
 
@@ -143,6 +158,37 @@ async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
                 Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
             }
         });
+    }
+    drop(listener);
+    drain(tasks).await;
+}
+
+/// Serves the API and the console without TLS, on this machine only, until `stop`.
+async fn serve_local(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(app.shared.settings.connections.connections_max));
+    let router = local_router(&app);
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match (accepted, Arc::clone(&places).try_acquire_owned()) {
+            (Ok((stream, address)), Ok(place)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tasks.spawn(async move {
+                    let _place = place;
+                    let _ = stream.set_nodelay(true);
+                    serve(stream, Peer::Local { address: address.ip() }, router, stop).await;
+                });
+            }
+            (Ok(_), Err(_)) => debug!("too many connections to the console"),
+            (Err(e), _) => {
+                warn!(error = %e, "cannot accept a connection to the console");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
     drop(listener);
     drain(tasks).await;
@@ -211,7 +257,8 @@ where
 {
     let inner = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
+        let peer = peer.clone().behind(request.headers());
+        request.extensions_mut().insert(peer);
         hyper::service::Service::call(&inner, request)
     });
     let mut builder = http1::Builder::new();

@@ -5,6 +5,7 @@ mod enrolment;
 mod log;
 mod policy;
 mod readings;
+mod sign_in;
 mod witness;
 
 use std::sync::Arc;
@@ -25,9 +26,10 @@ use super::App;
 use super::caller::Peer;
 use super::server::{admin_router, tls_router};
 use crate::service::Service;
-use crate::settings::{AuthorityKeys, HistorySettings, LogSettings, ServiceSettings};
+use crate::settings::{AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, ServiceSettings};
 
 const TRUST_DOMAIN: &str = "thingward.test";
+const ORIGIN: &str = "https://console.example";
 
 /// A service with tenants `acme` and `other`.
 struct Fixture {
@@ -70,7 +72,7 @@ impl Fixture {
         let service = Service::start(settings).await.unwrap();
         let shared = Arc::clone(service.shared());
         let root = shared.authority.ca().root_der().unwrap();
-        Self { app: App::new(shared), root, service, folder }
+        Self { app: App::new(shared).unwrap(), root, service, folder }
     }
 
     /// Stops the service. What it kept stays.
@@ -137,6 +139,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         connections: thingward_ingress::ConnectionLimits::default(),
         history: HistorySettings::default(),
         log: LogSettings::default(),
+        console: ConsoleSettings::new(vec![ORIGIN.to_owned()], None).unwrap(),
         oidc: Vec::new(),
     }
 }

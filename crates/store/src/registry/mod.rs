@@ -1,4 +1,4 @@
-//! Who is who: tenants, principals and their public keys, certificates, tokens.
+//! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with.
 //!
 //! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
 //! of at most [`LIST_MAX`], continued after the last item of the page before.
@@ -6,10 +6,14 @@
 mod certificate;
 mod claim;
 mod group;
+mod identity;
+mod link;
 mod maker;
 mod metadata;
+mod passkey;
 mod policy;
 mod principal;
+mod session;
 mod tenant;
 mod token;
 mod types;
@@ -24,9 +28,12 @@ use sqlx::{Row as _, SqlitePool};
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
+pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};
+pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use policy::PolicyVersion;
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
+pub use session::{SESSION_IDLE_MICROS, Session, SessionId, Way};
 pub use tenant::Tenant;
 pub use token::{NewToken, Token, TokenId};
 pub use types::{Hardware, Serial};

@@ -58,16 +58,9 @@ impl Registry {
     /// [`StoreError::Conflict`] when the tenant has one of this name, [`StoreError::NotFound`] when there is no such
     /// tenant.
     pub async fn add_user(&self, tenant: &TenantName, user: &User) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO users (tenant, id, name, roles, created) VALUES ($1, $2, $3, $4, $5)")
-            .bind(tenant.as_str())
-            .bind(user.id.0.as_str())
-            .bind(user.name.as_str())
-            .bind(words(&user.roles))
-            .bind(user.created.as_micros())
-            .execute(&self.pool)
-            .await
-            .map_err(failed("add a user"))?;
-        Ok(())
+        let mut tx = self.pool.begin().await.map_err(failed("add a user"))?;
+        insert(&mut tx, tenant, user).await?;
+        tx.commit().await.map_err(failed("add a user"))
     }
 
     /// Gives a person other roles.
@@ -91,7 +84,8 @@ impl Registry {
         one_changed(&result, "user")
     }
 
-    /// Removes a person: their name is gone, from groups too, and the tokens that they made have ended.
+    /// Removes a person: their name is gone, from groups too, and passkeys, sessions, links and the tokens that they made
+    /// have ended.
     ///
     /// # Errors
     ///
@@ -124,6 +118,21 @@ impl Registry {
             .await
             .map_err(failed("remove a user"))?;
         transaction.commit().await.map_err(failed("remove a user"))
+    }
+
+    /// A person by id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`].
+    pub async fn user_by_id(&self, tenant: &TenantName, id: &UserId) -> Result<User, StoreError> {
+        let row = sqlx::query("SELECT id, name, roles, created FROM users WHERE tenant = $1 AND id = $2")
+            .bind(tenant.as_str())
+            .bind(id.0.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("read a user"))?;
+        read_user(&row.ok_or(StoreError::NotFound { what: "user" })?)
     }
 
     /// A person by name.
@@ -165,16 +174,36 @@ impl Registry {
     }
 }
 
+pub(super) async fn insert(
+    tx: &mut sqlx::SqliteTransaction<'_>,
+    tenant: &TenantName,
+    user: &User,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO users (tenant, id, name, roles, created) VALUES ($1, $2, $3, $4, $5)")
+        .bind(tenant.as_str())
+        .bind(user.id.0.as_str())
+        .bind(user.name.as_str())
+        .bind(words(&user.roles))
+        .bind(user.created.as_micros())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(failed("add a user"))
+}
+
 fn words(roles: &BTreeSet<UserRole>) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn read_user(row: &SqlRow) -> Result<User, StoreError> {
-    let roles = get::<&str>(row, "roles")?.split_whitespace();
     Ok(User {
         id: parse(row, "id")?,
         name: parse(row, "name")?,
-        roles: roles.map(|word| super::parse_text(word, "roles")).collect::<Result<_, _>>()?,
+        roles: read_roles(row)?,
         created: time(row, "created")?,
     })
+}
+
+pub(super) fn read_roles(row: &SqlRow) -> Result<BTreeSet<UserRole>, StoreError> {
+    get::<&str>(row, "roles")?.split_whitespace().map(|word| super::parse_text(word, "roles")).collect()
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! select   hot rows that are due                          nothing changed yet
 //! write    into <id>.parquet.tmp, synced                  a stop leaves a file that the next start removes
-//! place    renamed, folder synced                         a stop leaves a file that `store check` names
+//! place    renamed, folder synced                         a stop leaves a file that `fsck` names
 //! commit   manifest entry in, hot blocks out, one batch   done
 //! ```
 

@@ -12,7 +12,7 @@ use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
 use crate::row::{Reading, Record, Row, Value};
-use crate::store::{Problem, Store, fsck};
+use crate::store::{Problem, Report, Store};
 
 pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
     unsigned_before: Timestamp::from_seconds(i64::MAX / 1_000_000),
@@ -101,6 +101,10 @@ pub(crate) fn mixed(device: &str, stream: &str, seq: u64) -> Record {
 
 fn town() -> Vec<Record> {
     ["bulb", "meter-1", "pump"].into_iter().flat_map(|d| (0..40).map(move |s| mixed(d, "main", s))).collect()
+}
+
+async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
+    Store::open_to_look(data_dir).await?.check()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thingward_model::TenantName;
 
@@ -72,20 +72,13 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Checks a data directory that no service has open: opens every hot block and reads every segment and audit
-/// log to the end.
-/// Repairs, migrates and removes nothing; the databases may tidy up their journals.
-///
-/// # Errors
-///
-/// [`StoreError::NotFound`] when a part of it is missing, [`StoreError::Conflict`] when it is open elsewhere, or what
-/// keeps it from being read at all.
-pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
-    Store::open_to_look(data_dir).await?.check()
-}
-
 impl Store {
-    fn check(&self) -> Result<Report, StoreError> {
+    /// Opens every hot block and reads every segment and audit log to the end. Repairs and removes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being read at all.
+    pub fn check(&self) -> Result<Report, StoreError> {
         let snapshot = self.hot.snapshot();
         let mut report = Report::default();
         self.check_blocks(&*snapshot, &mut report)?;

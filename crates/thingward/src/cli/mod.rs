@@ -8,6 +8,7 @@ mod docs;
 mod file;
 mod key;
 mod member;
+mod people;
 mod policy;
 mod reading;
 mod role;
@@ -80,10 +81,13 @@ enum Command {
     Maker(tenancy::Maker),
     /// Users: people of a tenant, and what they are to it.
     #[command(subcommand)]
-    User(policy::User),
+    User(people::User),
+    /// Sessions of users.
+    #[command(subcommand)]
+    Session(people::Session),
     /// Groups of users, devices and other groups, for policies to name.
     #[command(subcommand)]
-    Group(policy::Group),
+    Group(people::Group),
     /// Policies: who may do what, why, and what other policies would change.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -102,9 +106,7 @@ enum Command {
     /// History as encrypted Parquet files.
     #[command(subcommand)]
     Segment(segment::Segment),
-    /// The data directory of a service that is stopped.
-    #[command(subcommand)]
-    Store(setup::Store),
+    Fsck(setup::Fsck),
     /// Write a commented thingward.toml.
     Init(setup::Init),
     /// The configuration.
@@ -166,6 +168,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Key(c) => c.run(&global).await,
             Command::Maker(c) => c.run(&global).await,
             Command::User(c) => c.run(&global).await,
+            Command::Session(c) => c.run(&global).await,
             Command::Group(c) => c.run(&global).await,
             Command::Policy(c) => c.run(&global).await,
             Command::Token(c) => c.run(&global).await,
@@ -173,7 +176,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Finding(c) => c.run(&global).await,
             Command::Audit(c) => c.run(&global).await,
             Command::Segment(c) => c.run(&global).await,
-            Command::Store(c) => c.run(&global).await,
+            Command::Fsck(c) => c.run(&global).await,
             Command::Demo(c) => c.run().await,
             Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
             Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {

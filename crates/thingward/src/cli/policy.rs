@@ -10,7 +10,6 @@ use thingward_policy::Action;
 
 use super::Global;
 use super::connection::Tenant as Whose;
-use super::tenancy::show_items;
 use crate::api::{Api, Path};
 use crate::failure::Failure;
 use crate::output::{self, fields, table};
@@ -263,109 +262,4 @@ fn tried(answer: &Json) -> String {
     let (asked, found) = (answer.get("questions").cloned().unwrap_or_default(), items(answer, "differences"));
     let head = format!("{} of {asked} decisions would be others\n", found.len());
     if found.is_empty() { head } else { format!("{head}\n{}", table(found, &columns)) }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum User {
-    /// List users.
-    List {
-        #[command(flatten)]
-        tenant: Whose,
-    },
-    /// Add a user, or give one other roles.
-    Set {
-        #[command(flatten)]
-        tenant: Whose,
-        /// What people call them: 1 to 63 letters, digits, `-`, `_` or `.`.
-        name: String,
-        /// administrator, operator, viewer, auditor. Without any: what policies permit, and nothing else.
-        #[arg(long = "role", value_delimiter = ',')]
-        roles: Vec<String>,
-    },
-    /// Remove a user. Their name is forgotten, and the tokens that they made end.
-    Remove {
-        #[command(flatten)]
-        tenant: Whose,
-        /// What people call them.
-        name: String,
-    },
-}
-
-impl User {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let api = global.api()?;
-        match self {
-            Self::List { tenant } => {
-                let items = api.list(&Path::new(&["tenants", &tenant.name(&api).await?, "users"])).await?;
-                let columns = [("NAME", "name"), ("ROLES", "roles"), ("ID", "id"), ("CREATED", "created")];
-                output::value(global.output, &json!(items), |_| table(&items, &columns));
-            }
-            Self::Set { tenant, name, roles } => {
-                let path = Path::new(&["tenants", &tenant.name(&api).await?, "users", &name]);
-                let user = api.call(Method::PUT, path.as_str(), Some(&json!({"roles": roles}))).await?;
-                output::value(global.output, &user, fields);
-            }
-            Self::Remove { tenant, name } => {
-                let path = Path::new(&["tenants", &tenant.name(&api).await?, "users", &name]);
-                api.call(Method::DELETE, path.as_str(), None).await?;
-                output::value(global.output, &json!({"removed": name}), fields);
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Group {
-    /// List who and what is in groups.
-    List {
-        #[command(flatten)]
-        tenant: Whose,
-    },
-    /// Put somebody or something into a group. A group is there while something is in it.
-    Add {
-        #[command(flatten)]
-        tenant: Whose,
-        /// The group.
-        group: String,
-        /// user/NAME, device/NAME or group/NAME.
-        #[arg(value_parser = member)]
-        member: (String, String),
-    },
-    /// Take somebody or something out of a group.
-    Remove {
-        #[command(flatten)]
-        tenant: Whose,
-        /// The group.
-        group: String,
-        /// user/NAME, device/NAME or group/NAME.
-        #[arg(value_parser = member)]
-        member: (String, String),
-    },
-}
-
-fn member(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('/').filter(|(kind, _)| matches!(*kind, "user" | "device" | "group"));
-    let parts = parts.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
-    parts.ok_or_else(|| format!("`{text}` is not user/NAME, device/NAME or group/NAME"))
-}
-
-impl Group {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let api = global.api()?;
-        let (method, tenant, group, (kind, name)) = match self {
-            Self::List { tenant } => {
-                let answer =
-                    api.get(Path::new(&["tenants", &tenant.name(&api).await?, "groups"]).as_str()).await?;
-                show_items(global, &answer, &[("GROUP", "group"), ("MEMBER", "member")]);
-                return Ok(());
-            }
-            Self::Add { tenant, group, member } => (Method::PUT, tenant, group, member),
-            Self::Remove { tenant, group, member } => (Method::DELETE, tenant, group, member),
-        };
-        let path = Path::new(&["tenants", &tenant.name(&api).await?, "groups", &group, &kind, &name]);
-        api.call(method, path.as_str(), None).await?;
-        output::value(global.output, &json!({"group": group, "member": format!("{kind}/{name}")}), fields);
-        Ok(())
-    }
 }

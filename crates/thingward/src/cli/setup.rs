@@ -57,19 +57,17 @@ impl Config {
     }
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Store {
-    /// Open every block and read every segment to its end. Repairs and removes nothing.
-    Check {
-        /// The data directory [default: that of thingward.toml].
-        data_dir: Option<PathBuf>,
-    },
+/// Looks whether the data directory of a service that is stopped is whole: every block, segment and log to its end, and
+/// what log, members, users, policies and commands say of each other. Repairs and removes nothing.
+#[derive(Debug, Args)]
+pub(super) struct Fsck {
+    /// The data directory [default: that of thingward.toml].
+    data_dir: Option<PathBuf>,
 }
 
-impl Store {
+impl Fsck {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let Self::Check { data_dir } = self;
-        let data_dir = match data_dir {
+        let data_dir = match self.data_dir {
             Some(data_dir) => data_dir,
             None => config::load(global)?.data_dir(),
         };
@@ -77,23 +75,33 @@ impl Store {
             return Err(Failure::NotFound(format!("{} is no data directory", data_dir.display())));
         }
         let progress = Progress::new(global.output, "reading everything", None);
-        let report = thingward_store::store::fsck(&data_dir).await;
+        let report = thingward_service::fsck::fsck(&data_dir).await;
         progress.finish();
         let report = report.map_err(Failure::of)?;
-        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        let (problems, store) = (&report.problems, &report.store);
         let found = json!({
-            "blocks": report.blocks,
-            "segments": report.segments,
-            "rows": report.rows,
-            "log_entries": report.log_entries,
-            "locked": report.locked,
+            "blocks": store.blocks,
+            "segments": store.segments,
+            "rows": store.rows,
+            "log_entries": store.log_entries,
+            "locked": store.locked,
+            "policies": report.policies,
+            "commands": report.commands,
+            "descriptions": report.descriptions,
             "problems": problems,
         });
         output::value(global.output, &found, |_| {
             let count = format!(
-                "{} blocks and {} segments with {} rows and {} log entries are whole, {} cannot be opened without \
-                 their keys\n",
-                report.blocks, report.segments, report.rows, report.log_entries, report.locked
+                "{} blocks and {} segments with {} rows, {} log entries, {} versions of policies, {} commands and {} \
+                 descriptions are whole; {} cannot be opened without their keys\n",
+                store.blocks,
+                store.segments,
+                store.rows,
+                store.log_entries,
+                report.policies,
+                report.commands,
+                report.descriptions,
+                store.locked
             );
             count + &problems.join("\n")
         });

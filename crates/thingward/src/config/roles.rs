@@ -17,7 +17,7 @@ use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
 use thingward_pki::Lifetimes;
 use thingward_service::settings::{
-    AuthorityKeys, HistorySettings, LogSettings, ServiceSettings, WitnessSettings,
+    AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, ServiceSettings, WitnessSettings,
 };
 use thingward_store::keys::KekReference;
 use thingward_witness::client::PORT;
@@ -154,13 +154,25 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         connections: ConnectionLimits::default(),
         history: HistorySettings::default(),
         log: LogSettings::default(),
+        console: ConsoleSettings::at_home(),
         oidc: Vec::new(),
     };
     let (authority_keys, lifetimes) = authority(r, s);
     let (mqtt_limits, connections) = limits(r, s);
     let (history, log, oidc) = (history(r, s), log(r, s), providers(r, s));
+    let console = console(r, s, &settings);
     r.close(section);
-    ServiceSettings { authority_keys, lifetimes, mqtt_limits, connections, history, log, oidc, ..settings }
+    ServiceSettings {
+        authority_keys,
+        lifetimes,
+        mqtt_limits,
+        connections,
+        history,
+        log,
+        console,
+        oidc,
+        ..settings
+    }
 }
 
 fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {
@@ -264,6 +276,34 @@ fn log<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> LogSettings {
     let quorum = r.number(s, "quorum", number, all, all.min(1)..=all);
     r.close(section);
     LogSettings { witnesses, quorum }
+}
+
+/// Where browsers find the console: without a word about it, by the service's first name.
+fn console<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>, service: &ServiceSettings) -> ConsoleSettings {
+    let mut section = r.subsection(parent, "console");
+    let s = &mut section;
+    let origins = want("a list of origins of one host", "[\"https://console.example.com\"]");
+    let known = RefCell::new(Vec::new());
+    let said = r.texts(s, "origins", origins, Vec::new(), |text| {
+        known.borrow_mut().push(text.to_owned());
+        ConsoleSettings::new(known.borrow().clone(), None).map(|_| text.to_owned())
+    });
+    let local = want("an address of this machine or off", "\"127.0.0.1:8480\" or \"off\"");
+    let loopback = r.text(s, "loopback", local, None, |t| match t {
+        "off" => Some(None),
+        _ => t.parse().ok().filter(|at: &SocketAddr| at.ip().is_loopback()).map(Some),
+    });
+    r.close(section);
+    let origins = if said.is_empty() { default_origins(service) } else { said };
+    ConsoleSettings::new(origins, loopback).unwrap_or_else(ConsoleSettings::at_home)
+}
+
+fn default_origins(service: &ServiceSettings) -> Vec<String> {
+    let name = service.names.first().map_or("localhost", String::as_str).to_ascii_lowercase();
+    vec![match service.https.port() {
+        443 => format!("https://{name}"),
+        port => format!("https://{name}:{port}"),
+    }]
 }
 
 /// `[witness]`.

@@ -48,7 +48,7 @@ impl Demo {
             up = town.start(processes) => up?,
             stopped = stop_requested() => return stopped,
         }
-        town.introduce(started.elapsed());
+        town.introduce(started.elapsed()).await;
         let end = async {
             match self.seconds {
                 Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,

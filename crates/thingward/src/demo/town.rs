@@ -47,6 +47,7 @@ struct Ports {
     mqtt: u16,
     https: u16,
     gateway: u16,
+    console: u16,
 }
 
 /// A thing at one moment.
@@ -85,11 +86,12 @@ impl Town {
     }
 
     fn config_text(&self) -> String {
-        let Ports { mqtt, https, gateway } = self.ports;
+        let Ports { mqtt, https, gateway, console } = self.ports;
         format!(
             "# The demo town. `thingward --config` this file gives every command the town's service.\n\
              [service]\ndata_dir = \"{dir}/service\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
              names = [\"localhost\"]\naddresses = [\"127.0.0.1\"]\n\n\
+             [service.console]\norigins = [\"http://localhost:{console}\"]\nloopback = \"127.0.0.1:{console}\"\n\n\
              [gateway]\nhome = \"{dir}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\n",
             dir = self.dir.display()
         )
@@ -109,7 +111,7 @@ impl Town {
         let config = config.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
         processes.start("service", &["--config", config, "service", "run"])?;
         self.wait_for_service(processes).await?;
-        self.make_tenant().await?;
+        let is_new = self.make_tenant().await?;
         let members = THINGS.iter().map(|(name, ..)| (*name, "device", self.thing_home(name)));
         let gateway = (GATEWAY, "gateway", self.dir.join("gateway"));
         let enrolled = members.chain([gateway]).map(|(name, role, home)| self.enrol(name, role, home));
@@ -127,6 +129,9 @@ impl Town {
                 arguments.extend(["--uplink", &gateway]);
             }
             processes.start(name, &arguments)?;
+        }
+        if is_new {
+            self.try_what_is_refused().await?;
         }
         Ok(())
     }
@@ -147,10 +152,11 @@ impl Town {
         Ok(())
     }
 
-    async fn make_tenant(&self) -> Result<(), Failure> {
+    /// Whether there was none.
+    async fn make_tenant(&self) -> Result<bool, Failure> {
         let key = self.dir.join("customer.key");
         if key.exists() {
-            return Ok(());
+            return Ok(false);
         }
         let mut bytes = zeroize::Zeroizing::new([0; 32]);
         system_rng().fill_bytes(bytes.as_mut());
@@ -161,7 +167,30 @@ impl Town {
             // Without a tenant the key is nobody's; the next start makes both.
             let _ = fs::remove_file(&key);
         }
-        made.map(|_| ())
+        made.map(|_| true)
+    }
+
+    /// A program that may only read tries to set the toll rate: the town's log begins with a refusal to look at.
+    async fn try_what_is_refused(&self) -> Result<(), Failure> {
+        let (api, tokens) = (self.api(), ApiPath::new(&["tenants", TENANT, "tokens"]));
+        let body = json!({"scopes": ["readings:read"], "lifetime_seconds": 60});
+        let made = api.post(tokens.as_str(), &body).await?;
+        let text = |name: &str| made.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let path = self.dir.join("service").join("root.pem");
+        let pem = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+        let mut roots = thingward_pki::ca::certificates_from_pem(&pem).map_err(Failure::of)?;
+        let root = roots.pop().ok_or_else(|| Failure::Failed(format!("{} is empty", path.display())))?;
+        let endpoint = Endpoint { host: "localhost".to_owned(), port: self.ports.https };
+        let reader = Api::new(Target::Url { endpoint, root, token: text("token").into() });
+        let commands = ApiPath::new(&["tenants", TENANT, "devices", "meter-1", "commands"]);
+        let order = json!({"action": "set-rate", "input": 0});
+        match reader.post(commands.as_str(), &order).await {
+            Err(Failure::NotPermitted(_)) => {}
+            Err(other) => return Err(other),
+            Ok(_) => return Err(Failure::Failed("the town lets anybody set the toll rate".to_owned())),
+        }
+        let token = ApiPath::new(&["tenants", TENANT, "tokens", &text("id")]);
+        api.call(hyper::Method::DELETE, token.as_str(), None).await.map(drop)
     }
 
     async fn enrol(&self, name: &str, role: &str, path: PathBuf) -> Result<(), Failure> {
@@ -180,17 +209,27 @@ impl Town {
     }
 
     /// Says what runs where and what to try.
-    pub(super) fn introduce(&self, took: Duration) {
-        let Ports { mqtt, https, gateway } = self.ports;
+    pub(super) async fn introduce(&self, took: Duration) {
+        let Ports { mqtt, https, gateway, console } = self.ports;
         let dir = self.dir.display();
         let config = self.config();
         let config = config.display();
+        let set_up = self.api().post(ApiPath::new(&["tenants", TENANT, "set-up"]).as_str(), &json!({})).await;
+        // There is none once somebody has set it up.
+        let open = match set_up.as_ref().ok().and_then(|made| made.get("link")?.as_str()) {
+            Some(link) => format!(
+                "{link}\n     and become the town's administrator, with a passkey of this browser. The link works\n\
+                 \x20    once, within 15 minutes; `thingward user set-up` makes another"
+            ),
+            None => format!("http://localhost:{console} and sign in with your passkey"),
+        };
         output::line(&format!(
             "The town is up after {:.1} s. Everything of it is in {dir}\n\n\
              service   MQTT localhost:{mqtt}   HTTPS https://localhost:{https}   tenant {TENANT}\n\
              gateway   MQTT localhost:{gateway}   carries thermometer-1 and bulb-1\n\
              things    thermometer-1, bulb-1, pump-1, mill-1, meter-1: one process each, logs in {dir}/log\n\n\
-             Try, in another terminal:\n\
+             Open {open}\n\n\
+             Or try, in another terminal:\n\
              \x20 export THINGWARD_CONFIG={config}\n\
              \x20 thingward reading latest --tenant {TENANT}\n\
              \x20 thingward reading follow --tenant {TENANT} --device pump-1\n\
@@ -253,12 +292,17 @@ fn ports(dir: &Path) -> Result<Ports, Failure> {
     if let Ok(text) = fs::read_to_string(&path) {
         let known: Json = serde_json::from_str(&text).map_err(Failure::of)?;
         let port = |name: &str| known.get(name).and_then(Json::as_u64).and_then(|p| u16::try_from(p).ok());
-        if let (Some(mqtt), Some(https), Some(gateway)) = (port("mqtt"), port("https"), port("gateway")) {
-            return Ok(Ports { mqtt, https, gateway });
+        let all = (port("mqtt"), port("https"), port("gateway"), port("console"));
+        if let (Some(mqtt), Some(https), Some(gateway), Some(console)) = all {
+            return Ok(Ports { mqtt, https, gateway, console });
         }
     }
-    let ports = Ports { mqtt: free_port(8883)?, https: free_port(8443)?, gateway: free_port(8884)? };
-    let text = json!({"mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway}).to_string();
+    let (mqtt, https) = (free_port(8883)?, free_port(8443)?);
+    let ports = Ports { mqtt, https, gateway: free_port(8884)?, console: free_port(8480)? };
+    let text = json!({
+        "mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway, "console": ports.console,
+    });
+    let text = text.to_string();
     fs::write(&path, text).map_err(Failure::file(&path))?;
     Ok(ports)
 }

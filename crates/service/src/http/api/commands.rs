@@ -6,22 +6,27 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thingward_crypto::system_rng;
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
-use thingward_model::{ActionName, DeviceName, TenantName};
+use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 use thingward_policy::{Action, Permit, ReadDevices, Resource, SendCommands, ten_thousandths};
-use thingward_seal::command::{CANONICAL_BYTES_MAX, Command, CommandId, Data, LIFETIME_MAX_MICROS, json};
+use thingward_seal::command::{
+    CANONICAL_BYTES_MAX, Command, CommandId, Data, LIFETIME_MAX_MICROS, digest, json,
+};
 use thingward_store::StoreError;
 use thingward_store::hot::Space;
+use thingward_store::registry::Session;
 use utoipa::ToSchema;
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::{Allowed, Entered, Named, Params, Part};
+use super::super::caller::{Allowed, Caller, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
 use crate::command::{
@@ -29,6 +34,7 @@ use crate::command::{
     keys_of, parse_id,
 };
 use crate::description;
+use crate::sign_in::{Assertion, AssertionResponse, CHALLENGE_SECONDS, RequestOptions};
 
 /// How long a command counts when nothing is said, in seconds.
 const LIFETIME_DEFAULT_SECONDS: u64 = 300;
@@ -48,6 +54,27 @@ pub(in crate::http) struct NewCommandBody {
     lifetime_seconds: Option<u64>,
     /// 32 hexadecimal digits of the caller's choice. Sent again with the same id, it is the same command.
     id: Option<String>,
+    /// For a sensitive action: the user's passkey over what `prepare` gave. Time and id are those of it then.
+    approval: Option<ApprovalBody>,
+}
+
+/// A user's passkey over exactly one command.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ApprovalBody {
+    /// What `prepare` gave.
+    command: String,
+    /// `credential.toJSON()`.
+    credential: AssertionResponse,
+}
+
+/// A command that waits for its user's approval, with nobody.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct Prepared {
+    /// The canonical command, base64url; its SHA-256 is the challenge.
+    command: String,
+    /// For `navigator.credentials.get`.
+    options: RequestOptions,
 }
 
 /// A command and what became of it.
@@ -136,6 +163,32 @@ pub(in crate::http) async fn describe(
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/td+json"))], Json(description)))
 }
 
+/// Prepare a sensitive command
+///
+/// Gives the exact command for the user's passkey to sign, in a session of theirs. Nothing is kept of it.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare", tag = "commands",
+    params(("tenant" = String, Path), ("device" = String, Path)), request_body = NewCommandBody,
+    responses(
+        (status = 200, description = "To be approved within five minutes", body = Prepared),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn prepare(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(device): Part<DeviceName>,
+    Sent(new): Sent<NewCommandBody>,
+) -> Result<Json<Prepared>, ApiError> {
+    let wanted = Wanted::permitted(&app, tenant, caller, device, new).await?;
+    wanted.described(&app).await?;
+    let session = wanted.caller.session().ok_or(ApiError::Denied(BY_USERS))?;
+    let passkeys = app.shared.store.registry().passkeys_of(&tenant, &session.user.0).await?;
+    let canonical = wanted.canonical(wanted.id()?, now(), wanted.expires(now())?)?;
+    let options = RequestOptions::new(&app.shared.settings.console, &passkeys, &digest(&canonical));
+    Ok(Json(Prepared { command: URL_SAFE_NO_PAD.encode(&canonical), options }))
+}
+
 /// Tell a device to do something
 ///
 /// The answer says that the command is durable and in the audit log, not that it is done: look at it again.
@@ -154,60 +207,43 @@ pub(in crate::http) async fn send(
     Part(device): Part<DeviceName>,
     Sent(new): Sent<NewCommandBody>,
 ) -> Result<(StatusCode, Json<CommandView>), ApiError> {
-    let action: ActionName = word("action", &new.action)?;
-    let number = new.input.as_f64().map(ten_thousandths);
-    let on = Resource::Operation(device, action, number);
-    let permit: Permit<SendCommands> =
-        app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
-    let tenant = *permit.tenant();
-    let id = match &new.id {
-        Some(id) => {
-            parse_id(id).ok_or_else(|| ApiError::Invalid("`id` is not 32 hexadecimal digits".to_owned()))?
-        }
-        None => random_id(),
+    let wanted = Wanted::permitted(&app, tenant, caller, device, new).await?;
+    let approved = match &wanted.new.approval {
+        Some(approval) => Some(wanted.approved(&app, approval).await?),
+        None => None,
     };
-    let seconds = new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
-    let lifetime = i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1_000_000));
-    let lifetime = lifetime.filter(|micros| (1..=LIFETIME_MAX_MICROS).contains(micros));
-    let lifetime =
-        lifetime.ok_or_else(|| ApiError::Invalid("`lifetime_seconds` is not from 1 to 604800".to_owned()))?;
+    let id = approved.as_ref().map_or_else(|| wanted.id(), |approved| Ok(approved.id))?;
+    let expires = wanted.expires(now())?;
     let _turn = app.commands_turn().await;
-    if new.id.is_some()
+    if (wanted.new.id.is_some() || approved.is_some())
         && let Some(known) = find(&app, tenant, device, id).await?
     {
-        let is_same = known.action == action && known.input == new.input && known.actor == caller.actor();
+        let is_same = known.action == wanted.action
+            && known.input == wanted.new.input
+            && known.actor == wanted.caller.actor();
         if !is_same {
             return Err(ApiError::Conflict("another command has this id".to_owned()));
         }
         return Ok((StatusCode::OK, Json(known.into())));
     }
-    let thing = description_of(&app, tenant, device).await?;
-    let described = thing.actions.get(&action).ok_or(ApiError::NotFound("action"))?;
-    described.validate(&new.input).map_err(|e| ApiError::Invalid(format!("`input` {e}")))?;
-    if described.is_sensitive {
-        let reason = "the action is sensitive: it takes the user's own passkey, and none was shown";
-        return Err(app.shared.refuse(tenant, &caller.actor(), on, reason).await?.into());
-    }
-    let input = json::encode(&new.input)
-        .map_err(|_| ApiError::Invalid("`input` is too large or not flat".to_owned()))?;
-    let (issued, actor) = (now(), caller.actor());
-    // It does not outlive what it was sent with.
-    let asked = issued.plus_micros(lifetime);
-    let expires = caller.token.as_ref().map_or(asked, |token| asked.min(token.expires));
-    let data = Data::from_bytes(&input).map_err(|_| ApiError::Internal)?;
-    let told = Command { tenant, device, id, action, input: data, issued, expires, actor: &actor };
-    let mut canonical = vec![0; CANONICAL_BYTES_MAX];
-    let len =
-        told.encode(&mut canonical).map_err(|_| ApiError::Invalid("`input` is too large".to_owned()))?;
-    canonical.truncate(len);
+    let is_sensitive = wanted.described(&app).await?;
+    let Approved { canonical, issued, expires, approval, .. } = match approved {
+        Some(approved) => approved,
+        None if is_sensitive => return Err(wanted.refused(&app, UNAPPROVED).await?),
+        None => {
+            let issued = now();
+            let canonical = wanted.canonical(id, issued, expires)?;
+            Approved { id, canonical, issued, expires, approval: None }
+        }
+    };
     let record = CommandRecord {
         tenant,
         device,
         id,
-        action,
-        input: new.input,
-        actor,
-        who: command::who(&caller.subject),
+        action: wanted.action,
+        actor: wanted.caller.actor(),
+        who: command::who(&wanted.caller.subject),
+        input: wanted.new.input,
         issued,
         expires,
         log: 0,
@@ -215,9 +251,150 @@ pub(in crate::http) async fn send(
         state: CommandState::Waiting,
         reply: Vec::new(),
     };
-    let sent = NewCommand { record: record.clone(), canonical, subject: caller.subject, number };
-    let log = app.shared.core.command(sent).await?;
+    let log = app.shared.core.command(NewCommand { record: record.clone(), canonical, approval }).await?;
     Ok((StatusCode::CREATED, Json(CommandRecord { log, ..record }.into())))
+}
+
+const UNAPPROVED: &str = "the action is sensitive: it takes the user's own passkey, and none was shown";
+const BY_USERS: &str = "the action is sensitive: a user approves it with their passkey, in a session";
+
+/// What somebody who may wants a device to do.
+struct Wanted {
+    tenant: TenantName,
+    device: DeviceName,
+    action: ActionName,
+    new: NewCommandBody,
+    caller: Caller,
+}
+
+/// A command as it goes out.
+struct Approved {
+    id: CommandId,
+    canonical: Vec<u8>,
+    issued: Timestamp,
+    expires: Timestamp,
+    approval: Option<Assertion>,
+}
+
+impl Wanted {
+    async fn permitted(
+        app: &App,
+        tenant: TenantName,
+        caller: Caller,
+        device: DeviceName,
+        new: NewCommandBody,
+    ) -> Result<Self, ApiError> {
+        let action: ActionName = word("action", &new.action)?;
+        let wanted = Self { tenant, device, action, new, caller };
+        let (subject, actor) = (&wanted.caller.subject, wanted.caller.actor());
+        let _: Permit<SendCommands> = app.shared.permit(tenant, subject, &actor, &wanted.on()).await?;
+        Ok(wanted)
+    }
+
+    fn on(&self) -> Resource {
+        Resource::Operation(self.device, self.action, self.new.input.as_f64().map(ten_thousandths))
+    }
+
+    fn id(&self) -> Result<CommandId, ApiError> {
+        let Some(id) = &self.new.id else { return Ok(random_id()) };
+        parse_id(id).ok_or_else(|| ApiError::Invalid("`id` is not 32 hexadecimal digits".to_owned()))
+    }
+
+    /// When it counts no more: not after what it was sent with.
+    fn expires(&self, issued: Timestamp) -> Result<Timestamp, ApiError> {
+        let seconds = self.new.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT_SECONDS);
+        let lifetime = i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1_000_000));
+        let lifetime = lifetime.filter(|micros| (1..=LIFETIME_MAX_MICROS).contains(micros));
+        let lifetime = lifetime
+            .ok_or_else(|| ApiError::Invalid("`lifetime_seconds` is not from 1 to 604800".to_owned()))?;
+        let asked = issued.plus_micros(lifetime);
+        Ok(self.caller.token().map_or(asked, |token| asked.min(token.expires)))
+    }
+
+    /// Whether the device's description calls it sensitive, when it has the action and takes the input.
+    async fn described(&self, app: &Arc<App>) -> Result<bool, ApiError> {
+        let thing = description_of(app, self.tenant, self.device).await?;
+        let described = thing.actions.get(&self.action).ok_or(ApiError::NotFound("action"))?;
+        described.validate(&self.new.input).map_err(|e| ApiError::Invalid(format!("`input` {e}")))?;
+        Ok(described.is_sensitive)
+    }
+
+    fn input(&self) -> Result<Vec<u8>, ApiError> {
+        json::encode(&self.new.input)
+            .map_err(|_| ApiError::Invalid("`input` is too large or not flat".to_owned()))
+    }
+
+    fn canonical(&self, id: CommandId, issued: Timestamp, expires: Timestamp) -> Result<Vec<u8>, ApiError> {
+        let (input, actor) = (self.input()?, self.caller.actor());
+        let command = Command {
+            tenant: self.tenant,
+            device: self.device,
+            id,
+            action: self.action,
+            input: Data::from_bytes(&input).map_err(|_| ApiError::Internal)?,
+            issued,
+            expires,
+            actor: &actor,
+        };
+        let mut canonical = vec![0; CANONICAL_BYTES_MAX];
+        let len = command
+            .encode(&mut canonical)
+            .map_err(|_| ApiError::Invalid("`input` is too large".to_owned()))?;
+        canonical.truncate(len);
+        Ok(canonical)
+    }
+
+    /// What was prepared, when it is what is wanted and the caller's own passkey signed it. What does not hold is refused
+    /// in the log.
+    async fn approved(&self, app: &App, sent: &ApprovalBody) -> Result<Approved, ApiError> {
+        let session = self.caller.session().ok_or(ApiError::Denied(BY_USERS))?;
+        let canonical = URL_SAFE_NO_PAD.decode(&sent.command).unwrap_or_default();
+        let (input, actor) = (self.input()?, self.caller.actor());
+        let reason = match Command::decode(&canonical) {
+            Err(_) => "what was approved is no command",
+            Ok(c)
+                if (c.tenant, c.device, c.action) != (self.tenant, self.device, self.action)
+                    || c.input.as_bytes() != input
+                    || c.actor != actor =>
+            {
+                "the approval is for another command"
+            }
+            Ok(c)
+                if !(0..=i64::from(CHALLENGE_SECONDS) * 1_000_000)
+                    .contains(&now().micros_since(c.issued)) =>
+            {
+                "the approval took longer than five minutes"
+            }
+            Ok(c) => match self.signed(app, session, &canonical, &sent.credential).await? {
+                Some(approval) => {
+                    let (id, issued, expires) = (c.id, c.issued, c.expires);
+                    return Ok(Approved { id, canonical, issued, expires, approval: Some(approval) });
+                }
+                None => "the approval does not hold",
+            },
+        };
+        Err(self.refused(app, reason).await?)
+    }
+
+    /// The caller's own passkey over exactly this.
+    async fn signed(
+        &self,
+        app: &App,
+        session: &Session,
+        canonical: &[u8],
+        sent: &AssertionResponse,
+    ) -> Result<Option<Assertion>, ApiError> {
+        let Ok(assertion) = Assertion::try_from(sent) else { return Ok(None) };
+        let known = app.shared.store.registry().passkeys_of(&self.tenant, &session.user.0).await?;
+        let passkey = known.iter().find(|passkey| passkey.credential_id == assertion.credential_id);
+        let site = &app.shared.settings.console;
+        let holds = passkey.is_some_and(|p| assertion.verify(site, &p.key, &digest(canonical)).is_ok());
+        Ok(holds.then_some(assertion))
+    }
+
+    async fn refused(&self, app: &App, reason: &'static str) -> Result<ApiError, ApiError> {
+        Ok(app.shared.refuse(self.tenant, &self.caller.actor(), self.on(), reason).await?.into())
+    }
 }
 
 /// List a device's commands

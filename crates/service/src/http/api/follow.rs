@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use thingward_model::TenantName;
@@ -15,32 +14,21 @@ use tokio::sync::mpsc;
 
 use super::super::app::App;
 use super::super::body::{PIECE_TIMEOUT, Pieces, stream_response};
-use super::super::caller::{Bearer, Caller, Params, Reading, bearer, valid_token};
+use super::super::caller::{Caller, Params, Reading, Shown};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
 use super::view::ReadingView;
 
-/// How often a follower's token and the tenant's key are looked at again.
+/// How often what a follower showed and the tenant's key are looked at again.
 const RECHECK: Duration = Duration::from_secs(5);
 /// Records that wait for a slow reader here; behind it the core's own bound counts.
 const RECORDS_WAITING_MAX: usize = 64;
-
-/// The token of the request; none on the administration socket.
-pub(in crate::http) struct MaybeBearer(Option<Bearer>);
-
-impl FromRequestParts<Arc<App>> for MaybeBearer {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
-        Ok(Self(bearer(parts).ok()))
-    }
-}
 
 /// Follow readings
 ///
 /// JSON Lines without end: each accepted reading as it comes, with the assurance that it has on arrival. A line
 /// `{"skipped":n}` stands for n records that came faster than they were read; a query has them. Ends when the
-/// token or the tenant's key does.
+/// token, the session or the tenant's key does.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/readings/follow", tag = "readings",
     params(("tenant" = String, Path), ReadingParams),
@@ -52,7 +40,7 @@ impl FromRequestParts<Arc<App>> for MaybeBearer {
 pub(in crate::http) async fn follow(
     State(app): State<Arc<App>>,
     reading: Reading,
-    MaybeBearer(bearer): MaybeBearer,
+    shown: Shown,
     Params(params): Params<ReadingParams>,
 ) -> Result<Response, ApiError> {
     params.without_page()?;
@@ -61,12 +49,7 @@ pub(in crate::http) async fn follow(
     app.shared.store.keys().get(&tenant)?;
     let records = app.shared.core.follow(tenant);
     let (to, rest) = mpsc::channel(RECORDS_WAITING_MAX);
-    let credential = match (&reading.caller.token, bearer) {
-        (None, _) => Credential::Socket,
-        (Some(_), Some(bearer)) => Credential::Token(bearer),
-        (Some(_), None) => return Err(ApiError::NoToken),
-    };
-    let follower = Follower { app, tenant, filter, credential, to };
+    let follower = Follower { app, tenant, filter, shown, to };
     tokio::spawn(async move {
         let _place = place;
         follower.run(records).await;
@@ -74,16 +57,11 @@ pub(in crate::http) async fn follow(
     Ok(stream_response("application/jsonl", Pieces { first: None, rest }))
 }
 
-enum Credential {
-    Socket,
-    Token(Bearer),
-}
-
 struct Follower {
     app: Arc<App>,
     tenant: TenantName,
     filter: Filter,
-    credential: Credential,
+    shown: Shown,
     to: mpsc::Sender<Result<Bytes, StoreError>>,
 }
 
@@ -114,13 +92,8 @@ impl Follower {
     }
 
     async fn may_go_on(&self) -> bool {
-        let may = match &self.credential {
-            Credential::Socket => true,
-            Credential::Token(bearer) => match valid_token(bearer, &self.app).await {
-                Ok(token) => Caller::from(Some(token)).enter(self.tenant).is_ok(),
-                Err(_) => false,
-            },
-        };
+        let caller = Caller::of(&self.shown, &self.app).await;
+        let may = caller.is_ok_and(|caller| caller.enter(self.tenant).is_ok());
         may && self.app.shared.store.keys().get(&self.tenant).is_ok()
     }
 

@@ -8,11 +8,16 @@ pub(super) mod findings;
 pub(super) mod follow;
 pub(super) mod groups;
 pub(super) mod keys;
+pub(super) mod links;
 pub(super) mod log;
 pub(super) mod makers;
+pub(super) mod oidc;
+pub(super) mod passkeys;
 pub(super) mod policy;
 pub(super) mod readings;
 pub(super) mod segments;
+pub(super) mod sessions;
+pub(super) mod sign_in;
 pub(super) mod tenants;
 pub(super) mod tokens;
 pub(super) mod users;
@@ -52,6 +57,15 @@ pub(super) fn routes() -> Vec<Route> {
     const DELETE: Method = Method::DELETE;
     vec![
         route(GET, "/api/v1/openapi.json", get(openapi::show)),
+        route(GET, "/api/v1/sign-in", get(sign_in::ways)),
+        route(POST, "/api/v1/sign-in/passkey/begin", post(sign_in::begin)),
+        route(POST, "/api/v1/sign-in/passkey", post(sign_in::passkey)),
+        route(GET, "/api/v1/sign-in/oidc/{provider}", get(oidc::begin)),
+        route(GET, "/api/v1/sign-in/oidc/{provider}/callback", get(oidc::callback)),
+        route(POST, "/api/v1/links/open", post(links::open)),
+        route(POST, "/api/v1/links/redeem", post(links::redeem)),
+        route(GET, "/api/v1/session", get(sessions::own)),
+        route(DELETE, "/api/v1/session", delete(sessions::sign_out)),
         route(GET, "/api/v1/tenants", get(tenants::list)),
         route(POST, "/api/v1/tenants", post(tenants::create)),
         route(GET, "/api/v1/tenants/{tenant}/key", get(keys::show)),
@@ -70,6 +84,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/revoke", post(devices::revoke)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/description", get(commands::describe)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands", post(commands::send)),
+        route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare", post(commands::prepare)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/commands", get(commands::list)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", get(commands::show)),
         route(
@@ -84,6 +99,14 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/users", get(users::list)),
         route(PUT, "/api/v1/tenants/{tenant}/users/{user}", put(users::put)),
         route(DELETE, "/api/v1/tenants/{tenant}/users/{user}", delete(users::remove)),
+        route(POST, "/api/v1/tenants/{tenant}/users/{user}/link", post(links::make)),
+        route(GET, "/api/v1/tenants/{tenant}/users/{user}/passkeys", get(passkeys::list)),
+        route(POST, "/api/v1/tenants/{tenant}/users/{user}/passkeys", post(passkeys::add)),
+        route(POST, "/api/v1/tenants/{tenant}/users/{user}/passkeys/begin", post(passkeys::begin)),
+        route(DELETE, "/api/v1/tenants/{tenant}/users/{user}/passkeys/{passkey}", delete(passkeys::remove)),
+        route(POST, "/api/v1/tenants/{tenant}/set-up", post(links::set_up)),
+        route(GET, "/api/v1/tenants/{tenant}/sessions", get(sessions::list)),
+        route(DELETE, "/api/v1/tenants/{tenant}/sessions/{session}", delete(sessions::end)),
         route(GET, "/api/v1/tenants/{tenant}/groups", get(groups::list)),
         route(PUT, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", put(groups::add)),
         route(DELETE, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", delete(groups::remove)),

@@ -1,12 +1,10 @@
 //! A tenant's policies: its files, why something is decided as it is, and what other files would change.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
-use thingward_crypto::sha256;
 use thingward_model::clock::now;
 use thingward_model::{Principal, TenantName};
 use thingward_policy::{
@@ -22,7 +20,8 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, time, word};
-use crate::past::{Actors, questions};
+use crate::access::hash_of;
+use crate::past::{Actors, Numbers, questions};
 
 /// Most characters of a note.
 const NOTE_MAX: usize = 256;
@@ -280,10 +279,8 @@ pub(in crate::http) async fn apply(
         if newest != new.after {
             return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
         }
-        let parts = files.iter().flat_map(|f| [f.name.as_bytes(), b"\0", f.text.as_bytes(), b"\0"]);
-        let hash = hex(&sha256(&parts.collect::<Vec<_>>()));
         let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
-        let deed = deed.with("files", files.len().to_string()).with("sha256", hash);
+        let deed = deed.with("files", files.len().to_string()).with("sha256", hash_of(&files));
         shared.record(tenant, deed).await?;
         let author = allowed.caller.actor();
         registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
@@ -337,9 +334,14 @@ pub(in crate::http) async fn try_on_the_past(
     let actors = Actors::of(app.shared.store.registry(), &tenant).await?;
     let size = app.shared.core.log_size(&tenant);
     let policies = app.shared.directory.access.of(&tenant).ok_or(ApiError::Internal)?;
+    let opener = Arc::clone(&app);
     let (asked, differences) = app
         .ask(move |store| {
-            let asked = questions(store, &tenant, &actors, size, since)?;
+            let numbers = {
+                let mut opener = opener.shared.opener.lock().unwrap_or_else(PoisonError::into_inner);
+                Numbers::of(store, &mut opener, &tenant)?
+            };
+            let asked = questions(store, &tenant, &actors, &numbers, size, since)?;
             let found = policies.compare(draft, asked.values().map(|(question, _)| *question));
             let found =
                 found.map_err(|_| StoreError::Invalid { what: "the draft has a file of every tenant" })?;

@@ -232,7 +232,7 @@ async fn make(
     by: &Caller,
     new: &NewTokenBody,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
-    let parent = by.token.as_ref();
+    let parent = by.token();
     let mut scopes: Vec<Action> = new.scopes.iter().map(|s| word("scopes", s)).collect::<Result<_, _>>()?;
     scopes.sort_unstable();
     scopes.dedup();
@@ -261,7 +261,7 @@ async fn make(
         scopes,
         expires,
         parent: parent.map(|own| own.id.clone()),
-        user: parent.and_then(|own| own.user.as_ref()).map(|(id, _)| id.clone()),
+        user: by.user().map(|(id, _)| id.clone()),
     };
     let id = app.shared.store.registry().add_token(&token, &new, now()).await?;
     let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };

@@ -1,14 +1,12 @@
 //! People of a tenant and what they are to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use rand_core::Rng;
 use serde::{Deserialize, Serialize};
-use thingward_crypto::system_rng;
 use thingward_model::UserName;
 use thingward_model::clock::now;
 use thingward_policy::{ManageUsers, UserRole};
@@ -20,6 +18,7 @@ use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
+use super::links::new_user_id;
 use super::{List, ListParams, word};
 
 /// A person.
@@ -33,11 +32,14 @@ pub(in crate::http) struct UserView {
     roles: Vec<String>,
     /// When they were added.
     created: String,
+    /// How many passkeys they have; none for who was not invited, or signs in elsewhere.
+    passkeys: u64,
 }
 
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
+impl UserView {
+    fn of(user: User, passkeys: &HashMap<UserId, u64>) -> Self {
         Self {
+            passkeys: passkeys.get(&user.id).copied().unwrap_or_default(),
             name: user.name.to_string(),
             id: user.id.to_string(),
             roles: user.roles.iter().map(ToString::to_string).collect(),
@@ -76,7 +78,8 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<List<UserView>>, ApiError> {
     let (limit, after) = (params.limit()?, params.after::<UserName>()?);
     let found = app.shared.store.registry().users(&allowed.tenant(), after.as_ref(), limit).await?;
-    Ok(Json(List::page(found, limit, UserView::from, |user| user.name.to_string())))
+    let passkeys = app.shared.store.registry().passkey_counts(&allowed.tenant()).await?;
+    Ok(Json(List::page(found, limit, |user| UserView::of(user, &passkeys), |user| user.name.to_string())))
 }
 
 /// Add a user, or give one other roles
@@ -107,9 +110,7 @@ pub(in crate::http) async fn put(
                 User { roles, ..known }
             }
             Err(StoreError::NotFound { .. }) => {
-                let mut random = [0; 8];
-                system_rng().fill_bytes(&mut random);
-                let user = User { id: UserId::new(random), name, roles, created: now() };
+                let user = User { id: new_user_id(), name, roles, created: now() };
                 let deed = allowed.deed("user.add", format!("user/{}", user.id));
                 app.shared.record(tenant, deed.with("roles", words)).await?;
                 registry.add_user(&tenant, &user).await?;
@@ -118,7 +119,8 @@ pub(in crate::http) async fn put(
             Err(other) => return Err(other.into()),
         };
         app.shared.directory.access.reload_people(registry, &tenant).await?;
-        Ok(Json(user.into()))
+        let passkeys = registry.passkey_counts(&tenant).await?;
+        Ok(Json(UserView::of(user, &passkeys)))
     })
     .await
 }

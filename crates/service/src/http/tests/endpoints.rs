@@ -27,13 +27,30 @@ enum Access {
     Reached,
     /// The administration socket.
     Socket,
+    /// The administration socket, for a tenant.
+    SocketInTenant,
+    /// Anyone, from a page of the console.
+    Page,
+    /// Anyone's browser, on its way to a provider of sign-ins and back.
+    Browser,
+    /// The session itself.
+    Own,
+    /// A user of the tenant in the path, in a session.
+    OwnInTenant,
 }
 
-use Access::{Any, Installation, Open, Reached, Socket, Tenant};
+use Access::{
+    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant,
+};
 use Action::{
     ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
     ReadPolicy, ReadReadings, ReadSegments, SendCommands,
 };
+
+const CREDENTIAL: &str = r#"{"credential":{"id":"AA","response":{"clientDataJSON":"AA","authenticatorData":"AA","signature":"AA"}}}"#;
+const REDEEMED: &str = r#"{"code":"none","passkey":"p","credential":{"id":"AA","response":{"clientDataJSON":"AA","attestationObject":"AA"}}}"#;
+const NEW_PASSKEY: &str =
+    r#"{"name":"p","credential":{"id":"AA","response":{"clientDataJSON":"AA","attestationObject":"AA"}}}"#;
 
 /// Method, path, access, and a body that is right.
 const TABLE: &[(&str, &str, Access, &str)] = &[
@@ -41,6 +58,15 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/ready", Open, ""),
     ("get", "/metrics", Installation(ReadDevices), ""),
     ("get", "/api/v1/openapi.json", Open, ""),
+    ("get", "/api/v1/sign-in", Open, ""),
+    ("post", "/api/v1/sign-in/passkey/begin", Open, ""),
+    ("post", "/api/v1/sign-in/passkey", Page, CREDENTIAL),
+    ("get", "/api/v1/sign-in/oidc/{provider}", Browser, ""),
+    ("get", "/api/v1/sign-in/oidc/{provider}/callback", Browser, ""),
+    ("post", "/api/v1/links/open", Page, r#"{"code":"none"}"#),
+    ("post", "/api/v1/links/redeem", Page, REDEEMED),
+    ("get", "/api/v1/session", Own, ""),
+    ("delete", "/api/v1/session", Own, ""),
     ("get", "/api/v1/tenants", Any(ManageTenants), ""),
     ("post", "/api/v1/tenants", Installation(ManageTenants), r#"{"name":"new","customer_key":"file:/none"}"#),
     ("get", "/api/v1/tenants/{tenant}/key", Tenant(ManageKeys), ""),
@@ -64,6 +90,12 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
         Tenant(SendCommands),
         r#"{"action":"on"}"#,
     ),
+    (
+        "post",
+        "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare",
+        Tenant(SendCommands),
+        r#"{"action":"on"}"#,
+    ),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(ReadDevices), ""),
     ("delete", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(SendCommands), ""),
@@ -74,6 +106,14 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/users", Tenant(ManageUsers), ""),
     ("put", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), r#"{"roles":["viewer"]}"#),
     ("delete", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), ""),
+    ("post", "/api/v1/tenants/{tenant}/users/{user}/link", Tenant(ManageUsers), r#"{"kind":"invite"}"#),
+    ("get", "/api/v1/tenants/{tenant}/users/{user}/passkeys", Tenant(ManageUsers), ""),
+    ("post", "/api/v1/tenants/{tenant}/users/{user}/passkeys", OwnInTenant, NEW_PASSKEY),
+    ("post", "/api/v1/tenants/{tenant}/users/{user}/passkeys/begin", OwnInTenant, ""),
+    ("delete", "/api/v1/tenants/{tenant}/users/{user}/passkeys/{passkey}", Tenant(ManageUsers), ""),
+    ("post", "/api/v1/tenants/{tenant}/set-up", SocketInTenant, ""),
+    ("get", "/api/v1/tenants/{tenant}/sessions", Tenant(ManageUsers), ""),
+    ("delete", "/api/v1/tenants/{tenant}/sessions/{session}", Tenant(ManageUsers), ""),
     ("get", "/api/v1/tenants/{tenant}/groups", Tenant(ManageUsers), ""),
     ("put", "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", Tenant(ManageUsers), ""),
     ("delete", "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", Tenant(ManageUsers), ""),
@@ -125,6 +165,16 @@ fn document_router_and_table_have_the_same_endpoints() {
     assert_eq!(documented(), routes.chain(operation).collect());
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: Json = serde_json::from_str(document()).unwrap();
+    let items =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<_> = items.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let different: BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+}
+
 fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
@@ -135,6 +185,9 @@ fn concrete(path: &str, tenant: &str) -> String {
         .replace("{version}", "1")
         .replace("{maker}", "none")
         .replace("{serial}", "4711")
+        .replace("{passkey}", "AAAA")
+        .replace("{provider}", "none")
+        .replace("{session}", "0123456789abcdef")
         .replace("{token}", "0123456789abcdef")
         .replace("{piece}", "0/000.p/1")
         .replace("{index}", "0")
@@ -142,14 +195,14 @@ fn concrete(path: &str, tenant: &str) -> String {
 }
 
 fn but(scope: Action) -> Vec<Action> {
-    Action::ALL.into_iter().filter(|s| *s != scope).collect()
+    Action::ALL.iter().copied().filter(|s| *s != scope).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_gets_nothing_from_any_endpoint() {
     let fixture = Fixture::new().await;
-    let expired = fixture.token(None, &Action::ALL, -1).await;
-    let foreign = fixture.token(Some("other"), &Action::ALL, 60).await;
+    let expired = fixture.token(None, Action::ALL, -1).await;
+    let foreign = fixture.token(Some("other"), Action::ALL, 60).await;
     for (method, path, access, body) in TABLE {
         let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
         let answer = async |token: Option<&str>| fixture.call(method, &path, token, body).await.0;
@@ -157,14 +210,22 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             assert_eq!(answer(None).await, StatusCode::OK, "{what}");
             continue;
         }
+        if *access == Browser {
+            assert_eq!(answer(None).await, StatusCode::NOT_FOUND, "{what}: no such provider");
+            continue;
+        }
+        if *access == Page {
+            assert_eq!(answer(None).await, StatusCode::FORBIDDEN, "{what}: of no page");
+            continue;
+        }
         assert_eq!(answer(None).await, StatusCode::UNAUTHORIZED, "{what}: no token");
         assert_eq!(answer(Some("unknown")).await, StatusCode::UNAUTHORIZED, "{what}: unknown token");
         assert_eq!(answer(Some(&expired)).await, StatusCode::UNAUTHORIZED, "{what}: expired token");
         let for_foreign = match access {
-            Tenant(_) | Reached => StatusCode::NOT_FOUND,
+            Tenant(_) | Reached | OwnInTenant | SocketInTenant | Own => StatusCode::NOT_FOUND,
             // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
             Any(_) => StatusCode::OK,
-            Installation(_) | Socket | Open => StatusCode::FORBIDDEN,
+            Installation(_) | Socket | Open | Page | Browser => StatusCode::FORBIDDEN,
         };
         assert_eq!(answer(Some(&foreign)).await, for_foreign, "{what}: token of another tenant");
         let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };
@@ -181,6 +242,10 @@ async fn who_may_is_answered_by_every_endpoint() {
     assert_eq!(fixture.apply(0, permit).await.0, StatusCode::OK);
     for (method, path, access, body) in TABLE {
         let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
+        // What only sessions and pages do, `sign_in` does.
+        if matches!(access, Page | Own | OwnInTenant) {
+            continue;
+        }
         let (status, answer) = fixture.admin(method, &path, body).await;
         check_answered(&format!("{what} on the socket"), status, &answer);
         let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };
@@ -246,7 +311,7 @@ async fn a_token_does_not_outlive_the_one_that_made_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_a_url_is_no_token() {
     let fixture = Fixture::new().await;
-    let token = fixture.token(None, &Action::ALL, 60).await;
+    let token = fixture.token(None, Action::ALL, 60).await;
     for path in ["/api/v1/tenants?token=", "/api/v1/tenants?access_token="] {
         let (status, _) = fixture.call("get", &format!("{path}{token}"), None, "").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);

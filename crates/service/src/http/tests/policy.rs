@@ -190,3 +190,26 @@ async fn a_draft_is_tried_on_what_really_happened() {
     let (_, trial) = fixture.admin("post", &format!("{ACME}/policy/try"), &future).await;
     assert_eq!(trial["questions"], 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_tried_on_the_numbers_that_commands_were_sent_with() {
+    let fixture = Fixture::new().await;
+    fixture.describe("pump-1");
+    let token = fixture.token(Some("acme"), &[Action::SendCommands], 60).await;
+    for volume in ["3", "7", "7.0", "8"] {
+        let body = format!(r#"{{"action":"set-volume","input":{volume}}}"#);
+        let path = format!("{ACME}/devices/pump-1/commands");
+        assert_eq!(fixture.call("post", &path, Some(&token), &body).await.0, StatusCode::CREATED);
+    }
+    let text = r#"@id("quiet") forbid (principal, action == Action::"commands:send",
+        resource == Operation::"pump-1/set-volume")
+        unless { context has value && context.value.lessThanOrEqual(decimal("5.0")) };"#;
+    let body =
+        serde_json::json!({"files": [{"name": "own.cedar", "text": text}], "since": "2026-01-01T00:00:00Z"});
+    let (status, trial) = fixture.admin("post", &format!("{ACME}/policy/try"), &body.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{trial}");
+    let mut times: Vec<_> =
+        trial["differences"].as_array().unwrap().iter().map(|d| d["times"].as_u64().unwrap()).collect();
+    times.sort_unstable();
+    assert_eq!(times, [1, 2], "3 stays, 7 was sent twice: {trial}");
+}

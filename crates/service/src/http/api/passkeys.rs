@@ -1,0 +1,221 @@
+//! Passkeys of people: one's own, and for who manages users everybody's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use thingward_crypto::{VerifyingKey, sha256};
+use thingward_model::clock::now;
+use thingward_model::{TenantName, UserName};
+use thingward_policy::{ManageUsers, Permit, Resource};
+use thingward_store::registry::{NewPasskey, Passkey, User};
+use utoipa::ToSchema;
+
+use super::super::app::{App, to_its_end};
+use super::super::body::Sent;
+use super::super::caller::{Caller, Entered, Named, Part};
+use super::super::error::{ApiError, ErrorBody};
+use super::List;
+use super::sign_in::Ceremony;
+use crate::audit::Deed;
+use crate::sign_in::{CreationOptions, Purpose, Registration};
+
+/// A passkey, as lists have it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct PasskeyView {
+    /// Names it: the credential id, base64url.
+    id: String,
+    /// What its owner calls it.
+    name: String,
+    /// When it was made.
+    created: String,
+    /// When somebody last signed in with it.
+    used: Option<String>,
+}
+
+/// A passkey to keep.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewPasskeyBody {
+    /// What to call it.
+    name: String,
+    /// `credential.toJSON()`.
+    credential: Registration,
+}
+
+impl From<Passkey> for PasskeyView {
+    fn from(passkey: Passkey) -> Self {
+        Self {
+            id: URL_SAFE_NO_PAD.encode(&passkey.credential_id),
+            name: passkey.name,
+            created: passkey.created.to_string(),
+            used: passkey.used.map(|used| used.to_string()),
+        }
+    }
+}
+
+/// A credential id in a path.
+pub(in crate::http) struct CredentialId(Vec<u8>);
+
+impl Named for CredentialId {
+    const NAME: &'static str = "passkey";
+    fn parse(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok().map(Self)
+    }
+}
+
+/// As the audit log names a passkey.
+pub(super) fn target(credential_id: &[u8]) -> String {
+    format!(
+        "passkey/{}",
+        base16ct::lower::encode_string(sha256(&[credential_id]).get(..8).unwrap_or_default())
+    )
+}
+
+/// SHA-256 of the DER SubjectPublicKeyInfo: what was registered, for whoever checks a later assertion.
+pub(super) fn key_hash(key: &VerifyingKey) -> String {
+    base16ct::lower::encode_string(&sha256(&[&key.to_spki()]))
+}
+
+/// The user that a path names, for themselves or for who manages users.
+async fn whose(app: &App, tenant: TenantName, caller: &Caller, name: &UserName) -> Result<User, ApiError> {
+    let is_own = caller.session().is_some_and(|session| session.user.1 == *name);
+    if !is_own {
+        let on = Resource::Tenant;
+        let _: Permit<ManageUsers> = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    }
+    Ok(app.shared.store.registry().user(&tenant, name).await?)
+}
+
+/// The user that a path names, who asks in a session of their own.
+async fn themselves(
+    app: &App,
+    tenant: TenantName,
+    caller: &Caller,
+    name: &UserName,
+) -> Result<User, ApiError> {
+    match caller.session() {
+        Some(session) if session.user.1 == *name => {
+            Ok(app.shared.store.registry().user(&tenant, name).await?)
+        }
+        _ => Err(ApiError::Denied("a passkey is added by its owner, in a session")),
+    }
+}
+
+/// List passkeys of a user
+///
+/// One's own; anybody's for who may manage users.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/users/{user}/passkeys", tag = "users",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses(
+        (status = 200, description = "Oldest first", body = List<PasskeyView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(name): Part<UserName>,
+) -> Result<Json<List<PasskeyView>>, ApiError> {
+    let user = whose(&app, tenant, &caller, &name).await?;
+    let found = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
+    Ok(Json(List::whole(found.into_iter().map(PasskeyView::from).collect())))
+}
+
+/// Begin to add a passkey
+///
+/// One's own, in a session.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/users/{user}/passkeys/begin", tag = "users",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses(
+        (status = 200, description = "For `navigator.credentials.create`", body = Ceremony<CreationOptions>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn begin(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(name): Part<UserName>,
+) -> Result<Json<Ceremony<CreationOptions>>, ApiError> {
+    let user = themselves(&app, tenant, &caller, &name).await?;
+    let known = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
+    let challenge = app.challenges.make(Purpose::Passkey(&user.id.to_string()), b"", now());
+    let challenge = challenge.map_err(|_| ApiError::Internal)?;
+    let site = &app.shared.settings.console;
+    Ok(Json(Ceremony { options: CreationOptions::new(site, &user.id, Some(&user), &known, &challenge) }))
+}
+
+/// Add a passkey
+///
+/// One's own, in a session.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/users/{user}/passkeys", tag = "users",
+    params(("tenant" = String, Path), ("user" = String, Path)), request_body = NewPasskeyBody,
+    responses(
+        (status = 201, description = "It works", body = PasskeyView),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn add(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(name): Part<UserName>,
+    Sent(sent): Sent<NewPasskeyBody>,
+) -> Result<(StatusCode, Json<PasskeyView>), ApiError> {
+    let user = themselves(&app, tenant, &caller, &name).await?;
+    let purpose_id = user.id.to_string();
+    let wrong = |e: &dyn std::fmt::Display| ApiError::Invalid(format!("`credential`: {e}"));
+    let challenge = sent.credential.claimed_challenge().map_err(|e| wrong(&e))?;
+    let asked = app.challenges.note(Purpose::Passkey(&purpose_id), &challenge, now());
+    asked.ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
+    if !app.challenges.spend(&challenge, now()) {
+        return Err(wrong(&"it was used before"));
+    }
+    let new =
+        NewPasskey { credential_id: made.credential_id, name: sent.name.trim().to_owned(), key: made.key };
+    to_its_end(async move {
+        let _turn = app.shared.membership.lock().await;
+        let deed = Deed::new(caller.actor(), "passkey.add", target(&new.credential_id));
+        app.shared.record(tenant, deed.with("key", key_hash(&new.key))).await?;
+        let registry = app.shared.store.registry();
+        registry.add_passkey(&tenant, &user.id, &new, now()).await?;
+        let (_, made) = registry.passkey(&new.credential_id).await?;
+        Ok((StatusCode::CREATED, Json(made.into())))
+    })
+    .await
+}
+
+/// Remove a passkey
+///
+/// One's own; anybody's for who may manage users. The last one stays: a user without any is invited anew, or removed.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/users/{user}/passkeys/{passkey}", tag = "users",
+    params(("tenant" = String, Path), ("user" = String, Path), ("passkey" = String, Path)),
+    responses(
+        (status = 204, description = "It works no more"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn remove(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(name): Part<UserName>,
+    Part(CredentialId(id)): Part<CredentialId>,
+) -> Result<StatusCode, ApiError> {
+    let user = whose(&app, tenant, &caller, &name).await?;
+    to_its_end(async move {
+        let _turn = app.shared.membership.lock().await;
+        let deed = Deed::new(caller.actor(), "passkey.remove", target(&id));
+        app.shared.record(tenant, deed.with("of", format!("user/{}", user.id))).await?;
+        app.shared.store.registry().remove_passkey(&tenant, &user.id, &id).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

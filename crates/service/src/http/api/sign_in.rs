@@ -1,0 +1,217 @@
+//! How people begin a session.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use thingward_model::clock::now;
+use thingward_model::{TenantName, Timestamp};
+use thingward_store::StoreError;
+use thingward_store::registry::{Session, SessionId, User, Way};
+use tracing::info;
+use utoipa::ToSchema;
+
+use super::super::app::{App, to_its_end};
+use super::super::body::Sent;
+use super::super::caller::{Caller, Credential, Peer, from_our_page};
+use super::super::cookie::{self, SameSite};
+use super::super::error::{ApiError, ErrorBody};
+use super::sessions::SessionInfo;
+use crate::audit::Deed;
+use crate::sign_in::{Assertion, AssertionResponse, Purpose, RequestOptions, session_secret, user_handle};
+
+/// How long a browser keeps the cookie, in seconds; the session may end sooner.
+const COOKIE_SECONDS: i64 = 7 * 86_400;
+
+/// How people can sign in here, other than with a passkey.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct Ways {
+    /// OpenID Connect providers.
+    providers: Vec<ProviderView>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct ProviderView {
+    /// For the path.
+    id: String,
+    /// For people.
+    name: String,
+}
+
+/// What an authenticator is to be asked.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct Ceremony<T> {
+    /// As the browser takes them.
+    pub(super) options: T,
+}
+
+/// A passkey's answer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Answer {
+    /// `credential.toJSON()`.
+    credential: AssertionResponse,
+}
+
+/// How one can sign in
+#[utoipa::path(
+    get, path = "/api/v1/sign-in", tag = "sign-in", security(()),
+    responses((status = 200, description = "Besides passkeys", body = Ways)),
+)]
+pub(in crate::http) async fn ways(State(app): State<Arc<App>>) -> Json<Ways> {
+    let view = |provider: &thingward_oidc::Provider| {
+        let settings = provider.settings();
+        ProviderView { id: settings.id.to_string(), name: settings.name.clone() }
+    };
+    Json(Ways { providers: app.providers.iter().map(view).collect() })
+}
+
+/// Begin to sign in with a passkey
+#[utoipa::path(
+    post, path = "/api/v1/sign-in/passkey/begin", tag = "sign-in", security(()),
+    responses((status = 200, description = "For `navigator.credentials.get`", body = Ceremony<RequestOptions>)),
+)]
+pub(in crate::http) async fn begin(
+    State(app): State<Arc<App>>,
+) -> Result<Json<Ceremony<RequestOptions>>, ApiError> {
+    let challenge = app.challenges.make(Purpose::SignIn, b"", now()).map_err(|_| ApiError::Internal)?;
+    let options = RequestOptions::new(&app.shared.settings.console, &[], &challenge);
+    Ok(Json(Ceremony { options }))
+}
+
+/// Sign in with a passkey
+#[utoipa::path(
+    post, path = "/api/v1/sign-in/passkey", tag = "sign-in", security(()), request_body = Answer,
+    responses(
+        (status = 200, description = "Signed in; the session is in a cookie", body = SessionInfo),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn passkey(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Sent(answer): Sent<Answer>,
+) -> Result<Response, ApiError> {
+    from_our_page(&headers, &app)?;
+    app.attempt(&peer)?;
+    let (tenant, user, assertion) = match check(&app, &answer.credential).await {
+        Ok(known) => known,
+        Err(why) => return Err(app.failed_attempt(&peer, why)),
+    };
+    to_its_end(async move {
+        app.shared.store.registry().passkey_used(&assertion.credential_id, now()).await?;
+        let begun = begin_session(&app, tenant, &user, Way::Passkey, Some(assertion.evidence())).await?;
+        Ok(begun.answer(&app, &user))
+    })
+    .await
+}
+
+/// Why somebody is not signed in: for the log, not for them.
+#[derive(Debug)]
+pub(in crate::http) enum Failed {
+    /// What was sent does not hold.
+    Wrong(String),
+    /// The store could not be asked.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::NotFound { what } => Self::Wrong(format!("{what} not found")),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// Whose passkey signed what this process asked for: WebAuthn Level 3 §7.2.
+async fn check(app: &App, sent: &AssertionResponse) -> Result<(TenantName, User, Assertion), Failed> {
+    let wrong = |e: &dyn std::fmt::Display| Failed::Wrong(e.to_string());
+    let assertion = Assertion::try_from(sent).map_err(|e| wrong(&e))?;
+    let challenge = assertion.claimed_challenge().map_err(|e| wrong(&e))?;
+    app.challenges
+        .note(Purpose::SignIn, &challenge, now())
+        .ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    let registry = app.shared.store.registry();
+    let (tenant, passkey) = registry.passkey(&assertion.credential_id).await?;
+    if assertion.user_handle.as_deref() != Some(user_handle(&passkey.user.0).as_slice()) {
+        return Err(wrong(&"the passkey is not that of the user whom it names"));
+    }
+    let site = &app.shared.settings.console;
+    assertion.verify(site, &passkey.key, &challenge).map_err(|e| wrong(&e))?;
+    if !app.challenges.spend(&challenge, now()) {
+        return Err(wrong(&"it was used before"));
+    }
+    Ok((tenant, registry.user_by_id(&tenant, &passkey.user.0).await?, assertion))
+}
+
+/// A session that began, and the cookie with it.
+pub(in crate::http) struct Begun {
+    session: Session,
+    /// `Set-Cookie`.
+    pub(super) cookie: HeaderValue,
+}
+
+impl Begun {
+    /// For pages.
+    pub(super) fn answer(self, app: &App, user: &User) -> Response {
+        let info = SessionInfo::of(
+            app,
+            &Caller::from(Credential::Session(self.session.clone())),
+            &self.session,
+            user,
+        );
+        ([(header::SET_COOKIE, self.cookie)], Json(info)).into_response()
+    }
+}
+
+/// Begins a session, in the log first.
+pub(in crate::http) async fn begin_session(
+    app: &App,
+    tenant: TenantName,
+    user: &User,
+    way: Way,
+    evidence: Option<Vec<u8>>,
+) -> Result<Begun, ApiError> {
+    let secret = session_secret();
+    let id = SessionId::of(&secret);
+    let deed = Deed::new(format!("user/{}", user.id), "session.begin", format!("session/{id}"));
+    let deed = Deed { evidence, ..deed.with("way", way.as_str()) };
+    app.shared.record(tenant, deed).await?;
+    let registry = app.shared.store.registry();
+    registry.add_session(&secret, &tenant, &user.id, way, now()).await?;
+    app.shared.core.metrics().sign_ins.inc();
+    let session = registry.session(&secret, now()).await?;
+    let cookie = cookie::set(cookie::SESSION, &secret, SameSite::Strict, COOKIE_SECONDS);
+    Ok(Begun { session, cookie: cookie.ok_or(ApiError::Internal)? })
+}
+
+impl App {
+    /// Whether somebody from there may try once more.
+    pub(in crate::http) fn attempt(&self, peer: &Peer) -> Result<(), ApiError> {
+        let allows = self.attempts().allows(peer.address(), now());
+        if allows { Ok(()) } else { Err(ApiError::TooManyAttempts) }
+    }
+
+    /// Somebody from there failed; what they are told does not say why.
+    pub(in crate::http) fn failed_attempt(&self, peer: &Peer, why: Failed) -> ApiError {
+        let why = match why {
+            Failed::Wrong(why) => why,
+            Failed::Store(e) => return e.into(),
+        };
+        self.attempts().wrong(peer.address(), now());
+        self.shared.core.metrics().sign_ins_refused.inc();
+        info!(address = %peer.address(), why, "a sign-in was refused");
+        ApiError::NotSignedIn
+    }
+}
+
+/// When a session ends at the latest.
+pub(super) fn ends(session: &Session) -> Timestamp {
+    session.expires.min(session.used.plus_micros(thingward_store::registry::SESSION_IDLE_MICROS))
+}

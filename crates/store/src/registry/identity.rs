@@ -1,0 +1,58 @@
+//! Who people are at providers of sign-ins.
+
+use thingward_model::TenantName;
+
+use super::user::{self, User, UserId};
+use super::{Registry, failed, parse};
+use crate::error::StoreError;
+
+impl Registry {
+    /// Who a provider's subject is here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`].
+    pub async fn identity(
+        &self,
+        tenant: &TenantName,
+        provider: &str,
+        subject: &str,
+    ) -> Result<UserId, StoreError> {
+        let row = sqlx::query(
+            "SELECT user_id FROM identities WHERE tenant = $1 AND provider = $2 AND subject = $3",
+        )
+        .bind(tenant.as_str())
+        .bind(provider)
+        .bind(subject)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("read an identity"))?
+        .ok_or(StoreError::NotFound { what: "identity" })?;
+        parse(&row, "user_id")
+    }
+
+    /// Adds a person who is known to a provider.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::add_user`].
+    pub async fn add_user_of(
+        &self,
+        tenant: &TenantName,
+        user: &User,
+        provider: &str,
+        subject: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed("add a user"))?;
+        user::insert(&mut tx, tenant, user).await?;
+        sqlx::query("INSERT INTO identities (tenant, provider, subject, user_id) VALUES ($1, $2, $3, $4)")
+            .bind(tenant.as_str())
+            .bind(provider)
+            .bind(subject)
+            .bind(user.id.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed("add an identity"))?;
+        tx.commit().await.map_err(failed("add a user"))
+    }
+}
