@@ -17,6 +17,7 @@ build: ## build the binary
 test: ## install what the tests need and run all of them
 	@scripts/install test
 	@scripts/build
+	cd console && npm run --silent check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --locked -- -D warnings
 	THINGWARD_PYTHON=$(CURDIR)/$(PYTHON) THINGWARD_NODE_MODULES=$(CURDIR)/tests/peers/node_modules \

@@ -101,8 +101,10 @@ pub struct Commands<D> {
     /// Ends that could not be made durable yet. Their replies are not sent before they are.
     unsaved: Vec<(CommandId, Vec<u8>)>,
     outgoing: VecDeque<OutgoingReply>,
-    /// When the membership was last asked for because of a passkey, and the command that waits for it.
-    asked: Option<(Timestamp, Option<(CommandId, Vec<u8>)>)>,
+    /// When the membership was last asked for because of a passkey.
+    asked: Option<Timestamp>,
+    /// The command that waits for it.
+    undecided: Option<(CommandId, Vec<u8>)>,
 }
 
 impl<D: Disk> Commands<D> {
@@ -129,6 +131,7 @@ impl<D: Disk> Commands<D> {
             unsaved: Vec::new(),
             outgoing: VecDeque::new(),
             asked: None,
+            undecided: None,
         };
         let kept: Vec<_> = commands.journal.entries().map(|(id, e)| (*id, e.step.clone())).collect();
         for (id, step) in kept {
@@ -176,7 +179,7 @@ impl<D: Disk> Commands<D> {
                 false
             }
             Judgement::UnknownPasskey { .. } if self.may_ask(now) => {
-                self.asked = Some((now, Some((id, message.to_vec()))));
+                (self.asked, self.undecided) = (Some(now), Some((id, message.to_vec())));
                 false
             }
             Judgement::UnknownPasskey { text } => {
@@ -192,20 +195,19 @@ impl<D: Disk> Commands<D> {
     }
 
     fn may_ask(&self, now: Timestamp) -> bool {
-        let since = self.asked.as_ref().map(|(at, _)| now.micros_since(*at));
+        let since = self.asked.map(|at| now.micros_since(at));
         since.is_none_or(|since| !(0..ASKED_MICROS).contains(&since))
     }
 
     /// Whether a command waits for a newer membership: it was approved with a passkey that this one does not have.
-    pub fn waits_for_membership(&self) -> bool {
-        matches!(self.asked, Some((_, Some(_))))
+    pub const fn waits_for_membership(&self) -> bool {
+        self.undecided.is_some()
     }
 
     /// The service was asked for its membership, and what it has is set: the command that waited for it is judged
     /// again. Says whether there is a new order.
     pub fn membership_is_fresh(&mut self, now: Timestamp) -> bool {
-        let waiting = self.asked.as_mut().and_then(|(_, waiting)| waiting.take());
-        waiting.is_some_and(|(id, message)| self.receive(id, &message, now))
+        self.undecided.take().is_some_and(|(id, message)| self.receive(id, &message, now))
     }
 
     /// An id that is known came again.

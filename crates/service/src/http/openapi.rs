@@ -59,18 +59,22 @@ impl Modify for Credentials {
         }
         let either = ["token", "session"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
         api.security = Some(either.into());
-        for item in api.paths.paths.values_mut() {
+        for (path, item) in &mut api.paths.paths {
             let operations =
                 [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
-            operations.for_each(name);
+            operations.for_each(|operation| name(path, operation));
         }
     }
 }
 
 /// Handlers of different nouns have one name; operations may not: OpenAPI 3.1 §4.8.10.
-fn name(operation: &mut Operation) {
-    let noun = operation.tags.iter().flatten().next().map_or("", String::as_str).replace('-', "_");
-    operation.operation_id = operation.operation_id.take().map(|verb| format!("{noun}_{verb}"));
+fn name(path: &str, operation: &mut Operation) {
+    let path = path.trim_start_matches("/api/v1").trim_start_matches("/tenants/{tenant}/");
+    let nouns = path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{'));
+    let mut words: Vec<String> = nouns.map(|noun| noun.replace(['-', '.'], "_")).collect();
+    let verb = operation.operation_id.take().filter(|verb| words.last() != Some(verb));
+    words.extend(verb);
+    operation.operation_id = Some(words.join("_"));
 }
 
 /// The document as JSON text, with a line end.

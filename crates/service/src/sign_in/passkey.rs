@@ -139,19 +139,28 @@ pub(crate) fn user_handle(id: &UserId) -> Vec<u8> {
     id.to_string().into_bytes()
 }
 
-/// What pages send of a credential; unknown members are left alone, as the standard adds some.
+/// A new passkey as a page sends it: RegistrationResponseJSON. Unknown members are left alone, as the standard adds some.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct PasskeyJson<R> {
+pub(crate) struct Registration {
     /// Base64url, without padding, as everything here.
     id: String,
     /// What the authenticator said.
-    response: R,
+    response: RegistrationJson,
+}
+
+/// A signature of a passkey as a page sends it: AuthenticationResponseJSON.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct AssertionResponse {
+    /// Base64url, without padding, as everything here.
+    id: String,
+    /// What the authenticator said.
+    response: AssertionJson,
 }
 
 /// AuthenticatorAttestationResponseJSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RegistrationJson {
+struct RegistrationJson {
     #[serde(rename = "clientDataJSON")]
     client_data_json: String,
     attestation_object: String,
@@ -160,18 +169,13 @@ pub(crate) struct RegistrationJson {
 /// AuthenticatorAssertionResponseJSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AssertionJson {
+struct AssertionJson {
     #[serde(rename = "clientDataJSON")]
     client_data_json: String,
     authenticator_data: String,
     signature: String,
     user_handle: Option<String>,
 }
-
-/// A new passkey as a page sends it: RegistrationResponseJSON.
-pub(crate) type Registration = PasskeyJson<RegistrationJson>;
-/// A signature of a passkey as a page sends it: AuthenticationResponseJSON.
-pub(crate) type AssertionResponse = PasskeyJson<AssertionJson>;
 
 fn part(text: &str) -> Result<Vec<u8>, ApprovalError> {
     let fits = text.len() <= PART_MAX;

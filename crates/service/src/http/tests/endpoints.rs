@@ -35,7 +35,7 @@ enum Access {
     Browser,
     /// The session itself.
     Own,
-    /// A user of the tenant in the path, in a session.
+    /// A user of the tenant in the path, in a session and not with a token.
     OwnInTenant,
 }
 
@@ -106,7 +106,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/users", Tenant(ManageUsers), ""),
     ("put", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), r#"{"roles":["viewer"]}"#),
     ("delete", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), ""),
-    ("post", "/api/v1/tenants/{tenant}/users/{user}/link", Tenant(ManageUsers), r#"{"kind":"invite"}"#),
+    ("post", "/api/v1/tenants/{tenant}/users/{user}/link", OwnInTenant, r#"{"kind":"invite"}"#),
     ("get", "/api/v1/tenants/{tenant}/users/{user}/passkeys", Tenant(ManageUsers), ""),
     ("post", "/api/v1/tenants/{tenant}/users/{user}/passkeys", OwnInTenant, NEW_PASSKEY),
     ("post", "/api/v1/tenants/{tenant}/users/{user}/passkeys/begin", OwnInTenant, ""),

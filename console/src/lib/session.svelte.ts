@@ -1,0 +1,56 @@
+// Who is signed in, and what they may.
+
+import { answers, api, ask, Failure, type Schemas } from "../api/client";
+
+class Session {
+  /** Nobody, while `isKnown`; else it is being asked. */
+  info = $state<Schemas["SessionInfo"] | undefined>();
+  isKnown = $state(false);
+  /** Why it could not be asked. */
+  failure = $state<Failure | undefined>();
+
+  get tenant(): string {
+    return this.info?.tenant ?? "";
+  }
+
+  get user(): string {
+    return this.info?.user.name ?? "";
+  }
+
+  may(action: string): boolean {
+    return this.info?.may.includes(action) ?? false;
+  }
+
+  async find() {
+    this.failure = undefined;
+    try {
+      this.info = await ask(api.GET("/api/v1/session"));
+      this.isKnown = true;
+    } catch (cause) {
+      if (!(cause instanceof Failure)) throw cause;
+      if (cause.status === 401) this.end();
+      else this.failure = cause;
+    }
+  }
+
+  begin(info: Schemas["SessionInfo"]) {
+    this.info = info;
+    this.isKnown = true;
+  }
+
+  end() {
+    this.info = undefined;
+    this.isKnown = true;
+  }
+
+  async signOut() {
+    await ask(api.DELETE("/api/v1/session"));
+    this.end();
+  }
+}
+
+export const session = new Session();
+
+answers.addEventListener("over", () => session.end());
+// Roles and policies may have changed since: what is offered follows them.
+answers.addEventListener("denied", () => void (session.info && session.find()));
