@@ -91,7 +91,7 @@ pub fn document() -> &'static str {
 
 /// This document
 #[utoipa::path(
-    get, path = "/api/v1/openapi.json", tag = "operation",
+    get, path = "/api/v1/openapi.json", tag = "operation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
 )]
 pub(super) async fn show(State(_): State<Arc<App>>) -> Response {

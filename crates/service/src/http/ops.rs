@@ -19,14 +19,14 @@ pub(super) fn router() -> Router<Arc<App>> {
 }
 
 /// The process answers
-#[utoipa::path(get, path = "/health", tag = "operation", responses((status = 200, description = "Yes")))]
+#[utoipa::path(get, path = "/health", tag = "operation", security(()), responses((status = 200, description = "Yes")))]
 pub(super) async fn health() -> &'static str {
     "ok\n"
 }
 
 /// Readings are taken
 #[utoipa::path(
-    get, path = "/ready", tag = "operation",
+    get, path = "/ready", tag = "operation", security(()),
     responses((status = 200, description = "Yes"), (status = 503, description = "Not now")),
 )]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand_core::Rng;
@@ -157,8 +158,9 @@ pub(in crate::http) async fn describe(
     State(app): State<Arc<App>>,
     allowed: Allowed<ReadDevices>,
     Part(device): Part<DeviceName>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(description_of(&app, allowed.tenant(), device).await?.as_json().clone()))
+) -> Result<impl IntoResponse, ApiError> {
+    let description = description_of(&app, allowed.tenant(), device).await?.as_json().clone();
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/td+json"))], Json(description)))
 }
 
 /// Prepare a sensitive command

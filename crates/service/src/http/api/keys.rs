@@ -42,6 +42,8 @@ pub(in crate::http) struct KeyView {
 pub(in crate::http) struct NewRecipient {
     /// 32 bytes of X25519, base64; null takes it away.
     #[schema(required)]
+    // Not by default: `{}` would take it away.
+    #[serde(deserialize_with = "Option::deserialize")]
     recipient: Option<String>,
 }
 

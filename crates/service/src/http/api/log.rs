@@ -90,10 +90,13 @@ pub(in crate::http) struct LogProofView {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct LogParams {
     /// Entries after this one: `next` of the page before.
+    #[param(format = "uint64")]
     after: Option<u64>,
     /// Most entries in the answer, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// When there are none yet, wait so many seconds for the next, 1 to 30.
+    #[param(minimum = 1, maximum = 30)]
     wait: Option<u64>,
 }
 

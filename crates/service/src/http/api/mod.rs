@@ -148,6 +148,7 @@ pub(in crate::http) struct ListParams {
     /// Items after this one: `next` of the page before.
     after: Option<String>,
     /// Most items in the answer, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 

@@ -50,6 +50,7 @@ pub(in crate::http) struct ReadingParams {
     /// `json` (default), `senml`, `csv`, `jsonl` or `parquet`. All but `json` answer with everything at once.
     format: Option<String>,
     /// Most readings of a page of `json`, 1 to 10000. Default 1000.
+    #[param(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
     /// `next` of the page before.
     cursor: Option<String>,
@@ -73,6 +74,7 @@ pub(in crate::http) struct WindowParams {
     /// With at least this standing behind them.
     assurance: Option<String>,
     /// Length of a window in seconds. Windows start at multiples of it since 1970-01-01T00:00:00Z.
+    #[param(minimum = 1, maximum = 316_224_000)]
     every: u64,
     /// Percentiles, 0 to 100, with commas between them. At most 16.
     percentiles: Option<String>,

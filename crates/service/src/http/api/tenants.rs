@@ -71,12 +71,12 @@ pub(in crate::http) async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TenantView>>, ApiError> {
     let registry = app.shared.store.registry();
+    let limit = params.limit()?;
     if let Some(own) = caller.tenant() {
         let permit = permit(&app, &caller, own).await?;
         let tenant = registry.tenant(permit.tenant()).await?;
         return Ok(Json(List::whole(vec![tenant.into()])));
     }
-    let limit = params.limit()?;
     let found = registry.tenants(params.after::<TenantName>()?.as_ref(), limit).await?;
     for tenant in &found {
         let _ = permit(&app, &caller, tenant.name).await?;

@@ -341,6 +341,7 @@ async fn a_wrong_request_is_told_what_would_be_right() {
         ("post", "claims", r#"{"name":"Hall","role":"gateway"}"#, 400, "names of `a-z 0-9 -`"),
         ("post", "claims", r#"{"name":"a","lifetime_seconds":0}"#, 400, "`lifetime_seconds` is not from 1"),
         ("put", "key/recipient", r#"{"recipient":"AAAA"}"#, 400, "`recipient` is not base64 of 32 bytes"),
+        ("put", "key/recipient", "{}", 400, "missing field `recipient`"),
     ] {
         let (status, answer) = fixture.admin(method, &format!("/api/v1/tenants/acme/{path}"), body).await;
         let said = answer["error"]["message"].as_str().unwrap_or_default();
