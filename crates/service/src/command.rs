@@ -299,6 +299,7 @@ impl Commands {
         if !record.reply.is_empty() {
             let hash = base16ct::lower::encode_string(&sha256(&[&record.reply]));
             deed = deed.with("outcome", state.as_str()).with("reply", hash);
+            deed.evidence = Some(record.reply.clone());
         }
         if let State::Cancelled { reason } | State::Refused { reason, .. } = &state {
             deed = deed.with("reason", reason.as_str());

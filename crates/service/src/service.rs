@@ -138,7 +138,8 @@ impl Service {
             https_tls,
             mqtt,
         });
-        let web = http::Listeners::bind(Arc::clone(&shared)).await.map_err(io_error(port("HTTPS", https)))?;
+        let app = http::App::new(Arc::clone(&shared)).map_err(io_error("sign-in".to_owned()))?;
+        let web = http::Listeners::bind(app).await.map_err(io_error(port("HTTPS", https)))?;
         let https = web.local_addr();
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());

@@ -39,12 +39,12 @@ CREATE TABLE sessions (
 
 CREATE INDEX sessions_by_user ON sessions (tenant, user_id);
 
--- Who a person is at a provider of sign-ins.
+-- Who a person is at a provider of sign-ins: the subject is the issuer's, whatever we call the provider.
 CREATE TABLE identities (
-    tenant   TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    subject  TEXT NOT NULL,
-    user_id  TEXT NOT NULL,
-    PRIMARY KEY (tenant, provider, subject),
+    tenant  TEXT NOT NULL,
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, issuer, subject),
     FOREIGN KEY (tenant, user_id) REFERENCES users (tenant, id) ON DELETE CASCADE
 );

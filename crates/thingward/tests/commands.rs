@@ -144,7 +144,7 @@ fn a_command_for_a_device_that_sleeps_waits_through_a_kill_and_is_executed_once(
     assert_eq!(town.state(&id), "waiting");
     service.0.kill().unwrap();
     service.0.wait().unwrap();
-    let _service = town.place.service(&[]);
+    let service = town.place.service(&[]);
     town.place.done(&["command", "cancel", "meter-1", &back]);
     wait_for("the end of its time", || town.state(&short) == "expired");
     let _meter = town.meter(None);
@@ -153,6 +153,10 @@ fn a_command_for_a_device_that_sleeps_waits_through_a_kill_and_is_executed_once(
     town.place.fails(&["command", "cancel", "meter-1", &back], 1);
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert_eq!(town.told(), [json!(1)]);
+    // Killed once more: log, registry and commands agree.
+    drop(service);
+    let found = town.place.done(&["fsck"]);
+    assert_eq!(found["commands"], 3, "{found}");
 }
 
 #[test]

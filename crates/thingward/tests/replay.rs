@@ -244,6 +244,10 @@ fn every_value_of_real_telemetry_arrives_exactly_once_in_order_and_signed_while_
     }
     let findings = place.run(&["finding", "list"]);
     assert_eq!(findings.as_array().map_or(0, Vec::len), 0, "{findings}");
+    service.0.kill().unwrap();
+    service.0.wait().unwrap();
+    let found = place.run(&["fsck"]);
+    assert_eq!(found["problems"], serde_json::json!([]), "{found}");
 }
 
 fn check_device(place: &Place, set: &DataSet, wanted: &[Vec<Json>]) {

@@ -50,7 +50,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// Requests for each operation that are made up.
 const EXAMPLES: &str = "25";
 /// A run, at most.
-const SECONDS: &str = "60";
+const SECONDS: &str = "300";
 
 /// Asks for what `which` says with this token.
 fn run(place: &Place, program: &Path, token: &Json, which: [&str; 2]) {

@@ -300,13 +300,14 @@ fn a_command_with_anything_wrong_is_refused_for_its_precise_reason() {
 fn a_passkey_that_is_newer_than_the_membership_is_asked_for_before_it_is_refused_and_not_by_every_command() {
     let bench = Bench::new();
     let mut commands = bench.open(START).unwrap();
-    let sent = |id: u8| {
+    let sent = |id: u8, issued: Timestamp| {
         let mut sent = Sent::new(id);
         set_rate(&mut sent, 1.5);
+        sent.issued = issued;
         sent.approval.as_mut().unwrap().credential = 2;
         sent.bytes()
     };
-    assert!(!commands.receive([1; 16], &sent(1), START));
+    assert!(!commands.receive([1; 16], &sent(1, START), START));
     assert!(commands.waits_for_membership());
     assert_eq!(said(&mut commands), [""; 0]);
     let mut newer = bench.membership.clone();
@@ -318,10 +319,10 @@ fn a_passkey_that_is_newer_than_the_membership_is_asked_for_before_it_is_refused
     // One that the service does not know either is refused, and the next one is at once.
     commands.set_membership(bench.membership.clone());
     let later = START.plus_micros(60 * SECOND);
-    assert!(!commands.receive([2; 16], &sent(2), later));
+    assert!(!commands.receive([2; 16], &sent(2, later), later));
     assert!(commands.waits_for_membership());
     assert!(!commands.membership_is_fresh(later));
-    assert!(!commands.receive([3; 16], &sent(3), later));
+    assert!(!commands.receive([3; 16], &sent(3, later), later));
     assert!(!commands.waits_for_membership());
     let answers = said(&mut commands);
     assert!(answers.len() == 2 && answers.iter().all(|a| a.starts_with("approval-invalid")), "{answers:?}");

@@ -24,7 +24,6 @@ use super::app::App;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::{api, console, est, ops};
-use crate::shared::Shared;
 
 /// Becomes true when listeners end. Running answers get a little time.
 type Stop = watch::Receiver<bool>;
@@ -64,7 +63,8 @@ impl Listeners {
     /// # Errors
     ///
     /// What the system says.
-    pub async fn bind(shared: Arc<Shared>) -> io::Result<Self> {
+    pub async fn bind(app: Arc<App>) -> io::Result<Self> {
+        let shared = &app.shared;
         let https = TcpListener::bind(shared.settings.https).await?;
         let admin = bind_private(&admin_socket(&shared.settings.data_dir))?;
         let local = match shared.settings.console.loopback {
@@ -72,7 +72,7 @@ impl Listeners {
             None => None,
         };
         let address = https.local_addr()?;
-        Ok(Self { app: App::new(shared)?, https, admin, local, address })
+        Ok(Self { app, https, admin, local, address })
     }
 
     /// Where HTTPS listens.

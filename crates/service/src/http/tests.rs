@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod enrolment;
+mod fsck;
 mod log;
 mod policy;
 mod readings;

@@ -7,7 +7,7 @@ use super::{Registry, failed, parse};
 use crate::error::StoreError;
 
 impl Registry {
-    /// Who a provider's subject is here.
+    /// Who an issuer's subject is here.
     ///
     /// # Errors
     ///
@@ -15,23 +15,22 @@ impl Registry {
     pub async fn identity(
         &self,
         tenant: &TenantName,
-        provider: &str,
+        issuer: &str,
         subject: &str,
     ) -> Result<UserId, StoreError> {
-        let row = sqlx::query(
-            "SELECT user_id FROM identities WHERE tenant = $1 AND provider = $2 AND subject = $3",
-        )
-        .bind(tenant.as_str())
-        .bind(provider)
-        .bind(subject)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(failed("read an identity"))?
-        .ok_or(StoreError::NotFound { what: "identity" })?;
+        let row =
+            sqlx::query("SELECT user_id FROM identities WHERE tenant = $1 AND issuer = $2 AND subject = $3")
+                .bind(tenant.as_str())
+                .bind(issuer)
+                .bind(subject)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("read an identity"))?
+                .ok_or(StoreError::NotFound { what: "identity" })?;
         parse(&row, "user_id")
     }
 
-    /// Adds a person who is known to a provider.
+    /// Adds a person who is known to an issuer.
     ///
     /// # Errors
     ///
@@ -40,14 +39,14 @@ impl Registry {
         &self,
         tenant: &TenantName,
         user: &User,
-        provider: &str,
+        issuer: &str,
         subject: &str,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed("add a user"))?;
         user::insert(&mut tx, tenant, user).await?;
-        sqlx::query("INSERT INTO identities (tenant, provider, subject, user_id) VALUES ($1, $2, $3, $4)")
+        sqlx::query("INSERT INTO identities (tenant, issuer, subject, user_id) VALUES ($1, $2, $3, $4)")
             .bind(tenant.as_str())
-            .bind(provider)
+            .bind(issuer)
             .bind(subject)
             .bind(user.id.to_string())
             .execute(&mut *tx)

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::common::{Place, Running, given, have, shown, succeeds};
 use crate::script;
 
-const SECRET: &str = "what the provider knows us by";
+const SECRET: &str = "what-the-provider-knows-us-by";
 
 /// A provider that signs in whoever comes as `jo`, and its port. It ends when its input does.
 fn provider(place: &Place, modules: &str) -> (Running, u16) {

@@ -144,7 +144,7 @@ async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<Us
         let deed = Deed::new("service".to_owned(), action, format!("user/{}", user.id));
         deed.with("roles", words.clone()).with("provider", settings.id.as_str())
     };
-    let user = match registry.identity(&tenant, settings.id.as_str(), &identity.subject).await {
+    let user = match registry.identity(&tenant, settings.issuer.as_str(), &identity.subject).await {
         Ok(id) => {
             let user = registry.user_by_id(&tenant, &id).await?;
             if user.roles == identity.roles {
@@ -158,7 +158,7 @@ async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<Us
             let name = free_name(app, &tenant, identity).await?;
             let user = User { id: new_user_id(), name, roles: identity.roles.clone(), created: now() };
             app.shared.record(tenant, deed("user.add", &user)).await?;
-            registry.add_user_of(&tenant, &user, settings.id.as_str(), &identity.subject).await?;
+            registry.add_user_of(&tenant, &user, settings.issuer.as_str(), &identity.subject).await?;
             info!(provider = %settings.id, user = %user.id, "somebody signed in for the first time");
             user
         }
