@@ -13,6 +13,8 @@ mod descriptions;
 mod enrolment;
 #[path = "peers/log.rs"]
 mod log;
+#[path = "peers/pages.rs"]
+mod pages;
 #[path = "peers/sign_in.rs"]
 mod sign_in;
 #[path = "peers/standard_client.rs"]

@@ -33,9 +33,10 @@ fn provider(place: &Place, modules: &str) -> (Running, u16) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let says = BufReader::new(child.stdout.take().unwrap()).lines();
-    // It gives advice about its settings, too.
-    let port = says.map_while(Result::ok).find_map(|line| line.parse().ok()).unwrap();
+    let mut says = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // It gives advice about its settings, too, and ends when nobody reads it.
+    let port = says.find_map(|line| line.parse().ok()).unwrap();
+    std::thread::spawn(move || says.for_each(drop));
     (Running(child), port)
 }
 
@@ -72,8 +73,16 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
     std::fs::write(&roots, both.concat()).unwrap();
     let browser = |jar: &str, more: &[&str]| {
         let jar = place.path(jar);
-        let common =
-            ["--silent", "--cacert", shown(&roots), "--cookie", shown(&jar), "--cookie-jar", shown(&jar)];
+        let common = [
+            "--silent",
+            "--show-error",
+            "--cacert",
+            shown(&roots),
+            "--cookie",
+            shown(&jar),
+            "--cookie-jar",
+            shown(&jar),
+        ];
         succeeds("curl", &[common.as_slice(), more].concat())
     };
     let at = |path: &str| format!("{}/api/v1/{path}", place.url);
