@@ -26,7 +26,7 @@ use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::audit::{Auditor, LogWriter, Sizes};
+use crate::audit::{Auditor, Deed, LogWriter, Sizes};
 use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
@@ -82,7 +82,7 @@ enum Event {
         tenant: TenantName,
         device: DeviceName,
         id: CommandId,
-        actor: String,
+        deed: Box<Deed>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     },
     ForgetDevice {
@@ -147,6 +147,9 @@ struct Logged {
 
 type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 
+/// Whose commands wait since the last run, as the audit logs name them.
+pub(crate) type Senders = HashSet<(TenantName, String)>;
+
 /// Reads the state of the last run and starts.
 ///
 /// # Errors
@@ -160,13 +163,15 @@ pub(crate) fn start(
     sealing_key: SealingKey,
     command_key: SoftwareKey,
     limits: Limits,
-) -> Result<(CoreHandle, RunningCore), StoreError> {
+) -> Result<(CoreHandle, RunningCore, Senders), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
     let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("the sealing key"))?;
     things::descriptions(&store, &mut sealer, &directory.access)?;
-    let commands = Commands::new(command_key, things::waiting(&store, &mut sealer)?);
+    let waiting = things::waiting(&store, &mut sealer)?;
+    let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
+    let commands = Commands::new(command_key, waiting);
     let gate = ServiceGate::new(pipeline, commands, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
@@ -204,7 +209,7 @@ pub(crate) fn start(
         .spawn(move || committer.run(&to_commit))
         .map_err(io)?;
     let core = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox)).map_err(io)?;
-    Ok((handle, RunningCore { core, committer }))
+    Ok((handle, RunningCore { core, committer }, senders))
 }
 
 struct Core {
@@ -290,8 +295,8 @@ impl Core {
                 Err(error) => drop(done.send(Err(error))),
             },
             Event::Command { new, done } => self.command(now, *new, done),
-            Event::CancelCommand { tenant, device, id, actor, done } => {
-                if self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor) {
+            Event::CancelCommand { tenant, device, id, deed, done } => {
+                if self.broker.gate_mut().commands.cancel(&tenant, &device, id, *deed) {
                     self.waiting.push((done, 0));
                 } else {
                     let _ = done.send(Err(StoreError::Conflict { what: "the command has ended" }));

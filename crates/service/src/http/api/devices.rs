@@ -12,7 +12,7 @@ use thingward_policy::{ManageDevices, ReadDevices, Resource};
 use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -219,12 +219,11 @@ async fn take_back(
     let action = if release { "device.release" } else { "device.revoke" };
     let deed = allowed.deed(action, format!("{}/{name}", known.principal.role));
     let deed = deed.with("reason", reason.to_string());
-    // To its end, even when the caller hangs up half-way.
-    let shared = Arc::clone(&app.shared);
-    let revoked = tokio::spawn(async move {
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed)?, Arc::clone(&app.shared));
+    to_its_end(async move {
         shared.record(tenant, deed).await?;
-        shared.revoke_member(tenant, name, reason, release).await
-    });
-    revoked.await.map_err(|_| ApiError::Internal)??;
-    Ok(StatusCode::NO_CONTENT)
+        shared.revoke_member(tenant, name, reason, release).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
