@@ -82,6 +82,9 @@ async function ofPasskey(entry: Entry, approval: Approval, find: Find): Promise<
     await step(`A passkey was asked for ${ASKED_FOR[entry.action] ?? "this"}`, async () =>
       must(await wasAsked(entry, approval.challenge), "It was asked for something else."),
     );
+    await step("It knew who touched it, by a finger, a face or a code", () =>
+      must(approval.isUserVerified, "It did not."),
+    );
     const target = `passkey/${hex((await sha256(approval.credential)).slice(0, 8))}`;
     const found = await find("passkey.add", (added) =>
       Promise.resolve(added.target === target && added.actor === entry.actor ? keyIn(added) : undefined),

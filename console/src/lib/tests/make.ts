@@ -74,11 +74,18 @@ export async function signedOrder(key: SessionKey, told: Partial<Told> = {}, log
   return concat(new Uint8Array([0xd2]), cbor([protectedHeader, new Map(), deed, signature]));
 }
 
+const [PRESENT, VERIFIED] = [1, 4];
+
 /** What a passkey says to a challenge: `approval` of docs/wire/commands.cddl. */
-export async function approval(passkey: SessionKey, credential: Bytes, challenge: Bytes): Promise<Bytes> {
+export async function approval(
+  passkey: SessionKey,
+  credential: Bytes,
+  challenge: Bytes,
+  flags = PRESENT | VERIFIED,
+): Promise<Bytes> {
   const said = { type: "webauthn.get", challenge: toBase64url(challenge), origin: "https://console.example" };
   const client = utf8(JSON.stringify(said));
-  const authenticator = concat(await sha256(utf8("console.example")), new Uint8Array([5, 0, 0, 0, 1]));
+  const authenticator = concat(await sha256(utf8("console.example")), new Uint8Array([flags, 0, 0, 0, 1]));
   const signature = await sign(passkey, concat(authenticator, await sha256(client)));
   return cbor([credential, authenticator, client, der(signature)]);
 }

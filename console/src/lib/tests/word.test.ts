@@ -154,6 +154,12 @@ describe("a passkey", () => {
     expect(await problem(roles, log(await added()))).toBe("It was asked for something else.");
   });
 
+  test("has to know who touches it", async () => {
+    const told = await sent();
+    const evidence = await approval(passkey, credential, await sha256(command), 1);
+    expect(await problem({ ...told, evidence }, log(await added()))).toBe("It did not.");
+  });
+
   test("does not vouch with another's signature", async () => {
     const find = log(await added({ details: { key: other.spki } }));
     expect(await problem(await sent(), find)).toBe("It did not.");
