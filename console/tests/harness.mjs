@@ -13,8 +13,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-/** What Chromium says on its console of answers that tests ask for, and of a service that takes no RSA. */
-const EXPECTED = /^Failed to load resource: .* status of (401|403|404|423) |pubKeyCredParams is missing .* RS256/;
+/** What Chromium says on its console of answers that tests and changes ask for, and of a service that takes no RSA. */
+const EXPECTED = /^Failed to load resource: .* status of (401|403|404|423|428) |pubKeyCredParams is missing .* RS256/;
 
 export const origin = new URL(needed("CONSOLE_URL")).origin;
 
