@@ -62,6 +62,28 @@ await test("a set-up link works once", async () => {
   assert.deepEqual(await axe(viewer), []);
 });
 
+await test("the things of the town are there: connected, or behind their gateway", async () => {
+  await open(admin, "/devices");
+  const row = (name) => admin.getByRole("row").filter({ has: admin.getByRole("rowheader", { name, exact: true }) });
+  for (const name of ["hall-gateway", "pump-1", "mill-1", "meter-1"]) {
+    await row(name).getByText("connected", { exact: true }).waitFor();
+    await row(name).getByText(/since \d\d:\d\d/).waitFor();
+  }
+  for (const name of ["thermometer-1", "bulb-1"]) {
+    await row(name).getByText("behind", { exact: true }).waitFor();
+    await row(name).getByRole("link", { name: "hall-gateway" }).waitFor();
+  }
+  await admin.getByLabel("State").selectOption("Behind a gateway");
+  await row("pump-1").waitFor({ state: "hidden" });
+  assert.equal(await admin.getByRole("rowheader").count(), 2);
+  assert.deepEqual(await axe(admin), []);
+
+  await open(admin, "/devices/bulb-1");
+  await admin.getByText("hall-gateway handed on what came of it last").waitFor();
+  await open(admin, "/devices/hall-gateway");
+  await admin.getByText("A connection of its own").waitFor();
+});
+
 await test("a command is sent from the form of the device's description, and done", async () => {
   await open(admin, "/devices/meter-1");
   const form = admin.locator("form", { hasText: "Set the rate" });
@@ -347,7 +369,7 @@ await test("a device enrols with the code and the line that the console shows", 
     await rm(home, { recursive: true });
   }
   await open(admin, `/devices?search=${DEVICE}`);
-  await admin.getByRole("row").filter({ hasText: DEVICE }).getByText("enrolled").waitFor();
+  await admin.getByRole("row").filter({ hasText: DEVICE }).getByText("offline").waitFor();
 });
 
 await test("a list of names becomes a list of codes", async () => {
