@@ -12,7 +12,20 @@ import { mkdtemp, mkdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { axe, launch, NARROW, needed, open, overflow, person, Runner, settled, tabTo, WIDE } from "./harness.mjs";
+import {
+  axe,
+  launch,
+  NARROW,
+  needed,
+  open,
+  overflow,
+  person,
+  Runner,
+  settled,
+  tabTo,
+  WIDE,
+  withAnotherAuthenticator,
+} from "./harness.mjs";
 
 const ADMIN = "maya";
 const VIEWER = "noor";
@@ -67,7 +80,9 @@ await test("the things of the town are there: connected, or behind their gateway
   const row = (name) => admin.getByRole("row").filter({ has: admin.getByRole("rowheader", { name, exact: true }) });
   for (const name of ["hall-gateway", "pump-1", "mill-1", "meter-1"]) {
     await row(name).getByText("connected", { exact: true }).waitFor();
-    await row(name).getByText(/since \d\d:\d\d/).waitFor();
+    await row(name)
+      .getByText(/since \d\d:\d\d/)
+      .waitFor();
   }
   for (const name of ["thermometer-1", "bulb-1"]) {
     await row(name).getByText("behind", { exact: true }).waitFor();
@@ -370,6 +385,41 @@ await test("a device enrols with the code and the line that the console shows", 
   }
   await open(admin, `/devices?search=${DEVICE}`);
   await admin.getByRole("row").filter({ hasText: DEVICE }).getByText("offline").waitFor();
+});
+
+await test("what else one changes is signed as it was asked for", async () => {
+  const dialog = admin.getByRole("dialog");
+  await withAnotherAuthenticator(admin, async () => {
+    await open(admin, "/settings");
+    await admin.getByLabel("What to call a new one").fill("Spare");
+    await admin.getByRole("button", { name: "Add a passkey" }).click();
+    await admin.getByText("The passkey is added.").waitFor();
+  });
+  await admin.getByRole("button", { name: "Remove Spare" }).click();
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await admin.getByText("The passkey is removed.").waitFor();
+
+  await open(admin, "/users/groups");
+  for (const [kind, name] of [
+    ["user", VIEWER],
+    ["device", DEVICE],
+  ]) {
+    await admin.getByLabel("Group").fill("spare-hands");
+    await admin.getByLabel("Kind").selectOption(kind);
+    await admin.getByLabel("Name").fill(name);
+    await admin.getByRole("button", { name: "Put it in" }).click();
+    await admin.getByRole("button", { name: `Take ${kind}/${name} out of spare-hands` }).click();
+    await admin.getByText(`${name} is not in spare-hands any more.`).waitFor();
+  }
+
+  await open(admin, `/devices/${DEVICE}`);
+  await admin.getByRole("button", { name: "Revoke" }).click();
+  await dialog.getByLabel("Why").selectOption("Another one takes its place");
+  await dialog.getByRole("button", { name: "Revoke" }).click();
+  await admin.getByText(`${DEVICE} is revoked.`).waitFor();
+  await admin.getByRole("button", { name: "Release" }).click();
+  await dialog.getByRole("button", { name: "Release" }).click();
+  await admin.getByText(`${DEVICE} is released.`).waitFor();
 });
 
 await test("a list of names becomes a list of codes", async () => {

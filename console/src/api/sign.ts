@@ -33,7 +33,7 @@ export async function send(request: Request): Promise<Response> {
 
 /** The order with our signature, for its header. */
 async function answer({ order }: { order?: unknown }, request: Request): Promise<string> {
-  const bytes = checked(order, request);
+  const bytes = checked(order, request, await request.clone().text());
   const key = signer && (await findKey(signer.key));
   if (!key) {
     throw new Failure(0, "key-lost", "This browser has lost the key of the session. Sign in again to change anything.");
@@ -41,11 +41,12 @@ async function answer({ order }: { order?: unknown }, request: Request): Promise
   return `${toBase64url(bytes)}.${toBase64url(await sign(key, bytes))}`;
 }
 
-function checked(order: unknown, { method, url }: Request): Bytes {
+function checked(order: unknown, { method, url }: Request, body: string): Bytes {
   try {
     if (!signer) throw new Error("Nobody is signed in here.");
     const bytes = base64url(String(order));
-    check(readOrder(bytes), { method, path: new URL(url).pathname }, signer);
+    const call = { method, path: new URL(url).pathname, body: body === "" ? undefined : (JSON.parse(body) as unknown) };
+    check(readOrder(bytes), call, signer);
     return bytes;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

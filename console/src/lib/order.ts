@@ -2,7 +2,7 @@
 
 import type { Bytes } from "./bytes";
 import { readHeader, readToBeSigned, toBeSigned, type Header, type Sign1 } from "./cose";
-import { fits } from "./deeds";
+import { fits, type Call } from "./deeds";
 import { readEntry, type Entry } from "./entry";
 import { ES256 } from "./publickey";
 
@@ -41,12 +41,12 @@ export function orderBytes({ header, payload }: Sign1, log: string): Bytes {
 }
 
 /** Throws unless the order is what the signer's own call does, and nothing else. */
-export function check(order: Order, call: { method: string; path: string }, signer: Signer): void {
+export function check(order: Order, call: Call, signer: Signer): void {
   const { deed } = order;
   if (order.algorithm !== ES256 || order.keyId !== signer.key) {
     throw new Error("It is for the key of another session: load the page again.");
   }
   if (!order.log.endsWith(`/tenant/${signer.tenant}`)) throw new Error("It is for another log.");
   if (deed.actor !== `user/${signer.user}`) throw new Error("It is in somebody else’s name.");
-  if (!fits(call, signer.tenant, deed.action, deed.target)) throw new Error("It is about something else.");
+  if (!fits(call, signer.tenant, deed)) throw new Error("It is about something else.");
 }

@@ -62,6 +62,7 @@ test("without the key, it says to sign in again", async () => {
 });
 
 test.each([
+  ["a role that was not asked for", signIt(order(key, { details: { roles: "administrator" } }))],
   ["something else", signIt(order(key, { action: "policy.apply" }))],
   ["somebody else's deed", signIt(order(key, { actor: "user/noor-id" }))],
   ["garbage", Response.json({ order: "%%" }, { status: 428 })],
