@@ -14,9 +14,8 @@ export interface SessionKey {
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 
 export async function makeKey(): Promise<SessionKey> {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey(P256, false, ["sign"]);
-  const spki = new Uint8Array(await crypto.subtle.exportKey("spki", publicKey));
-  return { id: await keyId(spki), spki: toBase64url(spki), secret: privateKey };
+  const { spki, secret } = await makePair(false);
+  return { id: await keyId(spki), spki: toBase64url(spki), secret };
 }
 
 /** The signature as orders have it: `r` and `s`, 64 bytes. */
@@ -26,10 +25,14 @@ export async function sign(key: SessionKey, message: Bytes): Promise<Bytes> {
 
 /** A key for a program: its public half as the service takes it, and its secret, which the service never gets. */
 export async function makeTokenKey(): Promise<{ spki: string; secret: string }> {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey(P256, true, ["sign"]);
-  const spki = new Uint8Array(await crypto.subtle.exportKey("spki", publicKey));
-  const { d } = await crypto.subtle.exportKey("jwk", privateKey);
+  const { spki, secret } = await makePair(true);
+  const { d } = await crypto.subtle.exportKey("jwk", secret);
   return { spki: toBase64url(spki), secret: d as string };
+}
+
+async function makePair(isExtractable: boolean): Promise<{ spki: Bytes; secret: CryptoKey }> {
+  const { publicKey, privateKey } = await crypto.subtle.generateKey(P256, isExtractable, ["sign"]);
+  return { spki: new Uint8Array(await crypto.subtle.exportKey("spki", publicKey)), secret: privateKey };
 }
 
 // IndexedDB takes keys that no script can read. There is one: a sign-in replaces the key of the last.

@@ -25,7 +25,11 @@ export function identity(keys: readonly Schemas["DeviceKey"][], now: number): Me
 export function way({ connected, gateway }: Schemas["DeviceView"], now: number): Measure {
   const what = "Way to the service";
   if (connected) {
-    return { what, state: "good", found: `A connection of its own, with its own key, since ${moment(connected, now)}.` };
+    return {
+      what,
+      state: "good",
+      found: `A connection of its own, with its own key, since ${moment(connected, now)}.`,
+    };
   }
   if (gateway) return { what, state: "good", found: `${gateway} handed on what came of it last, over its connection.` };
   return { what, state: "unknown", found: "It is not connected." };
