@@ -48,7 +48,7 @@ impl<'a> Sign1<'a> {
     }
 
     /// The Sig_structure of RFC 9052 §4.4, which is what gets signed; `context` is the external data.
-    pub(crate) fn to_be_signed(&self, context: &[u8]) -> Result<Vec<u8>, EntryError> {
+    pub(crate) fn to_be_signed(self, context: &[u8]) -> Result<Vec<u8>, EntryError> {
         let mut e = Encoder::new(Vec::new());
         let written = e.array(4).and_then(|e| {
             e.str("Signature1")?.bytes(self.protected)?.bytes(context)?.bytes(self.payload)?.ok()

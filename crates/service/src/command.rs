@@ -223,6 +223,12 @@ impl Commands {
         devices.iter().for_each(|device| self.listens(tenant, device, now));
     }
 
+    /// Devices of the tenant, and the gateways that carried something of them last.
+    pub(crate) fn behind(&self, of: TenantName) -> impl Iterator<Item = (DeviceName, DeviceName)> {
+        let own = self.behind.iter().filter(move |((tenant, _), _)| *tenant == of);
+        own.map(|((_, device), (gateway, _))| (*device, *gateway))
+    }
+
     /// A gateway carried something of a device.
     pub(crate) fn carried(
         &mut self,

@@ -88,15 +88,19 @@ enum Event {
     ForgetDevice {
         tenant: TenantName,
         device: DeviceName,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
     },
     CancelCommandsOf {
         actors: HashSet<String>,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
     },
     Findings {
         tenant: TenantName,
         answer: oneshot::Sender<Vec<Finding>>,
+    },
+    Presence {
+        tenant: TenantName,
+        answer: oneshot::Sender<Presence>,
     },
     Stop,
 }
@@ -108,6 +112,15 @@ pub struct CoreHandle {
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
     log_sizes: Sizes,
+}
+
+/// Which members of a tenant are there, and how they reach us.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    /// Who is connected, and since when.
+    pub(crate) connected: HashMap<DeviceName, Timestamp>,
+    /// Devices, and the gateways that carried something of them last.
+    pub(crate) gateways: HashMap<DeviceName, DeviceName>,
 }
 
 /// A running core: wait for its end to know that everything is durable.
@@ -217,7 +230,7 @@ struct Core {
     sealer: Sealer,
     auditor: Arc<Auditor>,
     log: LogWriter,
-    /// Who waits for an entry of the group to be durable, and its index.
+    /// Who waits for the group to be durable, and the index of their entry, where they have one.
     waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
     buffers: HashMap<ConnId, BytesMut>,
     outputs: Outputs,
@@ -306,14 +319,22 @@ impl Core {
                 let gate = self.broker.gate_mut();
                 gate.commands.cancel_all_for(&tenant, &device);
                 gate.forget_description(&tenant, &device);
-                let _ = done.send(());
+                self.waiting.push((done, 0));
             }
             Event::CancelCommandsOf { actors, done } => {
                 self.broker.gate_mut().commands.cancel_all_of(&actors);
-                let _ = done.send(());
+                self.waiting.push((done, 0));
             }
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
+            }
+            Event::Presence { tenant, answer } => {
+                let own = |(who, since): (&Member, Timestamp)| {
+                    (who.principal.tenant == tenant).then_some((who.principal.name, since))
+                };
+                let connected = self.broker.present().filter_map(own).collect();
+                let gateways = self.broker.gate().commands.behind(tenant).collect();
+                let _ = answer.send(Presence { connected, gateways });
             }
             Event::Stop => return true,
         }
@@ -483,6 +504,13 @@ impl CoreHandle {
     pub async fn findings(&self, tenant: TenantName) -> Vec<Finding> {
         let (answer, wait) = oneshot::channel();
         self.send(Event::Findings { tenant, answer }).await;
+        wait.await.unwrap_or_default()
+    }
+
+    /// Which members of a tenant are there. Nobody while the core stops.
+    pub(crate) async fn presence(&self, tenant: TenantName) -> Presence {
+        let (answer, wait) = oneshot::channel();
+        self.send(Event::Presence { tenant, answer }).await;
         wait.await.unwrap_or_default()
     }
 

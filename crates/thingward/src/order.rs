@@ -44,7 +44,8 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
 pub(crate) struct Token {
     /// Sent as `Authorization: Bearer`.
     pub(crate) bearer: Zeroizing<String>,
-    key: Option<SoftwareKey>,
+    /// Boxed, as it is much larger than all else that says where a service is.
+    key: Option<Box<SoftwareKey>>,
 }
 
 /// The text is no token.
@@ -61,7 +62,7 @@ impl Token {
     /// Reads the text that was shown when it was made: the token, and behind a dot its key, when it has one.
     pub(crate) fn parse(text: &str) -> Result<Self, NotAToken> {
         let (bearer, key) = text.split_once('.').map_or((text, None), |(bearer, key)| (bearer, Some(key)));
-        let key = key.map(|key| key_from(key).ok_or(NotAToken)).transpose()?;
+        let key = key.map(|key| key_from(key).map(Box::new).ok_or(NotAToken)).transpose()?;
         Ok(Self { bearer: Zeroizing::new(bearer.to_owned()), key })
     }
 

@@ -9,7 +9,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
-    ("audit", &["crypto"]),
+    ("audit", &["crypto", "seal"]),
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),

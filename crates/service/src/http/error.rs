@@ -32,7 +32,7 @@ pub(super) enum ApiError {
     /// Too many of them from one place.
     TooManyAttempts,
     /// A change that its caller has to sign first.
-    Unsigned(Order),
+    Unsigned(Box<Order>),
     /// An order that does not hold.
     BadOrder(&'static str),
     /// The caller is known and may not.

@@ -28,7 +28,7 @@ use crate::sign_in::Purpose;
 /// What the signed order is sent in: both parts base64url, with a dot between them.
 pub(super) const ORDER: HeaderName = HeaderName::from_static("thingward-order");
 /// Longest header that is read, in bytes. A usual order has 600.
-const HEADER_BYTES_MAX: usize = 32 * 1024;
+const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 const READS_ONLY: &str = "a token without a key only reads; make one with a key, and sign with it";
 const OTHER_KEY: &str = "the order is not signed with the key of who sends it";
@@ -139,7 +139,7 @@ impl App {
             let nonce = self.challenges.make(Purpose::Order(&caller.actor()), &occasion.note(), now());
             let deed = Deed { evidence: Some(nonce.map_err(|_| ApiError::Internal)?), ..deed };
             let order = Order::new(&origin, deed.entry(occasion.at), key);
-            order.map_err(|e| ApiError::Invalid(e.to_string()))
+            order.map(Box::new).map_err(|e| ApiError::Invalid(e.to_string()))
         };
         let Some(SignedOrder { order, nonce, signature }) = &occasion.signed else {
             return Err(ApiError::Unsigned(unsigned(deed)?));

@@ -134,11 +134,12 @@ async fn an_order_counts_once_for_what_it_says_under_the_key_of_who_sends_it() {
     // Another key, a signature of something else, one that is bent.
     let (message, signature) = good.split_once('.').unwrap();
     let other = asked(&fixture, &token, wanted).await;
-    let bent = [&[signature.as_bytes()[0] ^ 1], &signature.as_bytes()[1..]].concat();
+    let mut bent = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    bent[40] ^= 1;
     for order in [
         sign(&p256(), &question).unwrap(),
         format!("{}.{signature}", other["order"].as_str().unwrap()),
-        format!("{message}.{}", String::from_utf8(bent).unwrap()),
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(bent)),
     ] {
         let (status, said) = send(&fixture, &token, wanted, &order).await;
         assert_eq!((status.as_u16(), &said["error"]["code"]), (403, &json!("bad-order")), "{said}");
