@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minicbor::Decoder;
 use thingward_crypto::{Digest, KeyId, VerifyingKey, sha256};
 use thingward_seal::approval::verify_recorded;
-use thingward_seal::command::{Approval, SignedReply};
+use thingward_seal::command::{Approval, Outcome, SignedReply};
 use thingward_seal::{Item, Items};
 
 use crate::entry::{Entry, EntryError};
@@ -94,6 +94,8 @@ pub struct Actors {
     members: HashMap<String, Vec<VerifyingKey>>,
     passkeys: HashMap<String, Holder>,
     holders: HashMap<KeyId, Holder>,
+    /// SHA-256 of the commands that were sent, by their ids.
+    commands: HashMap<String, String>,
     /// Targets of links that were made and not used yet.
     links: HashSet<String>,
     spent: HashSet<Digest>,
@@ -109,6 +111,7 @@ impl Actors {
             members: HashMap::new(),
             passkeys: HashMap::new(),
             holders: HashMap::new(),
+            commands: HashMap::new(),
             links: HashSet::new(),
             spent: HashSet::new(),
         }
@@ -131,7 +134,9 @@ impl Actors {
             // What the service refused or gave away, whoever asked for it.
             (_, "access.refuse" | "readings.export") => Ok(Word::Service),
             ("device" | "gateway" | "application", "device.enrol" | "device.renew") => {
-                self.member_key(entry).map(|_| Word::Device)
+                let key = self.member_key(entry)?;
+                self.members.entry(entry.actor.clone()).or_default().push(key);
+                Ok(Word::Device)
             }
             ("device" | "gateway", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
             ("device" | "gateway", "command.reply") => self.reply(entry).map(|()| Word::Device),
@@ -150,9 +155,10 @@ impl Actors {
     fn learn(&mut self, entry: &Entry) -> Result<(), ActorFault> {
         let Entry { actor, target, .. } = entry;
         match entry.action.as_str() {
-            "device.enrol" | "device.renew" if actor != "service" => {
-                let key = self.member_key(entry)?;
-                self.members.entry(actor.clone()).or_default().push(key);
+            "command.send" => {
+                if let (Some(id), Some(sha256)) = (entry.details.get("id"), entry.details.get("sha256")) {
+                    self.commands.insert(id.clone(), sha256.clone());
+                }
             }
             "link.create" => drop(self.links.insert(target.clone())),
             "passkey.add" => {
@@ -215,8 +221,16 @@ impl Actors {
         let signed = SignedReply::decode(evidence).map_err(|_| ActorFault::Evidence)?;
         let key = self.key_of_member(&entry.actor, &signed.key_id())?;
         let reply = signed.verify(key).map_err(|_| EntryError::Signature)?;
-        let is_about_it = entry.details.get("id").is_some_and(|id| *id == hex(&reply.id))
-            && entry.details.get("reply").is_some_and(|hash| *hash == hex(&sha256(&[evidence])));
+        let detail = |name: &str| entry.details.get(name).map(String::as_str).unwrap_or_default();
+        let of_message = matches!(reply.outcome, Outcome::Refused { reason, .. } if reason.is_of_message());
+        let (id, device) = (hex(&reply.id), entry.actor.trim_start_matches("device/"));
+        // A refusal that is of the message and not of the command names the message.
+        let is_to_it = of_message || self.commands.get(&id).is_some_and(|sent| *sent == hex(&reply.command));
+        let is_about_it = is_to_it
+            && detail("id") == id
+            && detail("reply") == hex(&sha256(&[evidence]))
+            && detail("outcome") == reply.outcome.as_str()
+            && entry.target.starts_with(&format!("operation/{device}/"));
         if is_about_it { Ok(()) } else { Err(ActorFault::Evidence) }
     }
 

@@ -1,0 +1,154 @@
+//! What devices sign, in a log, and what a service says that they did.
+#![cfg(feature = "std")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
+
+use thingward_audit::actors::{ActorFault, Actors, Word};
+use thingward_audit::entry::{Entry, EntryError};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256};
+use thingward_model::Timestamp;
+use thingward_seal::command::{Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply};
+use thingward_seal::statement::{STATEMENT_BYTES_MAX, Statement, StatementKind, Subject};
+
+const ID: [u8; 16] = [3; 16];
+const COMMAND: [u8; 32] = [4; 32];
+
+fn key(seed: u8) -> SoftwareKey {
+    SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[seed; 32]).unwrap()
+}
+
+/// In this log a request to enrol is the key itself.
+fn request_key(request: &[u8]) -> Option<VerifyingKey> {
+    VerifyingKey::from_spki(request).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn entry(action: &str, actor: &str, target: &str, details: &[(&str, String)]) -> Entry {
+    let details = details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let [action, actor, target] = [action, actor, target].map(str::to_owned);
+    Entry { time: 1, action, actor, target, details, evidence: None }
+}
+
+fn enrolled(device: &str, key: &SoftwareKey) -> Entry {
+    let id = hex(&key.public_key().id());
+    let name = format!("device/{device}");
+    Entry {
+        evidence: Some(key.public_key().to_spki()),
+        ..entry("device.enrol", &name, &name, &[("key", id)])
+    }
+}
+
+fn checkpoint(tenant: &str, stream: &str, key: &SoftwareKey) -> Entry {
+    let [tenant, device] = [tenant, "meter-1"];
+    let subject = Subject {
+        tenant: tenant.parse().unwrap(),
+        device: device.parse().unwrap(),
+        stream: stream.parse().unwrap(),
+    };
+    let kind = StatementKind::Checkpoint { first: 1, last: 9, head: [7; 32] };
+    let statement = Statement { subject, chain: [1; 8], time: Timestamp::EPOCH, kind };
+    let mut bytes = [0; STATEMENT_BYTES_MAX];
+    let len = statement.sign(key, &mut bytes).unwrap();
+    let evidence = Some(bytes[..len].to_vec());
+    Entry { evidence, ..entry("chain.checkpoint", "device/meter-1", "stream/meter-1/power", &[]) }
+}
+
+fn sent() -> Entry {
+    let details = [("id", hex(&ID)), ("sha256", hex(&COMMAND))];
+    entry("command.send", "operator", "operation/meter-1/set-rate", &details)
+}
+
+fn reply(command: [u8; 32], outcome: Outcome<'_>, key: &SoftwareKey) -> Entry {
+    let said = Reply { id: ID, command, time: Timestamp::EPOCH, outcome };
+    let mut bytes = [0; REPLY_BYTES_MAX];
+    let len = said.sign(key, &mut bytes).unwrap();
+    let evidence = bytes[..len].to_vec();
+    let details = [("id", hex(&ID)), ("outcome", "done".to_owned()), ("reply", hex(&sha256(&[&evidence])))];
+    let entry = entry("command.reply", "device/meter-1", "operation/meter-1/set-rate", &details);
+    Entry { evidence: Some(evidence), ..entry }
+}
+
+fn last_word(entries: &[Entry]) -> Result<Word, ActorFault> {
+    let mut actors = Actors::new("example.com/tenant/acme", request_key);
+    let mut word = Ok(Word::Service);
+    for entry in entries {
+        word = Ok(actors.entry(entry)?);
+    }
+    word
+}
+
+#[test]
+fn what_a_device_signed_stands_on_its_word() {
+    let own = key(1);
+    let all = [
+        enrolled("meter-1", &own),
+        checkpoint("acme", "power", &own),
+        sent(),
+        reply(COMMAND, Outcome::Done(Data::NOTHING), &own),
+    ];
+    assert_eq!(last_word(&all[..2]), Ok(Word::Device));
+    assert_eq!(last_word(&all), Ok(Word::Device));
+}
+
+#[test]
+fn a_checkpoint_is_the_devices_own_and_about_the_stream_and_tenant_that_the_entry_names() {
+    let own = key(1);
+    let fault = |entry: Entry| last_word(&[enrolled("meter-1", &own), entry]).unwrap_err();
+    let good = checkpoint("acme", "power", &own);
+    assert_eq!(fault(checkpoint("acme", "power", &key(2))), ActorFault::UnknownKey);
+    assert_eq!(fault(checkpoint("acme", "flow", &own)), ActorFault::Evidence);
+    assert_eq!(fault(checkpoint("other", "power", &own)), ActorFault::Evidence);
+    assert_eq!(fault(Entry { evidence: None, ..good.clone() }), ActorFault::Unsigned);
+    assert_eq!(fault(Entry { evidence: Some(vec![0; 40]), ..good.clone() }), ActorFault::Evidence);
+    let mut bent = good.clone();
+    *bent.evidence.as_mut().unwrap().last_mut().unwrap() ^= 1;
+    assert_eq!(fault(bent), ActorFault::Order(EntryError::Signature));
+    let mut longer = good.clone();
+    longer.evidence.as_mut().unwrap().push(0);
+    assert_eq!(fault(longer), ActorFault::Evidence);
+    assert_eq!(last_word(&[good]), Err(ActorFault::UnknownKey), "of a device that never enrolled");
+}
+
+#[test]
+fn a_reply_says_what_the_entry_says_about_the_command_that_was_sent() {
+    let own = key(1);
+    let fault = |entry: Entry| last_word(&[enrolled("meter-1", &own), sent(), entry]).unwrap_err();
+    let (done, failed) = (Outcome::Done(Data::NOTHING), Outcome::Failed { text: "jammed" });
+    assert_eq!(
+        fault(reply(COMMAND, failed, &own)),
+        ActorFault::Evidence,
+        "it failed, and the entry says done"
+    );
+    assert_eq!(fault(reply([5; 32], done, &own)), ActorFault::Evidence, "another command");
+    assert_eq!(fault(reply(COMMAND, done, &key(2))), ActorFault::UnknownKey);
+    let good = reply(COMMAND, done, &own);
+    let with = |name: &str, value: &str| {
+        let mut bent = good.clone();
+        bent.details.insert(name.to_owned(), value.to_owned());
+        bent
+    };
+    assert_eq!(fault(with("id", &hex(&[9; 16]))), ActorFault::Evidence);
+    assert_eq!(fault(with("reply", &hex(&[9; 32]))), ActorFault::Evidence);
+    let elsewhere = Entry { target: "operation/meter-2/set-rate".to_owned(), ..good.clone() };
+    assert_eq!(fault(elsewhere), ActorFault::Evidence);
+    let never_sent = last_word(&[enrolled("meter-1", &own), good]);
+    assert_eq!(never_sent, Err(ActorFault::Evidence), "nobody sent it");
+    // A message that is no command has no hash of one.
+    let refused = Outcome::Refused { reason: Refusal::Malformed, text: "" };
+    let mut of_message = reply([6; 32], refused, &own);
+    of_message.details.insert("outcome".to_owned(), "refused".to_owned());
+    assert_eq!(last_word(&[enrolled("meter-1", &own), sent(), of_message]), Ok(Word::Device));
+}
+
+#[test]
+fn an_enrolment_is_of_the_key_that_signed_the_request() {
+    let (own, other) = (key(1), key(2));
+    let good = enrolled("meter-1", &own);
+    let of_other = Entry { evidence: Some(other.public_key().to_spki()), ..good.clone() };
+    assert_eq!(last_word(&[of_other]), Err(ActorFault::Evidence));
+    assert_eq!(last_word(&[Entry { evidence: None, ..good.clone() }]), Err(ActorFault::Unsigned));
+    let for_another = Entry { target: "device/meter-2".to_owned(), ..good };
+    assert_eq!(last_word(&[for_another]), Err(ActorFault::Evidence));
+}
