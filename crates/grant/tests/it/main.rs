@@ -1,0 +1,10 @@
+//! Grants from outside: what a meter serves and refuses, whatever bytes it is given.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod common;
+mod grants;
