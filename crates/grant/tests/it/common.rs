@@ -1,5 +1,8 @@
 //! A parking meter, whoever wants to park, and grants between them.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
 use thingward_grant::symmetric::HolderSecret;
 use thingward_grant::{
@@ -15,8 +18,13 @@ pub(crate) const HOUR: i64 = 3_600_000_000;
 pub(crate) const NONCE: Nonce = [0x5a; 16];
 pub(crate) const ID: [u8; 8] = *b"\x1d\xc0\xff\xee\x00\x01\x02\x03";
 
-pub(crate) fn key(who: &str) -> SoftwareKey {
-    SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &sha256(&[who.as_bytes()])).unwrap()
+/// The key of somebody, made once.
+pub(crate) fn key(who: &str) -> &'static SoftwareKey {
+    static KEYS: Mutex<BTreeMap<String, &'static SoftwareKey>> = Mutex::new(BTreeMap::new());
+    KEYS.lock().unwrap().entry(who.to_owned()).or_insert_with(|| {
+        let seed = sha256(&[who.as_bytes()]);
+        Box::leak(Box::new(SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &seed).unwrap()))
+    })
 }
 
 pub(crate) fn holder_key(who: &str) -> HolderKey {
@@ -123,7 +131,7 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn public(origin: &Origin<'_>, terms: &Terms<'_>, holder: &str) -> Self {
         let mut out = [0; GRANT_BYTES_MAX];
-        let len = public::issue(&key("issuer"), origin, terms, holder_key(holder), &mut out).unwrap();
+        let len = public::issue(key("issuer"), origin, terms, holder_key(holder), &mut out).unwrap();
         Self { bytes: out[..len].to_vec(), holder: Holder::Public(holder.to_owned()) }
     }
 
@@ -146,7 +154,7 @@ impl Held {
         let mut out = [0; GRANT_BYTES_MAX];
         let (len, holder) = match &self.holder {
             Holder::Public(who) => {
-                let len = public::narrow(&key(who), &self.grant(), terms, holder_key(next), &mut out)?;
+                let len = public::narrow(key(who), &self.grant(), terms, holder_key(next), &mut out)?;
                 (len, Holder::Public(next.to_owned()))
             }
             Holder::Symmetric(secret) => {
@@ -162,7 +170,7 @@ impl Held {
         let device = device.parse().unwrap();
         let grant = self.grant();
         let len = match &self.holder {
-            Holder::Public(who) => public::present(&key(who), &grant, device, nonce, operation, &mut out),
+            Holder::Public(who) => public::present(key(who), &grant, device, nonce, operation, &mut out),
             Holder::Symmetric(secret) => {
                 symmetric::present(secret, &grant, device, nonce, operation, &mut out)
             }
@@ -172,6 +180,7 @@ impl Held {
 }
 
 /// The meter of bay 12.
+#[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) standing: Standing,
     pub(crate) time: Time,

@@ -6,5 +6,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod chains;
 mod common;
 mod grants;
+mod reference;
