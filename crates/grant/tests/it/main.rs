@@ -6,7 +6,12 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod bad_input;
 mod chains;
 mod common;
+mod course;
 mod grants;
+mod limits;
 mod reference;
+mod statements;
+mod thieves;
