@@ -7,11 +7,14 @@
 )]
 
 mod bad_input;
+mod bad_keys;
 mod chains;
 mod common;
 mod course;
 mod grants;
 mod limits;
 mod reference;
+mod second_opinion;
 mod statements;
 mod thieves;
+mod vectors;
