@@ -77,7 +77,7 @@ impl Device<'_> {
             return Err(Refusal::WrongNonce);
         }
         authenticate(presentation, issuer.key)?;
-        // From here on the issuer and all holders vouch for what the grant says.
+        // From here on the issuer and all holders vouch for what is still called unverified.
         self.check_audience(grant)?;
         issuer.standing.check(grant.origin_unverified())?;
         let limits = Limits::of(grant)?;

@@ -11,11 +11,12 @@
 //! [`Beacon`]s tell the time to devices without a clock; [`Revocation`]s take grants back; both are signed, so that
 //! anybody can carry them. [`usage`] is the course of one use, from offer to end.
 //!
-//! `docs/wire/grants.md` has the bytes and the rules. Everything here is free of allocation and I/O.
+//! `docs/wire/grants.md` has the bytes and the rules. Everything here is free of allocation and I/O, but what hosts have
+//! for descriptions (feature `std`).
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod beacon;
@@ -25,6 +26,8 @@ mod claims;
 mod cose;
 mod device;
 mod keys;
+#[cfg(feature = "std")]
+pub mod opening;
 mod operation;
 mod presentation;
 pub mod public;
