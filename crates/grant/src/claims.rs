@@ -95,10 +95,7 @@ impl HolderKey {
     ///
     /// [`FormatError::Crypto`] when `key` is no Ed25519 key.
     pub fn from_key(key: &VerifyingKey) -> Result<Self, FormatError> {
-        match key {
-            VerifyingKey::Ed25519(key) => Ok(Self(key.to_bytes())),
-            VerifyingKey::EcdsaP256(_) => Err(FormatError::Crypto),
-        }
+        key.to_ed25519().map(Self).ok_or(FormatError::Crypto)
     }
 
     pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, FormatError> {
