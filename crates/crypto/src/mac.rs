@@ -1,19 +1,23 @@
 //! HMAC-SHA256 (RFC 2104, FIPS 198-1), between two who share a key.
 
-use hmac::digest::FixedOutput;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::CryptoError;
+use crate::{CryptoError, Digest};
 
 /// Length of a key in bytes: that of the hash, below which RFC 2104 §3 discourages keys.
 pub const MAC_KEY_BYTES: usize = 32;
 /// Length of a tag in bytes.
 pub const MAC_TAG_BYTES: usize = 32;
 
+/// Length of a block of the hash, in bytes.
+const BLOCK_BYTES: usize = 64;
+const INNER: u8 = 0x36;
+const OUTER: u8 = 0x5c;
+
 /// What authenticates a message.
-pub type MacTag = [u8; MAC_TAG_BYTES];
+pub type MacTag = Digest;
 
 /// A key for message authentication. Wiped when dropped; never printed.
 pub struct MacKey(Zeroizing<[u8; MAC_KEY_BYTES]>);
@@ -34,15 +38,13 @@ impl MacKey {
     /// The tag over the concatenation of `parts`.
     #[must_use]
     pub fn tag(&self, parts: &[&[u8]]) -> MacTag {
-        self.over(parts).finalize().into_bytes().into()
+        self.hash(OUTER, &[&self.hash(INNER, parts)])
     }
 
     /// The tag over the concatenation of `parts` as a key, which nobody may see who may not have it.
     #[must_use]
     pub fn derive(&self, parts: &[&[u8]]) -> Self {
-        let mut key = Zeroizing::new([0; MAC_KEY_BYTES]);
-        self.over(parts).finalize_into((&mut *key).into());
-        Self(key)
+        Self(Zeroizing::new(self.tag(parts)))
     }
 
     /// Compares in constant time.
@@ -51,20 +53,23 @@ impl MacKey {
     ///
     /// [`CryptoError`] when `tag` is not this key's over the concatenation of `parts`.
     pub fn verify(&self, parts: &[&[u8]], tag: &MacTag) -> Result<(), CryptoError> {
-        self.over(parts).verify_slice(tag).map_err(|_| CryptoError)
+        if self.tag(parts).ct_eq(tag).into() { Ok(()) } else { Err(CryptoError) }
     }
 
-    fn over(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        // RFC 2104 §2: a key is used with zeros appended to the length of a block.
-        let mut block = Zeroizing::new([0; 64]);
+    /// RFC 2104 §2: a key has zeros appended to the length of a block, and each bit of `pad` on it. One hash after the
+    /// other and not both at once, for the sake of a chip's stack.
+    #[inline(never)]
+    fn hash(&self, pad: u8, parts: &[&[u8]]) -> Digest {
+        let mut block = Zeroizing::new([pad; BLOCK_BYTES]);
         for (slot, byte) in block.iter_mut().zip(self.0.iter()) {
-            *slot = *byte;
+            *slot ^= byte;
         }
-        let mut mac = Hmac::<Sha256>::new((&*block).into());
+        let mut hasher = Sha256::new();
+        hasher.update(block.as_slice());
         for part in parts {
-            mac.update(part);
+            hasher.update(part);
         }
-        mac
+        hasher.finalize().into()
     }
 }
 
