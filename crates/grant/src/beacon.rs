@@ -5,7 +5,7 @@
 //! ```
 
 use thingward_crypto::KeyId;
-use thingward_model::{TenantName, Timestamp};
+use thingward_model::{NameRef, Timestamp, name};
 
 use crate::claims::{read_time, seconds};
 use crate::keys::{IssuerKey, TrustedKey};
@@ -21,16 +21,16 @@ const LABEL: &[u8] = b"thingward time";
 
 /// What time it is, for one device that asked or for whoever hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beacon {
+pub struct Beacon<'a> {
     /// The tenant whose devices it is for.
-    pub issuer: TenantName,
+    pub issuer: NameRef<'a, name::Tenant>,
     /// The time when it was signed, in whole seconds from 1970 to 2106, rounded down.
     pub time: Timestamp,
     /// The question that it answers.
     pub answers: Option<Nonce>,
 }
 
-impl Beacon {
+impl Beacon<'_> {
     /// Signs the beacon into `out`; returns its length in bytes.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Beacon {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedBeacon<'a> {
     statement: Statement<'a>,
-    claimed: Beacon,
+    claimed: Beacon<'a>,
 }
 
 impl<'a> SignedBeacon<'a> {
@@ -68,7 +68,7 @@ impl<'a> SignedBeacon<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (statement, claimed) = Statement::read(bytes, 4, |r| {
             let (issuer, time) = (r.name()?, read_time(r)?);
-            Ok(Beacon { issuer, time, answers: r.nullable(|r| r.byte_array())? })
+            Ok(Beacon { issuer, time, answers: r.nullable(|r| r.byte_array().copied())? })
         })?;
         Ok(Self { statement, claimed })
     }
@@ -84,7 +84,11 @@ impl<'a> SignedBeacon<'a> {
     /// # Errors
     ///
     /// [`Refusal::UnknownIssuer`], [`Refusal::Forged`], or [`Refusal::WrongAudience`] for another tenant's.
-    pub fn verify(&self, key: &TrustedKey<'_>, tenant: TenantName) -> Result<Beacon, Refusal> {
+    pub fn verify(
+        &self,
+        key: &TrustedKey<'_>,
+        tenant: NameRef<'_, name::Tenant>,
+    ) -> Result<Beacon<'a>, Refusal> {
         self.statement.verify(key, LABEL)?;
         if self.claimed.issuer == tenant { Ok(self.claimed) } else { Err(Refusal::WrongAudience) }
     }

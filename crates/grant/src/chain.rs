@@ -1,9 +1,8 @@
 //! A grant as it travels: the issuer's block, and behind it what each holder appended. A CBOR sequence (RFC 8742).
 
-use minicbor::data::Type;
 use thingward_crypto::{Digest, KeyId, sha256};
 
-use crate::cbor::Reader;
+use crate::cbor::{Major, Reader};
 use crate::claims::{Claims, Origin, Place, Terms};
 use crate::cose::{Head, Item, Profile};
 use crate::{FormatError, GRANT_BYTES_MAX, NARROWINGS_MAX};
@@ -40,13 +39,15 @@ impl<'a> Grant<'a> {
     pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
         let start = r.position();
         let first = Block::read(r, Place::First)?;
-        let (Some(key_id), Some(origin)) = (first.item.head.key_id, first.claims.origin) else {
+        let (Some(key_id), Some(origin)) = (first.item.head.key_id, first.claims()?.origin) else {
             return Err(FormatError::Malformed);
         };
         let profile = first.item.profile;
         let mut narrowings = 0_usize;
-        while !r.is_at_end() && r.next_type()? == Type::Array {
-            if Block::read(r, Place::Narrowing)?.item.profile != profile {
+        while !r.is_at_end() && r.next_major()? == Major::Array {
+            let narrowing = Block::read(r, Place::Narrowing)?;
+            narrowing.claims()?;
+            if narrowing.item.profile != profile {
                 return Err(FormatError::Malformed);
             }
             narrowings = narrowings.saturating_add(1);
@@ -81,7 +82,7 @@ impl<'a> Grant<'a> {
 
     /// The terms of its blocks in their order, on nobody's word.
     pub fn terms_unverified(&self) -> impl Iterator<Item = Result<Terms<'a>, FormatError>> {
-        self.blocks().map(|block| Ok(block?.claims.terms))
+        self.blocks().map(|block| Ok(block?.claims()?.terms))
     }
 
     /// How often it was narrowed.
@@ -117,7 +118,7 @@ impl<'a> Grant<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block<'a> {
     pub(crate) item: Item<'a>,
-    pub(crate) claims: Claims<'a>,
+    place: Place,
 }
 
 impl<'a> Block<'a> {
@@ -129,7 +130,12 @@ impl<'a> Block<'a> {
         {
             return Err(FormatError::Malformed);
         }
-        Ok(Self { item, claims: Claims::read(item.payload, item.profile, place)? })
+        Ok(Self { item, place })
+    }
+
+    /// What it says. Read when asked for: who only checks tags has no use for it.
+    pub(crate) fn claims(&self) -> Result<Claims<'a>, FormatError> {
+        Claims::read(self.item.payload, self.item.profile, self.place)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a block of a grant says: the claims of a CWT (RFC 8392 §3), of which a narrowing has a part.
 
 use thingward_crypto::VerifyingKey;
-use thingward_model::{ClassName, DeviceName, TenantName, Timestamp};
+use thingward_model::{NameRef, Timestamp, name};
 
 use crate::cbor::{self, Reader, SliceEncoder, append};
 use crate::{FormatError, Profile, Scope};
@@ -35,11 +35,11 @@ pub type GrantId = [u8; 8];
 
 /// For whom a grant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub enum Audience<'a> {
     /// One device.
-    Device(DeviceName),
+    Device(NameRef<'a, name::Device>),
     /// All devices of a class.
-    Class(ClassName),
+    Class(NameRef<'a, name::Class>),
 }
 
 /// Why somebody has a grant, in a word that means nothing to outsiders.
@@ -55,7 +55,7 @@ pub enum Reference<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin<'a> {
     /// The tenant that it is of.
-    pub issuer: TenantName,
+    pub issuer: NameRef<'a, name::Tenant>,
     /// Names the grant.
     pub id: GrantId,
     /// The issuer's epoch at the audience. A grant of an earlier one than the device knows is void.
@@ -68,7 +68,7 @@ pub struct Origin<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terms<'a> {
     /// The device has to be this, or in this.
-    pub audience: Option<Audience>,
+    pub audience: Option<Audience<'a>>,
     /// The first moment at which it counts no more. In whole seconds from 1970 to 2106.
     pub expires: Option<Timestamp>,
     /// The first moment at which it counts. In whole seconds from 1970 to 2106.
@@ -195,7 +195,7 @@ impl<'a> Claims<'a> {
                 AUDIENCE => terms.audience = Some(Audience::read(&mut r)?),
                 EXPIRES => terms.expires = Some(read_time(&mut r)?),
                 NOT_BEFORE => terms.not_before = Some(read_time(&mut r)?),
-                ID => id = Some(r.byte_array()?),
+                ID => id = Some(*r.byte_array()?),
                 HOLDER => holder = Some(read_holder(&mut r)?),
                 SCOPE => terms.scope = Some(Scope::from_bytes(r.bytes()?)?),
                 EPOCH => epoch = Some(r.u32()?),
@@ -243,7 +243,7 @@ const CLASS_PREFIX: &str = "class/";
 const PAYMENT: u8 = 0;
 const REASON: u8 = 1;
 
-impl Audience {
+impl<'a> Audience<'a> {
     /// `device/` or `class/` and the name, as in a SPIFFE ID; names have no slash.
     pub(crate) fn write(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
         let (prefix, name) = match self {
@@ -255,17 +255,21 @@ impl Audience {
         append(e, name.as_bytes())
     }
 
-    pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self, FormatError> {
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
         let text = r.str()?;
         if let Some(name) = text.strip_prefix(DEVICE_PREFIX) {
-            return name.parse().map(Self::Device).map_err(|_| FormatError::Malformed);
+            return NameRef::new(name).map(Self::Device).map_err(|_| FormatError::Malformed);
         }
         let name = text.strip_prefix(CLASS_PREFIX).ok_or(FormatError::Malformed)?;
-        name.parse().map(Self::Class).map_err(|_| FormatError::Malformed)
+        NameRef::new(name).map(Self::Class).map_err(|_| FormatError::Malformed)
     }
 
     /// Whether a device of this name, in these classes, is meant.
-    pub(crate) fn includes(&self, device: DeviceName, classes: &[ClassName]) -> bool {
+    pub(crate) fn includes(
+        &self,
+        device: NameRef<'_, name::Device>,
+        classes: &[NameRef<'_, name::Class>],
+    ) -> bool {
         match self {
             Self::Device(name) => *name == device,
             Self::Class(name) => classes.contains(name),

@@ -9,11 +9,11 @@
 //!
 //! A symmetric block is a COSE_Mac0 whose tag stays with the holder: it is the holder's key.
 
-use minicbor::data::{Tag, Type};
+use minicbor::data::Tag;
 use thingward_crypto::{KeyId, MacKey};
 
 use crate::FormatError;
-use crate::cbor::{self, Reader};
+use crate::cbor::{self, Major, Reader};
 use crate::claims::CLAIMS_BYTES_MAX;
 use crate::keys::Verifier;
 
@@ -173,12 +173,12 @@ impl<'a> Item<'a> {
     /// Reads one item, leaving `r` behind it.
     pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
         let start = r.position();
-        let tag = if r.next_type()? == Type::Tag { Some(r.tag()?) } else { None };
+        let tag = if r.next_major()? == Major::Tag { Some(r.tag()?) } else { None };
         let len = r.array()?;
         let profile = Profile::from_protected(r.bytes()?).ok_or(FormatError::UnknownVersion)?;
         let key_id = match r.map()? {
             0 => None,
-            1 if r.int()? == KEY_ID => Some(r.byte_array()?),
+            1 if r.int()? == KEY_ID => Some(*r.byte_array()?),
             _ => return Err(FormatError::Malformed),
         };
         let payload = r.bytes()?;

@@ -1,6 +1,6 @@
 //! The device's decision.
 
-use thingward_model::{ClassName, DeviceName, TenantName, Timestamp};
+use thingward_model::{NameRef, Timestamp, name};
 
 use crate::claims::{GrantId, Reference, Terms};
 use crate::keys::{TrustedKey, Verifier};
@@ -12,11 +12,11 @@ use crate::{Grant, Operation, Refusal, Scope, Standing, Time, public, symmetric}
 #[derive(Clone, Copy)]
 pub struct Device<'a> {
     /// The tenant that it belongs to.
-    pub tenant: TenantName,
+    pub tenant: NameRef<'a, name::Tenant>,
     /// Its name.
-    pub name: DeviceName,
+    pub name: NameRef<'a, name::Device>,
     /// The classes that it is in.
-    pub classes: &'a [ClassName],
+    pub classes: &'a [NameRef<'a, name::Class>],
     /// What its description opens to grants. Here an argument without a bound is not open.
     pub opened: Scope<'a>,
     /// Whose grants it takes.
@@ -137,6 +137,7 @@ impl Device<'_> {
 }
 
 /// Checks that the issuer made the grant, that each holder made the next narrowing, and that the last made the proof.
+#[inline(never)]
 fn authenticate(presentation: &Presentation<'_>, issuer: TrustedKey<'_>) -> Result<(), Refusal> {
     let grant = presentation.grant();
     let is_holder = match issuer {
@@ -160,6 +161,7 @@ struct Limits {
 }
 
 impl Limits {
+    #[inline(never)]
     fn of(grant: &Grant<'_>) -> Result<Self, Refusal> {
         let mut all = Self { not_before: None, expires: None, uses: None };
         for terms in grant.terms_unverified() {

@@ -113,19 +113,31 @@ impl Verifier<'_> {
         authenticator: &[u8],
     ) -> Result<(), FormatError> {
         match self {
-            Self::Public(key) => {
-                let mut room = [0; PREFIX_BYTES_MAX + PAYLOAD_BYTES_MAX];
-                let signature = authenticator.try_into().map_err(|_| FormatError::Malformed)?;
-                Ok(key.verify(context.whole(payload, &mut room)?, signature)?)
-            }
-            Self::Symmetric(key) => {
-                let mut room = [0; PREFIX_BYTES_MAX];
-                let tag = authenticator.try_into().map_err(|_| FormatError::Malformed)?;
-                let prefix = context.prefix(Profile::Symmetric, payload, &mut room)?;
-                Ok(key.verify(&[prefix, payload], tag)?)
-            }
+            Self::Public(key) => verify_signature(key, context, payload, authenticator),
+            Self::Symmetric(key) => verify_tag(key, context, payload, authenticator),
         }
     }
+}
+
+/// Apart from [`verify_tag`], so that a chip that checks tags has no stack to spend on signatures.
+#[inline(never)]
+fn verify_signature(
+    key: &VerifyingKey,
+    context: Context<'_>,
+    payload: &[u8],
+    signature: &[u8],
+) -> Result<(), FormatError> {
+    let mut room = [0; PREFIX_BYTES_MAX + PAYLOAD_BYTES_MAX];
+    let signature = signature.try_into().map_err(|_| FormatError::Malformed)?;
+    Ok(key.verify(context.whole(payload, &mut room)?, signature)?)
+}
+
+#[inline(never)]
+fn verify_tag(key: &MacKey, context: Context<'_>, payload: &[u8], tag: &[u8]) -> Result<(), FormatError> {
+    let mut room = [0; PREFIX_BYTES_MAX];
+    let tag = tag.try_into().map_err(|_| FormatError::Malformed)?;
+    let prefix = context.prefix(Profile::Symmetric, payload, &mut room)?;
+    Ok(key.verify(&[prefix, payload], tag)?)
 }
 
 impl Authenticator<'_> {

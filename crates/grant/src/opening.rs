@@ -69,7 +69,7 @@ pub fn opened<'o>(description: &ThingDescription, out: &'o mut [u8]) -> Result<S
         .map(|(name, members)| (*name, members.iter().map(|(m, allowed)| (*m, allowed.bound())).collect()))
         .collect();
     let permissions: Vec<Permission<'_>> =
-        bounds.iter().map(|(action, bounds)| Permission { action: *action, bounds }).collect();
+        bounds.iter().map(|(action, bounds)| Permission { action: action.borrowed(), bounds }).collect();
     Scope::write(&permissions, out).map_err(OpeningError::Format)
 }
 

@@ -1,6 +1,6 @@
 //! What somebody asks a device to do: an action with its arguments.
 
-use thingward_model::ActionName;
+use thingward_model::{NameRef, name};
 
 use crate::FormatError;
 use crate::cbor::{self, Reader, comes_before};
@@ -14,7 +14,7 @@ pub const OPERATION_BYTES_MAX: usize = 1 + 65 + 1 + BOUNDS_MAX * 2 * (2 + TEXT_B
 /// An action and its arguments, in their one encoding: `[action, {* parameter => value}]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation<'a> {
-    action: ActionName,
+    action: NameRef<'a, name::Action>,
     arguments: u64,
     bytes: &'a [u8],
 }
@@ -28,7 +28,7 @@ impl<'a> Operation<'a> {
     /// [`FormatError::Malformed`] when an argument comes twice, [`FormatError::TooLarge`],
     /// [`FormatError::BufferTooSmall`] below [`OPERATION_BYTES_MAX`] bytes.
     pub fn write(
-        action: ActionName,
+        action: NameRef<'_, name::Action>,
         arguments: &[(&str, Value<'_>)],
         out: &'a mut [u8],
     ) -> Result<Self, FormatError> {
@@ -62,7 +62,7 @@ impl<'a> Operation<'a> {
 
     /// What shall be done.
     #[must_use]
-    pub const fn action(&self) -> ActionName {
+    pub const fn action(&self) -> NameRef<'a, name::Action> {
         self.action
     }
 

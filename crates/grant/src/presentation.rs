@@ -5,7 +5,7 @@
 //! proof payload = [1, device, nonce, operation]
 //! ```
 
-use thingward_model::DeviceName;
+use thingward_model::{NameRef, name};
 
 use crate::cbor::{self, Reader, append};
 use crate::cose::{Context, Head, Item, PAYLOAD_BYTES_MAX};
@@ -24,7 +24,7 @@ const USE: &[u8] = b"thingward use";
 pub struct Presentation<'a> {
     grant: Grant<'a>,
     proof: Item<'a>,
-    pub(crate) device: DeviceName,
+    pub(crate) device: NameRef<'a, name::Device>,
     pub(crate) nonce: Nonce,
     pub(crate) operation: Operation<'a>,
 }
@@ -35,6 +35,7 @@ impl<'a> Presentation<'a> {
     /// # Errors
     ///
     /// [`FormatError`] when it is none, not in its one encoding, or beyond a limit.
+    #[inline(never)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut r = Reader::new(bytes);
         let grant = Grant::read(&mut r)?;
@@ -50,7 +51,7 @@ impl<'a> Presentation<'a> {
                 grant,
                 proof,
                 device: r.name()?,
-                nonce: r.byte_array()?,
+                nonce: *r.byte_array()?,
                 operation: Operation::read(r)?,
             })
         })
@@ -77,7 +78,7 @@ pub(crate) fn write(
     holder: Authenticator<'_>,
     grant: &Grant<'_>,
     digest: &[u8],
-    device: DeviceName,
+    device: NameRef<'_, name::Device>,
     nonce: &Nonce,
     operation: &Operation<'_>,
     out: &mut [u8],

@@ -4,7 +4,7 @@
 //! another grant that names the same holder.
 
 use thingward_crypto::{Digest, Signer, VerifyingKey};
-use thingward_model::DeviceName;
+use thingward_model::{NameRef, name};
 
 use crate::chain::{GRANT, NARROWING, extend, head};
 use crate::claims::{CLAIMS_BYTES_MAX, Claims, HolderKey, Origin, Place, Terms};
@@ -68,7 +68,7 @@ pub fn narrow(
 pub fn present(
     holder: &dyn Signer,
     grant: &Grant<'_>,
-    device: DeviceName,
+    device: NameRef<'_, name::Device>,
     nonce: &Nonce,
     operation: &Operation<'_>,
     out: &mut [u8],
@@ -87,6 +87,7 @@ pub fn verify(grant: &Grant<'_>, issuer: &VerifyingKey) -> Result<VerifyingKey, 
 }
 
 /// The holder's key and the hash over all blocks, of a grant whose every signature was checked.
+#[inline(never)]
 pub(crate) fn verified_end(
     grant: &Grant<'_>,
     issuer: &VerifyingKey,
@@ -96,7 +97,7 @@ pub(crate) fn verified_end(
         let block = block?;
         block.item.verify(Verifier::Public(&key), context(digest.as_ref()))?;
         digest = Some(extend(digest.as_ref(), &block));
-        key = block.claims.holder.ok_or(FormatError::Malformed)?.verifying_key()?;
+        key = block.claims()?.holder.ok_or(FormatError::Malformed)?.verifying_key()?;
     }
     Ok((key, digest.ok_or(FormatError::Malformed)?))
 }
@@ -106,7 +107,7 @@ fn held(holder: &dyn Signer, grant: &Grant<'_>) -> Result<Digest, FormatError> {
     let (mut last, mut digest) = (None, None);
     for block in grant.blocks() {
         let block = block?;
-        last = block.claims.holder;
+        last = block.claims()?.holder;
         digest = Some(extend(digest.as_ref(), &block));
     }
     if last != Some(HolderKey::from_key(holder.public_key())?) {

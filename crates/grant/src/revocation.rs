@@ -8,7 +8,7 @@
 //! order.
 
 use thingward_crypto::KeyId;
-use thingward_model::{ClassName, DeviceName, TenantName};
+use thingward_model::{NameRef, name};
 
 use crate::claims::{Audience, GrantId, Origin};
 use crate::cose::ITEM_BYTES_MAX;
@@ -30,9 +30,9 @@ const LABEL: &[u8] = b"thingward revocation";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation<'a> {
     /// The tenant whose devices it is for.
-    pub issuer: TenantName,
+    pub issuer: NameRef<'a, name::Tenant>,
     /// Which of them; `None` for all.
-    pub audience: Option<Audience>,
+    pub audience: Option<Audience<'a>>,
     /// Grants of an earlier epoch are void.
     pub epoch: u32,
     /// Grants of this epoch that are void: in ascending order, at most [`REVOKED_MAX`].
@@ -106,7 +106,11 @@ impl<'a> SignedRevocation<'a> {
     /// # Errors
     ///
     /// [`Refusal::UnknownIssuer`], [`Refusal::Forged`], or [`Refusal::WrongAudience`] for another tenant's.
-    pub fn verify(&self, key: &TrustedKey<'_>, tenant: TenantName) -> Result<Revocation<'a>, Refusal> {
+    pub fn verify(
+        &self,
+        key: &TrustedKey<'_>,
+        tenant: NameRef<'_, name::Tenant>,
+    ) -> Result<Revocation<'a>, Refusal> {
         self.statement.verify(key, LABEL)?;
         if self.claimed.issuer == tenant { Ok(self.claimed) } else { Err(Refusal::WrongAudience) }
     }
@@ -153,8 +157,8 @@ impl Standing {
     pub fn apply(
         &mut self,
         revocation: &Revocation<'_>,
-        device: DeviceName,
-        classes: &[ClassName],
+        device: NameRef<'_, name::Device>,
+        classes: &[NameRef<'_, name::Class>],
     ) -> Result<(), Refusal> {
         if revocation.audience.is_some_and(|audience| !audience.includes(device, classes)) {
             return Err(Refusal::WrongAudience);

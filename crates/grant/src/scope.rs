@@ -10,10 +10,9 @@
 //! A scope is asked, never computed with: what several scopes allow together is what each of them allows. So a
 //! narrowing cannot widen, whatever stands in it.
 
-use minicbor::data::Type;
-use thingward_model::ActionName;
+use thingward_model::{NameRef, name};
 
-use crate::cbor::{self, Reader, SliceEncoder, comes_before};
+use crate::cbor::{self, Major, Reader, SliceEncoder, comes_before};
 use crate::{FormatError, Operation};
 
 /// Largest scope in bytes. A device keeps one for what its description opens and one for each issuer.
@@ -63,7 +62,7 @@ pub enum Bound<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission<'a> {
     /// The action of the device's description.
-    pub action: ActionName,
+    pub action: NameRef<'a, name::Action>,
     /// Parameters with their bounds, in any order. The empty name is an input that is no map.
     pub bounds: &'a [(&'a str, Bound<'a>)],
 }
@@ -179,7 +178,7 @@ impl Limit<'_> {
     }
 }
 
-fn read_action(r: &mut Reader<'_>) -> Result<(ActionName, u64), FormatError> {
+fn read_action<'a>(r: &mut Reader<'a>) -> Result<(NameRef<'a, name::Action>, u64), FormatError> {
     if r.array()? != 2 {
         return Err(FormatError::Malformed);
     }
@@ -188,11 +187,11 @@ fn read_action(r: &mut Reader<'_>) -> Result<(ActionName, u64), FormatError> {
 
 fn read_bound<'a>(r: &mut Reader<'a>) -> Result<(&'a str, Limit<'a>), FormatError> {
     let name = read_text(r)?;
-    let limit = match r.next_type()? {
-        Type::Map => read_range(r)?,
-        Type::Array => {
+    let limit = match r.next_major()? {
+        Major::Map => read_range(r)?,
+        Major::Array => {
             let len = at_most(r.array()?, CHOICES_MAX)?;
-            let values = r.clone();
+            let values = *r;
             for _ in 0..len {
                 read_value(r)?;
             }
@@ -203,7 +202,7 @@ fn read_bound<'a>(r: &mut Reader<'a>) -> Result<(&'a str, Limit<'a>), FormatErro
             Limit::OneOf(len, values)
         }
         _ => {
-            let value = r.clone();
+            let value = *r;
             read_value(r)?;
             Limit::OneOf(1, value)
         }
@@ -226,9 +225,9 @@ fn read_range<'a>(r: &mut Reader<'_>) -> Result<Limit<'a>, FormatError> {
 }
 
 pub(crate) fn read_value<'a>(r: &mut Reader<'a>) -> Result<Value<'a>, FormatError> {
-    match r.next_type()? {
-        Type::Bool => Ok(Value::Bool(r.bool()?)),
-        Type::String => Ok(Value::Text(read_text(r)?)),
+    match r.next_major()? {
+        Major::Simple => Ok(Value::Bool(r.bool()?)),
+        Major::Text => Ok(Value::Text(read_text(r)?)),
         _ => Ok(Value::Integer(r.int()?)),
     }
 }

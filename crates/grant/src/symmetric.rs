@@ -8,7 +8,7 @@
 
 use thingward_crypto::MacKey;
 use thingward_crypto::mac::MAC_KEY_BYTES;
-use thingward_model::DeviceName;
+use thingward_model::{NameRef, name};
 
 use crate::chain::{GRANT, NARROWING, head};
 use crate::claims::{CLAIMS_BYTES_MAX, Claims, Origin, Place, Terms};
@@ -86,7 +86,7 @@ pub fn narrow(
 pub fn present(
     holder: &HolderSecret,
     grant: &Grant<'_>,
-    device: DeviceName,
+    device: NameRef<'_, name::Device>,
     nonce: &Nonce,
     operation: &Operation<'_>,
     out: &mut [u8],
@@ -95,6 +95,7 @@ pub fn present(
 }
 
 /// The secret of the grant's holder, as whoever shares a key with the issuer computes it.
+#[inline(never)]
 pub(crate) fn holder(grant: &Grant<'_>, issuer: &SharedKey) -> Result<MacKey, FormatError> {
     let (mut key, mut place) = (None, Place::First);
     for block in grant.blocks() {

@@ -45,7 +45,7 @@ impl Time {
 
     /// What is known after a verified beacon came. What was known to be past stays past, whatever a beacon says.
     #[must_use]
-    pub fn told(self, beacon: &Beacon, question: Option<&Question>) -> Self {
+    pub fn told(self, beacon: &Beacon<'_>, question: Option<&Question>) -> Self {
         let (known, bound) = match self {
             Self::Unknown => (beacon.time, None),
             Self::AtLeast(earliest) => (earliest, None),

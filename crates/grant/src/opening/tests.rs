@@ -3,6 +3,7 @@ use std::string::ToString;
 
 use proptest::prelude::*;
 use serde_json::json;
+use thingward_model::NameRef;
 
 use super::*;
 use crate::scope::Arguments;
@@ -28,7 +29,7 @@ fn check(actions: &Json, action: &str, arguments: &[(&str, Value<'_>)], want: bo
     let mut room = [0; SCOPE_BYTES_MAX];
     let scope = opened(&described(actions), &mut room).unwrap();
     let mut room = [0; OPERATION_BYTES_MAX];
-    let operation = Operation::write(action.parse().unwrap(), arguments, &mut room).unwrap();
+    let operation = Operation::write(NameRef::new(action).unwrap(), arguments, &mut room).unwrap();
     assert_eq!(scope.allows(&operation, Arguments::MustBeBound), Ok(want), "{action} {arguments:?}");
 }
 
@@ -128,7 +129,7 @@ proptest! {
         match scope {
             Ok(scope) => for n in -5..5 {
                 let mut room = [0; OPERATION_BYTES_MAX];
-                let operation = Operation::write("act".parse().unwrap(), &[("", Value::Integer(n))], &mut room);
+                let operation = Operation::write(NameRef::new("act").unwrap(), &[("", Value::Integer(n))], &mut room);
                 prop_assert_eq!(scope.allows(&operation.unwrap(), Arguments::MustBeBound), Ok(takes(n)), "{}", n);
             },
             Err(_) => {

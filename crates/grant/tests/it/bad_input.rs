@@ -30,14 +30,14 @@ fn is_verified_grant(bytes: &[u8]) -> bool {
 }
 
 fn is_beacon(bytes: &[u8]) -> bool {
-    let tenant = "stadtwerke".parse().unwrap();
+    let tenant = named("stadtwerke");
     let shared = shared_key();
     let keys = [TrustedKey::Public(key("issuer").public_key()), TrustedKey::Symmetric(&shared)];
     SignedBeacon::decode(bytes).is_ok_and(|b| keys.iter().any(|key| b.verify(key, tenant).is_ok()))
 }
 
 fn is_revocation(bytes: &[u8]) -> bool {
-    let tenant = "stadtwerke".parse().unwrap();
+    let tenant = named("stadtwerke");
     let shared = shared_key();
     let keys = [TrustedKey::Public(key("issuer").public_key()), TrustedKey::Symmetric(&shared)];
     SignedRevocation::decode(bytes).is_ok_and(|r| keys.iter().any(|key| r.verify(key, tenant).is_ok()))
@@ -63,7 +63,7 @@ fn kinds() -> Vec<Kind> {
     kinds.push(Kind { name: "grant", good: public.bytes, is_taken: is_verified_grant });
     let shared = shared_key();
     for signer in [IssuerKey::Public(key("issuer")), IssuerKey::Symmetric(&shared)] {
-        let issuer = "stadtwerke".parse().unwrap();
+        let issuer = named("stadtwerke");
         let mut out = [0; 999];
         let len = Beacon { issuer, time: NOW, answers: Some(NONCE) }.sign(signer, &mut out).unwrap();
         kinds.push(Kind { name: "beacon", good: out[..len].to_vec(), is_taken: is_beacon });

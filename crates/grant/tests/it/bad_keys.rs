@@ -84,12 +84,12 @@ fn a_holder_key_of_small_order_holds_nothing() {
 #[test]
 fn keys_of_another_kind_sign_nothing() {
     let p256 = SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[3; 32]).unwrap();
-    let beacon = Beacon { issuer: "stadtwerke".parse().unwrap(), time: NOW, answers: None };
+    let beacon = Beacon { issuer: named("stadtwerke"), time: NOW, answers: None };
     assert_eq!(beacon.sign(IssuerKey::Public(&p256), &mut [0; 300]), Err(FormatError::Crypto));
     let mut out = [0; 300];
     let len = beacon.sign(IssuerKey::Public(key("issuer")), &mut out).unwrap();
     let signed = SignedBeacon::decode(&out[..len]).unwrap();
-    let tenant = "stadtwerke".parse().unwrap();
+    let tenant = named("stadtwerke");
     let wrong = signed.verify(&TrustedKey::Public(p256.public_key()), tenant);
     assert_eq!(wrong, Err(Refusal::UnknownIssuer));
 }

@@ -75,12 +75,12 @@ fn any_operation() -> impl Strategy<Value = Operation<'static>> {
     prop_oneof![5 => usual, 1 => random]
 }
 
-fn audience() -> impl Strategy<Value = Audience> {
+fn audience() -> impl Strategy<Value = Audience<'static>> {
     prop_oneof![
-        20 => Just(Audience::Device("meter-12".parse().unwrap())),
-        20 => Just(Audience::Class("parking-meters".parse().unwrap())),
-        1 => Just(Audience::Device("meter-13".parse().unwrap())),
-        1 => Just(Audience::Class("trams".parse().unwrap())),
+        20 => Just(Audience::Device(named("meter-12"))),
+        20 => Just(Audience::Class(named("parking-meters"))),
+        1 => Just(Audience::Device(named("meter-13"))),
+        1 => Just(Audience::Class(named("trams"))),
     ]
 }
 
@@ -118,9 +118,8 @@ fn first_terms() -> impl Strategy<Value = Terms<'static>> {
 fn any_origin() -> impl Strategy<Value = Origin<'static>> {
     let reference = of(prop_oneof![Just(Reference::Payment("pi_1")), Just(Reference::Reason("repair"))]);
     let tenant = prop_oneof![20 => Just("stadtwerke"), 1 => Just("landkreis")];
-    (tenant, any::<GrantId>(), prop_oneof![1 => Just(6), 8 => 7..9_u32], reference).prop_map(
-        |(tenant, id, epoch, reference)| Origin { issuer: tenant.parse().unwrap(), id, epoch, reference },
-    )
+    (tenant, any::<GrantId>(), prop_oneof![1 => Just(6), 8 => 7..9_u32], reference)
+        .prop_map(|(tenant, id, epoch, reference)| Origin { issuer: named(tenant), id, epoch, reference })
 }
 
 fn any_time() -> impl Strategy<Value = Time> {

@@ -11,7 +11,8 @@ use thingward_grant::{
     SCOPE_BYTES_MAX, Scope, SharedKey, Standing, Terms, Time, TrustedIssuer, TrustedKey, Value, public,
     symmetric,
 };
-use thingward_model::{ClassName, Timestamp};
+use thingward_model::name::{Class, Kind};
+use thingward_model::{NameRef, Timestamp};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub(crate) const HOUR: i64 = 3_600_000_000;
@@ -35,18 +36,20 @@ pub(crate) fn shared_key() -> SharedKey {
     SharedKey::new(&sha256(&[b"issuer and meter"]))
 }
 
+pub(crate) fn named<K: Kind>(text: &str) -> NameRef<'_, K> {
+    NameRef::new(text).unwrap()
+}
+
 /// A scope that lives as long as the test.
 pub(crate) fn scope(permissions: &[(&str, &[(&str, Bound<'_>)])]) -> Scope<'static> {
-    let permissions: Vec<Permission<'_>> = permissions
-        .iter()
-        .map(|(action, bounds)| Permission { action: action.parse().unwrap(), bounds })
-        .collect();
+    let permissions: Vec<Permission<'_>> =
+        permissions.iter().map(|(action, bounds)| Permission { action: named(action), bounds }).collect();
     Scope::write(&permissions, Box::leak(Box::new([0; SCOPE_BYTES_MAX]))).unwrap()
 }
 
 pub(crate) fn operation(action: &str, arguments: &[(&str, Value<'_>)]) -> Operation<'static> {
     let room = Box::leak(Box::new([0; OPERATION_BYTES_MAX]));
-    Operation::write(action.parse().unwrap(), arguments, room).unwrap()
+    Operation::write(named(action), arguments, room).unwrap()
 }
 
 pub(crate) const fn at_most(most: i64) -> Bound<'static> {
@@ -64,7 +67,7 @@ pub(crate) fn reserve(minutes: i64) -> Operation<'static> {
 
 pub(crate) fn origin() -> Origin<'static> {
     Origin {
-        issuer: "stadtwerke".parse().unwrap(),
+        issuer: named("stadtwerke"),
         id: ID,
         epoch: 7,
         reference: Some(Reference::Payment("pi_3MtwBwLkdIwHu7ix28a3tqPa")),
@@ -74,7 +77,7 @@ pub(crate) fn origin() -> Origin<'static> {
 /// The bay for two hours, from now on for three, once.
 pub(crate) fn terms() -> Terms<'static> {
     Terms {
-        audience: Some(Audience::Device("meter-12".parse().unwrap())),
+        audience: Some(Audience::Device(named("meter-12"))),
         expires: Some(NOW.plus_micros(3 * HOUR)),
         not_before: Some(NOW),
         uses: Some(1),
@@ -167,7 +170,7 @@ impl Held {
 
     pub(crate) fn present(&self, device: &str, nonce: &Nonce, operation: &Operation<'_>) -> Vec<u8> {
         let mut out = [0; PRESENTATION_BYTES_MAX];
-        let device = device.parse().unwrap();
+        let device = named(device);
         let grant = self.grant();
         let len = match &self.holder {
             Holder::Public(who) => public::present(key(who), &grant, device, nonce, operation, &mut out),
@@ -184,7 +187,7 @@ impl Held {
 pub(crate) struct Meter {
     pub(crate) standing: Standing,
     pub(crate) time: Time,
-    pub(crate) classes: Vec<ClassName>,
+    pub(crate) classes: Vec<NameRef<'static, Class>>,
     pub(crate) right: Scope<'static>,
     pub(crate) opened: Scope<'static>,
     pub(crate) used: u32,
@@ -195,7 +198,7 @@ impl Default for Meter {
         Self {
             standing: Standing::restored(7, &[]).unwrap(),
             time: Time::clock(NOW, 0),
-            classes: vec!["parking-meters".parse().unwrap(), "street".parse().unwrap()],
+            classes: vec![named("parking-meters"), named("street")],
             right: right(),
             opened: opened(),
             used: 0,
@@ -210,8 +213,8 @@ impl Meter {
         let issuers =
             [trusted(TrustedKey::Public(issuer.public_key())), trusted(TrustedKey::Symmetric(&shared))];
         ask(&Device {
-            tenant: "stadtwerke".parse().unwrap(),
-            name: "meter-12".parse().unwrap(),
+            tenant: named("stadtwerke"),
+            name: named("meter-12"),
             classes: &self.classes,
             opened: self.opened,
             issuers: &issuers,

@@ -114,22 +114,12 @@ fn a_narrowing_takes_away_and_gives_nothing() {
 fn a_grant_is_for_its_device_or_class_and_tenant() {
     let meter = Meter::default();
     let at = |audience| Terms { audience: Some(audience), ..terms() };
-    check(&meter, &at(Audience::Class("parking-meters".parse().unwrap())), &reserve(5), Ok(()));
-    check(&meter, &at(Audience::Class("trams".parse().unwrap())), &reserve(5), Err(Refusal::WrongAudience));
-    check(
-        &meter,
-        &at(Audience::Device("meter-13".parse().unwrap())),
-        &reserve(5),
-        Err(Refusal::WrongAudience),
-    );
+    check(&meter, &at(Audience::Class(named("parking-meters"))), &reserve(5), Ok(()));
+    check(&meter, &at(Audience::Class(named("trams"))), &reserve(5), Err(Refusal::WrongAudience));
+    check(&meter, &at(Audience::Device(named("meter-13"))), &reserve(5), Err(Refusal::WrongAudience));
     // A class that has the device's name is not the device.
-    check(
-        &meter,
-        &at(Audience::Class("meter-12".parse().unwrap())),
-        &reserve(5),
-        Err(Refusal::WrongAudience),
-    );
-    let other = Origin { issuer: "landkreis".parse().unwrap(), ..origin() };
+    check(&meter, &at(Audience::Class(named("meter-12"))), &reserve(5), Err(Refusal::WrongAudience));
+    let other = Origin { issuer: named("landkreis"), ..origin() };
     assert_eq!(
         meter.asked(&Held::public(&other, &terms(), "anna"), &reserve(5)),
         Err(Refusal::WrongAudience)

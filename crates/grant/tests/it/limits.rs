@@ -79,10 +79,10 @@ fn the_largest_of_everything_fits() {
     let texts: Vec<String> = (0..6).map(|n| format!("{n}{}", "t".repeat(31))).collect();
     let bounds: Vec<_> = texts[..2].iter().map(|t| (t.as_str(), Bound::Exactly(Value::Text(t)))).collect();
     let full = scope(&[(&name, &bounds)]);
-    let audience = Some(Audience::Class(name.parse().unwrap()));
+    let audience = Some(Audience::Class(named(&name)));
     let reference = "r".repeat(REFERENCE_BYTES_MAX);
     let origin = Origin {
-        issuer: name.parse().unwrap(),
+        issuer: named(&name),
         reference: Some(Reference::Payment(&reference)),
         epoch: u32::MAX,
         id: [0xff; 8],
@@ -108,9 +108,9 @@ fn a_scope_beyond_its_limits_is_not_written() {
         Scope::write(permissions, &mut [0; 2 * SCOPE_BYTES_MAX]).map(drop)
     }
     fn write(bounds: &[(&str, Bound<'_>)]) -> Result<(), FormatError> {
-        scope(&[Permission { action: "a".parse().unwrap(), bounds }])
+        scope(&[Permission { action: named("a"), bounds }])
     }
-    let bare = Permission { action: "a".parse().unwrap(), bounds: &[] };
+    let bare = Permission { action: named("a"), bounds: &[] };
     assert_eq!(scope(&[bare; 8]), Ok(()));
     assert_eq!(scope(&[bare; 9]), Err(FormatError::TooLarge));
     let any = at_most(9);

@@ -5,21 +5,22 @@ use thingward_grant::{
     ANSWER_MICROS_MAX, Audience, Beacon, FormatError, GrantId, IssuerKey, Nonce, Question, REVOKED_MAX,
     Refusal, Revocation, SignedBeacon, SignedRevocation, Standing, Time, TrustedKey,
 };
-use thingward_model::{ClassName, DeviceName, TenantName, Timestamp};
+use thingward_model::name::{Class, Device, Tenant};
+use thingward_model::{NameRef, Timestamp};
 
 use crate::common::*;
 
 const SECOND: i64 = 1_000_000;
 
-fn tenant() -> TenantName {
-    "stadtwerke".parse().unwrap()
+fn tenant() -> NameRef<'static, Tenant> {
+    named("stadtwerke")
 }
 
-fn meter() -> DeviceName {
-    "meter-12".parse().unwrap()
+fn meter() -> NameRef<'static, Device> {
+    named("meter-12")
 }
 
-fn beacon(time: Timestamp, answers: Option<Nonce>) -> Beacon {
+fn beacon(time: Timestamp, answers: Option<Nonce>) -> Beacon<'static> {
     Beacon { issuer: tenant(), time, answers }
 }
 
@@ -35,7 +36,7 @@ fn beacons_and_revocations_come_back_as_they_were_signed_by_either_key() {
         (IssuerKey::Symmetric(&shared), TrustedKey::Symmetric(&shared)),
     ];
     let ids = [[1; 8], [2; 8], ID];
-    let class: ClassName = "parking-meters".parse().unwrap();
+    let class: NameRef<'_, Class> = named("parking-meters");
     for (signer, trusted) in keys {
         let mut out = [0; 700];
         for answers in [None, Some(NONCE)] {
@@ -44,7 +45,7 @@ fn beacons_and_revocations_come_back_as_they_were_signed_by_either_key() {
             assert!(len <= thingward_grant::BEACON_BYTES_MAX);
             let read = SignedBeacon::decode(&out[..len]).unwrap();
             assert_eq!(read.verify(&trusted, tenant()), Ok(beacon));
-            let elsewhere = read.verify(&trusted, "landkreis".parse().unwrap());
+            let elsewhere = read.verify(&trusted, named("landkreis"));
             assert_eq!(elsewhere, Err(Refusal::WrongAudience));
             let other = read.verify(&TrustedKey::Public(key("mallory").public_key()), tenant());
             assert_eq!(other, Err(Refusal::UnknownIssuer));
@@ -56,7 +57,7 @@ fn beacons_and_revocations_come_back_as_they_were_signed_by_either_key() {
                 assert!(len <= thingward_grant::REVOCATION_BYTES_MAX);
                 let read = SignedRevocation::decode(&out[..len]).unwrap();
                 assert_eq!(read.verify(&trusted, tenant()), Ok(revocation));
-                let elsewhere = read.verify(&trusted, "landkreis".parse().unwrap());
+                let elsewhere = read.verify(&trusted, named("landkreis"));
                 assert_eq!(elsewhere, Err(Refusal::WrongAudience));
             }
         }
@@ -120,13 +121,13 @@ fn revocations_may_come_late_twice_and_in_any_order() {
 
 #[test]
 fn a_revocation_reaches_whom_it_is_for() {
-    let classes: [ClassName; 1] = ["parking-meters".parse().unwrap()];
+    let classes: [NameRef<'_, Class>; 1] = [named("parking-meters")];
     for (audience, want) in [
         (None, Ok(())),
         (Some(Audience::Device(meter())), Ok(())),
         (Some(Audience::Class(classes[0])), Ok(())),
-        (Some(Audience::Device("meter-13".parse().unwrap())), Err(Refusal::WrongAudience)),
-        (Some(Audience::Class("trams".parse().unwrap())), Err(Refusal::WrongAudience)),
+        (Some(Audience::Device(named("meter-13"))), Err(Refusal::WrongAudience)),
+        (Some(Audience::Class(named("trams"))), Err(Refusal::WrongAudience)),
     ] {
         let mut standing = Standing::default();
         assert_eq!(standing.apply(&Revocation { audience, ..revocation(3, &[]) }, meter(), &classes), want);

@@ -34,7 +34,7 @@ fn a_stolen_grant_without_its_key_is_useless() {
     let theft = public::present(
         key("mallory"),
         &public.grant(),
-        "meter-12".parse().unwrap(),
+        named("meter-12"),
         &NONCE,
         &reserve(5),
         &mut [0; 999],

@@ -108,7 +108,7 @@ fn grants() -> Vec<Json> {
         ("release", &[]),
     ]);
     let class = Terms {
-        audience: Some(Audience::Class("parking-meters".parse().unwrap())),
+        audience: Some(Audience::Class(named("parking-meters"))),
         expires: None,
         not_before: None,
         uses: Some(u32::MAX),
@@ -148,7 +148,7 @@ fn grants() -> Vec<Json> {
 
 fn statements() -> Vec<Json> {
     let shared = shared_key();
-    let issuer = "stadtwerke".parse().unwrap();
+    let issuer = named("stadtwerke");
     let mut vectors = Vec::new();
     for (profile, signer) in
         [("public", IssuerKey::Public(key("issuer"))), ("symmetric", IssuerKey::Symmetric(&shared))]
@@ -161,7 +161,7 @@ fn statements() -> Vec<Json> {
                 "answers": answers.map(|nonce| hex(&nonce)), "bytes": hex(&out[..len]),
             }));
         }
-        let device = Audience::Device("meter-12".parse().unwrap());
+        let device = Audience::Device(named("meter-12"));
         for (audience, ids) in [(None, &[][..]), (Some(device), &[[1; 8], ID])] {
             let len = Revocation { issuer, audience, epoch: 7, ids }.sign(signer, &mut out).unwrap();
             vectors.push(json!({
@@ -214,8 +214,8 @@ fn from_the_files_bytes_every_grant_and_statement_says_what_the_file_says() {
     for vector in file["statements"].as_array().unwrap() {
         let bytes = unhex(&vector["bytes"]);
         let (tenant, key) = match vector["profile"].as_str() {
-            Some("public") => ("stadtwerke".parse().unwrap(), TrustedKey::Public(&issuer)),
-            _ => ("stadtwerke".parse().unwrap(), TrustedKey::Symmetric(&shared)),
+            Some("public") => (named("stadtwerke"), TrustedKey::Public(&issuer)),
+            _ => (named("stadtwerke"), TrustedKey::Symmetric(&shared)),
         };
         if vector["kind"] == "beacon" {
             let beacon = SignedBeacon::decode(&bytes).unwrap().verify(&key, tenant).unwrap();
