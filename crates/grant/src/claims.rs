@@ -4,7 +4,7 @@ use thingward_crypto::VerifyingKey;
 use thingward_model::{NameRef, Timestamp, name};
 
 use crate::cbor::{self, Reader, SliceEncoder, append};
-use crate::{FormatError, Profile, Scope};
+use crate::{Audience, FormatError, Profile, Scope};
 
 /// Largest claims of one block, in bytes: a scope, three names and a reference of greatest length, and the rest.
 pub const CLAIMS_BYTES_MAX: usize = 544;
@@ -32,15 +32,6 @@ const CONFIRMATION: [u8; 10] = [0xa1, 0x01, 0xa3, 0x01, 0x01, 0x20, 0x06, 0x21, 
 
 /// A grant's name (`cti`): random, never used twice by an issuer. Eight bytes, since devices keep lists of them.
 pub type GrantId = [u8; 8];
-
-/// For whom a grant is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience<'a> {
-    /// One device.
-    Device(NameRef<'a, name::Device>),
-    /// All devices of a class.
-    Class(NameRef<'a, name::Class>),
-}
 
 /// Why somebody has a grant, in a word that means nothing to outsiders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,50 +118,57 @@ impl<'a> Claims<'a> {
         out: &'o mut [u8],
     ) -> Result<&'o [u8], FormatError> {
         self.check(profile, place)?;
-        cbor::written(out, |e| {
-            e.map(ORDER.into_iter().filter(|claim| self.has(*claim)).count() as u64)?;
-            ORDER
-                .into_iter()
-                .filter(|claim| self.has(*claim))
-                .try_for_each(|claim| self.write_claim(e, claim))
-        })
+        cbor::written(out, |e| self.encode(e))
     }
 
-    fn has(&self, claim: i64) -> bool {
+    fn encode(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
         let Self { origin, terms, holder } = self;
-        match claim {
-            ISSUER | ID | EPOCH => origin.is_some(),
-            REFERENCE => origin.is_some_and(|o| o.reference.is_some()),
-            AUDIENCE => terms.audience.is_some(),
-            EXPIRES => terms.expires.is_some(),
-            NOT_BEFORE => terms.not_before.is_some(),
-            SCOPE => terms.scope.is_some(),
-            USES => terms.uses.is_some(),
-            HOLDER => holder.is_some(),
-            _ => false,
+        let Terms { audience, expires, not_before, uses, scope } = terms;
+        let reference = origin.and_then(|o| o.reference);
+        // Issuer, id and epoch come together.
+        let of_origin = if origin.is_some() { 3 } else { 0 };
+        let alone = [
+            audience.is_some(),
+            expires.is_some(),
+            not_before.is_some(),
+            holder.is_some(),
+            scope.is_some(),
+            uses.is_some(),
+            reference.is_some(),
+        ];
+        e.map(alone.into_iter().map(u64::from).sum::<u64>().saturating_add(of_origin))?;
+        if let Some(origin) = origin {
+            e.i64(ISSUER)?.str(origin.issuer.as_str())?;
         }
-    }
-
-    fn write_claim(&self, e: &mut SliceEncoder<'_>, claim: i64) -> Result<(), FormatError> {
-        e.i64(claim)?;
-        match (claim, self.origin, self.terms, self.holder) {
-            (ISSUER, Some(o), ..) => e.str(o.issuer.as_str())?,
-            (ID, Some(o), ..) => e.bytes(&o.id)?,
-            (EPOCH, Some(o), ..) => e.u32(o.epoch)?,
-            (REFERENCE, Some(Origin { reference: Some(reference), .. }), ..) => match reference {
-                Reference::Payment(text) => e.array(2)?.u8(PAYMENT)?.str(text)?,
-                Reference::Reason(text) => e.array(2)?.u8(REASON)?.str(text)?,
-            },
-            (AUDIENCE, _, Terms { audience: Some(audience), .. }, _) => return audience.write(e),
-            (EXPIRES, _, Terms { expires: Some(time), .. }, _)
-            | (NOT_BEFORE, _, Terms { not_before: Some(time), .. }, _) => e.u32(seconds(time)?)?,
-            (USES, _, Terms { uses: Some(uses), .. }, _) => e.u32(uses)?,
-            (SCOPE, _, Terms { scope: Some(scope), .. }, _) => e.bytes(scope.as_bytes())?,
-            (HOLDER, .., Some(HolderKey(key))) => {
-                append(e, &CONFIRMATION)?;
-                return append(e, &key);
-            }
-            _ => return Err(FormatError::Malformed),
+        if let Some(audience) = audience {
+            audience.write(e.i64(AUDIENCE)?)?;
+        }
+        if let Some(time) = expires {
+            e.i64(EXPIRES)?.u32(seconds(*time)?)?;
+        }
+        if let Some(time) = not_before {
+            e.i64(NOT_BEFORE)?.u32(seconds(*time)?)?;
+        }
+        if let Some(origin) = origin {
+            e.i64(ID)?.bytes(&origin.id)?;
+        }
+        if let Some(HolderKey(key)) = holder {
+            append(e.i64(HOLDER)?, &CONFIRMATION)?;
+            append(e, key)?;
+        }
+        if let Some(scope) = scope {
+            e.i64(SCOPE)?.bytes(scope.as_bytes())?;
+        }
+        if let Some(origin) = origin {
+            e.i64(EPOCH)?.u32(origin.epoch)?;
+        }
+        if let Some(uses) = uses {
+            e.i64(USES)?.u32(*uses)?;
+        }
+        match reference {
+            Some(Reference::Payment(text)) => e.i64(REFERENCE)?.array(2)?.u8(PAYMENT)?.str(text)?,
+            Some(Reference::Reason(text)) => e.i64(REFERENCE)?.array(2)?.u8(REASON)?.str(text)?,
+            None => e,
         };
         Ok(())
     }
@@ -238,44 +236,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-const DEVICE_PREFIX: &str = "device/";
-const CLASS_PREFIX: &str = "class/";
 const PAYMENT: u8 = 0;
 const REASON: u8 = 1;
-
-impl<'a> Audience<'a> {
-    /// `device/` or `class/` and the name, as in a SPIFFE ID; names have no slash.
-    pub(crate) fn write(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
-        let (prefix, name) = match self {
-            Self::Device(name) => (DEVICE_PREFIX, name.as_str()),
-            Self::Class(name) => (CLASS_PREFIX, name.as_str()),
-        };
-        e.str_len(prefix.len().saturating_add(name.len()) as u64)?;
-        append(e, prefix.as_bytes())?;
-        append(e, name.as_bytes())
-    }
-
-    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let text = r.str()?;
-        if let Some(name) = text.strip_prefix(DEVICE_PREFIX) {
-            return NameRef::new(name).map(Self::Device).map_err(|_| FormatError::Malformed);
-        }
-        let name = text.strip_prefix(CLASS_PREFIX).ok_or(FormatError::Malformed)?;
-        NameRef::new(name).map(Self::Class).map_err(|_| FormatError::Malformed)
-    }
-
-    /// Whether a device of this name, in these classes, is meant.
-    pub(crate) fn includes(
-        &self,
-        device: NameRef<'_, name::Device>,
-        classes: &[NameRef<'_, name::Class>],
-    ) -> bool {
-        match self {
-            Self::Device(name) => *name == device,
-            Self::Class(name) => classes.contains(name),
-        }
-    }
-}
 
 /// RFC 8392 §2 allows fractions and negative times; one encoding is enough.
 pub(crate) fn seconds(time: Timestamp) -> Result<u32, FormatError> {

@@ -19,6 +19,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod audience;
 mod beacon;
 mod cbor;
 mod chain;
@@ -41,11 +42,10 @@ pub mod usage;
 
 use core::fmt;
 
+pub use audience::Audience;
 pub use beacon::{BEACON_BYTES_MAX, Beacon, SignedBeacon};
 pub use chain::Grant;
-pub use claims::{
-    Audience, CLAIMS_BYTES_MAX, GrantId, HolderKey, Origin, REFERENCE_BYTES_MAX, Reference, Terms,
-};
+pub use claims::{CLAIMS_BYTES_MAX, GrantId, HolderKey, Origin, REFERENCE_BYTES_MAX, Reference, Terms};
 pub use cose::Profile;
 pub use device::{Device, Permitted, TrustedIssuer};
 pub use keys::{IssuerKey, SharedKey, TrustedKey};

@@ -10,11 +10,11 @@
 use thingward_crypto::KeyId;
 use thingward_model::{NameRef, name};
 
-use crate::claims::{Audience, GrantId, Origin};
+use crate::claims::{GrantId, Origin};
 use crate::cose::ITEM_BYTES_MAX;
 use crate::keys::{IssuerKey, TrustedKey};
 use crate::statement::{self, Statement, VERSION};
-use crate::{FormatError, Refusal, cbor};
+use crate::{Audience, FormatError, Refusal, cbor};
 
 /// Most ids that a device keeps for one issuer, and that a revocation has. An issuer that has to take back more in one
 /// epoch raises the epoch. 256 bytes of a device's memory.
