@@ -13,8 +13,18 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-/** What Chromium says on its console of answers that tests ask for, and of a service that takes no RSA. */
-const EXPECTED = /^Failed to load resource: .* status of (401|403|404|423) |pubKeyCredParams is missing .* RS256/;
+/** What Chromium says on its console of answers that tests and changes ask for, and of a service that takes no RSA. */
+const EXPECTED = /^Failed to load resource: .* status of (401|403|404|423|428) |pubKeyCredParams is missing .* RS256/;
+
+const AUTHENTICATOR = {
+  protocol: "ctap2",
+  hasResidentKey: true,
+  hasUserVerification: true,
+  isUserVerified: true,
+  automaticPresenceSimulation: true,
+};
+/** How the browser of a page is told about authenticators. */
+const sessions = new WeakMap();
 
 export const origin = new URL(needed("CONSOLE_URL")).origin;
 
@@ -55,17 +65,21 @@ export async function person(browser, faults) {
   });
   const cdp = await context.newCDPSession(page);
   await cdp.send("WebAuthn.enable");
-  await cdp.send("WebAuthn.addVirtualAuthenticator", {
-    options: {
-      protocol: "ctap2",
-      transport: "internal",
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: true,
-      automaticPresenceSimulation: true,
-    },
-  });
+  await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { ...AUTHENTICATOR, transport: "internal" } });
+  sessions.set(page, cdp);
   return page;
+}
+
+/** Does something while the person has another authenticator at hand, without a passkey. */
+export async function withAnotherAuthenticator(page, run) {
+  const cdp = sessions.get(page);
+  const options = { ...AUTHENTICATOR, transport: "usb" };
+  const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
+  try {
+    await run();
+  } finally {
+    await cdp.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId });
+  }
 }
 
 export const WIDE = { width: 1280, height: 860 };

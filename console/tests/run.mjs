@@ -12,7 +12,20 @@ import { mkdtemp, mkdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { axe, launch, NARROW, needed, open, overflow, person, Runner, settled, tabTo, WIDE } from "./harness.mjs";
+import {
+  axe,
+  launch,
+  NARROW,
+  needed,
+  open,
+  overflow,
+  person,
+  Runner,
+  settled,
+  tabTo,
+  WIDE,
+  withAnotherAuthenticator,
+} from "./harness.mjs";
 
 const ADMIN = "maya";
 const VIEWER = "noor";
@@ -62,6 +75,30 @@ await test("a set-up link works once", async () => {
   assert.deepEqual(await axe(viewer), []);
 });
 
+await test("the things of the town are there: connected, or behind their gateway", async () => {
+  await open(admin, "/devices");
+  const row = (name) => admin.getByRole("row").filter({ has: admin.getByRole("rowheader", { name, exact: true }) });
+  for (const name of ["hall-gateway", "pump-1", "mill-1", "meter-1"]) {
+    await row(name).getByText("connected", { exact: true }).waitFor();
+    await row(name)
+      .getByText(/since \d\d:\d\d/)
+      .waitFor();
+  }
+  for (const name of ["thermometer-1", "bulb-1"]) {
+    await row(name).getByText("behind", { exact: true }).waitFor();
+    await row(name).getByRole("link", { name: "hall-gateway" }).waitFor();
+  }
+  await admin.getByLabel("State").selectOption("Behind a gateway");
+  await row("pump-1").waitFor({ state: "hidden" });
+  assert.equal(await admin.getByRole("rowheader").count(), 2);
+  assert.deepEqual(await axe(admin), []);
+
+  await open(admin, "/devices/bulb-1");
+  await admin.getByText("hall-gateway handed on what came of it last").waitFor();
+  await open(admin, "/devices/hall-gateway");
+  await admin.getByText("A connection of its own").waitFor();
+});
+
 await test("a command is sent from the form of the device's description, and done", async () => {
   await open(admin, "/devices/meter-1");
   const form = admin.locator("form", { hasText: "Set the rate" });
@@ -80,7 +117,8 @@ await test("a sensitive command takes the user's passkey", async () => {
   await form.getByRole("button", { name: "Approve with passkey and send" }).click();
   await form.getByText("Done, says the device.").waitFor();
   await form.getByRole("link", { name: "Its entry in the log" }).click();
-  await admin.getByText("Asked for exactly this command").waitFor();
+  await signedBy(admin, `${ADMIN}, with a passkey`);
+  await admin.getByText("A passkey was asked for exactly this command").waitFor();
 });
 
 await test("live readings move the chart and the values", async () => {
@@ -106,7 +144,12 @@ await test("a viewer is invited by link, and sees what a viewer may", async () =
   await admin.getByRole("button", { name: "Close" }).click();
 
   await open(viewer, link.trim());
+  await cancelOnce(viewer);
   await viewer.getByRole("button", { name: "Make a passkey" }).click();
+  await viewer.getByRole("heading", { name: "Your passkey is made" }).waitFor();
+  await viewer.getByRole("alert").getByText("No passkey was given.").waitFor();
+  assert.deepEqual(await axe(viewer), []);
+  await viewer.getByRole("button", { name: "Sign in with the passkey" }).click();
   await viewer.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
   await settled(viewer);
   const pages = await viewer.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts();
@@ -173,6 +216,41 @@ await test("the refusal is in the log, and its proof is verified in the browser"
   await row.getByRole("link").first().click();
   await admin.locator("[data-verdict=verified]").waitFor();
   await admin.getByText("commands:send").waitFor();
+});
+
+await test("a change is signed with the key of the session, and that with the user's passkey", async () => {
+  await roles(["auditor"]);
+  await openNewest("user.roles");
+  await signedBy(admin, `${ADMIN}, with the key of the session`);
+  assert.deepEqual(await axe(admin), []);
+  await admin.getByRole("link", { name: /which brought in the key/ }).click();
+  await admin.getByText("session.begin").first().waitFor();
+  await signedBy(admin, `${ADMIN}, with a passkey`);
+  await roles(["viewer"]);
+});
+
+await test("what nobody but the service says is shown as that", async () => {
+  await openNewest("passkey.add");
+  await admin.locator("[data-signed=service]").getByText("Signed by: the service alone").waitFor();
+});
+
+await test("a browser that lost the session's key reads, and says on a change to sign in again", async () => {
+  await admin.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const deleting = indexedDB.deleteDatabase("thingward");
+        deleting.onsuccess = resolve;
+        deleting.onerror = deleting.onblocked = reject;
+      }),
+  );
+  await open(admin, "/users");
+  await setRoles(["operator"]);
+  await admin.getByRole("heading", { name: "Sign in again to change anything" }).waitFor();
+  assert.deepEqual(await axe(admin), []);
+  await admin.getByRole("button", { name: "Sign in again" }).click();
+  await admin.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await admin.getByRole("heading", { name: "Users and tokens", level: 1 }).waitFor();
+  await roles(["viewer"]);
 });
 
 await test("a proof that was tampered with is shown as such", async () => {
@@ -306,7 +384,42 @@ await test("a device enrols with the code and the line that the console shows", 
     await rm(home, { recursive: true });
   }
   await open(admin, `/devices?search=${DEVICE}`);
-  await admin.getByRole("row").filter({ hasText: DEVICE }).getByText("enrolled").waitFor();
+  await admin.getByRole("row").filter({ hasText: DEVICE }).getByText("offline").waitFor();
+});
+
+await test("what else one changes is signed as it was asked for", async () => {
+  const dialog = admin.getByRole("dialog");
+  await withAnotherAuthenticator(admin, async () => {
+    await open(admin, "/settings");
+    await admin.getByLabel("What to call a new one").fill("Spare");
+    await admin.getByRole("button", { name: "Add a passkey" }).click();
+    await admin.getByText("The passkey is added.").waitFor();
+  });
+  await admin.getByRole("button", { name: "Remove Spare" }).click();
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await admin.getByText("The passkey is removed.").waitFor();
+
+  await open(admin, "/users/groups");
+  for (const [kind, name] of [
+    ["user", VIEWER],
+    ["device", DEVICE],
+  ]) {
+    await admin.getByLabel("Group").fill("spare-hands");
+    await admin.getByLabel("Kind").selectOption(kind);
+    await admin.getByLabel("Name").fill(name);
+    await admin.getByRole("button", { name: "Put it in" }).click();
+    await admin.getByRole("button", { name: `Take ${kind}/${name} out of spare-hands` }).click();
+    await admin.getByText(`${name} is not in spare-hands any more.`).waitFor();
+  }
+
+  await open(admin, `/devices/${DEVICE}`);
+  await admin.getByRole("button", { name: "Revoke" }).click();
+  await dialog.getByLabel("Why").selectOption("Another one takes its place");
+  await dialog.getByRole("button", { name: "Revoke" }).click();
+  await admin.getByText(`${DEVICE} is revoked.`).waitFor();
+  await admin.getByRole("button", { name: "Release" }).click();
+  await dialog.getByRole("button", { name: "Release" }).click();
+  await admin.getByText(`${DEVICE} is released.`).waitFor();
 });
 
 await test("a list of names becomes a list of codes", async () => {
@@ -363,12 +476,20 @@ await test("a policy is checked, tried on the past, applied and taken back", asy
   await admin.getByText("No rates for now").first().waitFor();
 });
 
-await test("a token is made, shown once and revoked", async () => {
+await test("a token is made, shown once and revoked; one that changes something has a key", async () => {
+  const shown = admin.getByRole("group", { name: "Token", exact: true });
   await open(admin, "/users/tokens");
   await admin.getByRole("button", { name: "Make the token" }).click();
-  await admin.getByRole("group", { name: "Token", exact: true }).waitFor();
+  assert.match(await shown.innerText(), /^[^.]+$/);
+  await admin.getByRole("button", { name: "I have kept it" }).click();
+  await admin.getByLabel("Send commands").check();
+  await admin.getByRole("button", { name: "Make the token" }).click();
+  assert.match(await shown.innerText(), /^[^.]+\.[A-Za-z0-9_-]{43}$/);
+  await admin.getByText("The part behind the dot is the key").waitFor();
+  assert.deepEqual(await axe(admin), []);
   const id = await admin.locator(".notice code").innerText();
   await admin.getByRole("button", { name: "I have kept it" }).click();
+  await admin.getByRole("listitem").filter({ hasText: id }).getByText("signs with the key").waitFor();
   await admin.getByRole("button", { name: `Revoke ${id}` }).click();
   await admin.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
   await admin.getByRole("listitem").filter({ hasText: id }).getByText("revoked").waitFor();
@@ -481,12 +602,47 @@ function thingward(...words) {
 /** Gives the viewer other roles, as the administrator. */
 async function roles(wanted) {
   await open(admin, "/users");
+  await setRoles(wanted);
+  await admin.getByRole("dialog").waitFor({ state: "hidden" });
+}
+
+async function setRoles(wanted) {
   await admin.getByRole("button", { name: `Roles of ${VIEWER}` }).click();
   for (const role of ["administrator", "operator", "viewer", "auditor"]) {
     await admin.getByRole("dialog").getByLabel(role).setChecked(wanted.includes(role));
   }
   await admin.getByRole("dialog").getByRole("button", { name: "Save" }).click();
-  await admin.getByRole("dialog").waitFor({ state: "hidden" });
+}
+
+/** Opens the newest entry of a user, token, session or passkey with this action. */
+async function openNewest(action) {
+  await open(admin, "/log?kind=user");
+  await admin.getByRole("row").filter({ hasText: action }).first().getByRole("link").first().click();
+}
+
+/** Waits until the entry is proved to be in the log, with whose signature on what it says; opens what was checked. */
+async function signedBy(page, who) {
+  await settled(page);
+  // The next checkpoint comes within a second.
+  for (let tries = 0; tries < 20 && (await page.locator("[data-verdict]").count()) === 0; tries++) {
+    await page.waitForTimeout(500);
+    await page.reload();
+    await settled(page);
+  }
+  await page.locator("[data-verdict=verified]").waitFor();
+  await page.locator("[data-signed=verified]").getByText(`Signed by: ${who}`).waitFor();
+  await page.locator("[data-signed] summary").click();
+}
+
+/** Lets the person turn down the next question for a passkey that they have. */
+async function cancelOnce(page) {
+  await page.evaluate(() => {
+    const get = navigator.credentials.get.bind(navigator.credentials);
+    navigator.credentials.get = () => {
+      navigator.credentials.get = get;
+      return Promise.reject(new DOMException("turned down", "NotAllowedError"));
+    };
+  });
 }
 
 /** The number of the newest entry with this action. */

@@ -1,26 +1,19 @@
-// The typed client, and the one error that everything else handles.
+// The typed client, and what becomes of what is asked.
 
 import createClient from "openapi-fetch";
+import { Failure } from "./failure";
 import type { components, paths } from "./schema";
+import { send } from "./sign";
 
+export { Failure };
 export type Schemas = components["schemas"];
 
-export const api = createClient<paths>({ baseUrl: location.origin });
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: send });
 
-/** The service said no, or could not be asked. */
-export class Failure extends Error {
-  constructor(
-    /** The HTTP status; 0 when there was no answer. */
-    readonly status: number,
-    /** A word that never changes its meaning. */
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
-/** Told of every answer that says that the session is `over`, or may not what was asked: `denied`. */
+/**
+ * Told of every answer that says that the session is `over`, or may not what was asked: `denied`. And of every change
+ * that could not be signed: `keyless`.
+ */
 export const answers = new EventTarget();
 
 type Answered<T> = { data?: T; error?: unknown; response: Response };
@@ -32,6 +25,10 @@ export async function ask<T>(call: Promise<Answered<T>>): Promise<T> {
     answered = await call;
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+    if (cause instanceof Failure) {
+      if (cause.code === "key-lost") answers.dispatchEvent(new Event("keyless"));
+      throw cause;
+    }
     throw new Failure(0, "unreachable", "The service does not answer.");
   }
   const { data, error, response } = answered;

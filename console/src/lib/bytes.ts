@@ -40,6 +40,17 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
 
+/** Base64 for addresses, without padding: RFC 4648 §5. */
+export function base64url(text: string): Bytes {
+  if (/[^A-Za-z0-9_-]/.test(text)) throw new Error("not base64url");
+  const padding = "=".repeat(-text.length & 3);
+  return base64(text.replaceAll("-", "+").replaceAll("_", "/") + padding);
+}
+
+export function toBase64url(bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
 export async function sha256(...parts: Uint8Array[]): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", concat(...parts)));
 }

@@ -14,9 +14,6 @@ export interface Member extends Device {
   readonly assurance?: string;
 }
 
-/** A device that says nothing for so long is worth a look, in milliseconds. */
-const QUIET_AFTER = 15 * 60_000;
-
 export interface Fleet {
   readonly members: Member[];
   readonly latest: Reading[];
@@ -69,15 +66,4 @@ export function summary(
 
 function streamOf(of: { device: string; stream: string }): string {
   return `${of.device}/${of.stream}`;
-}
-
-/** Enrolled, and nothing came for a while. */
-export function isQuiet(member: Member, now: number): boolean {
-  if (member.state !== "enrolled" || member.role !== "device") return false;
-  return now - new Date(member.seen ?? member.created).getTime() > QUIET_AFTER;
-}
-
-/** The state to show: the registry's word, or `quiet`. */
-export function stateOf(member: Member, now: number): string {
-  return isQuiet(member, now) ? "quiet" : member.state;
 }

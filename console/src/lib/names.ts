@@ -1,8 +1,11 @@
 // A list of devices, as people paste it: a name a line, or CSV with the name first and a role behind it.
 
+const ROLES = ["device", "gateway", "application"] as const;
+export type Role = (typeof ROLES)[number];
+
 export interface Wanted {
   readonly name: string;
-  readonly role: "device" | "gateway" | "application";
+  readonly role: Role;
 }
 
 export interface Listed {
@@ -10,9 +13,8 @@ export interface Listed {
   readonly problems: { line: number; problem: string }[];
 }
 
-const ROLES = ["device", "gateway", "application"] as const;
-/** What needs no escaping in a topic or a path. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** What needs no escaping in a topic or a path. As `pattern` of a field, it has to have the backslash. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._\-]{0,62}$/;
 
 export function readNames(text: string): Listed {
   const wanted: Wanted[] = [];

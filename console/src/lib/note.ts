@@ -1,6 +1,7 @@
 // Signed notes and what logs and witnesses sign in them: C2SP signed-note, tlog-checkpoint, tlog-cosignature.
 
 import { base64, equal, hex, sha256, utf8, type Bytes } from "./bytes";
+import { ed25519Spki, isSigned } from "./publickey";
 
 const LOG_KEY = 1;
 const WITNESS_KEY = 4;
@@ -27,11 +28,6 @@ export async function readKey(text: string): Promise<NamedKey> {
   return { text, name, id: right, kind, bytes };
 }
 
-export async function verifyEd25519(key: Bytes, signature: Bytes, message: Bytes): Promise<boolean> {
-  const imported = await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
-  return crypto.subtle.verify("Ed25519", imported, signature, message);
-}
-
 export interface Checkpoint {
   readonly note: string;
   readonly text: string;
@@ -46,7 +42,7 @@ export async function verifyCheckpoint(note: string, key: NamedKey): Promise<Che
   const found = signaturesOf(signatures, key);
   if (found.length !== 1) throw new Error("The checkpoint is not signed with the log’s key.");
   const signature = found[0] as Bytes;
-  if (key.kind !== LOG_KEY || !(await verifyEd25519(key.bytes, signature, utf8(text)))) {
+  if (key.kind !== LOG_KEY || !(await isSigned(ed25519Spki(key.bytes), signature, utf8(text)))) {
     throw new Error("The signature on the checkpoint is not right.");
   }
   const [origin, size, root] = text.split("\n");
@@ -66,7 +62,7 @@ export async function cosigned(note: string, witness: NamedKey): Promise<Date | 
   if (blob.length !== 72) return undefined;
   const seconds = new DataView(blob.buffer, blob.byteOffset).getBigUint64(0);
   const message = utf8(`cosignature/v1\ntime ${seconds}\n${text}`);
-  const isRight = await verifyEd25519(witness.bytes, blob.slice(8), message);
+  const isRight = await isSigned(ed25519Spki(witness.bytes), blob.slice(8), message);
   return isRight ? new Date(Number(seconds) * 1000) : undefined;
 }
 

@@ -1,13 +1,6 @@
 // Passkeys, by the browser.
 
-import { api, ask, Failure, type Schemas } from "../api/client";
-
-/** Signs in with whichever passkey of this place the person chooses. */
-export async function signIn(): Promise<Schemas["SessionInfo"]> {
-  const { options } = await ask(api.POST("/api/v1/sign-in/passkey/begin"));
-  const credential = await approve(options);
-  return ask(api.POST("/api/v1/sign-in/passkey", { body: { credential } }));
-}
+import { Failure, type Schemas } from "../api/client";
 
 /** An assertion by one of the person's passkeys. */
 export async function approve(options: Schemas["RequestOptions"]): Promise<PublicKeyCredentialJSON> {

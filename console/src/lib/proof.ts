@@ -3,13 +3,8 @@
 import { base64, equal, type Bytes } from "./bytes";
 import { verifyEntry, type Entry } from "./entry";
 import { cosigned, readKey, verifyCheckpoint, type Checkpoint, type NamedKey } from "./note";
+import { goThrough, type Step } from "./steps";
 import { leafHash, rootFromPath } from "./tree";
-
-export interface Step {
-  readonly what: string;
-  /** Why not; absent when it holds. */
-  readonly problem?: string;
-}
 
 export interface Verdict {
   readonly steps: Step[];
@@ -31,40 +26,23 @@ export interface Claim {
   readonly witnesses: string[];
 }
 
-/** Goes through all steps and stops at the first that fails: what comes after it would rest on it. */
 export async function verify(claim: Claim): Promise<Verdict> {
-  const steps: Step[] = [];
-  const step = async <T>(what: string, check: () => Promise<T>): Promise<T> => {
-    try {
-      const result = await check();
-      steps.push({ what });
-      return result;
-    } catch (cause) {
-      steps.push({ what, problem: cause instanceof Error ? cause.message : String(cause) });
-      throw STOP;
-    }
-  };
-  try {
+  const { steps, result } = await goThrough(async (step) => {
     const key = await step("The log’s key is well-formed", () => readKey(claim.key));
     const checkpoint = await step("The checkpoint is signed with the log’s key", () =>
       verifyCheckpoint(claim.proof.checkpoint, key),
     );
-    const bytes = await step("The entry is signed with the log’s key", async () => {
+    const { bytes, entry } = await step("The entry is signed with the log’s key", async () => {
       const bytes = base64(claim.entry);
       return { bytes, entry: await verifyEntry(bytes, key) };
     });
     await step(`The entry is number ${claim.index} of the ${checkpoint.size} under the checkpoint’s root`, () =>
-      verifyInclusion(bytes.bytes, claim, checkpoint),
+      verifyInclusion(bytes, claim, checkpoint),
     );
-    const witnesses = await cosigners(claim, checkpoint);
-    return { steps, holds: true, entry: bytes.entry, checkpoint, witnesses };
-  } catch (cause) {
-    if (cause !== STOP) throw cause;
-    return { steps, holds: false, witnesses: [] };
-  }
+    return { entry, checkpoint, witnesses: await cosigners(claim, checkpoint) };
+  });
+  return result ? { steps, holds: true, ...result } : { steps, holds: false, witnesses: [] };
 }
-
-const STOP = Symbol("a step failed");
 
 async function verifyInclusion(entry: Bytes, claim: Claim, checkpoint: Checkpoint): Promise<void> {
   const { index, size, proof } = claim.proof;

@@ -3,7 +3,7 @@
 import type { Failure, Schemas } from "../api/client";
 import type { Reading } from "./fleet";
 import type { Share } from "./share";
-import { ago } from "./time.svelte";
+import { ago, moment } from "./time";
 import { count } from "./words";
 
 export interface Measure {
@@ -20,6 +20,19 @@ export function identity(keys: readonly Schemas["DeviceKey"][], now: number): Me
   if (!valid) return { what, state: "bad", found: "No certificate of it is valid now." };
   const days = Math.floor((Date.parse(valid.not_after) - now) / DAY);
   return { what, state: "good", found: `Its own key, with a certificate for ${count(days, "more day")}.` };
+}
+
+export function way({ connected, gateway }: Schemas["DeviceView"], now: number): Measure {
+  const what = "Way to the service";
+  if (connected) {
+    return {
+      what,
+      state: "good",
+      found: `A connection of its own, with its own key, since ${moment(connected, now)}.`,
+    };
+  }
+  if (gateway) return { what, state: "good", found: `${gateway} handed on what came of it last, over its connection.` };
+  return { what, state: "unknown", found: "It is not connected." };
 }
 
 export function signatures({ signed, missing, until }: Share, now: number): Measure {

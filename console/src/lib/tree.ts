@@ -6,7 +6,7 @@ export function leafHash(entry: Uint8Array): Promise<Bytes> {
   return sha256(new Uint8Array([0]), entry);
 }
 
-export function nodeHash(left: Uint8Array, right: Uint8Array): Promise<Bytes> {
+function nodeHash(left: Uint8Array, right: Uint8Array): Promise<Bytes> {
   return sha256(new Uint8Array([1]), left, right);
 }
 

@@ -10,17 +10,16 @@ use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use minicbor::data::{Tag, Type};
+use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use thingward_crypto::sign::SIGNATURE_BYTES;
-use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
+use thingward_crypto::{KeyId, Signer, VerifyingKey};
+
+use crate::sign1::{self, Sign1};
 
 /// What separates these signatures from all others: the external data of the Sig_structure.
 const CONTEXT: &[u8] = b"thingward audit entry";
 const VERSION: u64 = 1;
-const SIGN1_TAG: u64 = 18;
-const LABEL_ALGORITHM: i64 = 1;
-const LABEL_KEY_ID: i64 = 4;
 /// Longest action, actor, target or name, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
 /// Longest value, in bytes.
@@ -63,6 +62,9 @@ pub enum EntryError {
     /// The key did not sign it.
     #[error("the log entry is not signed with this key")]
     Signature,
+    /// Its actor signed something else.
+    #[error("what its actor signed is something else")]
+    OtherOrder,
     /// The signer failed.
     #[error("the log entry could not be signed")]
     Signer,
@@ -81,25 +83,13 @@ impl Entry {
     ///
     /// [`EntryError::TooLarge`], [`EntryError::Signer`].
     pub fn sign(&self, signer: &impl Signer) -> Result<Vec<u8>, EntryError> {
-        let key = signer.public_key();
-        let mut protected = Encoder::new(Vec::new());
-        let algorithm = key.algorithm().cose_id();
-        let written = protected
-            .map(2)
-            .and_then(|e| e.i64(LABEL_ALGORITHM)?.i64(algorithm)?.i64(LABEL_KEY_ID)?.bytes(&key.id())?.ok());
-        written.map_err(|_| EntryError::Signer)?;
-        let (protected, payload) = (protected.into_writer(), self.encode()?);
-        let message = to_be_signed(&protected, &payload)?;
-        let signature = signer.sign(&message).map_err(|_| EntryError::Signer)?;
-        let mut e = Encoder::new(Vec::new());
-        let written = e
-            .tag(Tag::new(SIGN1_TAG))
-            .and_then(|e| e.array(4)?.bytes(&protected)?.map(0)?.bytes(&payload)?.bytes(&signature)?.ok());
-        written.map_err(|_| EntryError::Signer)?;
-        Ok(e.into_writer())
+        let (protected, payload) = (sign1::protected(signer.public_key())?, self.encode()?);
+        let sign1 = Sign1 { protected: &protected, payload: &payload };
+        let signature = signer.sign(&sign1.to_be_signed(CONTEXT)?).map_err(|_| EntryError::Signer)?;
+        sign1.encode(&signature)
     }
 
-    fn encode(&self) -> Result<Vec<u8>, EntryError> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, EntryError> {
         let texts = [&self.action, &self.actor, &self.target];
         let names = self.details.iter();
         let fits = texts.into_iter().all(|text| text.len() <= TEXT_BYTES_MAX)
@@ -123,7 +113,7 @@ impl Entry {
         Ok(e.into_writer())
     }
 
-    fn decode(payload: &[u8]) -> Result<Self, EntryError> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, EntryError> {
         let mut d = Decoder::new(payload);
         if d.array()? != Some(7) {
             return Err(EntryError::Malformed);
@@ -162,47 +152,22 @@ impl Entry {
 
 /// A well-formed entry whose signature nobody has checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedEntry {
+pub struct SignedEntry<'a> {
     claimed: Entry,
+    sign1: Sign1<'a>,
     key_id: KeyId,
-    message: Vec<u8>,
     signature: [u8; SIGNATURE_BYTES],
 }
 
-impl SignedEntry {
+impl<'a> SignedEntry<'a> {
     /// Reads an entry.
     ///
     /// # Errors
     ///
     /// [`EntryError`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
-        let mut d = Decoder::new(bytes);
-        if d.tag()? != Tag::new(SIGN1_TAG) || d.array()? != Some(4) {
-            return Err(EntryError::Malformed);
-        }
-        let protected = d.bytes()?;
-        if d.map()? != Some(0) {
-            return Err(EntryError::Malformed);
-        }
-        let payload = d.bytes()?;
-        let signature = d.bytes()?.try_into().map_err(|_| EntryError::Malformed)?;
-        if d.position() != bytes.len() {
-            return Err(EntryError::Malformed);
-        }
-        let mut header = Decoder::new(protected);
-        if header.map()? != Some(2) || header.i64()? != LABEL_ALGORITHM {
-            return Err(EntryError::Malformed);
-        }
-        SignatureAlgorithm::from_cose_id(header.i64()?).ok_or(EntryError::Version)?;
-        if header.i64()? != LABEL_KEY_ID {
-            return Err(EntryError::Malformed);
-        }
-        let key_id = header.bytes()?.try_into().map_err(|_| EntryError::Malformed)?;
-        if header.position() != protected.len() {
-            return Err(EntryError::Malformed);
-        }
-        let (claimed, message) = (Entry::decode(payload)?, to_be_signed(protected, payload)?);
-        Ok(Self { claimed, key_id, message, signature })
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, EntryError> {
+        let (sign1, signature) = Sign1::decode(bytes)?;
+        Ok(Self { claimed: Entry::decode(sign1.payload)?, sign1, key_id: sign1.key_id()?, signature })
     }
 
     /// The key that it says signed it.
@@ -223,18 +188,8 @@ impl SignedEntry {
     ///
     /// [`EntryError::Signature`].
     pub fn verify(&self, key: &VerifyingKey) -> Result<&Entry, EntryError> {
-        let is_right = key.id() == self.key_id && key.verify(&self.message, &self.signature).is_ok();
-        if is_right { Ok(&self.claimed) } else { Err(EntryError::Signature) }
+        self.sign1.verify(CONTEXT, key, &self.signature).map(|()| &self.claimed)
     }
-}
-
-/// The Sig_structure of RFC 9052 §4.4.
-fn to_be_signed(protected: &[u8], payload: &[u8]) -> Result<Vec<u8>, EntryError> {
-    let mut e = Encoder::new(Vec::new());
-    let written =
-        e.array(4).and_then(|e| e.str("Signature1")?.bytes(protected)?.bytes(CONTEXT)?.bytes(payload)?.ok());
-    written.map_err(|_| EntryError::TooLarge)?;
-    Ok(e.into_writer())
 }
 
 fn bounded(text: &str, max: usize) -> Result<String, EntryError> {

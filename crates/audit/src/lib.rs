@@ -12,7 +12,11 @@
 
 mod hash;
 mod proof;
+#[cfg(feature = "std")]
+mod sign1;
 
+#[cfg(feature = "std")]
+pub mod actors;
 #[cfg(feature = "std")]
 pub mod checkpoint;
 #[cfg(feature = "std")]
@@ -23,6 +27,8 @@ pub mod entry;
 pub mod frontier;
 #[cfg(feature = "std")]
 pub mod note;
+#[cfg(feature = "std")]
+pub mod order;
 #[cfg(feature = "std")]
 pub mod quorum;
 #[cfg(feature = "std")]

@@ -1,5 +1,9 @@
-//! Checks a whole log with nothing but its key: every entry, their order, and the checkpoint over them.
+//! Checks a whole log with nothing but its key: every entry, who stands behind it, their order, and the checkpoint over
+//! them.
 
+use std::collections::BTreeMap;
+
+use crate::actors::{ActorFault, Actors, RequestKey, Word};
 use crate::checkpoint::Checkpoint;
 use crate::entry::{EntryError, SignedEntry};
 use crate::frontier::Frontier;
@@ -17,6 +21,14 @@ pub enum LogFault {
         index: u64,
         /// What is wrong with it.
         fault: EntryError,
+    },
+    /// The service says of somebody what they did not sign.
+    #[error("entry {index}: {fault}")]
+    Actor {
+        /// Its place.
+        index: u64,
+        /// What is wrong with it.
+        fault: ActorFault,
     },
     /// The checkpoint is not the log's.
     #[error("checkpoint: {0}")]
@@ -49,29 +61,31 @@ pub enum LogFault {
 }
 
 /// Takes the entries of a log in their order.
-#[derive(Debug)]
 pub struct Verifier<'a> {
     key: &'a LogKey,
     tree: Frontier,
+    actors: Actors,
+    words: BTreeMap<Word, u64>,
     former: Option<Checkpoint>,
 }
 
 impl<'a> Verifier<'a> {
     /// For the log that has this key.
     #[must_use]
-    pub fn new(key: &'a LogKey) -> Self {
-        Self { key, tree: Frontier::default(), former: None }
+    pub fn new(key: &'a LogKey, request_key: RequestKey) -> Self {
+        let actors = Actors::new(key.name(), request_key);
+        Self { key, tree: Frontier::default(), actors, words: BTreeMap::new(), former: None }
     }
 
-    /// For the log that has this key, which has to continue what it committed itself to before.
+    /// The log has to continue what it committed itself to before. Asked for before the first entry.
     ///
     /// # Errors
     ///
     /// [`LogFault::Checkpoint`] when the former checkpoint is not the log's, [`LogFault::TwoHistories`] when it is
     /// over nothing and has the root of something.
-    pub fn continuing(key: &'a LogKey, former: &str) -> Result<Self, LogFault> {
-        let former = Checkpoint::verify(&SignedNote::parse(former)?, key)?;
-        let me = Self { key, tree: Frontier::default(), former: Some(former) };
+    pub fn continuing(self, former: &str) -> Result<Self, LogFault> {
+        let former = Some(Checkpoint::verify(&SignedNote::parse(former)?, self.key)?);
+        let me = Self { former, ..self };
         me.check_former()?;
         Ok(me)
     }
@@ -91,15 +105,24 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     ///
-    /// [`LogFault::Entry`] when the log's key did not sign it, [`LogFault::TwoHistories`] when the entries up to it are
+    /// [`LogFault::Entry`] when the log's key did not sign it, [`LogFault::Actor`] when it is not on the word of whom it
+    /// speaks of, [`LogFault::TwoHistories`] when the entries up to it are
     /// not those of the former checkpoint.
     pub fn entry(&mut self, bytes: &[u8]) -> Result<(), LogFault> {
         let index = self.tree.size();
         let of_entry = |fault| LogFault::Entry { index, fault };
         let signed = SignedEntry::decode(bytes).map_err(of_entry)?;
-        signed.verify(self.key.verifying()).map_err(of_entry)?;
+        let entry = signed.verify(self.key.verifying()).map_err(of_entry)?;
+        let word = self.actors.entry(entry).map_err(|fault| LogFault::Actor { index, fault })?;
+        *self.words.entry(word).or_default() += 1;
         self.tree.push(leaf_hash(bytes), |_, _| ());
         self.check_former()
+    }
+
+    /// How many entries stand on whose word so far.
+    #[must_use]
+    pub const fn words(&self) -> &BTreeMap<Word, u64> {
+        &self.words
     }
 
     /// Checks that the checkpoint is over exactly what came.

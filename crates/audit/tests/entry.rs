@@ -29,7 +29,8 @@ fn an_entry_comes_back_as_it_was_signed_and_on_its_signers_word_only() {
     for algorithm in [SignatureAlgorithm::Ed25519, SignatureAlgorithm::EcdsaP256] {
         let signer = key(algorithm, 1);
         for entry in [entry(), Entry { evidence: None, details: BTreeMap::new(), ..entry() }] {
-            let signed = SignedEntry::decode(&entry.sign(&signer).unwrap()).unwrap();
+            let bytes = entry.sign(&signer).unwrap();
+            let signed = SignedEntry::decode(&bytes).unwrap();
             assert_eq!(signed.key_id(), signer.public_key().id());
             assert_eq!(signed.verify(signer.public_key()), Ok(&entry));
             assert_eq!(signed.verify(key(algorithm, 2).public_key()), Err(EntryError::Signature));

@@ -40,7 +40,7 @@ fn checkpoint(signer: &SoftwareKey, entries: &[Vec<u8>]) -> String {
 
 fn verify(entries: &[Vec<u8>], checkpoint: &str) -> Result<u64, LogFault> {
     let key = LogKey::new(ORIGIN, signer(1).public_key()).unwrap();
-    let mut verifier = Verifier::new(&key);
+    let mut verifier = Verifier::new(&key, |_| None);
     entries.iter().try_for_each(|entry| verifier.entry(entry))?;
     verifier.finish(checkpoint).map(|checkpoint| checkpoint.size)
 }
@@ -88,7 +88,7 @@ fn a_log_that_does_not_continue_what_its_key_signed_before_is_found_out() {
     fork[6] = entry(&signer(1), 99);
     let key = LogKey::new(ORIGIN, signer(1).public_key()).unwrap();
     let check = |former: &str, entries: &[Vec<u8>]| {
-        let mut verifier = Verifier::continuing(&key, former)?;
+        let mut verifier = Verifier::new(&key, |_| None).continuing(former)?;
         entries.iter().try_for_each(|entry| verifier.entry(entry))?;
         verifier.finish(&checkpoint(&signer(1), entries)).map(|checkpoint| checkpoint.size)
     };

@@ -21,6 +21,8 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub struct SigningRequest {
     /// The key to certify.
     pub key: VerifyingKey,
+    /// The request itself, in DER: what its sender signed.
+    pub der: Vec<u8>,
 }
 
 impl SigningRequest {
@@ -45,7 +47,7 @@ impl SigningRequest {
         let signature = request.signature.as_bytes().ok_or(PkiError::Signature)?;
         let signature = decode_signature(key.algorithm(), signature).ok_or(PkiError::Signature)?;
         key.verify(&signed, &signature).map_err(|_| PkiError::Signature)?;
-        Ok(Self { key })
+        Ok(Self { key, der: der.to_vec() })
     }
 
     /// Makes a request, in DER. The name in it is for a human who looks at it.

@@ -41,6 +41,17 @@ macro_rules! actions {
     };
 }
 
+impl Action {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub const fn only_reads(self) -> bool {
+        matches!(
+            self,
+            Self::ReadReadings | Self::ReadSegments | Self::ReadDevices | Self::ReadLog | Self::ReadPolicy
+        )
+    }
+}
+
 /// An [`Action`] as a type, so that a permit for one does for no other.
 pub trait Act {
     /// The action.

@@ -143,17 +143,37 @@ pub fn verify_assertion(
         return Err(ApprovalError::UnknownCredential);
     }
     check_client_data(approval.client_data_json, Ceremony::Get, challenge, &approver.origins)?;
-    let parts = authenticator_data(approval.authenticator_data, &approver.rp_id)?;
+    check_signature(approval, &approver.key, Some(&approver.rp_id))
+}
+
+/// The challenge over which the passkey with this key made an assertion, with the user verified, on whichever page: for
+/// those who read it in a log long after and know of the passkey only its key.
+///
+/// # Errors
+///
+/// [`ApprovalError`].
+pub fn verify_recorded(approval: &Approval<'_>, key: &VerifyingKey) -> Result<Vec<u8>, ApprovalError> {
+    let data = client_data(approval.client_data_json, Ceremony::Get)?;
+    check_signature(approval, key, None)?;
+    URL_SAFE_NO_PAD.decode(data.challenge).map_err(|_| ApprovalError::ClientData)
+}
+
+fn check_signature(
+    approval: &Approval<'_>,
+    key: &VerifyingKey,
+    rp_id: Option<&str>,
+) -> Result<(), ApprovalError> {
+    let parts = authenticator_data(approval.authenticator_data, rp_id)?;
     if (parts.has_credential || parts.has_extensions) == parts.rest.is_empty() {
         return Err(ApprovalError::AuthenticatorData);
     }
     let message = [approval.authenticator_data, &sha256(&[approval.client_data_json])].concat();
-    let signature = match approver.key.algorithm() {
+    let signature = match key.algorithm() {
         SignatureAlgorithm::EcdsaP256 => p256_signature_from_der(approval.signature).ok(),
         SignatureAlgorithm::Ed25519 => approval.signature.try_into().ok(),
     };
     let signature = signature.ok_or(ApprovalError::Signature)?;
-    approver.key.verify(&message, &signature).map_err(|_| ApprovalError::Signature)
+    key.verify(&message, &signature).map_err(|_| ApprovalError::Signature)
 }
 
 /// The challenge that a page's client data answer, on nobody's word: for whoever has to find out which it was.
@@ -172,16 +192,19 @@ fn check_client_data(
     challenge: &[u8],
     origins: &[String],
 ) -> Result<(), ApprovalError> {
-    let data: ClientData = serde_json::from_slice(json).map_err(|_| ApprovalError::ClientData)?;
-    if data.r#type != ceremony.as_str() {
-        Err(ApprovalError::ClientData)
-    } else if data.challenge != URL_SAFE_NO_PAD.encode(challenge) {
+    let data = client_data(json, ceremony)?;
+    if data.challenge != URL_SAFE_NO_PAD.encode(challenge) {
         Err(ApprovalError::OtherChallenge)
     } else if data.cross_origin || data.top_origin.is_some() || !origins.contains(&data.origin) {
         Err(ApprovalError::Origin)
     } else {
         Ok(())
     }
+}
+
+fn client_data(json: &[u8], ceremony: Ceremony) -> Result<ClientData, ApprovalError> {
+    let data: ClientData = serde_json::from_slice(json).map_err(|_| ApprovalError::ClientData)?;
+    if data.r#type == ceremony.as_str() { Ok(data) } else { Err(ApprovalError::ClientData) }
 }
 
 /// What stands behind the head of authenticator data that are right so far.
@@ -191,7 +214,10 @@ struct AuthenticatorData<'a> {
     has_extensions: bool,
 }
 
-fn authenticator_data<'a>(data: &'a [u8], rp_id: &str) -> Result<AuthenticatorData<'a>, ApprovalError> {
+fn authenticator_data<'a>(
+    data: &'a [u8],
+    rp_id: Option<&str>,
+) -> Result<AuthenticatorData<'a>, ApprovalError> {
     let Some((head, rest)) = data.split_at_checked(AUTHENTICATOR_DATA_BYTES_MIN) else {
         return Err(ApprovalError::AuthenticatorData);
     };
@@ -199,7 +225,7 @@ fn authenticator_data<'a>(data: &'a [u8], rp_id: &str) -> Result<AuthenticatorDa
     let has = |flag: u8| flags & flag != 0;
     if has(BACKUP_STATE) && !has(BACKUP_ELIGIBLE) {
         Err(ApprovalError::AuthenticatorData)
-    } else if hash != sha256(&[rp_id.as_bytes()]) {
+    } else if rp_id.is_some_and(|rp_id| hash != sha256(&[rp_id.as_bytes()])) {
         Err(ApprovalError::RelyingParty)
     } else if !has(USER_PRESENT) {
         Err(ApprovalError::UserNotPresent)

@@ -48,6 +48,13 @@ impl Deed {
         Self { target, ..self }
     }
 
+    /// As it stands in the log.
+    #[must_use]
+    pub fn entry(self, at: Timestamp) -> Entry {
+        let Self { actor, action, target, details, evidence } = self;
+        Entry { time: at.as_micros(), action: action.to_owned(), actor, target, details, evidence }
+    }
+
     /// With this detail.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -102,10 +109,7 @@ impl Auditor {
     ///
     /// [`EntryError`] when a part is too large.
     pub fn entry(&self, deed: Deed, now: Timestamp) -> Result<Vec<u8>, EntryError> {
-        let Deed { actor, action, target, details, evidence } = deed;
-        let entry =
-            Entry { time: now.as_micros(), action: action.to_owned(), actor, target, details, evidence };
-        entry.sign(&self.signer)
+        deed.entry(now).sign(&self.signer)
     }
 
     /// The signed checkpoint over so many entries, which have to be durable.

@@ -54,6 +54,32 @@ pub(crate) struct NewCommand {
     pub(crate) canonical: Vec<u8>,
     /// The user's passkey over exactly this, where the action is sensitive.
     pub(crate) approval: Option<Assertion>,
+    /// What the log gets.
+    pub(crate) deed: Deed,
+}
+
+/// That somebody sends this command, as the log has it.
+pub(crate) fn sent(record: &CommandRecord, canonical: &[u8]) -> Deed {
+    let sha256 = base16ct::lower::encode_string(&digest(canonical));
+    Deed::new(record.actor.clone(), "command.send", target(&record.device, &record.action))
+        .with("id", hex(&record.id))
+        .with("sha256", sha256)
+        .with("expires", record.expires.to_string())
+}
+
+/// That `actor` takes this command back, as the log has it.
+pub(crate) fn taken_back(record: &CommandRecord, actor: String) -> Deed {
+    ended(record, &State::Cancelled { reason: "taken back".to_owned() }, actor)
+}
+
+/// That it came to this by `actor`, as the log has it.
+fn ended(record: &CommandRecord, state: &State, actor: String) -> Deed {
+    let deed = Deed::new(actor, state.deed(), target(&record.device, &record.action));
+    let deed = deed.with("id", hex(&record.id));
+    match state {
+        State::Cancelled { reason } | State::Refused { reason, .. } => deed.with("reason", reason.as_str()),
+        _ => deed,
+    }
 }
 
 /// Whose, for whom, and which.
@@ -156,7 +182,7 @@ impl Commands {
             }
         }
         for (key, state) in over {
-            self.end(&key, state, "service");
+            self.end(&key, state);
         }
         self.late.retain(|_, (_, until)| now < *until);
         self.next = self.waiting.values().map(|w| w.send_at.min(w.record.expires)).min();
@@ -195,6 +221,12 @@ impl Commands {
         let behind = self.behind.iter().filter(|((of, _), (known, _))| of == tenant && known == gateway);
         let devices: Vec<DeviceName> = behind.map(|((_, device), _)| *device).collect();
         devices.iter().for_each(|device| self.listens(tenant, device, now));
+    }
+
+    /// Devices of the tenant, and the gateways that carried something of them last.
+    pub(crate) fn behind(&self, of: TenantName) -> impl Iterator<Item = (DeviceName, DeviceName)> {
+        let own = self.behind.iter().filter(move |((tenant, _), _)| *tenant == of);
+        own.map(|((_, device), (gateway, _))| (*device, *gateway))
     }
 
     /// A gateway carried something of a device.
@@ -243,24 +275,25 @@ impl Commands {
         let record = CommandRecord { reply: bytes.to_vec(), ..record.clone() };
         self.waiting.remove(&at);
         self.late.remove(&at);
-        self.set(record, State::of(&reply), &format!("device/{device}"));
+        let state = State::of(&reply);
+        let deed = ended(&record, &state, format!("device/{device}"));
+        let hash = base16ct::lower::encode_string(&sha256(&[bytes]));
+        let deed = deed.with("outcome", state.as_str()).with("reply", hash);
+        self.set(record, state, Deed { evidence: Some(bytes.to_vec()), ..deed });
         Ok(())
     }
 
-    /// Takes a command back that waits; `actor` is who does. Says whether there was one.
+    /// Takes a command back that waits, as `deed` has it. Says whether there was one.
     pub(crate) fn cancel(
         &mut self,
         tenant: &TenantName,
         device: &DeviceName,
         id: CommandId,
-        actor: &str,
+        deed: Deed,
     ) -> bool {
-        let key = (*tenant, *device, id);
-        let is_waiting = self.waiting.contains_key(&key);
-        if is_waiting {
-            self.end(&key, State::Cancelled { reason: "taken back".to_owned() }, actor);
-        }
-        is_waiting
+        let Some(record) = self.no_longer(&(*tenant, *device, id)) else { return false };
+        self.set(record, State::Cancelled { reason: "taken back".to_owned() }, deed);
+        true
     }
 
     /// Takes back what waits for those who are nobody any more.
@@ -279,31 +312,28 @@ impl Commands {
         let gone = self.waiting.iter().filter(|(_, waiting)| is_gone(waiting));
         let gone: Vec<Key> = gone.map(|(key, _)| *key).collect();
         for key in gone {
-            self.end(&key, State::Cancelled { reason: reason.to_owned() }, "service");
+            self.end(&key, State::Cancelled { reason: reason.to_owned() });
         }
     }
 
-    /// Without the device's word, which may be on its way.
-    fn end(&mut self, key: &Key, state: State, actor: &str) {
-        let Some(Waiting { record, .. }) = self.waiting.remove(key) else { return };
+    /// By us, without the device's word, which may be on its way.
+    fn end(&mut self, key: &Key, state: State) {
+        let Some(record) = self.no_longer(key) else { return };
+        let deed = ended(&record, &state, "service".to_owned());
+        self.set(record, state, deed);
+    }
+
+    /// What does not wait any more.
+    fn no_longer(&mut self, key: &Key) -> Option<CommandRecord> {
+        let Waiting { record, .. } = self.waiting.remove(key)?;
         if self.late.len() < LATE_MAX {
             let until = record.expires.plus_micros(LATE_MICROS);
             self.late.insert(*key, (record.clone(), until));
         }
-        self.set(record, state, actor);
+        Some(record)
     }
 
-    fn set(&mut self, mut record: CommandRecord, state: State, actor: &str) {
-        let mut deed = Deed::new(actor.to_owned(), state.deed(), target(&record.device, &record.action))
-            .with("id", hex(&record.id));
-        if !record.reply.is_empty() {
-            let hash = base16ct::lower::encode_string(&sha256(&[&record.reply]));
-            deed = deed.with("outcome", state.as_str()).with("reply", hash);
-            deed.evidence = Some(record.reply.clone());
-        }
-        if let State::Cancelled { reason } | State::Refused { reason, .. } = &state {
-            deed = deed.with("reason", reason.as_str());
-        }
+    fn set(&mut self, mut record: CommandRecord, state: State, deed: Deed) {
         self.deeds.push((record.tenant, deed));
         record.state = state;
         self.changed.push(record);

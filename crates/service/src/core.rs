@@ -26,7 +26,7 @@ use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::audit::{Auditor, LogWriter, Sizes};
+use crate::audit::{Auditor, Deed, LogWriter, Sizes};
 use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
@@ -82,21 +82,25 @@ enum Event {
         tenant: TenantName,
         device: DeviceName,
         id: CommandId,
-        actor: String,
+        deed: Box<Deed>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     },
     ForgetDevice {
         tenant: TenantName,
         device: DeviceName,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
     },
     CancelCommandsOf {
         actors: HashSet<String>,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
     },
     Findings {
         tenant: TenantName,
         answer: oneshot::Sender<Vec<Finding>>,
+    },
+    Presence {
+        tenant: TenantName,
+        answer: oneshot::Sender<Presence>,
     },
     Stop,
 }
@@ -108,6 +112,15 @@ pub struct CoreHandle {
     followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
     metrics: Arc<Metrics>,
     log_sizes: Sizes,
+}
+
+/// Which members of a tenant are there, and how they reach us.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    /// Who is connected, and since when.
+    pub(crate) connected: HashMap<DeviceName, Timestamp>,
+    /// Devices, and the gateways that carried something of them last.
+    pub(crate) gateways: HashMap<DeviceName, DeviceName>,
 }
 
 /// A running core: wait for its end to know that everything is durable.
@@ -147,6 +160,9 @@ struct Logged {
 
 type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 
+/// Whose commands wait since the last run, as the audit logs name them.
+pub(crate) type Senders = HashSet<(TenantName, String)>;
+
 /// Reads the state of the last run and starts.
 ///
 /// # Errors
@@ -160,13 +176,15 @@ pub(crate) fn start(
     sealing_key: SealingKey,
     command_key: SoftwareKey,
     limits: Limits,
-) -> Result<(CoreHandle, RunningCore), StoreError> {
+) -> Result<(CoreHandle, RunningCore, Senders), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
     let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("the sealing key"))?;
     things::descriptions(&store, &mut sealer, &directory.access)?;
-    let commands = Commands::new(command_key, things::waiting(&store, &mut sealer)?);
+    let waiting = things::waiting(&store, &mut sealer)?;
+    let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
+    let commands = Commands::new(command_key, waiting);
     let gate = ServiceGate::new(pipeline, commands, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
@@ -204,7 +222,7 @@ pub(crate) fn start(
         .spawn(move || committer.run(&to_commit))
         .map_err(io)?;
     let core = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox)).map_err(io)?;
-    Ok((handle, RunningCore { core, committer }))
+    Ok((handle, RunningCore { core, committer }, senders))
 }
 
 struct Core {
@@ -212,7 +230,7 @@ struct Core {
     sealer: Sealer,
     auditor: Arc<Auditor>,
     log: LogWriter,
-    /// Who waits for an entry of the group to be durable, and its index.
+    /// Who waits for the group to be durable, and the index of their entry, where they have one.
     waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
     buffers: HashMap<ConnId, BytesMut>,
     outputs: Outputs,
@@ -290,8 +308,8 @@ impl Core {
                 Err(error) => drop(done.send(Err(error))),
             },
             Event::Command { new, done } => self.command(now, *new, done),
-            Event::CancelCommand { tenant, device, id, actor, done } => {
-                if self.broker.gate_mut().commands.cancel(&tenant, &device, id, &actor) {
+            Event::CancelCommand { tenant, device, id, deed, done } => {
+                if self.broker.gate_mut().commands.cancel(&tenant, &device, id, *deed) {
                     self.waiting.push((done, 0));
                 } else {
                     let _ = done.send(Err(StoreError::Conflict { what: "the command has ended" }));
@@ -301,14 +319,22 @@ impl Core {
                 let gate = self.broker.gate_mut();
                 gate.commands.cancel_all_for(&tenant, &device);
                 gate.forget_description(&tenant, &device);
-                let _ = done.send(());
+                self.waiting.push((done, 0));
             }
             Event::CancelCommandsOf { actors, done } => {
                 self.broker.gate_mut().commands.cancel_all_of(&actors);
-                let _ = done.send(());
+                self.waiting.push((done, 0));
             }
             Event::Findings { tenant, answer } => {
                 let _ = answer.send(self.broker.gate().pipeline.findings.of_tenant(&tenant));
+            }
+            Event::Presence { tenant, answer } => {
+                let own = |(who, since): (&Member, Timestamp)| {
+                    (who.principal.tenant == tenant).then_some((who.principal.name, since))
+                };
+                let connected = self.broker.present().filter_map(own).collect();
+                let gateways = self.broker.gate().commands.behind(tenant).collect();
+                let _ = answer.send(Presence { connected, gateways });
             }
             Event::Stop => return true,
         }
@@ -478,6 +504,13 @@ impl CoreHandle {
     pub async fn findings(&self, tenant: TenantName) -> Vec<Finding> {
         let (answer, wait) = oneshot::channel();
         self.send(Event::Findings { tenant, answer }).await;
+        wait.await.unwrap_or_default()
+    }
+
+    /// Which members of a tenant are there. Nobody while the core stops.
+    pub(crate) async fn presence(&self, tenant: TenantName) -> Presence {
+        let (answer, wait) = oneshot::channel();
+        self.send(Event::Presence { tenant, answer }).await;
         wait.await.unwrap_or_default()
     }
 

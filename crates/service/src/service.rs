@@ -1,5 +1,6 @@
 //! A running service: what starts in which order, what it does from time to time, how it stops.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
-use thingward_store::registry::{LIST_MAX, RevocationReason};
+use thingward_store::registry::{LIST_MAX, Registry, RevocationReason};
 use thingward_store::segment::RollPolicy;
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
@@ -21,7 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::audit::{Auditor, LogWriter};
 use crate::authority::{Authority, AuthorityError, sealed_key};
-use crate::core::{self, RunningCore};
+use crate::core::{self, RunningCore, Senders};
 use crate::directory::Directory;
 use crate::http;
 use crate::sealer::Sealer;
@@ -98,7 +99,7 @@ impl Service {
         let opener = Sealer::new(sealing_key.clone())
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
-        let (handle, core) = core::start(
+        let (handle, core, senders) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&auditor),
@@ -107,6 +108,8 @@ impl Service {
             command_key,
             settings.mqtt_limits.clone(),
         )?;
+        // A kill between the end of a token or user and that of their commands leaves the commands.
+        handle.cancel_commands_of(gone(store.registry(), senders, time).await?).await;
         let witnessing =
             Witnessing::load(&settings.log, store.registry(), &auditor, &handle.log_sizes()).await?;
         let (mqtt_tls, https_tls) = tls(&settings, &authority, &store, time).await?;
@@ -189,6 +192,35 @@ impl Service {
         let core = self.core;
         let _ = tokio::task::spawn_blocking(move || core.join()).await;
         self.shared.store.registry().close().await;
+    }
+}
+
+/// Which of them are nobody any more.
+async fn gone(registry: &Registry, senders: Senders, now: Timestamp) -> Result<HashSet<String>, StoreError> {
+    let mut gone = HashSet::new();
+    for (tenant, actor) in senders {
+        let is_there = match actor.split_once('/') {
+            Some(("token", id)) => match id.parse() {
+                Ok(id) => registry.token_works(&id, now).await?,
+                Err(_) => false,
+            },
+            Some(("user", id)) => match id.parse() {
+                Ok(id) => registry.user_by_id(&tenant, &id).await.map(|_| true).or_else(unless_not_found)?,
+                Err(_) => false,
+            },
+            _ => true,
+        };
+        if !is_there {
+            gone.insert(actor);
+        }
+    }
+    Ok(gone)
+}
+
+fn unless_not_found(e: StoreError) -> Result<bool, StoreError> {
+    match e {
+        StoreError::NotFound { .. } => Ok(false),
+        other => Err(other),
     }
 }
 

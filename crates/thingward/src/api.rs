@@ -15,9 +15,9 @@ use thingward_agent::http::{Endpoint, HTTPS_PORT};
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, client_config};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::order::{ORDER, Token};
 
 /// Largest JSON answer that is held in memory, in bytes. A page of 10 000 readings has about 4 MB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -34,8 +34,8 @@ pub(crate) enum Target {
         endpoint: Endpoint,
         /// The installation's root certificate in DER.
         root: Vec<u8>,
-        /// Sent as `Authorization: Bearer`.
-        token: Zeroizing<String>,
+        /// As whom.
+        token: Token,
     },
 }
 
@@ -100,22 +100,42 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
+    /// Asks, and once more with a signature when the answer is that it takes one.
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Json>,
     ) -> Result<Response<Incoming>, Failure> {
+        let mut response = self.exchange(&method, path, body, None).await?;
+        if let (StatusCode::PRECONDITION_REQUIRED, Target::Url { token, .. }) = (response.status(), &self.0) {
+            let answer = read_json(response).await.unwrap_or_default();
+            let order = answer.get("order").and_then(Json::as_str).unwrap_or_default();
+            response = self.exchange(&method, path, body, Some(token.sign(&method, path, order)?)).await?;
+        }
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Json>,
+        order: Option<String>,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::builder().method(method).uri(path).header("accept", "*/*");
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
+        if let Some(order) = order {
+            request = request.header(ORDER, order);
+        }
         let content = Full::new(Bytes::from(body.map(Json::to_string).unwrap_or_default()));
-        let response = match &self.0 {
+        match &self.0 {
             Target::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await.map_err(|e| unreachable_socket(socket, &e))?;
                 let request = request.header("host", "thingward").body(content).map_err(Failure::of)?;
-                exchange(stream, request).await?
+                exchange(stream, request).await
             }
             Target::Url { endpoint, root, token } => {
                 let trust_domain = thingward_agent::enrol::trust_domain(root).map_err(Failure::of)?;
@@ -125,11 +145,10 @@ impl Api {
                     stream.map_err(|e| Failure::Unreachable(format!("cannot reach {endpoint}: {e}")))?;
                 let request = request
                     .header("host", endpoint.to_string())
-                    .header("authorization", format!("Bearer {}", token.as_str()));
-                exchange(stream, request.body(content).map_err(Failure::of)?).await?
+                    .header("authorization", format!("Bearer {}", token.bearer.as_str()));
+                exchange(stream, request.body(content).map_err(Failure::of)?).await
             }
-        };
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        }
     }
 }
 
@@ -154,11 +173,15 @@ where
     }
 }
 
+async fn read_json(response: Response<Incoming>) -> Option<Json> {
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    serde_json::from_slice(&body.ok()?.to_bytes()).ok()
+}
+
 /// What an answer that is no success says.
 async fn refused(response: Response<Incoming>) -> Failure {
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-    let body: Option<Json> = body.ok().and_then(|b| serde_json::from_slice(&b.to_bytes()).ok());
+    let body = read_json(response).await;
     let said = body.as_ref().and_then(|b| b.pointer("/error/message")).and_then(Json::as_str);
     let text = said.map_or_else(|| format!("the service answers {status}"), str::to_owned);
     match status {

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod failure;
 mod mqtt_testbed;
+mod order;
 mod output;
 mod serve;
 mod things;

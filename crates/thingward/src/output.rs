@@ -74,6 +74,9 @@ fn cell(value: Option<&Json>) -> String {
     let text = match value {
         None | Some(Json::Null) => return "-".to_owned(),
         Some(Json::String(text)) => text.clone(),
+        Some(Json::Object(fields)) => {
+            fields.iter().map(|(name, v)| format!("{name} {}", cell(Some(v)))).collect::<Vec<_>>().join(", ")
+        }
         Some(Json::Array(items)) => items.iter().map(|i| cell(Some(i))).collect::<Vec<_>>().join(", "),
         Some(other) => other.to_string(),
     };

@@ -85,7 +85,11 @@ fn the_audit_log_says_who_did_what_and_is_verified_without_the_service() {
     drop(device);
     stops_cleanly(service);
     let verify = ["audit", "verify", shown(&folder), "--key", key];
-    assert_eq!(place.done(&verify)["verified"], true);
+    let verified = place.done(&verify);
+    assert_eq!(
+        (&verified["verified"], &verified["signed_by"]),
+        (&serde_json::json!(true), &serde_json::json!({"device": 2, "service": 3}))
+    );
     let bundle = folder.join("tile/entries/000.p/5");
     let mut bytes = std::fs::read(&bundle).unwrap();
     let at = bytes.windows(14).position(|w| w == b"key-compromise").unwrap();

@@ -84,6 +84,16 @@ impl Town {
     }
 
     /// Sends and does not wait for the device.
+    /// How many entries of the exported log stand on whose word.
+    fn words(&self) -> Json {
+        let folder = self.place.path("log");
+        let _ = std::fs::remove_dir_all(&folder);
+        self.place.done(&["audit", "export", shown(&folder)]);
+        let key = self.place.done(&["audit", "key"])["key"].as_str().unwrap().to_owned();
+        let verified = self.place.done(&["audit", "verify", shown(&folder), "--key", &key]);
+        verified["signed_by"].clone()
+    }
+
     fn send(&self, more: &[&str]) -> String {
         let (_, said) =
             self.place.run(&[&["command", "send", "meter-1", "set-rate", "--wait", "0s"], more].concat());
@@ -194,6 +204,8 @@ fn a_right_that_is_withdrawn_takes_back_what_is_on_its_way() {
         log.contains(&"command.cancel".to_owned()) && log.contains(&"access.refuse".to_owned()),
         "{log:?}"
     );
+    let words = town.words();
+    assert!(words["token"].as_u64() >= Some(1) && words["device"].as_u64() >= Some(1), "{words}");
 }
 
 #[test]
@@ -206,4 +218,6 @@ fn a_command_goes_down_through_a_gateway() {
     let done = town.place.done(&["command", "send", "meter-1", "set-rate", "2.5"]);
     assert_eq!((&done["state"], &done["output"]), (&json!("done"), &json!({"rate": 2.5})), "{done}");
     assert_eq!(town.told(), [json!(2.5)]);
+    // It enrolled with its key, and signed its reply, as did the gateway for itself.
+    assert!(town.words()["device"].as_u64() >= Some(3), "{}", town.words());
 }

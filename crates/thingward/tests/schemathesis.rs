@@ -54,23 +54,32 @@ const SECONDS: &str = "300";
 
 /// Asks for what `which` says with this token.
 fn run(place: &Place, program: &Path, token: &Json, which: [&str; 2]) {
+    let (token, key) = split(token["token"].as_str().unwrap());
     let output = Command::new("timeout")
         .args(["--kill-after=1", SECONDS])
         .arg(program)
         .args(["--config-file", shown(&place.path("schemathesis.toml")), "--no-color"])
         .args(["run", &format!("{}/api/v1/openapi.json", place.url)])
         .args(["--tls-verify", shown(&place.path("data").join("root.pem"))])
-        .args(["--header", &format!("Authorization: Bearer {}", token["token"].as_str().unwrap())])
+        .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--phases", "coverage,fuzzing", "--checks", CHECKS, "--max-examples", EXAMPLES])
         .args(["--request-timeout", "10", "--continue-on-failure", "--seed", "1", "--no-shrink"])
         .args(["--suppress-health-check", "all", "--warnings", "off"])
         .args(which)
+        .envs(key.map(|key| ("THINGWARD_TOKEN_KEY", key)))
+        .envs(key.map(|_| ("SCHEMATHESIS_HOOKS", "signing")))
+        .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers"))
         .current_dir(place.folder())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What is shown, and what it signs with, where it may change something.
+fn split(token: &str) -> (&str, Option<&str>) {
+    token.split_once('.').map_or((token, None), |(token, key)| (token, Some(key)))
 }
 
 #[test]

@@ -90,7 +90,7 @@ struct Log(Vec<Vec<u8>>);
 impl Log {
     fn new(fork: i64) -> Self {
         let entry = |n: i64| {
-            let actor = if n < fork { "operator" } else { "token/0000" };
+            let actor = if n < fork { "operator" } else { "service" };
             let (action, target) = ("device.revoke".to_owned(), format!("device/{n}"));
             let details = std::collections::BTreeMap::new();
             let entry = Entry { time: n, action, actor: actor.to_owned(), target, details, evidence: None };

@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
     ("grant", &["model", "crypto"]),
-    ("audit", &["crypto"]),
+    ("audit", &["crypto", "seal"]),
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),

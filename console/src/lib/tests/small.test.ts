@@ -70,9 +70,9 @@ test("an approval says what the passkey was asked for", () => {
       ...bytes(new Uint8Array([3])),
     ]);
   const client = '{"type":"webauthn.get","challenge":"-_8","origin":"https://console.example"}';
-  expect(readApproval(approval(client))).toEqual({
-    credential: "0102",
-    challenge: "fbff",
+  expect(readApproval(approval(client))).toMatchObject({
+    credential: new Uint8Array([1, 2]),
+    challenge: new Uint8Array([0xfb, 0xff]),
     origin: "https://console.example",
     isUserVerified: true,
   });

@@ -10,6 +10,14 @@ use crate::broker::{Broker, ConnId, Gate};
 use crate::codec::{Disconnect, PACKET_BYTES_PROTOCOL_MAX, Packet, ReasonCode, Version};
 
 impl<G: Gate> Broker<G> {
+    /// Who is connected, and since when.
+    pub fn present(&self) -> impl Iterator<Item = (&G::Identity, Timestamp)> {
+        self.connections.values().filter_map(|c| match &c.phase {
+            Phase::Online(online) => Some((&c.who, online.since)),
+            Phase::Handshake { .. } => None,
+        })
+    }
+
     /// Ends the connections of everybody that `chosen` names, at once and with `reason`; with `drop_sessions` their
     /// stored sessions too. Returns how many connections were cut.
     pub fn cut(

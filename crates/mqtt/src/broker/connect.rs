@@ -150,6 +150,7 @@ impl<G: Gate> Broker<G> {
                 .unwrap_or(PACKET_BYTES_PROTOCOL_MAX),
             window: usize::from(window.max(1)),
             asked_for_expiry: p.session_expiry.unwrap_or(0) != 0,
+            since: now,
             last_heard: now,
             patience: Online::patience(keep_alive),
             aliases_in: HashMap::new(),

@@ -41,6 +41,7 @@ pub(super) struct Online {
     pub(super) window: usize,
     /// Whether CONNECT asked for a session that outlives the connection: §3.14.2.2.2.
     pub(super) asked_for_expiry: bool,
+    pub(super) since: Timestamp,
     pub(super) last_heard: Timestamp,
     /// Longest silence, one and a half times the keep alive, in microseconds.
     pub(super) patience: Option<i64>,

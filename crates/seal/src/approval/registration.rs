@@ -40,7 +40,7 @@ pub fn verify_registration(
 ) -> Result<Registered, ApprovalError> {
     check_client_data(client_data_json, Ceremony::Create, challenge, origins)?;
     let data = authenticator_data_of(attestation_object).ok_or(ApprovalError::AuthenticatorData)?;
-    let parts = authenticator_data(data, rp_id)?;
+    let parts = authenticator_data(data, Some(rp_id))?;
     if !parts.has_credential {
         return Err(ApprovalError::AuthenticatorData);
     }

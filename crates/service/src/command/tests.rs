@@ -65,7 +65,8 @@ fn new(id: u8) -> NewCommand {
     let mut canonical = vec![0; 1024];
     let len = command.encode(&mut canonical).unwrap();
     canonical.truncate(len);
-    NewCommand { record, canonical, approval: None }
+    let deed = sent(&record, &canonical);
+    NewCommand { record, canonical, approval: None, deed }
 }
 
 fn commands() -> Commands {
@@ -178,9 +179,10 @@ fn a_command_ends_with_its_time() {
 fn who_sends_it_takes_it_back_once() {
     let mut commands = commands();
     let stranger: DeviceName = "meter-2".parse().unwrap();
-    assert!(!commands.cancel(&acme(), &stranger, [7; 16], "user/1"));
-    assert!(commands.cancel(&acme(), &meter(), [7; 16], "user/1"));
-    assert!(!commands.cancel(&acme(), &meter(), [7; 16], "user/1"));
+    let deed = || taken_back(&new(7).record, "user/1".to_owned());
+    assert!(!commands.cancel(&acme(), &stranger, [7; 16], deed()));
+    assert!(commands.cancel(&acme(), &meter(), [7; 16], deed()));
+    assert!(!commands.cancel(&acme(), &meter(), [7; 16], deed()));
 }
 
 #[test]

@@ -12,10 +12,9 @@ use tokio::sync::oneshot;
 use super::{Core, CoreHandle, Event};
 use crate::access::Access;
 use crate::audit::Deed;
-use crate::command::{self, CommandRecord, NewCommand, hex};
+use crate::command::{self, CommandRecord, NewCommand};
 use crate::description;
 use crate::sealer::Sealer;
-use crate::sign_in::Assertion;
 
 /// The commands that waited when the service stopped.
 ///
@@ -71,14 +70,8 @@ impl Core {
         if !self.broker.gate().commands.has_room(&tenant, &record.device) {
             return Err(StoreError::Conflict { what: "the device has as many commands waiting as it may" });
         }
-        let digest = base16ct::lower::encode_string(&thingward_seal::command::digest(&new.canonical));
-        let target = command::target(&record.device, &record.action);
-        let deed = Deed::new(record.actor.clone(), "command.send", target);
-        let deed = deed.with("id", hex(&record.id)).with("sha256", digest);
-        let deed = deed.with("expires", record.expires.to_string());
-        let deed = Deed { evidence: new.approval.as_ref().map(Assertion::evidence), ..deed };
         let too_large = StoreError::Invalid { what: "a part of what goes into the log is too large" };
-        let entry = self.auditor.entry(deed, now).map_err(|_| too_large)?;
+        let entry = self.auditor.entry(new.deed.clone(), now).map_err(|_| too_large)?;
         let log = self.log.append(tenant, entry)?;
         let unsigned = StoreError::Invalid { what: "the command cannot be signed" };
         self.broker.gate_mut().commands.add(new, log).map_err(|_| unsigned)?;
@@ -146,10 +139,10 @@ impl CoreHandle {
         tenant: TenantName,
         device: DeviceName,
         id: CommandId,
-        actor: String,
+        deed: Deed,
     ) -> Result<(), StoreError> {
         let (done, wait) = oneshot::channel();
-        self.send(Event::CancelCommand { tenant, device, id, actor, done }).await;
+        self.send(Event::CancelCommand { tenant, device, id, deed: Box::new(deed), done }).await;
         wait.await.unwrap_or_else(|_| Err(super::stopping("take a command back"))).map(drop)
     }
 

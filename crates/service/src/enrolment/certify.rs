@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use thingward_crypto::VerifyingKey;
 use thingward_model::{Principal, Timestamp};
-use thingward_pki::{Issued, Profile};
+use thingward_pki::{Issued, Profile, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Certificate, Hardware, NewPrincipal, PrincipalKey, PrincipalState, Serial};
 
@@ -45,9 +44,10 @@ pub(super) async fn certify(
     shared: &Shared,
     _turn: &MembershipTurn<'_>,
     holder: Holder<'_>,
-    key: &VerifyingKey,
+    request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
+    let key = &request.key;
     let Holder { standing, principal, hardware } = holder;
     let (registry, tenant, name) = (shared.store.registry(), &principal.tenant, &principal.name);
     let (claimed, enrolled) = (PrincipalState::Claimed, PrincipalState::Enrolled);
@@ -70,7 +70,7 @@ pub(super) async fn certify(
     if let Some(Hardware { serial, .. }) = hardware {
         deed = deed.with("serial", serial.as_str());
     }
-    shared.record(*tenant, deed).await?;
+    shared.record(*tenant, Deed { evidence: Some(request.der.clone()), ..deed }).await?;
     let serial_number = hardware.map(|h| h.serial.clone());
     let profile = Profile::Leaf { principal, serial_number };
     let issued = shared.authority.ca().issue(&profile, key, now).map_err(|_| Refusal::Authority)?;

@@ -102,5 +102,5 @@ pub async fn enrol_with_claim(
         other => other.into(),
     })?;
     let holder = Holder { standing: Standing::New, principal: claim.principal, hardware: None };
-    certify(shared, &turn, holder, &request.key, now).await
+    certify(shared, &turn, holder, request, now).await
 }

@@ -50,7 +50,7 @@ pub async fn enrol_with_initial_identity(
     };
     let principal = Principal { tenant, role: Role::Device, name };
     let holder = Holder { standing, principal, hardware: Some(&hardware) };
-    certify(shared, &turn, holder, &request.key, now).await
+    certify(shared, &turn, holder, request, now).await
 }
 
 /// The key that signed a thing's certificate: the same whatever a tenant calls the maker, and whichever of its

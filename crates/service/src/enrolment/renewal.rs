@@ -47,5 +47,5 @@ pub async fn renew(
     let who = member_of(shared, chain, now)?.principal;
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
     let holder = Holder { standing: Standing::Member, principal: who, hardware: entry.hardware.as_ref() };
-    certify(shared, &turn, holder, &request.key, now).await
+    certify(shared, &turn, holder, request, now).await
 }

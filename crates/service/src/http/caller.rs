@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::app::App;
 use super::cookie;
 use super::error::ApiError;
+use super::order::Occasion;
 use crate::access::Access;
 use crate::audit::Deed;
 
@@ -97,25 +98,51 @@ pub(super) struct Caller {
     pub(super) subject: Subject,
     /// What they showed.
     pub(super) credential: Credential,
+    /// What they ask on.
+    pub(super) occasion: Occasion,
 }
 
-impl From<Credential> for Caller {
-    fn from(credential: Credential) -> Self {
-        let subject = match &credential {
-            Credential::Socket => Subject::Operator,
-            Credential::Token(token) => Subject::Token {
+impl Credential {
+    /// Whom policies see.
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Socket => Subject::Operator,
+            Self::Token(token) => Subject::Token {
                 name: token.id.name(),
                 user: token.user.as_ref().map(|(_, name)| *name),
                 scopes: token.scopes.iter().copied().collect(),
             },
-            Credential::Session(session) => Subject::User(session.user.1),
-        };
-        Self { subject, credential }
+            Self::Session(session) => Subject::User(session.user.1),
+        }
     }
-}
 
-impl Caller {
-    /// Who shows this, now.
+    /// As the audit log names whose it is.
+    pub(super) fn actor(&self) -> String {
+        match self {
+            Self::Socket => "operator".to_owned(),
+            Self::Token(token) => format!("token/{}", token.id),
+            Self::Session(session) => format!("user/{}", session.user.0),
+        }
+    }
+
+    /// The only tenant that it reaches; `None` when it reaches all.
+    pub(super) const fn tenant(&self) -> Option<TenantName> {
+        match self {
+            Self::Socket => None,
+            Self::Token(token) => token.tenant,
+            Self::Session(session) => Some(session.tenant),
+        }
+    }
+
+    /// The way into a tenant. Another than its own is one that does not exist.
+    pub(super) fn enter(&self, tenant: TenantName) -> Result<(), ApiError> {
+        match self.tenant() {
+            Some(own) if own != tenant => Err(ApiError::NotFound("tenant")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whose this is, now.
     ///
     /// # Errors
     ///
@@ -128,29 +155,21 @@ impl Caller {
                 other => other.into(),
             }
         };
-        let credential = match shown {
-            Shown::Socket => Credential::Socket,
+        Ok(match shown {
+            Shown::Socket => Self::Socket,
             Shown::Bearer(token) => {
                 let token = registry.token(token, now()).await;
-                Credential::Token(token.map_err(unknown(ApiError::BadToken))?)
+                Self::Token(token.map_err(unknown(ApiError::BadToken))?)
             }
             Shown::Cookie(secret) => {
                 let session = registry.session(secret, now()).await;
-                Credential::Session(session.map_err(unknown(ApiError::NoSession))?)
+                Self::Session(session.map_err(unknown(ApiError::NoSession))?)
             }
-        };
-        Ok(credential.into())
+        })
     }
+}
 
-    /// The only tenant that they reach; `None` when they reach all.
-    pub(super) const fn tenant(&self) -> Option<TenantName> {
-        match &self.credential {
-            Credential::Socket => None,
-            Credential::Token(token) => token.tenant,
-            Credential::Session(session) => Some(session.tenant),
-        }
-    }
-
+impl Caller {
     /// The token, when it is one.
     pub(super) const fn token(&self) -> Option<&Token> {
         match &self.credential {
@@ -186,17 +205,21 @@ impl Caller {
 
     /// As the audit log names them.
     pub(super) fn actor(&self) -> String {
-        match &self.credential {
-            Credential::Socket => "operator".to_owned(),
-            Credential::Token(token) => format!("token/{}", token.id),
-            Credential::Session(session) => format!("user/{}", session.user.0),
+        self.credential.actor()
+    }
+
+    /// Whether they own the data directory.
+    pub(super) const fn is_operator(&self) -> Result<(), ApiError> {
+        match self.credential {
+            Credential::Socket => Ok(()),
+            _ => Err(ApiError::Denied("only the administration socket does this")),
         }
     }
 
     /// The permit to do `A` by the policies that every tenant begins with: for what is there before a tenant, or is
     /// about all of them. Nobody who is bound to one gets it.
     pub(super) fn permit_at_first<A: Act>(&self, tenant: TenantName) -> Result<Permit<A>, ApiError> {
-        if self.tenant().is_some() {
+        if self.credential.tenant().is_some() {
             return Err(ApiError::Denied("who calls is of one tenant"));
         }
         let access = Access::default();
@@ -210,14 +233,6 @@ impl Caller {
     pub(super) fn permit_for_all<A: Act>(&self) -> Result<(), ApiError> {
         let all = "all".parse().map_err(|_| ApiError::Internal)?;
         self.permit_at_first::<A>(all).map(drop)
-    }
-
-    /// Their way into a tenant. Another than their own is one that does not exist.
-    pub(super) fn enter(&self, tenant: TenantName) -> Result<(), ApiError> {
-        match self.tenant() {
-            Some(own) if own != tenant => Err(ApiError::NotFound("tenant")),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -270,7 +285,9 @@ impl FromRequestParts<Arc<App>> for Called {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let shown = Shown::from_request_parts(parts, app).await?;
-        Caller::of(&shown, app).await.map(Self)
+        let credential = Credential::of(&shown, app).await?;
+        let occasion = Occasion::of(parts, app, &credential.actor())?;
+        Ok(Self(Caller { subject: credential.subject(), credential, occasion }))
     }
 }
 
@@ -337,7 +354,7 @@ impl FromRequestParts<Arc<App>> for Entered {
 async fn tenant(parts: &mut Parts, app: &App, caller: &Caller) -> Result<TenantName, ApiError> {
     let name = path_part(parts, "tenant").await?;
     let tenant = name.parse().map_err(|_| ApiError::NotFound("tenant"))?;
-    caller.enter(tenant)?;
+    caller.credential.enter(tenant)?;
     app.shared.store.registry().tenant(&tenant).await?;
     Ok(tenant)
 }

@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use thingward_audit::order::Order;
 use thingward_store::StoreError;
 use tracing::error;
 use utoipa::ToSchema;
@@ -28,6 +31,10 @@ pub(super) enum ApiError {
     NotSignedIn,
     /// Too many of them from one place.
     TooManyAttempts,
+    /// A change that its caller has to sign first.
+    Unsigned(Box<Order>),
+    /// An order that does not hold.
+    BadOrder(&'static str),
     /// The caller is known and may not.
     Denied(&'static str),
     /// The page is there, but not for this method.
@@ -55,6 +62,9 @@ pub(super) enum ApiError {
 pub(super) struct ErrorBody {
     /// What went wrong.
     pub(super) error: ErrorDetail,
+    /// For `sign-it`: the bytes to sign, base64url. Send the request again with `thingward-order: <these>.<signature>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) order: Option<String>,
 }
 
 /// What went wrong.
@@ -137,6 +147,13 @@ impl ApiError {
             Self::BadToken => {
                 (S::UNAUTHORIZED, "bad-token", "the token is not known, was revoked, or ended".to_owned())
             }
+            Self::Unsigned(_) => (
+                S::PRECONDITION_REQUIRED,
+                "sign-it",
+                "sign `order` with the key of the session or token, and send it with the request again"
+                    .to_owned(),
+            ),
+            Self::BadOrder(reason) => (S::FORBIDDEN, "bad-order", (*reason).to_owned()),
             Self::Denied(reason) => (S::FORBIDDEN, "not-permitted", (*reason).to_owned()),
             Self::Method => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "the page has no such method".to_owned())
@@ -187,7 +204,11 @@ fn store_parts(e: &StoreError) -> (StatusCode, &'static str, String) {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, message) = self.parts();
-        let body = ErrorBody { error: ErrorDetail { code: code.to_owned(), message } };
+        let order = match &self {
+            Self::Unsigned(order) => Some(URL_SAFE_NO_PAD.encode(order.message())),
+            _ => None,
+        };
+        let body = ErrorBody { error: ErrorDetail { code: code.to_owned(), message }, order };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

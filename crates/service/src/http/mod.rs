@@ -4,6 +4,7 @@
 //! server    connections: handshakes, limits, who the peer is
 //! est       RFC 7030, membership, CRL
 //! caller    who calls, and whether it may                             body  bounded requests, streamed answers
+//! order     changes under the caller's own key
 //! cookie    what browsers keep for us                                 console  the pages, and what browsers are told
 //! api       one module per noun; every handler holds a permit         openapi  the document of it
 //! ```
@@ -18,6 +19,7 @@ mod error;
 mod est;
 mod openapi;
 mod ops;
+mod order;
 mod server;
 
 pub use app::App;

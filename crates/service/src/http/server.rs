@@ -117,38 +117,17 @@ fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Serves enrolment and API until `stop`.
-async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
+/// Serves enrolment, the API and the console until `stop`.
+async fn serve_tls(app: Arc<App>, listener: TcpListener, stop: Stop) {
     let limits = app.shared.settings.connections;
-    let (connections, handshakes) =
-        (Arc::new(Semaphore::new(limits.connections_max)), Arc::new(Semaphore::new(limits.handshakes_max)));
+    let handshakes = Arc::new(Semaphore::new(limits.handshakes_max));
     let router = tls_router(&app);
-    let mut tasks = JoinSet::new();
-    loop {
-        while tasks.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                warn!(error = %e, "cannot accept an HTTPS connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // A closed connection is the clearest answer that costs nothing.
-        let (Ok(place), Ok(turn)) =
-            (Arc::clone(&connections).try_acquire_owned(), Arc::clone(&handshakes).try_acquire_owned())
-        else {
-            debug!(%address, "too many HTTPS connections");
-            continue;
-        };
-        let (acceptor, router, stop) =
-            (TlsAcceptor::from(app.shared.https_tls.current()), router.clone(), stop.clone());
-        tasks.spawn(async move {
-            let _place = place;
+    let serve_one = |(stream, address): (TcpStream, SocketAddr), stop| {
+        let (turn, router) = (Arc::clone(&handshakes).try_acquire_owned(), router.clone());
+        let acceptor = TlsAcceptor::from(app.shared.https_tls.current());
+        async move {
+            // A closed connection is the clearest answer that costs nothing.
+            let Ok(turn) = turn else { return debug!(%address, "too many TLS handshakes") };
             let handshake = handshake(&acceptor, stream, limits.handshake_timeout).await;
             drop(turn);
             match handshake {
@@ -157,71 +136,65 @@ async fn serve_tls(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
                 }
                 Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
             }
-        });
-    }
-    drop(listener);
-    drain(tasks).await;
+        }
+    };
+    accept_all("HTTPS", limits.connections_max, stop, async move || listener.accept().await, serve_one).await;
 }
 
 /// Serves the API and the console without TLS, on this machine only, until `stop`.
-async fn serve_local(app: Arc<App>, listener: TcpListener, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(app.shared.settings.connections.connections_max));
+async fn serve_local(app: Arc<App>, listener: TcpListener, stop: Stop) {
     let router = local_router(&app);
-    let mut tasks = JoinSet::new();
-    loop {
-        while tasks.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            accepted = listener.accept() => accepted,
-        };
-        match (accepted, Arc::clone(&places).try_acquire_owned()) {
-            (Ok((stream, address)), Ok(place)) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                tasks.spawn(async move {
-                    let _place = place;
-                    let _ = stream.set_nodelay(true);
-                    serve(stream, Peer::Local { address: address.ip() }, router, stop).await;
-                });
-            }
-            (Ok(_), Err(_)) => debug!("too many connections to the console"),
-            (Err(e), _) => {
-                warn!(error = %e, "cannot accept a connection to the console");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    drain(tasks).await;
+    let serve_one = |(stream, address): (TcpStream, SocketAddr), stop| {
+        let _ = stream.set_nodelay(true);
+        serve(stream, Peer::Local { address: address.ip() }, router.clone(), stop)
+    };
+    let places = app.shared.settings.connections.connections_max;
+    accept_all("console", places, stop, async move || listener.accept().await, serve_one).await;
 }
 
 /// Serves the API on a Unix socket until `stop`. Only the owner of the process can open it.
-async fn serve_admin(app: Arc<App>, listener: UnixListener, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+async fn serve_admin(app: Arc<App>, listener: UnixListener, stop: Stop) {
     let router = admin_router(&app);
+    let serve_one = |(stream, _), stop| serve(stream, Peer::Admin, router.clone(), stop);
+    let accept = async move || listener.accept().await;
+    accept_all("administration socket", ADMIN_CONNECTIONS_MAX, stop, accept, serve_one).await;
+    let _ = std::fs::remove_file(admin_socket(&app.shared.settings.data_dir));
+}
+
+/// Accepts until `stop`, and serves up to so many connections at a time.
+async fn accept_all<C, S>(
+    what: &'static str,
+    places: usize,
+    mut stop: Stop,
+    accept: impl AsyncFn() -> io::Result<C>,
+    serve_one: impl Fn(C, Stop) -> S,
+) where
+    S: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(places));
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
         let accepted = tokio::select! {
             () = stopped(&mut stop) => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept() => accepted,
         };
         match (accepted, Arc::clone(&places).try_acquire_owned()) {
-            (Ok((stream, _)), Ok(place)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+            (Ok(connection), Ok(place)) => {
+                let served = serve_one(connection, stop.clone());
                 tasks.spawn(async move {
                     let _place = place;
-                    serve(stream, Peer::Admin, router, stop).await;
+                    served.await;
                 });
             }
-            (Ok(_), Err(_)) => debug!("too many connections on the administration socket"),
+            (Ok(_), Err(_)) => debug!(what, "too many connections"),
             (Err(e), _) => {
-                warn!(error = %e, "cannot accept on the administration socket");
+                warn!(what, error = %e, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
-    let _ = std::fs::remove_file(admin_socket(&app.shared.settings.data_dir));
+    drop(accept);
     drain(tasks).await;
 }
 

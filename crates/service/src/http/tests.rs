@@ -4,27 +4,32 @@ mod endpoints;
 mod enrolment;
 mod fsck;
 mod log;
+mod order;
 mod policy;
 mod readings;
 mod sign_in;
 mod witness;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
-use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_pki::{CertificateAuthority, Lifetimes};
 use thingward_policy::Action;
-use thingward_store::registry::NewToken;
+use thingward_store::registry::{NewToken, TokenId};
 use tower::ServiceExt;
 
 use super::App;
 use super::caller::Peer;
+use super::order::ORDER;
 use super::server::{admin_router, tls_router};
 use crate::service::Service;
 use crate::settings::{AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, ServiceSettings};
@@ -38,6 +43,8 @@ struct Fixture {
     root: Vec<u8>,
     service: Service,
     folder: tempfile::TempDir,
+    /// What tokens sign with.
+    keys: Mutex<HashMap<String, SoftwareKey>>,
 }
 
 fn p256() -> SoftwareKey {
@@ -73,7 +80,7 @@ impl Fixture {
         let service = Service::start(settings).await.unwrap();
         let shared = Arc::clone(service.shared());
         let root = shared.authority.ca().root_der().unwrap();
-        Self { app: App::new(shared).unwrap(), root, service, folder }
+        Self { app: App::new(shared).unwrap(), root, service, folder, keys: Mutex::default() }
     }
 
     /// Stops the service. What it kept stays.
@@ -91,12 +98,35 @@ impl Fixture {
     }
 
     async fn token(&self, tenant: Option<&str>, scopes: &[Action], seconds: i64) -> String {
-        let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand()));
+        let token = format!("test-{}-{}", seconds, base16ct::lower::encode_string(&rand::<16>()));
         let tenant = tenant.map(|t| t.parse().unwrap());
         let expires = now().plus_micros(seconds * 1_000_000);
-        let new = NewToken { tenant, scopes: scopes.to_vec(), expires, parent: None, user: None };
-        self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
+        let id = TokenId::new(rand()).unwrap();
+        let new =
+            NewToken { id, tenant, scopes: scopes.to_vec(), expires, parent: None, user: None, key: None };
+        self.add_token(&token, new).await;
         token
+    }
+
+    /// A token of `acme`, as the operator makes it.
+    async fn made_token(&self, scopes: &[Action]) -> String {
+        let (key, scopes) = (p256(), scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>());
+        let public = URL_SAFE_NO_PAD.encode(key.public_key().to_spki());
+        let body = serde_json::json!({"scopes": scopes, "key": public}).to_string();
+        let (status, made) = self.admin("post", "/api/v1/tenants/acme/tokens", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let token = made["token"].as_str().unwrap().to_owned();
+        self.keys.lock().unwrap().insert(token.clone(), key);
+        token
+    }
+
+    /// A token of a tenant gets a key.
+    async fn add_token(&self, token: &str, new: NewToken) {
+        let key = p256();
+        let public = new.tenant.map(|_| key_of(&key));
+        let new = NewToken { key: public, ..new };
+        self.app.shared.store.registry().add_token(token, &new, now()).await.unwrap();
+        self.keys.lock().unwrap().insert(token.to_owned(), key);
     }
 
     fn tls(&self) -> Router {
@@ -108,16 +138,32 @@ impl Fixture {
         call(admin_router(&self.app), Peer::Admin, method, path, None, body).await
     }
 
-    /// What a program gets over TLS.
+    /// What a program gets over TLS. It signs what it has to.
     async fn call(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (StatusCode, Json) {
-        let peer = Peer::Tls { address: "192.0.2.1".parse().unwrap(), chain: Arc::new([]) };
-        call(self.tls(), peer, method, path, token, body).await
+        let (status, answer) = call(self.tls(), remote(), method, path, token, body).await;
+        let order =
+            self.keys.lock().unwrap().get(token.unwrap_or_default()).and_then(|key| sign(key, &answer));
+        let Some(order) = order else { return (status, answer) };
+        let mut request = request(remote(), method, path, token, body);
+        request.headers_mut().insert(ORDER, order.parse().unwrap());
+        answer_of(self.tls(), request).await
     }
 }
 
-fn rand() -> [u8; 16] {
+fn remote() -> Peer {
+    Peer::Tls { address: "192.0.2.1".parse().unwrap(), chain: Arc::new([]) }
+}
+
+/// The header with the order that an answer asks for, when it does.
+fn sign(key: &SoftwareKey, answer: &Json) -> Option<String> {
+    let order = answer["order"].as_str()?;
+    let signature = key.sign(&URL_SAFE_NO_PAD.decode(order).unwrap()).unwrap();
+    Some(format!("{order}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+fn rand<const N: usize>() -> [u8; N] {
     use rand_core::Rng;
-    let mut bytes = [0; 16];
+    let mut bytes = [0; N];
     system_rng().fill_bytes(&mut bytes);
     bytes
 }
@@ -161,7 +207,11 @@ async fn call(
     token: Option<&str>,
     body: &str,
 ) -> (StatusCode, Json) {
-    let response = router.oneshot(request(peer, method, path, token, body)).await.unwrap();
+    answer_of(router, request(peer, method, path, token, body)).await
+}
+
+async fn answer_of(router: Router, request: Request<Body>) -> (StatusCode, Json) {
+    let response = router.oneshot(request).await.unwrap();
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE).map(|k| k.to_str().unwrap().to_owned());
     if kind.as_deref() != Some("application/json") {

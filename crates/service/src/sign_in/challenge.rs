@@ -22,6 +22,8 @@ pub(crate) enum Purpose<'a> {
     Passkey(&'a str),
     /// The way to the provider of this name and back.
     Provider(&'a str),
+    /// A change by this actor.
+    Order(&'a str),
 }
 
 impl Purpose<'_> {
@@ -31,6 +33,7 @@ impl Purpose<'_> {
             Self::Link(code) => [b"link ", sha256(&[code.as_bytes()]).as_slice()].concat(),
             Self::Passkey(user) => [b"passkey ", user.as_bytes()].concat(),
             Self::Provider(name) => [b"provider ", name.as_bytes()].concat(),
+            Self::Order(actor) => [b"order ", actor.as_bytes()].concat(),
         }
     }
 }

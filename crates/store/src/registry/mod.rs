@@ -33,7 +33,7 @@ pub use maker::{Admit, ExpectedSerial, Maker};
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use policy::PolicyVersion;
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
-pub use session::{SESSION_IDLE_MICROS, Session, SessionId, Way};
+pub use session::{SESSION_IDLE_MICROS, Session, SessionId, SignedInBy, Way};
 pub use tenant::Tenant;
 pub use token::{NewToken, Token, TokenId};
 pub use types::{Hardware, Serial};
@@ -134,6 +134,12 @@ fn parse_optional<T: std::str::FromStr>(row: &SqlRow, column: &'static str) -> R
 
 fn parse_text<T: std::str::FromStr>(text: &str, column: &'static str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::corrupt(format!("registry column `{column}`")))
+}
+
+/// A public key as it is kept.
+fn key(spki: &[u8]) -> Result<thingward_crypto::VerifyingKey, StoreError> {
+    thingward_crypto::VerifyingKey::from_spki(spki)
+        .map_err(|_| StoreError::corrupt("registry column `spki`".to_owned()))
 }
 
 /// One time column of `row`.

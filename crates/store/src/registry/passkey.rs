@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use thingward_crypto::VerifyingKey;
 use thingward_model::{TenantName, Timestamp, UserName};
 
+use super::session::SessionId;
 use super::user::UserId;
-use super::{Registry, SqlRow, failed, get, one_changed, page, parse, time, time_optional};
+use super::{Registry, SqlRow, failed, get, key, one_changed, page, parse, time, time_optional};
 use crate::error::StoreError;
 
 /// Most passkeys of a person.
@@ -145,7 +146,7 @@ impl Registry {
         one_changed(&result, "passkey")
     }
 
-    /// Takes a passkey away from a person. Their last one stays.
+    /// Takes a passkey away from a person, and ends the sessions that began with it, but for one. Their last passkey stays.
     ///
     /// # Errors
     ///
@@ -155,7 +156,9 @@ impl Registry {
         tenant: &TenantName,
         user: &UserId,
         credential_id: &[u8],
+        but: Option<&SessionId>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed("remove a passkey"))?;
         let result = sqlx::query(
             "DELETE FROM passkeys WHERE tenant = $1 AND user_id = $2 AND credential_id = $3 \
              AND EXISTS (SELECT 1 FROM passkeys WHERE tenant = $1 AND user_id = $2 AND credential_id <> $3)",
@@ -163,12 +166,19 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(user.to_string())
         .bind(credential_id)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
         .map_err(failed("remove a passkey"))?;
         if result.rows_affected() == 1 {
-            return Ok(());
+            sqlx::query("DELETE FROM sessions WHERE credential_id = $1 AND id <> $2")
+                .bind(credential_id)
+                .bind(but.map(ToString::to_string).unwrap_or_default())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed("end the sessions of a passkey"))?;
+            return tx.commit().await.map_err(failed("remove a passkey"));
         }
+        drop(tx);
         let is_theirs =
             self.passkeys_of(tenant, user).await?.iter().any(|p| p.credential_id == credential_id);
         Err(if is_theirs {
@@ -215,12 +225,11 @@ pub(super) async fn insert(
 }
 
 fn read_passkey(row: &SqlRow) -> Result<Passkey, StoreError> {
-    let key = VerifyingKey::from_spki(get(row, "spki")?);
     Ok(Passkey {
         credential_id: get(row, "credential_id")?,
         user: (parse(row, "user_id")?, parse(row, "user_name")?),
         name: get(row, "name")?,
-        key: key.map_err(|_| StoreError::corrupt("registry column `spki`".to_owned()))?,
+        key: key(get(row, "spki")?)?,
         created: time(row, "created")?,
         used: time_optional(row, "used")?,
     })

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use base16ct::lower::encode_string as hex;
-use thingward_crypto::sha256;
+use thingward_crypto::{VerifyingKey, sha256};
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{TenantName, Timestamp, UserName};
 
 use super::user::UserId;
-use super::{Registry, SqlRow, after, failed, page, parse, parse_text, time};
+use super::{Registry, SqlRow, after, failed, get, key, one_changed, page, parse, parse_text, time};
 use crate::error::StoreError;
 
 /// How long a session lives without use, in microseconds: 12 hours.
@@ -52,8 +52,6 @@ impl FromStr for SessionId {
 pub enum Way {
     /// With a passkey.
     Passkey,
-    /// With a one-time link, which gave them their passkey.
-    Link,
     /// At an OpenID Connect provider.
     Oidc,
 }
@@ -64,7 +62,6 @@ impl Way {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passkey => "passkey",
-            Self::Link => "link",
             Self::Oidc => "oidc",
         }
     }
@@ -73,8 +70,35 @@ impl Way {
 impl FromStr for Way {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let found = [Self::Passkey, Self::Link, Self::Oidc].into_iter().find(|way| way.as_str() == text);
-        found.ok_or(UnknownWord { wanted: "passkey, link, oidc" })
+        let found = [Self::Passkey, Self::Oidc].into_iter().find(|way| way.as_str() == text);
+        found.ok_or(UnknownWord { wanted: "passkey, oidc" })
+    }
+}
+
+/// What somebody showed to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedInBy<'a> {
+    /// The passkey of this credential id.
+    Passkey(&'a [u8]),
+    /// An account at a provider.
+    Provider,
+}
+
+impl<'a> SignedInBy<'a> {
+    /// How they signed in.
+    #[must_use]
+    pub const fn way(self) -> Way {
+        match self {
+            Self::Passkey(_) => Way::Passkey,
+            Self::Provider => Way::Oidc,
+        }
+    }
+
+    const fn credential_id(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Passkey(id) => Some(id),
+            Self::Provider => None,
+        }
     }
 }
 
@@ -89,6 +113,8 @@ pub struct Session {
     pub user: (UserId, UserName),
     /// How.
     pub way: Way,
+    /// What they sign changes with.
+    pub key: VerifyingKey,
     /// When.
     pub created: Timestamp,
     /// When it was used last, to within five minutes.
@@ -97,7 +123,7 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
-const COLUMNS: &str = "SELECT s.id, s.tenant, s.user_id, u.name AS user_name, s.way, s.created, s.used, s.expires \
+const COLUMNS: &str = "SELECT s.id, s.tenant, s.user_id, u.name AS user_name, s.way, s.spki, s.created, s.used, s.expires \
     FROM sessions s JOIN users u ON u.tenant = s.tenant AND u.id = s.user_id";
 
 impl Registry {
@@ -113,7 +139,8 @@ impl Registry {
         secret: &str,
         tenant: &TenantName,
         user: &UserId,
-        way: Way,
+        by: SignedInBy<'_>,
+        key: &VerifyingKey,
         now: Timestamp,
     ) -> Result<SessionId, StoreError> {
         let (hash, id) = (sha256(&[secret.as_bytes()]), SessionId::of(secret));
@@ -131,16 +158,18 @@ impl Registry {
         .await
         .map_err(failed("forget old sessions"))?;
         sqlx::query(
-            "INSERT INTO sessions (id, secret_hash, tenant, user_id, way, created, used, expires) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
+            "INSERT INTO sessions (id, secret_hash, tenant, user_id, way, created, used, expires, spki, credential_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)",
         )
         .bind(id.0.as_str())
         .bind(hash.as_slice())
         .bind(tenant.as_str())
         .bind(user.to_string())
-        .bind(way.as_str())
+        .bind(by.way().as_str())
         .bind(now.as_micros())
         .bind(now.plus_micros(SESSION_LIFETIME_MICROS).as_micros())
+        .bind(key.to_spki())
+        .bind(by.credential_id())
         .execute(&mut *tx)
         .await
         .map_err(failed("begin a session"))?;
@@ -204,20 +233,19 @@ impl Registry {
         rows.iter().map(read_session).collect()
     }
 
-    /// Ends a session of the tenant and gives whose it was.
+    /// Ends a session of the tenant.
     ///
     /// # Errors
     ///
     /// [`StoreError::NotFound`].
-    pub async fn end_session(&self, tenant: &TenantName, id: &SessionId) -> Result<UserId, StoreError> {
-        let row = sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND id = $2 RETURNING user_id")
+    pub async fn end_session(&self, tenant: &TenantName, id: &SessionId) -> Result<(), StoreError> {
+        let result = sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(id.0.as_str())
-            .fetch_optional(&self.pool)
+            .execute(&self.pool)
             .await
-            .map_err(failed("end a session"))?
-            .ok_or(StoreError::NotFound { what: "session" })?;
-        parse(&row, "user_id")
+            .map_err(failed("end a session"))?;
+        one_changed(&result, "session")
     }
 
     /// Whose session it is.
@@ -242,7 +270,8 @@ fn read_session(row: &SqlRow) -> Result<Session, StoreError> {
         id: parse(row, "id")?,
         tenant: parse(row, "tenant")?,
         user: (parse(row, "user_id")?, parse(row, "user_name")?),
-        way: parse_text(super::get(row, "way")?, "way")?,
+        way: parse_text(get(row, "way")?, "way")?,
+        key: key(get(row, "spki")?)?,
         created: time(row, "created")?,
         used: time(row, "used")?,
         expires: time(row, "expires")?,

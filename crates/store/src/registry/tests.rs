@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 use thingward_policy::{Action, PolicyFile, UserRole};
 
@@ -218,18 +219,17 @@ async fn a_claim_code_works_once_before_it_expires() {
     assert_eq!(won, 1);
 }
 
+fn token(tenant: Option<TenantName>, scopes: Vec<Action>, n: u8) -> NewToken {
+    let id = TokenId::new([n; 8]).unwrap();
+    NewToken { id, tenant, scopes, expires: later(60), parent: None, user: None, key: None }
+}
+
 #[tokio::test]
 async fn secrets_are_in_the_file_as_hashes_only() {
     let Bench { folder, registry } = bench().await;
     let claim = Claim { principal: principal("acme", Role::Device, "d") };
     registry.add_claim_code("MARKED-CLAIM", &claim, later(60)).await.unwrap();
-    let new = NewToken {
-        tenant: None,
-        scopes: vec![Action::ReadReadings],
-        expires: later(60),
-        parent: None,
-        user: None,
-    };
+    let new = token(None, vec![Action::ReadReadings], 1);
     registry.add_token("MARKED-TOKEN", &new, NOW).await.unwrap();
     registry.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -242,16 +242,13 @@ async fn secrets_are_in_the_file_as_hashes_only() {
 async fn a_token_works_until_it_expires_or_is_revoked() {
     let Bench { folder: _folder, registry } = bench().await;
     let scopes = vec![Action::ReadReadings, Action::ManageKeys];
-    let new = NewToken {
-        tenant: Some(tenant("acme")),
-        scopes: scopes.clone(),
-        expires: later(60),
-        parent: None,
-        user: None,
-    };
-    let id = registry.add_token("t1", &new, NOW).await.unwrap();
+    let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng()).public_key().clone();
+    let new = NewToken { key: Some(key), ..token(Some(tenant("acme")), scopes.clone(), 1) };
+    registry.add_token("t1", &new, NOW).await.unwrap();
+    let id = new.id;
     let got = registry.token("t1", NOW).await.unwrap();
     assert_eq!((got.id.clone(), got.tenant, got.scopes), (id.clone(), Some(tenant("acme")), scopes));
+    assert_eq!(got.key, new.key);
     assert!(registry.token("t2", NOW).await.is_err());
     assert!(registry.token("t1", later(60)).await.is_err());
     let acme = tenant("acme");
@@ -269,21 +266,21 @@ async fn a_token_works_until_it_expires_or_is_revoked() {
 #[tokio::test]
 async fn revoking_a_token_revokes_all_that_were_made_with_it() {
     let Bench { folder: _folder, registry } = bench().await;
-    let add = async |token: &str, parent: Option<&TokenId>| {
-        let scopes = vec![Action::ManageTenants];
-        let new = NewToken { tenant: None, scopes, expires: later(60), parent: parent.cloned(), user: None };
-        registry.add_token(token, &new, NOW).await
+    let add = async |secret: &str, n: u8, parent: Option<&TokenId>| {
+        let new = token(None, vec![Action::ManageTenants], n);
+        let new = NewToken { parent: parent.cloned(), ..new };
+        registry.add_token(secret, &new, NOW).await.map(|()| new.id)
     };
-    let root = add("root", None).await.unwrap();
-    let child = add("child", Some(&root)).await.unwrap();
-    add("grandchild", Some(&child)).await.unwrap();
-    add("stranger", None).await.unwrap();
+    let root = add("root", 1, None).await.unwrap();
+    let child = add("child", 2, Some(&root)).await.unwrap();
+    add("grandchild", 3, Some(&child)).await.unwrap();
+    add("stranger", 4, None).await.unwrap();
     registry.revoke_token(None, &root, NOW).await.unwrap();
     for token in ["root", "child", "grandchild"] {
         assert!(registry.token(token, NOW).await.is_err(), "{token}");
     }
     registry.token("stranger", NOW).await.unwrap();
-    assert!(matches!(add("late", Some(&child)).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(add("late", 5, Some(&child)).await, Err(StoreError::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -382,13 +379,7 @@ async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
     assert_eq!(registry.user(&acme, &anna.name).await.unwrap(), anna);
     let north = "north".parse().unwrap();
     registry.add_to_group(&acme, &north, &"user/anna".parse().unwrap()).await.unwrap();
-    let new = NewToken {
-        tenant: Some(acme),
-        scopes: vec![Action::ReadReadings],
-        expires: later(60),
-        parent: None,
-        user: Some(anna.id.clone()),
-    };
+    let new = NewToken { user: Some(anna.id.clone()), ..token(Some(acme), vec![Action::ReadReadings], 1) };
     registry.add_token("secret", &new, NOW).await.unwrap();
     let token = registry.token("secret", NOW).await.unwrap();
     assert_eq!(token.user, Some((anna.id.clone(), anna.name)));

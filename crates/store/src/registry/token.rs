@@ -4,20 +4,31 @@ use std::fmt;
 use std::str::FromStr;
 
 use base16ct::lower::encode_string as hex;
-use thingward_crypto::sha256;
+use thingward_crypto::{VerifyingKey, sha256};
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{TenantName, Timestamp, UserName};
 use thingward_policy::{Action, TokenName};
 
 use super::user::UserId;
-use super::{Registry, SqlRow, after, failed, get, one_changed, page, parse_optional, time, time_optional};
+use super::{
+    Registry, SqlRow, after, failed, get, key, one_changed, page, parse_optional, time, time_optional,
+};
 use crate::error::StoreError;
 
-/// Names a token without giving it away: the first 8 bytes of its SHA-256, as hexadecimal.
+/// Names a token: 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(TokenName);
 
 impl TokenId {
+    /// The id of these random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownWord`] never, in practice: hexadecimal digits are a name.
+    pub fn new(random: [u8; 8]) -> Result<Self, UnknownWord> {
+        hex(&random).parse()
+    }
+
     /// As policies name it.
     #[must_use]
     pub const fn name(&self) -> TokenName {
@@ -43,6 +54,8 @@ impl FromStr for TokenId {
 /// What a new token allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
+    /// Names it.
+    pub id: TokenId,
     /// Whose data it reaches; none means all tenants.
     pub tenant: Option<TenantName>,
     /// What it allows.
@@ -53,6 +66,8 @@ pub struct NewToken {
     pub parent: Option<TokenId>,
     /// The user who makes it; none for the operator.
     pub user: Option<UserId>,
+    /// What it signs changes with; none for one that only reads.
+    pub key: Option<VerifyingKey>,
 }
 
 /// A token as registered.
@@ -72,6 +87,8 @@ pub struct Token {
     pub expires: Timestamp,
     /// When it was taken back.
     pub revoked: Option<Timestamp>,
+    /// What it signs changes with; none for one that only reads.
+    pub key: Option<VerifyingKey>,
 }
 
 impl Registry {
@@ -83,33 +100,26 @@ impl Registry {
     ///
     /// [`StoreError::NotFound`] when there is no such tenant or the parent was revoked, [`StoreError::Conflict`] when
     /// the token exists.
-    pub async fn add_token(
-        &self,
-        token: &str,
-        new: &NewToken,
-        now: Timestamp,
-    ) -> Result<TokenId, StoreError> {
-        let hash = sha256(&[token.as_bytes()]);
-        let id: String = hex(&hash).chars().take(16).collect();
-        let id: TokenId = id.parse().map_err(|_| StoreError::Invalid { what: "a token has an id" })?;
+    pub async fn add_token(&self, token: &str, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
         let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
         let result = sqlx::query(
-            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent, user_id) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
+            "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent, user_id, spki) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
              WHERE $7 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE id = $7 AND revoked IS NULL)",
         )
-        .bind(id.0.as_str())
-        .bind(hash.as_slice())
+        .bind(new.id.0.as_str())
+        .bind(sha256(&[token.as_bytes()]).as_slice())
         .bind(new.tenant.as_ref().map(TenantName::as_str))
         .bind(scopes.join(" "))
         .bind(now.as_micros())
         .bind(new.expires.as_micros())
         .bind(new.parent.as_ref().map(|parent| parent.0.as_str()))
         .bind(new.user.as_ref().map(ToString::to_string))
+        .bind(new.key.as_ref().map(VerifyingKey::to_spki))
         .execute(&self.pool)
         .await
         .map_err(failed("add a token"))?;
-        one_changed(&result, "token").map(|()| id)
+        one_changed(&result, "token")
     }
 
     /// What a token allows now.
@@ -119,7 +129,7 @@ impl Registry {
     /// [`StoreError::NotFound`] when it is unknown, revoked or expired; which one is not told.
     pub async fn token(&self, token: &str, now: Timestamp) -> Result<Token, StoreError> {
         let row = sqlx::query(
-            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.user_id, u.name AS user_name \
+            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.spki, t.user_id, u.name AS user_name \
              FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
              WHERE t.token_hash = $1 AND t.revoked IS NULL AND t.expires > $2",
         )
@@ -129,6 +139,21 @@ impl Registry {
         .await
         .map_err(failed("check a token"))?;
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
+    }
+
+    /// Whether a token with this id works now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn token_works(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM tokens WHERE id = $1 AND revoked IS NULL AND expires > $2")
+            .bind(id.0.as_str())
+            .bind(now.as_micros())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("look for a token"))?;
+        Ok(row.is_some())
     }
 
     /// Takes a token of the tenant, or with `None` of the installation, back, and every token that was made with it.
@@ -172,7 +197,7 @@ impl Registry {
         limit: u32,
     ) -> Result<Vec<Token>, StoreError> {
         let rows = sqlx::query(
-            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.user_id, u.name AS user_name \
+            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.spki, t.user_id, u.name AS user_name \
              FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
              WHERE t.id > $1 AND COALESCE(t.tenant, '') = $3 AND (t.user_id IS NULL OR u.name IS NOT NULL) ORDER BY t.id LIMIT $2",
         )
@@ -203,5 +228,6 @@ fn read_token(row: &SqlRow) -> Result<Token, StoreError> {
         created: time(row, "created")?,
         expires: time(row, "expires")?,
         revoked: time_optional(row, "revoked")?,
+        key: get::<Option<&[u8]>>(row, "spki")?.map(key).transpose()?,
     })
 }

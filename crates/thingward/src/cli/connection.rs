@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value as Json;
 use thingward_crypto::sealed::read_private;
-use zeroize::Zeroizing;
 
 use super::Global;
 use crate::api::{self, Api, Path, Target};
 use crate::config;
 use crate::failure::Failure;
+use crate::order::{NotAToken, Token};
 
 /// Where the service is. Without any of these: the administration socket in the data directory of thingward.toml.
 #[derive(Debug, Clone, Args)]
@@ -59,8 +59,9 @@ impl Global {
         let mut roots = thingward_pki::ca::certificates_from_pem(&pem)
             .map_err(|e| Failure::Failed(format!("{}: {e}", ca.display())))?;
         let bytes = read_private(token).map_err(Failure::file(token))?;
-        let text = std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.trim().to_owned()));
-        let token = text.map_err(|_| Failure::Failed(format!("{} holds no token", token.display())))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| NotAToken);
+        let read = text.and_then(|text| Token::parse(text.trim()));
+        let token = read.map_err(|e| Failure::Failed(format!("{}: {e}", token.display())))?;
         let root = roots.swap_remove(0);
         Ok(Api::new(Target::Url { endpoint: api::endpoint(url)?, root, token }))
     }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use hyper::Method;
 use serde_json::json;
+use thingward_policy::Action;
 
 use super::Global;
 use super::connection::Tenant as Whose;
 use crate::api::Path;
 use crate::failure::Failure;
+use crate::order::new_key;
 use crate::output::{self, fields, table};
 use crate::when;
 
@@ -125,7 +127,8 @@ pub(super) fn show_items(global: &Global, answer: &serde_json::Value, columns: &
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
-    /// Make a token. It is shown once.
+    /// Make a token. It is shown once. Where it may change something, it comes with a key, which only its owner has: what it
+    /// changes is signed with that.
     Create {
         #[command(flatten)]
         tenant: Whose,
@@ -173,8 +176,17 @@ impl Token {
         match self {
             Self::Create { tenant, all_tenants, scopes, lifetime } => {
                 let parts = place(tenant, all_tenants).await?;
-                let body = json!({"scopes": scopes, "lifetime_seconds": lifetime.as_secs()});
-                let made = api.post(path(&parts).as_str(), &body).await?;
+                let mut body = json!({"scopes": scopes, "lifetime_seconds": lifetime.as_secs()});
+                let only_reads = |scope: &String| scope.parse().is_ok_and(Action::only_reads);
+                let may_change = !all_tenants && !scopes.iter().all(only_reads);
+                let (key, secret) = may_change.then(new_key).transpose().map_err(Failure::of)?.unzip();
+                if let (Some(key), Some(body)) = (key, body.as_object_mut()) {
+                    body.insert("key".to_owned(), key.into());
+                }
+                let mut made = api.post(path(&parts).as_str(), &body).await?;
+                if let (Some(secret), Some(token)) = (secret, made.get_mut("token")) {
+                    *token = format!("{}.{}", token.as_str().unwrap_or_default(), secret.as_str()).into();
+                }
                 output::value(global.output, &made, fields);
             }
             Self::List { tenant, all_tenants } => {

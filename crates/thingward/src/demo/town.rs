@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::processes::Processes;
 use crate::api::{Api, Path as ApiPath, Target};
 use crate::failure::Failure;
+use crate::order::Token;
 use crate::output;
 use crate::things::Kind;
 
@@ -181,7 +182,8 @@ impl Town {
         let mut roots = thingward_pki::ca::certificates_from_pem(&pem).map_err(Failure::of)?;
         let root = roots.pop().ok_or_else(|| Failure::Failed(format!("{} is empty", path.display())))?;
         let endpoint = Endpoint { host: "localhost".to_owned(), port: self.ports.https };
-        let reader = Api::new(Target::Url { endpoint, root, token: text("token").into() });
+        let token = Token::parse(&text("token")).map_err(Failure::of)?;
+        let reader = Api::new(Target::Url { endpoint, root, token });
         let commands = ApiPath::new(&["tenants", TENANT, "devices", "meter-1", "commands"]);
         let order = json!({"action": "set-rate", "input": 0});
         match reader.post(commands.as_str(), &order).await {

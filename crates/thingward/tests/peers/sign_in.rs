@@ -9,6 +9,8 @@ use crate::common::{Place, Running, given, have, shown, succeeds};
 use crate::script;
 
 const SECRET: &str = "what-the-provider-knows-us-by";
+/// What the session signs with: RFC 8032 §7.1, test 1.
+const KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 /// A provider that signs in whoever comes as `jo`, and its port. It ends when its input does.
 fn provider(place: &Place, modules: &str) -> (Running, u16) {
@@ -90,9 +92,10 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
         |jar: &str, path: &str| -> Json { serde_json::from_str(&browser(jar, &[&at(path)])).unwrap() };
     assert_eq!(answer("jar", "sign-in")["providers"], json!([{"id": "corp", "name": "Corp"}]));
     let sign_in = |jar: &str| {
-        browser(jar, &["--location", "--output", "/dev/null", &at("sign-in/oidc/corp")]);
+        browser(jar, &["--location", "--output", "/dev/null", &at(&format!("sign-in/oidc/corp?key={KEY}"))]);
         answer(jar, "session")
     };
+    assert_eq!(answer("jar", "sign-in/oidc/corp")["error"]["code"], "invalid", "without a key");
     let session = sign_in("jar");
     assert_eq!((&session["tenant"], &session["by"]), (&json!("acme"), &json!("oidc")), "{session}");
     assert_eq!(session["user"]["name"], "jo");

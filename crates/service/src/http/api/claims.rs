@@ -69,7 +69,7 @@ pub(in crate::http) async fn create(
     }
     let new = NewClaim { principal, lifetime: Duration::from_secs(seconds.into()) };
     let deed = allowed.deed("device.claim", format!("{}/{}", principal.role, principal.name));
-    app.shared.record(principal.tenant, deed).await?;
+    app.record(principal.tenant, &allowed.caller, deed).await?;
     let claimed = create_claim(&app.shared, &new, now()).await?;
     Ok((StatusCode::CREATED, Json(ClaimView { claim: claimed.text, expires: claimed.expires.to_string() })))
 }

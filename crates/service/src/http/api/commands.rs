@@ -8,10 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thingward_crypto::system_rng;
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
@@ -29,6 +27,7 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Caller, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
+use crate::audit::Deed;
 use crate::command::{
     self, CommandRecord, ENDED_PREFIX, NewCommand, State as CommandState, WAITING_PREFIX, hex, index,
     keys_of, parse_id,
@@ -213,7 +212,8 @@ pub(in crate::http) async fn send(
         None => None,
     };
     let id = approved.as_ref().map_or_else(|| wanted.id(), |approved| Ok(approved.id))?;
-    let expires = wanted.expires(now())?;
+    let issued = wanted.caller.occasion.at;
+    let expires = wanted.expires(issued)?;
     let _turn = app.commands_turn().await;
     if (wanted.new.id.is_some() || approved.is_some())
         && let Some(known) = find(&app, tenant, device, id).await?
@@ -231,7 +231,6 @@ pub(in crate::http) async fn send(
         Some(approved) => approved,
         None if is_sensitive => return Err(wanted.refused(&app, UNAPPROVED).await?),
         None => {
-            let issued = now();
             let canonical = wanted.canonical(id, issued, expires)?;
             Approved { id, canonical, issued, expires, approval: None }
         }
@@ -251,7 +250,13 @@ pub(in crate::http) async fn send(
         state: CommandState::Waiting,
         reply: Vec::new(),
     };
-    let log = app.shared.core.command(NewCommand { record: record.clone(), canonical, approval }).await?;
+    let deed = command::sent(&record, &canonical);
+    let deed = match &approval {
+        Some(assertion) => Deed { evidence: Some(assertion.evidence()), ..deed },
+        None => app.ordered(&tenant, &wanted.caller, deed)?,
+    };
+    let new = NewCommand { record: record.clone(), canonical, approval, deed };
+    let log = app.shared.core.command(new).await?;
     Ok((StatusCode::CREATED, Json(CommandRecord { log, ..record }.into())))
 }
 
@@ -296,7 +301,7 @@ impl Wanted {
     }
 
     fn id(&self) -> Result<CommandId, ApiError> {
-        let Some(id) = &self.new.id else { return Ok(random_id()) };
+        let Some(id) = &self.new.id else { return Ok(self.caller.occasion.seed) };
         parse_id(id).ok_or_else(|| ApiError::Invalid("`id` is not 32 hexadecimal digits".to_owned()))
     }
 
@@ -468,10 +473,9 @@ pub(in crate::http) async fn cancel(
         let _: Permit<SendCommands> =
             app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
     }
-    if known.is_none() {
-        return Err(ApiError::NotFound("command"));
-    }
-    app.shared.core.cancel_command(tenant, device, id, caller.actor()).await?;
+    let known = known.ok_or(ApiError::NotFound("command"))?;
+    let deed = app.ordered(&tenant, &caller, command::taken_back(&known, caller.actor()))?;
+    app.shared.core.cancel_command(tenant, device, id, deed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -487,12 +491,6 @@ fn seen_by(app: &App, allowed: &Allowed<ReadDevices>, record: CommandRecord) -> 
     } else {
         CommandView { input: Value::Null, output: None, text: None, ..view }
     }
-}
-
-fn random_id() -> CommandId {
-    let mut id = CommandId::default();
-    system_rng().fill_bytes(&mut id);
-    id
 }
 
 async fn description_of(

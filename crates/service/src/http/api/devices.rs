@@ -12,11 +12,12 @@ use thingward_policy::{ManageDevices, ReadDevices, Resource};
 use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::App;
+use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, word};
+use crate::core::Presence;
 
 /// A member.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -33,6 +34,10 @@ pub(in crate::http) struct DeviceView {
     maker_serial: Option<String>,
     /// When it was registered.
     created: String,
+    /// Since when it has a connection to the service; null while it has none.
+    connected: Option<String>,
+    /// The gateway that handed on something of it last, since the service started.
+    gateway: Option<String>,
 }
 
 /// A member with the keys that it has and had.
@@ -61,8 +66,11 @@ pub(in crate::http) struct DeviceKey {
     reason: Option<String>,
 }
 
-impl From<PrincipalEntry> for DeviceView {
-    fn from(e: PrincipalEntry) -> Self {
+impl DeviceView {
+    fn of(e: PrincipalEntry, presence: &Presence) -> Self {
+        let name = &e.principal.name;
+        let connected = presence.connected.get(name).map(ToString::to_string);
+        let gateway = presence.gateways.get(name).map(ToString::to_string);
         let (maker, maker_serial) = e.hardware.map(|h| (h.maker, h.serial)).unzip();
         Self {
             name: e.principal.name.to_string(),
@@ -71,6 +79,8 @@ impl From<PrincipalEntry> for DeviceView {
             maker,
             maker_serial,
             created: e.created.to_string(),
+            connected,
+            gateway,
         }
     }
 }
@@ -138,7 +148,9 @@ pub(in crate::http) async fn list(
     let (limit, after) = (page.limit()?, page.after::<DeviceName>()?);
     let registry = app.shared.store.registry();
     let found = registry.principals(&allowed.tenant(), role, after.as_ref(), limit).await?;
-    let mut page = List::page(found, limit, DeviceView::from, |e| e.principal.name.to_string());
+    let presence = app.shared.core.presence(allowed.tenant()).await;
+    let view = |e| DeviceView::of(e, &presence);
+    let mut page = List::page(found, limit, view, |e| e.principal.name.to_string());
     // What holds for one member holds for it in a list.
     page.items.retain(|device| {
         let on = device.name.parse().map(Resource::Member);
@@ -162,7 +174,8 @@ pub(in crate::http) async fn show(
     Part(name): Part<DeviceName>,
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let (registry, tenant) = (app.shared.store.registry(), allowed.tenant());
-    let device = registry.principal(&tenant, &name).await?.into();
+    let presence = app.shared.core.presence(tenant).await;
+    let device = DeviceView::of(registry.principal(&tenant, &name).await?, &presence);
     let keys = registry.keys(&tenant, &name).await?;
     Ok(Json(DeviceDetail { device, keys: keys.into_iter().map(DeviceKey::from).collect() }))
 }
@@ -219,12 +232,11 @@ async fn take_back(
     let action = if release { "device.release" } else { "device.revoke" };
     let deed = allowed.deed(action, format!("{}/{name}", known.principal.role));
     let deed = deed.with("reason", reason.to_string());
-    // To its end, even when the caller hangs up half-way.
-    let shared = Arc::clone(&app.shared);
-    let revoked = tokio::spawn(async move {
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed)?, Arc::clone(&app.shared));
+    to_its_end(async move {
         shared.record(tenant, deed).await?;
-        shared.revoke_member(tenant, name, reason, release).await
-    });
-    revoked.await.map_err(|_| ApiError::Internal)??;
-    Ok(StatusCode::NO_CONTENT)
+        shared.revoke_member(tenant, name, reason, release).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }

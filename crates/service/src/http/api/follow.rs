@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::super::app::App;
 use super::super::body::{PIECE_TIMEOUT, Pieces, stream_response};
-use super::super::caller::{Caller, Params, Reading, Shown};
+use super::super::caller::{Credential, Params, Reading, Shown};
 use super::super::error::{ApiError, ErrorBody};
 use super::readings::ReadingParams;
 use super::view::ReadingView;
@@ -92,8 +92,8 @@ impl Follower {
     }
 
     async fn may_go_on(&self) -> bool {
-        let caller = Caller::of(&self.shown, &self.app).await;
-        let may = caller.is_ok_and(|caller| caller.enter(self.tenant).is_ok());
+        let credential = Credential::of(&self.shown, &self.app).await;
+        let may = credential.is_ok_and(|credential| credential.enter(self.tenant).is_ok());
         may && self.app.shared.store.keys().get(&self.tenant).is_ok()
     }
 

@@ -132,7 +132,7 @@ async fn change(
         check_nesting(&registry.groups(&tenant).await?, group, *inner)?;
     }
     let deed = allowed.deed(action, format!("group/{group}"));
-    app.shared.record(tenant, named(app, deed, &tenant, &member).await?).await?;
+    app.record(tenant, &allowed.caller, named(app, deed, &tenant, &member).await?).await?;
     if action == "group.add" {
         registry.add_to_group(&tenant, &group, &member).await?;
     } else {

@@ -95,7 +95,7 @@ pub(in crate::http) async fn withdraw(
     allowed: Allowed<ManageKeys>,
 ) -> Result<Json<KeyView>, ApiError> {
     let tenant = allowed.tenant();
-    app.shared.record(tenant, allowed.deed("key.withdraw", "key")).await?;
+    app.record(tenant, &allowed.caller, allowed.deed("key.withdraw", "key")).await?;
     let result = app.shared.store.keys().withdraw(&tenant, now()).await;
     // Even when the registry failed the keys are gone from memory, and nobody may keep what was derived.
     app.shared.core.cut_tenant(tenant).await;
@@ -116,7 +116,7 @@ pub(in crate::http) async fn restore(
     allowed: Allowed<ManageKeys>,
 ) -> Result<Json<KeyView>, ApiError> {
     let tenant = allowed.tenant();
-    app.shared.record(tenant, allowed.deed("key.restore", "key")).await?;
+    app.record(tenant, &allowed.caller, allowed.deed("key.restore", "key")).await?;
     app.shared.store.keys().restore(&tenant).await?;
     view(&app, &tenant).await
 }
@@ -136,7 +136,7 @@ pub(in crate::http) async fn rotate(
     allowed: Allowed<ManageKeys>,
 ) -> Result<Json<KeyView>, ApiError> {
     let tenant = allowed.tenant();
-    app.shared.record(tenant, allowed.deed("key.rotate", "key")).await?;
+    app.record(tenant, &allowed.caller, allowed.deed("key.rotate", "key")).await?;
     app.shared.store.keys().rotate(&tenant, now()).await?;
     view(&app, &tenant).await
 }
@@ -163,7 +163,7 @@ pub(in crate::http) async fn set_recipient(
     if key.as_ref().is_some_and(|key| key.len() != RECIPIENT_KEY_BYTES) {
         return Err(wrong());
     }
-    app.shared.record(tenant, allowed.deed("key.recipient", "key")).await?;
+    app.record(tenant, &allowed.caller, allowed.deed("key.recipient", "key")).await?;
     app.shared.store.registry().set_customer_public_key(&tenant, key.as_deref()).await?;
     view(&app, &tenant).await
 }

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
 use axum::{Extension, Json};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
+use thingward_audit::actors::{key_detail, passkey_target};
 use thingward_crypto::system_rng;
 use thingward_model::UserName;
 use thingward_model::clock::now;
-use thingward_policy::{ManageUsers, Subject, UserRole};
-use thingward_store::registry::{Link, LinkKind, NewPasskey, User, UserId, Way};
+use thingward_policy::{ManageUsers, UserRole};
+use thingward_store::registry::{Link, LinkKind, NewPasskey, User, UserId};
 use utoipa::ToSchema;
 
 use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Called, Credential, Part, Peer, from_our_page};
 use super::super::error::{ApiError, ErrorBody};
-use super::sessions::SessionInfo;
-use super::sign_in::{Failed, begin_session};
+use super::super::order::Seed;
+use super::sign_in::Failed;
 use super::word;
 use crate::audit::Deed;
 use crate::sign_in::{CreationOptions, Purpose, Registration, link_code};
@@ -104,9 +104,7 @@ pub(in crate::http) async fn set_up(
     Called(caller): Called,
     allowed: Allowed<ManageUsers>,
 ) -> Result<(StatusCode, Json<LinkMade>), ApiError> {
-    if !matches!(caller.subject, Subject::Operator) {
-        return Err(ApiError::Denied("only the administration socket does this"));
-    }
+    caller.is_operator()?;
     create(&app, &allowed, LinkKind::SetUp, None).await
 }
 
@@ -159,7 +157,8 @@ async fn create(
         return Err(ApiError::Conflict("the tenant has an administrator, who invites others".to_owned()));
     }
     let target = link.user.as_ref().map_or_else(|| "user".to_owned(), |id| format!("user/{id}"));
-    app.shared.record(tenant, allowed.deed("link.create", target).with("kind", kind.as_str())).await?;
+    let deed = allowed.deed("link.create", target).with("kind", kind.as_str());
+    app.record(tenant, &allowed.caller, deed).await?;
     app.shared.store.registry().add_link(&code, &link).await?;
     let link_text = app.shared.settings.console.url(&format!("/link#{}", code.as_str()));
     Ok((StatusCode::CREATED, Json(LinkMade { link: link_text, expires: link.expires.to_string() })))
@@ -206,11 +205,11 @@ pub(in crate::http) async fn open(
 
 /// Use a link
 ///
-/// Keeps the new passkey and signs its owner in. The link works no more.
+/// Keeps the new passkey, with which its owner signs in then. The link works no more.
 #[utoipa::path(
     post, path = "/api/v1/links/redeem", tag = "sign-in", security(()), request_body = Redeemed,
     responses(
-        (status = 200, description = "Signed in; the session is in a cookie", body = SessionInfo),
+        (status = 204, description = "The passkey works"),
         (status = "4XX", description = "Refused", body = ErrorBody),
     ),
 )]
@@ -219,7 +218,7 @@ pub(in crate::http) async fn redeem(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     Sent(sent): Sent<Redeemed>,
-) -> Result<Response, ApiError> {
+) -> Result<StatusCode, ApiError> {
     from_our_page(&headers, &app)?;
     app.attempt(&peer)?;
     to_its_end(async move {
@@ -248,8 +247,7 @@ pub(in crate::http) async fn redeem(
         record(&app, &link, &user, &new).await?;
         registry.redeem_link(&sent.code, &link, &user, &new, now()).await?;
         app.shared.directory.access.reload_people(registry, &link.tenant).await?;
-        let begun = begin_session(&app, link.tenant, &user, Way::Link, None).await?;
-        Ok(begun.answer(&app, &user))
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
@@ -295,15 +293,20 @@ async fn record(app: &App, link: &Link, user: &User, new: &NewPasskey) -> Result
         let deed = Deed::new(actor.clone(), "user.add", actor.clone());
         app.shared.record(link.tenant, deed.with("roles", UserRole::Administrator.as_str())).await?;
     }
-    let deed = Deed::new(actor, "passkey.add", super::passkeys::target(&new.credential_id));
-    let deed = deed.with("key", super::passkeys::key_hash(&new.key)).with("link", link.kind.as_str());
+    let deed = Deed::new(actor, "passkey.add", passkey_target(&new.credential_id));
+    let deed = deed.with("key", key_detail(&new.key)).with("link", link.kind.as_str());
     app.shared.record(link.tenant, deed).await?;
     Ok(())
 }
 
 /// A user id that nobody has.
 pub(super) fn new_user_id() -> UserId {
-    let mut random = [0; 8];
+    let mut random = Seed::default();
     system_rng().fill_bytes(&mut random);
-    UserId::new(random)
+    user_id(&random)
+}
+
+/// The user id of this seed.
+pub(super) fn user_id([a, b, c, d, e, f, g, h, ..]: &Seed) -> UserId {
+    UserId::new([*a, *b, *c, *d, *e, *f, *g, *h])
 }

@@ -140,7 +140,7 @@ pub(in crate::http) async fn trust(
         .try_for_each(|der| check_anchor(der))
         .map_err(|e| ApiError::Invalid(format!("`certificates`: {e}")))?;
     let deed = allowed.deed("maker.trust", format!("maker/{name}")).with("admit", admit.as_str());
-    app.shared.record(tenant, deed).await?;
+    app.record(tenant, &allowed.caller, deed).await?;
     let maker = Maker { tenant, name, admit, certificates };
     registry.set_maker(&maker).await?;
     reload(&app).await?;
@@ -163,7 +163,8 @@ pub(in crate::http) async fn remove(
     allowed: Allowed<ManageDevices>,
     Part(MakerName(name)): Part<MakerName>,
 ) -> Result<StatusCode, ApiError> {
-    app.shared.record(allowed.tenant(), allowed.deed("maker.remove", format!("maker/{name}"))).await?;
+    let deed = allowed.deed("maker.remove", format!("maker/{name}"));
+    app.record(allowed.tenant(), &allowed.caller, deed).await?;
     app.shared.store.registry().remove_maker(&allowed.tenant(), &name).await?;
     reload(&app).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -188,7 +189,7 @@ pub(in crate::http) async fn expect(
 ) -> Result<StatusCode, ApiError> {
     let name = new.name.map(|name| word("name", &name)).transpose()?;
     let deed = allowed.deed("maker.expect", format!("maker/{maker}")).with("serial", serial.as_str());
-    app.shared.record(allowed.tenant(), deed).await?;
+    app.record(allowed.tenant(), &allowed.caller, deed).await?;
     let expected = ExpectedSerial { serial, name };
     app.shared.store.registry().expect_serial(&allowed.tenant(), &maker, &expected).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -28,7 +28,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use thingward_crypto::VerifyingKey;
 use thingward_model::Timestamp;
 use thingward_store::registry::LIST_MAX;
 use utoipa::{IntoParams, ToSchema};
@@ -201,6 +204,13 @@ impl<T> List<T> {
 fn time(name: &str, text: &str) -> Result<Timestamp, ApiError> {
     Timestamp::parse_rfc3339(text)
         .ok_or_else(|| ApiError::Invalid(format!("`{name}` is no RFC 3339 time, as 2026-01-31T12:00:00Z")))
+}
+
+/// A public key as the API has it: its DER SubjectPublicKeyInfo, base64url.
+fn public_key(name: &str, text: &str) -> Result<VerifyingKey, ApiError> {
+    let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|spki| VerifyingKey::from_spki(&spki).ok());
+    let wrong = "is no SubjectPublicKeyInfo of an Ed25519 or P-256 key, base64url";
+    key.ok_or_else(|| ApiError::parameter(name, &wrong))
 }
 
 /// A word or name of the API in its own type.

@@ -11,21 +11,22 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use thingward_crypto::system_rng;
+use thingward_crypto::{VerifyingKey, system_rng};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, UserName};
-use thingward_oidc::{Identity, Provider, ProviderName};
+use thingward_oidc::{Identity, OidcError, Provider, ProviderName};
 use thingward_store::StoreError;
-use thingward_store::registry::{User, Way};
+use thingward_store::registry::User;
 use tracing::{info, warn};
 use url::Url;
 
 use super::super::app::{App, to_its_end};
-use super::super::caller::{Named, Part, Peer};
+use super::super::caller::{Named, Params, Part, Peer};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
 use super::links::new_user_id;
-use super::sign_in::{Failed, begin_session};
+use super::public_key;
+use super::sign_in::{Failed, SessionKey, SignedIn, begin_session};
 use crate::audit::Deed;
 use crate::sign_in::{CHALLENGE_SECONDS, Purpose};
 
@@ -58,7 +59,7 @@ impl App {
 /// For the browser: leads to the provider.
 #[utoipa::path(
     get, path = "/api/v1/sign-in/oidc/{provider}", tag = "sign-in", security(()),
-    params(("provider" = String, Path)),
+    params(("provider" = String, Path), SessionKey),
     responses(
         (status = 303, description = "To the provider, or to the sign-in page with `error` when it cannot be asked"),
         (status = "4XX", description = "Refused", body = ErrorBody),
@@ -68,9 +69,11 @@ pub(in crate::http) async fn begin(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     Part(name): Part<ProviderName>,
+    Params(asked): Params<SessionKey>,
 ) -> Result<Response, ApiError> {
     app.attempt(&peer)?;
     let (provider, redirect) = (app.provider(&name)?, app.redirect_uri(&name)?);
+    let spki = public_key("key", &asked.key)?.to_spki();
     let begun = match provider.begin(&redirect, now(), &mut system_rng()).await {
         Ok(begun) => begun,
         Err(error) => {
@@ -78,7 +81,9 @@ pub(in crate::http) async fn begin(
             return failed(&app, error.word());
         }
     };
-    let sealed = app.challenges.make(Purpose::Provider(name.as_str()), begun.pending.as_bytes(), now());
+    let length = u8::try_from(spki.len()).map_err(|_| ApiError::Internal)?;
+    let note = [&[length], spki.as_slice(), begun.pending.as_bytes()].concat();
+    let sealed = app.challenges.make(Purpose::Provider(name.as_str()), &note, now());
     let sealed = URL_SAFE_NO_PAD.encode(sealed.map_err(|_| ApiError::Internal)?);
     // The way back is a link on the provider's page.
     let cookie = cookie::set(cookie::PENDING, &sealed, SameSite::Lax, i64::from(CHALLENGE_SECONDS));
@@ -105,10 +110,16 @@ pub(in crate::http) async fn callback(
 ) -> Result<Response, ApiError> {
     app.attempt(&peer)?;
     let (provider, redirect) = (app.provider(&name)?, app.redirect_uri(&name)?);
-    let pending = pending(&app, &name, &headers).unwrap_or_default();
+    let (key, pending) = pending(&app, &name, &headers).unzip();
+    let pending = pending.unwrap_or_default();
     let query = query.unwrap_or_default();
     let identity = match provider.finish(&redirect, &pending, &query, now()).await {
         Ok(identity) => identity,
+        // Nobody's attempt, and the provider's own affair.
+        Err(error @ (OidcError::Unreachable(_) | OidcError::Unusable(_))) => {
+            warn!(provider = %name, %error, "nobody can sign in at the provider");
+            return failed(&app, error.word());
+        }
         Err(error) => {
             let _ = app.failed_attempt(&peer, Failed::Wrong(format!("provider {name}: {error}")));
             return failed(&app, error.word());
@@ -121,17 +132,21 @@ pub(in crate::http) async fn callback(
     to_its_end(async move {
         let provider = app.provider(&name)?;
         let user = known(&app, provider, &identity).await?;
-        let begun = begin_session(&app, provider.settings().tenant, &user, Way::Oidc, None).await?;
+        let (tenant, key) = (provider.settings().tenant, key.ok_or(ApiError::Internal)?);
+        let begun = begin_session(&app, tenant, &user, SignedIn::AtProvider, &key).await?;
         see_other(&app.shared.settings.console.url("/"), [begun.cookie, forget()?])
     })
     .await
 }
 
-/// What began in this browser.
-fn pending(app: &App, name: &ProviderName, headers: &HeaderMap) -> Option<Vec<u8>> {
+/// What began in this browser, and the key that the session is to have.
+fn pending(app: &App, name: &ProviderName, headers: &HeaderMap) -> Option<(VerifyingKey, Vec<u8>)> {
     let sealed = URL_SAFE_NO_PAD.decode(cookie::read(headers, cookie::PENDING)?.as_bytes()).ok()?;
-    let pending = app.challenges.note(Purpose::Provider(name.as_str()), &sealed, now())?;
-    app.challenges.spend(&sealed, now()).then_some(pending)
+    let note = app.challenges.note(Purpose::Provider(name.as_str()), &sealed, now())?;
+    let (length, rest) = note.split_first()?;
+    let (spki, pending) = rest.split_at_checked(usize::from(*length))?;
+    let key = VerifyingKey::from_spki(spki).ok()?;
+    app.challenges.spend(&sealed, now()).then(|| (key, pending.to_vec()))
 }
 
 /// Who somebody is here: as at their first sign-in, with the roles that the provider gives them today.

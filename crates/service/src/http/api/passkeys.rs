@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use thingward_crypto::{VerifyingKey, sha256};
+use thingward_audit::actors::{key_detail, passkey_target};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, UserName};
 use thingward_policy::{ManageUsers, Permit, Resource};
@@ -66,19 +66,6 @@ impl Named for CredentialId {
     fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok().map(Self)
     }
-}
-
-/// As the audit log names a passkey.
-pub(super) fn target(credential_id: &[u8]) -> String {
-    format!(
-        "passkey/{}",
-        base16ct::lower::encode_string(sha256(&[credential_id]).get(..8).unwrap_or_default())
-    )
-}
-
-/// SHA-256 of the DER SubjectPublicKeyInfo: what was registered, for whoever checks a later assertion.
-pub(super) fn key_hash(key: &VerifyingKey) -> String {
-    base16ct::lower::encode_string(&sha256(&[&key.to_spki()]))
 }
 
 /// The user that a path names, for themselves or for who manages users.
@@ -175,15 +162,16 @@ pub(in crate::http) async fn add(
     let asked = app.challenges.note(Purpose::Passkey(&purpose_id), &challenge, now());
     asked.ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
-    if !app.challenges.spend(&challenge, now()) {
-        return Err(wrong(&"it was used before"));
-    }
     let new =
         NewPasskey { credential_id: made.credential_id, name: sent.name.trim().to_owned(), key: made.key };
     to_its_end(async move {
         let _turn = app.shared.membership.lock().await;
-        let deed = Deed::new(caller.actor(), "passkey.add", target(&new.credential_id));
-        app.shared.record(tenant, deed.with("key", key_hash(&new.key))).await?;
+        let deed = Deed::new(caller.actor(), "passkey.add", passkey_target(&new.credential_id));
+        let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key)))?;
+        if !app.challenges.spend(&challenge, now()) {
+            return Err(ApiError::Invalid("`credential`: it was used before".to_owned()));
+        }
+        app.shared.record(tenant, deed).await?;
         let registry = app.shared.store.registry();
         registry.add_passkey(&tenant, &user.id, &new, now()).await?;
         let (_, made) = registry.passkey(&new.credential_id).await?;
@@ -194,7 +182,7 @@ pub(in crate::http) async fn add(
 
 /// Remove a passkey
 ///
-/// One's own; anybody's for who may manage users. The last one stays: a user without any is invited anew, or removed.
+/// One's own; anybody's for who may manage users. The sessions that began with it end, but for the one that asks. The last one stays: a user without any is invited anew, or removed.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenant}/users/{user}/passkeys/{passkey}", tag = "users",
     params(("tenant" = String, Path), ("user" = String, Path), ("passkey" = String, Path)),
@@ -210,11 +198,12 @@ pub(in crate::http) async fn remove(
     Part(CredentialId(id)): Part<CredentialId>,
 ) -> Result<StatusCode, ApiError> {
     let user = whose(&app, tenant, &caller, &name).await?;
+    let session = caller.session().map(|session| session.id.clone());
     to_its_end(async move {
         let _turn = app.shared.membership.lock().await;
-        let deed = Deed::new(caller.actor(), "passkey.remove", target(&id));
-        app.shared.record(tenant, deed.with("of", format!("user/{}", user.id))).await?;
-        app.shared.store.registry().remove_passkey(&tenant, &user.id, &id).await?;
+        let deed = Deed::new(caller.actor(), "passkey.remove", passkey_target(&id));
+        app.record(tenant, &caller, deed.with("of", format!("user/{}", user.id))).await?;
+        app.shared.store.registry().remove_passkey(&tenant, &user.id, &id, session.as_ref()).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

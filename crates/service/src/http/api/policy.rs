@@ -281,7 +281,7 @@ pub(in crate::http) async fn apply(
         }
         let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
         let deed = deed.with("files", files.len().to_string()).with("sha256", hash_of(&files));
-        shared.record(tenant, deed).await?;
+        app.record(tenant, &allowed.caller, deed).await?;
         let author = allowed.caller.actor();
         registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
         let applied = shared.directory.access.apply(&tenant, source);

@@ -8,12 +8,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use thingward_model::clock::now;
-use thingward_policy::{Action, ManageUsers, Permit, Resource};
+use thingward_policy::{Action, ManageUsers, Permit, Resource, Subject};
 use thingward_store::registry::{Session, SessionId, User};
 use utoipa::ToSchema;
 
 use super::super::app::{App, to_its_end};
-use super::super::caller::{Called, Caller, Entered, Named, Params, Part};
+use super::super::caller::{Called, Entered, Named, Params, Part};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
 use super::sign_in::ends;
@@ -35,8 +35,10 @@ pub(in crate::http) struct SessionInfo {
     created: String,
     /// When it ends, if it is not used.
     expires: String,
-    /// `passkey`, `link` or `oidc`.
+    /// `passkey` or `oidc`.
     by: String,
+    /// What it signs changes with: the key's id, the first 8 bytes of its SHA-256 as hexadecimal.
+    key: String,
     /// Where devices enrol, as far as the service knows its own name.
     enrol: String,
 }
@@ -65,18 +67,19 @@ pub(in crate::http) struct SessionView {
     used: String,
     /// When it ends, if it is not used.
     expires: String,
-    /// `passkey`, `link` or `oidc`.
+    /// `passkey` or `oidc`.
     by: String,
     /// Whether it is the one that asks.
     current: bool,
 }
 
 impl SessionInfo {
-    pub(super) fn of(app: &App, caller: &Caller, session: &Session, user: &User) -> Self {
+    pub(super) fn of(app: &App, session: &Session, user: &User) -> Self {
         let policies = app.shared.directory.access.of(&session.tenant);
         let (settings, name) = (&app.shared.settings, app.shared.settings.names.first());
+        let subject = Subject::User(session.user.1);
         let may = |action: &Action| {
-            let decision = policies.as_ref().map(|p| p.decision(&caller.subject, *action, &Resource::Tenant));
+            let decision = policies.as_ref().map(|p| p.decision(&subject, *action, &Resource::Tenant));
             decision.is_some_and(|decision| decision.is_allowed())
         };
         Self {
@@ -91,6 +94,7 @@ impl SessionInfo {
             created: session.created.to_string(),
             expires: ends(session).to_string(),
             by: session.way.as_str().to_owned(),
+            key: base16ct::lower::encode_string(&session.key.id()),
             enrol: format!("https://{}:{}", name.map_or("localhost", String::as_str), settings.https.port()),
         }
     }
@@ -117,7 +121,7 @@ pub(in crate::http) async fn own(
 ) -> Result<Json<SessionInfo>, ApiError> {
     let session = caller.session().ok_or(ApiError::NotFound("session"))?;
     let user = app.shared.store.registry().user_by_id(&session.tenant, &session.user.0).await?;
-    Ok(Json(SessionInfo::of(&app, &caller, session, &user)))
+    Ok(Json(SessionInfo::of(&app, session, &user)))
 }
 
 /// Sign out
@@ -134,7 +138,9 @@ pub(in crate::http) async fn sign_out(
 ) -> Result<Response, ApiError> {
     let session = caller.session().cloned().ok_or(ApiError::NotFound("session"))?;
     to_its_end(async move {
-        let deed = Deed::new(caller.actor(), "session.end", format!("session/{}", session.id));
+        // Whoever has lost the session's key has to be able to end it: that it is over is our word.
+        let deed = Deed::new("service".to_owned(), "session.end", format!("session/{}", session.id));
+        let deed = deed.with("reason", "signed out").with("user", session.user.0.to_string());
         app.shared.record(session.tenant, deed).await?;
         app.shared.store.registry().end_session(&session.tenant, &session.id).await?;
         let gone = cookie::set(cookie::SESSION, "", SameSite::Strict, 0).ok_or(ApiError::Internal)?;
@@ -213,7 +219,7 @@ pub(in crate::http) async fn end(
     owner?;
     to_its_end(async move {
         let deed = Deed::new(caller.actor(), "session.end", format!("session/{id}"));
-        app.shared.record(tenant, deed).await?;
+        app.record(tenant, &caller, deed).await?;
         app.shared.store.registry().end_session(&tenant, &id).await?;
         Ok(StatusCode::NO_CONTENT)
     })

@@ -7,18 +7,21 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use thingward_audit::actors::key_detail;
+use thingward_crypto::{Digest, VerifyingKey, sha256};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{Session, SessionId, User, Way};
+use thingward_store::registry::{Session, SessionId, SignedInBy, User};
 use tracing::info;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
-use super::super::caller::{Caller, Credential, Peer, from_our_page};
+use super::super::caller::{Peer, from_our_page};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
+use super::public_key;
 use super::sessions::SessionInfo;
 use crate::audit::Deed;
 use crate::sign_in::{Assertion, AssertionResponse, Purpose, RequestOptions, session_secret, user_handle};
@@ -49,12 +52,23 @@ pub(in crate::http) struct Ceremony<T> {
     pub(super) options: T,
 }
 
+/// What a session is to sign changes with. A page makes a key of its own for each.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct SessionKey {
+    /// The DER SubjectPublicKeyInfo of an Ed25519 or P-256 key, base64url.
+    pub(super) key: String,
+}
+
 /// A passkey's answer.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Answer {
     /// `credential.toJSON()`.
     credential: AssertionResponse,
+    /// The session's key, as it was when this began.
+    key: String,
 }
 
 /// How one can sign in
@@ -71,14 +85,22 @@ pub(in crate::http) async fn ways(State(app): State<Arc<App>>) -> Json<Ways> {
 }
 
 /// Begin to sign in with a passkey
+///
+/// The challenge ends with the SHA-256 of the session's key, so that the passkey signs that too.
 #[utoipa::path(
-    post, path = "/api/v1/sign-in/passkey/begin", tag = "sign-in", security(()),
-    responses((status = 200, description = "For `navigator.credentials.get`", body = Ceremony<RequestOptions>)),
+    post, path = "/api/v1/sign-in/passkey/begin", tag = "sign-in", security(()), request_body = SessionKey,
+    responses(
+        (status = 200, description = "For `navigator.credentials.get`", body = Ceremony<RequestOptions>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
 )]
 pub(in crate::http) async fn begin(
     State(app): State<Arc<App>>,
+    Sent(asked): Sent<SessionKey>,
 ) -> Result<Json<Ceremony<RequestOptions>>, ApiError> {
+    let key = public_key("key", &asked.key)?;
     let challenge = app.challenges.make(Purpose::SignIn, b"", now()).map_err(|_| ApiError::Internal)?;
+    let challenge = [challenge.as_slice(), &key_hash(&key)].concat();
     let options = RequestOptions::new(&app.shared.settings.console, &[], &challenge);
     Ok(Json(Ceremony { options }))
 }
@@ -99,13 +121,15 @@ pub(in crate::http) async fn passkey(
 ) -> Result<Response, ApiError> {
     from_our_page(&headers, &app)?;
     app.attempt(&peer)?;
-    let (tenant, user, assertion) = match check(&app, &answer.credential).await {
+    let key = public_key("key", &answer.key)?;
+    let (tenant, user, assertion) = match check(&app, &answer.credential, &key).await {
         Ok(known) => known,
         Err(why) => return Err(app.failed_attempt(&peer, why)),
     };
     to_its_end(async move {
         app.shared.store.registry().passkey_used(&assertion.credential_id, now()).await?;
-        let begun = begin_session(&app, tenant, &user, Way::Passkey, Some(assertion.evidence())).await?;
+        let signed_in = SignedIn::WithPasskey(&assertion);
+        let begun = begin_session(&app, tenant, &user, signed_in, &key).await?;
         Ok(begun.answer(&app, &user))
     })
     .await
@@ -130,13 +154,17 @@ impl From<StoreError> for Failed {
 }
 
 /// Whose passkey signed what this process asked for: WebAuthn Level 3 §7.2.
-async fn check(app: &App, sent: &AssertionResponse) -> Result<(TenantName, User, Assertion), Failed> {
+async fn check(
+    app: &App,
+    sent: &AssertionResponse,
+    key: &VerifyingKey,
+) -> Result<(TenantName, User, Assertion), Failed> {
     let wrong = |e: &dyn std::fmt::Display| Failed::Wrong(e.to_string());
     let assertion = Assertion::try_from(sent).map_err(|e| wrong(&e))?;
     let challenge = assertion.claimed_challenge().map_err(|e| wrong(&e))?;
-    app.challenges
-        .note(Purpose::SignIn, &challenge, now())
-        .ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    let ours = challenge.strip_suffix(key_hash(key).as_slice());
+    let ours = ours.ok_or_else(|| wrong(&"it is for a session with another key"))?;
+    app.challenges.note(Purpose::SignIn, ours, now()).ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let registry = app.shared.store.registry();
     let (tenant, passkey) = registry.passkey(&assertion.credential_id).await?;
     if assertion.user_handle.as_deref() != Some(user_handle(&passkey.user.0).as_slice()) {
@@ -144,7 +172,7 @@ async fn check(app: &App, sent: &AssertionResponse) -> Result<(TenantName, User,
     }
     let site = &app.shared.settings.console;
     assertion.verify(site, &passkey.key, &challenge).map_err(|e| wrong(&e))?;
-    if !app.challenges.spend(&challenge, now()) {
+    if !app.challenges.spend(ours, now()) {
         return Err(wrong(&"it was used before"));
     }
     Ok((tenant, registry.user_by_id(&tenant, &passkey.user.0).await?, assertion))
@@ -160,31 +188,54 @@ pub(in crate::http) struct Begun {
 impl Begun {
     /// For pages.
     pub(super) fn answer(self, app: &App, user: &User) -> Response {
-        let info = SessionInfo::of(
-            app,
-            &Caller::from(Credential::Session(self.session.clone())),
-            &self.session,
-            user,
-        );
+        let info = SessionInfo::of(app, &self.session, user);
         ([(header::SET_COOKIE, self.cookie)], Json(info)).into_response()
     }
 }
 
-/// Begins a session, in the log first.
+/// On whose word somebody is signed in.
+pub(in crate::http) enum SignedIn<'a> {
+    /// Their passkey's.
+    WithPasskey(&'a Assertion),
+    /// A provider's, which we took.
+    AtProvider,
+}
+
+impl SignedIn<'_> {
+    const fn by(&self) -> SignedInBy<'_> {
+        match self {
+            Self::WithPasskey(assertion) => SignedInBy::Passkey(assertion.credential_id.as_slice()),
+            Self::AtProvider => SignedInBy::Provider,
+        }
+    }
+
+    fn deed(&self, user: &User, target: String) -> Deed {
+        match self {
+            Self::WithPasskey(assertion) => Deed {
+                evidence: Some(assertion.evidence()),
+                ..Deed::new(format!("user/{}", user.id), "session.begin", target)
+            },
+            Self::AtProvider => {
+                Deed::new("service".to_owned(), "session.begin", target).with("user", user.id.to_string())
+            }
+        }
+    }
+}
+
+/// Begins a session whose changes are signed with `key`, in the log first.
 pub(in crate::http) async fn begin_session(
     app: &App,
     tenant: TenantName,
     user: &User,
-    way: Way,
-    evidence: Option<Vec<u8>>,
+    signed_in: SignedIn<'_>,
+    key: &VerifyingKey,
 ) -> Result<Begun, ApiError> {
-    let secret = session_secret();
-    let id = SessionId::of(&secret);
-    let deed = Deed::new(format!("user/{}", user.id), "session.begin", format!("session/{id}"));
-    let deed = Deed { evidence, ..deed.with("way", way.as_str()) };
+    let (secret, by) = (session_secret(), signed_in.by());
+    let deed = signed_in.deed(user, format!("session/{}", SessionId::of(&secret)));
+    let deed = deed.with("way", by.way().as_str()).with("key", key_detail(key));
     app.shared.record(tenant, deed).await?;
     let registry = app.shared.store.registry();
-    registry.add_session(&secret, &tenant, &user.id, way, now()).await?;
+    registry.add_session(&secret, &tenant, &user.id, by, key, now()).await?;
     app.shared.core.metrics().sign_ins.inc();
     let session = registry.session(&secret, now()).await?;
     let cookie = cookie::set(cookie::SESSION, &secret, SameSite::Strict, COOKIE_SECONDS);
@@ -209,6 +260,11 @@ impl App {
         info!(address = %peer.address(), why, "a sign-in was refused");
         ApiError::NotSignedIn
     }
+}
+
+/// What the challenge of a sign-in ends with.
+fn key_hash(key: &VerifyingKey) -> Digest {
+    sha256(&[&key.to_spki()])
 }
 
 /// When a session ends at the latest.

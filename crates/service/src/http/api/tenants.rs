@@ -72,7 +72,7 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<List<TenantView>>, ApiError> {
     let registry = app.shared.store.registry();
     let limit = params.limit()?;
-    if let Some(own) = caller.tenant() {
+    if let Some(own) = caller.credential.tenant() {
         let permit = permit(&app, &caller, own).await?;
         let tenant = registry.tenant(permit.tenant()).await?;
         return Ok(Json(List::whole(vec![tenant.into()])));
@@ -86,7 +86,7 @@ pub(in crate::http) async fn list(
 
 /// Create a tenant
 ///
-/// Its first key is made at once, under the customer's key.
+/// Its first key is made at once, under the customer's key. On the administration socket only.
 #[utoipa::path(
     post, path = "/api/v1/tenants", tag = "tenants", request_body = NewTenant,
     responses(
@@ -99,8 +99,8 @@ pub(in crate::http) async fn create(
     Called(caller): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TenantView>), ApiError> {
-    // Before the body is read, for whoever may not make any tenant. Nobody who is bound to one makes another.
-    caller.permit_for_all::<ManageTenants>()?;
+    // Before the body is read, for whoever may not make any tenant.
+    caller.is_operator()?;
     let Sent(new) = Sent::<NewTenant>::read(body).await?;
     let permit: Permit<ManageTenants> = caller.permit_at_first(word("name", &new.name)?)?;
     let reference: KekReference =

@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
-use thingward_crypto::system_rng;
+use thingward_audit::actors::key_detail;
+use thingward_crypto::{VerifyingKey, system_rng};
 use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_policy::{Action, ManageTokens, Subject};
+use thingward_policy::{Action, ManageTokens};
 use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -19,7 +20,7 @@ use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Called, Caller, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
-use super::{List, ListParams, word};
+use super::{List, ListParams, public_key, word};
 use crate::audit::Deed;
 use crate::enrolment::base32;
 
@@ -39,6 +40,9 @@ pub(in crate::http) struct NewTokenBody {
     /// Actions: `readings:read`, `commands:send`, `devices:read`, `devices:manage`, `keys:manage`, `log:read`,
     /// `users:manage`, `policy:read`, `policy:manage`, `tokens:manage`, `tenants:manage`, `segments:read`.
     scopes: Vec<String>,
+    /// What it signs changes with: the DER SubjectPublicKeyInfo of an Ed25519 or P-256 key, base64url. Where a scope is
+    /// not `…:read` there has to be one; a token that reaches all tenants only reads, and has none.
+    key: Option<String>,
     /// How long it works. Default 90 days, at most 400, and never longer than the token that makes it.
     lifetime_seconds: Option<u32>,
 }
@@ -58,6 +62,8 @@ pub(in crate::http) struct TokenView {
     expires: String,
     /// When it was taken back.
     revoked: Option<String>,
+    /// What it signs changes with: the key's id, as sessions have it.
+    key: Option<String>,
 }
 
 /// A token with its secret. It is shown once.
@@ -80,6 +86,7 @@ impl From<Token> for TokenView {
             created: t.created.to_string(),
             expires: t.expires.to_string(),
             revoked: t.revoked.map(|r| r.to_string()),
+            key: t.key.map(|key| base16ct::lower::encode_string(&key.id())),
         }
     }
 }
@@ -144,7 +151,8 @@ pub(in crate::http) async fn revoke(
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     to_its_end(async move {
-        app.shared.record(allowed.tenant(), allowed.deed("token.revoke", format!("token/{id}"))).await?;
+        let deed = allowed.deed("token.revoke", format!("token/{id}"));
+        app.record(allowed.tenant(), &allowed.caller, deed).await?;
         take_back(&app, Some(allowed.tenant()), &id).await
     })
     .await
@@ -165,7 +173,7 @@ pub(in crate::http) async fn list_installation(
     Called(caller): Called,
     Params(params): Params<ListParams>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
-    operator(&caller)?;
+    caller.is_operator()?;
     page(&app, None, &params).await
 }
 
@@ -184,7 +192,7 @@ pub(in crate::http) async fn create_installation(
     Called(caller): Called,
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<TokenMade>), ApiError> {
-    operator(&caller)?;
+    caller.is_operator()?;
     let Sent(new) = Sent::read(body).await?;
     make(&app, None, &caller, &new).await
 }
@@ -204,16 +212,8 @@ pub(in crate::http) async fn revoke_installation(
     Called(caller): Called,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
-    operator(&caller)?;
+    caller.is_operator()?;
     to_its_end(async move { take_back(&app, None, &id).await }).await
-}
-
-/// What reaches all tenants is for whoever owns the data directory.
-fn operator(caller: &Caller) -> Result<(), ApiError> {
-    match caller.subject {
-        Subject::Operator => Ok(()),
-        _ => Err(ApiError::Denied("only the administration socket does this")),
-    }
 }
 
 async fn page(
@@ -246,10 +246,15 @@ async fn make(
     if !(1..=LIFETIME_MAX_SECONDS).contains(&seconds) {
         return Err(ApiError::Invalid(format!("`lifetime_seconds` is not from 1 to {LIFETIME_MAX_SECONDS}")));
     }
+    let key = key(tenant, &scopes, new.key.as_deref())?;
+    let [a, b, c, d, e, f, g, h, ..] = by.occasion.seed;
+    let id = TokenId::new([a, b, c, d, e, f, g, h]).map_err(|_| ApiError::Internal)?;
     if let Some(tenant) = tenant {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let deed = Deed::new(by.actor(), "token.create", "token".to_owned());
-        app.shared.record(tenant, deed.with("scopes", names.join(" "))).await?;
+        let deed = Deed::new(by.actor(), "token.create", format!("token/{id}"));
+        let deed = deed.with("scopes", names.join(" "));
+        let deed = if let Some(key) = &key { deed.with("key", key_detail(key)) } else { deed };
+        app.record(tenant, by, deed).await?;
     }
     let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
     system_rng().fill_bytes(bytes.as_mut());
@@ -257,15 +262,34 @@ async fn make(
     let asked = now().plus_micros(i64::from(seconds) * 1_000_000);
     let expires = parent.map_or(asked, |own| asked.min(own.expires));
     let new = NewToken {
+        id,
         tenant,
         scopes,
         expires,
         parent: parent.map(|own| own.id.clone()),
         user: by.user().map(|(id, _)| id.clone()),
+        key,
     };
-    let id = app.shared.store.registry().add_token(&token, &new, now()).await?;
-    let made = TokenMade { id: id.to_string(), token, expires: expires.to_string() };
+    app.shared.store.registry().add_token(&token, &new, now()).await?;
+    let made = TokenMade { id: new.id.to_string(), token, expires: expires.to_string() };
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// What the token is to sign with.
+fn key(
+    tenant: Option<TenantName>,
+    scopes: &[Action],
+    sent: Option<&str>,
+) -> Result<Option<VerifyingKey>, ApiError> {
+    match (sent, tenant) {
+        (None, None) => Ok(None),
+        (None, Some(_)) if scopes.iter().all(|scope| scope.only_reads()) => Ok(None),
+        (None, Some(_)) => {
+            Err(ApiError::Invalid("`key` is missing: the token may change something".to_owned()))
+        }
+        (Some(_), None) => Err(ApiError::Invalid("a token that reaches all tenants only reads".to_owned())),
+        (Some(text), Some(_)) => public_key("key", text).map(Some),
+    }
 }
 
 async fn take_back(app: &App, tenant: Option<TenantName>, id: &TokenId) -> Result<StatusCode, ApiError> {

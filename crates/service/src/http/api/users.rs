@@ -18,7 +18,7 @@ use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
-use super::links::new_user_id;
+use super::links::user_id;
 use super::{List, ListParams, word};
 
 /// A person.
@@ -105,14 +105,14 @@ pub(in crate::http) async fn put(
         let user = match registry.user(&tenant, &name).await {
             Ok(known) => {
                 let deed = allowed.deed("user.roles", format!("user/{}", known.id));
-                app.shared.record(tenant, deed.with("roles", words)).await?;
+                app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
                 registry.set_roles(&tenant, &name, &roles).await?;
                 User { roles, ..known }
             }
             Err(StoreError::NotFound { .. }) => {
-                let user = User { id: new_user_id(), name, roles, created: now() };
+                let user = User { id: user_id(&allowed.caller.occasion.seed), name, roles, created: now() };
                 let deed = allowed.deed("user.add", format!("user/{}", user.id));
-                app.shared.record(tenant, deed.with("roles", words)).await?;
+                app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
                 registry.add_user(&tenant, &user).await?;
                 user
             }
@@ -145,7 +145,8 @@ pub(in crate::http) async fn remove(
         let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
         let _turn = app.shared.membership.lock().await;
         let user = registry.user(&tenant, &name).await?;
-        app.shared.record(tenant, allowed.deed("user.remove", format!("user/{}", user.id))).await?;
+        let deed = allowed.deed("user.remove", format!("user/{}", user.id));
+        app.record(tenant, &allowed.caller, deed).await?;
         registry.remove_user(&tenant, &name, now()).await?;
         app.shared.directory.access.reload_people(registry, &tenant).await?;
         app.shared.core.cancel_commands_of([format!("user/{}", user.id)].into()).await;

@@ -9,7 +9,7 @@ use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_policy::Action;
 
-use super::Fixture;
+use super::{Fixture, call, remote};
 use crate::http::{api, document};
 
 /// Who may call an endpoint.
@@ -47,10 +47,14 @@ use Action::{
     ReadPolicy, ReadReadings, ReadSegments, SendCommands,
 };
 
-const CREDENTIAL: &str = r#"{"credential":{"id":"AA","response":{"clientDataJSON":"AA","authenticatorData":"AA","signature":"AA"}}}"#;
+/// What a session or token signs with: RFC 8032 §7.1, test 1.
+const KEY: &str = r#"{"key":"MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const CREDENTIAL: &str = r#"{"key":"MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","credential":{"id":"AA","response":{"clientDataJSON":"AA","authenticatorData":"AA","signature":"AA"}}}"#;
 const REDEEMED: &str = r#"{"code":"none","passkey":"p","credential":{"id":"AA","response":{"clientDataJSON":"AA","attestationObject":"AA"}}}"#;
 const NEW_PASSKEY: &str =
     r#"{"name":"p","credential":{"id":"AA","response":{"clientDataJSON":"AA","attestationObject":"AA"}}}"#;
+
+const NEW_TOKEN: &str = r#"{"lifetime_seconds":3600,"scopes":["tokens:manage"],"key":"MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 /// Method, path, access, and a body that is right.
 const TABLE: &[(&str, &str, Access, &str)] = &[
@@ -59,7 +63,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/metrics", Installation(ReadDevices), ""),
     ("get", "/api/v1/openapi.json", Open, ""),
     ("get", "/api/v1/sign-in", Open, ""),
-    ("post", "/api/v1/sign-in/passkey/begin", Open, ""),
+    ("post", "/api/v1/sign-in/passkey/begin", Open, KEY),
     ("post", "/api/v1/sign-in/passkey", Page, CREDENTIAL),
     ("get", "/api/v1/sign-in/oidc/{provider}", Browser, ""),
     ("get", "/api/v1/sign-in/oidc/{provider}/callback", Browser, ""),
@@ -68,7 +72,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/session", Own, ""),
     ("delete", "/api/v1/session", Own, ""),
     ("get", "/api/v1/tenants", Any(ManageTenants), ""),
-    ("post", "/api/v1/tenants", Installation(ManageTenants), r#"{"name":"new","customer_key":"file:/none"}"#),
+    ("post", "/api/v1/tenants", Socket, r#"{"name":"new","customer_key":"file:/none"}"#),
     ("get", "/api/v1/tenants/{tenant}/key", Tenant(ManageKeys), ""),
     ("post", "/api/v1/tenants/{tenant}/key/rotate", Tenant(ManageKeys), ""),
     ("post", "/api/v1/tenants/{tenant}/key/withdraw", Tenant(ManageKeys), ""),
@@ -101,7 +105,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("delete", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(SendCommands), ""),
     ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), ""),
-    ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), r#"{"scopes":["tokens:manage"]}"#),
+    ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), NEW_TOKEN),
     ("delete", "/api/v1/tenants/{tenant}/tokens/{token}", Tenant(ManageTokens), ""),
     ("get", "/api/v1/tenants/{tenant}/users", Tenant(ManageUsers), ""),
     ("put", "/api/v1/tenants/{tenant}/users/{user}", Tenant(ManageUsers), r#"{"roles":["viewer"]}"#),
@@ -186,7 +190,11 @@ fn concrete(path: &str, tenant: &str) -> String {
         .replace("{maker}", "none")
         .replace("{serial}", "4711")
         .replace("{passkey}", "AAAA")
-        .replace("{provider}", "none")
+        .replace("{provider}", "none?key=MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+        .replace(
+            "/none?key=MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo/callback",
+            "/none/callback",
+        )
         .replace("{session}", "0123456789abcdef")
         .replace("{token}", "0123456789abcdef")
         .replace("{piece}", "0/000.p/1")
@@ -256,6 +264,30 @@ async fn who_may_is_answered_by_every_endpoint() {
     }
 }
 
+/// What is asked with a body, or made for its caller alone.
+const ASKED: [&str; 4] = ["/policy/check", "/policy/try", "/commands/prepare", "/passkeys/begin"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_changed_for_who_may_and_does_not_sign() {
+    let fixture = Fixture::new().await;
+    let permit = "permit (principal is Token, action == Action::\"commands:send\", resource);";
+    assert_eq!(fixture.apply(0, permit).await.0, StatusCode::OK);
+    fixture.describe("nobody");
+    let mut asked_to_sign = 0;
+    for (method, path, access, body) in TABLE {
+        let Tenant(scope) = *access else { continue };
+        if *method == "get" || ASKED.iter().any(|end| path.ends_with(end)) {
+            continue;
+        }
+        let (what, path) = (format!("{method} {path}"), concrete(path, "acme"));
+        let token = fixture.token(Some("acme"), &[scope], 60).await;
+        let (status, answer) = call(fixture.tls(), remote(), method, &path, Some(&token), body).await;
+        assert!(!status.is_success(), "{what}: {status} {answer}");
+        asked_to_sign += usize::from(status == StatusCode::PRECONDITION_REQUIRED);
+    }
+    assert!(asked_to_sign >= 9, "{asked_to_sign}");
+}
+
 #[track_caller]
 fn check_answered(what: &str, status: StatusCode, answer: &Json) {
     assert!(!matches!(status.as_u16(), 401 | 403 | 405 | 500), "{what}: {status} {answer}");
@@ -279,7 +311,7 @@ async fn a_token_makes_no_stronger_one_and_a_revoked_one_ends() {
     let weak = fixture.token(Some("acme"), &[ManageTokens], 60).await;
     let (status, _) = fixture.call("post", path, Some(&weak), r#"{"scopes":["keys:manage"]}"#).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let (status, made) = fixture.call("post", path, Some(&weak), r#"{"scopes":["tokens:manage"]}"#).await;
+    let (status, made) = fixture.call("post", path, Some(&weak), NEW_TOKEN).await;
     assert_eq!(status, StatusCode::CREATED);
     let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
     let (status, listed) = fixture.call("get", path, Some(token), "").await;
@@ -295,8 +327,7 @@ async fn a_token_does_not_outlive_the_one_that_made_it() {
     let fixture = Fixture::new().await;
     let path = "/api/v1/tenants/acme/tokens";
     let parent = fixture.token(Some("acme"), &[ManageTokens], 60).await;
-    let body = r#"{"scopes":["tokens:manage"],"lifetime_seconds":3600}"#;
-    let (status, made) = fixture.call("post", path, Some(&parent), body).await;
+    let (status, made) = fixture.call("post", path, Some(&parent), NEW_TOKEN).await;
     assert_eq!(status, StatusCode::CREATED);
     let expires = Timestamp::parse_rfc3339(made["expires"].as_str().unwrap()).unwrap();
     assert!(expires <= now().plus_micros(60_000_000), "{expires}");

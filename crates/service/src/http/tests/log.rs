@@ -31,7 +31,7 @@ async fn key(fixture: &Fixture) -> LogKey {
 }
 
 async fn do_things(fixture: &Fixture) {
-    let token = fixture.token(Some("acme"), &[Action::ManageDevices, Action::ManageTenants], 60).await;
+    let token = fixture.made_token(&[Action::ManageDevices, Action::ManageTenants]).await;
     let tenant = "/api/v1/tenants/acme";
     let claim = format!("{tenant}/claims");
     fixture.call("post", &claim, Some(&token), r#"{"name":"meter-1"}"#).await;
@@ -48,17 +48,20 @@ async fn what_is_done_is_in_the_log_with_who_did_it_and_to_whom() {
     assert_eq!(status, StatusCode::OK, "{answer}");
     let entries = answer["items"].as_array().unwrap();
     let word = |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap().to_owned();
+    let [first, second] = [0, 2].map(|index| word(&entries[index], "target"));
+    assert!(first.starts_with("token/") && second.starts_with("token/"), "{first} {second}");
     let seen: Vec<_> = entries.iter().map(|e| (word(e, "action"), word(e, "target"))).collect();
     let want = [
+        ("token.create", first.as_str()),
         ("device.claim", "device/meter-1"),
-        ("token.create", "token"),
+        ("token.create", second.as_str()),
         ("device.release", "device/meter-1"),
         ("key.withdraw", "key"),
     ];
     assert_eq!(seen, want.map(|(action, target)| (action.to_owned(), target.to_owned())));
-    assert!(word(&entries[0], "actor").starts_with("token/"), "{}", entries[0]);
-    assert_eq!(entries[1]["actor"], "operator");
-    assert_eq!(entries[1]["details"]["scopes"], "log:read");
+    assert_eq!(word(&entries[1], "actor"), first);
+    assert_eq!(entries[2]["actor"], "operator");
+    assert_eq!(entries[2]["details"]["scopes"], "log:read");
     let (_, page) = fixture.admin("get", &format!("{LOG}/entries?after=1&limit=1"), "").await;
     assert_eq!((page["items"][0]["index"].as_u64(), page["next"].as_str()), (Some(2), Some("2")));
     let (_, other) = fixture.admin("get", "/api/v1/tenants/other/log", "").await;
@@ -71,15 +74,15 @@ async fn the_log_is_served_as_tiles_that_verify_offline() {
     do_things(&fixture).await;
     let key = key(&fixture).await;
     let (_, note) = bytes(&fixture, "/checkpoint").await;
-    let (status, bundle) = bytes(&fixture, "/tile/entries/000.p/4").await;
+    let (status, bundle) = bytes(&fixture, "/tile/entries/000.p/5").await;
     assert_eq!(status, StatusCode::OK);
-    let mut verifier = Verifier::new(&key);
+    let mut verifier = Verifier::new(&key, super::order::request_key);
     let entries = tile::entries(&bundle).unwrap();
     entries.iter().for_each(|entry| verifier.entry(entry).unwrap());
-    assert_eq!(verifier.finish(std::str::from_utf8(&note).unwrap()).unwrap().size, 4);
-    let (_, hashes) = bytes(&fixture, "/tile/0/000.p/4").await;
+    assert_eq!(verifier.finish(std::str::from_utf8(&note).unwrap()).unwrap().size, 5);
+    let (_, hashes) = bytes(&fixture, "/tile/0/000.p/5").await;
     assert_eq!(hashes, entries.iter().map(|entry| leaf_hash(entry)).collect::<Vec<_>>().concat());
-    for path in ["entries/000", "0/000.p/5", "0/001.p/1", "9/000", "..%2f", ""] {
+    for path in ["entries/000", "0/000.p/6", "0/001.p/1", "9/000", "..%2f", ""] {
         assert_eq!(bytes(&fixture, &format!("/tile/{path}")).await.0, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -102,7 +105,7 @@ async fn every_entry_is_proved_under_the_signed_checkpoint() {
         let tree = Subtree::first(checkpoint.size);
         verify_inclusion(index, &leaf_hash(&entry), tree, &checkpoint.root, &hashes).unwrap();
     }
-    let (status, _) = fixture.admin("get", &format!("{LOG}/entries/4/proof"), "").await;
+    let (status, _) = fixture.admin("get", &format!("{LOG}/entries/5/proof"), "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
@@ -123,14 +126,14 @@ async fn what_is_asked_beyond_the_tree_is_not_there() {
         ("/tile/entries/000".to_owned(), 404),
         ("/tile/entries/000.p/0".to_owned(), 404),
         ("/tile/entries/000.p/256".to_owned(), 404),
-        ("/tile/entries/000.p/4/../4".to_owned(), 404),
+        ("/tile/entries/000.p/5/../5".to_owned(), 404),
         ("/entries?after=18446744073709551616".to_owned(), 400),
         ("/entries?after=-1".to_owned(), 400),
         (format!("/entries?limit={MAX}"), 400),
     ] {
         assert_eq!(bytes(&fixture, &path).await.0.as_u16(), want, "{path}");
     }
-    for after in [3, 4, MAX - 1, MAX] {
+    for after in [4, 5, MAX - 1, MAX] {
         let (status, page) = fixture.admin("get", &format!("{LOG}/entries?after={after}"), "").await;
         assert_eq!((status, page["items"].as_array().map(Vec::len)), (StatusCode::OK, Some(0)), "{after}");
         assert_eq!(page["next"], serde_json::Value::Null);

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use thingward_policy::Action;
-use thingward_store::registry::NewToken;
+use thingward_store::registry::{NewToken, TokenId};
 
 use super::{Fixture, rand};
 use thingward_model::clock::now;
@@ -16,15 +16,17 @@ impl Fixture {
         let body = json!({"roles": roles}).to_string();
         let (status, user) = self.admin("put", &format!("{ACME}/users/{name}"), &body).await;
         assert_eq!(status, StatusCode::OK, "{user}");
-        let token = format!("test-{}", base16ct::lower::encode_string(&rand()));
+        let token = format!("test-{}", base16ct::lower::encode_string(&rand::<16>()));
         let new = NewToken {
+            id: TokenId::new(rand()).unwrap(),
             tenant: Some("acme".parse().unwrap()),
             scopes: Action::ALL.to_vec(),
             expires: now().plus_micros(60_000_000),
             parent: None,
             user: Some(user["id"].as_str().unwrap().parse().unwrap()),
+            key: None,
         };
-        self.app.shared.store.registry().add_token(&token, &new, now()).await.unwrap();
+        self.add_token(&token, new).await;
         token
     }
 

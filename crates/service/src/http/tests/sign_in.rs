@@ -13,11 +13,12 @@ use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256, system_r
 use thingward_policy::Action;
 use tower::ServiceExt;
 
-use super::{Fixture, ORIGIN};
+use super::{Fixture, ORIGIN, sign};
 use crate::http::caller::Peer;
+use crate::http::order::ORDER;
 
 /// An authenticator with one passkey.
-struct Passkey {
+pub(super) struct Passkey {
     key: SoftwareKey,
     id: Vec<u8>,
     handle: String,
@@ -88,9 +89,11 @@ impl Passkey {
 }
 
 /// A browser that stays on our pages.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     fixture: &'a Fixture,
     cookie: Option<String>,
+    /// What its session signs with.
+    key: SoftwareKey,
 }
 
 struct Answer {
@@ -116,9 +119,23 @@ impl Browser<'_> {
         Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Json) -> (StatusCode, Json) {
-        let answer = self.send(method, path, &body, &[("origin", ORIGIN)]).await;
+    /// Signs what has to be.
+    pub(super) async fn call(&self, method: &str, path: &str, body: Json) -> (StatusCode, Json) {
+        let mut answer = self.send(method, path, &body, &[("origin", ORIGIN)]).await;
+        if let Some(order) = sign(&self.key, &answer.body) {
+            answer = self.send(method, path, &body, &[("origin", ORIGIN), (ORDER.as_str(), &order)]).await;
+        }
         (answer.status, answer.body)
+    }
+
+    /// The session's key, as pages send it.
+    fn public(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.key.public_key().to_spki())
+    }
+
+    /// What a passkey is asked for at a sign-in.
+    async fn begin(&self) -> Json {
+        self.call("POST", "sign-in/passkey/begin", json!({"key": self.public()})).await.1["options"].clone()
     }
 
     async fn keep_session(&mut self, path: &str, body: &Json) -> (StatusCode, Json) {
@@ -133,11 +150,12 @@ impl Browser<'_> {
     }
 
     async fn sign_in(&mut self, passkey: &Passkey) -> (StatusCode, Json) {
-        let (_, begun) = self.call("POST", "sign-in/passkey/begin", Json::Null).await;
-        self.keep_session("sign-in/passkey", &json!({"credential": passkey.get(&begun["options"])})).await
+        let credential = passkey.get(&self.begin().await);
+        let answer = json!({"credential": credential, "key": self.public()});
+        self.keep_session("sign-in/passkey", &answer).await
     }
 
-    /// Opens a link and makes a passkey for it.
+    /// Opens a link, makes a passkey for it, and signs in with that.
     async fn redeem(&mut self, code: &str, name: Option<&str>) -> (Passkey, StatusCode, Json) {
         let (status, opened) = self.call("POST", "links/open", json!({"code": code})).await;
         assert_eq!(status, 200, "{opened}");
@@ -146,14 +164,15 @@ impl Browser<'_> {
         if let Some(name) = name {
             body["user"] = name.into();
         }
-        let (status, answer) = self.keep_session("links/redeem", &body).await;
+        assert_eq!(self.call("POST", "links/redeem", body).await.0, 204);
+        let (status, answer) = self.sign_in(&passkey).await;
         (passkey, status, answer)
     }
 }
 
 impl Fixture {
     fn browser(&self) -> Browser<'_> {
-        Browser { fixture: self, cookie: None }
+        Browser { fixture: self, cookie: None, key: super::p256() }
     }
 
     async fn set_up_code(&self) -> String {
@@ -163,10 +182,10 @@ impl Fixture {
     }
 
     /// The first administrator, signed in.
-    async fn administrator(&self) -> (Browser<'_>, Passkey) {
+    pub(super) async fn administrator(&self) -> (Browser<'_>, Passkey) {
         let (mut browser, code) = (self.browser(), self.set_up_code().await);
         let (passkey, status, info) = browser.redeem(&code, Some("anna")).await;
-        assert_eq!(status, 200, "{info}");
+        assert_eq!((status, &info["by"]), (StatusCode::OK, &json!("passkey")), "{info}");
         (browser, passkey)
     }
 
@@ -259,19 +278,20 @@ async fn one_signs_in_with_what_this_service_asked_for_and_nothing_else() {
     let (status, info) = browser.sign_in(&passkey).await;
     assert_eq!((status, &info["by"]), (StatusCode::OK, &json!("passkey")));
     // The same answer again.
-    let (_, begun) = browser.call("POST", "sign-in/passkey/begin", Json::Null).await;
-    let answer = json!({"credential": passkey.get(&begun["options"])});
+    let key = browser.public();
+    let answer = json!({"credential": passkey.get(&browser.begin().await), "key": key});
     assert_eq!(browser.call("POST", "sign-in/passkey", answer.clone()).await.0, 200);
     assert_eq!(browser.call("POST", "sign-in/passkey", answer.clone()).await.0, 401, "replayed");
     // A challenge of nobody, of a link, of another process.
     for challenge in ["AAAA", &URL_SAFE_NO_PAD.encode([7; 64])] {
         let options = json!({"challenge": challenge});
-        let answer = json!({"credential": passkey.get(&options)});
+        let answer = json!({"credential": passkey.get(&options), "key": key});
         assert_eq!(browser.call("POST", "sign-in/passkey", answer).await.0, 401, "{challenge}");
     }
-    let fresh = async || browser.call("POST", "sign-in/passkey/begin", Json::Null).await.1["options"].clone();
+    let fresh = async || browser.begin().await;
     let refused = async |answer: Json, what: &str| {
-        let (status, said) = browser.call("POST", "sign-in/passkey", json!({"credential": answer})).await;
+        let body = json!({"credential": answer, "key": key});
+        let (status, said) = browser.call("POST", "sign-in/passkey", body).await;
         assert_eq!(status, 401, "{what}: {said}");
         assert_eq!(said["error"]["code"], "not-signed-in", "{what}");
     };
@@ -283,16 +303,25 @@ async fn one_signs_in_with_what_this_service_asked_for_and_nothing_else() {
     refused(bent, "a signature of nothing").await;
     let unknown = Passkey { id: vec![9; 16], ..fixture.stranger(&passkey) };
     refused(unknown.get(&fresh().await), "a passkey that nobody has").await;
+    let strange_key = json!({"credential": passkey.get(&fresh().await), "key": fixture.browser().public()});
+    assert_eq!(
+        browser.call("POST", "sign-in/passkey", strange_key).await.0,
+        401,
+        "a session with another key"
+    );
     passkey.origin = "https://evil.example".to_owned();
     refused(passkey.get(&fresh().await), "a page of somebody else").await;
     passkey.origin = ORIGIN.to_owned();
     passkey.rp_id = "evil.example".to_owned();
     refused(passkey.get(&fresh().await), "another relying party").await;
-    assert_eq!(fixture.app.shared.core.metrics().sign_ins_refused.get(), 8);
+    assert_eq!(fixture.app.shared.core.metrics().sign_ins_refused.get(), 9);
     for broken in
         [json!({}), json!({"credential": {"id": "!", "response": {}}}), json!([1]), json!({"credential": 3})]
     {
         assert_eq!(browser.call("POST", "sign-in/passkey", broken).await.0, 400);
+    }
+    for key in ["", "AAAA", "no base64!", &"A".repeat(5000)] {
+        assert_eq!(browser.call("POST", "sign-in/passkey/begin", json!({"key": key})).await.0, 400);
     }
 }
 
@@ -350,21 +379,20 @@ async fn a_session_changes_nothing_for_pages_of_other_sites() {
         );
     }
     let headers = [("origin", ORIGIN), ("sec-fetch-site", "same-origin")];
-    assert_eq!(browser.send("PUT", path, &body, &headers).await.status, 200);
+    assert_eq!(browser.send("PUT", path, &body, &headers).await.status, 428);
     // Nor can another site sign somebody in as somebody else.
-    let begun = browser.call("POST", "sign-in/passkey/begin", Json::Null).await.1;
     let (_, credential) = Passkey::create(&json!({"user": {"id": "x"}, "rp": {"id": "y"}, "challenge": "z"}));
     for (path, body) in [
         (
             "sign-in/passkey",
-            json!({"credential": {"id": "A", "response": {"clientDataJSON": "A",
+            json!({"key": browser.public(), "credential": {"id": "A", "response": {"clientDataJSON": "A",
             "authenticatorData": "A", "signature": "A"}}}),
         ),
         ("links/open", json!({"code": "x"})),
         ("links/redeem", json!({"code": "x", "passkey": "p", "credential": credential})),
     ] {
         let answer = fixture.browser().send("POST", path, &body, &[]).await;
-        assert_eq!(answer.status, 403, "{path}: {begun}");
+        assert_eq!(answer.status, 403, "{path}");
     }
 }
 
@@ -426,10 +454,10 @@ async fn sessions_are_listed_and_end_when_somebody_ends_them_or_the_user_goes() 
 async fn a_session_is_over_when_it_is_not_used_or_too_old_and_outlives_a_restart() {
     let fixture = Fixture::new().await;
     let (browser, _) = fixture.administrator().await;
-    let cookie = browser.cookie.clone();
+    let Browser { cookie, key, .. } = browser;
     let secret = cookie.as_deref().unwrap().split_once('=').unwrap().1.to_owned();
     let fixture = fixture.restarted().await;
-    let browser = Browser { fixture: &fixture, cookie };
+    let browser = Browser { fixture: &fixture, cookie, key };
     assert_eq!(browser.call("GET", "session", Json::Null).await.0, 200);
     let registry = fixture.app.shared.store.registry();
     let in_hours = |n: i64| thingward_model::clock::now().plus_micros(n * 3_600_000_000);
@@ -452,11 +480,15 @@ async fn a_user_has_several_passkeys_and_keeps_the_last_one() {
     let body = json!({"name": "key ring", "credential": credential});
     assert_eq!(browser.call("POST", path, body.clone()).await.0, 201);
     assert_eq!(browser.call("POST", path, body).await.0, 400, "the challenge is spent");
-    assert_eq!(fixture.browser().sign_in(&second).await.0, 200);
+    let mut elsewhere = [fixture.browser(), fixture.browser()];
+    assert_eq!(elsewhere[0].sign_in(&first).await.0, 200);
+    assert_eq!(elsewhere[1].sign_in(&second).await.0, 200);
     let remove = async |passkey: &Passkey| {
         browser.call("DELETE", &format!("{path}/{}", URL_SAFE_NO_PAD.encode(&passkey.id)), Json::Null).await.0
     };
     assert_eq!(remove(&first).await, 204);
+    assert_eq!(elsewhere[0].call("GET", "session", Json::Null).await.0, 401, "it began with that passkey");
+    assert_eq!(elsewhere[1].call("GET", "session", Json::Null).await.0, 200);
     assert_eq!(fixture.browser().sign_in(&first).await.0, 401);
     assert_eq!(remove(&first).await, 404);
     assert_eq!(remove(&second).await, 409);
@@ -470,7 +502,7 @@ async fn a_user_has_several_passkeys_and_keeps_the_last_one() {
 async fn two_who_open_one_link_at_the_same_time_become_one_user() {
     let fixture = Fixture::new().await;
     let code = fixture.set_up_code().await;
-    let (mut one, mut two) = (fixture.browser(), fixture.browser());
+    let (one, two) = (fixture.browser(), fixture.browser());
     let opened = async |browser: &Browser<'_>, name: &str| {
         let (_, opened) = browser.call("POST", "links/open", json!({"code": code})).await;
         let (_, credential) = Passkey::create(&opened["options"]);
@@ -478,10 +510,10 @@ async fn two_who_open_one_link_at_the_same_time_become_one_user() {
     };
     let (first, second) = (opened(&one, "anna").await, opened(&two, "mallory").await);
     let answers =
-        tokio::join!(one.keep_session("links/redeem", &first), two.keep_session("links/redeem", &second));
+        tokio::join!(one.call("POST", "links/redeem", first), two.call("POST", "links/redeem", second));
     let mut statuses = [answers.0.0.as_u16(), answers.1.0.as_u16()];
     statuses.sort_unstable();
-    assert_eq!(statuses, [200, 404]);
+    assert_eq!(statuses, [204, 404]);
 }
 
 impl Fixture {
@@ -503,6 +535,39 @@ impl Fixture {
         batch.put(thingward_store::hot::Space::Descriptions, key, sealed);
         shared.store.commit(batch).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_a_token_or_user_that_is_gone_do_not_outlive_a_kill() {
+    let fixture = Fixture::new().await;
+    fixture.describe("pump-1");
+    let (anna, _) = fixture.administrator().await;
+    anna.call("PUT", "tenants/acme/users/otto", json!({"roles": ["operator"]})).await;
+    let (_, invite) = anna.call("POST", "tenants/acme/users/otto/link", json!({"kind": "invite"})).await;
+    let mut otto = fixture.browser();
+    otto.redeem(&code_of(&invite), None).await;
+    let commands = "tenants/acme/devices/pump-1/commands";
+    let pause = json!({"action": "pause", "lifetime_seconds": 3600});
+    let [of_anna, of_otto] =
+        [anna.call("POST", commands, pause.clone()).await, otto.call("POST", commands, pause).await];
+    assert_eq!((of_anna.0.as_u16(), of_otto.0.as_u16()), (201, 201), "{} {}", of_anna.1, of_otto.1);
+    // The registry has forgotten him, and the process ends before it takes his command back.
+    let (acme, name) = ("acme".parse().unwrap(), "otto".parse().unwrap());
+    fixture
+        .app
+        .shared
+        .store
+        .registry()
+        .remove_user(&acme, &name, thingward_model::clock::now())
+        .await
+        .unwrap();
+    let fixture = fixture.restarted().await;
+    let (_, all) = fixture.admin("GET", &format!("/api/v1/{commands}"), "").await;
+    let state = |made: &Json| {
+        let is_it = |c: &&Json| c["id"] == made["id"];
+        all["items"].as_array().unwrap().iter().find(is_it).unwrap()["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((state(&of_anna.1).as_str(), state(&of_otto.1).as_str()), ("waiting", "cancelled"), "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path as FilePath;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::note::SignedNote;
 use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile};
 use thingward_audit::verify::{LogFault, Verifier};
+use thingward_pki::SigningRequest;
 
 use super::trust::{Believed, Trust};
 use super::{Global, Whose};
@@ -69,13 +70,14 @@ pub(super) fn verify(
         older.verify(global, None, trust)?;
         former = Some(older.note);
     }
-    newest.verify(global, former.as_deref(), trust)?;
+    let words = newest.verify(global, former.as_deref(), trust)?;
     let Bundle { folder, believed, .. } = newest;
     let shown = json!({
         "log": believed.checkpoint.origin,
         "entries": believed.checkpoint.size,
         "folder": folder.display().to_string(),
         "witnesses": believed.witnesses(),
+        "signed_by": words,
         "continues_former": former.is_some(),
         "verified": true,
     });
@@ -90,13 +92,15 @@ impl<'a> Bundle<'a> {
         Ok(Self { folder, note, believed })
     }
 
-    fn verify(&self, global: &Global, former: Option<&str>, trust: &Trust) -> Result<(), Failure> {
+    /// How many entries stand on whose word.
+    fn verify(&self, global: &Global, former: Option<&str>, trust: &Trust) -> Result<Json, Failure> {
         let fault = |fault: LogFault| forged(self.folder, trust, &fault);
         let size = self.believed.checkpoint.size;
         let progress = Progress::new(global.output, "entries", Some(size));
+        let fresh = Verifier::new(&trust.key, |der| SigningRequest::from_der(der).ok().map(|r| r.key));
         let mut verifier = match former {
-            None => Verifier::new(&trust.key),
-            Some(former) => Verifier::continuing(&trust.key, former).map_err(fault)?,
+            None => fresh,
+            Some(former) => fresh.continuing(former).map_err(fault)?,
         };
         for bundle in bundles(size) {
             let file = self.folder.join(bundle.to_string());
@@ -108,7 +112,10 @@ impl<'a> Bundle<'a> {
             progress.advance(bundle.width.into());
         }
         progress.finish();
-        verifier.finish(&self.note).map(drop).map_err(fault)
+        let words = verifier.words().iter().map(|(word, count)| (word.as_str().to_owned(), (*count).into()));
+        let words = Json::Object(words.collect());
+        verifier.finish(&self.note).map_err(fault)?;
+        Ok(words)
     }
 }
 

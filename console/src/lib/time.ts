@@ -1,15 +1,5 @@
 // Times as people say them.
 
-class Clock {
-  now = $state(Date.now());
-}
-
-export const clock = new Clock();
-
-setInterval(() => {
-  clock.now = Date.now();
-}, 5_000);
-
 const STEPS = [
   ["second", 60],
   ["minute", 60],
@@ -30,6 +20,15 @@ export function ago(time: string | number | Date, now: number): string {
     amount /= size;
   }
   return "";
+}
+
+const timeOfDay = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+
+/** The time of day, `20:55`, of what was within the last day; else the day, `27 Nov 2026`. */
+export function moment(time: string | number | Date, now: number): string {
+  const date = new Date(time);
+  return (now - date.getTime() < 86_400_000 ? timeOfDay : day).format(date);
 }
 
 export function exact(time: string | number | Date): string {
