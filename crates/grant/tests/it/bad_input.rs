@@ -244,6 +244,9 @@ proptest! {
         let good = held.present("meter-12", &NONCE, &reserve(5));
         let mut bent = good.clone();
         for (at, with, how) in bends {
+            if bent.len() < 2 {
+                break;
+            }
             let at = at.index(bent.len());
             match how {
                 0 => bent[at] = with,
