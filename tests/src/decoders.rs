@@ -5,8 +5,12 @@ use bytes::{Bytes, BytesMut};
 use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::witness::{AddCheckpoint, Seen};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
+use thingward_grant::{
+    Device, Grant, Presentation, Scope, SharedKey, SignedBeacon, SignedRevocation, Standing, Time,
+    TrustedIssuer, TrustedKey,
+};
 use thingward_model::description::ThingDescription;
-use thingward_model::{Timestamp, senml};
+use thingward_model::{NameRef, Timestamp, senml};
 use thingward_mqtt::broker::{Broker, Limits, OpenGate};
 use thingward_mqtt::codec::{Receiver, Text, Version, decode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -21,7 +25,7 @@ use thingward_service::payload;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 14] = [
+pub const ALL: [Decoder; 15] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -35,6 +39,7 @@ pub const ALL: [Decoder; 14] = [
     ("command", command),
     ("reply", reply),
     ("passkey", passkey),
+    ("grant", grant),
     ("thing_description", thing_description),
 ];
 
@@ -192,6 +197,24 @@ pub fn passkey(data: &[u8]) {
         origins: vec!["https://console.example".to_owned()],
     };
     let _ = verify_assertion(&approval, &[0; 32], &approver);
+}
+
+/// Grants and scopes as anybody hands them on, presentations as a device is shown them, and what issuers say beside them.
+pub fn grant(data: &[u8]) {
+    let _ = SignedBeacon::decode(data);
+    let _ = SignedRevocation::decode(data);
+    if let Ok(grant) = Grant::decode(data) {
+        assert_eq!(grant.as_bytes(), data);
+        assert!(grant.terms_unverified().all(|terms| terms.is_ok()), "what was read is read again");
+    }
+    let Ok(opened) = Scope::from_bytes(b"\x81\x82\x67reserve\xa1\x67minutes\xa1\x01\x18\x78") else { return };
+    let (Ok(tenant), Ok(name)) = (NameRef::new("acme"), NameRef::new("meter-1")) else { return };
+    let (key, standing) = (SharedKey::new(&[1; 32]), Standing::default());
+    let issuers = [TrustedIssuer { key: TrustedKey::Symmetric(&key), right: opened, standing: &standing }];
+    let device = Device { tenant, name, classes: &[], opened, issuers: &issuers, time: Time::clock(NOW, 0) };
+    if let Ok(shown) = Presentation::decode(data) {
+        let _ = device.decide(&shown, &[7; 16], 0);
+    }
 }
 
 /// Thing Descriptions as devices send them. What was read is read again from its document.

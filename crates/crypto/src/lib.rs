@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod aead;
 pub mod hash;
+pub mod mac;
 pub mod recipient;
 #[cfg(feature = "std")]
 pub mod sealed;
@@ -18,6 +19,7 @@ pub mod sign;
 
 pub use aead::{AeadAlgorithm, AeadKey};
 pub use hash::{Digest, sha256};
+pub use mac::MacKey;
 pub use recipient::{ExportedSecret, RecipientPublicKey, RecipientSecretKey};
 pub use sign::{KeyId, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 

@@ -109,6 +109,15 @@ impl VerifyingKey {
         ed25519_dalek::VerifyingKey::from_bytes(key).map(Self::Ed25519).map_err(|_| CryptoError)
     }
 
+    /// The key as RFC 8032 writes it; `None` for another kind of key.
+    #[must_use]
+    pub fn to_ed25519(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Ed25519(key) => Some(key.to_bytes()),
+            Self::EcdsaP256(_) => None,
+        }
+    }
+
     /// Reads a P-256 key from the coordinates of its point, big endian.
     ///
     /// # Errors

@@ -22,7 +22,8 @@ pub mod time;
 pub use assurance::{Assurance, Confidentiality};
 pub use identity::{Principal, Role};
 pub use name::{
-    ActionName, DeviceName, FieldName, GroupName, Name, NameError, StreamName, TenantName, UserName,
+    ActionName, ClassName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName,
+    TenantName, UserName,
 };
 pub use senml::{Reading, SenmlError, Value};
 

@@ -31,5 +31,6 @@ pub const RESENT_RECORDS_MAX: u64 = 256 * ITEMS_PER_MESSAGE_MAX as u64;
 /// of two bytes can stand for.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
-/// Largest MQTT packet that a listener takes, in bytes.
+/// Largest MQTT packet that a listener takes, in bytes. More than a chip with 16-bit addresses can count.
+#[cfg(not(target_pointer_width = "16"))]
 pub const PACKET_BYTES_MAX: usize = 256 * 1024;

@@ -38,6 +38,8 @@ pub enum User {}
 pub enum Group {}
 /// Kind of [`ActionName`].
 pub enum Action {}
+/// Kind of [`ClassName`].
+pub enum Class {}
 
 impl Kind for Tenant {
     const WORD: &'static str = "tenant";
@@ -60,6 +62,9 @@ impl Kind for Group {
 impl Kind for Action {
     const WORD: &'static str = "action";
 }
+impl Kind for Class {
+    const WORD: &'static str = "class";
+}
 
 /// A customer.
 pub type TenantName = Name<Tenant>;
@@ -75,6 +80,8 @@ pub type UserName = Name<User>;
 pub type GroupName = Name<Group>;
 /// Something that a device can be told to do.
 pub type ActionName = Name<Action>;
+/// Devices of a tenant that are alike, for example all its parking meters.
+pub type ClassName = Name<Class>;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,18 +124,12 @@ impl<K: Kind> Name<K> {
     ///
     /// [`NameError`] says which rule the text breaks.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let fail = |problem| Err(NameError { word: K::WORD, problem });
-        let Some(first) = text.bytes().next() else { return fail(NameProblem::Empty) };
+        let too_long = NameError { word: K::WORD, problem: NameProblem::TooLong };
+        NameRef::<K>::new(text)?;
         let mut bytes = [0; NAME_BYTES_MAX];
         let (Some(slot), Ok(len)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) else {
-            return fail(NameProblem::TooLong);
+            return Err(too_long);
         };
-        if !first.is_ascii_alphanumeric() {
-            return fail(NameProblem::BadStart);
-        }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
-            return fail(NameProblem::BadCharacter);
-        }
         slot.copy_from_slice(text.as_bytes());
         Ok(Self { bytes, len, kind: PhantomData })
     }
@@ -140,6 +141,69 @@ impl<K> Name<K> {
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The name where it lies.
+    #[must_use]
+    pub fn borrowed(&self) -> NameRef<'_, K> {
+        NameRef { text: self.as_str(), kind: PhantomData }
+    }
+}
+
+/// A [`Name`] where it lies, for chips, on which 64 bytes for each name that passes are many.
+pub struct NameRef<'a, K> {
+    text: &'a str,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<'a, K: Kind> NameRef<'a, K> {
+    /// # Errors
+    ///
+    /// [`NameError`] says which rule the text breaks.
+    pub fn new(text: &'a str) -> Result<Self, NameError> {
+        let fail = |problem| Err(NameError { word: K::WORD, problem });
+        let Some(first) = text.bytes().next() else { return fail(NameProblem::Empty) };
+        if text.len() > NAME_BYTES_MAX {
+            return fail(NameProblem::TooLong);
+        }
+        if !first.is_ascii_alphanumeric() {
+            return fail(NameProblem::BadStart);
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return fail(NameProblem::BadCharacter);
+        }
+        Ok(Self { text, kind: PhantomData })
+    }
+}
+
+impl<'a, K> NameRef<'a, K> {
+    /// The text of the name.
+    #[must_use]
+    pub const fn as_str(&self) -> &'a str {
+        self.text
+    }
+}
+
+impl<K> Clone for NameRef<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K> Copy for NameRef<'_, K> {}
+impl<K> PartialEq for NameRef<'_, K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl<K> Eq for NameRef<'_, K> {}
+impl<K> fmt::Display for NameRef<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text)
+    }
+}
+impl<K> fmt::Debug for NameRef<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
     }
 }
 
@@ -198,7 +262,7 @@ mod tests {
         let got = DeviceName::new(text);
         assert_eq!(got.map(|_| ()).map_err(|e| e.problem), want, "{text:?}");
         if let Ok(name) = got {
-            assert_eq!(name.as_str(), text);
+            assert_eq!((name.as_str(), name.borrowed().as_str()), (text, text));
         }
     }
 

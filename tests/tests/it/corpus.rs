@@ -9,7 +9,11 @@ use thingward_audit::witness::AddCheckpoint;
 use thingward_crypto::{
     AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
 };
-use thingward_model::{Confidentiality, Principal, Reading, Role, Timestamp, Value, senml};
+use thingward_grant::{
+    Audience, Beacon, Bound, GRANT_BYTES_MAX, Grant, HolderKey, IssuerKey, Operation, Origin,
+    PRESENTATION_BYTES_MAX, Permission, Reference, Revocation, Scope, SharedKey, Terms, public, symmetric,
+};
+use thingward_model::{Confidentiality, NameRef, Principal, Reading, Role, Timestamp, Value, senml};
 use thingward_mqtt::client::{Client, ClientConfig, Message};
 use thingward_mqtt::codec::{MessageProperties, QoS, SubscribeRequest, SubscriptionOptions, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -85,6 +89,7 @@ fn write_corpus() {
     write_pki();
     write_log();
     write_commands();
+    write_grants();
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
@@ -205,6 +210,45 @@ fn write_chain() {
     let len = senml::encode(&readings, &mut out).unwrap();
     put("senml_cbor", "pack", &out[..len]);
     put("plain_payload", "senml-cbor", &out[..len]);
+}
+
+fn write_grants() {
+    let signer = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).unwrap();
+    let shared = SharedKey::new(&[1; 32]);
+    let (mut room, mut out) = ([0; 256], [0; PRESENTATION_BYTES_MAX]);
+    let at_most = Bound::Range { at_least: None, at_most: Some(120) };
+    let bounds = [("minutes", at_most)];
+    let permissions = [Permission { action: NameRef::new("reserve").unwrap(), bounds: &bounds }];
+    let scope = Scope::write(&permissions, &mut room).unwrap();
+    let (issuer, device) = (NameRef::new("acme").unwrap(), NameRef::new("meter-1").unwrap());
+    let origin = Origin { issuer, id: [3; 8], epoch: 7, reference: Some(Reference::Payment("pi_1")) };
+    let terms = Terms {
+        audience: Some(Audience::Device(device)),
+        expires: Some(NOW.plus_micros(3_600_000_000)),
+        not_before: Some(NOW),
+        uses: Some(1),
+        scope: Some(scope),
+    };
+    let mut grant = [0; GRANT_BYTES_MAX];
+    let holder = HolderKey::from_key(signer.public_key()).unwrap();
+    let len = public::issue(&signer, &origin, &terms, holder, &mut grant).unwrap();
+    put("grant", "public", &grant[..len]);
+    let (len, secret) = symmetric::issue(&shared, &origin, &terms, &mut grant).unwrap();
+    let once = Terms { uses: Some(1), ..Terms::default() };
+    let mut narrowed = [0; GRANT_BYTES_MAX];
+    let first = Grant::decode(&grant[..len]).unwrap();
+    let (len, secret) = symmetric::narrow(&secret, &first, &once, &mut narrowed).unwrap();
+    let narrowed = Grant::decode(&narrowed[..len]).unwrap();
+    let mut room = [0; 256];
+    let minutes = [("minutes", thingward_grant::Value::Integer(30))];
+    let operation = Operation::write(NameRef::new("reserve").unwrap(), &minutes, &mut room).unwrap();
+    let len = symmetric::present(&secret, &narrowed, device, &[7; 16], &operation, &mut out).unwrap();
+    put("grant", "symmetric-narrowed-shown", &out[..len]);
+    let len = Beacon { issuer, time: NOW, answers: Some([7; 16]) }.sign(IssuerKey::Public(&signer), &mut out);
+    put("grant", "beacon", &out[..len.unwrap()]);
+    let revocation = Revocation { issuer, audience: None, epoch: 7, ids: &[[3; 8]] };
+    let len = revocation.sign(IssuerKey::Symmetric(&shared), &mut out).unwrap();
+    put("grant", "revocation", &out[..len]);
 }
 
 fn write_commands() {

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `tw:roles` | action | the roles that may ask for it; administrator and operator without it |
 //! | `tw:sensitive` | action | each command needs the user's own passkey over exactly this input |
+//! | `tw:grants` | action | grants reach it, within the bounds of its input; without it none does |
 //! | `tw:category` | property | what kind of data it is, for policy: `location`, `personal` |
 //! | `tw:stream` | property | the stream that carries it, when not the thing's only one |
 
@@ -94,6 +95,8 @@ pub struct Action {
     pub roles: Vec<String>,
     /// It needs the user's own approval of each input.
     pub is_sensitive: bool,
+    /// Grants reach it.
+    pub is_open_to_grants: bool,
 }
 
 /// What a thing tells unasked.

@@ -225,6 +225,11 @@ fn action(place: &Place<'_>) -> Read<Action> {
     let roles = place.maybe("tw:roles", |p| {
         p.items(AFFORDANCES_MAX)?.iter().map(|role| role.text(WORD_BYTES_MAX)).collect::<Read<Vec<_>>>()
     })?;
+    let (is_sensitive, is_open_to_grants) =
+        (place.maybe_flag("tw:sensitive")?, place.maybe_flag("tw:grants")?);
+    if is_sensitive && is_open_to_grants {
+        return place.fail("is sensitive and open to grants: a grant is nobody's own approval of an input");
+    }
     Ok(Action {
         title: place.maybe_word("title")?,
         description: place.maybe_text("description")?,
@@ -233,7 +238,8 @@ fn action(place: &Place<'_>) -> Read<Action> {
         is_safe: place.maybe_flag("safe")?,
         is_idempotent: place.maybe_flag("idempotent")?,
         roles: roles.unwrap_or_else(|| vec!["administrator".to_string(), "operator".to_string()]),
-        is_sensitive: place.maybe_flag("tw:sensitive")?,
+        is_sensitive,
+        is_open_to_grants,
     })
 }
 

@@ -54,7 +54,7 @@ fn a_description_says_what_a_thing_is_and_does() {
                 "tw:sensitive": true,
                 "forms": forms(),
             },
-            "self-test": {"safe": true, "tw:roles": ["technician"], "forms": forms()},
+            "self-test": {"safe": true, "tw:roles": ["technician"], "tw:grants": true, "forms": forms()},
         },
         "events": {"full": {"data": {"type": "boolean"}, "forms": forms()}},
     });
@@ -70,6 +70,7 @@ fn a_description_says_what_a_thing_is_and_does() {
     assert!(rate.is_sensitive && rate.is_idempotent && !rate.is_safe);
     assert_eq!(rate.roles, ["administrator", "operator"]);
     assert_eq!((test.is_safe, test.roles.as_slice()), (true, ["technician".to_string()].as_slice()));
+    assert!(test.is_open_to_grants && !rate.is_open_to_grants);
     assert!(thing.events["full"].data.is_some());
 }
 
@@ -103,6 +104,13 @@ fn what_is_wrong_with_a_description_is_said_with_its_place() {
         "/actions/a~1b action name has a character outside A-Z a-z 0-9 . _ -",
     );
     check(|d| d["actions"]["act"]["safe"] = json!("yes"), "/actions/act/safe is not true or false");
+    check(
+        |d| {
+            (d["actions"]["act"]["tw:sensitive"], d["actions"]["act"]["tw:grants"]) =
+                (json!(true), json!(true))
+        },
+        "/actions/act is sensitive and open to grants: a grant is nobody's own approval of an input",
+    );
     check(
         |d| d["actions"]["act"]["input"]["type"] = json!("decimal"),
         "/actions/act/input/type is none of boolean, integer, number, string, object, array, null",

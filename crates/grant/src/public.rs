@@ -1,0 +1,125 @@
+//! The public profile: each block is signed with Ed25519, and anybody who has the issuer's key can check it.
+//!
+//! A narrowing's signature covers the hash of all blocks before it, and so does the proof. So neither can be put behind
+//! another grant that names the same holder.
+
+use thingward_crypto::{Digest, Signer, VerifyingKey};
+use thingward_model::{NameRef, name};
+
+use crate::chain::{GRANT, NARROWING, extend, head};
+use crate::claims::{CLAIMS_BYTES_MAX, Claims, HolderKey, Origin, Place, Terms};
+use crate::cose::{Context, Profile};
+use crate::keys::{Authenticator, Verifier};
+use crate::presentation::{self, Nonce};
+use crate::{FormatError, Grant, NARROWINGS_MAX, Operation};
+
+/// Issues a grant to `holder` into `out`; returns its length in bytes.
+///
+/// # Errors
+///
+/// [`FormatError::Malformed`] when the terms lack an audience, a scope, or both an expiry and a use count, or have a
+/// time with fractions of a second or no use; [`FormatError::TooLarge`]; [`FormatError::Crypto`] when the signer fails or
+/// is not of Ed25519; [`FormatError::BufferTooSmall`].
+pub fn issue(
+    issuer: &dyn Signer,
+    origin: &Origin<'_>,
+    terms: &Terms<'_>,
+    holder: HolderKey,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    let claims = Claims { origin: Some(*origin), terms: *terms, holder: Some(holder) };
+    let mut room = [0; CLAIMS_BYTES_MAX];
+    let payload = claims.write(Profile::Public, Place::First, &mut room)?;
+    let head = head(Profile::Public, Place::First, Some(issuer.public_key().id()));
+    Ok(Authenticator::Public(issuer).write(context(None), head, payload, out)?.len())
+}
+
+/// Narrows `grant` for `next`, and writes the whole of it into `out`; returns its length in bytes.
+///
+/// # Errors
+///
+/// As [`issue`]; [`FormatError::TooLarge`] also at [`NARROWINGS_MAX`], [`FormatError::Crypto`] also when `holder` is not
+/// the key of the grant's holder.
+pub fn narrow(
+    holder: &dyn Signer,
+    grant: &Grant<'_>,
+    terms: &Terms<'_>,
+    next: HolderKey,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    if grant.narrowings() >= NARROWINGS_MAX {
+        return Err(FormatError::TooLarge);
+    }
+    let digest = held(holder, grant)?;
+    let claims = Claims { origin: None, terms: *terms, holder: Some(next) };
+    let mut room = [0; CLAIMS_BYTES_MAX];
+    let payload = claims.write(Profile::Public, Place::Narrowing, &mut room)?;
+    let head = head(Profile::Public, Place::Narrowing, None);
+    grant.followed_by(out, |out| {
+        Ok(Authenticator::Public(holder).write(context(Some(&digest)), head, payload, out)?.len())
+    })
+}
+
+/// Shows `grant` to `device` for one operation, and writes the presentation into `out`; returns its length in bytes.
+///
+/// # Errors
+///
+/// [`FormatError::Crypto`] when `holder` is not the key of the grant's holder; [`FormatError::BufferTooSmall`].
+pub fn present(
+    holder: &dyn Signer,
+    grant: &Grant<'_>,
+    device: NameRef<'_, name::Device>,
+    nonce: &Nonce,
+    operation: &Operation<'_>,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    let digest = held(holder, grant)?;
+    presentation::write(Authenticator::Public(holder), grant, &digest, device, nonce, operation, out)
+}
+
+/// Checks every signature of a grant, and gives the key of its holder.
+///
+/// # Errors
+///
+/// [`FormatError::Crypto`] when a block is not signed by the issuer, or not by the holder before it.
+pub fn verify(grant: &Grant<'_>, issuer: &VerifyingKey) -> Result<VerifyingKey, FormatError> {
+    Ok(verified_end(grant, issuer)?.0)
+}
+
+/// The holder's key and the hash over all blocks, of a grant whose every signature was checked.
+#[inline(never)]
+pub(crate) fn verified_end(
+    grant: &Grant<'_>,
+    issuer: &VerifyingKey,
+) -> Result<(VerifyingKey, Digest), FormatError> {
+    let (mut key, mut digest) = (issuer.clone(), None);
+    for block in grant.blocks() {
+        let block = block?;
+        block.item.verify(Verifier::Public(&key), context(digest.as_ref()))?;
+        digest = Some(extend(digest.as_ref(), &block));
+        key = block.claims()?.holder.ok_or(FormatError::Malformed)?.verifying_key()?;
+    }
+    Ok((key, digest.ok_or(FormatError::Malformed)?))
+}
+
+/// The hash over all blocks, when `holder` is who the last one names. The holder need not know the issuer's key.
+fn held(holder: &dyn Signer, grant: &Grant<'_>) -> Result<Digest, FormatError> {
+    let (mut last, mut digest) = (None, None);
+    for block in grant.blocks() {
+        let block = block?;
+        last = block.claims()?.holder;
+        digest = Some(extend(digest.as_ref(), &block));
+    }
+    if last != Some(HolderKey::from_key(holder.public_key())?) {
+        return Err(FormatError::Crypto);
+    }
+    digest.ok_or(FormatError::Malformed)
+}
+
+/// What a block's signature is for: a grant, or a narrowing of what has this hash.
+fn context(before: Option<&Digest>) -> Context<'_> {
+    match before {
+        None => Context { label: GRANT, digest: &[] },
+        Some(digest) => Context { label: NARROWING, digest },
+    }
+}
