@@ -7,6 +7,9 @@
 //! | a token | the order that made it | orders |
 //!
 //! The rest is the word of the service, which signs every entry.
+//!
+//! A key counts from its entry on. Whether its session, token or passkey has ended meanwhile was for the service to see: an
+//! entry tells what was ordered, and a call that fails after its entry has ended nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::string::{String, ToString};
@@ -25,6 +28,13 @@ use crate::order::SignedOrder;
 
 /// Reads the key out of a PKCS#10 request, when the request is signed with it.
 pub type RequestKey = fn(&[u8]) -> Option<VerifyingKey>;
+
+/// Longest time from the signature of an order to its entry, in microseconds: the service gives five minutes.
+const ORDER_AGE_MICROS: i64 = 600_000_000;
+/// How far the two clocks that it reads may be apart, in microseconds.
+const CLOCK_MICROS: i64 = 60_000_000;
+/// Bytes of the challenge of a command: its SHA-256. That of a sign-in has more.
+const COMMAND_CHALLENGE_BYTES: usize = 32;
 
 /// On whose word an entry stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,15 +69,18 @@ pub enum ActorFault {
     /// There is nothing of its actor.
     #[error("its actor signed nothing")]
     Unsigned,
-    /// No earlier entry brought the key in, or one took it away.
+    /// No earlier entry brought the key in.
     #[error("no key that its actor has signed it")]
     UnknownKey,
     /// What its actor signed is not this.
     #[error(transparent)]
     Order(#[from] EntryError),
-    /// An order of an earlier entry.
+    /// The evidence of an earlier entry.
     #[error("what its actor signed stands behind an earlier entry already")]
     Replayed,
+    /// An order of another time.
+    #[error("what its actor signed is of another time")]
+    OtherTime,
     /// The evidence is not what entries of this kind have, or is about something else.
     #[error("what its actor signed is not about this")]
     Evidence,
@@ -77,27 +90,43 @@ pub enum ActorFault {
     /// A passkey came through a link that nobody made.
     #[error("nobody made the link that it speaks of")]
     NoLink,
+    /// Somebody whom logs do not know.
+    #[error("its actor is nobody who does this")]
+    Actor,
 }
 
-/// The key of a session or a token.
+/// The key of a session or token.
 struct Holder {
     actor: String,
-    /// The session or token, as targets name it.
-    name: String,
     key: VerifyingKey,
+    /// On whose word the key is theirs.
+    word: Word,
 }
+
+struct Passkey {
+    key: VerifyingKey,
+    /// The link that it came through.
+    link: Option<Link>,
+}
+
+/// A target and a kind.
+type Link = (String, String);
 
 /// Takes the entries of a log in their order.
 pub struct Actors {
     origin: String,
     request_key: RequestKey,
+    /// Keys of members by name.
     members: HashMap<String, Vec<VerifyingKey>>,
-    passkeys: HashMap<String, Holder>,
-    holders: HashMap<KeyId, Holder>,
-    /// SHA-256 of the commands that were sent, by their ids.
-    commands: HashMap<String, String>,
-    /// Targets of links that were made and not used yet.
-    links: HashSet<String>,
+    /// By user and target.
+    passkeys: HashMap<(String, String), Vec<Passkey>>,
+    holders: HashMap<KeyId, Vec<Holder>>,
+    /// SHA-256 of the commands that were sent, by target and id.
+    commands: HashMap<(String, String), String>,
+    /// Links that were made, and that nobody came in through yet.
+    links: HashSet<Link>,
+    /// Who is to set a tenant up.
+    founders: HashSet<String>,
     spent: HashSet<Digest>,
 }
 
@@ -113,6 +142,7 @@ impl Actors {
             holders: HashMap::new(),
             commands: HashMap::new(),
             links: HashSet::new(),
+            founders: HashSet::new(),
             spent: HashSet::new(),
         }
     }
@@ -124,7 +154,7 @@ impl Actors {
     /// [`ActorFault`].
     pub fn entry(&mut self, entry: &Entry) -> Result<Word, ActorFault> {
         let word = self.word(entry)?;
-        self.learn(entry)?;
+        self.learn(entry, word)?;
         Ok(word)
     }
 
@@ -133,59 +163,56 @@ impl Actors {
         match (kind, entry.action.as_str()) {
             // What the service refused or gave away, whoever asked for it.
             (_, "access.refuse" | "readings.export") => Ok(Word::Service),
+            ("operator" | "service", _) | ("application", "command.publish") => Ok(Word::Service),
             ("device" | "gateway" | "application", "device.enrol" | "device.renew") => {
                 let key = self.member_key(entry)?;
-                self.members.entry(entry.actor.clone()).or_default().push(key);
+                self.members.entry(name(&entry.actor).to_string()).or_default().push(key);
                 Ok(Word::Device)
             }
-            ("device" | "gateway", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
-            ("device" | "gateway", "command.reply") => self.reply(entry).map(|()| Word::Device),
+            ("device", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
+            ("device", "command.reply") => self.reply(entry).map(|()| Word::Device),
             ("user", "user.add" | "passkey.add") if entry.evidence.is_none() => {
                 self.through_link(entry).map(|()| Word::Service)
             }
             ("user", "session.begin") => self.sign_in(entry).map(|()| Word::User),
             ("user", "command.send") if !is_order(entry) => self.approval(entry).map(|()| Word::User),
-            ("user", _) => self.order(entry).map(|()| Word::User),
-            ("token", _) => self.order(entry).map(|()| Word::Token),
-            _ => Ok(Word::Service),
+            ("user" | "token", _) => self.order(entry),
+            _ => Err(ActorFault::Actor),
         }
     }
 
-    /// Takes what the entry says of keys.
-    fn learn(&mut self, entry: &Entry) -> Result<(), ActorFault> {
+    /// Takes what the entry says of keys, links and commands.
+    fn learn(&mut self, entry: &Entry, word: Word) -> Result<(), ActorFault> {
         let Entry { actor, target, .. } = entry;
         match entry.action.as_str() {
             "command.send" => {
-                if let (Some(id), Some(sha256)) = (entry.details.get("id"), entry.details.get("sha256")) {
-                    self.commands.insert(id.clone(), sha256.clone());
-                }
+                let at = (target.clone(), detail(entry, "id").to_string());
+                self.commands.insert(at, detail(entry, "sha256").to_string());
             }
-            "link.create" => drop(self.links.insert(target.clone())),
+            "link.create" => drop(self.links.insert((target.clone(), detail(entry, "kind").to_string()))),
             "passkey.add" => {
                 let key = key(entry)?.ok_or(ActorFault::Key)?;
-                let holder = Holder { actor: actor.clone(), name: target.clone(), key };
-                self.passkeys.insert(target.clone(), holder);
+                let link = (entry.evidence.is_none()).then(|| link_of(entry));
+                let of = self.passkeys.entry((actor.clone(), target.clone())).or_default();
+                of.push(Passkey { key, link });
             }
-            "passkey.remove" => drop(self.passkeys.remove(target)),
-            "session.begin" => {
-                let of = entry.details.get("user");
-                let actor = of.map_or_else(|| actor.clone(), |id| format!("user/{id}"));
-                self.hold(entry, actor)?;
+            "session.begin" if actor == "service" => {
+                self.hold(entry, format!("user/{}", detail(entry, "user")), word)?;
             }
-            "token.create" => self.hold(entry, target.clone())?,
-            "session.end" | "token.revoke" => self.holders.retain(|_, holder| holder.name != *target),
-            "user.remove" => {
-                self.holders.retain(|_, holder| holder.actor != *target);
-                self.passkeys.retain(|_, holder| holder.actor != *target);
+            "session.begin" => self.hold(entry, actor.clone(), word)?,
+            // A token that a user made is the user's doing; its own word all the same.
+            "token.create" => {
+                let word = if word == Word::Service { Word::Service } else { Word::Token };
+                self.hold(entry, target.clone(), word)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn hold(&mut self, entry: &Entry, actor: String) -> Result<(), ActorFault> {
+    fn hold(&mut self, entry: &Entry, actor: String, word: Word) -> Result<(), ActorFault> {
         if let Some(key) = key(entry)? {
-            self.holders.insert(key.id(), Holder { actor, name: entry.target.clone(), key });
+            self.holders.entry(key.id()).or_default().push(Holder { actor, key, word });
         }
         Ok(())
     }
@@ -193,12 +220,12 @@ impl Actors {
     fn member_key(&self, entry: &Entry) -> Result<VerifyingKey, ActorFault> {
         let request = entry.evidence.as_ref().ok_or(ActorFault::Unsigned)?;
         let key = (self.request_key)(request).ok_or(ActorFault::Evidence)?;
-        let is_named = entry.details.get("key").is_some_and(|id| *id == hex(&key.id()));
-        if is_named && entry.actor == entry.target { Ok(key) } else { Err(ActorFault::Evidence) }
+        let is_about_it = detail(entry, "key") == hex(&key.id()) && entry.actor == entry.target;
+        if is_about_it { Ok(key) } else { Err(ActorFault::Evidence) }
     }
 
     fn key_of_member(&self, actor: &str, id: &KeyId) -> Result<&VerifyingKey, ActorFault> {
-        let known = self.members.get(actor).and_then(|keys| keys.iter().find(|key| key.id() == *id));
+        let known = self.members.get(name(actor)).and_then(|keys| keys.iter().find(|key| key.id() == *id));
         known.ok_or(ActorFault::UnknownKey)
     }
 
@@ -211,7 +238,7 @@ impl Actors {
         let subject = signed.verify(key).map_err(|_| EntryError::Signature)?.subject;
         let is_about_it = signed.bytes.len() == evidence.len()
             && entry.target == format!("stream/{}/{}", subject.device, subject.stream)
-            && entry.actor == format!("device/{}", subject.device)
+            && name(&entry.actor) == subject.device.as_str()
             && self.origin.ends_with(&format!("/tenant/{}", subject.tenant));
         if is_about_it { Ok(()) } else { Err(ActorFault::Evidence) }
     }
@@ -221,63 +248,122 @@ impl Actors {
         let signed = SignedReply::decode(evidence).map_err(|_| ActorFault::Evidence)?;
         let key = self.key_of_member(&entry.actor, &signed.key_id())?;
         let reply = signed.verify(key).map_err(|_| EntryError::Signature)?;
-        let detail = |name: &str| entry.details.get(name).map(String::as_str).unwrap_or_default();
-        let of_message = matches!(reply.outcome, Outcome::Refused { reason, .. } if reason.is_of_message());
-        let (id, device) = (hex(&reply.id), entry.actor.trim_start_matches("device/"));
+        let (reason, of_message) = match reply.outcome {
+            Outcome::Refused { reason, .. } => (reason.as_str(), reason.is_of_message()),
+            _ => ("", false),
+        };
+        let id = hex(&reply.id);
+        let sent = self.commands.get(&(entry.target.clone(), id.clone()));
         // A refusal that is of the message and not of the command names the message.
-        let is_to_it = of_message || self.commands.get(&id).is_some_and(|sent| *sent == hex(&reply.command));
+        let is_to_it = of_message || sent.is_some_and(|sent| *sent == hex(&reply.command));
         let is_about_it = is_to_it
-            && detail("id") == id
-            && detail("reply") == hex(&sha256(&[evidence]))
-            && detail("outcome") == reply.outcome.as_str()
-            && entry.target.starts_with(&format!("operation/{device}/"));
+            && detail(entry, "id") == id
+            && detail(entry, "reply") == hex(&sha256(&[evidence]))
+            && detail(entry, "outcome") == reply.outcome.as_str()
+            && detail(entry, "reason") == reason
+            && entry.target.starts_with(&format!("operation/{}/", name(&entry.actor)));
         if is_about_it { Ok(()) } else { Err(ActorFault::Evidence) }
     }
 
     /// The first key of somebody rests on the link that they got, and that on whoever made it.
     fn through_link(&mut self, entry: &Entry) -> Result<(), ActorFault> {
         if entry.action == "user.add" {
-            let is_set_up = self.links.contains("user") && entry.actor == entry.target;
-            return if is_set_up { Ok(()) } else { Err(ActorFault::Unsigned) };
+            let is_set_up = self.links.contains(&set_up()) && entry.actor == entry.target;
+            if !is_set_up {
+                return Err(ActorFault::Unsigned);
+            }
+            self.founders.insert(entry.actor.clone());
+            return Ok(());
         }
-        let link = match entry.details.get("link").map(String::as_str) {
-            None => return Err(ActorFault::Unsigned),
-            Some("set-up") => "user",
-            Some(_) => entry.actor.as_str(),
-        };
-        if self.links.remove(link) { Ok(()) } else { Err(ActorFault::NoLink) }
+        if !entry.details.contains_key("link") {
+            return Err(ActorFault::Unsigned);
+        }
+        let link = link_of(entry);
+        let is_theirs = link != set_up() || self.founders.contains(&entry.actor);
+        if is_theirs && self.links.contains(&link) { Ok(()) } else { Err(ActorFault::NoLink) }
     }
 
     /// A passkey signed the session's key: its hash is the end of the challenge.
-    fn sign_in(&self, entry: &Entry) -> Result<(), ActorFault> {
+    fn sign_in(&mut self, entry: &Entry) -> Result<(), ActorFault> {
         let key = key(entry)?.ok_or(ActorFault::Key)?;
-        let challenge = self.challenge(entry)?;
-        if challenge.ends_with(&sha256(&[&key.to_spki()])) { Ok(()) } else { Err(ActorFault::Evidence) }
+        let (challenge, link) = self.challenge(entry)?;
+        let is_it =
+            challenge.len() > COMMAND_CHALLENGE_BYTES && challenge.ends_with(&sha256(&[&key.to_spki()]));
+        if !is_it {
+            return Err(ActorFault::Evidence);
+        }
+        // Whoever came in through a link has used it up.
+        if let Some(link) = link {
+            self.links.remove(&link);
+        }
+        Ok(())
     }
 
     /// A passkey signed the command: its hash is the challenge.
-    fn approval(&self, entry: &Entry) -> Result<(), ActorFault> {
-        let digest = hex(&self.challenge(entry)?);
-        let is_it = entry.details.get("sha256").is_some_and(|command| *command == digest);
+    fn approval(&mut self, entry: &Entry) -> Result<(), ActorFault> {
+        let (challenge, _) = self.challenge(entry)?;
+        let is_it = challenge.len() == COMMAND_CHALLENGE_BYTES && detail(entry, "sha256") == hex(&challenge);
         if is_it { Ok(()) } else { Err(ActorFault::Evidence) }
     }
 
-    /// What the actor's passkey signed.
-    fn challenge(&self, entry: &Entry) -> Result<Vec<u8>, ActorFault> {
+    /// What the actor's passkey signed, for the first time, and the link that the passkey came through.
+    fn challenge(&mut self, entry: &Entry) -> Result<(Vec<u8>, Option<Link>), ActorFault> {
         let evidence = entry.evidence.as_ref().ok_or(ActorFault::Unsigned)?;
         let approval = approval(evidence).ok_or(ActorFault::Evidence)?;
-        let passkey = self.passkeys.get(&passkey_target(approval.credential_id));
-        let passkey = passkey.filter(|p| p.actor == entry.actor).ok_or(ActorFault::UnknownKey)?;
-        verify_recorded(&approval, &passkey.key).map_err(|_| ActorFault::Order(EntryError::Signature))
+        let at = (entry.actor.clone(), passkey_target(approval.credential_id));
+        let known = self.passkeys.get(&at).ok_or(ActorFault::UnknownKey)?;
+        let signed = known.iter().find_map(|passkey| {
+            let challenge = verify_recorded(&approval, &passkey.key).ok()?;
+            Some((challenge, passkey.link.clone()))
+        });
+        let signed = signed.ok_or(ActorFault::Order(EntryError::Signature))?;
+        self.spend(evidence)?;
+        Ok(signed)
     }
 
-    fn order(&mut self, entry: &Entry) -> Result<(), ActorFault> {
+    fn order(&mut self, entry: &Entry) -> Result<Word, ActorFault> {
         let evidence = entry.evidence.as_ref().ok_or(ActorFault::Unsigned)?;
         let signed = SignedOrder::decode(evidence)?;
-        let holder = self.holders.get(&signed.key_id()?).filter(|holder| holder.actor == entry.actor);
-        signed.verify(&self.origin, &holder.ok_or(ActorFault::UnknownKey)?.key, entry)?;
-        if self.spent.insert(sha256(&[signed.nonce()])) { Ok(()) } else { Err(ActorFault::Replayed) }
+        let of_key = self.holders.get(&signed.key_id()?).map_or(&[][..], Vec::as_slice);
+        let mut fault = ActorFault::UnknownKey;
+        let mut word = None;
+        for holder in of_key.iter().filter(|holder| holder.actor == entry.actor) {
+            match signed.verify(&self.origin, &holder.key, entry) {
+                Ok(()) => word = Some(holder.word),
+                Err(why) => fault = ActorFault::Order(why),
+            }
+        }
+        let word = word.ok_or(fault)?;
+        let age = entry.time.saturating_sub(signed.time());
+        if !(-CLOCK_MICROS..=ORDER_AGE_MICROS).contains(&age) {
+            return Err(ActorFault::OtherTime);
+        }
+        self.spend(signed.nonce())?;
+        Ok(word)
     }
+
+    fn spend(&mut self, what: &[u8]) -> Result<(), ActorFault> {
+        if self.spent.insert(sha256(&[what])) { Ok(()) } else { Err(ActorFault::Replayed) }
+    }
+}
+
+/// The link of a first administrator.
+fn set_up() -> Link {
+    ("user".to_string(), "set-up".to_string())
+}
+
+/// The link that a passkey says it came through.
+fn link_of(entry: &Entry) -> Link {
+    let kind = detail(entry, "link");
+    if kind == "set-up" { set_up() } else { (entry.actor.clone(), kind.to_string()) }
+}
+
+fn name(actor: &str) -> &str {
+    actor.split_once('/').map_or(actor, |(_, name)| name)
+}
+
+fn detail<'a>(entry: &'a Entry, name: &str) -> &'a str {
+    entry.details.get(name).map(String::as_str).unwrap_or_default()
 }
 
 /// How targets name a passkey: by the first 8 bytes of its credential id's SHA-256.

@@ -3,6 +3,7 @@
 //! An order is laid out as an entry and signed as one, in another context, which names the log. A nonce stands where an
 //! entry has its evidence, so that an order works once. The signed order is the evidence of the entry that follows.
 
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use thingward_crypto::sign::SIGNATURE_BYTES;
@@ -11,15 +12,19 @@ use thingward_crypto::{KeyId, VerifyingKey};
 use crate::entry::{Entry, EntryError};
 use crate::sign1::{Sign1, protected};
 
+const CONTEXT: &str = "thingward order ";
+
 /// What the order of somebody in the log of this name is bound to.
 fn context(origin: &str) -> Vec<u8> {
-    ["thingward order ", origin].concat().into_bytes()
+    [CONTEXT, origin].concat().into_bytes()
 }
 
 /// A well-formed order that nobody has signed yet, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     message: Vec<u8>,
+    origin: String,
+    key_id: KeyId,
     claimed: Entry,
 }
 
@@ -32,7 +37,8 @@ impl Order {
     pub fn new(origin: &str, deed: Entry, key: &VerifyingKey) -> Result<Self, EntryError> {
         let (protected, payload) = (protected(key)?, deed.encode()?);
         let sign1 = Sign1 { protected: &protected, payload: &payload };
-        Ok(Self { message: sign1.to_be_signed(&context(origin))?, claimed: deed })
+        let message = sign1.to_be_signed(&context(origin))?;
+        Ok(Self { message, origin: origin.to_string(), key_id: key.id(), claimed: deed })
     }
 
     /// Reads what [`Self::message`] gave.
@@ -41,8 +47,22 @@ impl Order {
     ///
     /// [`EntryError`].
     pub fn decode(message: &[u8]) -> Result<Self, EntryError> {
-        let (sign1, _) = Sign1::from_to_be_signed(message)?;
-        Ok(Self { message: message.to_vec(), claimed: Entry::decode(sign1.payload)? })
+        let (sign1, context) = Sign1::from_to_be_signed(message)?;
+        let origin = core::str::from_utf8(context).ok().and_then(|text| text.strip_prefix(CONTEXT));
+        let (origin, key_id) = (origin.ok_or(EntryError::Malformed)?.to_string(), sign1.key_id()?);
+        Ok(Self { message: message.to_vec(), origin, key_id, claimed: Entry::decode(sign1.payload)? })
+    }
+
+    /// The log that it is for.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The key that is to sign it.
+    #[must_use]
+    pub const fn key_id(&self) -> KeyId {
+        self.key_id
     }
 
     /// The exact bytes to sign: the Sig_structure of RFC 9052 §4.4.
@@ -100,6 +120,12 @@ impl<'a> SignedOrder<'a> {
     /// [`EntryError`].
     pub fn key_id(&self) -> Result<KeyId, EntryError> {
         self.sign1.key_id()
+    }
+
+    /// When it was asked for, in microseconds since 1970.
+    #[must_use]
+    pub const fn time(&self) -> i64 {
+        self.claimed.time
     }
 
     /// What makes it one of its kind.

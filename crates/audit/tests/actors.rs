@@ -139,6 +139,8 @@ fn a_reply_says_what_the_entry_says_about_the_command_that_was_sent() {
     let refused = Outcome::Refused { reason: Refusal::Malformed, text: "" };
     let mut of_message = reply([6; 32], refused, &own);
     of_message.details.insert("outcome".to_owned(), "refused".to_owned());
+    assert_eq!(fault(of_message.clone()), ActorFault::Evidence, "the entry gives no reason");
+    of_message.details.insert("reason".to_owned(), Refusal::Malformed.as_str().to_owned());
     assert_eq!(last_word(&[enrolled("meter-1", &own), sent(), of_message]), Ok(Word::Device));
 }
 

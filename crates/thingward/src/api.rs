@@ -100,7 +100,8 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
-    /// Asks, and once more with a signature when the answer is that it takes one.
+    /// Asks, and again with a signature when the answer is that it takes one; twice, for when what it is over changes
+    /// meanwhile.
     async fn send(
         &self,
         method: Method,
@@ -108,7 +109,11 @@ impl Api {
         body: Option<&Json>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut response = self.exchange(&method, path, body, None).await?;
-        if let (StatusCode::PRECONDITION_REQUIRED, Target::Url { token, .. }) = (response.status(), &self.0) {
+        for _ in 0..2 {
+            let (StatusCode::PRECONDITION_REQUIRED, Target::Url { token, .. }) = (response.status(), &self.0)
+            else {
+                break;
+            };
             let answer = read_json(response).await.unwrap_or_default();
             let order = answer.get("order").and_then(Json::as_str).unwrap_or_default();
             response = self.exchange(&method, path, body, Some(token.sign(&method, path, order)?)).await?;

@@ -18,7 +18,6 @@ pub(crate) const ORDER: &str = "thingward-order";
 const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::PUT, "users/*", &["user.add", "user.roles"], "user/*"),
     (Method::DELETE, "users/*", &["user.remove"], "user/*"),
-    (Method::POST, "users/*/link", &["link.create"], "user/*"),
     (Method::DELETE, "users/*/passkeys/*", &["passkey.remove"], "passkey/*"),
     (Method::DELETE, "sessions/$", &["session.end"], "session/$"),
     (Method::PUT, "groups/$/*/*", &["group.add"], "group/$"),
@@ -72,7 +71,7 @@ impl Token {
         let key = self.key.as_ref().ok_or_else(|| Failure::NotPermitted(none.to_owned()))?;
         let message = URL_SAFE_NO_PAD.decode(asked).map_err(Failure::of)?;
         let order = Order::decode(&message).map_err(Failure::of)?;
-        if !is_of_call(&order, method, path) {
+        if order.key_id() != key.public_key().id() || !is_of_call(&order, method, path) {
             let said = order.claimed_unverified();
             return Err(Failure::Failed(format!(
                 "the service asks for a signature over something else, which it does not get: {} of {}",
@@ -102,16 +101,19 @@ fn key_from(text: &str) -> Option<SoftwareKey> {
 
 fn is_of_call(order: &Order, method: &Method, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
-    let Some((_, rest)) = path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split_once('/')) else {
-        return false;
-    };
+    let tenant = path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split_once('/'));
+    let Some((tenant, rest)) = tenant else { return false };
     let said = order.claimed_unverified();
-    DEEDS.iter().any(|(of, place, actions, target)| {
-        let name = matches(place, rest);
-        of == method
-            && actions.contains(&said.action.as_str())
-            && name.is_some_and(|name| matches(target, &said.target).is_some_and(|own| own == name))
-    })
+    let is_for_it = order.origin().ends_with(&format!("/tenant/{tenant}"))
+        && said.actor.starts_with("token/")
+        && said.evidence.as_ref().is_some_and(|nonce| !nonce.is_empty());
+    is_for_it
+        && DEEDS.iter().any(|(of, place, actions, target)| {
+            let name = matches(place, rest);
+            of == method
+                && actions.contains(&said.action.as_str())
+                && name.is_some_and(|name| matches(target, &said.target).is_some_and(|own| own == name))
+        })
 }
 
 /// What stands at `$`, when the text has this form; nothing where the form has none.
@@ -167,6 +169,11 @@ mod tests {
             assert!(sign(action, target, path).is_err(), "{action} {target}");
         }
         assert!(sign("device.revoke", "device/meter-1", "/api/v1/tokens").is_err());
+        assert!(sign("device.revoke", "device/meter-1", &path.replace("acme", "other")).is_err());
+        let (_, secret) = new_key().unwrap();
+        let stranger = Token::parse(&format!("tw_x.{}", secret.as_str())).unwrap();
+        let of_stranger = asked(&stranger, "device.revoke", "device/meter-1");
+        assert!(token.sign(&Method::POST, path, &of_stranger).is_err());
         assert!(token.sign(&Method::POST, path, "AAAA").is_err());
     }
 

@@ -83,7 +83,6 @@ impl Town {
         self.place.run(&["command", "actions", "meter-1"]).0 == 0
     }
 
-    /// Sends and does not wait for the device.
     /// How many entries of the exported log stand on whose word.
     fn words(&self) -> Json {
         let folder = self.place.path("log");
@@ -94,6 +93,7 @@ impl Town {
         verified["signed_by"].clone()
     }
 
+    /// Sends and does not wait for the device.
     fn send(&self, more: &[&str]) -> String {
         let (_, said) =
             self.place.run(&[&["command", "send", "meter-1", "set-rate", "--wait", "0s"], more].concat());
@@ -205,7 +205,7 @@ fn a_right_that_is_withdrawn_takes_back_what_is_on_its_way() {
         "{log:?}"
     );
     let words = town.words();
-    assert!(words["token"].as_u64() >= Some(1) && words["device"].as_u64() >= Some(1), "{words}");
+    assert!(words["device"].as_u64() >= Some(1), "{words}");
 }
 
 #[test]

@@ -261,8 +261,13 @@ pub(super) fn from_our_page(headers: &HeaderMap, app: &App) -> Result<(), ApiErr
     let origin = text(&header::ORIGIN);
     let is_ours =
         origin.is_some_and(|origin| app.shared.settings.console.origins.iter().any(|own| own == origin));
-    let same_origin = text(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin");
-    if is_ours && same_origin { Ok(()) } else { Err(ApiError::OtherSite) }
+    if is_ours { not_from_elsewhere(headers) } else { Err(ApiError::OtherSite) }
+}
+
+/// Whether a browser says that another site, or another program, sent it here.
+pub(super) fn not_from_elsewhere(headers: &HeaderMap) -> Result<(), ApiError> {
+    let site = headers.get(&SEC_FETCH_SITE);
+    if site.is_none_or(|site| site == "same-origin") { Ok(()) } else { Err(ApiError::OtherSite) }
 }
 
 fn bearer(parts: &Parts) -> Result<Zeroizing<String>, ApiError> {

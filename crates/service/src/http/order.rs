@@ -23,7 +23,7 @@ use super::app::App;
 use super::caller::{Caller, Credential};
 use super::error::ApiError;
 use crate::audit::Deed;
-use crate::sign_in::Purpose;
+use crate::sign_in::{CHALLENGE_SECONDS, Purpose};
 
 /// What the signed order is sent in: both parts base64url, with a dot between them.
 pub(super) const ORDER: HeaderName = HeaderName::from_static("thingward-order");
@@ -71,7 +71,10 @@ impl Occasion {
         let order = Order::decode(&message).map_err(|e| ApiError::parameter(ORDER.as_str(), &e))?;
         let nonce = order.claimed_unverified().evidence.clone().unwrap_or_default();
         let note = app.challenges.note(Purpose::Order(actor), &nonce, now());
-        let (at, seed) = note.and_then(|note| read_note(&note)).ok_or_else(|| app.bad_order(NOT_OURS))?;
+        let read = note.and_then(|note| read_note(&note));
+        // One that was asked for again is no younger for it.
+        let in_time = |at: &Timestamp| now().micros_since(*at) <= i64::from(CHALLENGE_SECONDS) * 1_000_000;
+        let (at, seed) = read.filter(|(at, _)| in_time(at)).ok_or_else(|| app.bad_order(NOT_OURS))?;
         Ok(Self { at, seed, signed: Some(SignedOrder { order, nonce, signature }) })
     }
 

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use super::super::app::{App, to_its_end};
-use super::super::caller::{Named, Params, Part, Peer};
+use super::super::caller::{Named, Params, Part, Peer, not_from_elsewhere};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
 use super::links::new_user_id;
@@ -69,8 +69,11 @@ pub(in crate::http) async fn begin(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     Part(name): Part<ProviderName>,
+    headers: HeaderMap,
     Params(asked): Params<SessionKey>,
 ) -> Result<Response, ApiError> {
+    // A page elsewhere would have somebody sign in under its own key.
+    not_from_elsewhere(&headers)?;
     app.attempt(&peer)?;
     let (provider, redirect) = (app.provider(&name)?, app.redirect_uri(&name)?);
     let spki = public_key("key", &asked.key)?.to_spki();

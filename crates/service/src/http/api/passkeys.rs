@@ -201,6 +201,13 @@ pub(in crate::http) async fn remove(
     let session = caller.session().map(|session| session.id.clone());
     to_its_end(async move {
         let _turn = app.shared.membership.lock().await;
+        let theirs = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
+        if theirs.iter().all(|passkey| passkey.credential_id != id) {
+            return Err(ApiError::NotFound("passkey"));
+        }
+        if theirs.len() == 1 {
+            return Err(ApiError::Conflict("it is the last passkey of this user".to_owned()));
+        }
         let deed = Deed::new(caller.actor(), "passkey.remove", passkey_target(&id));
         app.record(tenant, &caller, deed.with("of", format!("user/{}", user.id))).await?;
         app.shared.store.registry().remove_passkey(&tenant, &user.id, &id, session.as_ref()).await?;

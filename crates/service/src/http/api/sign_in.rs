@@ -127,7 +127,14 @@ pub(in crate::http) async fn passkey(
         Err(why) => return Err(app.failed_attempt(&peer, why)),
     };
     to_its_end(async move {
-        app.shared.store.registry().passkey_used(&assertion.credential_id, now()).await?;
+        let registry = app.shared.store.registry();
+        let _turn = app.shared.membership.lock().await;
+        // It may have been taken away since: then its sessions have ended, and this one would not.
+        let (_, passkey) = registry.passkey(&assertion.credential_id).await?;
+        if passkey.user.0 != user.id {
+            return Err(ApiError::NotSignedIn);
+        }
+        registry.passkey_used(&assertion.credential_id, now()).await?;
         let signed_in = SignedIn::WithPasskey(&assertion);
         let begun = begin_session(&app, tenant, &user, signed_in, &key).await?;
         Ok(begun.answer(&app, &user))

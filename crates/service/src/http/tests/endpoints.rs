@@ -273,7 +273,7 @@ async fn nothing_is_changed_for_who_may_and_does_not_sign() {
     let permit = "permit (principal is Token, action == Action::\"commands:send\", resource);";
     assert_eq!(fixture.apply(0, permit).await.0, StatusCode::OK);
     fixture.describe("nobody");
-    let mut asked_to_sign = 0;
+    let (mut asked_to_sign, before) = (0, fixture.entries().await.len());
     for (method, path, access, body) in TABLE {
         let Tenant(scope) = *access else { continue };
         if *method == "get" || ASKED.iter().any(|end| path.ends_with(end)) {
@@ -286,6 +286,7 @@ async fn nothing_is_changed_for_who_may_and_does_not_sign() {
         asked_to_sign += usize::from(status == StatusCode::PRECONDITION_REQUIRED);
     }
     assert!(asked_to_sign >= 9, "{asked_to_sign}");
+    assert_eq!(fixture.entries().await.len(), before, "in the log is nothing of it");
 }
 
 #[track_caller]

@@ -234,18 +234,37 @@ async fn a_service_that_puts_words_into_somebodys_mouth_is_found_out() {
     assert_eq!(bent(roles, &|e| e.evidence = None), ActorFault::Unsigned);
     assert_eq!(bent(own, &|e| e.evidence = None), ActorFault::Unsigned);
     assert_eq!(bent(roles, &|e| e.actor = "user/0000000000000000".to_owned()), ActorFault::UnknownKey);
-    // The same order a second time, and one whose session nobody began, or that is over.
+    // The same order a second time, at another time, and one whose session nobody began.
     let mut twice = entries.clone();
     twice.push(entries[roles].clone());
     assert_eq!(fault(&twice), ActorFault::Replayed);
     let mut none = entries.clone();
     none.remove(begin);
     assert_eq!(fault(&none), ActorFault::UnknownKey);
-    let mut over = entries.clone();
-    let end =
-        Entry { action: "session.end".to_owned(), actor: "service".to_owned(), ..entries[begin].clone() };
-    over.insert(roles, end);
-    assert_eq!(fault(&over), ActorFault::UnknownKey);
+    assert_eq!(bent(roles, &|e| e.time += 3_600_000_000), ActorFault::OtherTime);
+    assert_eq!(bent(roles, &|e| e.time -= 3_600_000_000), ActorFault::OtherTime);
+    // A sign-in as the approval of a command, and one that brings in a key for somebody else.
+    let challenge = approved_challenge(&entries[begin]);
+    let command = Entry {
+        action: "command.send".to_owned(),
+        target: "operation/door/open".to_owned(),
+        details: [("sha256".to_owned(), base16ct::lower::encode_string(&challenge))].into(),
+        ..entries[begin].clone()
+    };
+    let mut and_a_command = entries.clone();
+    and_a_command.push(command.clone());
+    assert_eq!(fault(&and_a_command), ActorFault::Replayed);
+    let mut in_its_place = entries[..begin].to_vec();
+    in_its_place.push(command);
+    assert_eq!(fault(&in_its_place), ActorFault::Evidence);
+    let of_other = |e: &mut Entry| drop(e.details.insert("user".to_owned(), "0000000000000000".to_owned()));
+    let mut all = entries.clone();
+    of_other(&mut all[begin]);
+    let mut actors = fixture.actors();
+    assert!(
+        all.iter().all(|e| actors.entry(e).is_ok()),
+        "the detail counts for the service's own entries only"
+    );
     // A session under a key of the service's own, and a passkey that came from nowhere.
     let key = thingward_audit::actors::key_detail(&key_of(&p256()));
     assert_eq!(bent(begin, &|e| drop(e.details.insert("key".to_owned(), key.clone()))), ActorFault::Evidence);
@@ -254,4 +273,33 @@ async fn a_service_that_puts_words_into_somebodys_mouth_is_found_out() {
     assert_eq!(fault(&uninvited), ActorFault::Unsigned);
     uninvited.retain(|e| e.action != "user.add");
     assert_eq!(fault(&uninvited), ActorFault::NoLink);
+    // A link is used up once somebody has come in through it, and one of a first administrator is for nobody else.
+    let passkey = at("passkey.add");
+    let mut again = entries.clone();
+    again.push(entries[passkey].clone());
+    assert_eq!(fault(&again), ActorFault::NoLink);
+    assert_eq!(bent(passkey, &|e| e.actor = "user/0000000000000000".to_owned()), ActorFault::NoLink);
+    // Somebody whom logs do not know, and somebody who does not do such things.
+    assert_eq!(bent(roles, &|e| e.actor = "User/1".to_owned()), ActorFault::Actor);
+    assert_eq!(bent(roles, &|e| e.actor = "device/meter-1".to_owned()), ActorFault::Actor);
+}
+
+fn approved_challenge(entry: &Entry) -> Vec<u8> {
+    let evidence = entry.evidence.as_ref().unwrap();
+    let mut d = minicbor::Decoder::new(evidence);
+    d.array().unwrap();
+    let parts: Vec<_> = (0..4).map(|_| d.bytes().unwrap().to_vec()).collect();
+    thingward_seal::approval::claimed_challenge(&parts[2]).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_vouched_for_by_the_service_alone_is_so_called() {
+    let fixture = Fixture::new().await;
+    let token = fixture.made_token(&[Action::ManageUsers]).await;
+    let (status, _) =
+        fixture.call("PUT", &format!("{ACME}/users/eve"), Some(&token), r#"{"roles":[]}"#).await;
+    assert_eq!(status, 200);
+    let words = fixture.words().await.unwrap();
+    let added = words.iter().find(|(deed, _)| deed.starts_with("user.add")).unwrap().1;
+    assert_eq!(*added, Word::Service, "the operator made the token, on the socket");
 }

@@ -268,6 +268,7 @@ async fn users_are_invited_and_recovered_by_another_who_may_and_never_by_a_token
     assert_eq!(vera.call("GET", "session", Json::Null).await.0, 401, "her former sessions are over");
     assert_eq!(fixture.browser().sign_in(&old).await.0, 401, "her former passkey is nobody's");
     assert_eq!(fixture.browser().sign_in(&new).await.0, 200);
+    assert_eq!(fixture.words().await.map(drop), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -448,6 +449,7 @@ async fn sessions_are_listed_and_end_when_somebody_ends_them_or_the_user_goes() 
     assert_eq!(answer.status, 204);
     assert!(answer.headers[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
     assert_eq!(browser.call("GET", "session", Json::Null).await.0, 401);
+    assert_eq!(fixture.words().await.map(drop), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -492,6 +494,8 @@ async fn a_user_has_several_passkeys_and_keeps_the_last_one() {
     assert_eq!(fixture.browser().sign_in(&first).await.0, 401);
     assert_eq!(remove(&first).await, 404);
     assert_eq!(remove(&second).await, 409);
+    assert_eq!(fixture.browser().sign_in(&second).await.0, 200);
+    assert_eq!(fixture.words().await.map(drop), Ok(()));
     // Somebody else's page, or a token, adds none.
     let token = fixture.token(Some("acme"), Action::ALL, 60).await;
     let begin = "/api/v1/tenants/acme/users/anna/passkeys/begin";
