@@ -39,6 +39,7 @@ export async function wordOn(entry: Entry, log: string, find: Find): Promise<Wor
 
 /** What the service notes itself, whoever caused it. */
 const NOTED = ["access.refuse", "readings.export"];
+const OF_SERVICE = ["operator", "service"];
 const MEMBERS = ["device", "gateway", "application"];
 const SIGNED_BY_MEMBERS = ["device.enrol", "device.renew", "chain.checkpoint", "command.reply"];
 
@@ -46,7 +47,8 @@ function isServices({ action, actor, target, details, evidence }: Entry): boolea
   const kind = kindOf(actor);
   if (NOTED.includes(action)) return true;
   if (MEMBERS.includes(kind)) return !SIGNED_BY_MEMBERS.includes(action);
-  if (kind !== "user" && kind !== "token") return true;
+  if (OF_SERVICE.includes(actor)) return true;
+  if (kind !== "user" && kind !== "token") return false;
   // Who comes by a link has no key yet.
   const isByLink = action === "passkey.add" ? details.has("link") : action === "user.add" && actor === target;
   return isByLink && evidence === null;
@@ -64,17 +66,27 @@ async function ofKey(entry: Entry, evidence: Bytes, log: string, find: Find): Pr
       return { order: readOrder(bytes), bytes, signature: signed.signature };
     });
     await step("It says exactly what the entry says", () => same(order.deed, entry));
-    const found = await find(kindOf(entry.actor) === "token" ? "token.create" : "session.begin", (brought) =>
-      keyOfHolder(brought, order, entry.actor),
+    await step("It was signed just before the entry was made", () =>
+      must(isOfThisTime(order.deed.time, entry.time), "It is of another time."),
     );
+    let isVouched = false;
+    const brings = kindOf(entry.actor) === "token" ? "token.create" : "session.begin";
+    const found = await find(brings, async (brought) => {
+      const key = await keyOfHolder(brought, order, entry.actor);
+      if (key) isVouched = OF_SERVICE.includes(brought.actor);
+      return key;
+    });
     if (found) {
       await step(`The key that entry ${found.index} brought in signed it`, async () =>
         must(await isSigned(found.key, signature, bytes), "It did not."),
       );
     }
-    return { found };
+    return { found, isVouched };
   });
-  return { by: "key", steps, ...outcome(result) };
+  const { state, ...rest } = outcome(result);
+  // The key is the actor's on the service's word.
+  if (state === "verified" && result?.isVouched) return { by: "service", state: "service", steps, ...rest };
+  return { by: "key", state, steps, ...rest };
 }
 
 async function ofPasskey(entry: Entry, approval: Approval, find: Find): Promise<Word> {
@@ -110,10 +122,17 @@ const ASKED_FOR: Record<string, string> = {
 };
 
 async function wasAsked({ action, details }: Entry, challenge: Bytes): Promise<boolean> {
-  if (action === "command.send") return hex(challenge) === details.get("sha256");
-  if (action !== "session.begin") return false;
+  if (action === "command.send") return challenge.length === 32 && hex(challenge) === details.get("sha256");
+  if (action !== "session.begin" || challenge.length <= 32) return false;
   const hash = await sha256(base64url(details.get("key") ?? ""));
   return equal(challenge.slice(-hash.length), hash);
+}
+
+/** Longest time from an order to its entry, and how far clocks may be apart, in microseconds. */
+const [ORDER_AGE, CLOCK] = [600e6, 60e6];
+
+function isOfThisTime(ordered: number, entered: number): boolean {
+  return entered - ordered <= ORDER_AGE && ordered - entered <= CLOCK;
 }
 
 function same(ordered: Entry, entry: Entry): void {
@@ -126,7 +145,7 @@ function told({ action, actor, target, details }: Entry): string {
 
 /** The key that an entry gave to the actor, if it is the one of the order. */
 async function keyOfHolder(brought: Entry, order: Order, actor: string): Promise<Bytes | undefined> {
-  const user = brought.details.get("user");
+  const user = brought.actor === "service" ? brought.details.get("user") : undefined;
   const holder = brought.action === "token.create" ? brought.target : user ? `user/${user}` : brought.actor;
   const key = keyIn(brought);
   return key && holder === actor && (await keyId(key)) === order.keyId ? key : undefined;

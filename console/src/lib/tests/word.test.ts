@@ -44,13 +44,17 @@ describe("an order", () => {
   test("stands on the key that the session began with", async () => {
     const word = await wordOn(entry({ evidence: await signedOrder(key) }), LOG, log(began()));
     expect(word).toMatchObject({ by: "key", state: "verified", keyFrom: 0 });
-    expect(word.steps.length).toBe(3);
+    expect(word.steps.length).toBe(4);
   });
 
   test("of who signed in with a provider stands on the key that the service wrote down for them", async () => {
     const details = { way: "oidc", key: key.spki, user: "maya-id" };
     const find = log(began({ actor: "service", details }));
-    expect((await wordOn(entry({ evidence: await signedOrder(key) }), LOG, find)).state).toBe("verified");
+    expect(await wordOn(entry({ evidence: await signedOrder(key) }), LOG, find)).toMatchObject({
+      by: "service",
+      state: "service",
+      keyFrom: 0,
+    });
     const foreign = log(began({ actor: "service", details: { ...details, user: "noor-id" } }));
     expect((await wordOn(entry({ evidence: await signedOrder(key) }), LOG, foreign)).state).toBe("open");
   });
@@ -69,6 +73,18 @@ describe("an order", () => {
     for (const find of [log(), log(began({ actor: "user/noor-id" })), log(began({ details: { key: other.spki } }))]) {
       expect((await wordOn(entry({ evidence }), LOG, find)).state).toBe("open");
     }
+  });
+
+  test("does not hold for another time", async () => {
+    const { time } = entry({});
+    for (const other of [time + 601e6, time - 61e6]) {
+      expect(await problem({ time: other, evidence: await signedOrder(key) }, log(began()))).toBe("It is of another time.");
+    }
+  });
+
+  test("does not stand on a key that a sign-in of somebody else brought in", async () => {
+    const find = log(began({ actor: "user/noor-id", details: { key: key.spki, user: "maya-id" } }));
+    expect((await wordOn(entry({ evidence: await signedOrder(key) }), LOG, find)).state).toBe("open");
   });
 
   test.each<[string, Partial<Told>]>([
@@ -133,6 +149,14 @@ describe("a passkey", () => {
     const word = await wordOn(entry(await sent()), LOG, log(await added()));
     expect(word).toMatchObject({ by: "passkey", state: "verified", keyFrom: 0 });
     expect(word.approval?.isUserVerified).toBe(true);
+  });
+
+  test("that signed in approves no command by it", async () => {
+    const { evidence } = await signedIn();
+    const asked = concat(NONCE, await sha256(base64url(key.spki)));
+    const sha256Detail = Array.from(asked, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const told = { action: "command.send", target: "operation/door/open", details: { sha256: sha256Detail }, evidence };
+    expect(await problem(told, log(await added()))).toBe("It was asked for something else.");
   });
 
   test("signs the key of a session", async () => {
