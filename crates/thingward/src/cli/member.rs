@@ -31,6 +31,8 @@ impl Member {
                     ("NAME", "name"),
                     ("ROLE", "role"),
                     ("STATE", "state"),
+                    ("CONNECTED", "connected"),
+                    ("GATEWAY", "gateway"),
                     ("MAKER", "maker"),
                     ("SERIAL", "maker_serial"),
                     ("CREATED", "created"),
