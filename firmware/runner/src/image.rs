@@ -8,30 +8,56 @@ pub(crate) struct Image {
     pub(crate) name: &'static str,
     pub(crate) chips: &'static [&'static str],
     expected: fn(&str) -> Expected,
+    bounds: &'static [Bound],
+}
+
+/// The most that an operation may take on a chip.
+struct Bound {
+    chip: &'static str,
+    operation: &'static str,
+    cycles: u32,
 }
 
 const AVR_328: &str = "ATmega328P";
 const AVR_2560: &str = "ATmega2560";
 const M0: &str = "Cortex-M0+";
 const M4: &str = "Cortex-M4";
+const AVR: &[&str] = &[AVR_328, AVR_2560];
 const EVERY: &[&str] = &[AVR_328, AVR_2560, M0, M4];
 
-pub(crate) const ALL: [Image; 5] = [
+pub(crate) const ALL: [Image; 7] = [
     arithmetic("arithmetic-16"),
     arithmetic("arithmetic-32"),
     arithmetic("arithmetic-64"),
     arithmetic("arithmetic-128-sums"),
     arithmetic("arithmetic-128-bits"),
+    Image {
+        name: "sign",
+        chips: AVR,
+        expected: expected::signatures,
+        bounds: &[
+            Bound { chip: AVR_328, operation: "sign", cycles: 4_000_000 },
+            Bound { chip: AVR_2560, operation: "sign", cycles: 4_000_000 },
+        ],
+    },
+    Image {
+        name: "verify",
+        chips: &[AVR_2560],
+        expected: expected::verdicts,
+        bounds: &[Bound { chip: AVR_2560, operation: "verify", cycles: 17_600_000 }],
+    },
 ];
 
 const fn arithmetic(name: &'static str) -> Image {
-    Image { name, chips: EVERY, expected: expected::arithmetic }
+    Image { name, chips: EVERY, expected: expected::arithmetic, bounds: &[] }
 }
 
 /// What is wrong with a run, in words.
 pub(crate) fn faults(run: &Run) -> Vec<String> {
     let mut faults = run.output.complaints.clone();
     faults.extend(wrong_results(run));
+    faults.extend(over_bounds(run));
+    faults.extend(unsteady(run));
     let Chip { flash_bytes, ram_bytes, .. } = *run.chip;
     let stack = run.output.measured.iter().map(|measured| measured.stack).max().unwrap_or(0);
     if run.size.flash > flash_bytes {
@@ -61,4 +87,28 @@ fn wrong_results(run: &Run) -> Vec<String> {
         }
     }
     faults
+}
+
+fn over_bounds(run: &Run) -> Vec<String> {
+    let bounds = run.image.bounds.iter().filter(|bound| bound.chip == run.chip.name);
+    let over = |bound: &Bound| {
+        let measured = run.output.measured.iter().filter(|measured| measured.operation == bound.operation);
+        let most = measured.map(|measured| measured.cycles).max();
+        match most {
+            None => Some(format!("{} was not measured", bound.operation)),
+            Some(most) if most > bound.cycles => {
+                Some(format!("{} takes {most} cycles, more than {}", bound.operation, bound.cycles))
+            }
+            Some(_) => None,
+        }
+    };
+    bounds.filter_map(over).collect()
+}
+
+/// What works on secrets has to take as long for one as for another. Verifying works on what is public.
+fn unsteady(run: &Run) -> Option<String> {
+    let secret = || run.output.measured.iter().filter(|measured| measured.operation != "verify");
+    let other = secret()
+        .find(|one| secret().any(|two| one.operation == two.operation && one.cycles != two.cycles))?;
+    Some(format!("{} takes longer for some inputs than for others", other.operation))
 }

@@ -38,6 +38,19 @@ impl Output {
         }
         Ok(output)
     }
+
+    /// Of each operation the run that took longest, in the order in which they came.
+    pub(crate) fn most(&self) -> Vec<&Measured> {
+        let mut most: Vec<&Measured> = Vec::new();
+        for measured in &self.measured {
+            match most.iter_mut().find(|known| known.operation == measured.operation) {
+                Some(known) if known.cycles < measured.cycles => *known = measured,
+                Some(_) => {}
+                None => most.push(measured),
+            }
+        }
+        most
+    }
 }
 
 impl fmt::Display for Measured {

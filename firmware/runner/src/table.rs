@@ -19,13 +19,13 @@ pub(crate) fn write(runs: &[Run]) -> Result<()> {
 
 fn rows(runs: &[Run]) -> String {
     let mut rows = String::from(
-        "| Chip | Operation | Cycles | Time | Flash | Static RAM | Peak stack |\n|---|---|---|---|---|---|---|\n",
+        "| Chip | Image | Operation | Cycles | Time | Flash | Static RAM | Peak stack |\n|---|---|---|---|---|---|---|---|\n",
     );
     for Run { image, chip, size, output } in runs {
-        for measured in &output.measured {
+        for measured in output.most() {
             let milliseconds = f64::from(measured.cycles) / f64::from(chip.megahertz * 1000);
             rows += &format!(
-                "| {} | {}: {} | {} | {milliseconds:.3} ms | {} | {} | {} |\n",
+                "| {} | {} | {} | {} | {milliseconds:.3} ms | {} | {} | {} |\n",
                 chip.name,
                 image.name,
                 measured.operation,
