@@ -1,7 +1,5 @@
 //! Makes what the crate cannot have as source: the table of multiples of the base point, and AVR's kernels.
 
-#[path = "build/assembly.rs"]
-mod assembly;
 #[path = "build/comb.rs"]
 mod comb;
 #[path = "build/combination.rs"]
@@ -15,11 +13,10 @@ mod product;
 #[path = "build/sha512.rs"]
 mod sha512;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::{env, fs, io};
 
-use assembly::{Assembly, op};
+use thingward_assembly::{Assembly, is_for_avr, op};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -30,32 +27,13 @@ fn main() -> io::Result<()> {
     fs::write(out.join("odd_multiples.bin"), comb::odd_multiples())?;
     let constants: Vec<u8> = constants::ROUNDS.iter().flat_map(|k| k.to_le_bytes()).collect();
     fs::write(out.join("sha512_constants.bin"), constants)?;
-    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "avr") {
-        fs::write(out.join("kernels.s"), kernels(&out.display().to_string()))?;
-        assemble(&out)?;
+    if is_for_avr() {
+        kernels(&out.display().to_string()).link(&out, "ed25519_kernels")?;
     }
     Ok(())
 }
 
-/// By the assembler that comes with the linker: what rustc's takes in does not know the chip.
-fn assemble(out: &Path) -> io::Result<()> {
-    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let chip = flags.split('\x1f').find_map(|flag| flag.strip_prefix("-Ctarget-cpu=")).unwrap_or("avr5");
-    run(Command::new("avr-as")
-        .arg(format!("-mmcu={chip}"))
-        .args(["-o", "kernels.o", "kernels.s"])
-        .current_dir(out))?;
-    run(Command::new("avr-ar").args(["rcs", "libed25519_kernels.a", "kernels.o"]).current_dir(out))?;
-    println!("cargo::rustc-link-search=native={}", out.display());
-    println!("cargo::rustc-link-lib=static=ed25519_kernels");
-    Ok(())
-}
-
-fn run(command: &mut Command) -> io::Result<()> {
-    if command.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} failed"))) }
-}
-
-fn kernels(out: &str) -> String {
+fn kernels(out: &str) -> Assembly {
     let mut asm = Assembly::default();
     field::routines(&mut asm);
     combination::combine(&mut asm);
@@ -70,7 +48,7 @@ fn kernels(out: &str) -> String {
     op!(asm, ".p2align 7");
     op!(asm, "ed25519_scratch: .skip {}", sha512::SCRATCH_BYTES);
     op!(asm, ".text");
-    asm.0
+    asm
 }
 
 /// Read-only data goes into RAM on AVR, unless it is asked to stay in flash.

@@ -13,6 +13,9 @@ use core::hint::black_box;
 /// An operation's name and the digest of its results.
 pub type Report<'a> = &'a mut dyn FnMut(&str, [u8; 8]);
 
+/// Operations that are tested together.
+pub type Part = fn(Report<'_>);
+
 macro_rules! operation {
     ($report:ident, $name:literal, $type:ty, |$a:ident, $b:ident, $n:ident| $work:expr) => {
         $report(
@@ -86,7 +89,7 @@ width!(sums_64, bits_64, u64, i64);
 width!(sums_128, bits_128, u128, i128);
 
 /// The parts of the test: one chip has no room for all of it.
-pub const PARTS: [(&str, fn(Report<'_>)); 5] =
+pub const PARTS: [(&str, Part); 5] =
     [("16", part_16), ("32", part_32), ("64", part_64), ("128-sums", sums_128), ("128-bits", bits_128)];
 
 fn part_16(report: Report<'_>) {

@@ -30,11 +30,13 @@ macro_rules! image {
 }
 
 /// Prints `text`.
+#[inline(never)]
 pub fn print(text: &str) {
     text.bytes().for_each(port::put);
 }
 
 /// Prints what the host has to come to as well.
+#[inline(never)]
 pub fn result(name: &str, bytes: &[u8]) {
     print("result ");
     print(name);
@@ -50,17 +52,27 @@ pub fn result(name: &str, bytes: &[u8]) {
 /// Runs `work` and prints its cycles, and how deep the stack is at its deepest.
 #[inline(always)]
 pub fn measure<R>(name: &str, work: impl FnOnce() -> R) -> R {
+    begin(name);
+    let result = work();
+    finish();
+    result
+}
+
+#[inline(never)]
+fn begin(name: &str) {
     print("measured ");
     print(name);
     print(" ");
     stack::paint();
     port::start();
-    let result = work();
+}
+
+#[inline(never)]
+fn finish() {
     port::stop();
     print("stack ");
     decimal(stack::peak());
     print("\n");
-    result
 }
 
 fn decimal(mut number: u16) {

@@ -1,6 +1,6 @@
 //! The step of the inversion that is worth a kernel: a linear combination of two numbers of 33 bytes.
 
-use crate::assembly::{Assembly, SUB, op};
+use thingward_assembly::{Assembly, SUB, op};
 
 /// The bytes of a number.
 const BYTES: u8 = 33;

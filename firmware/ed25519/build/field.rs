@@ -3,7 +3,7 @@
 //!
 //! Routines take pointers as C does on AVR, in r25:24, r23:22 and r21:20. They share `ed25519_scratch`.
 
-use crate::assembly::{ADD, Assembly, SUB, op};
+use thingward_assembly::{ADD, Assembly, SUB, op};
 
 pub(crate) const SCRATCH: &str = "ed25519_scratch";
 /// In the scratch: the product of the lower halves, that of the upper ones, the one between, and two differences.
@@ -14,6 +14,7 @@ const DIFFERENCES: u16 = 96;
 
 pub(crate) fn routines(asm: &mut Assembly) {
     crate::product::product_16(asm);
+    crate::product::square_8(asm);
     crate::product::square_16(asm, SCRATCH, DIFFERENCES);
     multiply(asm);
     square(asm);
@@ -258,17 +259,19 @@ fn swap_if(asm: &mut Assembly) {
     op!(asm, "push r29");
     op!(asm, "movw r28, r24");
     op!(asm, "movw r30, r22");
-    for k in 0..32 {
-        op!(asm, "ldd r22, Y+{k}");
-        op!(asm, "ldd r23, Z+{k}");
-        op!(asm, "mov r24, r22");
-        op!(asm, "eor r24, r23");
-        op!(asm, "and r24, r20");
-        op!(asm, "eor r22, r24");
-        op!(asm, "eor r23, r24");
-        op!(asm, "std Y+{k}, r22");
-        op!(asm, "std Z+{k}, r23");
-    }
+    op!(asm, "ldi r21, 32");
+    asm.label("1");
+    op!(asm, "ld r22, Y");
+    op!(asm, "ld r23, Z");
+    op!(asm, "mov r24, r22");
+    op!(asm, "eor r24, r23");
+    op!(asm, "and r24, r20");
+    op!(asm, "eor r22, r24");
+    op!(asm, "eor r23, r24");
+    op!(asm, "st Y+, r22");
+    op!(asm, "st Z+, r23");
+    op!(asm, "dec r21");
+    op!(asm, "brne 1b");
     op!(asm, "pop r29");
     op!(asm, "pop r28");
     op!(asm, "ret");

@@ -1,6 +1,6 @@
 //! Products and squares of 16 bytes, the kernels on which all else rests.
 
-use crate::assembly::{ADD, Assembly, op};
+use thingward_assembly::{ADD, Assembly, op};
 
 /// Eight bytes of the first factor.
 const A: [u8; 8] = [2, 3, 4, 5, 6, 7, 8, 9];
@@ -92,8 +92,8 @@ fn second_half(asm: &mut Assembly) {
     for r in &sum[2..] {
         op!(asm, "adc r{r}, r29");
     }
-    for k in 1..9 {
-        op!(asm, "std Z+{}, r{}", 15 + k, sum[k]);
+    for (k, r) in (16..).zip(&sum[1..]) {
+        op!(asm, "std Z+{k}, r{r}");
     }
     op!(asm, "pop r29");
     op!(asm, "pop r28");
@@ -102,8 +102,12 @@ fn second_half(asm: &mut Assembly) {
 /// `Z[32] = Y[16]^2`. `Y` and `Z` stay, r0 to r27 are lost, and 16 bytes at `spare`.
 pub(crate) fn square_16(asm: &mut Assembly, symbol: &str, spare: u16) {
     asm.routine("ed25519_square_16");
-    square_8(asm, 0, 0);
-    square_8(asm, 8, 16);
+    op!(asm, "call ed25519_square_8");
+    op!(asm, "adiw r28, 8");
+    op!(asm, "adiw r30, 16");
+    op!(asm, "call ed25519_square_8");
+    op!(asm, "sbiw r28, 8");
+    op!(asm, "sbiw r30, 16");
     // Twice the lower times the upper half belongs between the two squares.
     op!(asm, "movw r26, r28");
     asm.load(A[0], 8, 'Y', 8);
@@ -147,12 +151,13 @@ pub(crate) fn square_16(asm: &mut Assembly, symbol: &str, spare: u16) {
     op!(asm, "ret");
 }
 
-/// `Z[to..][16] = Y[from..][8]^2`, by columns: each product of two different bytes once, all doubled, then the squares.
-fn square_8(asm: &mut Assembly, from: u8, to: u8) {
+/// `Z[16] = Y[8]^2`, by columns: each product of two different bytes once, all doubled, then the squares.
+pub(crate) fn square_8(asm: &mut Assembly) {
     const SQUARE: u8 = 10;
     const ZERO: u8 = 26;
     const CARRY: u8 = 27;
-    asm.load(A[0], 8, 'Y', from);
+    asm.routine("ed25519_square_8");
+    asm.load(A[0], 8, 'Y', 0);
     op!(asm, "clr r{ZERO}");
     for k in 0..16 {
         op!(asm, "clr r{}", SQUARE + k);
@@ -183,6 +188,7 @@ fn square_8(asm: &mut Assembly, from: u8, to: u8) {
         }
     }
     for k in 0..16 {
-        op!(asm, "std Z+{}, r{}", to + k, SQUARE + k);
+        op!(asm, "std Z+{k}, r{}", SQUARE + k);
     }
+    op!(asm, "ret");
 }

@@ -3,8 +3,8 @@
 //! The eight working variables lie in a window that slides down by one word each round, so that none has to be moved.
 //! Rotations are by bytes, which costs nothing but other names of registers, and then by single bits.
 
-use crate::assembly::{ADD, Assembly, op};
 use crate::field::SCRATCH;
+use thingward_assembly::{ADD, Assembly, op};
 
 /// The schedule of 16 words, at an address divisible by 128.
 const SCHEDULE: u16 = 0;

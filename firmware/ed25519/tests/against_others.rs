@@ -1,4 +1,5 @@
 //! Ours against RFC 8032, Wycheproof and another implementation.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::fs;
 use std::path::Path;

@@ -1,19 +1,7 @@
-//! Keys and signatures.
+//! Ed25519: keys and signatures.
 #![no_std]
 #![no_main]
 
-use thingward_chip::{black_box, measure, result};
-use thingward_ed25519::SigningKey;
-use thingward_samples::{COUNT, message, seed};
+mod signing;
 
-thingward_chip::image!(run);
-
-fn run() {
-    for number in 0..COUNT {
-        let (seed, message) = (black_box(seed(number)), black_box(message(number)));
-        let key = measure("key", || SigningKey::from_seed(&seed));
-        let signature = measure("sign", || key.sign(&message));
-        result("public", &key.public_key().0);
-        result("signature", &signature);
-    }
-}
+thingward_chip::image!(signing::run);

@@ -55,7 +55,7 @@ pub(crate) const ALL: [Chip; 4] = [
         kind: Kind::Avr { part: "atmega2560" },
     },
     Chip {
-        name: "Cortex-M0+",
+        name: "Cortex-M0",
         megahertz: 48,
         flash_bytes: 256 << 10,
         ram_bytes: 16 << 10,

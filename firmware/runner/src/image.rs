@@ -20,25 +20,37 @@ struct Bound {
 
 const AVR_328: &str = "ATmega328P";
 const AVR_2560: &str = "ATmega2560";
-const M0: &str = "Cortex-M0+";
+const M0: &str = "Cortex-M0";
 const M4: &str = "Cortex-M4";
 const AVR: &[&str] = &[AVR_328, AVR_2560];
 const EVERY: &[&str] = &[AVR_328, AVR_2560, M0, M4];
 
-pub(crate) const ALL: [Image; 7] = [
+/// A quarter of a second at 16 MHz.
+const SIGN_328: Bound = Bound { chip: AVR_328, operation: "sign", cycles: 4_000_000 };
+const SIGN_2560: Bound = Bound { chip: AVR_2560, operation: "sign", cycles: 4_000_000 };
+/// 3.5 ms at 16 MHz.
+const SEAL_328: Bound = Bound { chip: AVR_328, operation: "seal-64", cycles: 56_000 };
+const SEAL_2560: Bound = Bound { chip: AVR_2560, operation: "seal-64", cycles: 56_000 };
+
+pub(crate) const ALL: [Image; 10] = [
     arithmetic("arithmetic-16"),
     arithmetic("arithmetic-32"),
     arithmetic("arithmetic-64"),
     arithmetic("arithmetic-128-sums"),
     arithmetic("arithmetic-128-bits"),
+    Image { name: "sign", chips: AVR, expected: expected::signatures, bounds: &[SIGN_328, SIGN_2560] },
+    Image { name: "seal", chips: EVERY, expected: expected::sealed, bounds: &[SEAL_328, SEAL_2560] },
     Image {
-        name: "sign",
+        name: "sign-and-seal",
         chips: AVR,
-        expected: expected::signatures,
-        bounds: &[
-            Bound { chip: AVR_328, operation: "sign", cycles: 4_000_000 },
-            Bound { chip: AVR_2560, operation: "sign", cycles: 4_000_000 },
-        ],
+        expected: expected::signatures_and_sealed,
+        bounds: &[SIGN_328, SIGN_2560, SEAL_328, SEAL_2560],
+    },
+    Image {
+        name: "chain",
+        chips: &[M0, M4],
+        expected: expected::chain,
+        bounds: &[Bound { chip: M4, operation: "checkpoint", cycles: 2_240_000 }],
     },
     Image {
         name: "verify",

@@ -2,8 +2,17 @@
 
 #![no_std]
 
+#[cfg(feature = "chain")]
+pub mod chain;
+
 /// How many there are of each.
 pub const COUNT: u8 = 8;
+
+/// What is bound to a sealed message.
+pub const HEADER: [u8; 8] = *b"thing 01";
+
+/// Room for a record or a checkpoint, in bytes.
+pub const RECORD_ROOM: usize = 300;
 
 /// Secret bytes: all zeros, all ones, then ones without a pattern.
 pub fn seed(number: u8) -> [u8; 32] {

@@ -8,7 +8,7 @@ mod kernel;
 #[path = "portable.rs"]
 mod kernel;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const BLOCK_BYTES: usize = 128;
 /// In the last block the message's length takes 16 bytes.
@@ -17,36 +17,42 @@ const LENGTH_AT: usize = BLOCK_BYTES - 16;
 /// The hash of all parts, one behind the other.
 #[inline(never)]
 pub(crate) fn sha512(parts: &[&[u8]]) -> Zeroizing<[u8; 64]> {
-    let mut state = Zeroizing::new(constants::START);
-    let mut block = Zeroizing::new([0; BLOCK_BYTES]);
-    let mut filled = 0;
-    let mut put = |state: &mut [u64; 8], block: &mut [u8; BLOCK_BYTES], byte: u8| {
-        block[filled] = byte;
-        filled += 1;
-        if filled == BLOCK_BYTES {
-            kernel::compress(state, block);
-            filled = 0;
-        }
-        filled
-    };
+    let mut hasher = Hasher { state: constants::START, block: [0; BLOCK_BYTES], filled: 0 };
     let mut length = 0_u64;
     for part in parts {
         length += part.len() as u64;
-        for byte in *part {
-            put(&mut state, &mut block, *byte);
-        }
+        part.iter().for_each(|byte| hasher.put(*byte));
     }
-    let mut filled = put(&mut state, &mut block, 0x80);
-    while filled != LENGTH_AT {
-        filled = put(&mut state, &mut block, 0);
+    hasher.put(0x80);
+    while hasher.filled != LENGTH_AT {
+        hasher.put(0);
     }
-    block[LENGTH_AT..].zeroize();
-    block[BLOCK_BYTES - 8..].copy_from_slice(&(length << 3).to_be_bytes());
-    kernel::compress(&mut state, &block);
+    hasher.block[LENGTH_AT..].fill(0);
+    hasher.block[BLOCK_BYTES - 8..].copy_from_slice(&(length << 3).to_be_bytes());
+    kernel::compress(&mut hasher.state, &hasher.block);
     kernel::wipe();
     let mut hash = Zeroizing::new([0; 64]);
-    for (out, word) in hash.chunks_exact_mut(8).zip(state.iter()) {
+    for (out, word) in hash.chunks_exact_mut(8).zip(hasher.state) {
         out.copy_from_slice(&word.to_be_bytes());
     }
     hash
+}
+
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct Hasher {
+    state: [u64; 8],
+    block: [u8; BLOCK_BYTES],
+    filled: usize,
+}
+
+impl Hasher {
+    #[inline(never)]
+    fn put(&mut self, byte: u8) {
+        self.block[self.filled] = byte;
+        self.filled += 1;
+        if self.filled == BLOCK_BYTES {
+            kernel::compress(&mut self.state, &self.block);
+            self.filled = 0;
+        }
+    }
 }
