@@ -1,6 +1,6 @@
 //! Multiples of the base point, from tables.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::curve::{COLUMNS, TABLES, TEETH};
 use crate::point::{Entry, Point, T};
@@ -9,7 +9,8 @@ use crate::scalar::Scalar;
 /// The base point times a secret scalar, as 32 bytes. No branch depends on it; addresses do, where no cache tells.
 #[inline(never)]
 pub(crate) fn multiple_of_base(scalar: &Scalar) -> [u8; 32] {
-    let mut point = Point::identity();
+    // Its coordinates tell of the scalar, other than what they stand for.
+    let mut point = Zeroizing::new(Point::identity());
     add_columns(&mut point, scalar);
     point.encoded()
 }
@@ -49,14 +50,6 @@ pub(crate) fn odd_multiple(number: u8) -> Entry {
     let mut entry = Entry::EMPTY;
     table::read_odd_multiple(&mut entry, number);
     entry
-}
-
-impl Zeroize for Entry {
-    fn zeroize(&mut self) {
-        self.sum.0.zeroize();
-        self.difference.0.zeroize();
-        self.product.0.zeroize();
-    }
 }
 
 #[cfg(target_arch = "avr")]

@@ -1,8 +1,10 @@
 //! Points of the curve in extended coordinates: x = X/Z, y = Y/Z, x y = T/Z. RFC 8032 §5.1.4.
 
+use zeroize::Zeroize;
+
 use crate::field::Element;
 
-#[derive(Clone)]
+#[derive(Zeroize)]
 pub(crate) struct Point {
     pub(crate) x: Element,
     pub(crate) y: Element,
@@ -12,7 +14,7 @@ pub(crate) struct Point {
 }
 
 /// A point of a table, with Z = 1: y + x, y - x and 2 d x y.
-#[derive(Clone, Copy)]
+#[derive(Zeroize)]
 #[repr(C)]
 pub(crate) struct Entry {
     pub(crate) sum: Element,

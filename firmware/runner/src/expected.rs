@@ -3,7 +3,7 @@
 use ascon_aead::AsconAead128;
 use ascon_aead::aead::{AeadInOut, KeyInit};
 use ed25519_dalek::{Signer as _, SigningKey};
-use thingward_samples::{COUNT, HEADER, RECORD_ROOM, chain, message, seed};
+use thingward_samples::{COUNT, HEADER, RECORD_ROOM, chain, message, seed, standard};
 
 /// Names and values, in the order in which the image prints them.
 pub(crate) type Expected = Vec<(String, String)>;
@@ -15,6 +15,19 @@ pub(crate) fn arithmetic(image: &str) -> Expected {
         test(&mut |name, digest| expected.push((name.to_owned(), hex(&digest))));
     }
     expected
+}
+
+pub(crate) fn known_signatures(_: &str) -> Expected {
+    standard::SIGNATURES.iter().flat_map(|answer| named(["public", "signature"], answer)).collect()
+}
+
+pub(crate) fn known_sealed(_: &str) -> Expected {
+    named(["sealed", "tag"], &standard::SEALED).to_vec()
+}
+
+fn named(names: [&str; 2], [one, two]: &[&str; 2]) -> [(String, String); 2] {
+    let [first, second] = names.map(str::to_owned);
+    [(first, (*one).to_owned()), (second, (*two).to_owned())]
 }
 
 pub(crate) fn signatures(_: &str) -> Expected {

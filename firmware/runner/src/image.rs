@@ -32,12 +32,14 @@ const SIGN_2560: Bound = Bound { chip: AVR_2560, operation: "sign", cycles: 4_00
 const SEAL_328: Bound = Bound { chip: AVR_328, operation: "seal-64", cycles: 56_000 };
 const SEAL_2560: Bound = Bound { chip: AVR_2560, operation: "seal-64", cycles: 56_000 };
 
-pub(crate) const ALL: [Image; 10] = [
+pub(crate) const ALL: [Image; 12] = [
     arithmetic("arithmetic-16"),
     arithmetic("arithmetic-32"),
     arithmetic("arithmetic-64"),
     arithmetic("arithmetic-128-sums"),
     arithmetic("arithmetic-128-bits"),
+    Image { name: "known-signatures", chips: AVR, expected: expected::known_signatures, bounds: &[] },
+    Image { name: "known-sealed", chips: EVERY, expected: expected::known_sealed, bounds: &[] },
     Image { name: "sign", chips: AVR, expected: expected::signatures, bounds: &[SIGN_328, SIGN_2560] },
     Image { name: "seal", chips: EVERY, expected: expected::sealed, bounds: &[SEAL_328, SEAL_2560] },
     Image {

@@ -47,7 +47,9 @@ fn run_all() -> Result<bool> {
             runs.push(run);
         }
     }
-    table::write(&runs)?;
+    if good {
+        table::write(&runs)?;
+    }
     Ok(good)
 }
 

@@ -5,6 +5,8 @@
 #[cfg(feature = "chain")]
 pub mod chain;
 
+pub mod standard;
+
 /// How many there are of each.
 pub const COUNT: u8 = 8;
 

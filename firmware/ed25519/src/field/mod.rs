@@ -14,9 +14,11 @@ use avr::{self as kernels, combine};
 #[cfg(not(target_arch = "avr"))]
 use {combination::combine, portable as kernels};
 
+use zeroize::Zeroize;
+
 pub(crate) use kernels::multiply_16;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroize)]
 #[repr(transparent)]
 pub(crate) struct Element(pub(crate) [u8; 32]);
 
