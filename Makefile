@@ -1,9 +1,10 @@
-# Two commands: `make run` starts a town of things, `make test` runs every test. Each installs what it needs.
+# `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones.
+# Each installs what it needs.
 
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test deb
+.PHONY: run build test firmware deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -22,6 +23,10 @@ test: ## install what the tests need and run all of them
 	cargo clippy --workspace --all-targets --release --locked -- -D warnings
 	THINGWARD_PYTHON=$(CURDIR)/$(PYTHON) THINGWARD_NODE_MODULES=$(CURDIR)/tests/peers/node_modules \
 		cargo test --workspace --release --locked
+
+firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
+	@scripts/install firmware
+	@firmware/run
 
 deb: build ## make a Debian package with hardened systemd units
 	@packaging/deb $(BINARY)

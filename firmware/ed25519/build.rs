@@ -1,0 +1,77 @@
+//! Makes what the crate cannot have as source: the table of multiples of the base point, and AVR's kernels.
+
+#[path = "build/comb.rs"]
+mod comb;
+#[path = "build/combination.rs"]
+mod combination;
+#[path = "src/sha512/constants.rs"]
+mod constants;
+#[path = "build/field.rs"]
+mod field;
+#[path = "build/product.rs"]
+mod product;
+#[path = "build/sha512.rs"]
+mod sha512;
+
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+use thingward_assembly::{Assembly, is_for_avr, op};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=src");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("comb.bin"), comb::table())?;
+    fs::write(out.join("odd_multiples.bin"), comb::odd_multiples())?;
+    let constants: Vec<u8> = constants::ROUNDS.iter().flat_map(|k| k.to_le_bytes()).collect();
+    fs::write(out.join("sha512_constants.bin"), constants)?;
+    if is_for_avr() {
+        kernels(&out.display().to_string()).link(&out, "ed25519_kernels")?;
+    }
+    Ok(())
+}
+
+fn kernels(out: &str) -> Assembly {
+    let mut asm = Assembly::default();
+    field::routines(&mut asm);
+    combination::combine(&mut asm);
+    sha512::block(&mut asm);
+    for (table, file) in [("comb", "comb.bin"), ("odd_multiples", "odd_multiples.bin")] {
+        flash_table(&mut asm, table, &format!("{out}/{file}"));
+        read_entry(&mut asm, table);
+    }
+    flash_table(&mut asm, "sha512_constants", &format!("{out}/sha512_constants.bin"));
+    op!(asm, ".section .bss.ed25519_scratch,\"aw\",@nobits");
+    op!(asm, ".global ed25519_scratch");
+    op!(asm, ".p2align 7");
+    op!(asm, "ed25519_scratch: .skip {}", sha512::SCRATCH_BYTES);
+    op!(asm, ".text");
+    asm
+}
+
+/// Read-only data goes into RAM on AVR, unless it is asked to stay in flash.
+fn flash_table(asm: &mut Assembly, name: &str, file: &str) {
+    op!(asm, ".section .progmem.data.ed25519_{name},\"a\",@progbits");
+    op!(asm, "ed25519_{name}: .incbin \"{file}\"");
+}
+
+/// `read_NAME(entry, index)` copies 96 bytes out of flash. The address is secret for the comb: there is no cache, and
+/// every byte takes as long as another.
+fn read_entry(asm: &mut Assembly, table: &str) {
+    asm.routine(&format!("ed25519_read_{table}"));
+    op!(asm, "movw r26, r24");
+    op!(asm, "ldi r24, {}", comb::ENTRY_BYTES);
+    op!(asm, "mul r22, r24");
+    op!(asm, "movw r30, r0");
+    op!(asm, "clr r1");
+    op!(asm, "subi r30, lo8(-(ed25519_{table}))");
+    op!(asm, "sbci r31, hi8(-(ed25519_{table}))");
+    asm.label("1");
+    op!(asm, "lpm r0, Z+");
+    op!(asm, "st X+, r0");
+    op!(asm, "dec r24");
+    op!(asm, "brne 1b");
+    op!(asm, "ret");
+}

@@ -1,0 +1,301 @@
+//! The compression function of SHA-512: FIPS 180-4 §6.4.2. Words are little endian in memory.
+//!
+//! The eight working variables lie in a window that slides down by one word each round, so that none has to be moved.
+//! Rotations are by bytes, which costs nothing but other names of registers, and then by single bits.
+
+use crate::field::SCRATCH;
+use thingward_assembly::{ADD, Assembly, op};
+
+/// The schedule of 16 words, at an address divisible by 128.
+const SCHEDULE: u16 = 0;
+/// The window of 8 words starts 16 words above this.
+const WINDOW: u16 = 128;
+/// What routines need, in bytes: schedule and window.
+pub(crate) const SCRATCH_BYTES: u16 = WINDOW + 192;
+
+/// Three words in registers, lowest bytes first.
+const T: u8 = 2;
+const E: u8 = 10;
+const U: u8 = 18;
+
+type Word = [u8; 8];
+
+fn word(first: u8) -> Word {
+    std::array::from_fn(|k| first + k as u8)
+}
+
+/// `sha512_block(state, block)`.
+pub(crate) fn block(asm: &mut Assembly) {
+    asm.routine("ed25519_sha512_block");
+    asm.save_all();
+    op!(asm, "push r24");
+    op!(asm, "push r25");
+    read_block(asm);
+    op!(asm, "movw r30, r24");
+    asm.address(28, SCRATCH, WINDOW + 128);
+    op!(asm, "movw r26, r28");
+    copy(asm, 64, "ld r19, Z+", "st X+, r19");
+    asm.address(30, "ed25519_sha512_constants", 0);
+    op!(asm, "ldi r24, 5");
+    op!(asm, "clr r1");
+    asm.label("ed25519_sha512_pass");
+    op!(asm, "push r24");
+    asm.address(26, SCRATCH, SCHEDULE);
+    op!(asm, "ldi r24, 16");
+    op!(asm, "mov r0, r24");
+    asm.label("ed25519_sha512_round");
+    round(asm);
+    op!(asm, "dec r0");
+    op!(asm, "breq 1f");
+    op!(asm, "jmp ed25519_sha512_round");
+    asm.label("1");
+    op!(asm, "pop r24");
+    op!(asm, "dec r24");
+    op!(asm, "brne 1f");
+    op!(asm, "jmp ed25519_sha512_end");
+    asm.label("1");
+    op!(asm, "push r24");
+    slide_back(asm);
+    extend_schedule(asm);
+    op!(asm, "pop r24");
+    op!(asm, "jmp ed25519_sha512_pass");
+    asm.label("ed25519_sha512_end");
+    add_to_state(asm);
+    asm.restore_all_and_return();
+}
+
+/// Words are big endian in the block: X walks it, Z the schedule.
+fn read_block(asm: &mut Assembly) {
+    op!(asm, "movw r26, r22");
+    asm.address(30, SCRATCH, SCHEDULE);
+    op!(asm, "ldi r18, 16");
+    asm.label("1");
+    for k in (0..8).rev() {
+        op!(asm, "ld r19, X+");
+        op!(asm, "std Z+{k}, r19");
+    }
+    op!(asm, "adiw r30, 8");
+    op!(asm, "dec r18");
+    op!(asm, "brne 1b");
+}
+
+fn copy(asm: &mut Assembly, bytes: u8, load: &str, store: &str) {
+    op!(asm, "ldi r18, {bytes}");
+    asm.label("1");
+    op!(asm, "{load}");
+    op!(asm, "{store}");
+    op!(asm, "dec r18");
+    op!(asm, "brne 1b");
+}
+
+/// Y is the window, from `a` on: 8 bytes for each of a to h. X is the schedule, Z the constants, in flash.
+fn round(asm: &mut Assembly) {
+    let (t, e, u) = (word(T), word(E), word(U));
+    // h + w + k
+    asm.load(T, 8, 'Y', 56);
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "ld r18, X+");
+        asm.chain(k == 0, ADD, *r, 18);
+    }
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "lpm r18, Z+");
+        asm.chain(k == 0, ADD, *r, 18);
+    }
+    // + (e >>> 14 ^ e >>> 18 ^ e >>> 41)
+    asm.load(E, 8, 'Y', 32);
+    copy_word(asm, u, e);
+    rotate_left(asm, u);
+    rotate_left(asm, u);
+    rotate_right(asm, e);
+    exclusive_or(asm, u, e, 3);
+    rotate_right(asm, e);
+    exclusive_or(asm, u, e, 0);
+    add(asm, t, u, 2);
+    // + (e & f ^ !e & g)
+    op!(asm, "clc");
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "ldd r18, Y+{}", 40 + k);
+        op!(asm, "ldd r19, Y+{}", 48 + k);
+        op!(asm, "eor r18, r19");
+        op!(asm, "ldd r20, Y+{}", 32 + k);
+        op!(asm, "and r18, r20");
+        op!(asm, "eor r18, r19");
+        op!(asm, "adc r{r}, r18");
+    }
+    // d += it
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "ldd r18, Y+{}", 24 + k);
+        asm.chain(k == 0, ADD, 18, *r);
+        op!(asm, "std Y+{}, r18", 24 + k);
+    }
+    // + (a >>> 28 ^ a >>> 34 ^ a >>> 39)
+    asm.load(E, 8, 'Y', 0);
+    copy_word(asm, u, e);
+    rotate_left(asm, u);
+    rotate_right(asm, e);
+    rotate_right(asm, e);
+    exclusive_or(asm, u, e, 7);
+    rotate_right(asm, e);
+    rotate_right(asm, e);
+    exclusive_or(asm, u, e, 6);
+    add(asm, t, u, 5);
+    // + (a & b ^ a & c ^ b & c)
+    op!(asm, "clc");
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "ldd r18, Y+{k}");
+        op!(asm, "ldd r19, Y+{}", 8 + k);
+        op!(asm, "ldd r20, Y+{}", 16 + k);
+        op!(asm, "mov r21, r18");
+        op!(asm, "or r21, r19");
+        op!(asm, "and r21, r20");
+        op!(asm, "and r18, r19");
+        op!(asm, "or r18, r21");
+        op!(asm, "adc r{r}, r18");
+    }
+    op!(asm, "sbiw r28, 8");
+    for (k, r) in t.iter().enumerate() {
+        op!(asm, "std Y+{k}, r{r}");
+    }
+}
+
+fn copy_word(asm: &mut Assembly, to: Word, from: Word) {
+    for k in (0..8).step_by(2) {
+        op!(asm, "movw r{}, r{}", to[k], from[k]);
+    }
+}
+
+/// By one bit; r1 is zero.
+fn rotate_left(asm: &mut Assembly, word: Word) {
+    op!(asm, "lsl r{}", word[0]);
+    for r in &word[1..] {
+        op!(asm, "rol r{r}");
+    }
+    op!(asm, "adc r{}, r1", word[0]);
+}
+
+/// By one bit.
+fn rotate_right(asm: &mut Assembly, word: Word) {
+    op!(asm, "bst r{}, 0", word[0]);
+    op!(asm, "lsr r{}", word[7]);
+    for r in word[..7].iter().rev() {
+        op!(asm, "ror r{r}");
+    }
+    op!(asm, "bld r{}, 7", word[7]);
+}
+
+/// `to ^= from >>> 8 bytes`.
+fn exclusive_or(asm: &mut Assembly, to: Word, from: Word, bytes: usize) {
+    for k in 0..8 {
+        op!(asm, "eor r{}, r{}", to[k], from[(k + bytes) % 8]);
+    }
+}
+
+/// `to += from >>> 8 bytes`.
+fn add(asm: &mut Assembly, to: Word, from: Word, bytes: usize) {
+    for k in 0..8 {
+        asm.chain(k == 0, ADD, to[k], from[(k + bytes) % 8]);
+    }
+}
+
+/// After 16 rounds the window is 16 words lower: it goes back up.
+fn slide_back(asm: &mut Assembly) {
+    op!(asm, "movw r26, r28");
+    op!(asm, "subi r28, 0x80");
+    op!(asm, "sbci r29, 0xff");
+    op!(asm, "push r28");
+    op!(asm, "push r29");
+    copy(asm, 64, "ld r19, X+", "st Y+, r19");
+    op!(asm, "pop r29");
+    op!(asm, "pop r28");
+}
+
+/// The next 16 words of the schedule, in place of the last. r0 walks it in bytes.
+fn extend_schedule(asm: &mut Assembly) {
+    let (e, u) = (word(E), word(U));
+    op!(asm, "push r30");
+    op!(asm, "push r31");
+    op!(asm, "ldi r31, hi8({SCRATCH}+{SCHEDULE})");
+    op!(asm, "clr r0");
+    asm.label("ed25519_sha512_extend");
+    // w[1] >>> 1 ^ w[1] >>> 8 ^ w[1] >> 7, the last one as a shift by a bit to the left and by a byte to the right
+    point_at(asm, 8);
+    asm.load(E, 8, 'Z', 0);
+    copy_word(asm, u, e);
+    op!(asm, "clr r9");
+    op!(asm, "lsl r{}", u[0]);
+    for r in &u[1..] {
+        op!(asm, "rol r{r}");
+    }
+    op!(asm, "rol r9");
+    let sum: Word = [u[1], u[2], u[3], u[4], u[5], u[6], u[7], 9];
+    exclusive_or(asm, sum, e, 1);
+    rotate_right(asm, e);
+    exclusive_or(asm, sum, e, 0);
+    // + w[9] + w[0]
+    for offset in [72, 0] {
+        point_at(asm, offset);
+        for (k, r) in sum.iter().enumerate() {
+            op!(asm, "ldd r18, Z+{k}");
+            asm.chain(k == 0, ADD, *r, 18);
+        }
+    }
+    // + (w[14] >>> 19 ^ w[14] >>> 61 ^ w[14] >> 6)
+    let v: Word = [18, 2, 3, 4, 5, 6, 7, 8];
+    point_at(asm, 112);
+    for (k, r) in v.iter().enumerate() {
+        op!(asm, "ldd r{r}, Z+{k}");
+    }
+    rotate_left(asm, v);
+    rotate_left(asm, v);
+    for (to, from) in e.iter().zip(v) {
+        op!(asm, "mov r{to}, r{from}");
+    }
+    rotate_left(asm, e);
+    // In place of a shift by 6 a rotation, without the two bits that come around; a byte to the right comes later.
+    op!(asm, "andi r18, 3");
+    exclusive_or(asm, v, e, 7);
+    asm.load(E, 8, 'Z', 0);
+    for _ in 0..3 {
+        rotate_right(asm, e);
+    }
+    exclusive_or(asm, v, e, 1);
+    add(asm, sum, v, 1);
+    point_at(asm, 0);
+    for (k, r) in sum.iter().enumerate() {
+        op!(asm, "std Z+{k}, r{r}");
+    }
+    op!(asm, "ldi r18, 8");
+    op!(asm, "add r0, r18");
+    op!(asm, "sbrc r0, 7");
+    op!(asm, "rjmp 1f");
+    op!(asm, "jmp ed25519_sha512_extend");
+    asm.label("1");
+    op!(asm, "pop r31");
+    op!(asm, "pop r30");
+}
+
+/// Z = the schedule's word that many bytes behind r0, around its end.
+fn point_at(asm: &mut Assembly, offset: u8) {
+    op!(asm, "mov r30, r0");
+    if offset > 0 {
+        op!(asm, "subi r30, {}", offset.wrapping_neg());
+    }
+    op!(asm, "andi r30, 0x7f");
+    op!(asm, "ori r30, lo8({SCRATCH}+{SCHEDULE})");
+}
+
+fn add_to_state(asm: &mut Assembly) {
+    op!(asm, "pop r27");
+    op!(asm, "pop r26");
+    op!(asm, "ldi r18, 8");
+    asm.label("1");
+    op!(asm, "clc");
+    for _ in 0..8 {
+        op!(asm, "ld r19, X");
+        op!(asm, "ld r20, Y+");
+        op!(asm, "adc r19, r20");
+        op!(asm, "st X+, r19");
+    }
+    op!(asm, "dec r18");
+    op!(asm, "brne 1b");
+}

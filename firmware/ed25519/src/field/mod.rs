@@ -1,0 +1,119 @@
+//! The field of integers modulo p = 2^255 - 19. An element may be kept as itself or with p or 2^256 - 38 more.
+
+#[cfg(target_arch = "avr")]
+mod avr;
+mod combination;
+mod inverse;
+#[cfg_attr(target_arch = "avr", allow(dead_code, reason = "most of it has kernels in its place"))]
+mod portable;
+
+use core::ops::{Add, AddAssign, Mul, MulAssign, Sub};
+
+#[cfg(target_arch = "avr")]
+use avr::{self as kernels, combine};
+#[cfg(not(target_arch = "avr"))]
+use {combination::combine, portable as kernels};
+
+use zeroize::Zeroize;
+
+pub(crate) use kernels::multiply_16;
+
+#[derive(Clone, Copy, Zeroize)]
+#[repr(transparent)]
+pub(crate) struct Element(pub(crate) [u8; 32]);
+
+impl Element {
+    pub(crate) const ZERO: Self = Self([0; 32]);
+
+    /// Not a constant, because those take RAM on AVR.
+    #[inline(never)]
+    pub(crate) fn one() -> Self {
+        let mut one = Self::ZERO;
+        one.0[0] = 1;
+        one
+    }
+
+    pub(crate) fn square(&mut self) {
+        kernels::square(&mut self.0);
+    }
+
+    pub(crate) fn squared(&self) -> Self {
+        let mut square = *self;
+        square.square();
+        square
+    }
+
+    /// The square of the square, and so on.
+    #[inline(never)]
+    pub(crate) fn squared_times(&self, times: u8) -> Self {
+        let mut square = *self;
+        for _ in 0..times {
+            square.square();
+        }
+        square
+    }
+
+    /// Writes `a + b` here. The same as `*self = a + b`, and so on, without a copy.
+    pub(crate) fn set_sum(&mut self, a: &Self, b: &Self) {
+        kernels::add_into(&mut self.0, &a.0, &b.0);
+    }
+
+    pub(crate) fn set_difference(&mut self, a: &Self, b: &Self) {
+        kernels::subtract_into(&mut self.0, &a.0, &b.0);
+    }
+
+    pub(crate) fn set_product(&mut self, a: &Self, b: &Self) {
+        kernels::multiply_into(&mut self.0, &a.0, &b.0);
+    }
+
+    /// The one representative below p.
+    #[inline(never)]
+    pub(crate) fn canonical(&self) -> [u8; 32] {
+        portable::canonical(&self.0)
+    }
+
+    pub(crate) fn negated(&self) -> Self {
+        &Self::ZERO - self
+    }
+
+    /// Swaps two elements when `mask` is 0xff, and takes as long when it is 0.
+    pub(crate) fn swap_if(mask: u8, a: &mut Self, b: &mut Self) {
+        kernels::swap_if(&mut a.0, &mut b.0, mask);
+    }
+}
+
+impl Add for &Element {
+    type Output = Element;
+
+    fn add(self, other: Self) -> Element {
+        Element(kernels::add(&self.0, &other.0))
+    }
+}
+
+impl Sub for &Element {
+    type Output = Element;
+
+    fn sub(self, other: Self) -> Element {
+        Element(kernels::subtract(&self.0, &other.0))
+    }
+}
+
+impl Mul for &Element {
+    type Output = Element;
+
+    fn mul(self, other: Self) -> Element {
+        Element(kernels::multiply(&self.0, &other.0))
+    }
+}
+
+impl AddAssign<&Element> for Element {
+    fn add_assign(&mut self, other: &Element) {
+        kernels::add_here(&mut self.0, &other.0);
+    }
+}
+
+impl MulAssign<&Element> for Element {
+    fn mul_assign(&mut self, other: &Element) {
+        kernels::multiply_here(&mut self.0, &other.0);
+    }
+}

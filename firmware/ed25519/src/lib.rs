@@ -1,0 +1,29 @@
+//! Ed25519 (RFC 8032) for 8-bit chips.
+//!
+//! Crates for this curve take seconds on an ATmega, do not fit, or come out wrong there. This one has kernels in AVR
+//! assembly for what takes the time; elsewhere the same code runs on portable arithmetic, where tests compare it with
+//! others. Signing takes as long for one key and message as for any other of the same length. Verifying does not: what
+//! it works on is public.
+//!
+//! On AVR all of it shares one scratch area: do not sign in an interrupt handler.
+
+#![no_std]
+
+mod comb;
+mod curve;
+mod field;
+mod point;
+mod scalar;
+mod sha512;
+mod sign;
+mod verify;
+
+pub use sign::SigningKey;
+pub use verify::PublicKey;
+
+/// Length of a signature in bytes.
+pub const SIGNATURE_BYTES: usize = 64;
+
+/// A key or signature is not good. Without detail on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;

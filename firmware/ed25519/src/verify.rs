@@ -1,0 +1,170 @@
+//! Verifying: RFC 8032 §5.1.7, without the cofactor. Strict: encodings have to be the canonical ones, and neither key nor
+//! commitment may be of small order, for then a signature would say nothing about the key or the message.
+//!
+//! What is verified is public, so this branches on it.
+
+use crate::comb::odd_multiple;
+use crate::curve::BASE_WIDTH;
+use crate::field::Element;
+use crate::point::{Point, T};
+use crate::scalar::Scalar;
+use crate::sign::hash_to_scalar;
+use crate::{Refused, SIGNATURE_BYTES};
+
+mod digits;
+
+use digits::Digits;
+
+/// A public key, as RFC 8032 writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(pub [u8; 32]);
+
+const D: Element = Element(crate::curve::D);
+/// A square root of -1.
+const ROOT_OF_MINUS_ONE: Element = Element([
+    0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f, 0xa7,
+    0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
+]);
+
+impl PublicKey {
+    /// # Errors
+    ///
+    /// [`Refused`] when the signature is not this key's over `message`, or one of them is not as it has to be.
+    pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
+        let [commitment, response] =
+            core::array::from_fn(|half| core::array::from_fn(|k| signature[32 * half + k]));
+        let response = Scalar::from_canonical(&response).ok_or(Refused)?;
+        let minus_key = decode_negated(&self.0)?;
+        if minus_key.is_of_small_order() {
+            return Err(Refused);
+        }
+        let challenge = hash_to_scalar(&[&commitment, &self.0, message]);
+        let point = difference(&response, &challenge, minus_key);
+        if point.is_of_small_order() || point.encoded() != commitment {
+            return Err(Refused);
+        }
+        Ok(())
+    }
+}
+
+impl Point {
+    /// Of order 1, 2, 4 or 8. A coordinate is 0 for orders up to 4; twice a point of order 8 has y = 0, and that is
+    /// where x^2 + y^2 = 0.
+    fn is_of_small_order(&self) -> bool {
+        let sum = &self.x.squared() + &self.y.squared();
+        (&(&self.x * &self.y) * &sum).canonical() == [0; 32]
+    }
+}
+
+/// The negative of the point that 32 bytes stand for: RFC 8032 §5.1.3.
+#[inline(never)]
+fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
+    let sign = bytes[31] >> 7;
+    let mut y = Element(*bytes);
+    y.0[31] &= 0x7f;
+    if y.canonical() != y.0 {
+        return Err(Refused);
+    }
+    let y2 = y.squared();
+    let u = &y2 - &Element::one();
+    let v = &(&y2 * &D) + &Element::one();
+    let x = root_of_ratio(&u, &v).ok_or(Refused)?;
+    let canonical = x.canonical();
+    // RFC 8032: x = 0 has no sign. Such a key is of small order in any case.
+    let x = if canonical[0] & 1 == sign { x.negated() } else { x };
+    let t = &x * &y;
+    Ok(Point { x, y, z: Element::one(), t })
+}
+
+/// A square root of u/v: u v^3 (u v^7)^((p-5)/8), or that times the root of -1.
+fn root_of_ratio(u: &Element, v: &Element) -> Option<Element> {
+    let v3 = &v.squared() * v;
+    let uv7 = &(&v3.squared() * v) * u;
+    let mut x = &(&power_of_eighth(&uv7) * &v3) * u;
+    let v_x2 = (&x.squared() * v).canonical();
+    if v_x2 != u.canonical() {
+        if v_x2 != u.negated().canonical() {
+            return None;
+        }
+        x = &x * &ROOT_OF_MINUS_ONE;
+    }
+    Some(x)
+}
+
+/// To the power of (p - 5) / 8 = 2^252 - 3.
+#[inline(never)]
+fn power_of_eighth(x: &Element) -> Element {
+    let x2 = x.squared();
+    let x9 = &x2.squared_times(2) * x;
+    let x11 = &x9 * &x2;
+    let ones_5 = &x11.squared() * &x9;
+    let ones_10 = &ones_5.squared_times(5) * &ones_5;
+    let ones_20 = &ones_10.squared_times(10) * &ones_10;
+    let ones_40 = &ones_20.squared_times(20) * &ones_20;
+    let ones_50 = &ones_40.squared_times(10) * &ones_10;
+    let ones_100 = &ones_50.squared_times(50) * &ones_50;
+    let ones_200 = &ones_100.squared_times(100) * &ones_100;
+    let ones_250 = &ones_200.squared_times(50) * &ones_50;
+    &ones_250.squared_times(2) * x
+}
+
+/// A point to be added again and again: y + x, y - x, 2 d t, and 2 z.
+struct Cached([Element; 4]);
+
+impl Cached {
+    fn new(point: &Point) -> Self {
+        let t = &point.t * &D;
+        Self([&point.y + &point.x, &point.y - &point.x, &t + &t, &point.z + &point.z])
+    }
+}
+
+impl Point {
+    #[inline(never)]
+    fn add_cached(&mut self, Cached(other): &Cached, negative: bool, t: T) {
+        let (with_difference, with_sum) = if negative { (0, 1) } else { (1, 0) };
+        let mut a = &self.y - &self.x;
+        a *= &other[with_difference];
+        let mut b = &self.y + &self.x;
+        b *= &other[with_sum];
+        self.t *= &other[2];
+        let d = &self.z * &other[3];
+        self.finish_sum(&mut a, &mut b, &d, if negative { 0xff } else { 0 }, t);
+    }
+}
+
+/// The base point times one scalar, plus a point times another, with common doublings.
+#[inline(never)]
+fn difference(of_base: &Scalar, of_point: &Scalar, point: Point) -> Point {
+    let multiples = odd_multiples(point);
+    let base_digits = Digits::new(of_base, BASE_WIDTH);
+    let point_digits = Digits::new(of_point, 4);
+    let mut sum = Point::identity();
+    for position in (0..Digits::COUNT).rev() {
+        let (base, point) = (base_digits.at(position), point_digits.at(position));
+        sum.double(if base == 0 && point == 0 { T::Skipped } else { T::Needed });
+        if point != 0 {
+            let t = if base == 0 { T::Skipped } else { T::Needed };
+            sum.add_cached(&multiples[usize::from(point.unsigned_abs() / 2)], point < 0, t);
+        }
+        if base != 0 {
+            let negative = if base < 0 { 0xff } else { 0 };
+            sum.add(&mut odd_multiple(base.unsigned_abs() / 2), negative, T::Skipped);
+        }
+    }
+    sum
+}
+
+/// 1, 3, 5 and 7 times a point.
+#[inline(never)]
+fn odd_multiples(point: Point) -> [Cached; 4] {
+    let first = Cached::new(&point);
+    let mut sum = point;
+    sum.double(T::Needed);
+    let twice = Cached::new(&sum);
+    sum.add_cached(&first, false, T::Needed);
+    let third = Cached::new(&sum);
+    sum.add_cached(&twice, false, T::Needed);
+    let fifth = Cached::new(&sum);
+    sum.add_cached(&twice, false, T::Needed);
+    [first, third, fifth, Cached::new(&sum)]
+}

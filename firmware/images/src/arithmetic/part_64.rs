@@ -1,0 +1,10 @@
+//! The compiler's integer arithmetic, part 64.
+#![no_std]
+#![no_main]
+
+thingward_chip::image!(run);
+
+fn run() {
+    let (_, test) = thingward_arithmetic::PARTS[2];
+    test(&mut |name, digest| thingward_chip::result(name, &digest));
+}

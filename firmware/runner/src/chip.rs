@@ -1,0 +1,172 @@
+//! The chips: how to build for them and how to emulate them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::output::Output;
+
+/// The workspace of the firmware.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".."))
+}
+
+pub(crate) struct Chip {
+    pub(crate) name: &'static str,
+    /// The clock that times are given for.
+    pub(crate) megahertz: u32,
+    pub(crate) flash_bytes: u32,
+    pub(crate) ram_bytes: u32,
+    /// What the compiler gets wrong, so that nothing for this chip may use it.
+    pub(crate) compiler_faults: &'static [&'static str],
+    kind: Kind,
+}
+
+enum Kind {
+    /// `simavr` with this part.
+    Avr { part: &'static str },
+    /// QEMU with this board and model of cycles.
+    CortexM { target: &'static str, board: &'static str, core: &'static str },
+}
+
+pub(crate) const ALL: [Chip; 4] = [
+    Chip {
+        name: "ATmega328P",
+        megahertz: 16,
+        flash_bytes: 32 << 10,
+        ram_bytes: 2 << 10,
+        compiler_faults: &["u128.add1", "u128.sub1", "u128.addc"],
+        kind: Kind::Avr { part: "atmega328p" },
+    },
+    Chip {
+        name: "ATmega2560",
+        megahertz: 16,
+        flash_bytes: 256 << 10,
+        ram_bytes: 8 << 10,
+        compiler_faults: &[
+            "u128.add1",
+            "u128.sub1",
+            "u128.addc",
+            "u128.div",
+            "u128.rem",
+            "i128.divs",
+            "u128.div10",
+        ],
+        kind: Kind::Avr { part: "atmega2560" },
+    },
+    Chip {
+        name: "Cortex-M0",
+        megahertz: 48,
+        flash_bytes: 256 << 10,
+        ram_bytes: 16 << 10,
+        compiler_faults: &[],
+        kind: Kind::CortexM { target: "thumbv6m-none-eabi", board: "microbit", core: "m0" },
+    },
+    Chip {
+        name: "Cortex-M4",
+        megahertz: 64,
+        flash_bytes: 256 << 10,
+        ram_bytes: 16 << 10,
+        compiler_faults: &[],
+        kind: Kind::CortexM { target: "thumbv7em-none-eabi", board: "mps2-an386", core: "m4" },
+    },
+];
+
+/// What an image takes before it runs, in bytes.
+pub(crate) struct Size {
+    pub(crate) flash: u32,
+    pub(crate) ram: u32,
+}
+
+impl Chip {
+    pub(crate) const fn is_avr(&self) -> bool {
+        matches!(self.kind, Kind::Avr { .. })
+    }
+
+    /// Builds the images at the optimisation level that ships.
+    pub(crate) fn build(&self, images: impl Iterator<Item = &'static str>) -> Result<()> {
+        let (target, flags) = match self.kind {
+            Kind::Avr { part } => ("avr-none", format!("-Ctarget-cpu={part} -Clink-arg=-mmcu={part}")),
+            Kind::CortexM { target, .. } => {
+                let script = workspace().join("emulators/cortex-m.ld");
+                let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
+                (target, format!("{linker} -Clink-arg=-T{}", script.display()))
+            }
+        };
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--locked",
+                "-Zbuild-std=core",
+                "--package",
+                "thingward-images",
+            ])
+            .args(["--target", target, "--target-dir"])
+            .arg(self.target_dir())
+            .current_dir(workspace())
+            .env("RUSTC", workspace().join("../.firmware/rustc/bin/rustc"))
+            // Lets a stable compiler build its core library and take assembly for AVR.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", flags)
+            // Not each time that this linker needs no -no-pie.
+            .env("RUSTC_LOG", "error");
+        for image in images {
+            cargo.args(["--bin", image]);
+        }
+        match cargo.status()? {
+            status if status.success() => Ok(()),
+            _ => Err(format!("the images for {} do not build", self.name).into()),
+        }
+    }
+
+    pub(crate) fn run(&self, image: &str) -> Result<Output> {
+        let file = self.file(image);
+        let emulators = workspace().join("target");
+        let output = match self.kind {
+            Kind::Avr { part } => Command::new(emulators.join("emulate-avr")).arg(part).arg(file).output()?,
+            Kind::CortexM { board, core, .. } => Command::new("qemu-system-arm")
+                .args([
+                    "-machine",
+                    board,
+                    "-display",
+                    "none",
+                    "-semihosting-config",
+                    "enable=on,target=native",
+                ])
+                .arg("-plugin")
+                .arg(format!("{},core={core}", emulators.join("emulate-cortex-m.so").display()))
+                .arg("-device")
+                .arg(format!("loader,file={}", file.display()))
+                .output()?,
+        };
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text += &String::from_utf8_lossy(&output.stderr);
+        Output::parse(&text, output.status.success())
+    }
+
+    pub(crate) fn size(&self, image: &str) -> Result<Size> {
+        let tool = if self.is_avr() { "avr-size" } else { "arm-none-eabi-size" };
+        let output = Command::new(tool).arg(self.file(image)).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let numbers = text.lines().nth(1).ok_or("no sizes")?.split_whitespace().take(3).map(str::parse);
+        let [code, data, zeroed] =
+            numbers.collect::<Result<Vec<u32>, _>>()?.try_into().map_err(|_| "no sizes")?;
+        Ok(Size { flash: code + data, ram: data + zeroed })
+    }
+
+    /// Parts do not share a core library, so each has a folder of its own.
+    fn target_dir(&self) -> PathBuf {
+        workspace().join("target").join(self.name)
+    }
+
+    fn file(&self, image: &str) -> PathBuf {
+        let (target, suffix) = match self.kind {
+            Kind::Avr { .. } => ("avr-none", ".elf"),
+            Kind::CortexM { target, .. } => (target, ""),
+        };
+        self.target_dir().join(target).join("release").join(format!("{image}{suffix}"))
+    }
+}

@@ -1,0 +1,84 @@
+//! What the chips have to come to, computed on this machine.
+
+use ascon_aead::AsconAead128;
+use ascon_aead::aead::{AeadInOut, KeyInit};
+use ed25519_dalek::{Signer as _, SigningKey};
+use thingward_samples::{COUNT, HEADER, RECORD_ROOM, chain, message, seed, standard};
+
+/// Names and values, in the order in which the image prints them.
+pub(crate) type Expected = Vec<(String, String)>;
+
+pub(crate) fn arithmetic(image: &str) -> Expected {
+    let mut expected = Expected::new();
+    let parts = thingward_arithmetic::PARTS.iter();
+    for (_, test) in parts.filter(|(part, _)| image.strip_prefix("arithmetic-") == Some(part)) {
+        test(&mut |name, digest| expected.push((name.to_owned(), hex(&digest))));
+    }
+    expected
+}
+
+pub(crate) fn known_signatures(_: &str) -> Expected {
+    standard::SIGNATURES.iter().flat_map(|answer| named(["public", "signature"], answer)).collect()
+}
+
+pub(crate) fn known_sealed(_: &str) -> Expected {
+    named(["sealed", "tag"], &standard::SEALED).to_vec()
+}
+
+fn named(names: [&str; 2], [one, two]: &[&str; 2]) -> [(String, String); 2] {
+    let [first, second] = names.map(str::to_owned);
+    [(first, (*one).to_owned()), (second, (*two).to_owned())]
+}
+
+pub(crate) fn signatures(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    for number in 0..COUNT {
+        let key = SigningKey::from_bytes(&seed(number));
+        expected.push(("public".to_owned(), hex(key.verifying_key().as_bytes())));
+        expected.push(("signature".to_owned(), hex(&key.sign(&message(number)).to_bytes())));
+    }
+    expected
+}
+
+/// Ascon's kernel stands aside on this machine, and what is in its place was tested against the designers' answers.
+pub(crate) fn sealed(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    for number in 0..COUNT {
+        let (secret, mut text) = (seed(number), message(number));
+        let (key, nonce) = secret.split_at(16);
+        let (Ok(key), Ok(nonce)) = (key.try_into(), nonce.try_into()) else { continue };
+        let cipher = AsconAead128::new(key);
+        let tag =
+            cipher.encrypt_inout_detached(nonce, &HEADER, text.as_mut_slice().into()).unwrap_or_default();
+        expected.push(("sealed".to_owned(), hex(&text)));
+        expected.push(("tag".to_owned(), hex(&tag)));
+        expected.push(("opened".to_owned(), hex(&[1])));
+    }
+    expected
+}
+
+pub(crate) fn signatures_and_sealed(image: &str) -> Expected {
+    [signatures(image), sealed(image)].concat()
+}
+
+pub(crate) fn chain(_: &str) -> Expected {
+    let mut out = [0; RECORD_ROOM];
+    let mut expected = Expected::new();
+    let (Ok(mut chain), Ok(key)) = (chain::writer(), chain::key()) else { return expected };
+    if let Ok(appended) = chain.append(&[chain::READING], &mut out) {
+        expected.push(("record".to_owned(), hex(&out[..appended.len])));
+    }
+    if let Ok(Some(len)) = chain.checkpoint(chain::NOW, &key, &mut out) {
+        expected.push(("checkpoint".to_owned(), hex(&out[..len])));
+    }
+    expected
+}
+
+/// The first of four is good.
+pub(crate) fn verdicts(_: &str) -> Expected {
+    (0..COUNT).map(|_| ("verdicts".to_owned(), hex(&[1, 0, 0, 0]))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

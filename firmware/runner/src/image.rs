@@ -1,0 +1,128 @@
+//! The images, what they have to come to, and what they may take.
+
+use crate::Run;
+use crate::chip::Chip;
+use crate::expected::{self, Expected};
+
+pub(crate) struct Image {
+    pub(crate) name: &'static str,
+    pub(crate) chips: &'static [&'static str],
+    expected: fn(&str) -> Expected,
+    bounds: &'static [Bound],
+}
+
+/// The most that an operation may take on a chip.
+struct Bound {
+    chip: &'static str,
+    operation: &'static str,
+    cycles: u32,
+}
+
+const AVR_328: &str = "ATmega328P";
+const AVR_2560: &str = "ATmega2560";
+const M0: &str = "Cortex-M0";
+const M4: &str = "Cortex-M4";
+const AVR: &[&str] = &[AVR_328, AVR_2560];
+const EVERY: &[&str] = &[AVR_328, AVR_2560, M0, M4];
+
+/// A quarter of a second at 16 MHz.
+const SIGN_328: Bound = Bound { chip: AVR_328, operation: "sign", cycles: 4_000_000 };
+const SIGN_2560: Bound = Bound { chip: AVR_2560, operation: "sign", cycles: 4_000_000 };
+/// 3.5 ms at 16 MHz.
+const SEAL_328: Bound = Bound { chip: AVR_328, operation: "seal-64", cycles: 56_000 };
+const SEAL_2560: Bound = Bound { chip: AVR_2560, operation: "seal-64", cycles: 56_000 };
+
+pub(crate) const ALL: [Image; 12] = [
+    arithmetic("arithmetic-16"),
+    arithmetic("arithmetic-32"),
+    arithmetic("arithmetic-64"),
+    arithmetic("arithmetic-128-sums"),
+    arithmetic("arithmetic-128-bits"),
+    Image { name: "known-signatures", chips: AVR, expected: expected::known_signatures, bounds: &[] },
+    Image { name: "known-sealed", chips: EVERY, expected: expected::known_sealed, bounds: &[] },
+    Image { name: "sign", chips: AVR, expected: expected::signatures, bounds: &[SIGN_328, SIGN_2560] },
+    Image { name: "seal", chips: EVERY, expected: expected::sealed, bounds: &[SEAL_328, SEAL_2560] },
+    Image {
+        name: "sign-and-seal",
+        chips: AVR,
+        expected: expected::signatures_and_sealed,
+        bounds: &[SIGN_328, SIGN_2560, SEAL_328, SEAL_2560],
+    },
+    Image {
+        name: "chain",
+        chips: &[M0, M4],
+        expected: expected::chain,
+        bounds: &[Bound { chip: M4, operation: "checkpoint", cycles: 2_240_000 }],
+    },
+    Image {
+        name: "verify",
+        chips: &[AVR_2560],
+        expected: expected::verdicts,
+        bounds: &[Bound { chip: AVR_2560, operation: "verify", cycles: 17_600_000 }],
+    },
+];
+
+const fn arithmetic(name: &'static str) -> Image {
+    Image { name, chips: EVERY, expected: expected::arithmetic, bounds: &[] }
+}
+
+/// What is wrong with a run, in words.
+pub(crate) fn faults(run: &Run) -> Vec<String> {
+    let mut faults = run.output.complaints.clone();
+    faults.extend(wrong_results(run));
+    faults.extend(over_bounds(run));
+    faults.extend(unsteady(run));
+    let Chip { flash_bytes, ram_bytes, .. } = *run.chip;
+    let stack = run.output.measured.iter().map(|measured| measured.stack).max().unwrap_or(0);
+    if run.size.flash > flash_bytes {
+        faults.push(format!("{} bytes of flash are more than the chip has", run.size.flash));
+    }
+    if run.size.ram + stack > ram_bytes {
+        faults.push(format!("{} bytes of RAM are more than the chip has", run.size.ram + stack));
+    }
+    faults
+}
+
+fn wrong_results(run: &Run) -> Vec<String> {
+    let expected = (run.image.expected)(run.image.name);
+    let results = &run.output.results;
+    if expected.len() != results.len() {
+        return vec![format!("{} results where {} belong", results.len(), expected.len())];
+    }
+    let mut faults = Vec::new();
+    for ((name, right), (found, value)) in expected.iter().zip(results) {
+        let known = run.chip.compiler_faults.contains(&name.as_str());
+        if name != found {
+            faults.push(format!("the result {found} where {name} belongs"));
+        } else if known && right == value {
+            faults.push(format!("{name} is right: take it off the list of the compiler's faults"));
+        } else if !known && right != value {
+            faults.push(format!("{name} is {value}, not {right}"));
+        }
+    }
+    faults
+}
+
+fn over_bounds(run: &Run) -> Vec<String> {
+    let bounds = run.image.bounds.iter().filter(|bound| bound.chip == run.chip.name);
+    let over = |bound: &Bound| {
+        let measured = run.output.measured.iter().filter(|measured| measured.operation == bound.operation);
+        let most = measured.map(|measured| measured.cycles).max();
+        match most {
+            None => Some(format!("{} was not measured", bound.operation)),
+            Some(most) if most > bound.cycles => {
+                Some(format!("{} takes {most} cycles, more than {}", bound.operation, bound.cycles))
+            }
+            Some(_) => None,
+        }
+    };
+    bounds.filter_map(over).collect()
+}
+
+/// What works on secrets has to take as long for one as for another. Verifying works on what is public.
+fn unsteady(run: &Run) -> Option<String> {
+    let secret = || run.output.measured.iter().filter(|measured| measured.operation != "verify");
+    let other = secret()
+        .find(|one| secret().any(|two| one.operation == two.operation && one.cycles != two.cycles))?;
+    Some(format!("{} takes longer for some inputs than for others", other.operation))
+}

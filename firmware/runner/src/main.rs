@@ -1,0 +1,68 @@
+//! Builds each image for its chips, runs it there, compares what it prints with what this machine computes, holds what
+//! it measured against the bounds, and writes that into `docs/performance.md`. Any difference is an error.
+
+mod chip;
+mod expected;
+mod image;
+mod output;
+mod table;
+
+use std::process::ExitCode;
+
+use chip::Chip;
+use image::Image;
+use output::Output;
+
+/// What goes wrong is told to people only.
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// What one image did on one chip.
+struct Run {
+    image: &'static Image,
+    chip: &'static Chip,
+    size: chip::Size,
+    output: Output,
+}
+
+fn main() -> ExitCode {
+    match run_all() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_all() -> Result<bool> {
+    let mut runs = Vec::new();
+    let mut good = true;
+    for chip in &chip::ALL {
+        let images: Vec<_> = image::ALL.iter().filter(|image| image.chips.contains(&chip.name)).collect();
+        chip.build(images.iter().map(|image| image.name))?;
+        for image in images {
+            let run = Run { image, chip, size: chip.size(image.name)?, output: chip.run(image.name)? };
+            good &= report(&run);
+            runs.push(run);
+        }
+    }
+    if good {
+        table::write(&runs)?;
+    }
+    Ok(good)
+}
+
+/// Says what came out; whether that was right.
+fn report(run: &Run) -> bool {
+    let faults = image::faults(run);
+    let verdict = if faults.is_empty() { "ok" } else { "WRONG" };
+    println!("{:12} {:18} {verdict}", run.chip.name, run.image.name);
+    for measured in run.output.most() {
+        println!("{:31} {measured}", "");
+    }
+    for fault in &faults {
+        println!("{:31} {fault}", "");
+    }
+    faults.is_empty()
+}

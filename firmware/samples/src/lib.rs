@@ -1,0 +1,41 @@
+//! Keys and messages that images and the runner both use.
+
+#![no_std]
+
+#[cfg(feature = "chain")]
+pub mod chain;
+
+pub mod standard;
+
+/// How many there are of each.
+pub const COUNT: u8 = 8;
+
+/// What is bound to a sealed message.
+pub const HEADER: [u8; 8] = *b"thing 01";
+
+/// Room for a record or a checkpoint, in bytes.
+pub const RECORD_ROOM: usize = 300;
+
+/// Secret bytes: all zeros, all ones, then ones without a pattern.
+pub fn seed(number: u8) -> [u8; 32] {
+    match number {
+        0 => [0; 32],
+        1 => [0xff; 32],
+        _ => without_pattern(number),
+    }
+}
+
+/// A message of 64 bytes.
+pub fn message(number: u8) -> [u8; 64] {
+    without_pattern(number ^ 0xa5)
+}
+
+fn without_pattern<const N: usize>(start: u8) -> [u8; N] {
+    let mut state = [start, 0x1d, 0x77, 0xc3];
+    core::array::from_fn(|_| {
+        for k in 0..4 {
+            state[k] = state[k].wrapping_mul(5).wrapping_add(state[(k + 3) & 3].rotate_left(3) ^ 0x9b);
+        }
+        state[0] ^ state[2]
+    })
+}

@@ -1,0 +1,61 @@
+//! Known answers from the standards.
+
+/// Seed and message of RFC 8032 §7.1, tests 1 to 3.
+pub const SIGNED: [([u8; 32], &[u8]); 3] = [
+    (unhex(b"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"), &[]),
+    (unhex(b"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"), &[0x72]),
+    (unhex(b"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7"), &[0xaf, 0x82]),
+];
+
+/// Their public keys and signatures.
+pub const SIGNATURES: [[&str; 2]; 3] = [
+    [
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+    ],
+    [
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+    ],
+    [
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+    ],
+];
+
+/// Key, nonce and associated data of the designers' answer number 1088 for Ascon-AEAD128. The text is [`TEXT`].
+pub const KEY: [u8; 16] = counting_from(0);
+/// See [`KEY`].
+pub const NONCE: [u8; 16] = counting_from(0x10);
+/// See [`KEY`].
+pub const DATA: [u8; 31] = counting_from(0x30);
+/// See [`KEY`].
+pub const TEXT: [u8; 32] = counting_from(0x20);
+
+/// The sealed text and the tag.
+pub const SEALED: [&str; 2] =
+    ["4b392e5fa60e0cbbca547db96e3262bd8382d6c0e608e24f441aaafc4726e5ad", "779233da0ae25e0bde856e4805896ec2"];
+
+const fn counting_from<const N: usize>(first: u8) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut k = 0;
+    while k < N {
+        bytes[k] = first + k as u8;
+        k += 1;
+    }
+    bytes
+}
+
+const fn unhex<const N: usize>(text: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut k = 0;
+    while k < N {
+        bytes[k] = digit(text[2 * k]) << 4 | digit(text[2 * k + 1]);
+        k += 1;
+    }
+    bytes
+}
+
+const fn digit(character: u8) -> u8 {
+    if character <= b'9' { character - b'0' } else { character - b'a' + 10 }
+}
