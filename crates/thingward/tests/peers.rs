@@ -15,6 +15,8 @@ mod enrolment;
 mod log;
 #[path = "peers/pages.rs"]
 mod pages;
+#[path = "peers/policies.rs"]
+mod policies;
 #[path = "peers/sign_in.rs"]
 mod sign_in;
 #[path = "peers/standard_client.rs"]
