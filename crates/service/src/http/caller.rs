@@ -142,6 +142,25 @@ impl Credential {
         }
     }
 
+    /// Whether it works now.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::BadToken`], [`ApiError::NoSession`].
+    pub(super) async fn still_works(&self, app: &App) -> Result<(), ApiError> {
+        let registry = app.shared.store.registry();
+        match self {
+            Self::Socket => Ok(()),
+            Self::Token(token) if registry.token_works(&token.id, now()).await? => Ok(()),
+            Self::Token(_) => Err(ApiError::BadToken),
+            Self::Session(session) => match registry.session_owner(&session.tenant, &session.id).await {
+                Ok(_) => Ok(()),
+                Err(StoreError::NotFound { .. }) => Err(ApiError::NoSession),
+                Err(other) => Err(other.into()),
+            },
+        }
+    }
+
     /// Whose this is, now.
     ///
     /// # Errors

@@ -125,17 +125,24 @@ impl App {
         caller: &Caller,
         deed: Deed,
     ) -> Result<(), ApiError> {
-        let deed = self.ordered(&tenant, caller, deed)?;
+        let deed = self.ordered(&tenant, caller, deed).await?;
         self.shared.record(tenant, deed).await?;
         Ok(())
     }
 
-    /// The deed with the caller's signed order as its evidence.
+    /// The deed with the caller's signed order as its evidence, when what they showed still works: a request can take its
+    /// time, and who was shown out meanwhile changes nothing any more.
     ///
     /// # Errors
     ///
     /// As [`Self::record`].
-    pub(super) fn ordered(&self, tenant: &TenantName, caller: &Caller, deed: Deed) -> Result<Deed, ApiError> {
+    pub(super) async fn ordered(
+        &self,
+        tenant: &TenantName,
+        caller: &Caller,
+        deed: Deed,
+    ) -> Result<Deed, ApiError> {
+        caller.credential.still_works(self).await?;
         let Some(key) = caller.key()? else { return Ok(deed) };
         let (origin, occasion) = (self.shared.auditor.origin(tenant), &caller.occasion);
         let unsigned = |deed: Deed| {

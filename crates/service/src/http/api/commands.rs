@@ -253,7 +253,7 @@ pub(in crate::http) async fn send(
     let deed = command::sent(&record, &canonical);
     let deed = match &approval {
         Some(assertion) => Deed { evidence: Some(assertion.evidence()), ..deed },
-        None => app.ordered(&tenant, &wanted.caller, deed)?,
+        None => app.ordered(&tenant, &wanted.caller, deed).await?,
     };
     let new = NewCommand { record: record.clone(), canonical, approval, deed };
     let log = app.shared.core.command(new).await?;
@@ -474,7 +474,7 @@ pub(in crate::http) async fn cancel(
             app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
     }
     let known = known.ok_or(ApiError::NotFound("command"))?;
-    let deed = app.ordered(&tenant, &caller, command::taken_back(&known, caller.actor()))?;
+    let deed = app.ordered(&tenant, &caller, command::taken_back(&known, caller.actor())).await?;
     app.shared.core.cancel_command(tenant, device, id, deed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -232,7 +232,7 @@ async fn take_back(
     let action = if release { "device.release" } else { "device.revoke" };
     let deed = allowed.deed(action, format!("{}/{name}", known.principal.role));
     let deed = deed.with("reason", reason.to_string());
-    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed)?, Arc::clone(&app.shared));
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
     to_its_end(async move {
         shared.record(tenant, deed).await?;
         shared.revoke_member(tenant, name, reason, release).await?;

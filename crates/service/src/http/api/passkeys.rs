@@ -167,7 +167,7 @@ pub(in crate::http) async fn add(
     to_its_end(async move {
         let _turn = app.shared.membership.lock().await;
         let deed = Deed::new(caller.actor(), "passkey.add", passkey_target(&new.credential_id));
-        let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key)))?;
+        let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key))).await?;
         if !app.challenges.spend(&challenge, now()) {
             return Err(ApiError::Invalid("`credential`: it was used before".to_owned()));
         }

@@ -1,10 +1,14 @@
 //! Changes under the key of whoever makes them, and every way to get around that.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use axum::body::Body;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hyper::body::Frame;
 use serde_json::{Value as Json, json};
 use thingward_audit::actors::{ActorFault, Actors, Word};
 use thingward_audit::entry::{Entry, SignedEntry};
@@ -166,6 +170,48 @@ async fn an_order_counts_once_for_what_it_says_under_the_key_of_who_sends_it() {
     assert_eq!((status.as_u16(), &said["error"]["code"]), (403, &json!("bad-order")), "replayed: {said}");
     assert!(fixture.app.shared.core.metrics().requests_denied.get() >= denied + 5);
     assert_eq!(fixture.entries().await.iter().filter(|e| e.action.starts_with("user.")).count(), 1);
+}
+
+/// A body that comes when it is sent.
+struct Late(tokio::sync::oneshot::Receiver<&'static str>);
+
+impl hyper::body::Body for Late {
+    type Data = hyper::body::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.0.is_terminated() {
+            return Poll::Ready(None);
+        }
+        let text = std::task::ready!(Pin::new(&mut self.0).poll(cx)).unwrap();
+        Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_begun_before_its_token_ended_changes_nothing_after_it() {
+    let fixture = Fixture::new().await;
+    let token = fixture.made_token(&[Action::ManageUsers]).await;
+    let own = fixture.keys.lock().unwrap().remove(&token).unwrap();
+    let path = format!("{ACME}/users/eve");
+    let body = r#"{"roles":["administrator"]}"#;
+    let order = sign(&own, &asked(&fixture, &token, ("PUT", &path, body)).await).unwrap();
+    let (send_body, late) = tokio::sync::oneshot::channel();
+    let mut request = request(remote(), "PUT", &path, Some(&token), "");
+    request.headers_mut().insert(ORDER, order.parse().unwrap());
+    *request.body_mut() = Body::new(Late(late));
+    let router = fixture.tls();
+    let answer = tokio::spawn(async move { super::answer_of(router, request).await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let id = fixture.entries().await.last().unwrap().target.replace("token/", "");
+    assert_eq!(fixture.admin("DELETE", &format!("{ACME}/tokens/{id}"), "").await.0, 204);
+    send_body.send(body).unwrap();
+    let (status, said) = answer.await.unwrap();
+    assert_eq!((status.as_u16(), &said["error"]["code"]), (401, &json!("bad-token")), "{said}");
+    assert_eq!(fixture.words().await.map(drop), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
