@@ -98,6 +98,7 @@ impl ChildCommand {
             qos: QoS::AtLeastOnce,
             retain: false,
             properties: MessageProperties { message_expiry: Some(wait), ..MessageProperties::default() },
+            author: Bytes::new(),
         })
     }
 }
@@ -347,7 +348,7 @@ impl Gate for ChildGate {
         inner.and_then(|inner| TopicFilter::try_from(inner.as_str()).ok()).ok_or(ReasonCode::NotAuthorized)
     }
 
-    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &Member, message: &Message) -> Option<Delivered> {
         let id = message.topic.as_str().strip_prefix(&commands_of(&who.principal.name))?;
         let is_member = who.principal.tenant == self.tenant && !self.revoked.contains(&who.serial);
         let topic = TopicName::try_from(format!("{COMMANDS}{id}").as_str()).ok().filter(|_| is_member)?;

@@ -103,6 +103,19 @@ impl ServiceGate {
         self.permit(now, who, &Resource::Stream(who.name, stream))
     }
 
+    /// Whether the application that published a command may still send it.
+    fn may_still_command(&mut self, message: &Message) -> bool {
+        let Some(author) = Member::decode(&message.author).filter(|author| self.is_member(author)) else {
+            return false;
+        };
+        let topic = topics::outer(&author.principal, &message.topic);
+        let Some((device, operation)) = topic.and_then(|topic| topics::parse_command(topic.as_str())) else {
+            return false;
+        };
+        let on = Resource::Operation(device, operation, number(&message.payload));
+        self.permit::<SendCommands>(thingward_model::clock::now(), &author.principal, &on).is_ok()
+    }
+
     /// Looks at what a device says beside readings: replies to commands, and what it can do.
     fn said(
         &mut self,
@@ -231,6 +244,7 @@ impl ServiceGate {
                     qos: QoS::AtLeastOnce,
                     retain: false,
                     properties: MessageProperties::default(),
+                    author: Bytes::new(),
                 }))
             }
             Some(DeviceTopic::Forward) | None => Err(ReasonCode::NotAuthorized),
@@ -299,6 +313,8 @@ impl Gate for ServiceGate {
             let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
             return Ok(Routed::One(Message {
                 topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
+                // Whether it may is asked again when the device is there.
+                author: who.encode(),
                 ..message.clone()
             }));
         }
@@ -339,8 +355,11 @@ impl Gate for ServiceGate {
         Ok(inner)
     }
 
-    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &Member, message: &Message) -> Option<Delivered> {
         if !self.is_member(who) {
+            return None;
+        }
+        if !message.author.is_empty() && !self.may_still_command(message) {
             return None;
         }
         let topic = topics::outer(&who.principal, &message.topic)?;
@@ -397,7 +416,7 @@ fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     };
     let pack: Vec<_> = record.clone().into_rows().map(|row| Json::Object(senml(&row))).collect();
     let payload = Json::Array(pack).to_string().into();
-    Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties })
+    Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties, author: Bytes::new() })
 }
 
 #[cfg(test)]

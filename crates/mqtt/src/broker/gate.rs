@@ -56,8 +56,8 @@ pub trait Gate {
     /// The reason that stands in SUBACK.
     fn subscribe(&mut self, who: &Self::Identity, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode>;
 
-    /// A message as this client sees it. Called at delivery; `None` withholds the message.
-    fn deliver(&self, who: &Self::Identity, message: &Message) -> Option<Delivered>;
+    /// A message as this client sees it. Called at delivery, and when a message is sent again; `None` withholds it.
+    fn deliver(&mut self, who: &Self::Identity, message: &Message) -> Option<Delivered>;
 }
 
 /// What a client gets of a message.
@@ -125,7 +125,7 @@ impl Gate for OpenGate {
         Ok(filter.clone())
     }
 
-    fn deliver(&self, (): &(), message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, (): &(), message: &Message) -> Option<Delivered> {
         Some(Delivered { topic: message.topic.clone(), payload: message.payload.clone() })
     }
 }

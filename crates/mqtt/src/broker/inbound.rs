@@ -1,5 +1,6 @@
 //! Packets of connected clients.
 
+use bytes::Bytes;
 use thingward_model::Timestamp;
 
 use crate::broker::connection::{Online, Phase};
@@ -74,6 +75,7 @@ impl<G: Gate> Broker<G> {
             qos: publish.delivery.qos(),
             retain: publish.retain,
             properties: publish.properties,
+            author: Bytes::new(),
         };
         self.counters.messages_received += 1;
         let outcome = self.accept_publish(now, conn, session, &message);

@@ -236,7 +236,7 @@ fn can_take<I>(session: &Session<I>, bytes: usize, limits: &Limits) -> bool {
 /// the publication fail. Members that may not see the message are passed over.
 fn pick(
     group: &mut Group<Subscription>,
-    rank: impl Fn(SessionId, &Subscription) -> Option<(bool, bool)>,
+    mut rank: impl FnMut(SessionId, &Subscription) -> Option<(bool, bool)>,
 ) -> Option<(SessionId, &Subscription)> {
     let count = group.members.len();
     let mut best: Option<(usize, u8)> = None;

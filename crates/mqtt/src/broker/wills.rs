@@ -1,5 +1,6 @@
 //! Wills: §3.1.2.5, §3.1.3.2.2.
 
+use bytes::Bytes;
 use thingward_model::Timestamp;
 
 use crate::broker::message::MICROS;
@@ -28,6 +29,7 @@ impl<I> PendingWill<I> {
             qos: will.qos,
             retain: will.retain,
             properties: will.properties,
+            author: Bytes::new(),
         };
         Self {
             who,
