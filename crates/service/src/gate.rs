@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
-use thingward_crypto::{Digest, sha256};
+use thingward_crypto::{Digest, KeyId, sha256};
+use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
@@ -28,11 +29,13 @@ use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
+use crate::uses::{BadUse, Uses};
 
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
     pub(crate) commands: Commands,
+    pub(crate) uses: Uses,
     store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
     refusals: Refusals,
@@ -52,12 +55,14 @@ impl ServiceGate {
     pub(crate) fn new(
         pipeline: Pipeline,
         commands: Commands,
+        uses: Uses,
         store: Arc<Store>,
         directory: Arc<Directory>,
     ) -> Self {
         Self {
             pipeline,
             commands,
+            uses,
             store,
             directory,
             refusals: Refusals::default(),
@@ -128,7 +133,7 @@ impl ServiceGate {
         let (tenant, device) = (who.tenant, who.name);
         if let Some(id) = rest.strip_prefix("replies/").and_then(parse_id) {
             let directory = Arc::clone(&self.directory);
-            let key = |id: &thingward_crypto::KeyId| directory.key(&tenant, &device, id);
+            let key = |id: &KeyId| directory.key(&tenant, &device, id);
             return match self.commands.reply(&tenant, &device, id, message, key) {
                 Ok(()) | Err(BadReply::NotWaiting) => Ok(()),
                 Err(BadReply::Wrong(what)) => {
@@ -142,6 +147,32 @@ impl ServiceGate {
             self.describe(now, who, message, via)?;
         }
         Ok(())
+    }
+
+    /// A use of a grant, which is nobody's to listen to: it is in the log, and counted.
+    fn used(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        nonce: &Nonce,
+        message: &[u8],
+    ) -> Result<Routed, ReasonCode> {
+        let directory = Arc::clone(&self.directory);
+        let key = |id: &KeyId| directory.key(&who.tenant, &who.name, id);
+        match self.uses.take(who, nonce, message, key) {
+            Ok(deed) => {
+                self.pipeline.deeds.extend(deed.map(|deed| (who.tenant, deed)));
+                Ok(Routed::Nothing)
+            }
+            Err(BadUse::Wrong(fault)) => {
+                self.pipeline.note_device(who.tenant, who.name, "wrong-use", fault.to_string(), now);
+                Err(ReasonCode::PayloadFormatInvalid)
+            }
+            Err(BadUse::Store(e)) => {
+                tracing::error!(error = %e, "a use of a grant cannot be counted");
+                Err(ReasonCode::UnspecifiedError)
+            }
+        }
     }
 
     /// What a device says that it can do. A gateway can say it for any of its tenant's devices, so what came through one
@@ -247,9 +278,20 @@ impl ServiceGate {
                     author: Bytes::new(),
                 }))
             }
+            Some(DeviceTopic::Use(nonce)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, &child, uses_area()?)?;
+                let routed = self.used(now, &child, &nonce, envelope.message)?;
+                self.commands.carried(tenant, envelope.child, gateway, now);
+                Ok(routed)
+            }
             Some(DeviceTopic::Forward) | None => Err(ReasonCode::NotAuthorized),
         }
     }
+}
+
+/// Uses, as policies see them: a stream of that name.
+fn uses_area() -> Result<StreamName, ReasonCode> {
+    topics::area("uses")
 }
 
 impl Gate for ServiceGate {
@@ -329,6 +371,10 @@ impl Gate for ServiceGate {
                 self.said(now, p, rest, &message.payload, Via::Device)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
                 Ok(Routed::One(Message { topic, ..message.clone() }))
+            }
+            Some(DeviceTopic::Use(nonce)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, p, uses_area()?)?;
+                self.used(now, p, &nonce, &message.payload)
             }
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
