@@ -361,7 +361,7 @@ fn check_topic(topic: &str) -> Result<(), ReasonCode> {
     let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
     let is_allowed = area.is_some_and(|(area, name)| match area {
         "telemetry" => name.parse::<StreamName>().is_ok(),
-        "state" | "replies" => !name.is_empty(),
+        "state" | "replies" | "uses" => !name.is_empty(),
         _ => false,
     });
     if !is_allowed {

@@ -715,4 +715,16 @@ async fn issuing_and_revoking_is_signed_by_who_does_it() {
     for entry in [issue, revoke] {
         assert!(entry.actor.starts_with("token/") && entry.evidence.is_some(), "{entry:?}");
     }
+    // Policies are tried on it, operation by operation.
+    let text = r#"forbid (principal, action == Action::"grants:issue", resource == Operation::"meter-1/leave");
+        forbid (principal, action == Action::"grants:revoke", resource);"#;
+    let draft =
+        json!({"files": [{"name": "own.cedar", "text": text}], "since": "2026-01-01T00:00:00Z"}).to_string();
+    let trial = fixture.admin("post", "/api/v1/tenants/acme/policy/try", &draft).await.1;
+    let differences = trial["differences"].as_array().unwrap().iter();
+    let mut differences: Vec<_> = differences
+        .map(|d| format!("{} {}", d["action"].as_str().unwrap(), d["on"].as_str().unwrap()))
+        .collect();
+    differences.sort();
+    assert_eq!(differences, ["grants:issue meter-1/leave", "grants:revoke meter-1"], "{trial}");
 }
