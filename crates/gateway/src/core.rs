@@ -14,9 +14,7 @@ use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{
-    Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope,
-};
+use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
@@ -317,7 +315,7 @@ impl Gate for ChildGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let message = incoming.message;
         let topic = message.topic.as_str();
         check_topic(topic)?;
@@ -330,7 +328,7 @@ impl Gate for ChildGate {
             Queued { child, topic: topic.to_owned(), received: now, message: message.payload.to_vec() };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
-            Ok(()) => Ok(Routed::Nothing),
+            Ok(()) => Ok(None),
             Err(QueueError::Full) => {
                 self.held_back.insert(child, now.plus_micros(HELD_BACK_MICROS));
                 Err(ReasonCode::QuotaExceeded)

@@ -13,7 +13,7 @@ use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
+use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, SendCommands, Subject};
@@ -156,13 +156,13 @@ impl ServiceGate {
         who: &Principal,
         nonce: &Nonce,
         message: &[u8],
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let directory = Arc::clone(&self.directory);
         let key = |id: &KeyId| directory.key(&who.tenant, &who.name, id);
         match self.uses.take(who, nonce, message, key) {
             Ok(deed) => {
                 self.pipeline.deeds.extend(deed.map(|deed| (who.tenant, deed)));
-                Ok(Routed::Nothing)
+                Ok(None)
             }
             Err(BadUse::Wrong(fault)) => {
                 self.pipeline.note_device(who.tenant, who.name, "wrong-use", fault.to_string(), now);
@@ -215,13 +215,13 @@ impl ServiceGate {
         payload: &[u8],
         via: Via,
         now: Timestamp,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let kept = self.pipeline.take(permit, device, stream, payload, via, now).map_err(|r| reason(&r))?;
         if self.read.borrow().contains(permit.tenant()) {
             self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
         }
         // The readings are kept whoever listens, so a full queue of a listener is no reason to refuse them.
-        Ok(Routed::Nothing)
+        Ok(None)
     }
 
     fn forward(
@@ -230,7 +230,7 @@ impl ServiceGate {
         gateway: DeviceName,
         payload: &[u8],
         now: Timestamp,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let tenant = *permit.tenant();
         let envelope = SignedEnvelope::decode(payload).map_err(|_| ReasonCode::PayloadFormatInvalid)?;
         let key = self.directory.key(&tenant, &gateway, &envelope.key_id());
@@ -269,7 +269,7 @@ impl ServiceGate {
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Routed::One(Message {
+                Ok(Some(Message {
                     topic,
                     payload: Bytes::copy_from_slice(envelope.message),
                     qos: QoS::AtLeastOnce,
@@ -334,7 +334,7 @@ impl Gate for ServiceGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         if !self.is_member(who) {
             return Err(ReasonCode::NotAuthorized);
         }
@@ -353,7 +353,7 @@ impl Gate for ServiceGate {
                 Deed::new(format!("application/{}", p.name), "command.publish", target(&device, &operation));
             self.pipeline.deeds.push((p.tenant, deed));
             let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
-            return Ok(Routed::One(Message {
+            return Ok(Some(Message {
                 topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
                 // Whether it may is asked again when the device is there.
                 author: who.encode(),
@@ -370,7 +370,7 @@ impl Gate for ServiceGate {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
                 self.said(now, p, rest, &message.payload, Via::Device)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Routed::One(Message { topic, ..message.clone() }))
+                Ok(Some(Message { topic, ..message.clone() }))
             }
             Some(DeviceTopic::Use(nonce)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, uses_area()?)?;

@@ -47,12 +47,16 @@ impl Gate for TestGate {
         if *who == 255 { Err(ReasonCode::NotAuthorized) } else { Ok(()) }
     }
 
-    fn publish(&mut self, _: Timestamp, who: &u8, incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
+    fn publish(
+        &mut self,
+        _: Timestamp,
+        who: &u8,
+        incoming: &Incoming<'_>,
+    ) -> Result<Option<Message>, ReasonCode> {
         let message = Message { author: Bytes::copy_from_slice(&[*who]), ..incoming.message.clone() };
         match message.topic.as_str() {
             "forbidden" => Err(ReasonCode::NotAuthorized),
-            "twice" => Ok(Routed::Many(vec![message.clone(), message])),
-            _ => Ok(Routed::One(message)),
+            _ => Ok(Some(message)),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::broker::message::MICROS;
 use crate::broker::record;
 use crate::broker::session::SessionId;
 use crate::broker::timers::{Timer, TimerKey};
-use crate::broker::{Broker, Gate, Incoming, Message, Routed};
+use crate::broker::{Broker, Gate, Incoming, Message};
 use crate::codec::Will;
 
 /// The will of a client.
@@ -83,19 +83,14 @@ impl<G: Gate> Broker<G> {
         self.timers.cancel(will.timer);
         self.out.delete(record::will_key(id));
         let incoming = Incoming { message: &will.message, is_will: true };
-        let messages = match self.gate.publish(now, &will.who, &incoming) {
-            Ok(Routed::Nothing) => Vec::new(),
-            Ok(Routed::One(message)) => vec![message],
-            Ok(Routed::Many(messages)) => messages,
-            Err(_) => {
-                self.counters.wills_refused_gate += 1;
-                return;
+        match self.gate.publish(now, &will.who, &incoming) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if self.route(now, Some(id), message).is_err() {
+                    self.counters.wills_refused_full += 1;
+                }
             }
-        };
-        for message in messages {
-            if self.route(now, Some(id), message).is_err() {
-                self.counters.wills_refused_full += 1;
-            }
+            Err(_) => self.counters.wills_refused_gate += 1,
         }
     }
 }

@@ -96,6 +96,7 @@ impl Core {
             qos: QoS::AtLeastOnce,
             retain: true,
             properties: MessageProperties::default(),
+            author: Bytes::new(),
         });
         let no_room = StoreError::Conflict { what: "the device has no room for another message" };
         let told = message.is_some_and(|message| self.broker.publish(now, message).is_ok());
