@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use thingward_crypto::AeadAlgorithm;
+use thingward_crypto::{AeadAlgorithm, Signer, VerifyingKey};
 use thingward_grant::{Nonce, Refusal};
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
@@ -154,6 +154,8 @@ pub struct StreamState {
 pub struct AgentStatus {
     /// Who it is.
     pub principal: Principal,
+    /// Its public key, by which others know what it signed.
+    pub key: VerifyingKey,
     /// Where it connects to.
     pub uplink_to: Endpoint,
     /// The connection.
@@ -184,6 +186,7 @@ struct Running {
     uplink_status: watch::Receiver<UplinkStatus>,
     uplink_to: Endpoint,
     principal: Principal,
+    key: VerifyingKey,
     limits: SpoolLimits,
     renewal: watch::Receiver<renewal::RenewalStatus>,
     tasks: Vec<JoinHandle<()>>,
@@ -247,6 +250,7 @@ impl Agent {
             uplink_status,
             uplink_to,
             principal,
+            key: identity.key.public_key().clone(),
             limits,
             renewal,
             tasks,
@@ -373,6 +377,7 @@ impl AgentHandle {
         let renewal = self.0.renewal.borrow().clone();
         Ok(AgentStatus {
             principal: self.0.principal,
+            key: self.0.key.clone(),
             uplink_to: self.0.uplink_to.clone(),
             uplink: self.0.uplink_status.borrow().clone(),
             streams,

@@ -220,3 +220,77 @@ fn a_token_signs_what_it_grants_and_revokes() {
     assert!(shown["issued_by"].as_str().unwrap().starts_with("token/"), "{shown}");
     assert_eq!(shown["state"], "revoked");
 }
+
+/// The meter of the simulation, which takes grants at the port.
+fn simulated(place: &Place, port: u16) -> Running {
+    let (home, link) = (place.path("meter-1"), format!("127.0.0.1:{port}"));
+    let kind = ["--simulate", "parking-meter", "--local-link", &link];
+    let arguments = ["device", "run", "--home", shown(&home)];
+    let meter = place.start_as("meter-1", &[arguments.as_slice(), &kind].concat());
+    wait_for("the local link", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    meter
+}
+
+#[test]
+fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_afterwards() {
+    let place = Place::new();
+    let service = place.service(&["acme"]);
+    place.enrol("acme", "device", "meter-1");
+    let port = common::free_port();
+    let meter = simulated(&place, port);
+    wait_for("the description", || place.run(&["command", "actions", "meter-1"]).0 == 0);
+    let home = place.path("meter-1");
+    let device_key = place.done(&["device", "status", "--home", shown(&home)])["key"].clone();
+    let device_key = device_key.as_str().unwrap();
+    let known = place.done(&["device", "show", "meter-1"]);
+    assert_eq!(known["keys"][0]["key"], device_key, "the service knows the device by the same key");
+
+    let (anna, ben) = (key(&place, "anna.key"), key(&place, "ben.key"));
+    let [annas, bens, others] = ["anna.grant", "ben.grant", "other.grant"].map(|name| place.path(name));
+    let issue = |holder: &str, out: &str| {
+        let words = ["grant", "issue", "--device", "meter-1", "--holder", holder, "--allow", "park =1..120"];
+        place.done(&[&words[..], &["--allow", "leave", "--for", "2h", "--uses", "4", "--out", out]].concat())
+    };
+    let id = issue(&anna, shown(&annas))["id"].as_str().unwrap().to_owned();
+    issue(&ben, shown(&others));
+    let [anna_key, ben_key] = ["anna.key", "ben.key"].map(|name| place.path(name));
+    let narrow = ["grant", "narrow", shown(&annas), "--key", shown(&anna_key), "--to", &ben];
+    place.done(&[&narrow[..], &["--allow", "park =..30", "--out", shown(&bens)]].concat());
+
+    // Nobody but the meter is there.
+    drop(service);
+    let at = format!("127.0.0.1:{port}");
+    let shows = |grant: &str, key: &str, what: &[&str]| {
+        let words = ["grant", "use", grant, "--key", key, "--at", &at, "--device-key", device_key];
+        place.run(&[&words[..], what].concat())
+    };
+    let says = |(code, said): (i32, Json), want: &str| {
+        let text = said.to_string();
+        assert!(code != 0 && text.contains(want), "{code} {text}");
+    };
+    let (code, said) = shows(shown(&annas), shown(&anna_key), &["park", "90"]);
+    assert_eq!(
+        (code, &said["outcome"], &said["output"]["seconds"]),
+        (0, &json!("done"), &json!(5400)),
+        "{said}"
+    );
+    says(shows(shown(&annas), shown(&anna_key), &["park", "121"]), "not-granted");
+    says(shows(shown(&annas), shown(&anna_key), &["set-rate", "0"]), "not-opened");
+    says(shows(shown(&annas), shown(&ben_key), &["park", "1"]), "cannot be shown with this key");
+    // Who has a grant of their own does not get what somebody else paid for; who was handed a part does.
+    says(shows(shown(&others), shown(&ben_key), &["park", "1"]), "somebody else has paid");
+    says(shows(shown(&bens), shown(&ben_key), &["park", "31"]), "not-granted");
+    assert_eq!(shows(shown(&bens), shown(&ben_key), &["park", "30"]).0, 0);
+    // A meter that is killed knows how often it was used.
+    drop(meter);
+    let _meter = simulated(&place, port);
+    assert_eq!(shows(shown(&annas), shown(&anna_key), &["park", "10"]).0, 0);
+    assert_eq!(shows(shown(&annas), shown(&anna_key), &["leave"]).0, 0);
+    says(shows(shown(&annas), shown(&anna_key), &["park", "10"]), "used-up");
+
+    let _service = place.service(&[]);
+    wait_for("the uses", || place.done(&["grant", "show", &id])["used"] == 4);
+    let log = place.done(&["audit", "list", "--limit", "1000"]);
+    let uses = log.as_array().unwrap().iter().filter(|entry| entry["action"] == "grant.use").count();
+    assert_eq!(uses, 5, "those of the grant and its part, and the one that somebody else had paid for");
+}

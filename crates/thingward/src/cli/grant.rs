@@ -2,6 +2,7 @@
 //! grant's file need no service either.
 
 mod file;
+mod present;
 mod view;
 
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use crate::api::{Api, Path};
 use crate::failure::Failure;
 use crate::output::{self, Output, fields, table};
 use crate::when;
+
+use present::Use;
 
 use file::{holder, holder_of, new_holder_key, read_grant, read_holder_key, write_grant};
 
@@ -86,6 +89,8 @@ pub(super) enum Grant {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Show a grant to its device, which does what it allows. The service need not be in reach.
+    Use(Use),
     /// Show a grant: what is in its file, or what became of one by its id.
     Show {
         #[command(flatten)]
@@ -135,6 +140,7 @@ impl Grant {
                 show(global.output, &seen);
                 Ok(())
             }
+            Self::Use(shown) => shown.run(global).await,
             Self::Show { tenant, what } => {
                 let seen = if PathBuf::from(&what).is_file() {
                     view::of_file(&read_grant(what.as_ref())?)?

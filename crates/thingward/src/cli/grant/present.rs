@@ -116,9 +116,9 @@ async fn ask_for_key(global: &Global, tenant: &Whose, device: &DeviceName) -> Re
 
 fn failure(error: LocalError) -> Failure {
     match error {
-        LocalError::Http(HttpError::Connect { .. }) => {
-            Failure::Unreachable(format!("{error}. Is this the device's local link, and the device whose key it is?"))
-        }
+        LocalError::Http(HttpError::Connect { .. }) => Failure::Unreachable(format!(
+            "{error}. Is this the device's local link, and the device whose key it is?"
+        )),
         LocalError::Refused { .. } | LocalError::Grant(_) => Failure::NotPermitted(error.to_string()),
         other => Failure::of(other),
     }
