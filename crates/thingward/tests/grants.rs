@@ -166,6 +166,14 @@ fn a_grant_is_issued_shown_listed_and_revoked_and_errors_say_what_to_do() {
     let list = |state: &str| place.done(&["grant", "list", "--state", state]).as_array().unwrap().len();
     assert_eq!((list("active"), list("revoked")), (1, 0));
 
+    let (code, said) = wrong(issue(&["--allow", "leave", "--uses", "1", "--out", shown(&file)]));
+    assert_eq!((code, said.contains("is there already")), (1, true), "{said}");
+    assert_eq!(list("active"), 1, "and nothing was issued");
+    let later = ["--allow", "leave", "--from", "2099-01-01T00:00:00.5Z", "--for", "1h"];
+    let later = done(issue(&later));
+    assert_eq!((&later["state"], &later["expires"]), (&json!("not-yet"), &json!("2099-01-01T01:00:00Z")));
+    assert_eq!(later["ended_by"], Json::Null);
+
     let (code, said) = wrong(issue(&["--allow", "park minutes=1..500", "--uses", "1"]));
     assert_eq!(
         (code, said.contains("goes beyond what is open to grants, which is 1..240")),
@@ -187,7 +195,7 @@ fn a_grant_is_issued_shown_listed_and_revoked_and_errors_say_what_to_do() {
     let log = place.done(&["audit", "list"]);
     let actions: Vec<&Json> = log.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
     let of_grants = actions.iter().filter(|action| action.as_str().unwrap().starts_with("grant.")).count();
-    assert_eq!(of_grants, 2, "{actions:?}");
+    assert_eq!(of_grants, 3, "{actions:?}");
 }
 
 #[test]

@@ -209,9 +209,13 @@ async fn issue(global: &Global, tenant: &Whose, wanted: Wanted, out: Option<Path
         return Err(Failure::Usage("a grant ends: give --for, --uses, or both".to_owned()));
     }
     holder(&key)?;
+    if let Some(out) = out.as_ref().filter(|out| out.exists()) {
+        return Err(Failure::Failed(format!("{} is there already and stays as it is", out.display())));
+    }
     let wrong =
         |text: &String| Failure::Usage(format!("--from: `{text}` is no time as 2026-01-31T12:00:00Z"));
-    let start = from.map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(|| wrong(&text))).transpose()?;
+    let read = |text: String| Timestamp::parse_rfc3339(&text).ok_or_else(|| wrong(&text));
+    let start = from.map(read).transpose()?.map(|start| Timestamp::from_seconds(start.as_seconds()));
     let body = json!({
         "audience": format!("device/{device}"),
         "permissions": owned::permissions_to_json(&limits.allow),
@@ -219,13 +223,13 @@ async fn issue(global: &Global, tenant: &Whose, wanted: Wanted, out: Option<Path
         "not_before": start.map(|start| start.to_string()),
         "expires": limits.expires(start.unwrap_or_else(now)).map(|end| end.to_string()),
         "uses": limits.uses,
-        "reason": reason,
+        "reason": reason.filter(|reason| !reason.is_empty()),
     });
     let api = global.api()?;
     let path = Path::new(&["tenants", &tenant.name(&api).await?, "grants"]);
     let mut issued = api.post(path.as_str(), &body).await?;
     let bytes = file::decode(issued.get("grant").and_then(Json::as_str).unwrap_or_default());
-    let is_it = bytes.as_ref().is_some_and(|bytes| view::says(bytes, &device, &limits.allow, &key));
+    let is_it = bytes.as_ref().is_some_and(|bytes| view::says(bytes, &body));
     let (Some(bytes), true) = (bytes, is_it) else {
         let id = issued.get("id").and_then(Json::as_str).unwrap_or_default();
         return Err(Failure::Failed(format!(

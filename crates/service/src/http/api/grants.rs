@@ -22,8 +22,8 @@ use thingward_grant::{
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_policy::{Action, IssueGrants, Permit, ReadDevices, Resource, RevokeGrants};
-use thingward_store::StoreError;
 use thingward_store::registry::{GrantEntry, GrantId};
+use thingward_store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::{App, to_its_end};
@@ -434,16 +434,14 @@ pub(in crate::http) async fn list(
         let found =
             app.shared.store.registry().grants(&tenant, device.as_ref(), after.as_ref(), limit).await?;
         let is_last = found.len() < wanted;
-        for entry in found {
-            after = Some(entry.id);
-            if !allowed.also(&app, &Resource::Member(entry.device)) {
-                continue;
-            }
-            let view = view(&app, tenant, entry).await?;
+        after = found.last().map(|entry| entry.id);
+        let seen = found.into_iter().filter(|e| allowed.also(&app, &Resource::Member(e.device))).collect();
+        for view in views(&app, tenant, seen).await? {
             if state.is_none_or(|state| view.state == state.as_str()) {
+                let id = view.id.clone();
                 items.push(view);
                 if items.len() == wanted {
-                    return Ok(Json(List { items, next: after.map(|id| hex(&id)) }));
+                    return Ok(Json(List { items, next: Some(id) }));
                 }
             }
         }
@@ -459,13 +457,17 @@ fn read_state(text: &str) -> Result<GrantState, ApiError> {
     found.ok_or_else(|| ApiError::parameter("state", &wanted))
 }
 
-async fn view(app: &Arc<App>, tenant: TenantName, entry: GrantEntry) -> Result<GrantView, ApiError> {
-    app.ask(move |store| {
+async fn views(
+    app: &Arc<App>,
+    tenant: TenantName,
+    entries: Vec<GrantEntry>,
+) -> Result<Vec<GrantView>, ApiError> {
+    let view = move |store: &Store, entry: &GrantEntry| {
         let count = Count::of(store, &tenant, &entry.id)?;
         let corrupt = |_| StoreError::Corrupt { what: "a grant".to_owned() };
-        GrantView::of(&entry, count, now()).map_err(corrupt)
-    })
-    .await
+        GrantView::of(entry, count, now()).map_err(corrupt)
+    };
+    app.ask(move |store| entries.iter().map(|entry| view(store, entry)).collect()).await
 }
 
 /// Show a grant
@@ -486,7 +488,8 @@ pub(in crate::http) async fn show(
     if !allowed.also(&app, &Resource::Member(entry.device)) {
         return Err(ApiError::NotFound("grant"));
     }
-    view(&app, allowed.tenant(), entry).await.map(Json)
+    let mut found = views(&app, allowed.tenant(), vec![entry]).await?;
+    found.pop().map(Json).ok_or(ApiError::Internal)
 }
 
 /// Take a grant back

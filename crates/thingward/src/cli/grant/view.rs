@@ -1,10 +1,10 @@
 //! What people and programs see of a grant.
 
 use serde_json::{Map, Value as Json, json};
-use thingward_grant::owned::{OwnedPermission, permissions_from_json, permissions_to_json, read};
+use thingward_grant::owned::{permissions_from_json, permissions_to_json, read};
 use thingward_grant::{Audience, FormatError, Grant, Reference, Terms};
 
-use super::file::{holder, text_of};
+use super::file::text_of;
 use crate::failure::Failure;
 
 /// What stands in a grant's file, on nobody's word: whether the issuer signed it, the device says.
@@ -56,17 +56,14 @@ fn block(terms: &Terms<'_>) -> Result<Json, FormatError> {
     Ok(block.into())
 }
 
-/// Whether a grant that came is the one that was asked for.
-pub(super) fn says(bytes: &[u8], device: &str, permissions: &[OwnedPermission], key: &str) -> bool {
-    let is_it = || -> Result<bool, FormatError> {
-        let grant = Grant::decode(bytes)?;
-        let terms = grant.terms_unverified().next().ok_or(FormatError::Malformed)??;
-        let is_for_it = matches!(terms.audience, Some(Audience::Device(name)) if name.as_str() == device);
-        let scope = terms.scope.map(|scope| read(&scope)).transpose()?.unwrap_or_default();
-        let is_held = grant.holder_unverified()? == holder(key).ok();
-        Ok(is_for_it && is_held && scope == permissions && grant.narrowings() == 0)
-    };
-    is_it().unwrap_or(false)
+/// Whether a grant that came says what was asked for, and nothing else.
+pub(super) fn says(bytes: &[u8], asked: &Json) -> bool {
+    let Ok(seen) = read_file(bytes) else { return false };
+    let names = ["audience", "permissions", "holder", "not_before", "expires", "uses", "reason", "narrowed"];
+    names.iter().all(|name| {
+        let [seen, asked] = [&seen, asked].map(|object| object.get(name).unwrap_or(&Json::Null));
+        seen == asked
+    })
 }
 
 /// With permissions as people type them.
