@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { axe, NARROW, needed, open, overflow, person, settled } from "./harness.mjs";
 
+/** Somebody else's: an Ed25519 key as SubjectPublicKeyInfo. */
+const OTHER_KEY = "MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
 /** `admin` is signed in as who may issue grants. */
 export async function strangers({ test, admin, browser, faults, picture }) {
   const near = needed("NEAR_URL");
@@ -63,6 +66,25 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     await admin.getByText("Occupied").first().waitFor();
   });
 
+  await test("the code that brings strangers there is on the device's page", async () => {
+    await open(admin, "/devices/meter-1");
+    await admin.getByLabel("Where it takes grants from browsers").fill("meter.local");
+    await admin.getByText("This is no address").waitFor();
+    await admin.getByLabel("Where it takes grants from browsers").fill(link);
+    assert.equal(await shown(admin, "The same as an address"), near);
+    await admin.getByRole("img", { name: "Code of meter-1" }).waitFor();
+  });
+
+  await test("an answer that is signed with another key than the code says is not believed", async () => {
+    const other = near.replace(/key=.*/, `key=${OTHER_KEY}`);
+    await driver.goto("about:blank");
+    await open(driver, other);
+    await use(driver, "park", "60");
+    await driver.getByText("not signed by this device").waitFor();
+    await driver.goto("about:blank");
+    await open(driver, near);
+  });
+
   await test("a part of a grant is handed on, with nobody's help", async () => {
     await driver.getByRole("button", { name: "Hand it on" }).click();
     await driver.getByLabel("Your friend's key").fill(texts.friend);
@@ -79,7 +101,7 @@ export async function strangers({ test, admin, browser, faults, picture }) {
 
   await test("each use is in the log, on the device's word", async () => {
     await open(admin, "/grants");
-    await admin.getByText("used 2").waitFor();
+    await admin.getByText("used 3").waitFor();
     await open(admin, "/log");
     await admin.getByRole("row").filter({ hasText: "grant.use" }).first().waitFor();
   });

@@ -1,6 +1,6 @@
 // Whoever stands before a device: the device, their key, and the grants that they have for it.
 
-import { base64url, toBase64url } from "./bytes";
+import { base64, base64url, toBase64url } from "./bytes";
 import { makeHolder, readGrant, type Bound, type Grant, type Holder, type Permission } from "./grant";
 import type { Nearby } from "./link";
 import type { Ends } from "./permission";
@@ -9,6 +9,12 @@ import { find, keep } from "./vault";
 const [HOLDER, GRANTS] = ["holder", "grants"];
 /** So many are kept, the newest. */
 const GRANTS_MAX = 64;
+
+/** The address of the page for a device; nothing when its link is none. `key` is in base64, as the API has it. */
+export function placeOf({ device, link, key }: { device: string; link: string; key: string }): string | undefined {
+  const fragment = new URLSearchParams({ device, link: link.trim(), key: toBase64url(base64(key)) });
+  return readPlace(`#${fragment}`) && `${location.origin}/near#${fragment}`;
+}
 
 /** The device that an address names behind its `#`, as its QR code has it: `device=…&link=…&key=…`. */
 export function readPlace(fragment: string): Nearby | undefined {

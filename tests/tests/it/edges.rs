@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("oidc", &["model", "crypto", "policy"]),
     ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
+    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
