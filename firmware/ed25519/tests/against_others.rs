@@ -4,8 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::Signer as _;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha512};
 use thingward_ed25519::{PublicKey, SigningKey};
 use thingward_samples::standard::{SIGNATURES, SIGNED};
 
@@ -72,6 +75,29 @@ fn it_refuses_keys_and_commitments_of_small_order() {
             assert!(key.public_key().verify(&[message], &signature).is_err(), "{encoding}");
         }
     }
+}
+
+/// Keys and commitments with a part of small order besides: whether their signatures are good depends on the message.
+#[test]
+fn it_judges_points_of_mixed_order_as_another_implementation_does() {
+    let (secret, nonce) = (Scalar::from_bytes_mod_order([5; 32]), Scalar::from_bytes_mod_order([9; 32]));
+    let mut good = 0;
+    for (of_key, of_commitment) in (0..64).map(|k| (EIGHT_TORSION[k / 8], EIGHT_TORSION[k % 8])) {
+        let key = (ED25519_BASEPOINT_POINT * secret + of_key).compress().0;
+        let commitment = (ED25519_BASEPOINT_POINT * nonce + of_commitment).compress().0;
+        for message in 0..16_u8 {
+            let hash = Sha512::new().chain_update(commitment).chain_update(key).chain_update([message]);
+            let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&commitment);
+            signature[32..].copy_from_slice((nonce + challenge * secret).as_bytes());
+            let theirs = ed25519_dalek::VerifyingKey::from_bytes(&key).unwrap();
+            let theirs = theirs.verify_strict(&[message], &ed25519_dalek::Signature::from_bytes(&signature));
+            assert_eq!(PublicKey(key).verify(&[message], &signature).is_ok(), theirs.is_ok());
+            good += usize::from(theirs.is_ok());
+        }
+    }
+    assert!((64..1024).contains(&good), "{good} of 1024 are good");
 }
 
 proptest! {

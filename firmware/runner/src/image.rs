@@ -58,7 +58,7 @@ pub(crate) const ALL: [Image; 12] = [
         name: "verify",
         chips: &[AVR_2560],
         expected: expected::verdicts,
-        bounds: &[Bound { chip: AVR_2560, operation: "verify", cycles: 17_600_000 }],
+        bounds: &[Bound { chip: AVR_2560, operation: "verify", cycles: 14_000_000 }],
     },
 ];
 
