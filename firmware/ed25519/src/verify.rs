@@ -39,12 +39,21 @@ impl PublicKey {
     ///
     /// [`Refused`] when the signature is not this key's over `message`, or one of them is not as it has to be.
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
+        self.verify_parts(&[message], signature)
+    }
+
+    /// As [`Self::verify`], of the concatenation of `parts`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::verify`].
+    pub fn verify_parts(&self, parts: &[&[u8]], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
         let [commitment, response] =
             core::array::from_fn(|half| core::array::from_fn(|k| signature[32 * half + k]));
         let response = Scalar::from_canonical(&response).ok_or(Refused)?;
         let minus_key = decode_negated(&self.0)?;
         let minus_commitment = decode_negated(&commitment)?;
-        let challenge = Fraction::of(&hash_to_scalar(&[&commitment, &self.0, message]));
+        let challenge = Fraction::of(&hash_to_scalar(&[&commitment, &self.0], parts));
         let response = Scalar::product_and_sum(&challenge.denominator, &response, &Scalar::ZERO);
         let sum = sum(&response, &challenge, &minus_key, &minus_commitment);
         if sum.is_identity() { Ok(()) } else { Err(Refused) }

@@ -18,7 +18,7 @@ impl PublicKey {
         match self.0 {}
     }
 
-    pub(super) const fn verify(&self, _: &[u8], _: &[u8; SIGNATURE_BYTES]) -> Result<(), CryptoError> {
+    pub(super) const fn verify(&self, _: &[&[u8]], _: &[u8; SIGNATURE_BYTES]) -> Result<(), CryptoError> {
         match self.0 {}
     }
 }

@@ -1,5 +1,6 @@
 //! Ed25519 (RFC 8032).
 
+use ed25519_dalek::ed25519::signature::MultipartVerifier as _;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use super::SIGNATURE_BYTES;
@@ -17,12 +18,19 @@ impl PublicKey {
         self.0.to_bytes()
     }
 
+    /// Strict, as the crate's own verification is that takes no parts: neither key nor commitment may be of small order,
+    /// for then the signature would say nothing about the key or the message.
     pub(super) fn verify(
         &self,
-        message: &[u8],
+        parts: &[&[u8]],
         signature: &[u8; SIGNATURE_BYTES],
     ) -> Result<(), CryptoError> {
-        self.0.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| CryptoError)
+        let signature = Signature::from_bytes(signature);
+        let commitment = VerifyingKey::from_bytes(signature.r_bytes()).map_err(|_| CryptoError)?;
+        if self.0.is_weak() || commitment.is_weak() {
+            return Err(CryptoError);
+        }
+        self.0.multipart_verify(parts, &signature).map_err(|_| CryptoError)
     }
 }
 

@@ -20,10 +20,10 @@ impl PublicKey {
 
     pub(super) fn verify(
         &self,
-        message: &[u8],
+        parts: &[&[u8]],
         signature: &[u8; SIGNATURE_BYTES],
     ) -> Result<(), CryptoError> {
-        self.0.verify(message, signature).map_err(|_| CryptoError)
+        self.0.verify_parts(parts, signature).map_err(|_| CryptoError)
     }
 }
 

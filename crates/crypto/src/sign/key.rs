@@ -120,9 +120,22 @@ impl VerifyingKey {
     ///
     /// [`CryptoError`] when the signature is not this key's over `message`.
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), CryptoError> {
+        self.verify_parts(&[message], signature)
+    }
+
+    /// As [`Self::verify`], of the concatenation of `parts`: a chip need not have it in one piece.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::verify`].
+    pub fn verify_parts(
+        &self,
+        parts: &[&[u8]],
+        signature: &[u8; SIGNATURE_BYTES],
+    ) -> Result<(), CryptoError> {
         match &self.0 {
-            Key::Ed25519(key) => key.verify(message, signature),
-            Key::EcdsaP256(key) => key.verify(message, signature),
+            Key::Ed25519(key) => key.verify(parts, signature),
+            Key::EcdsaP256(key) => key.verify(parts, signature),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! ECDSA with P-256 and SHA-256 (FIPS 186-5).
 
-use p256::ecdsa::signature::{Signer as _, Verifier as _};
+use p256::ecdsa::signature::{MultipartVerifier as _, Signer as _};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 
 use super::SIGNATURE_BYTES;
@@ -25,11 +25,11 @@ impl PublicKey {
 
     pub(super) fn verify(
         &self,
-        message: &[u8],
+        parts: &[&[u8]],
         signature: &[u8; SIGNATURE_BYTES],
     ) -> Result<(), CryptoError> {
         let signature = Signature::from_slice(signature).map_err(|_| CryptoError)?;
-        self.0.verify(message, &signature).map_err(|_| CryptoError)
+        self.0.multipart_verify(parts, &signature).map_err(|_| CryptoError)
     }
 }
 
