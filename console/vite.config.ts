@@ -9,6 +9,8 @@ export default defineConfig({
     // The service's Content-Security-Policy takes no inline script, and no style or font from a `data:` address.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
+    // The console, and the page for whoever stands before a device.
+    rollupOptions: { input: ["index.html", "near.html"] },
   },
   server: { proxy: { "/api": "http://127.0.0.1:8480" } },
 });

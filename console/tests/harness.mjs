@@ -38,9 +38,14 @@ export async function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 }
 
-/** A person with a browser and an authenticator of their own. `faults` grows when something is wrong. */
-export async function person(browser, faults) {
+/**
+ * A person with a browser and an authenticator of their own. `faults` grows when something is wrong. `others` are the
+ * origins that they may reach beside ours.
+ */
+export async function person(browser, faults, others = []) {
   const context = await browser.newContext({ baseURL: origin, viewport: WIDE, acceptDownloads: true });
+  // What a browser asks before a page reaches a device near by.
+  if (others.length > 0) await context.grantPermissions(["local-network-access"]);
   // What is added this way is not under the page's Content-Security-Policy.
   await context.addInitScript({ path: AXE });
   await context.addInitScript(() => {
@@ -57,7 +62,7 @@ export async function person(browser, faults) {
   page.on("pageerror", (error) => faults.push(`page: ${error.stack ?? error}`));
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.origin !== origin && !["data:", "blob:"].includes(url.protocol))
+    if (url.origin !== origin && !others.includes(url.origin) && !["data:", "blob:"].includes(url.protocol))
       faults.push(`another origin: ${request.url()}`);
   });
   page.on("response", (response) => {

@@ -2,6 +2,7 @@
 //
 //   CONSOLE_URL       where the console is, as http://localhost:8080
 //   SETUP_LINK        the one-time link that makes the first administrator
+//   NEAR_URL          the page for whoever stands before the meter
 //   THINGWARD         the binary, and
 //   THINGWARD_CONFIG  the town's configuration, for what its operator does meanwhile
 //   SCREENSHOTS       a folder for pictures; none when it is not set
@@ -26,6 +27,7 @@ import {
   WIDE,
   withAnotherAuthenticator,
 } from "./harness.mjs";
+import { strangers } from "./stranger.mjs";
 
 const ADMIN = "maya";
 const VIEWER = "noor";
@@ -37,6 +39,7 @@ const PAGES = [
   "/devices/meter-1",
   "/devices/hall-gateway",
   "/add-device",
+  "/grants",
   "/log",
   "/log/0",
   "/policy",
@@ -534,6 +537,17 @@ await test("the theme is chosen in the settings, and stays", async () => {
   await open(admin, "/settings");
   assert.equal(await admin.evaluate(() => document.documentElement.dataset.theme), "dark");
   await admin.getByRole("button", { name: "As the system" }).click();
+});
+
+await strangers({
+  test,
+  admin,
+  browser,
+  faults,
+  picture: async (page, name) => {
+    const folder = process.env.SCREENSHOTS;
+    if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
+  },
 });
 
 await test("pictures", async () => {

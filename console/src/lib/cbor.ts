@@ -1,6 +1,6 @@
 // A reader of CBOR (RFC 8949), as far as log entries need it: definite lengths, no floats, shortest heads.
 
-import type { Bytes } from "./bytes";
+import { concat, hex, utf8, type Bytes } from "./bytes";
 
 export type Cbor = number | string | Bytes | null | boolean | Cbor[] | Map<Cbor, Cbor> | Tagged;
 
@@ -21,12 +21,40 @@ export function decode(bytes: Uint8Array): Cbor {
   return value;
 }
 
+/** The items of a sequence (RFC 8742), each with its exact bytes. */
+export function sequence(bytes: Bytes): { value: Cbor; bytes: Bytes }[] {
+  const reader = new Reader(bytes);
+  const items = [];
+  while (!reader.isEmpty()) {
+    const start = reader.position();
+    const value = reader.value(0);
+    items.push({ value, bytes: bytes.slice(start, reader.position()) });
+  }
+  return items;
+}
+
+/** What can be written: whole numbers, truths, texts, bytes, arrays, maps with texts or numbers as keys, tags. */
+export function encode(value: Cbor): Bytes {
+  if (value === null) return new Uint8Array([0xf6]);
+  if (typeof value === "boolean") return new Uint8Array([value ? 0xf5 : 0xf4]);
+  if (typeof value === "number") return value < 0 ? head(1, -1 - value) : head(0, value);
+  if (typeof value === "string") return concat(head(3, utf8(value).length), utf8(value));
+  if (value instanceof Uint8Array) return concat(head(2, value.length), value);
+  if (Array.isArray(value)) return concat(head(4, value.length), ...value.map(encode));
+  if (value instanceof Tagged) return concat(head(6, value.tag), encode(value.value));
+  const pairs = Array.from(value, ([key, item]) => [encode(key), encode(item)] as const);
+  // RFC 8949 §4.2.1: in the order of their keys' bytes.
+  pairs.sort(([a], [b]) => (hex(a) < hex(b) ? -1 : 1));
+  return concat(head(5, pairs.length), ...pairs.flat());
+}
+
 /** The head of an item: its kind in three bits, and a number. */
 export function head(major: number, n: number): Bytes {
   const kind = major << 5;
   if (n < 24) return new Uint8Array([kind | n]);
   if (n < 0x100) return new Uint8Array([kind | 24, n]);
   if (n < 0x10000) return new Uint8Array([kind | 25, n >> 8, n & 0xff]);
+  if (!Number.isSafeInteger(n) || n > 0xffffffff) throw new Error("CBOR: too large a number");
   return new Uint8Array([kind | 26, n >>> 24, (n >> 16) & 0xff, (n >> 8) & 0xff, n & 0xff]);
 }
 
@@ -37,6 +65,10 @@ class Reader {
 
   isEmpty(): boolean {
     return this.at === this.bytes.length;
+  }
+
+  position(): number {
+    return this.at;
   }
 
   value(depth: number): Cbor {

@@ -39,10 +39,13 @@ export function readHeader(bytes: Bytes): Header {
 
 const SIGNATURE1 = "Signature1";
 
-/** What is signed: the Sig_structure of §4.4. `context` separates one kind of signature from all others. */
-export function toBeSigned(header: Bytes, context: string, payload: Bytes): Bytes {
+/**
+ * What is signed: the Sig_structure of §4.4. `context` separates one kind of signature from all others; `about` is what
+ * else it holds for.
+ */
+export function toBeSigned(header: Bytes, context: string, payload: Bytes, about = new Uint8Array()): Bytes {
   const text = utf8(SIGNATURE1);
-  const parts = [header, utf8(context), payload].flatMap((part) => [head(2, part.length), part]);
+  const parts = [header, concat(utf8(context), about), payload].flatMap((part) => [head(2, part.length), part]);
   return concat(head(4, 4), head(3, text.length), text, ...parts);
 }
 

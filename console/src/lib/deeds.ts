@@ -24,6 +24,8 @@ const DEEDS: Record<string, Deed> = {
   "DELETE/devices/:device/commands/:command": ["command.cancel", "operation/:device/*", { id: ":command" }],
   "POST/devices/:device/release": ["device.release", "*/:device"],
   "POST/devices/:device/revoke": ["device.revoke", "*/:device", { reason: ".reason" }],
+  "POST/grants": ["grant.issue", "grant/*"],
+  "DELETE/grants/:grant": ["grant.revoke", "grant/:grant"],
   // A user is in the log by their id, which is not in the address.
   "PUT/groups/:group/user/:name": ["group.add", "group/:group", { member: "user/*" }],
   "PUT/groups/:group/:kind/:name": ["group.add", "group/:group", { member: ":kind/:name" }],

@@ -1,8 +1,8 @@
 // The key of a session, with which this browser signs what is changed. It cannot be taken out of the browser.
 
-import { Failure } from "../api/failure";
 import { toBase64url, type Bytes } from "./bytes";
 import { keyId } from "./publickey";
+import { find, forget, keep } from "./vault";
 
 export interface SessionKey {
   readonly id: string;
@@ -35,42 +35,19 @@ async function makePair(isExtractable: boolean): Promise<{ spki: Bytes; secret: 
   return { spki: new Uint8Array(await crypto.subtle.exportKey("spki", publicKey)), secret: privateKey };
 }
 
-// IndexedDB takes keys that no script can read. There is one: a sign-in replaces the key of the last.
-const [DATABASE, STORE, PLACE] = ["thingward", "keys", "session"];
+// There is one: a sign-in replaces the key of the last.
+const PLACE = "session";
 
 export async function keepKey(key: SessionKey): Promise<void> {
-  await stored("readwrite", (keys) => keys.put(key, PLACE));
+  await keep(PLACE, key);
 }
 
 /** The key with this id, unless this browser lost it. */
 export async function findKey(id: string): Promise<SessionKey | undefined> {
-  const key = await stored<SessionKey | undefined>("readonly", (keys) => keys.get(PLACE));
+  const key = await find<SessionKey>(PLACE);
   return key?.id === id ? key : undefined;
 }
 
 export async function forgetKey(): Promise<void> {
-  await stored("readwrite", (keys) => keys.delete(PLACE));
-}
-
-async function stored<T>(mode: IDBTransactionMode, request: (keys: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-  try {
-    const opening = indexedDB.open(DATABASE);
-    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-    const database = await done(opening);
-    try {
-      return await done(request(database.transaction(STORE, mode).objectStore(STORE)));
-    } finally {
-      database.close();
-    }
-  } catch (cause) {
-    if (!(cause instanceof DOMException)) throw cause;
-    throw new Failure(0, "no-keys", "This browser keeps no key for this page. Let it store data, then try again.");
-  }
-}
-
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error as DOMException);
-  });
+  await forget(PLACE);
 }

@@ -13,6 +13,7 @@ const TABLE: Table = [
   ["/log/:index", "entry"],
   ["/policy", "policy"],
   ["/policy/:part", "policy"],
+  ["/grants", "grants"],
   ["/users", "users"],
   ["/users/:part", "users"],
   ["/settings", "settings"],

@@ -23,6 +23,7 @@ export interface Form {
   readonly description: string;
   /** Takes the user's own passkey. */
   readonly isSensitive: boolean;
+  readonly isOpenToGrants: boolean;
   /** The input is an object of the fields; otherwise it is the one field, or nothing. */
   readonly isObject: boolean;
   readonly fields: readonly Field[];
@@ -63,7 +64,15 @@ interface Description {
   title?: string;
   description?: string;
   properties?: Record<string, Schema & { "tw:stream"?: string; "tw:category"?: string }>;
-  actions?: Record<string, { title?: string; description?: string; input?: Schema; "tw:sensitive"?: boolean }>;
+  actions?: Record<string, Action>;
+}
+
+interface Action {
+  title?: string;
+  description?: string;
+  input?: Schema;
+  "tw:sensitive"?: boolean;
+  "tw:grants"?: boolean;
 }
 
 export function titleOf(description: unknown): { title: string; text: string } {
@@ -88,6 +97,7 @@ export function formsOf(description: unknown): Form[] {
     title: about.title ?? action,
     description: about.description ?? "",
     isSensitive: about["tw:sensitive"] === true,
+    isOpenToGrants: about["tw:grants"] === true,
     ...inputOf(about.input),
   }));
 }

@@ -19,6 +19,8 @@ const ROLES: Record<string, string[]> = {
   "devices:manage": ["operator", "administrator"],
   "readings:read": ["viewer", "operator", "administrator"],
   "commands:send": ["operator", "administrator"],
+  "grants:issue": ["operator", "administrator"],
+  "grants:revoke": ["operator", "administrator"],
   "log:read": ["auditor", "administrator"],
   "policy:read": ["auditor", "administrator"],
 };
@@ -43,6 +45,8 @@ export const ACTIONS: { action: string; does: string; on: "tenant" | "member" | 
   { action: "readings:read", does: "Read values", on: "field" },
   { action: "readings:publish", does: "Publish readings", on: "stream" },
   { action: "commands:send", does: "Send commands", on: "operation" },
+  { action: "grants:issue", does: "Issue grants", on: "operation" },
+  { action: "grants:revoke", does: "Revoke grants", on: "member" },
   { action: "messages:forward", does: "Forward messages", on: "tenant" },
   { action: "segments:read", does: "Download history", on: "tenant" },
   { action: "keys:manage", does: "Manage keys", on: "tenant" },

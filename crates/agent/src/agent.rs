@@ -10,11 +10,13 @@ mod streams;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use thingward_crypto::AeadAlgorithm;
+use thingward_crypto::{AeadAlgorithm, Signer, VerifyingKey};
+use thingward_grant::{Nonce, Refusal};
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_model::{Confidentiality, Principal, StreamName, Timestamp};
@@ -23,8 +25,9 @@ use thingward_pki::PkiError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::commands::{Commands, CommandsStatus};
+use crate::commands::{Commands, CommandsStatus, UseError, UseState};
 use crate::disk::Directory;
+use crate::grants::{BookError, Grants, GrantsError, TakeBackError};
 use crate::home::{Home, HomeError, Identity};
 use crate::http::Endpoint;
 use crate::reading::{OwnedReading, ReadingError};
@@ -151,6 +154,8 @@ pub struct StreamState {
 pub struct AgentStatus {
     /// Who it is.
     pub principal: Principal,
+    /// Its public key, by which others know what it signed.
+    pub key: VerifyingKey,
     /// Where it connects to.
     pub uplink_to: Endpoint,
     /// The connection.
@@ -181,6 +186,7 @@ struct Running {
     uplink_status: watch::Receiver<UplinkStatus>,
     uplink_to: Endpoint,
     principal: Principal,
+    key: VerifyingKey,
     limits: SpoolLimits,
     renewal: watch::Receiver<renewal::RenewalStatus>,
     tasks: Vec<JoinHandle<()>>,
@@ -244,6 +250,7 @@ impl Agent {
             uplink_status,
             uplink_to,
             principal,
+            key: identity.key.public_key().clone(),
             limits,
             renewal,
             tasks,
@@ -309,6 +316,49 @@ impl AgentHandle {
         }
     }
 
+    /// Who it is.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.0.principal
+    }
+
+    /// A nonce for one presentation of a grant by `peer`, within a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`UseError::Busy`] or [`UseError::Closed`].
+    pub async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
+        match &self.0.actions {
+            Some(actions) => actions.nonce(peer).await,
+            None => Err(UseError::Closed),
+        }
+    }
+
+    /// Somebody shows a grant. What it allows is done; gives the signed reply, or how far it is when that takes longer
+    /// than `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`UseError`]; nothing is done then.
+    pub async fn present(&self, presentation: Vec<u8>, patience: Duration) -> Result<UseState, UseError> {
+        match &self.0.actions {
+            Some(actions) => actions.present(presentation, patience).await,
+            None => Err(UseError::Closed),
+        }
+    }
+
+    /// A signed revocation of grants came, whoever carried it.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeBackError`].
+    pub async fn take_back(&self, revocation: Vec<u8>) -> Result<(), TakeBackError> {
+        match &self.0.actions {
+            Some(actions) => actions.take_back(revocation).await,
+            None => Err(TakeBackError::Refused(Refusal::UnknownIssuer)),
+        }
+    }
+
     async fn commands_status(&self) -> Option<CommandsStatus> {
         match &self.0.actions {
             Some(actions) => Some(actions.status().await),
@@ -327,6 +377,7 @@ impl AgentHandle {
         let renewal = self.0.renewal.borrow().clone();
         Ok(AgentStatus {
             principal: self.0.principal,
+            key: self.0.key.clone(),
             uplink_to: self.0.uplink_to.clone(),
             uplink: self.0.uplink_status.borrow().clone(),
             streams,
@@ -393,9 +444,19 @@ fn open_commands(
     let open = || {
         let disk = Directory::open(&home.commands_dir())?;
         let (key, signer) = (home.sealing_key().clone(), identity.key.clone());
-        Commands::open(disk, key, signer, identity.membership.clone(), description, now())
+        let grants = open_grants(home, &description);
+        Commands::open(disk, key, signer, identity.membership.clone(), description, grants, now())
     };
     open().inspect_err(|error| tracing::error!(%error, "the device takes no commands")).ok()
+}
+
+/// A book that does not open, or a description that opens too much, is reported; commands go on.
+fn open_grants(home: &Home, description: &ThingDescription) -> Option<Grants<Directory>> {
+    let open = || -> Result<_, GrantsError> {
+        let disk = Directory::open(&home.grants_dir()).map_err(BookError::from)?;
+        Grants::open(disk, home.sealing_key().clone(), description)
+    };
+    open().inspect_err(|error| tracing::error!(%error, "the device takes no grants")).ok().flatten()
 }
 
 /// A thread that panicked holds no invariant here that its successor would break: what counts is on disk.

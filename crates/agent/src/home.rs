@@ -98,6 +98,7 @@ const ROOT: &str = "root.pem";
 const MEMBERSHIP: &str = "membership.json";
 const STREAMS: &str = "streams";
 const COMMANDS: &str = "commands";
+const GRANTS: &str = "grants";
 const QUEUE: &str = "queue";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
@@ -152,6 +153,12 @@ impl Home {
     #[must_use]
     pub fn commands_dir(&self) -> PathBuf {
         self.0.path.join(COMMANDS)
+    }
+
+    /// Where the book of grants is.
+    #[must_use]
+    pub fn grants_dir(&self) -> PathBuf {
+        self.0.path.join(GRANTS)
     }
 
     /// Where a gateway keeps what it forwards.

@@ -24,6 +24,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use thingward_model::clock::now;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -216,6 +218,7 @@ pub fn status_json(status: &AgentStatus) -> Value {
         "tenant": status.principal.tenant.as_str(),
         "role": status.principal.role.as_str(),
         "name": status.principal.name.as_str(),
+        "key": STANDARD.encode(status.key.to_spki()),
         "uplink": {
             "to": status.uplink_to.to_string(),
             "online": status.uplink.online,

@@ -7,6 +7,7 @@ use thingward_crypto::{RecipientPublicKey, VerifyingKey};
 use thingward_model::{Confidentiality, DeviceName, Principal, Role, TenantName};
 use thingward_seal::approval::Approver;
 
+use crate::grants::is_issuer_key;
 use crate::http::Endpoint;
 
 /// A membership in a tenant.
@@ -30,6 +31,8 @@ pub struct Membership {
     pub customer_recipient: Option<RecipientPublicKey>,
     /// The key that commands to this member are signed with. Without one it takes none.
     pub command_key: Option<VerifyingKey>,
+    /// The Ed25519 key that grants are issued with. Without one it takes none.
+    pub grant_key: Option<VerifyingKey>,
     /// The passkeys whose approval of sensitive commands counts.
     pub approvers: Vec<Approver>,
 }
@@ -60,6 +63,9 @@ struct Wire {
     /// DER SubjectPublicKeyInfo, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command_key: Option<String>,
+    /// As `command_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant_key: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approvers: Vec<WireApprover>,
     /// Only in the file: the service does not know by what name it is reached.
@@ -134,7 +140,13 @@ impl Membership {
             return Err(field("list of approvers"));
         }
         let approvers = wire.approvers.iter().map(|a| a.approver().ok_or(field("approver")));
-        let command_key = wire.command_key.as_deref();
+        let key = |text: &Option<String>, name| {
+            text.as_deref().map(|text| verifying_key(text).ok_or(field(name))).transpose()
+        };
+        let grant_key = key(&wire.grant_key, "grant key")?;
+        if grant_key.as_ref().is_some_and(|key| !is_issuer_key(key)) {
+            return Err(field("grant key"));
+        }
         Ok(Self {
             tenant: wire.tenant.parse().map_err(|_| field("tenant"))?,
             role: wire.role.parse().map_err(|_| field("role"))?,
@@ -148,9 +160,8 @@ impl Membership {
             customer_recipient: customer
                 .map(|text| recipient(text).ok_or(field("customer key")))
                 .transpose()?,
-            command_key: command_key
-                .map(|text| verifying_key(text).ok_or(field("command key")))
-                .transpose()?,
+            command_key: key(&wire.command_key, "command key")?,
+            grant_key,
             approvers: approvers.collect::<Result<_, _>>()?,
         })
     }
@@ -169,6 +180,7 @@ impl Membership {
                 customer: self.customer_recipient.as_ref().map(|r| STANDARD.encode(r.as_bytes())),
             },
             command_key: self.command_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
+            grant_key: self.grant_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
             approvers: self.approvers.iter().map(WireApprover::of).collect(),
             service: Some(self.service.to_string()),
         };
@@ -216,11 +228,13 @@ mod tests {
 
     fn answer() -> Value {
         let key = |seed| SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[seed; 32]).unwrap();
+        let ed25519 = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[3; 32]).unwrap();
         let spki = |seed| STANDARD.encode(key(seed).public_key().to_spki());
         json!({
             "tenant": "acme", "role": "device", "name": "meter-1", "trust_domain": "thingward.test",
             "mqtt_port": 8883, "recipients": {"service": STANDARD.encode([9; 32]), "customer": null},
             "command_key": spki(1),
+            "grant_key": STANDARD.encode(ed25519.public_key().to_spki()),
             "approvers": [{
                 "actor": "user:01h", "credential_id": "AQI", "key": spki(2),
                 "rp_id": "console.example", "origins": ["https://console.example"],
@@ -240,16 +254,24 @@ mod tests {
         assert_eq!(membership.approvers[0].credential_id, [1, 2]);
         let mut older = answer();
         older.as_object_mut().unwrap().remove("command_key");
+        older.as_object_mut().unwrap().remove("grant_key");
         older.as_object_mut().unwrap().remove("approvers");
         let older = read(&older).unwrap();
-        assert!(older.command_key.is_none() && older.approvers.is_empty());
+        assert!(older.command_key.is_none() && older.grant_key.is_none() && older.approvers.is_empty());
     }
 
     #[test]
     fn a_key_that_is_none_is_no_membership() {
-        for (pointer, word) in [("/command_key", "command key"), ("/approvers/0/key", "approver")] {
+        let of_p256 = answer()["command_key"].clone();
+        let none = json!(STANDARD.encode([7; 91]));
+        for (pointer, value, word) in [
+            ("/command_key", &none, "command key"),
+            ("/grant_key", &none, "grant key"),
+            ("/grant_key", &of_p256, "grant key"),
+            ("/approvers/0/key", &none, "approver"),
+        ] {
             let mut wrong = answer();
-            *wrong.pointer_mut(pointer).unwrap() = json!(STANDARD.encode([7; 91]));
+            *wrong.pointer_mut(pointer).unwrap() = value.clone();
             let error = read(&wrong).unwrap_err().to_string();
             assert_eq!(error, format!("membership has no usable {word}"));
         }

@@ -2,7 +2,7 @@
 //!
 //! | Who | Their key comes from | They sign |
 //! |---|---|---|
-//! | a device, a gateway | the request that it enrolled with | checkpoints of its chains, replies |
+//! | a device, a gateway | the request that it enrolled with | checkpoints of its chains, replies, uses of grants |
 //! | a user | their passkey, which signs the key of each session | orders; commands that are sensitive |
 //! | a token | the order that made it | orders |
 //!
@@ -25,6 +25,7 @@ use thingward_seal::{Item, Items};
 
 use crate::entry::{Entry, EntryError};
 use crate::order::SignedOrder;
+use crate::usage::{UseFault, UseReport};
 
 /// Reads the key out of a PKCS#10 request, when the request is signed with it.
 pub type RequestKey = fn(&[u8]) -> Option<VerifyingKey>;
@@ -87,6 +88,9 @@ pub enum ActorFault {
     /// A key that is none.
     #[error("it brings in a key that is none")]
     Key,
+    /// A use of a grant that nobody issued, as far as earlier entries say.
+    #[error("no earlier entry issued the grant that it speaks of")]
+    NoGrant,
     /// A passkey came through a link that nobody made.
     #[error("nobody made the link that it speaks of")]
     NoLink,
@@ -101,6 +105,13 @@ struct Holder {
     key: VerifyingKey,
     /// On whose word the key is theirs.
     word: Word,
+}
+
+/// A grant that was issued: for which device, by which key, and its SHA-256.
+struct Issued {
+    device: String,
+    issuer: VerifyingKey,
+    sha256: String,
 }
 
 struct Passkey {
@@ -121,6 +132,8 @@ pub struct Actors {
     /// By user and target.
     passkeys: HashMap<(String, String), Vec<Passkey>>,
     holders: HashMap<KeyId, Vec<Holder>>,
+    /// Grants that were issued, by id.
+    grants: HashMap<String, Issued>,
     /// SHA-256 of the commands that were sent, by target and id.
     commands: HashMap<(String, String), String>,
     /// Links that were made, and that nobody came in through yet.
@@ -140,6 +153,7 @@ impl Actors {
             members: HashMap::new(),
             passkeys: HashMap::new(),
             holders: HashMap::new(),
+            grants: HashMap::new(),
             commands: HashMap::new(),
             links: HashSet::new(),
             founders: HashSet::new(),
@@ -171,6 +185,7 @@ impl Actors {
             }
             ("device", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
             ("device", "command.reply") => self.reply(entry).map(|()| Word::Device),
+            ("device", "grant.use") => self.used(entry).map(|()| Word::Device),
             ("user", "user.add" | "passkey.add") if entry.evidence.is_none() => {
                 self.through_link(entry).map(|()| Word::Service)
             }
@@ -188,6 +203,14 @@ impl Actors {
             "command.send" => {
                 let at = (target.clone(), detail(entry, "id").to_string());
                 self.commands.insert(at, detail(entry, "sha256").to_string());
+            }
+            "grant.issue" => {
+                let issued = Issued {
+                    device: detail(entry, "device").to_string(),
+                    issuer: key_named(entry, "issuer")?.ok_or(ActorFault::Key)?,
+                    sha256: detail(entry, "sha256").to_string(),
+                };
+                self.grants.insert(name(target).to_string(), issued);
             }
             "link.create" => drop(self.links.insert((target.clone(), detail(entry, "kind").to_string()))),
             "passkey.add" => {
@@ -263,6 +286,29 @@ impl Actors {
             && detail(entry, "reason") == reason
             && entry.target.starts_with(&format!("operation/{}/", name(&entry.actor)));
         if is_about_it { Ok(()) } else { Err(ActorFault::Evidence) }
+    }
+
+    /// The device signed what became of it, and whoever issued and held the grant that it was asked for.
+    fn used(&mut self, entry: &Entry) -> Result<(), ActorFault> {
+        let evidence = entry.evidence.as_ref().ok_or(ActorFault::Unsigned)?;
+        let report = UseReport::decode(evidence).map_err(|_| ActorFault::Evidence)?;
+        let issued = self.grants.get(&hex(&report.grant_unverified())).ok_or(ActorFault::NoGrant)?;
+        let key = self.key_of_member(&entry.actor, &report.key_id())?;
+        let tenant = self.origin.rsplit_once("/tenant/").map_or("", |(_, tenant)| tenant);
+        let known = report.verify(tenant, name(&entry.actor), key, &issued.issuer);
+        let known = known.map_err(|fault| match fault {
+            UseFault::Signer | UseFault::Forged => ActorFault::Order(EntryError::Signature),
+            _ => ActorFault::Evidence,
+        })?;
+        let is_about_it = issued.device == name(&entry.actor)
+            && issued.sha256 == hex(&known.issued_hash)
+            && entry.target == known.target()
+            && known.details().iter().all(|(name, value)| detail(entry, name) == value);
+        if !is_about_it {
+            return Err(ActorFault::Evidence);
+        }
+        let use_of_it = [known.used.origin.id.as_slice(), &known.nonce()].concat();
+        self.spend(&use_of_it)
     }
 
     /// The first key of somebody rests on the link that they got, and that on whoever made it.
@@ -379,7 +425,11 @@ pub fn key_detail(key: &VerifyingKey) -> String {
 }
 
 fn key(entry: &Entry) -> Result<Option<VerifyingKey>, ActorFault> {
-    let Some(text) = entry.details.get("key") else { return Ok(None) };
+    key_named(entry, "key")
+}
+
+fn key_named(entry: &Entry, name: &str) -> Result<Option<VerifyingKey>, ActorFault> {
+    let Some(text) = entry.details.get(name) else { return Ok(None) };
     let spki = URL_SAFE_NO_PAD.decode(text).map_err(|_| ActorFault::Key)?;
     VerifyingKey::from_spki(&spki).map(Some).map_err(|_| ActorFault::Key)
 }

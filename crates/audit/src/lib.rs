@@ -36,6 +36,8 @@ pub mod tile;
 #[cfg(feature = "std")]
 pub mod tree;
 #[cfg(feature = "std")]
+pub mod usage;
+#[cfg(feature = "std")]
 pub mod verify;
 #[cfg(feature = "std")]
 pub mod witness;

@@ -14,9 +14,7 @@ use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{
-    Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope,
-};
+use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
@@ -98,6 +96,7 @@ impl ChildCommand {
             qos: QoS::AtLeastOnce,
             retain: false,
             properties: MessageProperties { message_expiry: Some(wait), ..MessageProperties::default() },
+            author: Bytes::new(),
         })
     }
 }
@@ -316,7 +315,7 @@ impl Gate for ChildGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let message = incoming.message;
         let topic = message.topic.as_str();
         check_topic(topic)?;
@@ -329,7 +328,7 @@ impl Gate for ChildGate {
             Queued { child, topic: topic.to_owned(), received: now, message: message.payload.to_vec() };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
-            Ok(()) => Ok(Routed::Nothing),
+            Ok(()) => Ok(None),
             Err(QueueError::Full) => {
                 self.held_back.insert(child, now.plus_micros(HELD_BACK_MICROS));
                 Err(ReasonCode::QuotaExceeded)
@@ -347,7 +346,7 @@ impl Gate for ChildGate {
         inner.and_then(|inner| TopicFilter::try_from(inner.as_str()).ok()).ok_or(ReasonCode::NotAuthorized)
     }
 
-    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &Member, message: &Message) -> Option<Delivered> {
         let id = message.topic.as_str().strip_prefix(&commands_of(&who.principal.name))?;
         let is_member = who.principal.tenant == self.tenant && !self.revoked.contains(&who.serial);
         let topic = TopicName::try_from(format!("{COMMANDS}{id}").as_str()).ok().filter(|_| is_member)?;
@@ -360,7 +359,7 @@ fn check_topic(topic: &str) -> Result<(), ReasonCode> {
     let area = topic.strip_prefix("devices/me/").and_then(|rest| rest.split_once('/'));
     let is_allowed = area.is_some_and(|(area, name)| match area {
         "telemetry" => name.parse::<StreamName>().is_ok(),
-        "state" | "replies" => !name.is_empty(),
+        "state" | "replies" | "uses" => !name.is_empty(),
         _ => false,
     });
     if !is_allowed {

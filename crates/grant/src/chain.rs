@@ -3,7 +3,7 @@
 use thingward_crypto::{Digest, KeyId, sha256};
 
 use crate::cbor::{Major, Reader};
-use crate::claims::{Claims, Origin, Place, Terms};
+use crate::claims::{Claims, HolderKey, Origin, Place, Terms};
 use crate::cose::{Head, Item, Profile};
 use crate::{FormatError, GRANT_BYTES_MAX, NARROWINGS_MAX};
 
@@ -95,6 +95,25 @@ impl<'a> Grant<'a> {
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The exact bytes of the issuer's block: the grant as it was issued.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] never, in practice: the bytes were read before.
+    pub fn issued_bytes(&self) -> Result<&'a [u8], FormatError> {
+        Ok(self.blocks().next().ok_or(FormatError::Malformed)??.item.bytes)
+    }
+
+    /// Whose key has to show it, on nobody's word. `None` in the symmetric profile, where that is a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] never, in practice: the bytes were read before.
+    pub fn holder_unverified(&self) -> Result<Option<HolderKey>, FormatError> {
+        let last = self.blocks().last().ok_or(FormatError::Malformed)??;
+        Ok(last.claims()?.holder)
     }
 
     /// Its blocks, the issuer's first.

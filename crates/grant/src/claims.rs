@@ -89,6 +89,12 @@ impl HolderKey {
         key.to_ed25519().map(Self).ok_or(FormatError::Crypto)
     }
 
+    /// The bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, FormatError> {
         Ok(VerifyingKey::from_ed25519(&self.0)?)
     }

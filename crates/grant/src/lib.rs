@@ -30,6 +30,8 @@ mod keys;
 #[cfg(feature = "std")]
 pub mod opening;
 mod operation;
+#[cfg(feature = "std")]
+pub mod owned;
 mod presentation;
 pub mod public;
 mod refusal;

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use thingward_model::ActionName;
 use thingward_model::description::{Action, Bounds, Kind, Schema, ThingDescription};
 
-use crate::{Bound, FormatError, Permission, Scope, Value};
+use crate::{Bound, FormatError, Operation, Permission, Scope, Value};
 
 /// Whole numbers beyond this are not all exact as doubles, which descriptions have.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
@@ -71,6 +71,27 @@ pub fn opened<'o>(description: &ThingDescription, out: &'o mut [u8]) -> Result<S
     let permissions: Vec<Permission<'_>> =
         bounds.iter().map(|(action, bounds)| Permission { action: action.borrowed(), bounds }).collect();
     Scope::write(&permissions, out).map_err(OpeningError::Format)
+}
+
+/// The input of an action as descriptions have it: null for no argument, the value of the one without a name, or a map.
+///
+/// # Errors
+///
+/// As [`Operation::argument`].
+pub fn input(operation: &Operation<'_>) -> Result<Json, FormatError> {
+    let (mut whole, mut members) = (Json::Null, serde_json::Map::new());
+    operation.each_argument(|name, value| {
+        let value = match value {
+            Value::Bool(b) => Json::from(b),
+            Value::Integer(n) => Json::from(n),
+            Value::Text(text) => Json::from(text),
+        };
+        match name {
+            "" => whole = value,
+            _ => drop(members.insert(name.into(), value)),
+        }
+    })?;
+    Ok(if members.is_empty() { whole } else { Json::Object(members) })
 }
 
 /// A bound that owns its values.

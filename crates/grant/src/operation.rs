@@ -78,17 +78,28 @@ impl<'a> Operation<'a> {
     ///
     /// [`FormatError`] never, in practice: the bytes were read before.
     pub fn argument(&self, name: &str) -> Result<Option<Value<'a>>, FormatError> {
-        let mut r = Reader::new(self.bytes);
-        r.array()?;
-        r.str()?;
         let mut found = None;
-        for _ in 0..r.map()? {
-            let (key, value) = (read_text(&mut r)?, read_value(&mut r)?);
+        self.each_argument(|key, value| {
             if key == name {
                 found = Some(value);
             }
-        }
+        })?;
         Ok(found)
+    }
+
+    /// Shows `see` the arguments, in the order of their encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::argument`].
+    pub fn each_argument(&self, mut see: impl FnMut(&'a str, Value<'a>)) -> Result<(), FormatError> {
+        let mut r = Reader::new(self.bytes);
+        r.array()?;
+        r.str()?;
+        for _ in 0..r.map()? {
+            see(read_text(&mut r)?, read_value(&mut r)?);
+        }
+        Ok(())
     }
 
     pub(crate) const fn arguments_len(&self) -> u64 {

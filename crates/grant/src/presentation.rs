@@ -63,6 +63,24 @@ impl<'a> Presentation<'a> {
         &self.grant
     }
 
+    /// The device that it is shown to, on nobody's word.
+    #[must_use]
+    pub const fn device(&self) -> NameRef<'a, name::Device> {
+        self.device
+    }
+
+    /// The nonce that it answers, on nobody's word: to look up whether the device made it.
+    #[must_use]
+    pub const fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+
+    /// What is asked for, on nobody's word.
+    #[must_use]
+    pub const fn operation(&self) -> Operation<'a> {
+        self.operation
+    }
+
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when `holder` did not make the proof, for the grant of this digest.

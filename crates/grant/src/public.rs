@@ -11,7 +11,7 @@ use crate::claims::{CLAIMS_BYTES_MAX, Claims, HolderKey, Origin, Place, Terms};
 use crate::cose::{Context, Profile};
 use crate::keys::{Authenticator, Verifier};
 use crate::presentation::{self, Nonce};
-use crate::{FormatError, Grant, NARROWINGS_MAX, Operation};
+use crate::{FormatError, Grant, NARROWINGS_MAX, Operation, Presentation};
 
 /// Issues a grant to `holder` into `out`; returns its length in bytes.
 ///
@@ -84,6 +84,39 @@ pub fn present(
 /// [`FormatError::Crypto`] when a block is not signed by the issuer, or not by the holder before it.
 pub fn verify(grant: &Grant<'_>, issuer: &VerifyingKey) -> Result<VerifyingKey, FormatError> {
     Ok(verified_end(grant, issuer)?.0)
+}
+
+/// What a device was shown and permitted, for whoever hears of it later: all signatures hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used<'a> {
+    /// Where the grant comes from.
+    pub origin: Origin<'a>,
+    /// The device that it was shown to.
+    pub device: NameRef<'a, name::Device>,
+    /// The nonce that the device made for it.
+    pub nonce: Nonce,
+    /// What the holder asked for.
+    pub operation: Operation<'a>,
+}
+
+/// Checks every signature of a presentation, the holder's too. Whether it was to be permitted, the device decided.
+///
+/// # Errors
+///
+/// [`FormatError::Crypto`] when a signature does not hold.
+pub fn verify_used<'a>(
+    presentation: &Presentation<'a>,
+    issuer: &VerifyingKey,
+) -> Result<Used<'a>, FormatError> {
+    let grant = presentation.grant();
+    let (holder, digest) = verified_end(grant, issuer)?;
+    presentation.verify(Verifier::Public(&holder), &digest)?;
+    Ok(Used {
+        origin: *grant.origin_unverified(),
+        device: presentation.device,
+        nonce: presentation.nonce,
+        operation: presentation.operation,
+    })
 }
 
 /// The holder's key and the hash over all blocks, of a grant whose every signature was checked.

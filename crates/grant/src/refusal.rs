@@ -42,7 +42,8 @@ pub enum Refusal {
     BeyondIssuer,
     /// The grant, or one of its narrowings, does not allow this.
     NotGranted,
-    /// A revocation has more ids than the device can keep. Its issuer has to raise the epoch.
+    /// More ids are taken back than the device can keep, and their issuer has to raise the epoch; or so many grants are
+    /// in use that the device cannot count another.
     NoRoom,
 }
 

@@ -156,11 +156,58 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// A bound with its values, for hosts.
+#[cfg(feature = "std")]
+pub(crate) enum OwnedLimit<'a> {
+    OneOf(std::vec::Vec<Value<'a>>),
+    Range(Option<i64>, Option<i64>),
+}
+
+/// Hands `take` each permission of a scope.
+#[cfg(feature = "std")]
+pub(crate) fn read_permissions<'a>(
+    scope: &Scope<'a>,
+    mut take: impl FnMut(
+        NameRef<'a, name::Action>,
+        std::vec::Vec<(&'a str, OwnedLimit<'a>)>,
+    ) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    let mut r = Reader::new(scope.0);
+    for _ in 0..r.array()? {
+        let (action, bounds) = read_action(&mut r)?;
+        let mut limits = std::vec::Vec::new();
+        for _ in 0..bounds {
+            let (name, limit) = read_bound(&mut r)?;
+            limits.push((name, limit.owned()?));
+        }
+        take(action, limits)?;
+    }
+    Ok(())
+}
+
 /// A bound as it stands in an encoded scope.
 enum Limit<'a> {
     /// As many values as the number says, from where the reader stands.
     OneOf(u64, Reader<'a>),
     Range(i64, i64),
+}
+
+#[cfg(feature = "std")]
+impl<'a> Limit<'a> {
+    fn owned(self) -> Result<OwnedLimit<'a>, FormatError> {
+        match self {
+            Self::OneOf(len, mut r) => {
+                let values = (0..len).map(|_| read_value(&mut r)).collect::<Result<_, _>>()?;
+                Ok(OwnedLimit::OneOf(values))
+            }
+            // The greatest number there is says as much as no end; one end has to be there.
+            Self::Range(least, most) => {
+                let at_most = (most < i64::MAX).then_some(most);
+                let at_least = (least > i64::MIN || at_most.is_none()).then_some(least);
+                Ok(OwnedLimit::Range(at_least, at_most))
+            }
+        }
+    }
 }
 
 impl Limit<'_> {

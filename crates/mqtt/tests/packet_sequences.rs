@@ -54,6 +54,7 @@ impl Player {
             qos: QoS::from_level(qos).unwrap(),
             retain: false,
             properties: MessageProperties::default(),
+            author: Bytes::new(),
         };
         self.broker.publish(NOW, message).unwrap();
         self.collect();

@@ -10,15 +10,23 @@ use der::Decode;
 use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer,
+    UnixTime,
+};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{
+    AlwaysResolvesServerRawPublicKeys, NoClientAuth, ParsedCertificate, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use thingward_crypto::{Digest, SoftwareKey, sha256};
+use thingward_crypto::{Digest, Signer, SoftwareKey, VerifyingKey, sha256};
 use thingward_model::{Principal, Role, TenantName, Timestamp};
 use x509_cert::Certificate;
 
@@ -124,6 +132,17 @@ pub fn pinned_client_config(fingerprint: Digest, alpn: &[u8]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
+/// A client of the one that holds this key, and has no certificate: RFC 7250.
+///
+/// # Errors
+///
+/// As [`dangerous_bootstrap_config`].
+pub fn raw_key_client_config(server: &VerifyingKey, alpn: &[u8]) -> Result<Arc<ClientConfig>, PkiError> {
+    let mut config = client_builder(Accept::RawKey(server.to_spki().into()))?.with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn client_builder(accept: Accept) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, PkiError> {
     let provider = provider();
     let verifier = ServerVerifier { algorithms: provider.signature_verification_algorithms, accept };
@@ -171,6 +190,25 @@ pub fn anonymous_server_config(credentials: Credentials, alpn: &[u8]) -> Result<
     server_config(Arc::new(NoClientAuth), credentials, alpn)
 }
 
+/// A listener that shows its key and no certificate, to anyone: RFC 7250. Who they are is decided behind it.
+///
+/// # Errors
+///
+/// [`PkiError::Signer`] when the key does not encode, [`PkiError::Tls`] when TLS cannot sign with it.
+pub fn raw_key_server_config(key: &SoftwareKey, alpn: &[u8]) -> Result<Arc<ServerConfig>, PkiError> {
+    let provider = provider();
+    let private = PrivateKeyDer::Pkcs8(key.to_pkcs8()?.to_vec().into());
+    let signer = provider.key_provider.load_private_key(private).map_err(PkiError::Tls)?;
+    let public = CertificateDer::from(key.public_key().to_spki());
+    let shown = CertifiedKey::new(vec![public], signer);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(PkiError::Tls)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(shown))));
+    Ok(finished(config, alpn))
+}
+
 fn client_verifier(
     anchors: &[Vec<u8>],
     crl: Option<&[u8]>,
@@ -194,17 +232,21 @@ fn server_config(
     credentials: Credentials,
     alpn: &[u8],
 ) -> Result<Arc<ServerConfig>, PkiError> {
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(PkiError::Tls)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(credentials.chain, credentials.key)
         .map_err(PkiError::Tls)?;
+    Ok(finished(config, alpn))
+}
+
+fn finished(mut config: ServerConfig, alpn: &[u8]) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![alpn.to_vec()];
     // A resumed session would outlive a revocation.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 /// Checks a client's chain against one set of authorities, outside a handshake: which maker is it of?
@@ -258,6 +300,8 @@ enum Accept {
     Member(Identity),
     /// The one whose certificate has this SHA-256.
     Fingerprint(Digest),
+    /// The one with this key, which shows no certificate.
+    RawKey(SubjectPublicKeyInfoDer<'static>),
 }
 
 /// Checks the handshake's signature always, and that the server is one of those that are accepted.
@@ -281,7 +325,10 @@ impl ServerCertVerifier for ServerVerifier {
             Accept::Fingerprint(known) if sha256(&[leaf]) == *known => {
                 return Ok(ServerCertVerified::assertion());
             }
-            Accept::Fingerprint(_) => return Err(CertificateError::UnknownIssuer.into()),
+            Accept::RawKey(known) if known.as_ref() == leaf.as_ref() => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Accept::Fingerprint(_) | Accept::RawKey(_) => return Err(CertificateError::UnknownIssuer.into()),
             Accept::Member(identity) => identity,
         };
         let parsed = ParsedCertificate::try_from(leaf)?;
@@ -309,7 +356,14 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
+        match &self.accept {
+            Accept::RawKey(key) => verify_tls13_signature_with_raw_key(message, key, dss, &self.algorithms),
+            _ => rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms),
+        }
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        matches!(self.accept, Accept::RawKey(_))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -69,6 +69,10 @@ actions! {
     ReadSegments = "segments:read",
     /// Tell a device to do something.
     SendCommands = "commands:send",
+    /// Give somebody a grant to have a device do something.
+    IssueGrants = "grants:issue",
+    /// Take grants back.
+    RevokeGrants = "grants:revoke",
     /// List devices, gateways, applications and findings.
     ReadDevices = "devices:read",
     /// Claim, release and revoke them; issue claim codes; trust makers.

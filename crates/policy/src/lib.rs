@@ -19,8 +19,9 @@ mod subject;
 mod world;
 
 pub use action::{
-    Act, Action, Forward, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers,
-    PublishReadings, ReadDevices, ReadLog, ReadPolicy, ReadReadings, ReadSegments, SendCommands,
+    Act, Action, Forward, IssueGrants, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens,
+    ManageUsers, PublishReadings, ReadDevices, ReadLog, ReadPolicy, ReadReadings, ReadSegments, RevokeGrants,
+    SendCommands,
 };
 pub use index::{Answer, Index};
 pub use permit::{Denied, Permit};

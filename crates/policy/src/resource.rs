@@ -108,12 +108,14 @@ impl Resource {
                 Ok(Self::Field(device, stream, field, Categories::guessed(field.as_ref(), None)))
             }
             (Action::ReadReadings, _) => Err("DEVICE/STREAM or DEVICE/STREAM/FIELD"),
-            (Action::SendCommands, [device, operation]) => {
+            (Action::SendCommands | Action::IssueGrants, [device, operation]) => {
                 let wrong = "DEVICE/OPERATION";
                 let operation = operation.parse().map_err(name(wrong))?;
                 Ok(Self::Operation(device.parse().map_err(name(wrong))?, operation, None))
             }
-            (Action::SendCommands, _) => Err("DEVICE/OPERATION"),
+            (Action::SendCommands | Action::IssueGrants, _) => Err("DEVICE/OPERATION"),
+            (Action::RevokeGrants, [device]) => Ok(Self::Member(device.parse().map_err(name("DEVICE"))?)),
+            (Action::RevokeGrants, _) => Err("DEVICE"),
             (_, ["tenant" | ""]) => Ok(Self::Tenant),
             (Action::ReadDevices | Action::ManageDevices, [device]) => {
                 Ok(Self::Member(device.parse().map_err(name("DEVICE or tenant"))?))

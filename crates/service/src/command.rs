@@ -383,6 +383,7 @@ fn messages_of(
         qos: QoS::AtLeastOnce,
         retain: false,
         properties: properties.clone(),
+        author: Bytes::new(),
     };
     [own, carried].into_iter().flatten().map(message).collect()
 }

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use thingward_crypto::SoftwareKey;
 use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SoftwareKey, VerifyingKey};
 use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
@@ -34,6 +34,7 @@ use crate::gate::ServiceGate;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::sealer::Sealer;
+use crate::uses::Uses;
 
 /// Events that wait for the core. A full queue makes connections wait, which TCP tells the peers.
 const EVENTS_MAX: usize = 1024;
@@ -88,6 +89,12 @@ enum Event {
     ForgetDevice {
         tenant: TenantName,
         device: DeviceName,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    },
+    TellRevocation {
+        tenant: TenantName,
+        device: DeviceName,
+        payload: Vec<u8>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     },
     CancelCommandsOf {
@@ -163,6 +170,16 @@ type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 /// Whose commands wait since the last run, as the audit logs name them.
 pub(crate) type Senders = HashSet<(TenantName, String)>;
 
+/// The keys that the core works with.
+pub(crate) struct Keys {
+    /// Seals what it keeps.
+    pub(crate) sealing: SealingKey,
+    /// Signs commands.
+    pub(crate) commands: SoftwareKey,
+    /// What grants verify with.
+    pub(crate) grants: VerifyingKey,
+}
+
 /// Reads the state of the last run and starts.
 ///
 /// # Errors
@@ -173,19 +190,19 @@ pub(crate) fn start(
     directory: Arc<Directory>,
     auditor: Arc<Auditor>,
     log: LogWriter,
-    sealing_key: SealingKey,
-    command_key: SoftwareKey,
+    keys: Keys,
     limits: Limits,
 ) -> Result<(CoreHandle, RunningCore, Senders), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
-    let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("the sealing key"))?;
+    let mut sealer = Sealer::new(keys.sealing).map_err(|_| corrupt("the sealing key"))?;
     things::descriptions(&store, &mut sealer, &directory.access)?;
     let waiting = things::waiting(&store, &mut sealer)?;
     let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
-    let commands = Commands::new(command_key, waiting);
-    let gate = ServiceGate::new(pipeline, commands, Arc::clone(&store), directory);
+    let commands = Commands::new(keys.commands, waiting);
+    let uses = Uses::new(keys.grants, Arc::clone(&store));
+    let gate = ServiceGate::new(pipeline, commands, uses, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
         let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;
@@ -320,6 +337,9 @@ impl Core {
                 gate.commands.cancel_all_for(&tenant, &device);
                 gate.forget_description(&tenant, &device);
                 self.waiting.push((done, 0));
+            }
+            Event::TellRevocation { tenant, device, payload, done } => {
+                self.tell_revocation(now, (tenant, device), payload, done);
             }
             Event::CancelCommandsOf { actors, done } => {
                 self.broker.gate_mut().commands.cancel_all_of(&actors);

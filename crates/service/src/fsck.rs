@@ -1,18 +1,18 @@
-//! Looks at everything that a data directory holds: what the store keeps, and what log, registry, policies and commands
-//! say of each other. Changes nothing.
+//! Looks at everything that a data directory holds: what the store keeps, and what log, registry, policies, commands and
+//! grants say of each other. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use thingward_audit::entry::{Entry, SignedEntry};
 use thingward_crypto::sealed::{SealingKey, read_private};
-use thingward_crypto::{Signer, SoftwareKey, VerifyingKey};
+use thingward_crypto::{Signer, SoftwareKey, VerifyingKey, sha256};
 use thingward_model::TenantName;
 use thingward_model::description::ThingDescription;
 use thingward_policy::Source;
 use thingward_seal::command::{SignedCommand, digest};
 use thingward_store::hot::Space;
-use thingward_store::registry::{LIST_MAX, PolicyVersion, PrincipalState};
+use thingward_store::registry::{GrantEnd, GrantEntry, LIST_MAX, PolicyVersion, PrincipalState};
 use thingward_store::{Store, StoreError};
 
 use crate::audit::LOG_KEY;
@@ -20,6 +20,7 @@ use crate::authority::sealed_key_as_it_is;
 use crate::command::{CommandRecord, ENDED_PREFIX, WAITING_PREFIX, hex, index};
 use crate::description;
 use crate::sealer::Sealer;
+use crate::uses::Count;
 
 /// Log entries that are looked at together.
 const PAGE: u64 = 1000;
@@ -35,6 +36,8 @@ pub struct Report {
     pub commands: u64,
     /// Descriptions that open.
     pub descriptions: u64,
+    /// Grants that are, and were used, as the log says.
+    pub grants: u64,
     /// What is wrong, the store's own included. Empty when all is well.
     pub problems: Vec<String>,
 }
@@ -49,7 +52,7 @@ pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
     let store = Store::open_to_look(data_dir).await?;
     let found = store.check()?;
     let problems = found.problems.iter().map(ToString::to_string).collect();
-    let mut report = Report { store: found, policies: 0, commands: 0, descriptions: 0, problems };
+    let mut report = Report { store: found, policies: 0, commands: 0, descriptions: 0, grants: 0, problems };
     let sealing_key = read_private(&data_dir.join("sealing.key"))
         .map_err(|source| StoreError::Io { what: "read sealing.key".to_owned(), source })?;
     let sealing_key = SealingKey::from_bytes(&sealing_key).map_err(|_| corrupt("sealing.key"))?;
@@ -64,6 +67,7 @@ pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
         check.policies().await?;
         check.commands(&mut sealer)?;
         check.descriptions(&mut sealer)?;
+        check.grants().await?;
     }
     store.registry().close().await;
     Ok(report)
@@ -82,6 +86,12 @@ struct Deeds {
     policies: BTreeMap<String, String>,
     /// Commands: id and hash by index.
     commands: BTreeMap<u64, (String, String)>,
+    /// Grants that were issued: device and hash by target.
+    grants: BTreeMap<String, (String, String)>,
+    /// Grants that were taken back, by target.
+    revoked: BTreeSet<String>,
+    /// How often a grant was used, by id.
+    uses: BTreeMap<String, u32>,
 }
 
 struct Check<'a> {
@@ -214,6 +224,37 @@ impl Check<'_> {
         }
         Ok(())
     }
+
+    async fn grants(&mut self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.store.registry().grants(&self.tenant, None, after.as_ref(), LIST_MAX).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            for grant in &page {
+                self.grant(grant)?;
+            }
+        }
+    }
+
+    fn grant(&mut self, grant: &GrantEntry) -> Result<(), StoreError> {
+        let id = base16ct::lower::encode_string(&grant.id);
+        let target = format!("grant/{id}");
+        let is = (grant.device.to_string(), base16ct::lower::encode_string(&sha256(&[&grant.bytes])));
+        let by_somebody = matches!(grant.revoked, Some((_, GrantEnd::Revocation)));
+        let counted = Count::of(self.store, &self.tenant, &grant.id)?.map_or(0, |count| count.used);
+        let logged = self.deeds.uses.get(&id).copied().unwrap_or_default();
+        if self.deeds.grants.get(&target) != Some(&is) {
+            self.wrong(format_args!("{target} is not the one that the log says was issued"));
+        } else if by_somebody && !self.deeds.revoked.contains(&target) {
+            self.wrong(format_args!("{target} is taken back, and no log entry says by whom"));
+        } else if counted != logged {
+            self.wrong(format_args!("{target} was used {counted} times, and by the log {logged} times"));
+        } else {
+            self.report.grants += 1;
+        }
+        Ok(())
+    }
 }
 
 impl Deeds {
@@ -222,6 +263,11 @@ impl Deeds {
         match entry.action.as_str() {
             "device.enrol" | "user.add" => drop(self.made.insert(entry.target)),
             "policy.apply" => drop(self.policies.insert(entry.target, detail("sha256"))),
+            "grant.issue" => {
+                drop(self.grants.insert(entry.target.clone(), (detail("device"), detail("sha256"))));
+            }
+            "grant.revoke" => drop(self.revoked.insert(entry.target)),
+            "grant.use" => *self.uses.entry(detail("grant")).or_default() += 1,
             "command.send" => drop(self.commands.insert(index, (detail("id"), detail("sha256")))),
             _ => {}
         }

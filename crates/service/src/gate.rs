@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
-use thingward_crypto::{Digest, sha256};
+use thingward_crypto::{Digest, KeyId, sha256};
+use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
+use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, SendCommands, Subject};
@@ -28,11 +29,13 @@ use crate::directory::Directory;
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
+use crate::uses::{BadUse, Uses};
 
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
     pub(crate) commands: Commands,
+    pub(crate) uses: Uses,
     store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
     refusals: Refusals,
@@ -52,12 +55,14 @@ impl ServiceGate {
     pub(crate) fn new(
         pipeline: Pipeline,
         commands: Commands,
+        uses: Uses,
         store: Arc<Store>,
         directory: Arc<Directory>,
     ) -> Self {
         Self {
             pipeline,
             commands,
+            uses,
             store,
             directory,
             refusals: Refusals::default(),
@@ -103,6 +108,19 @@ impl ServiceGate {
         self.permit(now, who, &Resource::Stream(who.name, stream))
     }
 
+    /// Whether the application that published a command may still send it.
+    fn may_still_command(&mut self, message: &Message) -> bool {
+        let Some(author) = Member::decode(&message.author).filter(|author| self.is_member(author)) else {
+            return false;
+        };
+        let topic = topics::outer(&author.principal, &message.topic);
+        let Some((device, operation)) = topic.and_then(|topic| topics::parse_command(topic.as_str())) else {
+            return false;
+        };
+        let on = Resource::Operation(device, operation, number(&message.payload));
+        self.permit::<SendCommands>(thingward_model::clock::now(), &author.principal, &on).is_ok()
+    }
+
     /// Looks at what a device says beside readings: replies to commands, and what it can do.
     fn said(
         &mut self,
@@ -115,7 +133,7 @@ impl ServiceGate {
         let (tenant, device) = (who.tenant, who.name);
         if let Some(id) = rest.strip_prefix("replies/").and_then(parse_id) {
             let directory = Arc::clone(&self.directory);
-            let key = |id: &thingward_crypto::KeyId| directory.key(&tenant, &device, id);
+            let key = |id: &KeyId| directory.key(&tenant, &device, id);
             return match self.commands.reply(&tenant, &device, id, message, key) {
                 Ok(()) | Err(BadReply::NotWaiting) => Ok(()),
                 Err(BadReply::Wrong(what)) => {
@@ -129,6 +147,32 @@ impl ServiceGate {
             self.describe(now, who, message, via)?;
         }
         Ok(())
+    }
+
+    /// A use of a grant, which is nobody's to listen to: it is in the log, and counted.
+    fn used(
+        &mut self,
+        now: Timestamp,
+        who: &Principal,
+        nonce: &Nonce,
+        message: &[u8],
+    ) -> Result<Option<Message>, ReasonCode> {
+        let directory = Arc::clone(&self.directory);
+        let key = |id: &KeyId| directory.key(&who.tenant, &who.name, id);
+        match self.uses.take(who, nonce, message, key) {
+            Ok(deed) => {
+                self.pipeline.deeds.extend(deed.map(|deed| (who.tenant, deed)));
+                Ok(None)
+            }
+            Err(BadUse::Wrong(fault)) => {
+                self.pipeline.note_device(who.tenant, who.name, "wrong-use", fault.to_string(), now);
+                Err(ReasonCode::PayloadFormatInvalid)
+            }
+            Err(BadUse::Store(e)) => {
+                tracing::error!(error = %e, "a use of a grant cannot be counted");
+                Err(ReasonCode::UnspecifiedError)
+            }
+        }
     }
 
     /// What a device says that it can do. A gateway can say it for any of its tenant's devices, so what came through one
@@ -171,13 +215,13 @@ impl ServiceGate {
         payload: &[u8],
         via: Via,
         now: Timestamp,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let kept = self.pipeline.take(permit, device, stream, payload, via, now).map_err(|r| reason(&r))?;
         if self.read.borrow().contains(permit.tenant()) {
             self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
         }
         // The readings are kept whoever listens, so a full queue of a listener is no reason to refuse them.
-        Ok(Routed::Nothing)
+        Ok(None)
     }
 
     fn forward(
@@ -186,7 +230,7 @@ impl ServiceGate {
         gateway: DeviceName,
         payload: &[u8],
         now: Timestamp,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         let tenant = *permit.tenant();
         let envelope = SignedEnvelope::decode(payload).map_err(|_| ReasonCode::PayloadFormatInvalid)?;
         let key = self.directory.key(&tenant, &gateway, &envelope.key_id());
@@ -225,17 +269,29 @@ impl ServiceGate {
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Routed::One(Message {
+                Ok(Some(Message {
                     topic,
                     payload: Bytes::copy_from_slice(envelope.message),
                     qos: QoS::AtLeastOnce,
                     retain: false,
                     properties: MessageProperties::default(),
+                    author: Bytes::new(),
                 }))
+            }
+            Some(DeviceTopic::Use(nonce)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, &child, uses_area()?)?;
+                let routed = self.used(now, &child, &nonce, envelope.message)?;
+                self.commands.carried(tenant, envelope.child, gateway, now);
+                Ok(routed)
             }
             Some(DeviceTopic::Forward) | None => Err(ReasonCode::NotAuthorized),
         }
     }
+}
+
+/// Uses, as policies see them: a stream of that name.
+fn uses_area() -> Result<StreamName, ReasonCode> {
+    topics::area("uses")
 }
 
 impl Gate for ServiceGate {
@@ -278,7 +334,7 @@ impl Gate for ServiceGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         if !self.is_member(who) {
             return Err(ReasonCode::NotAuthorized);
         }
@@ -297,8 +353,10 @@ impl Gate for ServiceGate {
                 Deed::new(format!("application/{}", p.name), "command.publish", target(&device, &operation));
             self.pipeline.deeds.push((p.tenant, deed));
             let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
-            return Ok(Routed::One(Message {
+            return Ok(Some(Message {
                 topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
+                // Whether it may is asked again when the device is there.
+                author: who.encode(),
                 ..message.clone()
             }));
         }
@@ -312,7 +370,11 @@ impl Gate for ServiceGate {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
                 self.said(now, p, rest, &message.payload, Via::Device)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Routed::One(Message { topic, ..message.clone() }))
+                Ok(Some(Message { topic, ..message.clone() }))
+            }
+            Some(DeviceTopic::Use(nonce)) => {
+                let _: Permit<PublishReadings> = self.publishing(now, p, uses_area()?)?;
+                self.used(now, p, &nonce, &message.payload)
             }
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
@@ -339,8 +401,11 @@ impl Gate for ServiceGate {
         Ok(inner)
     }
 
-    fn deliver(&self, who: &Member, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &Member, message: &Message) -> Option<Delivered> {
         if !self.is_member(who) {
+            return None;
+        }
+        if !message.author.is_empty() && !self.may_still_command(message) {
             return None;
         }
         let topic = topics::outer(&who.principal, &message.topic)?;
@@ -397,7 +462,7 @@ fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     };
     let pack: Vec<_> = record.clone().into_rows().map(|row| Json::Object(senml(&row))).collect();
     let payload = Json::Array(pack).to_string().into();
-    Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties })
+    Some(Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties, author: Bytes::new() })
 }
 
 #[cfg(test)]

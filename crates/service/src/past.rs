@@ -129,9 +129,9 @@ pub(crate) fn questions(
             if entry.time < since.as_micros() {
                 continue;
             }
-            let asked = asked(entry, numbers)
-                .and_then(|(action, on)| Some((*actors.0.get(&entry.actor)?, action, on)));
-            if let Some(question) = asked {
+            let Some(who) = actors.0.get(&entry.actor) else { continue };
+            for (action, on) in asked(entry, numbers).into_iter().chain(granted(entry)) {
+                let question = (*who, action, on);
                 ask(format!("{} {} {:?}", entry.actor, question.1, question.2), question);
             }
         }
@@ -159,6 +159,15 @@ pub(crate) fn questions(
     Ok(all)
 }
 
+/// The operations that an entry's actor asked the policies to grant: a grant has several.
+fn granted(entry: &Entry) -> impl Iterator<Item = (Action, Resource)> {
+    let detail = |name: &str| entry.details.get(name).map(String::as_str).unwrap_or_default();
+    let device = detail("device").parse().ok();
+    let actions = if entry.action == "grant.issue" { detail("actions") } else { "" };
+    let on = move |action: &str| Some(Resource::Operation(device?, action.parse().ok()?, None));
+    actions.split(' ').filter_map(on).map(|on| (Action::IssueGrants, on))
+}
+
 /// What an entry's actor asked the policies for.
 fn asked(entry: &Entry, numbers: &Numbers) -> Option<(Action, Resource)> {
     let name = entry.target.split_once('/').map_or(entry.target.as_str(), |(_, name)| name);
@@ -170,6 +179,9 @@ fn asked(entry: &Entry, numbers: &Numbers) -> Option<(Action, Resource)> {
         "token" => (Action::ManageTokens, Resource::Tenant),
         "user" | "group" => (Action::ManageUsers, Resource::Tenant),
         "policy" => (Action::ManagePolicy, Resource::Tenant),
+        "grant" if entry.action == "grant.revoke" => {
+            (Action::RevokeGrants, Resource::Member(entry.details.get("device")?.parse().ok()?))
+        }
         "readings" if entry.target.starts_with("segment/") => (Action::ReadSegments, Resource::Tenant),
         "command" if matches!(entry.action.as_str(), "command.send" | "command.publish") => {
             let number = entry.details.get("id").and_then(|id| numbers.0.get(id)).copied();

@@ -24,6 +24,7 @@ use crate::audit::{Auditor, LogWriter};
 use crate::authority::{Authority, AuthorityError, sealed_key};
 use crate::core::{self, RunningCore, Senders};
 use crate::directory::Directory;
+use crate::grants;
 use crate::http;
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
@@ -38,6 +39,8 @@ const CLEANING: Duration = Duration::from_secs(6 * 3600);
 const COMMANDS_KEPT_MICROS: i64 = 30 * 86_400 * 1_000_000;
 /// The name of the key that commands are signed with, in the registry.
 const COMMAND_KEY: &str = "command.key";
+/// The name of the key that grants are signed with, in the registry.
+const GRANT_KEY: &str = "grant.key";
 /// How often certificates, the CRL and customers' keys are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
@@ -96,6 +99,8 @@ impl Service {
         let make = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
         let command_key = sealed_key(store.registry(), &sealing_key, COMMAND_KEY, make).await?;
         let command_public = Signer::public_key(&command_key).clone();
+        let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
+        let grant_key = sealed_key(store.registry(), &sealing_key, GRANT_KEY, make).await?;
         let opener = Sealer::new(sealing_key.clone())
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
@@ -104,8 +109,11 @@ impl Service {
             Arc::clone(&directory),
             Arc::clone(&auditor),
             log,
-            sealing_key,
-            command_key,
+            core::Keys {
+                sealing: sealing_key,
+                commands: command_key,
+                grants: Signer::public_key(&grant_key).clone(),
+            },
             settings.mqtt_limits.clone(),
         )?;
         // A kill between the end of a token or user and that of their commands leaves the commands.
@@ -135,6 +143,8 @@ impl Service {
             refusals: std::sync::Mutex::default(),
             opener: std::sync::Mutex::new(opener),
             command_key: command_public,
+            grant_key,
+            grants: Arc::default(),
             directory,
             core: handle,
             mqtt_tls,
@@ -152,6 +162,7 @@ impl Service {
         tasks.spawn(customer_keys(Arc::clone(&shared)));
         tasks.spawn(history(Arc::clone(&shared)));
         tasks.spawn(ended_commands(Arc::clone(&shared)));
+        tasks.spawn(grants::untold(Arc::clone(&shared)));
         if shared.witnessing.is_required() {
             tasks.spawn(witness::run(Arc::clone(&shared)));
         }
@@ -310,6 +321,9 @@ impl Shared {
         }
         self.core.cut_member(tenant, name, true).await;
         self.core.forget_device(tenant, name).await;
+        if release {
+            self.end_grants(tenant, name).await?;
+        }
         self.authority.sign_crl(registry, time).await?;
         self.renew_tls(&turn).await
     }

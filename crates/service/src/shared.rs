@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
-use thingward_crypto::VerifyingKey;
+use thingward_crypto::{SoftwareKey, VerifyingKey};
 use thingward_ingress::SharedTls;
 use thingward_model::TenantName;
 use thingward_model::clock::now;
@@ -37,6 +37,10 @@ pub struct Shared {
     pub(crate) opener: std::sync::Mutex<Sealer>,
     /// What commands verify with.
     pub command_key: VerifyingKey,
+    /// What grants are signed with.
+    pub(crate) grant_key: SoftwareKey,
+    /// Held while grants of a device change.
+    pub(crate) grants: Arc<Mutex<()>>,
     /// Who co-signs it, and what of it is published.
     pub witnessing: Witnessing,
     /// What was refused lately.

@@ -4,11 +4,15 @@
 //! of its tenant, and neither can write a name that leads anywhere else.
 
 use bytes::Bytes;
+use thingward_grant::Nonce;
 use thingward_model::limits::TOPIC_BYTES_MAX;
 use thingward_model::{ActionName, DeviceName, Principal, Role, StreamName, TenantName};
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_seal::command::CommandId;
+
+/// What of a topic says what was taken back, behind `devices/<name>/`.
+pub(crate) const REVOCATION: &str = "grants/revocation";
 
 /// What a device publishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub(crate) enum DeviceTopic<'a> {
     Telemetry(StreamName),
     /// `devices/me/replies/…` or `devices/me/state/…`: the part behind `devices/me/`.
     Other(&'a str),
+    /// `devices/me/uses/<nonce>`: a use of a grant.
+    Use(Nonce),
     /// `devices/me/forward`: an envelope of a gateway.
     Forward,
 }
@@ -33,6 +39,9 @@ pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
     }
     if let Some(stream) = rest.strip_prefix("telemetry/") {
         return stream.parse().ok().map(DeviceTopic::Telemetry);
+    }
+    if let Some(nonce) = rest.strip_prefix("uses/") {
+        return crate::command::parse_id(nonce).map(DeviceTopic::Use);
     }
     let (area, name) = rest.split_once('/')?;
     (matches!(area, "replies" | "state") && !name.is_empty()).then_some(DeviceTopic::Other(rest))
@@ -94,7 +103,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
         Role::Device | Role::Gateway => {
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
-            let is_own = matches!(area, "commands" | "state");
+            let is_own = matches!(area, "commands" | "state" | "grants");
             if !(is_own || area == "children" && who.role == Role::Gateway) {
                 return None;
             }
@@ -144,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn a_device_subscribes_to_its_own_commands_and_state_only() {
+    fn a_device_subscribes_to_its_own_commands_state_and_grants_only() {
         check_filter(Role::Device, "devices/me/commands/#", Some("t/acme/devices/meter-1/commands/#"));
+        check_filter(Role::Device, "devices/me/grants/#", Some("t/acme/devices/meter-1/grants/#"));
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
         for asked in [
             "#",
@@ -153,7 +163,9 @@ mod tests {
             "devices/+/commands/#",
             "devices/me/#",
             "devices/other/commands/x",
+            "devices/other/grants/#",
             "devices/me/telemetry/climate",
+            "devices/me/uses/#",
             "t/acme/#",
             "devices/me/+/x",
         ] {
@@ -189,15 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn a_device_publishes_telemetry_replies_and_state() {
+    fn a_device_publishes_telemetry_replies_uses_and_state() {
         assert!(matches!(
             parse_device_topic("devices/me/telemetry/climate"),
             Some(DeviceTopic::Telemetry(_))
         ));
         assert_eq!(parse_device_topic("devices/me/state/on"), Some(DeviceTopic::Other("state/on")));
+        let nonce = "0123456789abcdef0123456789abcdef";
+        assert!(matches!(parse_device_topic(&format!("devices/me/uses/{nonce}")), Some(DeviceTopic::Use(_))));
         assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
         for topic in [
             "devices/me/commands/x",
+            "devices/me/uses/0123456789ABCDEF0123456789ABCDEF",
+            "devices/me/uses/01",
+            "devices/me/grants/revocation",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",
             "devices/me/state",

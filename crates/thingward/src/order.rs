@@ -36,6 +36,8 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::POST, "key/rotate", &["key.rotate"], "key"),
     (Method::PUT, "key/recipient", &["key.recipient"], "key"),
     (Method::POST, "devices/$/commands", &["command.send"], "operation/$/*"),
+    (Method::POST, "grants", &["grant.issue"], "grant/*"),
+    (Method::DELETE, "grants/$", &["grant.revoke"], "grant/$"),
     (Method::DELETE, "devices/$/commands/*", &["command.cancel"], "operation/$/*"),
 ];
 
@@ -168,6 +170,13 @@ mod tests {
         ] {
             assert!(sign(action, target, path).is_err(), "{action} {target}");
         }
+        let (grants, one) = ("/api/v1/tenants/acme/grants", "/api/v1/tenants/acme/grants/0102030405060708");
+        assert!(sign("grant.issue", "grant/0102030405060708", grants).is_ok());
+        assert!(sign("grant.issue", "grant/0102030405060708", one).is_err());
+        let taken_back = |target| token.sign(&Method::DELETE, one, &asked(&token, "grant.revoke", target));
+        assert!(
+            taken_back("grant/0102030405060708").is_ok() && taken_back("grant/0102030405060709").is_err()
+        );
         assert!(sign("device.revoke", "device/meter-1", "/api/v1/tokens").is_err());
         assert!(sign("device.revoke", "device/meter-1", &path.replace("acme", "other")).is_err());
         let (_, secret) = new_key().unwrap();

@@ -29,6 +29,7 @@ fn people_set_up_command_invite_refuse_and_prove_in_a_browser() {
     // Its processes stop with it.
     let _demo = Running(demo);
     let link = says.find_map(|line| line.strip_prefix("Open ").map(str::to_owned)).unwrap();
+    let near = says.find(|line| line.contains("/near#")).unwrap().trim().to_owned();
     let (place, _) = link.split_once("/link#").unwrap();
     let place = place.to_owned();
     // Whoever does not read makes it wait.
@@ -38,6 +39,7 @@ fn people_set_up_command_invite_refuse_and_prove_in_a_browser() {
         .current_dir(console)
         .env("CONSOLE_URL", place)
         .env("SETUP_LINK", link)
+        .env("NEAR_URL", near)
         .env("THINGWARD", env!("CARGO_BIN_EXE_thingward"))
         .env("THINGWARD_CONFIG", town.join("thingward.toml"))
         .status()

@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
     ("grant", &["model", "crypto"]),
-    ("audit", &["crypto", "seal"]),
+    ("audit", &["crypto", "seal", "grant"]),
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
@@ -18,16 +18,19 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("oidc", &["model", "crypto", "policy"]),
     ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "mqtt", "pki"]),
+    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
-        &["model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store", "ingress"],
+        &[
+            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
+            "ingress",
+        ],
     ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
+            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
             "ingress", "agent", "gateway", "service",
         ],
     ),

@@ -1,17 +1,20 @@
 //! Commands as the thing that executes them sees them.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use thingward_grant::{Nonce, Refusal};
 use thingward_model::clock::now;
 use thingward_seal::command::CommandId;
 use tokio::sync::Notify;
 
 use super::lock;
-use crate::commands::{Commands, CommandsStatus, Ending, Order};
+use crate::commands::{Commands, CommandsStatus, Ending, Order, UseError, UseState};
 use crate::disk::Directory;
+use crate::grants::TakeBackError;
 
 /// How long nobody looks for an order that nobody woke them for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -28,12 +31,21 @@ pub(super) struct Actions {
     answered: Arc<Notify>,
     /// A command waits for a newer membership.
     asks: Arc<Notify>,
+    /// A use of a grant came to its end, or never to a beginning: for all who wait for one.
+    ended: Arc<Notify>,
 }
 
 impl Actions {
     pub(super) fn new(commands: Commands<Directory>, answered: Arc<Notify>) -> Self {
         let commands = Arc::new(Mutex::new(commands));
-        Self { commands, begun: Arc::default(), arrived: Arc::default(), answered, asks: Arc::default() }
+        Self {
+            commands,
+            begun: Arc::default(),
+            arrived: Arc::default(),
+            answered,
+            asks: Arc::default(),
+            ended: Arc::default(),
+        }
     }
 
     /// For whoever may wait for files.
@@ -83,6 +95,45 @@ impl Actions {
         asked.await.unwrap_or_default()
     }
 
+    /// For whoever asks about grants.
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Commands<Directory>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let own = self.clone();
+        let asked = tokio::task::spawn_blocking(move || own.with(ask)).await;
+        asked.inspect_err(|error| tracing::error!(%error, "grants")).ok()
+    }
+
+    /// A nonce for one presentation by `peer`.
+    pub(super) async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
+        self.ask(move |commands| commands.nonce(peer, now())).await.unwrap_or(Err(UseError::Closed))
+    }
+
+    /// Somebody shows a grant; gives the signed reply, or how far it is when that takes longer than `patience`.
+    pub(super) async fn present(&self, shown: Vec<u8>, patience: Duration) -> Result<UseState, UseError> {
+        let asked = self.ask(move |commands| commands.present(&shown, now())).await;
+        let id = asked.unwrap_or(Err(UseError::Closed))?;
+        self.wake();
+        let answer = async {
+            loop {
+                let ended = self.ended.notified();
+                let state = self.ask(move |commands| commands.use_state(&id)).await;
+                match state.unwrap_or(UseState::Dropped) {
+                    UseState::Open => ended.await,
+                    state => return state,
+                }
+            }
+        };
+        Ok(tokio::time::timeout(patience, answer).await.unwrap_or(UseState::Open))
+    }
+
+    /// A signed revocation came.
+    pub(super) async fn take_back(&self, message: Vec<u8>) -> Result<(), TakeBackError> {
+        let asked = self.ask(move |commands| commands.take_back(&message)).await;
+        asked.unwrap_or(Err(TakeBackError::Refused(Refusal::UnknownIssuer)))
+    }
+
     /// The next order. Cancel safe.
     pub(super) async fn next(&self) -> Action {
         loop {
@@ -93,6 +144,7 @@ impl Actions {
                 }
                 // One that waited too long is answered.
                 own.answered.notify_one();
+                own.ended.notify_waiters();
             };
             if lock(&self.begun).is_empty()
                 && let Err(error) = tokio::task::spawn_blocking(begin).await
@@ -110,6 +162,7 @@ impl Actions {
     fn finish(&self, order: &Order, ending: Ending) {
         self.with(|commands| commands.finish(&order.id, ending, now()));
         self.answered.notify_one();
+        self.ended.notify_waiters();
     }
 }
 

@@ -14,6 +14,9 @@ use super::streams::{Streams, Ticket};
 use crate::commands::{OutgoingReply, hex, id_of_topic};
 use crate::uplink::{Outgoing, Received, Source};
 
+/// Where the service says which grants it takes back.
+const REVOCATION: &str = "devices/me/grants/revocation";
+
 /// Replies first: somebody waits for them. Then the description, and the telemetry of all streams, in turn.
 pub(super) struct DeviceSource {
     streams: Arc<Mutex<Streams>>,
@@ -57,8 +60,9 @@ impl DeviceSource {
 
     fn next_reply(&self) -> Option<Outgoing<Key>> {
         let reply = self.actions.as_ref()?.with(|commands| commands.next_reply())?;
-        let topic = topic(&format!("devices/me/replies/{}", hex(&reply.id)))?;
-        let payload = Bytes::copy_from_slice(&reply.bytes);
+        let area = if reply.presentation.is_empty() { "replies" } else { "uses" };
+        let topic = topic(&format!("devices/me/{area}/{}", hex(&reply.id)))?;
+        let payload = [&reply.bytes[..], &reply.presentation].concat().into();
         Some(Outgoing { key: Key::Reply(reply), topic, payload, retain: false })
     }
 
@@ -140,16 +144,23 @@ impl Source for DeviceSource {
     }
 
     fn subscriptions(&self) -> Vec<TopicFilter> {
-        let filter = self.actions.as_ref().map(|_| TopicFilter::try_from("devices/me/commands/+"));
-        filter.and_then(Result::ok).into_iter().collect()
+        let Some(actions) = &self.actions else { return Vec::new() };
+        let grants = actions.with(|commands| commands.takes_grants()).then_some(REVOCATION);
+        let filters = ["devices/me/commands/+"].into_iter().chain(grants);
+        filters.filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
 
     fn received(&mut self, message: Received) {
-        let (Some(actions), Some(id)) = (&self.actions, id_of_topic(message.topic.as_str())) else {
-            tracing::debug!(topic = %message.topic, "a message that is no command is let go");
-            return;
-        };
-        actions.receive(id, &message.payload);
+        let topic = message.topic.as_str();
+        match (&self.actions, id_of_topic(topic)) {
+            (Some(actions), Some(id)) => actions.receive(id, &message.payload),
+            (Some(actions), None) if topic == REVOCATION => {
+                if let Err(error) = actions.with(|commands| commands.take_back(&message.payload)) {
+                    tracing::warn!(%error, "a revocation of grants has no effect");
+                }
+            }
+            _ => tracing::debug!(topic, "a message that is no command is let go"),
+        }
     }
 }
 

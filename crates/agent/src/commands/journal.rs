@@ -49,8 +49,18 @@ pub struct Entry {
     pub expires: Timestamp,
     /// When it was issued, when it came timely; else the epoch. The mark comes from it.
     pub timely: Timestamp,
+    /// The presentation of a grant that asked for it; empty for what the service sent.
+    pub presentation: Vec<u8>,
     /// How far it is.
     pub step: Step,
+}
+
+impl Entry {
+    /// Whether a grant asked for it.
+    #[must_use]
+    pub fn is_use(&self) -> bool {
+        !self.presentation.is_empty()
+    }
 }
 
 /// How far a command is.
@@ -74,7 +84,9 @@ pub struct Journal<D> {
     saved_mark: Timestamp,
 }
 
-const VERSION: u8 = 1;
+/// Of entries without and with a presentation.
+const COMMAND: u8 = 1;
+const USE: u8 = 2;
 const EXTENSION: &str = ".command";
 const MARK: &str = "mark";
 const STARTED: u8 = 0;
@@ -171,7 +183,8 @@ impl<D: Disk> Journal<D> {
         let mark = self.mark.max(timely);
         let may_go = |e: &Entry| matches!(e.step, Step::Delivered(_));
         let mut gone: Vec<CommandId> = Vec::new();
-        let is_over = |e: &Entry| e.expires.plus_micros(KEEP_MICROS) <= mark;
+        // Nobody can come with a spent nonce again, so a use that was delivered is over.
+        let is_over = |e: &Entry| e.is_use() || e.expires.plus_micros(KEEP_MICROS) <= mark;
         gone.extend(self.entries.iter().filter(|(_, e)| may_go(e) && is_over(e)).map(|(id, _)| *id));
         let excess = (self.entries.len() + 1).saturating_sub(ENTRIES_MAX + gone.len());
         if excess > 0 {
@@ -230,25 +243,39 @@ fn write_entry(entry: &Entry) -> Vec<u8> {
         Step::Answered(reply) => (ANSWERED, reply),
         Step::Delivered(reply) => (DELIVERED, reply),
     };
-    let mut plain = vec![VERSION, step];
+    let mut plain = vec![if entry.is_use() { USE } else { COMMAND }, step];
     plain.extend_from_slice(&entry.command);
     plain.extend_from_slice(&entry.expires.as_micros().to_be_bytes());
     plain.extend_from_slice(&entry.timely.as_micros().to_be_bytes());
+    if entry.is_use() {
+        let len = u16::try_from(entry.presentation.len()).unwrap_or(u16::MAX);
+        plain.extend_from_slice(&len.to_be_bytes());
+        plain.extend_from_slice(&entry.presentation);
+    }
     plain.extend_from_slice(reply);
     plain
 }
 
 fn read_entry(plain: &[u8]) -> Option<Entry> {
-    let (head, rest) = plain.split_first_chunk::<2>()?;
+    let ([version, step], rest) = plain.split_first_chunk::<2>()?;
     let (command, rest) = rest.split_first_chunk::<32>()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
-    let (timely, reply) = rest.split_first_chunk::<8>()?;
-    let step = match *head {
-        [VERSION, STARTED] if reply.is_empty() => Step::Started,
-        [VERSION, ANSWERED] => Step::Answered(reply.to_vec()),
-        [VERSION, DELIVERED] => Step::Delivered(reply.to_vec()),
+    let (timely, rest) = rest.split_first_chunk::<8>()?;
+    let (presentation, reply) = match *version {
+        COMMAND => (&[][..], rest),
+        USE => {
+            let (len, rest) = rest.split_first_chunk::<2>()?;
+            rest.split_at_checked(usize::from(u16::from_be_bytes(*len))).filter(|(p, _)| !p.is_empty())?
+        }
+        _ => return None,
+    };
+    let step = match *step {
+        STARTED if reply.is_empty() => Step::Started,
+        ANSWERED => Step::Answered(reply.to_vec()),
+        DELIVERED => Step::Delivered(reply.to_vec()),
         _ => return None,
     };
     let time = |bytes: &[u8; 8]| Timestamp::from_micros(i64::from_be_bytes(*bytes));
-    Some(Entry { command: *command, expires: time(expires), timely: time(timely), step })
+    let presentation = presentation.to_vec();
+    Some(Entry { command: *command, expires: time(expires), timely: time(timely), presentation, step })
 }

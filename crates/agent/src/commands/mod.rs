@@ -5,6 +5,8 @@
 //!               └──────────── refused ───────────────────► answered (durable) ─►
 //! ```
 //!
+//! What the holder of a grant asks for goes the same way from *waits* on.
+//!
 //! A command that was started and has no answer when the device starts is answered as interrupted. An id that comes
 //! again gets the answer that it had.
 
@@ -12,6 +14,7 @@ pub mod journal;
 mod judge;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,10 +28,12 @@ use thingward_seal::FormatError;
 use thingward_seal::command::{CommandId, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, json};
 
 use crate::disk::Disk;
+use crate::grants::{Counted, Grants};
 use crate::membership::Membership;
 use crate::stream::SharedSigner;
 use journal::{Entry, Journal, JournalError, Step};
 use judge::{Judged, Judgement};
+pub use uses::{UseError, UseState};
 
 /// Most commands that wait for the one in execution. What comes beyond them is not answered, and sent again.
 pub const WAITING_MAX: usize = 32;
@@ -70,6 +75,8 @@ pub struct OutgoingReply {
     pub id: CommandId,
     /// The signed reply.
     pub bytes: Vec<u8>,
+    /// The presentation of a grant that asked for it; empty for what the service sent.
+    pub presentation: Vec<u8>,
     /// Whether the journal has it.
     is_kept: bool,
 }
@@ -88,7 +95,15 @@ pub struct CommandsStatus {
 struct Waiting {
     order: Order,
     command: Digest,
-    issued: Timestamp,
+    origin: Origin,
+}
+
+/// Who wants something done.
+enum Origin {
+    /// The service, which issued the command then.
+    Service { issued: Timestamp },
+    /// The holder of a grant.
+    Grant { grant: Counted, presentation: Vec<u8> },
 }
 
 /// See the module.
@@ -97,6 +112,8 @@ pub struct Commands<D> {
     signer: SharedSigner,
     membership: Membership,
     description: Arc<ThingDescription>,
+    /// `None` when the device takes no grants.
+    grants: Option<Grants<D>>,
     waiting: VecDeque<Waiting>,
     /// Ends that could not be made durable yet. Their replies are not sent before they are.
     unsaved: Vec<(CommandId, Vec<u8>)>,
@@ -119,6 +136,7 @@ impl<D: Disk> Commands<D> {
         signer: SharedSigner,
         membership: Membership,
         description: Arc<ThingDescription>,
+        grants: Option<Grants<D>>,
         now: Timestamp,
     ) -> Result<Self, JournalError> {
         let journal = Journal::open(disk, key)?;
@@ -127,19 +145,18 @@ impl<D: Disk> Commands<D> {
             signer,
             membership,
             description,
+            grants,
             waiting: VecDeque::new(),
             unsaved: Vec::new(),
             outgoing: VecDeque::new(),
             asked: None,
             undecided: None,
         };
-        let kept: Vec<_> = commands.journal.entries().map(|(id, e)| (*id, e.step.clone())).collect();
-        for (id, step) in kept {
-            match step {
+        let kept: Vec<_> = commands.journal.entries().map(|(id, e)| (*id, e.clone())).collect();
+        for (id, entry) in kept {
+            match entry.step {
                 Step::Started => commands.finish(&id, Ending::Interrupted, now),
-                Step::Answered(bytes) => {
-                    commands.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true })
-                }
+                Step::Answered(bytes) => commands.send(id, bytes, entry.presentation),
                 Step::Delivered(_) => {}
             }
         }
@@ -171,7 +188,8 @@ impl<D: Disk> Commands<D> {
         }
         match judgement {
             Judgement::Good(order) if self.waiting.len() < WAITING_MAX => {
-                self.waiting.push_back(Waiting { order, command, issued: timely });
+                let origin = Origin::Service { issued: timely };
+                self.waiting.push_back(Waiting { order, command, origin });
                 true
             }
             Judgement::Good(_) => {
@@ -219,10 +237,14 @@ impl<D: Disk> Commands<D> {
         let is_outgoing = self.outgoing.iter().any(|o| o.is_kept && o.id == id);
         match entry.step {
             Step::Answered(bytes) | Step::Delivered(bytes) if !is_outgoing => {
-                self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true });
+                self.send(id, bytes, entry.presentation);
             }
             _ => {}
         }
+    }
+
+    fn send(&mut self, id: CommandId, bytes: Vec<u8>, presentation: Vec<u8>) {
+        self.outgoing.push_back(OutgoingReply { id, bytes, presentation, is_kept: true });
     }
 
     fn refuse(
@@ -240,9 +262,10 @@ impl<D: Disk> Commands<D> {
             return self.answer_stranger(id, command, (reason, text), now);
         }
         let Some(bytes) = self.refusal(id, command, reason, text, now) else { return };
-        let entry = Entry { command, expires, timely, step: Step::Answered(bytes.clone()) };
+        let step = Step::Answered(bytes.clone());
+        let entry = Entry { command, expires, timely, presentation: Vec::new(), step };
         match self.journal.add(id, entry) {
-            Ok(()) => self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true }),
+            Ok(()) => self.send(id, bytes, Vec::new()),
             Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not answered"),
         }
     }
@@ -260,26 +283,38 @@ impl<D: Disk> Commands<D> {
             return;
         }
         if let Some(bytes) = self.refusal(id, command, reason, text, now) {
-            self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: false });
+            let presentation = Vec::new();
+            self.outgoing.push_back(OutgoingReply { id, bytes, presentation, is_kept: false });
         }
     }
 
     /// The next command to execute, which is started from here on and has to be finished.
     pub fn next_order(&mut self, now: Timestamp) -> Option<Order> {
-        while let Some(Waiting { order, command, issued }) = self.waiting.pop_front() {
-            let (id, expires) = (order.id, order.expires);
-            if expires <= now.max(self.journal.mark()) {
-                self.refuse(id, command, expires, issued, (Refusal::Expired, "it waited too long"), now);
-                continue;
-            }
-            let entry = Entry { command, expires, timely: issued, step: Step::Started };
-            match self.journal.add(id, entry) {
-                Ok(()) => return Some(order),
-                // It comes again.
-                Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not begun"),
+        while let Some(Waiting { order, command, origin }) = self.waiting.pop_front() {
+            let begun = match origin {
+                Origin::Service { issued } => self.begin(&order, command, issued, now),
+                Origin::Grant { grant, presentation } => {
+                    self.begin_use(&order, command, &grant, presentation, now)
+                }
+            };
+            if begun {
+                return Some(order);
             }
         }
         None
+    }
+
+    fn begin(&mut self, order: &Order, command: Digest, issued: Timestamp, now: Timestamp) -> bool {
+        let (id, expires) = (order.id, order.expires);
+        if expires <= now.max(self.journal.mark()) {
+            self.refuse(id, command, expires, issued, (Refusal::Expired, "it waited too long"), now);
+            return false;
+        }
+        let entry = Entry { command, expires, timely: issued, presentation: Vec::new(), step: Step::Started };
+        let added = self.journal.add(id, entry);
+        // It comes again.
+        let complain = |error: &_| tracing::error!(%error, id = %hex(&id), "a command is not begun");
+        added.inspect_err(complain).is_ok()
     }
 
     /// A started command came to its end.
@@ -311,13 +346,17 @@ impl<D: Disk> Commands<D> {
     pub fn save(&mut self) {
         for (id, bytes) in std::mem::take(&mut self.unsaved) {
             match self.journal.advance(&id, Step::Answered(bytes.clone())) {
-                Ok(()) => self.outgoing.push_back(OutgoingReply { id, bytes, is_kept: true }),
+                Ok(()) => self.send(id, bytes, self.presentation(&id)),
                 Err(error) => {
                     tracing::error!(%error, id = %hex(&id), "an answer is not durable yet");
                     self.unsaved.push((id, bytes));
                 }
             }
         }
+    }
+
+    fn presentation(&self, id: &CommandId) -> Vec<u8> {
+        self.journal.get(id).map(|entry| entry.presentation.clone()).unwrap_or_default()
     }
 
     /// The next reply to send.

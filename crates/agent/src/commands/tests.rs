@@ -54,6 +54,7 @@ fn membership() -> Membership {
         service_recipient: thingward_crypto::RecipientPublicKey::from_bytes([9; 32]),
         customer_recipient: None,
         command_key: Some(key("service").public_key().clone()),
+        grant_key: None,
         approvers: vec![approver],
     }
 }
@@ -73,7 +74,15 @@ impl Bench {
     fn open(&self, now: Timestamp) -> Result<Commands<MemoryDisk>, JournalError> {
         let description = Arc::new(description());
         let signer: SharedSigner = Arc::new(key("device"));
-        Commands::open(self.disk.clone(), self.key.clone(), signer, self.membership.clone(), description, now)
+        Commands::open(
+            self.disk.clone(),
+            self.key.clone(),
+            signer,
+            self.membership.clone(),
+            description,
+            None,
+            now,
+        )
     }
 }
 

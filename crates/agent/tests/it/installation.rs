@@ -18,7 +18,7 @@ use thingward_agent::http::Endpoint;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role, StreamName, Timestamp};
-use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope};
+use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, Credentials, member_server_config, open_server_config};
@@ -60,6 +60,8 @@ pub(crate) struct Installation {
     pub(crate) renewals: Arc<AtomicU64>,
     /// Signs commands; members hear of its public half.
     pub(crate) command_key: Arc<SoftwareKey>,
+    /// Issues grants; members hear of its public half.
+    pub(crate) grant_key: SoftwareKey,
     pub(crate) inbox: Inbox,
     broker: Shared,
     claims: Arc<Mutex<BTreeMap<String, Principal>>>,
@@ -75,6 +77,7 @@ struct Office {
     renewals: Arc<AtomicU64>,
     recipient: String,
     command_key: String,
+    grant_key: String,
     mqtt_port: u16,
 }
 
@@ -111,6 +114,7 @@ impl Installation {
         let recipient = STANDARD.encode(secret.public_key().unwrap().as_bytes());
         let (faults, ledger): (Arc<Faults>, Arc<Mutex<Ledger>>) = Default::default();
         let (claims, renewals): (Arc<Mutex<BTreeMap<_, _>>>, Arc<AtomicU64>) = Default::default();
+        let grant_key = SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
         let (command_key, inbox) = (Arc::new(key()), Arc::default());
         let gate = LedgerGate {
             ledger: Arc::clone(&ledger),
@@ -128,10 +132,11 @@ impl Installation {
             renewals: Arc::clone(&renewals),
             recipient,
             command_key: STANDARD.encode(command_key.public_key().to_spki()),
+            grant_key: STANDARD.encode(grant_key.public_key().to_spki()),
             mqtt_port: mqtt.port,
         };
         let https = serve_https(https_config, office).await;
-        Self { https, mqtt, root, faults, ledger, renewals, command_key, inbox, broker, claims }
+        Self { https, mqtt, root, faults, ledger, renewals, command_key, grant_key, inbox, broker, claims }
     }
 
     /// A claim for a device of this name, as an operator would get it.
@@ -154,6 +159,7 @@ impl Installation {
             qos: QoS::AtLeastOnce,
             retain: false,
             properties: MessageProperties::default(),
+            author: Bytes::new(),
         };
         core.0.publish(now(), message).unwrap();
         release(&mut core);
@@ -260,6 +266,7 @@ impl Office {
             "trust_domain": TRUST_DOMAIN, "mqtt_port": self.mqtt_port,
             "recipients": {"service": self.recipient, "customer": null},
             "command_key": has_key.then_some(&self.command_key),
+            "grant_key": self.grant_key,
             "time": now().to_string(),
         })
         .to_string()
@@ -303,10 +310,10 @@ impl Gate for LedgerGate {
         _: Timestamp,
         who: &Arc<LeafIdentity>,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode> {
+    ) -> Result<Option<Message>, ReasonCode> {
         // What comes behind the cut on the same connection is lost, as in a crash.
         if self.cut {
-            return Ok(Routed::Nothing);
+            return Ok(None);
         }
         let refuse = u8::try_from(self.faults.refuse.load(Ordering::SeqCst)).unwrap();
         if refuse != 0 {
@@ -327,7 +334,7 @@ impl Gate for LedgerGate {
         ledger.messages += 1;
         let every = self.faults.cut_every.load(Ordering::SeqCst);
         self.cut = every != 0 && ledger.messages.is_multiple_of(every);
-        Ok(Routed::Nothing)
+        Ok(None)
     }
 
     fn subscribe(
@@ -339,7 +346,7 @@ impl Gate for LedgerGate {
         Ok(TopicFilter::try_from(format!("t/{}/{rest}", who.principal.name).as_str()).unwrap())
     }
 
-    fn deliver(&self, who: &Arc<LeafIdentity>, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &Arc<LeafIdentity>, message: &Message) -> Option<Delivered> {
         let rest = message.topic.as_str().strip_prefix(&format!("t/{}/", who.principal.name))?;
         let topic = TopicName::try_from(format!("devices/me/{rest}").as_str()).ok()?;
         Some(Delivered { topic, payload: message.payload.clone() })

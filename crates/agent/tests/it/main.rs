@@ -10,6 +10,7 @@
 mod agent;
 mod commands;
 mod enrolment;
+mod grants;
 mod home;
 mod installation;
 mod ledger;

@@ -64,6 +64,7 @@ fn a_topic_that_the_service_would_refuse_is_refused_at_the_gateway() {
     let deep = |levels: usize| format!("devices/me/state{}", "/".repeat(levels - 3));
     check("devices/me/telemetry/climate", Ok(()));
     check("devices/me/replies/1", Ok(()));
+    check("devices/me/uses/1", Ok(()));
     check(&deep(TOPIC_LEVELS_MAX), Ok(()));
     check(&deep(TOPIC_LEVELS_MAX + 1), Err(ReasonCode::TopicNameInvalid));
     check(&format!("devices/me/state/{}", "x".repeat(240)), Err(ReasonCode::TopicNameInvalid));

@@ -2,7 +2,8 @@
 
 use thingward_crypto::Signer;
 use thingward_grant::{
-    Audience, Bound, FormatError, Operation, Origin, Profile, Refusal, Standing, Terms, Time, Value, public,
+    Audience, Bound, FormatError, Operation, Origin, Presentation, Profile, Refusal, Standing, Terms, Time,
+    Value, public,
 };
 
 use crate::common::*;
@@ -30,6 +31,30 @@ fn a_grant_says_what_it_says_to_whoever_reads_it() {
         let said: Vec<_> = grant.terms_unverified().map(Result::unwrap).collect();
         assert_eq!(said, [terms(), narrower()]);
     }
+}
+
+#[test]
+fn anybody_with_the_issuers_key_verifies_a_use_and_no_part_of_it_can_be_anothers() {
+    let held = Held::public(&origin(), &terms(), "anna").narrow(&narrower(), "ben").unwrap();
+    let bytes = held.present("meter-12", &NONCE, &reserve(20));
+    let verify = |bytes: &[u8], issuer: &str| {
+        public::verify_used(&Presentation::decode(bytes).unwrap(), key(issuer).public_key()).map(|used| {
+            assert_eq!((used.origin, used.device.as_str(), used.nonce), (origin(), "meter-12", NONCE));
+            assert_eq!(used.operation.as_bytes(), reserve(20).as_bytes());
+        })
+    };
+    assert_eq!(verify(&bytes, "issuer"), Ok(()));
+    assert_eq!(verify(&bytes, "mallory"), Err(FormatError::Crypto));
+    // The proof of somebody who held it before, behind the same grant.
+    let before = Held::public(&origin(), &terms(), "anna");
+    let by_anna = before.present("meter-12", &NONCE, &reserve(20));
+    let proof = &by_anna[before.bytes.len()..];
+    assert_eq!(verify(&[&held.bytes, proof].concat(), "issuer"), Err(FormatError::Crypto));
+    let own = &bytes[held.bytes.len()..];
+    assert_eq!(verify(&[&before.bytes, own].concat(), "issuer"), Err(FormatError::Crypto));
+    // What was issued and who holds it now can be told from the grant alone.
+    assert_eq!(held.grant().issued_bytes(), Ok(before.bytes.as_slice()));
+    assert_eq!(held.grant().holder_unverified(), Ok(Some(holder_key("ben"))));
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub trait Gate {
     /// The reason that the client is told.
     fn connect(&mut self, now: Timestamp, who: &Self::Identity, connect: &Connect) -> Result<(), ReasonCode>;
 
-    /// Turns a publication of a client, or its will, into the messages that are routed, in the names that the broker
-    /// uses inside.
+    /// Turns a publication of a client, or its will, into the message that is routed, in the names that the broker uses
+    /// inside; `None` when it was accepted, and is for nobody.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ pub trait Gate {
         now: Timestamp,
         who: &Self::Identity,
         incoming: &Incoming<'_>,
-    ) -> Result<Routed, ReasonCode>;
+    ) -> Result<Option<Message>, ReasonCode>;
 
     /// Turns a topic filter of a client into the one that the broker uses inside.
     ///
@@ -56,8 +56,8 @@ pub trait Gate {
     /// The reason that stands in SUBACK.
     fn subscribe(&mut self, who: &Self::Identity, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode>;
 
-    /// A message as this client sees it. Called at delivery; `None` withholds the message.
-    fn deliver(&self, who: &Self::Identity, message: &Message) -> Option<Delivered>;
+    /// A message as this client sees it. Called at delivery, and when a message is sent again; `None` withholds it.
+    fn deliver(&mut self, who: &Self::Identity, message: &Message) -> Option<Delivered>;
 }
 
 /// What a client gets of a message.
@@ -76,17 +76,6 @@ pub struct Incoming<'a> {
     pub message: &'a Message,
     /// It is the will of a client that is gone.
     pub is_will: bool,
-}
-
-/// What is routed for one publication.
-#[derive(Debug)]
-pub enum Routed {
-    /// Accepted, and for nobody.
-    Nothing,
-    /// One message.
-    One(Message),
-    /// Several, or none.
-    Many(Vec<Message>),
 }
 
 /// Lets everybody do everything under the names they use. For conformance tests only: it knows no identity, so
@@ -117,15 +106,20 @@ impl Gate for OpenGate {
         Ok(())
     }
 
-    fn publish(&mut self, _: Timestamp, (): &(), incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
-        Ok(Routed::One(incoming.message.clone()))
+    fn publish(
+        &mut self,
+        _: Timestamp,
+        (): &(),
+        incoming: &Incoming<'_>,
+    ) -> Result<Option<Message>, ReasonCode> {
+        Ok(Some(incoming.message.clone()))
     }
 
     fn subscribe(&mut self, (): &(), filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
         Ok(filter.clone())
     }
 
-    fn deliver(&self, (): &(), message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, (): &(), message: &Message) -> Option<Delivered> {
         Some(Delivered { topic: message.topic.clone(), payload: message.payload.clone() })
     }
 }

@@ -1,11 +1,12 @@
 //! Packets of connected clients.
 
+use bytes::Bytes;
 use thingward_model::Timestamp;
 
 use crate::broker::connection::{Online, Phase};
 use crate::broker::record;
 use crate::broker::session::SessionId;
-use crate::broker::{Broker, ConnId, Gate, Incoming, Message, Routed};
+use crate::broker::{Broker, ConnId, Gate, Incoming, Message};
 use crate::codec::{
     Ack, AckKind, Delivery, Disconnect, Packet, PacketId, PayloadFormat, Publish, PublishTopic, QoS,
     ReasonCode, Version,
@@ -74,6 +75,7 @@ impl<G: Gate> Broker<G> {
             qos: publish.delivery.qos(),
             retain: publish.retain,
             properties: publish.properties,
+            author: Bytes::new(),
         };
         self.counters.messages_received += 1;
         let outcome = self.accept_publish(now, conn, session, &message);
@@ -115,12 +117,9 @@ impl<G: Gate> Broker<G> {
         let Some(connection) = self.connections.get(&conn) else { return Err(ReasonCode::UnspecifiedError) };
         let incoming = Incoming { message, is_will: false };
         match self.gate.publish(now, &connection.who, &incoming) {
-            Ok(Routed::Nothing) => Ok(false),
-            Ok(Routed::One(message)) => {
+            Ok(None) => Ok(false),
+            Ok(Some(message)) => {
                 self.route(now, Some(session), message).map_err(|_| ReasonCode::QuotaExceeded)
-            }
-            Ok(Routed::Many(messages)) => {
-                self.route_all(now, Some(session), messages).map_err(|_| ReasonCode::QuotaExceeded)
             }
             Err(reason) => {
                 self.counters.publishes_refused_gate += 1;

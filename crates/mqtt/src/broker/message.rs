@@ -21,6 +21,9 @@ pub struct Message {
     pub retain: bool,
     /// Properties of the message; its expiry counts from now.
     pub properties: MessageProperties,
+    /// On whose right it is delivered, as the gate has written it down: asked about again at delivery, also after a
+    /// restart. At most 65 535 bytes; empty when the gate did not say. No client sees it.
+    pub author: Bytes,
 }
 
 /// A message that sessions share while they deliver it.
@@ -63,12 +66,13 @@ impl Message {
         self.properties.message_expiry.map(|seconds| now.plus_micros(i64::from(seconds) * MICROS))
     }
 
-    /// Bytes of payload, topic and properties.
+    /// Bytes of payload, topic, properties and author.
     pub(super) fn bytes(&self) -> usize {
         let p = &self.properties;
         let text = |text: Option<&Text>| text.map_or(0, |t| t.as_bytes().len());
         let user: usize = p.user.iter().map(|(k, v)| k.as_bytes().len() + v.as_bytes().len()).sum();
         self.payload.len()
+            + self.author.len()
             + self.topic.as_bytes().len()
             + text(p.content_type.as_ref())
             + text(p.response_topic.as_ref().map(TopicName::as_text))
@@ -92,6 +96,7 @@ impl Message {
                 correlation_data: p.correlation_data.as_ref().map(Binary::detached),
                 user: p.user.iter().map(|(k, v)| (k.detached(), v.detached())).collect(),
             },
+            author: Bytes::copy_from_slice(&self.author),
         }
     }
 }

@@ -22,6 +22,10 @@ use crate::topic::{TopicFilter, TopicName};
 /// The format of every value.
 const FORMAT: u8 = 1;
 
+/// What the byte of a message says beside its QoS.
+const RETAIN: u8 = 1 << 2;
+const AUTHOR: u8 = 1 << 3;
+
 /// No time.
 const NEVER: i64 = i64::MIN;
 
@@ -141,7 +145,7 @@ pub(super) fn message(message: &Message, expires: Option<Timestamp>) -> Vec<u8> 
 pub(super) fn entry(entry: &Entry, sent: Option<(PacketId, bool)>) -> Vec<u8> {
     let mut v = vec![FORMAT];
     v.extend_from_slice(&entry.stored.number.to_be_bytes());
-    put_u8(&mut v, entry.qos.level() | (u8::from(entry.retain) << 2));
+    put_u8(&mut v, flags(entry.qos, entry.retain));
     put_u8(&mut v, sent.map_or(0, |(_, released)| 1 + u8::from(released)));
     put_u16(&mut v, sent.map_or(0, |(id, _)| id.get()));
     for id in &entry.ids {
@@ -164,11 +168,19 @@ pub(super) fn will<I>(will: &PendingWill<I>, identity: &Bytes) -> Vec<u8> {
 }
 
 fn put_message(v: &mut Vec<u8>, message: &Message, expires: Option<Timestamp>) {
-    put_u8(v, message.qos.level() | (u8::from(message.retain) << 2));
+    let has_author = !message.author.is_empty();
+    put_u8(v, flags(message.qos, message.retain) | if has_author { AUTHOR } else { 0 });
     put_time(v, expires);
+    if has_author {
+        put_binary(v, &binary(&message.author));
+    }
     put_text(v, message.topic.as_text());
     properties(v, &|out| put_message_properties(out, &message.properties, message.properties.message_expiry));
     v.extend_from_slice(&message.payload);
+}
+
+const fn flags(qos: QoS, retain: bool) -> u8 {
+    qos.level() | if retain { RETAIN } else { 0 }
 }
 
 fn put_time(v: &mut Vec<u8>, time: Option<Timestamp>) {
@@ -266,16 +278,18 @@ fn read_will(id: SessionId, mut v: Reader) -> Result<Record, DecodeError> {
 }
 
 fn read_message(mut v: Reader) -> Result<(Message, Option<Timestamp>), DecodeError> {
-    let (qos, retain) = read_flags(v.u8()?)?;
+    let flags = v.u8()?;
+    let (qos, retain) = read_flags(flags)?;
     let expires = read_time(&mut v)?;
+    let author = if flags & AUTHOR == 0 { Bytes::new() } else { v.binary()?.as_bytes().clone() };
     let topic = v.topic_name()?;
     let mut properties = MessageProperties::default();
     read_properties(&mut v, Version::V5, |p| take_message_property(&mut properties, p))?;
-    Ok((Message { topic, payload: v.rest(), qos, retain, properties }, expires))
+    Ok((Message { topic, payload: v.rest(), qos, retain, properties, author }, expires))
 }
 
 fn read_flags(byte: u8) -> Result<(QoS, bool), DecodeError> {
-    Ok((QoS::from_level(byte & 3).ok_or(DecodeError::Delivery)?, byte & 4 != 0))
+    Ok((QoS::from_level(byte & 3).ok_or(DecodeError::Delivery)?, byte & RETAIN != 0))
 }
 
 fn read_time(v: &mut Reader) -> Result<Option<Timestamp>, DecodeError> {

@@ -62,28 +62,6 @@ impl<G: Gate> Broker<G> {
         self.targets = targets;
     }
 
-    /// Routes several messages that are accepted or refused together.
-    pub(super) fn route_all(
-        &mut self,
-        now: Timestamp,
-        from: Option<SessionId>,
-        messages: Vec<Message>,
-    ) -> Result<bool, QueueFull> {
-        let mut targets = Vec::new();
-        let mut matched = false;
-        for message in &messages {
-            matched |= self.plan(from, message, &mut targets)?;
-            targets.clear();
-        }
-        for message in messages {
-            // There was room for each: together they may exceed a bound by less than one publication.
-            self.select(from, &message, &mut targets);
-            self.carry_out(now, message, &mut targets);
-            targets.clear();
-        }
-        Ok(matched)
-    }
-
     /// Finds who gets the message and whether there is room for it everywhere.
     fn plan(
         &mut self,
@@ -236,7 +214,7 @@ fn can_take<I>(session: &Session<I>, bytes: usize, limits: &Limits) -> bool {
 /// the publication fail. Members that may not see the message are passed over.
 fn pick(
     group: &mut Group<Subscription>,
-    rank: impl Fn(SessionId, &Subscription) -> Option<(bool, bool)>,
+    mut rank: impl FnMut(SessionId, &Subscription) -> Option<(bool, bool)>,
 ) -> Option<(SessionId, &Subscription)> {
     let count = group.members.len();
     let mut best: Option<(usize, u8)> = None;

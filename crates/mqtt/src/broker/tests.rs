@@ -17,8 +17,12 @@ mod rules;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LIMIT: usize = 1 << 20;
 
-/// Identities are numbers with a scope each. Nobody publishes to `forbidden`, and `secret` is for 0 only.
-struct TestGate;
+/// Identities are numbers with a scope each. Nobody publishes to `forbidden`, and `secret` is for 0 only. What
+/// `banned` published is delivered no more.
+#[derive(Default, Clone)]
+struct TestGate {
+    banned: Option<u8>,
+}
 
 impl Gate for TestGate {
     type Identity = u8;
@@ -43,11 +47,16 @@ impl Gate for TestGate {
         if *who == 255 { Err(ReasonCode::NotAuthorized) } else { Ok(()) }
     }
 
-    fn publish(&mut self, _: Timestamp, _: &u8, incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
-        match incoming.message.topic.as_str() {
+    fn publish(
+        &mut self,
+        _: Timestamp,
+        who: &u8,
+        incoming: &Incoming<'_>,
+    ) -> Result<Option<Message>, ReasonCode> {
+        let message = Message { author: Bytes::copy_from_slice(&[*who]), ..incoming.message.clone() };
+        match message.topic.as_str() {
             "forbidden" => Err(ReasonCode::NotAuthorized),
-            "twice" => Ok(Routed::Many(vec![incoming.message.clone(), incoming.message.clone()])),
-            _ => Ok(Routed::One(incoming.message.clone())),
+            _ => Ok(Some(message)),
         }
     }
 
@@ -55,9 +64,10 @@ impl Gate for TestGate {
         if filter.as_str() == "forbidden" { Err(ReasonCode::NotAuthorized) } else { Ok(filter.clone()) }
     }
 
-    fn deliver(&self, who: &u8, message: &Message) -> Option<Delivered> {
+    fn deliver(&mut self, who: &u8, message: &Message) -> Option<Delivered> {
         let delivered = Delivered { topic: message.topic.clone(), payload: message.payload.clone() };
-        (message.topic.as_str() != "secret" || *who == 0).then_some(delivered)
+        let is_banned = self.banned.is_some_and(|banned| message.author == [banned][..]);
+        (!is_banned && (message.topic.as_str() != "secret" || *who == 0)).then_some(delivered)
     }
 }
 
@@ -85,7 +95,7 @@ impl Bed {
 
     fn with(limits: Limits) -> Self {
         Self {
-            broker: Broker::new(TestGate, limits.clone()),
+            broker: Broker::new(TestGate::default(), limits.clone()),
             limits,
             durable: BTreeMap::new(),
             now: START,
@@ -97,7 +107,8 @@ impl Bed {
     /// The process is killed and started again.
     fn restart(&mut self) {
         let entries = self.durable.clone().into_iter();
-        self.broker = Broker::restore(TestGate, self.limits.clone(), self.now, entries);
+        let gate = self.broker.gate_mut().clone();
+        self.broker = Broker::restore(gate, self.limits.clone(), self.now, entries);
         self.clients.clear();
         self.settle();
     }

@@ -1,12 +1,13 @@
 //! Wills: §3.1.2.5, §3.1.3.2.2.
 
+use bytes::Bytes;
 use thingward_model::Timestamp;
 
 use crate::broker::message::MICROS;
 use crate::broker::record;
 use crate::broker::session::SessionId;
 use crate::broker::timers::{Timer, TimerKey};
-use crate::broker::{Broker, Gate, Incoming, Message, Routed};
+use crate::broker::{Broker, Gate, Incoming, Message};
 use crate::codec::Will;
 
 /// The will of a client.
@@ -28,6 +29,7 @@ impl<I> PendingWill<I> {
             qos: will.qos,
             retain: will.retain,
             properties: will.properties,
+            author: Bytes::new(),
         };
         Self {
             who,
@@ -81,19 +83,14 @@ impl<G: Gate> Broker<G> {
         self.timers.cancel(will.timer);
         self.out.delete(record::will_key(id));
         let incoming = Incoming { message: &will.message, is_will: true };
-        let messages = match self.gate.publish(now, &will.who, &incoming) {
-            Ok(Routed::Nothing) => Vec::new(),
-            Ok(Routed::One(message)) => vec![message],
-            Ok(Routed::Many(messages)) => messages,
-            Err(_) => {
-                self.counters.wills_refused_gate += 1;
-                return;
+        match self.gate.publish(now, &will.who, &incoming) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if self.route(now, Some(id), message).is_err() {
+                    self.counters.wills_refused_full += 1;
+                }
             }
-        };
-        for message in messages {
-            if self.route(now, Some(id), message).is_err() {
-                self.counters.wills_refused_full += 1;
-            }
+            Err(_) => self.counters.wills_refused_gate += 1,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! What the core does about commands and descriptions: logs, signs, keeps and sends.
+//! What the core does about commands, descriptions and grants: logs, signs, keeps and sends.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_mqtt::broker::Message;
+use thingward_mqtt::codec::{MessageProperties, QoS};
 use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Store, StoreError};
@@ -15,6 +17,7 @@ use crate::audit::Deed;
 use crate::command::{self, CommandRecord, NewCommand};
 use crate::description;
 use crate::sealer::Sealer;
+use crate::topics;
 
 /// The commands that waited when the service stopped.
 ///
@@ -78,7 +81,33 @@ impl Core {
         Ok(log)
     }
 
-    /// Sends what is due, and gives what has to be kept of commands and descriptions.
+    /// Lets what was taken back wait for a device, in the place of what it was told before. The answer comes once that is
+    /// durable.
+    pub(super) fn tell_revocation(
+        &mut self,
+        now: Timestamp,
+        (tenant, device): (TenantName, DeviceName),
+        payload: Vec<u8>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    ) {
+        let message = topics::inner(&tenant, &device, topics::REVOCATION).map(|topic| Message {
+            topic,
+            payload: Bytes::from(payload),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            properties: MessageProperties::default(),
+            author: Bytes::new(),
+        });
+        let no_room = StoreError::Conflict { what: "the device has no room for another message" };
+        let told = message.is_some_and(|message| self.broker.publish(now, message).is_ok());
+        if told {
+            self.waiting.push((done, 0));
+        } else {
+            let _ = done.send(Err(no_room));
+        }
+    }
+
+    /// Sends what is due, and gives what has to be kept of commands, descriptions and uses.
     ///
     /// # Errors
     ///
@@ -92,7 +121,7 @@ impl Core {
         let gate = self.broker.gate_mut();
         let ((records, deeds), described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
         gate.pipeline.deeds.extend(deeds);
-        let mut batch = Batch::new();
+        let mut batch = gate.uses.drain();
         for (key, document) in described {
             match document {
                 Some(document) => batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?),
@@ -144,6 +173,22 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::CancelCommand { tenant, device, id, deed: Box::new(deed), done }).await;
         wait.await.unwrap_or_else(|_| Err(super::stopping("take a command back"))).map(drop)
+    }
+
+    /// Lets what was taken back wait for a device. It does once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the device is not told.
+    pub(crate) async fn tell_revocation(
+        &self,
+        tenant: TenantName,
+        device: DeviceName,
+        payload: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::TellRevocation { tenant, device, payload, done }).await;
+        wait.await.unwrap_or_else(|_| Err(super::stopping("tell a device what was taken back"))).map(drop)
     }
 
     /// Forgets what a device said that it can do, and takes back what waits for it.

@@ -37,8 +37,10 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
             thingward_crypto::SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[3; 32]).unwrap(),
             Vec::new(),
         );
+        let issuer = thingward_crypto::VerifyingKey::from_ed25519(&[0; 32]).unwrap();
         let (store, directory) = (Arc::clone(&bench.store), Arc::clone(&bench.directory));
-        let gate = ServiceGate::new(bench.pipeline(), commands, store, directory);
+        let uses = Uses::new(issuer, Arc::clone(&store));
+        let gate = ServiceGate::new(bench.pipeline(), commands, uses, store, directory);
         let mut broker = Broker::new(gate, Limits::default());
         broker.accept(NOW, 1, who.clone());
         let connect = connect_with_will("devices/me/telemetry/power", b"1");

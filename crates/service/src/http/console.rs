@@ -15,8 +15,11 @@ use super::error::ApiError;
 #[folder = "../../console/dist"]
 struct Pages;
 
-/// The one document; it shows whatever page its address names.
+/// The console's one document; it shows whatever page its address names.
 const INDEX: &str = "index.html";
+/// The document for whoever stands before a device, and its address.
+const NEAR: &str = "near.html";
+const NEAR_PATH: &str = "near";
 /// Files in there are named by their content.
 const ASSETS: &str = "assets/";
 
@@ -25,15 +28,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
+/// The same for the page that talks to a device near by, wherever that is.
+const NEAR_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                           connect-src 'self' http: https:; font-src 'self'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
 /// On every answer.
-const HEADERS: [(HeaderName, HeaderValue); 6] = [
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
+
+const UNBUILT: ApiError = ApiError::NotFound("console in this build; `make build` makes it, whose page");
 
 /// The pages, behind everything else that there is.
 pub(super) fn behind(router: Router<Arc<App>>) -> Router<Arc<App>> {
@@ -44,6 +53,7 @@ pub(super) fn behind(router: Router<Arc<App>>) -> Router<Arc<App>> {
 pub(super) async fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.extend(HEADERS);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     // What nobody said anything about is about somebody's things.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
@@ -55,6 +65,12 @@ async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, 
     if is_api || !matches!(method, Method::GET | Method::HEAD) {
         return Err(ApiError::NotFound("page"));
     }
+    if path == NEAR_PATH {
+        let mut near = file(NEAR).ok_or(UNBUILT)?;
+        let policy = HeaderValue::from_static(NEAR_POLICY);
+        near.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        return Ok(near);
+    }
     if let Some(found) = file(path) {
         return Ok(found);
     }
@@ -62,7 +78,7 @@ async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, 
     if path.starts_with(ASSETS) || !accept.contains("text/html") {
         return Err(ApiError::NotFound("page"));
     }
-    file(INDEX).ok_or(ApiError::NotFound("console in this build; `make build` makes it, whose page"))
+    file(INDEX).ok_or(UNBUILT)
 }
 
 fn file(path: &str) -> Option<Response> {

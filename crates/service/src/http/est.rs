@@ -11,7 +11,7 @@ use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
-use thingward_crypto::RecipientSecretKey;
+use thingward_crypto::{RecipientSecretKey, Signer};
 use thingward_model::clock::now;
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
@@ -171,6 +171,8 @@ struct Membership {
     recipients: Recipients,
     /// DER SubjectPublicKeyInfo, base64.
     command_key: String,
+    /// As `command_key`: Ed25519.
+    grant_key: String,
     approvers: Vec<ApproverView>,
     time: String,
 }
@@ -230,6 +232,7 @@ async fn membership(
             customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),
         },
         command_key: STANDARD.encode(app.shared.command_key.to_spki()),
+        grant_key: STANDARD.encode(Signer::public_key(&app.shared.grant_key).to_spki()),
         approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),
     }))

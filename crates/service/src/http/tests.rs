@@ -4,6 +4,7 @@ mod browser;
 mod endpoints;
 mod enrolment;
 mod fsck;
+mod grants;
 mod log;
 mod order;
 mod policy;

@@ -17,6 +17,8 @@ pub enum Space {
     Commands,
     /// What devices say that they can do.
     Descriptions,
+    /// Uses of grants, and how many there are of each.
+    Uses,
     /// Everything else that must change in one step with readings.
     Meta,
 }
@@ -69,7 +71,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Records,
         Self::Signed,
         Self::Manifest,
@@ -78,6 +80,7 @@ impl Table {
         Self::Owner(Space::Log),
         Self::Owner(Space::Commands),
         Self::Owner(Space::Descriptions),
+        Self::Owner(Space::Uses),
         Self::Owner(Space::Meta),
     ];
 
@@ -92,6 +95,7 @@ impl Table {
             Self::Owner(Space::Log) => "log",
             Self::Owner(Space::Commands) => "commands",
             Self::Owner(Space::Descriptions) => "descriptions",
+            Self::Owner(Space::Uses) => "uses",
             Self::Owner(Space::Meta) => "meta",
         }
     }

@@ -1,10 +1,12 @@
-//! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with.
+//! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with, and
+//! the grants that they gave.
 //!
 //! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
 //! of at most [`LIST_MAX`], continued after the last item of the page before.
 
 mod certificate;
 mod claim;
+mod grant;
 mod group;
 mod identity;
 mod link;
@@ -27,6 +29,7 @@ use sqlx::{Row as _, SqlitePool};
 
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;
+pub use grant::{GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};

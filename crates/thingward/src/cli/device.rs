@@ -1,5 +1,6 @@
 //! `device`: the device on this machine, and those of a tenant.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use thingward_agent::enrol::{Anchor, Credential, InitialCredential, enrol, renew
 use thingward_agent::home::{self, Home, HomeError};
 use thingward_agent::http::Endpoint;
 use thingward_agent::input::{self, InputClient};
+use thingward_agent::local::{self, LocalAddresses, LocalServer};
 use thingward_agent::replay::{Replay, ReplayMap, Speed};
 use thingward_crypto::sealed::read_private;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
@@ -30,7 +32,7 @@ use crate::config::{self, DeviceConfig};
 use crate::failure::Failure;
 use crate::output::{self, Progress, fields, table};
 use crate::serve::stop_requested;
-use crate::things::{Dice, Kind};
+use crate::things::{By, Dice, Kind};
 use crate::when;
 
 /// The port of MQTT when an uplink names none.
@@ -61,6 +63,12 @@ pub(super) enum Device {
         /// thingward.toml].
         #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
         description: Option<PathBuf>,
+        /// Take grants here over TLS with the device's raw key [default: that of thingward.toml].
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        local_link: Option<SocketAddr>,
+        /// Take grants here without TLS, for browsers [default: that of thingward.toml].
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        local_link_http: Option<SocketAddr>,
         /// Be a thing of this kind, with made-up physics.
         #[arg(long, value_enum, value_name = "KIND")]
         simulate: Option<Kind>,
@@ -210,13 +218,15 @@ impl Device {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Enrol(e) => e.run(global).await,
-            Self::Run { at, run, uplink, description, simulate } => {
+            Self::Run { at, run, uplink, description, local_link, local_link_http, simulate } => {
                 let mut config = at.config(global)?;
                 if let Some(text) = uplink {
                     let to = Endpoint::parse(&text, MQTT_PORT);
                     config.settings.uplink = Some(to.map_err(|e| Failure::Usage(format!("--uplink: {e}")))?);
                 }
                 config.description = description.or(config.description);
+                let local = &mut config.local_link;
+                (local.tls, local.http) = (local_link.or(local.tls), local_link_http.or(local.http));
                 run_device(config, &run, simulate).await
             }
             Self::Send { at, stream, values, time } => send(global, &at, &stream, &values, time).await,
@@ -348,7 +358,9 @@ async fn run_device(mut config: DeviceConfig, run: &Run, simulate: Option<Kind>)
     };
     run.begin();
     let home = Home::open(&config.home).map_err(home_failure)?;
+    let description = config.settings.description.clone();
     let agent = Agent::start(&home, config.settings).map_err(Failure::of)?;
+    let local = listen(&home, &agent, description.as_deref(), config.local_link).await?;
     let socket = home.socket_path();
     let server = input::serve(agent.clone(), &socket).map_err(Failure::file(&socket))?;
     info!(socket = %socket.display(), "the device runs");
@@ -360,9 +372,31 @@ async fn run_device(mut config: DeviceConfig, run: &Run, simulate: Option<Kind>)
         },
     };
     info!("the device stops");
-    drop(server);
+    drop((server, local));
     agent.stop().await.map_err(Failure::of)?;
     stopped
+}
+
+/// Listens for holders of grants, where the configuration says so.
+async fn listen(
+    home: &Home,
+    agent: &AgentHandle,
+    description: Option<&ThingDescription>,
+    addresses: LocalAddresses,
+) -> Result<Option<LocalServer>, Failure> {
+    if addresses == LocalAddresses::default() {
+        return Ok(None);
+    }
+    let description = description.ok_or_else(|| {
+        let text = "a local link needs a description, which says what is open to grants: --description";
+        Failure::Usage(text.to_owned())
+    })?;
+    let key = home.identity().map_err(home_failure)?.key;
+    let server = local::serve(agent.clone(), &key, description, addresses).await.map_err(Failure::of)?;
+    let LocalAddresses { tls, http } = server.addresses;
+    let shown = |address: Option<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+    info!(tls = shown(tls), http = shown(http), "the local link takes grants");
+    Ok(Some(server))
 }
 
 /// The Thing Description of a file.
@@ -384,7 +418,10 @@ async fn live(kind: Kind, agent: &AgentHandle) -> Result<(), Failure> {
         tokio::select! {
             action = agent.next_action() => {
                 let order = action.order();
-                match thing.act(order.action.as_str(), &order.input) {
+                #[expect(clippy::cast_precision_loss, reason = "seconds, for physics")]
+                let seconds = order.expires.micros_since(thingward_model::clock::now()) as f64 / 1e6;
+                let by = By { actor: &order.actor, seconds };
+                match thing.act(order.action.as_str(), &order.input, &by) {
                     Ok(output) => action.done(output).await,
                     Err(reason) => action.failed(&reason).await,
                 }

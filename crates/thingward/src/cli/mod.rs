@@ -6,6 +6,7 @@ mod connection;
 mod device;
 mod docs;
 mod file;
+mod grant;
 mod key;
 mod member;
 mod people;
@@ -70,6 +71,9 @@ enum Command {
     /// Commands: what devices can do, and telling them to.
     #[command(subcommand, name = "command")]
     Order(command::Command),
+    /// Grants: who may use a device for a while.
+    #[command(subcommand)]
+    Grant(grant::Grant),
     /// Tenants: whose things and readings these are.
     #[command(subcommand)]
     Tenant(tenancy::Tenant),
@@ -164,6 +168,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Witness(c) => c.run(&global).await,
             Command::Device(c) => c.run(&global).await,
             Command::Order(c) => c.run(&global).await,
+            Command::Grant(c) => c.run(&global).await,
             Command::Tenant(c) => c.run(&global).await,
             Command::Key(c) => c.run(&global).await,
             Command::Maker(c) => c.run(&global).await,

@@ -58,7 +58,7 @@ impl Config {
 }
 
 /// Looks whether the data directory of a service that is stopped is whole: every block, segment and log to its end, and
-/// what log, members, users, policies and commands say of each other. Repairs and removes nothing.
+/// what log, members, users, policies, commands and grants say of each other. Repairs and removes nothing.
 #[derive(Debug, Args)]
 pub(super) struct Fsck {
     /// The data directory [default: that of thingward.toml].
@@ -87,19 +87,21 @@ impl Fsck {
             "locked": store.locked,
             "policies": report.policies,
             "commands": report.commands,
+            "grants": report.grants,
             "descriptions": report.descriptions,
             "problems": problems,
         });
         output::value(global.output, &found, |_| {
             let count = format!(
-                "{} blocks and {} segments with {} rows, {} log entries, {} versions of policies, {} commands and {} \
-                 descriptions are whole; {} cannot be opened without their keys\n",
+                "{} blocks and {} segments with {} rows, {} log entries, {} versions of policies, {} commands, {} grants \
+                 and {} descriptions are whole; {} cannot be opened without their keys\n",
                 store.blocks,
                 store.segments,
                 store.rows,
                 store.log_entries,
                 report.policies,
                 report.commands,
+                report.grants,
                 report.descriptions,
                 store.locked
             );

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thingward_agent::agent::AgentSettings;
 use thingward_agent::http::Endpoint;
+use thingward_agent::local::LocalAddresses;
 use thingward_agent::spool::SpoolLimits;
 use thingward_audit::note::LogKey;
 use thingward_audit::quorum::Quorum;
@@ -45,6 +46,8 @@ pub(crate) struct DeviceConfig {
     pub(crate) home: PathBuf,
     /// The file of its Thing Description.
     pub(crate) description: Option<PathBuf>,
+    /// Where it takes grants.
+    pub(crate) local_link: LocalAddresses,
     /// The rest.
     pub(crate) settings: AgentSettings,
 }
@@ -359,6 +362,10 @@ pub(super) fn device(r: &mut Reader<'_>) -> DeviceConfig {
             let path = PathBuf::from(t);
             path.is_absolute().then_some(Some(path))
         }),
+        local_link: LocalAddresses {
+            tls: r.text(s, "local_link", ADDRESS, None, |t| t.parse().ok().map(Some)),
+            http: r.text(s, "local_link_http", ADDRESS, None, |t| t.parse().ok().map(Some)),
+        },
         settings: AgentSettings {
             description: d.description,
             uplink: endpoint((r, s), "uplink"),

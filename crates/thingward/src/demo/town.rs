@@ -25,6 +25,8 @@ use crate::things::Kind;
 
 const TENANT: &str = "town";
 const GATEWAY: &str = "hall-gateway";
+/// The thing that strangers may use.
+const METER: &str = "meter-1";
 /// How long a process may take to open its ports.
 const START_TIME: Duration = Duration::from_secs(20);
 
@@ -34,7 +36,7 @@ const THINGS: [(&str, Kind, bool); 5] = [
     ("bulb-1", Kind::Bulb, true),
     ("pump-1", Kind::InfusionPump, false),
     ("mill-1", Kind::MillingMachine, false),
-    ("meter-1", Kind::ParkingMeter, false),
+    (METER, Kind::ParkingMeter, false),
 ];
 
 pub(super) struct Town {
@@ -49,6 +51,9 @@ struct Ports {
     https: u16,
     gateway: u16,
     console: u16,
+    /// Where the meter takes grants: over TLS, and for browsers.
+    link: u16,
+    link_http: u16,
 }
 
 /// A thing at one moment.
@@ -87,7 +92,7 @@ impl Town {
     }
 
     fn config_text(&self) -> String {
-        let Ports { mqtt, https, gateway, console } = self.ports;
+        let Ports { mqtt, https, gateway, console, .. } = self.ports;
         format!(
             "# The demo town. `thingward --config` this file gives every command the town's service.\n\
              [service]\ndata_dir = \"{dir}/service\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
@@ -128,6 +133,11 @@ impl Town {
             let gateway = format!("localhost:{}", self.ports.gateway);
             if behind_gateway {
                 arguments.extend(["--uplink", &gateway]);
+            }
+            let [link, link_http] =
+                [self.ports.link, self.ports.link_http].map(|port| format!("127.0.0.1:{port}"));
+            if name == METER {
+                arguments.extend(["--local-link", &link, "--local-link-http", &link_http]);
             }
             processes.start(name, &arguments)?;
         }
@@ -184,7 +194,7 @@ impl Town {
         let endpoint = Endpoint { host: "localhost".to_owned(), port: self.ports.https };
         let token = Token::parse(&text("token")).map_err(Failure::of)?;
         let reader = Api::new(Target::Url { endpoint, root, token });
-        let commands = ApiPath::new(&["tenants", TENANT, "devices", "meter-1", "commands"]);
+        let commands = ApiPath::new(&["tenants", TENANT, "devices", METER, "commands"]);
         let order = json!({"action": "set-rate", "input": 0});
         match reader.post(commands.as_str(), &order).await {
             Err(Failure::NotPermitted(_)) => {}
@@ -212,7 +222,8 @@ impl Town {
 
     /// Says what runs where and what to try.
     pub(super) async fn introduce(&self, took: Duration) {
-        let Ports { mqtt, https, gateway, console } = self.ports;
+        let Ports { mqtt, https, gateway, console, link, .. } = self.ports;
+        let near = self.near().await;
         let dir = self.dir.display();
         let config = self.config();
         let config = config.display();
@@ -231,6 +242,8 @@ impl Town {
              gateway   MQTT localhost:{gateway}   carries thermometer-1 and bulb-1\n\
              things    thermometer-1, bulb-1, pump-1, mill-1, meter-1: one process each, logs in {dir}/log\n\n\
              Open {open}\n\n\
+             Stand before {METER}, as the code on it would bring you there:\n\
+             \x20 {near}\n\n\
              Or try, in another terminal:\n\
              \x20 export THINGWARD_CONFIG={config}\n\
              \x20 thingward reading latest --tenant {TENANT}\n\
@@ -238,6 +251,10 @@ impl Town {
              \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
              \x20 thingward command actions --tenant {TENANT} meter-1   # what it says that it can do\n\
              \x20 thingward command send --tenant {TENANT} meter-1 set-rate 3.50\n\
+             \x20 thingward grant key me.key                     # prints KEY, a stranger's\n\
+             \x20 thingward grant issue --tenant {TENANT} --device {METER} --holder KEY --allow 'park =1..120' \\\n\
+             \x20   --allow leave --for 2h --out me.grant\n\
+             \x20 thingward grant use me.grant --key me.key --at localhost:{link} park 90\n\
              \x20 thingward finding list --tenant {TENANT}\n\
              \x20 thingward audit list --tenant {TENANT}        # who did what; `audit prove 0` proves it\n\
              \x20 thingward key withdraw --tenant {TENANT}      # history is unreadable at once\n\
@@ -246,6 +263,23 @@ impl Town {
              Ctrl-C stops the town; the next start goes on where it left off.\n",
             took.as_secs_f64()
         ));
+    }
+
+    /// The page for whoever stands before the meter, as its code would have it.
+    async fn near(&self) -> String {
+        let Ports { console, link_http, .. } = self.ports;
+        let until = Instant::now() + START_TIME;
+        let key = loop {
+            let answer = self.ask(METER).await.unwrap_or_default();
+            match answer.pointer("/status/key").and_then(Json::as_str) {
+                Some(key) => break key.replace('+', "-").replace('/', "_").replace('=', ""),
+                None if Instant::now() > until => return format!("{METER} does not come up; see its log"),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        format!(
+            "http://localhost:{console}/near#device={METER}&link=http%3A%2F%2F127.0.0.1%3A{link_http}&key={key}"
+        )
     }
 
     /// How the things are.
@@ -291,18 +325,25 @@ impl Town {
 /// The ports of the town: those of the last time, else the usual ones where they are free.
 fn ports(dir: &Path) -> Result<Ports, Failure> {
     let path = dir.join("ports.json");
-    if let Ok(text) = fs::read_to_string(&path) {
-        let known: Json = serde_json::from_str(&text).map_err(Failure::of)?;
-        let port = |name: &str| known.get(name).and_then(Json::as_u64).and_then(|p| u16::try_from(p).ok());
-        let all = (port("mqtt"), port("https"), port("gateway"), port("console"));
-        if let (Some(mqtt), Some(https), Some(gateway), Some(console)) = all {
-            return Ok(Ports { mqtt, https, gateway, console });
-        }
-    }
-    let (mqtt, https) = (free_port(8883)?, free_port(8443)?);
-    let ports = Ports { mqtt, https, gateway: free_port(8884)?, console: free_port(8480)? };
+    let known: Json = match fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map_err(Failure::of)?,
+        Err(_) => Json::Null,
+    };
+    let port = |name: &str, usual| {
+        let known = known.get(name).and_then(Json::as_u64).and_then(|port| u16::try_from(port).ok());
+        known.map_or_else(|| free_port(usual), Ok)
+    };
+    let ports = Ports {
+        mqtt: port("mqtt", 8883)?,
+        https: port("https", 8443)?,
+        gateway: port("gateway", 8884)?,
+        console: port("console", 8480)?,
+        link: port("link", 8885)?,
+        link_http: port("link-http", 8886)?,
+    };
     let text = json!({
         "mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway, "console": ports.console,
+        "link": ports.link, "link-http": ports.link_http,
     });
     let text = text.to_string();
     fs::write(&path, text).map_err(Failure::file(&path))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Dice, Measured, Thing, approach, unknown};
+use super::{By, Dice, Measured, Thing, approach, unknown};
 
 /// Power of the electronics alone, in watts.
 const STANDBY_WATTS: f64 = 0.4;
@@ -55,7 +55,7 @@ impl Thing for Bulb {
             Measured::number("housing", "Cel", 22.0 + self.housing, 1),
         ]
     }
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+    fn act(&mut self, action: &str, input: &Json, _: &By<'_>) -> Result<Json, String> {
         match (action, input.as_bool(), input.as_f64()) {
             ("switch", Some(on), _) => self.is_on = on,
             ("dim", _, Some(level)) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Dice, Measured, Thing, approach, unknown};
+use super::{By, Dice, Measured, Thing, approach, unknown};
 
 const SYRINGE_ML: f64 = 500.0;
 /// Pressure at which the drive stops, in kilopascals.
@@ -84,7 +84,7 @@ impl Thing for InfusionPump {
             Measured::text("state", self.state()),
         ]
     }
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+    fn act(&mut self, action: &str, input: &Json, _: &By<'_>) -> Result<Json, String> {
         match (action, input.as_f64()) {
             ("set-rate", Some(_)) if self.alarm => Err("the line is occluded".to_owned()),
             ("set-rate", Some(rate)) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Dice, Measured, Thing, approach, unknown};
+use super::{By, Dice, Measured, Thing, approach, unknown};
 
 /// Wear at which the tool is changed, in minutes of cutting.
 const TOOL_LIFE_MIN: f64 = 200.0;
@@ -67,7 +67,7 @@ impl Thing for MillingMachine {
             Measured::number("parts", "count", self.parts, 0),
         ]
     }
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+    fn act(&mut self, action: &str, input: &Json, _: &By<'_>) -> Result<Json, String> {
         match (action, input.as_f64()) {
             ("set-spindle-speed", Some(speed)) => {
                 (self.wanted_speed, self.set_speed, self.stopped) = (Some(speed), speed, false);

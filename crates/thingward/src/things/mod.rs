@@ -27,7 +27,15 @@ pub(crate) trait Thing: Send {
     fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured>;
 
     /// Does what its description calls `action`, with an input that the description allows, and says what that gave.
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String>;
+    fn act(&mut self, action: &str, input: &Json, by: &By<'_>) -> Result<Json, String>;
+}
+
+/// Who wants something done.
+pub(crate) struct By<'a> {
+    /// In the word of the command; all holders of one grant and its narrowings are one.
+    pub(crate) actor: &'a str,
+    /// How long their right to it lasts, in seconds.
+    pub(crate) seconds: f64,
 }
 
 /// The answer to an action that the description has and the thing has not.

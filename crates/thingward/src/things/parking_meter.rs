@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Dice, Measured, Thing, unknown};
+use super::{By, Dice, Measured, Thing, unknown};
 
 const DAY: f64 = 86_400.0;
 pub(super) struct ParkingMeter {
@@ -17,11 +17,21 @@ pub(super) struct ParkingMeter {
     /// In euros per hour.
     rate: f64,
     charge: f64,
+    /// Who has the bay by a right of their own, as long as something is left of what they paid.
+    guest: Option<String>,
 }
 
 impl Default for ParkingMeter {
     fn default() -> Self {
-        Self { time: 10.0 * 3600.0, occupied: false, paid_left: 0.0, takings: 0.0, rate: 2.4, charge: 0.8 }
+        Self {
+            time: 10.0 * 3600.0,
+            occupied: false,
+            paid_left: 0.0,
+            takings: 0.0,
+            rate: 2.4,
+            charge: 0.8,
+            guest: None,
+        }
     }
 }
 
@@ -37,7 +47,9 @@ impl Thing for ParkingMeter {
     fn step(&mut self, seconds: f64, dice: &mut Dice) -> Vec<Measured> {
         self.time += seconds;
         let sun = (TAU * (self.time / DAY - 0.25)).sin().max(0.0);
-        if self.occupied {
+        if self.guest.is_some() {
+            self.occupied = true;
+        } else if self.occupied {
             if dice.happens(seconds, 2400.0) {
                 self.occupied = false;
                 self.paid_left = 0.0;
@@ -49,6 +61,9 @@ impl Thing for ParkingMeter {
             self.takings += self.rate * minutes / 60.0;
         }
         self.paid_left = (self.paid_left - seconds).max(0.0);
+        if self.paid_left <= 0.0 {
+            self.guest = None;
+        }
         self.charge = (self.charge + seconds * (sun * 0.09 - 0.02) / 3600.0).clamp(0.05, 1.0);
         vec![
             Measured::flag("occupied", self.occupied),
@@ -59,13 +74,36 @@ impl Thing for ParkingMeter {
             Measured::number("battery", "V", 11.4 + 1.3 * self.charge + dice.noise(0.004), 3),
         ]
     }
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+
+    fn act(&mut self, action: &str, input: &Json, by: &By<'_>) -> Result<Json, String> {
         match (action, input.as_f64()) {
+            ("park", Some(minutes)) => {
+                self.belongs_to(by)?;
+                (self.guest, self.occupied) = (Some(by.actor.to_owned()), true);
+                self.paid_left = (minutes * 60.0).min(by.seconds.max(0.0));
+                Ok(json!({"seconds": self.paid_left.round()}))
+            }
+            ("leave", _) => {
+                self.belongs_to(by)?;
+                let left = if self.guest.take().is_some() { self.paid_left } else { 0.0 };
+                (self.occupied, self.paid_left) = (false, 0.0);
+                Ok(json!({"seconds": left.round()}))
+            }
             ("set-rate", Some(rate)) => {
                 self.rate = rate;
                 Ok(json!({"rate": rate}))
             }
             _ => unknown(action),
+        }
+    }
+}
+
+impl ParkingMeter {
+    /// Nobody ends or takes over what another has paid for.
+    fn belongs_to(&self, by: &By<'_>) -> Result<(), String> {
+        match &self.guest {
+            Some(guest) if guest != by.actor => Err("somebody else has paid for the bay".to_owned()),
+            _ => Ok(()),
         }
     }
 }

@@ -79,6 +79,8 @@ fn every_thing_measures_what_its_description_says_in_the_unit_that_it_says() {
     }
 }
 
+const BY: By<'_> = By { actor: "user/01h", seconds: 60.0 };
+
 /// Words of an input that the schema allows: the middle of its range.
 fn example(schema: Option<&Schema>) -> Vec<String> {
     match schema.map(|s| &s.kind) {
@@ -98,11 +100,11 @@ fn every_thing_does_everything_that_its_description_says_and_gives_what_it_says(
         assert!(!description.actions.is_empty());
         for (name, action) in &description.actions {
             let input = action.read_input(&example(action.input.as_ref())).unwrap();
-            let output = kind.build().act(name.as_str(), &input).unwrap();
+            let output = kind.build().act(name.as_str(), &input, &BY).unwrap();
             let expected = action.output.as_ref().map_or(output.is_null(), |s| s.validate(&output).is_ok());
             assert!(expected, "{kind:?} {name}: {output}");
         }
-        assert!(kind.build().act("explode", &Json::Null).is_err());
+        assert!(kind.build().act("explode", &Json::Null, &BY).is_err());
     }
 }
 
@@ -110,7 +112,7 @@ fn every_thing_does_everything_that_its_description_says_and_gives_what_it_says(
 #[track_caller]
 fn check(kind: Kind, action: &str, input: Json, field: &str, want: impl Fn(&OwnedValue) -> bool) {
     let (mut thing, mut dice) = (kind.build(), Dice::new(7));
-    thing.act(action, &input).unwrap();
+    thing.act(action, &input, &BY).unwrap();
     let mut last = None;
     for _ in 0..10 {
         last = thing.step(1.0, &mut dice).into_iter().find(|m| m.field == field);
@@ -131,7 +133,7 @@ fn what_a_thing_was_told_shows_in_what_it_measures() {
     check(Kind::MillingMachine, "stop", Json::Null, "spindle-speed", is(0.0));
     check(Kind::ParkingMeter, "set-rate", json!(3.5), "rate", is(3.5));
     let mut thermometer = Kind::Thermometer.build();
-    thermometer.act("set-interval", &json!(60)).unwrap();
+    thermometer.act("set-interval", &json!(60), &BY).unwrap();
     assert_eq!(thermometer.period(), Duration::from_secs(60));
 }
 
@@ -148,4 +150,29 @@ fn only_what_can_hurt_somebody_needs_a_passkey() {
         );
     }
     assert_eq!(sensitive, ["infusion-pump set-rate"]);
+}
+
+#[test]
+fn a_bay_is_for_whoever_paid_no_longer_than_they_paid_and_for_nobody_else() {
+    let (mut meter, mut dice) = (Kind::ParkingMeter.build(), Dice::new(7));
+    let by = |actor, seconds| By { actor, seconds };
+    let mut left = |meter: &mut Box<dyn Thing>| {
+        let paid = meter.step(60.0, &mut dice).into_iter().find(|m| m.field == "paid-left").unwrap();
+        let OwnedValue::Number(seconds) = paid.value else { panic!("{:?}", paid.value) };
+        seconds
+    };
+    let parked = meter.act("park", &json!(30), &by("grant/a", 7200.0)).unwrap();
+    assert_eq!(parked, json!({"seconds": 1800.0}));
+    assert_eq!(left(&mut meter), 1740.0);
+    assert!(meter.act("park", &json!(1), &by("grant/b", 7200.0)).is_err());
+    assert!(meter.act("leave", &Json::Null, &by("grant/b", 7200.0)).is_err());
+    // More than was asked for at first, and never beyond the right to it.
+    assert_eq!(meter.act("park", &json!(240), &by("grant/a", 3600.0)).unwrap(), json!({"seconds": 3600.0}));
+    // A new price is for who pays from now on.
+    meter.act("set-rate", &json!(9), &BY).unwrap();
+    assert_eq!(left(&mut meter), 3540.0);
+    let leave = |meter: &mut Box<dyn Thing>| meter.act("leave", &Json::Null, &by("grant/a", 60.0)).unwrap();
+    assert_eq!(leave(&mut meter), json!({"seconds": 3540.0}));
+    assert_eq!(leave(&mut meter), json!({"seconds": 0.0}));
+    meter.act("park", &json!(1), &by("grant/b", 7200.0)).unwrap();
 }

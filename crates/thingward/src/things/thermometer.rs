@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Dice, Measured, Thing, approach, unknown};
+use super::{By, Dice, Measured, Thing, approach, unknown};
 
 /// Time constant of the room against the outside, in seconds.
 const ROOM_TAU: f64 = 6.0 * 3600.0;
@@ -63,7 +63,7 @@ impl Thing for Thermometer {
             Measured::number("humidity", "%RH", self.humidity + dice.noise(0.2), 1),
         ]
     }
-    fn act(&mut self, action: &str, input: &Json) -> Result<Json, String> {
+    fn act(&mut self, action: &str, input: &Json, _: &By<'_>) -> Result<Json, String> {
         match (action, input.as_u64()) {
             ("set-interval", Some(seconds)) => {
                 self.interval = seconds.max(1);

@@ -62,3 +62,23 @@ fn tricks_with_paths_and_headers_reach_nothing_behind_the_console() {
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
     }
 }
+
+#[test]
+fn only_the_page_before_a_device_may_talk_to_other_places_and_no_page_runs_scripts_of_others() {
+    let port = free_port();
+    let place = Place::with(&format!(
+        "[service.console]\norigins = [\"http://localhost:{port}\"]\nloopback = \"127.0.0.1:{port}\"\n"
+    ));
+    let _service = place.service(&[]);
+    for (path, connects) in [
+        ("/", "connect-src 'self';"),
+        ("/near/", "connect-src 'self';"),
+        ("/near.html", "connect-src 'self';"),
+        ("/near", "connect-src 'self' http: https:;"),
+    ] {
+        let headers = "Host: localhost\r\nAccept: text/html\r\nConnection: close";
+        let answer = ask(port, &format!("GET {path} HTTP/1.1\r\n{headers}\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(connects), "{path}: {answer}");
+        assert!(answer.contains("script-src 'self';") && answer.contains("frame-ancestors 'none'"), "{path}");
+    }
+}

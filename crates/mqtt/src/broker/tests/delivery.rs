@@ -23,6 +23,28 @@ fn a_lasting_session_gets_what_came_while_it_was_away_in_order() {
 }
 
 #[test]
+fn what_waits_is_withheld_once_its_author_has_no_right_to_it_also_after_a_restart() {
+    let mut bed = Bed::new();
+    let sub = bed.connect(lasting("sub"));
+    bed.subscribe(sub, "a/#", at(QoS::AtLeastOnce));
+    bed.close(sub);
+    for (who, payload) in [(1, "one"), (2, "two"), (1, "three")] {
+        let (publisher, _) = bed.connect_as(who, passing("pub"));
+        bed.publish(publisher, "a/b", payload, QoS::AtLeastOnce);
+    }
+    bed.restart();
+    bed.broker.gate_mut().banned = Some(1);
+    let sub = bed.connect(lasting("sub"));
+    assert_eq!(bed.payloads(sub), ["two"]);
+    assert_eq!(bed.broker.counters().deliveries_withheld, 2);
+    // Withheld is the end of it, whatever may be allowed later.
+    bed.broker.gate_mut().banned = None;
+    bed.close(sub);
+    let sub = bed.connect(lasting("sub"));
+    assert_eq!(bed.payloads(sub), ["two"]);
+}
+
+#[test]
 fn the_receive_maximum_of_the_client_is_the_window() {
     let mut bed = Bed::new();
     let mut connect = lasting("sub");
@@ -85,7 +107,14 @@ fn an_announcement_passes_a_full_queue_by_and_reaches_the_others() {
     for payload in [&b"1"[..], b"2"] {
         let topic = TopicName::try_from(Text::try_from("t").unwrap()).unwrap();
         let (payload, properties) = (Bytes::from_static(payload), MessageProperties::default());
-        let message = Message { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties };
+        let message = Message {
+            topic,
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties,
+            author: Bytes::new(),
+        };
         bed.broker.announce(bed.now, message);
         bed.settle();
         let got = bed.messages(here);

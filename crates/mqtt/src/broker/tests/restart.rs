@@ -227,7 +227,7 @@ proptest! {
         let mut full = vec![kind];
         full.extend(key);
         let mut broker =
-            Broker::restore(TestGate, Limits::default(), START, std::iter::once((full, Bytes::from(value))));
+            Broker::restore(TestGate::default(), Limits::default(), START, std::iter::once((full, Bytes::from(value))));
         broker.tick(START.plus_micros(1_000_000_000));
     }
 }

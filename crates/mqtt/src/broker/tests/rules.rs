@@ -42,15 +42,6 @@ fn a_message_is_withheld_at_delivery_from_those_who_may_not_see_it() {
 }
 
 #[test]
-fn one_publication_may_become_several_messages() {
-    let mut bed = Bed::new();
-    let conn = bed.connect(passing("c"));
-    bed.subscribe(conn, "twice", at(QoS::AtMostOnce));
-    bed.publish(conn, "twice", "x", QoS::AtMostOnce);
-    assert_eq!(bed.payloads(conn), ["x", "x"]);
-}
-
-#[test]
 fn text_that_is_no_text_is_refused() {
     let mut bed = Bed::new();
     let conn = bed.connect(passing("c"));

@@ -493,7 +493,7 @@ fn seen_by(app: &App, allowed: &Allowed<ReadDevices>, record: CommandRecord) -> 
     }
 }
 
-async fn description_of(
+pub(super) async fn description_of(
     app: &Arc<App>,
     tenant: TenantName,
     device: DeviceName,

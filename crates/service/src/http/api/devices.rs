@@ -6,6 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use base16ct::lower::encode_string as hex;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role};
 use thingward_policy::{ManageDevices, ReadDevices, Resource};
@@ -54,6 +56,8 @@ pub(in crate::http) struct DeviceDetail {
 pub(in crate::http) struct DeviceKey {
     /// Names the key: the first 8 bytes of SHA-256 of its SubjectPublicKeyInfo.
     id: String,
+    /// The key itself: SubjectPublicKeyInfo, base64.
+    key: String,
     /// Serial number of its certificate.
     serial: String,
     /// Start of the certificate's validity.
@@ -90,6 +94,7 @@ impl From<PrincipalKey> for DeviceKey {
         let (revoked, reason) = k.revoked.unzip();
         Self {
             id: hex(&k.id),
+            key: STANDARD.encode(&k.spki),
             serial: k.serial.to_string(),
             not_before: k.not_before.to_string(),
             not_after: k.not_after.to_string(),

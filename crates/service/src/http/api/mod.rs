@@ -6,6 +6,7 @@ pub(super) mod commands;
 pub(super) mod devices;
 pub(super) mod findings;
 pub(super) mod follow;
+pub(super) mod grants;
 pub(super) mod groups;
 pub(super) mod keys;
 pub(super) mod links;
@@ -95,6 +96,11 @@ pub(super) fn routes() -> Vec<Route> {
             "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}",
             delete(commands::cancel),
         ),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/revocation", get(grants::revocation)),
+        route(GET, "/api/v1/tenants/{tenant}/grants", get(grants::list)),
+        route(POST, "/api/v1/tenants/{tenant}/grants", post(grants::issue)),
+        route(GET, "/api/v1/tenants/{tenant}/grants/{grant}", get(grants::show)),
+        route(DELETE, "/api/v1/tenants/{tenant}/grants/{grant}", delete(grants::revoke)),
         route(GET, "/api/v1/tenants/{tenant}/findings", get(findings::list)),
         route(GET, "/api/v1/tenants/{tenant}/tokens", get(tokens::list)),
         route(POST, "/api/v1/tenants/{tenant}/tokens", post(tokens::create)),

@@ -37,8 +37,8 @@ const LIFETIME_DEFAULT_SECONDS: u32 = 90 * 86_400;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewTokenBody {
-    /// Actions: `readings:read`, `commands:send`, `devices:read`, `devices:manage`, `keys:manage`, `log:read`,
-    /// `users:manage`, `policy:read`, `policy:manage`, `tokens:manage`, `tenants:manage`, `segments:read`.
+    /// Actions: `readings:read`, `commands:send`, `devices:read`, `devices:manage`, `grants:issue`, `grants:revoke`,
+    /// `keys:manage`, `log:read`, `users:manage`, `policy:read`, `policy:manage`, `tokens:manage`, `tenants:manage`, `segments:read`.
     scopes: Vec<String>,
     /// What it signs changes with: the DER SubjectPublicKeyInfo of an Ed25519 or P-256 key, base64url. Where a scope is
     /// not `…:read` there has to be one; a token that reaches all tenants only reads, and has none.

@@ -43,8 +43,8 @@ use Access::{
     Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant,
 };
 use Action::{
-    ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers, ReadDevices, ReadLog,
-    ReadPolicy, ReadReadings, ReadSegments, SendCommands,
+    IssueGrants, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers,
+    ReadDevices, ReadLog, ReadPolicy, ReadReadings, ReadSegments, RevokeGrants, SendCommands,
 };
 
 /// What a session or token signs with: RFC 8032 §7.1, test 1.
@@ -55,6 +55,8 @@ const NEW_PASSKEY: &str =
     r#"{"name":"p","credential":{"id":"AA","response":{"clientDataJSON":"AA","attestationObject":"AA"}}}"#;
 
 const NEW_TOKEN: &str = r#"{"lifetime_seconds":3600,"scopes":["tokens:manage"],"key":"MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+const NEW_GRANT: &str = r#"{"audience":"device/nobody","permissions":[{"action":"on"}],"uses":1,"holder":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 /// Method, path, access, and a body that is right.
 const TABLE: &[(&str, &str, Access, &str)] = &[
@@ -103,6 +105,11 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(ReadDevices), ""),
     ("delete", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(SendCommands), ""),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}/revocation", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/grants", Tenant(ReadDevices), ""),
+    ("post", "/api/v1/tenants/{tenant}/grants", Tenant(IssueGrants), NEW_GRANT),
+    ("get", "/api/v1/tenants/{tenant}/grants/{grant}", Tenant(ReadDevices), ""),
+    ("delete", "/api/v1/tenants/{tenant}/grants/{grant}", Tenant(RevokeGrants), ""),
     ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), ""),
     ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), NEW_TOKEN),
@@ -183,6 +190,7 @@ fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
         .replace("{device}", "nobody")
+        .replace("{grant}", "0123456789abcdef")
         .replace("{command}", "0123456789abcdef0123456789abcdef")
         .replace("{user}", "anna")
         .replace("{group}/{kind}/{member}", "north/user/anna")

@@ -1,0 +1,40 @@
+// What this browser keeps for the page: IndexedDB takes keys that no script can read.
+
+import { Failure } from "../api/failure";
+
+const [DATABASE, STORE] = ["thingward", "keys"];
+
+export async function keep(place: string, value: unknown): Promise<void> {
+  await stored("readwrite", (values) => values.put(value, place));
+}
+
+export async function find<T>(place: string): Promise<T | undefined> {
+  return stored<T | undefined>("readonly", (values) => values.get(place));
+}
+
+export async function forget(place: string): Promise<void> {
+  await stored("readwrite", (values) => values.delete(place));
+}
+
+async function stored<T>(mode: IDBTransactionMode, request: (values: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  try {
+    const opening = indexedDB.open(DATABASE);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+    const database = await done(opening);
+    try {
+      return await done(request(database.transaction(STORE, mode).objectStore(STORE)));
+    } finally {
+      database.close();
+    }
+  } catch (cause) {
+    if (!(cause instanceof DOMException)) throw cause;
+    throw new Failure(0, "no-keys", "This browser keeps no key for this page. Let it store data, then try again.");
+  }
+}
+
+function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error as DOMException);
+  });
+}

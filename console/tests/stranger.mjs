@@ -1,0 +1,136 @@
+// Somebody stands before the town's meter, with nothing but a browser.
+
+import assert from "node:assert/strict";
+import { axe, NARROW, needed, open, overflow, person, settled } from "./harness.mjs";
+
+/** Somebody else's: an Ed25519 key as SubjectPublicKeyInfo. */
+const OTHER_KEY = "MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+/** `admin` is signed in as who may issue grants. */
+export async function strangers({ test, admin, browser, faults, picture }) {
+  const near = needed("NEAR_URL");
+  const link = new URLSearchParams(new URL(near).hash.slice(1)).get("link");
+  const people = await Promise.all([1, 2, 3].map(() => person(browser, faults, [link])));
+  const [driver, friend, thief] = people;
+  const texts = {};
+
+  await test("whoever scans the code on a device gets a key of their own, and no account", async () => {
+    for (const page of people) {
+      await page.setViewportSize(NARROW);
+      await open(page, near);
+      await page.getByRole("heading", { name: "meter-1", level: 1 }).waitFor();
+      await page.getByText("You have no grant for it in this browser yet.").waitFor();
+    }
+    assert.deepEqual(await axe(driver), []);
+    assert.equal(await overflow(driver), 0);
+    const keys = await Promise.all(people.map((page) => shown(page, "Your key")));
+    assert.equal(new Set(keys).size, 3);
+    assert.match(keys[0], /^[\w-]{43}$/);
+    await driver.reload();
+    await settled(driver);
+    assert.equal(await shown(driver, "Your key"), keys[0], "the key is another after a reload");
+    [texts.driver, texts.friend] = keys;
+  });
+
+  await test("a grant is issued within what the device opens", async () => {
+    await open(admin, "/grants");
+    await admin.getByLabel("Device").selectOption("meter-1");
+    await admin.getByRole("checkbox", { name: "Park park" }).check();
+    await admin.getByRole("checkbox", { name: "Leave leave" }).check();
+    assert.equal(await admin.getByRole("checkbox", { name: /Set the rate/ }).count(), 0);
+    await admin.getByLabel("at most").fill("120");
+    await admin.getByLabel("Holder's key").fill(texts.driver);
+    assert.deepEqual(await axe(admin), []);
+    await admin.getByRole("button", { name: "Issue the grant" }).click();
+    texts.grant = await shown(admin, "Grant");
+    const row = admin.getByRole("listitem").filter({ hasText: "park from 1 to 120; leave" });
+    await row.getByText("active", { exact: true }).waitFor();
+    texts.id = await row.locator("code").first().innerText();
+  });
+
+  await test("a copied grant is of no use without its key", async () => {
+    await take(thief, texts.grant);
+    await thief.getByText("This grant is for another key than this browser's.").waitFor();
+  });
+
+  await test("the meter serves who shows their grant, as far as it goes, and signs what it did", async () => {
+    await take(driver, texts.grant);
+    await use(driver, "park", "121");
+    await driver.getByText("not-granted").waitFor();
+    await use(driver, "park", "90");
+    await driver.getByText("Done, says the device.").waitFor();
+    await driver.getByText("seconds 5400").waitFor();
+    assert.deepEqual(await axe(driver), []);
+    await picture(driver, "near");
+    await open(admin, "/devices/meter-1");
+    await admin.getByText("Occupied").first().waitFor();
+  });
+
+  await test("the code that brings strangers there is on the device's page", async () => {
+    await open(admin, "/devices/meter-1");
+    await admin.getByLabel("Where it takes grants from browsers").fill("meter.local");
+    await admin.getByText("This is no address").waitFor();
+    await admin.getByLabel("Where it takes grants from browsers").fill(link);
+    assert.equal(await shown(admin, "The same as an address"), near);
+    await admin.getByRole("img", { name: "Code of meter-1" }).waitFor();
+  });
+
+  await test("an answer that is signed with another key than the code says is not believed", async () => {
+    const other = near.replace(/key=.*/, `key=${OTHER_KEY}`);
+    await driver.goto("about:blank");
+    await open(driver, other);
+    await use(driver, "park", "60");
+    await driver.getByText("not signed by this device").waitFor();
+    await driver.goto("about:blank");
+    await open(driver, near);
+  });
+
+  await test("a part of a grant is handed on, with nobody's help", async () => {
+    await driver.getByRole("button", { name: "Hand it on" }).click();
+    await driver.getByLabel("Your friend's key").fill(texts.friend);
+    await driver.getByRole("checkbox", { name: "park" }).check();
+    await driver.getByLabel("How much, at most").fill("30");
+    await driver.getByRole("button", { name: "Make it" }).click();
+    await take(friend, await shown(driver, "Grant for your friend"));
+    await use(friend, "park", "31");
+    await friend.getByText("not-granted").waitFor();
+    await use(friend, "park", "30");
+    await friend.getByText("Done, says the device.").waitFor();
+    assert.equal(await friend.getByRole("button", { name: "leave" }).count(), 0);
+  });
+
+  await test("each use is in the log, on the device's word", async () => {
+    await open(admin, "/grants");
+    await admin.getByText("used 3").waitFor();
+    await open(admin, "/log");
+    await admin.getByRole("row").filter({ hasText: "grant.use" }).first().waitFor();
+  });
+
+  await test("a grant that is revoked ends at the device at once", async () => {
+    await open(admin, "/grants");
+    await admin.getByRole("button", { name: `Revoke ${texts.id}` }).click();
+    await admin.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await admin.getByText("revoked", { exact: true }).waitFor();
+    for (const page of [driver, friend]) {
+      await use(page, "park", "1");
+      await page.getByText("revoked", { exact: true }).waitFor();
+    }
+  });
+
+  await Promise.all(people.map((page) => page.context().close()));
+}
+
+/** A text that the page shows to be copied. */
+async function shown(page, label) {
+  return (await page.getByLabel(label, { exact: true }).innerText()).trim();
+}
+
+async function take(page, grant) {
+  await page.getByLabel("The grant that you were given").fill(grant);
+  await page.getByRole("button", { name: "Keep it here" }).click();
+}
+
+async function use(page, action, amount) {
+  if (amount) await page.getByLabel("How much", { exact: true }).fill(amount);
+  await page.getByRole("button", { name: action, exact: true }).click();
+}

@@ -1,0 +1,366 @@
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
+use thingward_grant::{
+    Audience, Bound, GRANT_BYTES_MAX, Grant, GrantId, HolderKey, IssuerKey, OPERATION_BYTES_MAX, Operation,
+    Origin, PRESENTATION_BYTES_MAX, Permission, REVOCATION_BYTES_MAX, Revocation, SCOPE_BYTES_MAX, Scope,
+    Terms, Value, public,
+};
+use thingward_model::description::{CONTEXT, NAMESPACE, ThingDescription};
+use thingward_model::{DeviceName, NameRef, Role};
+use thingward_seal::command::{Outcome, SignedReply};
+
+use super::*;
+use crate::commands::journal::JournalError;
+use crate::disk::memory::MemoryDisk;
+use crate::grants::Grants;
+use crate::membership::Membership;
+
+const SECOND: i64 = 1_000_000;
+const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const ID: GrantId = [7; 8];
+
+fn key(who: &str) -> SoftwareKey {
+    SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &sha256(&[who.as_bytes()])).unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    START.plus_micros(seconds * SECOND)
+}
+
+fn description() -> ThingDescription {
+    let forms = json!([{"href": "devices/me/commands"}]);
+    let minutes = json!({"type": "integer", "minimum": 1, "maximum": 240});
+    let document = json!({
+        "@context": [CONTEXT, {"tw": NAMESPACE}],
+        "title": "Parking meter",
+        "securityDefinitions": {"auto_sc": {"scheme": "auto"}},
+        "security": "auto_sc",
+        "actions": {
+            "park": {"input": minutes, "tw:grants": true, "forms": forms},
+            "set-rate": {"input": {"type": "number", "minimum": 0, "maximum": 10}, "forms": forms},
+        },
+    });
+    ThingDescription::parse(document.to_string().as_bytes()).unwrap()
+}
+
+fn membership() -> Membership {
+    Membership {
+        tenant: "acme".parse().unwrap(),
+        role: Role::Device,
+        name: "meter-1".parse().unwrap(),
+        trust_domain: "thingward.test".to_owned(),
+        mqtt_port: 8883,
+        service: "localhost:8443".parse().unwrap(),
+        service_recipient: thingward_crypto::RecipientPublicKey::from_bytes([9; 32]),
+        customer_recipient: None,
+        command_key: None,
+        grant_key: Some(key("city").public_key().clone()),
+        approvers: Vec::new(),
+    }
+}
+
+/// A meter, with what its disks keep.
+struct Bench {
+    commands: MemoryDisk,
+    grants: MemoryDisk,
+    key: SealingKey,
+}
+
+type Meter = Commands<MemoryDisk>;
+
+impl Bench {
+    fn new() -> Self {
+        let key = SealingKey::from_bytes(&[5; 32]).unwrap();
+        Self { commands: MemoryDisk::default(), grants: MemoryDisk::default(), key }
+    }
+
+    fn try_open(&self, now: Timestamp) -> Result<Meter, JournalError> {
+        let description = Arc::new(description());
+        let grants = Grants::open(self.grants.clone(), self.key.clone(), &description).unwrap();
+        let signer: Arc<SoftwareKey> = Arc::new(key("meter"));
+        Commands::open(
+            self.commands.clone(),
+            self.key.clone(),
+            signer,
+            membership(),
+            description,
+            grants,
+            now,
+        )
+    }
+
+    fn open(&self) -> Meter {
+        self.try_open(START).unwrap()
+    }
+}
+
+/// A grant to `holder` for at most two hours of parking until two hours from the start.
+struct Ticket {
+    issuer: SoftwareKey,
+    id: GrantId,
+    epoch: u32,
+    expires: Option<Timestamp>,
+    uses: Option<u32>,
+    holder: SoftwareKey,
+}
+
+impl Ticket {
+    fn new() -> Self {
+        let holder = key("passer-by");
+        Self { issuer: key("city"), id: ID, epoch: 0, expires: Some(at(7200)), uses: None, holder }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let bound = Bound::Range { at_least: Some(1), at_most: Some(120) };
+        let bounds = [("", bound)];
+        let permission = Permission { action: NameRef::new("park").unwrap(), bounds: &bounds };
+        let mut room = [0; SCOPE_BYTES_MAX];
+        let scope = Scope::write(&[permission], &mut room).unwrap();
+        let tenant = NameRef::new("acme").unwrap();
+        let origin = Origin { issuer: tenant, id: self.id, epoch: self.epoch, reference: None };
+        let terms = Terms {
+            audience: Some(Audience::Device(NameRef::new("meter-1").unwrap())),
+            not_before: None,
+            expires: self.expires,
+            uses: self.uses,
+            scope: Some(scope),
+        };
+        let holder = HolderKey::from_key(self.holder.public_key()).unwrap();
+        let mut out = [0; GRANT_BYTES_MAX];
+        let len = public::issue(&self.issuer, &origin, &terms, holder, &mut out).unwrap();
+        out[..len].to_vec()
+    }
+
+    fn shown(&self, nonce: &Nonce, action: &str, minutes: i64) -> Vec<u8> {
+        let bytes = self.bytes();
+        let grant = Grant::decode(&bytes).unwrap();
+        let mut room = [0; OPERATION_BYTES_MAX];
+        let action = NameRef::new(action).unwrap();
+        let operation = Operation::write(action, &[("", Value::Integer(minutes))], &mut room).unwrap();
+        let device: DeviceName = "meter-1".parse().unwrap();
+        let mut out = [0; PRESENTATION_BYTES_MAX];
+        let len =
+            public::present(&self.holder, &grant, device.borrowed(), nonce, &operation, &mut out).unwrap();
+        out[..len].to_vec()
+    }
+
+    /// Asks the meter for so many minutes.
+    fn park(&self, meter: &mut Meter, minutes: i64, now: Timestamp) -> Result<CommandId, UseError> {
+        let nonce = meter.nonce(HERE, now)?;
+        meter.present(&self.shown(&nonce, "park", minutes), now)
+    }
+}
+
+/// The meter does what waits, and says how many minutes.
+fn work(meter: &mut Meter, now: Timestamp) -> Vec<Json> {
+    let mut done = Vec::new();
+    while let Some(order) = meter.next_order(now) {
+        done.push(order.input.clone());
+        meter.finish(&order.id, Ending::Done(json!({"until": "later"})), now);
+    }
+    done
+}
+
+fn refused(refusal: Refusal) -> Result<CommandId, UseError> {
+    Err(UseError::Refused(refusal))
+}
+
+#[test]
+fn what_a_grant_allows_is_done_and_answered_with_a_reply_over_the_exact_presentation() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket::new();
+    let nonce = meter.nonce(HERE, START).unwrap();
+    let presentation = ticket.shown(&nonce, "park", 90);
+    let id = meter.present(&presentation, START).unwrap();
+    assert_eq!((id, meter.use_state(&id)), (nonce, UseState::Open));
+    let order = meter.next_order(START).unwrap();
+    assert_eq!((order.action.as_str(), &order.input), ("park", &json!(90)));
+    assert_eq!(order.actor, "grant/0707070707070707");
+    meter.finish(&id, Ending::Done(json!(null)), at(1));
+    let UseState::Answered(reply) = meter.use_state(&id) else { panic!("no answer") };
+    let signed = SignedReply::decode(&reply).unwrap();
+    let said = signed.verify(key("meter").public_key()).unwrap();
+    assert_eq!((said.id, said.command, said.time), (nonce, sha256(&[&presentation]), at(1)));
+    assert!(matches!(said.outcome, Outcome::Done(_)));
+    let sent = meter.next_reply().unwrap();
+    assert_eq!((sent.bytes, sent.presentation), (reply, presentation));
+}
+
+#[test]
+fn a_presentation_counts_once_and_only_for_the_nonce_it_was_made_for() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket::new();
+    let nonce = meter.nonce(HERE, START).unwrap();
+    let shown = ticket.shown(&nonce, "park", 1);
+    meter.present(&shown, START).unwrap();
+    assert_eq!(meter.present(&shown, START), refused(Refusal::WrongNonce));
+    let late = meter.nonce(HERE, START).unwrap();
+    assert_eq!(meter.present(&ticket.shown(&late, "park", 1), at(60)), refused(Refusal::WrongNonce));
+    assert_eq!(meter.present(&ticket.shown(&[3; 16], "park", 1), START), refused(Refusal::WrongNonce));
+    // A refusal spends it too.
+    let nonce = meter.nonce(HERE, START).unwrap();
+    let thief = Ticket { issuer: key("nobody"), ..Ticket::new() };
+    assert_eq!(meter.present(&thief.shown(&nonce, "park", 1), START), refused(Refusal::UnknownIssuer));
+    assert_eq!(meter.present(&ticket.shown(&nonce, "park", 1), START), refused(Refusal::WrongNonce));
+    assert_eq!(work(&mut meter, START), [json!(1)]);
+}
+
+#[test]
+fn beyond_the_grant_the_description_and_the_time_nothing_is_done() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket::new();
+    assert_eq!(ticket.park(&mut meter, 121, START), refused(Refusal::NotGranted));
+    assert_eq!(ticket.park(&mut meter, 241, START), refused(Refusal::NotOpened));
+    let nonce = meter.nonce(HERE, START).unwrap();
+    let set_rate = ticket.shown(&nonce, "set-rate", 0);
+    assert_eq!(meter.present(&set_rate, START), refused(Refusal::NotOpened));
+    assert_eq!(ticket.park(&mut meter, 1, at(7200 + 1)), refused(Refusal::Expired));
+    assert_eq!(work(&mut meter, at(7202)), [] as [Json; 0]);
+}
+
+#[test]
+fn uses_are_counted_over_restarts_and_with_those_that_wait() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket { uses: Some(3), expires: None, ..Ticket::new() };
+    ticket.park(&mut meter, 1, START).unwrap();
+    assert_eq!(work(&mut meter, START), [json!(1)]);
+    let mut meter = bench.open();
+    ticket.park(&mut meter, 2, START).unwrap();
+    ticket.park(&mut meter, 3, START).unwrap();
+    assert_eq!(ticket.park(&mut meter, 4, START), refused(Refusal::UsedUp));
+    assert_eq!(work(&mut meter, START), [json!(2), json!(3)]);
+    assert_eq!(ticket.park(&mut bench.open(), 5, START), refused(Refusal::UsedUp));
+}
+
+#[test]
+fn what_waited_past_its_grant_is_dropped_and_not_counted() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket { uses: Some(1), expires: Some(at(100)), ..Ticket::new() };
+    let id = ticket.park(&mut meter, 1, START).unwrap();
+    assert_eq!(work(&mut meter, at(100)), [] as [Json; 0]);
+    assert_eq!(meter.use_state(&id), UseState::Dropped);
+    assert!(meter.next_reply().is_none());
+    ticket.park(&mut meter, 2, START).unwrap();
+}
+
+fn taken_back(epoch: u32, ids: &[GrantId], issuer: &SoftwareKey) -> Vec<u8> {
+    let revocation = Revocation { issuer: NameRef::new("acme").unwrap(), audience: None, epoch, ids };
+    let mut out = [0; REVOCATION_BYTES_MAX];
+    let len = revocation.sign(IssuerKey::Public(issuer), &mut out).unwrap();
+    out[..len].to_vec()
+}
+
+#[test]
+fn a_revocation_reaches_what_waits_and_what_comes_and_outlives_a_restart() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    let id = ticket.park(&mut meter, 1, START).unwrap();
+    assert!(meter.take_back(&taken_back(0, &[ID], &key("thief"))).is_err());
+    meter.take_back(&taken_back(0, &[ID], &key("city"))).unwrap();
+    assert_eq!(work(&mut meter, START), [] as [Json; 0]);
+    assert_eq!(meter.use_state(&id), UseState::Dropped);
+    assert_eq!(ticket.park(&mut bench.open(), 1, START), refused(Refusal::Revoked));
+    // Another grant goes on; a new epoch ends all before it.
+    let other = Ticket { id: [8; 8], ..Ticket::new() };
+    other.park(&mut meter, 1, START).unwrap();
+    meter.take_back(&taken_back(1, &[], &key("city"))).unwrap();
+    assert_eq!(other.park(&mut bench.open(), 1, START), refused(Refusal::OldEpoch));
+}
+
+#[test]
+fn a_use_that_was_cut_short_is_answered_as_interrupted_and_counted() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket { uses: Some(1), ..Ticket::new() };
+    let id = ticket.park(&mut meter, 1, START).unwrap();
+    meter.next_order(START).unwrap();
+    let mut meter = bench.open();
+    let sent = meter.next_reply().unwrap();
+    let signed = SignedReply::decode(&sent.bytes).unwrap();
+    assert_eq!((sent.id, signed.claimed_unverified().outcome), (id, Outcome::Interrupted));
+    assert!(!sent.presentation.is_empty());
+    assert_eq!(ticket.park(&mut meter, 1, START), refused(Refusal::UsedUp));
+}
+
+#[test]
+fn nothing_is_done_that_cannot_be_written_down_whichever_write_fails() {
+    for (journal, book) in [(Some(0), None), (None, Some(0))] {
+        let bench = Bench::new();
+        let mut meter = bench.open();
+        for (disk, failing) in [(&bench.commands, journal), (&bench.grants, book)] {
+            let first = *disk.writes.borrow();
+            *disk.failing.borrow_mut() = failing.map_or(0..0, |n: u32| first + n..first + n + 1);
+        }
+        let ticket = Ticket { uses: Some(1), ..Ticket::new() };
+        ticket.park(&mut meter, 1, START).unwrap();
+        assert_eq!(work(&mut meter, START), [] as [Json; 0], "journal {journal:?}, book {book:?}");
+        // Not counted: the disk is back, and so is the right.
+        ticket.park(&mut meter, 2, START).unwrap();
+        assert_eq!(work(&mut meter, START), [json!(2)]);
+        assert_eq!(ticket.park(&mut meter, 3, START), refused(Refusal::UsedUp));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_new_of_what_was_forgotten() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let short = |n: u16| Ticket {
+        id: u64::from(n).to_be_bytes(),
+        uses: Some(1),
+        expires: Some(at(100)),
+        ..Ticket::new()
+    };
+    let whole = 1024;
+    for n in 0..whole {
+        short(n).park(&mut meter, 1, START).unwrap();
+        work(&mut meter, START);
+        while let Some(reply) = meter.next_reply() {
+            meter.reply_ended(reply);
+        }
+    }
+    let another = Ticket { id: [9; 8], expires: Some(at(500)), ..Ticket::new() };
+    assert_eq!(another.park(&mut meter, 1, START), refused(Refusal::NoRoom));
+    // Once they are over, there is room; and they stay over.
+    another.park(&mut meter, 1, at(200)).unwrap();
+    assert_eq!(work(&mut meter, at(200)), [json!(1)]);
+    let mut meter = bench.open();
+    assert_eq!(short(0).park(&mut meter, 1, START), refused(Refusal::Expired));
+    assert_eq!(another.park(&mut meter, 1, START), refused(Refusal::TimeUnknown));
+}
+
+#[test]
+fn what_the_service_has_not_heard_of_is_kept_and_bounded() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    for _ in 0..KEPT_MAX {
+        ticket.park(&mut meter, 1, START).unwrap();
+        work(&mut meter, START);
+    }
+    assert_eq!(ticket.park(&mut meter, 1, START), Err(UseError::from(Busy)));
+    let mut meter = bench.open();
+    let mut replies = 0;
+    while let Some(reply) = meter.next_reply() {
+        replies += 1;
+        meter.reply_ended(reply);
+    }
+    assert_eq!(replies, KEPT_MAX);
+    ticket.park(&mut meter, 1, START).unwrap();
+}
+
+#[test]
+fn a_book_that_was_changed_takes_no_grants() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    Ticket::new().park(&mut meter, 1, START).unwrap();
+    work(&mut meter, START);
+    bench.grants.files.borrow_mut().get_mut("book").unwrap()[20] ^= 1;
+    assert!(Grants::open(bench.grants.clone(), bench.key.clone(), &description()).is_err());
+}

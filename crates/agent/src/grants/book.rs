@@ -1,0 +1,217 @@
+//! What the device remembers of grants: how often each was used, and what was taken back. One sealed file, replaced whole.
+//!
+//! A grant is forgotten once it is over, and then the *mark* is past that: by the mark it is at least so late, whatever
+//! the device's clock is set to, so that a forgotten grant does not count again.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use thingward_crypto::sealed::SealingKey;
+use thingward_grant::{GrantId, Permitted, Refusal, Revocation, Standing};
+use thingward_model::{DeviceName, Timestamp};
+
+use crate::disk::Disk;
+
+/// Most grants that are counted at a time.
+pub(super) const GRANTS_MAX: usize = 1024;
+
+/// What is wrong with a book.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BookError {
+    /// The disk failed. Whether the change is kept is not known before the next start.
+    #[error("book of grants: {0}")]
+    Disk(#[from] io::Error),
+    /// The file does not open: it was changed, or the sealing key is another.
+    #[error("book of grants is damaged; a grant could be used too often without it")]
+    Damaged,
+    /// The sealing key does not work.
+    #[error("sealing key does not work")]
+    Crypto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    used: u32,
+    epoch: u32,
+    expires: Option<Timestamp>,
+}
+
+#[derive(Clone)]
+struct Pages {
+    mark: Timestamp,
+    standing: Standing,
+    counts: BTreeMap<GrantId, Count>,
+}
+
+/// See the module.
+pub(super) struct Book<D> {
+    disk: D,
+    key: SealingKey,
+    pages: Pages,
+}
+
+const FILE: &str = "book";
+const LABEL: &[u8] = b"grants book";
+const VERSION: u8 = 1;
+const NEVER: i64 = i64::MAX;
+
+impl<D: Disk> Book<D> {
+    pub(super) fn open(disk: D, key: SealingKey) -> Result<Self, BookError> {
+        let pages = match disk.read(FILE)? {
+            Some(sealed) => {
+                let plain = key.open(LABEL, &sealed).map_err(|_| BookError::Damaged)?;
+                Pages::read(&plain).ok_or(BookError::Damaged)?
+            }
+            None => Pages { mark: Timestamp::EPOCH, standing: Standing::default(), counts: BTreeMap::new() },
+        };
+        Ok(Self { disk, key, pages })
+    }
+
+    /// It is at least this late.
+    pub(super) const fn mark(&self) -> Timestamp {
+        self.pages.mark
+    }
+
+    /// What the issuer has taken back.
+    pub(super) const fn standing(&self) -> &Standing {
+        &self.pages.standing
+    }
+
+    /// How often a grant was used here.
+    pub(super) fn used(&self, grant: &GrantId) -> u32 {
+        self.pages.counts.get(grant).map_or(0, |count| count.used)
+    }
+
+    /// Whether a grant can be counted at `now`.
+    pub(super) fn has_room(&self, grant: &GrantId, now: Timestamp) -> bool {
+        let counts = &self.pages.counts;
+        counts.contains_key(grant) || counts.values().filter(|c| !c.is_over(now)).count() < GRANTS_MAX
+    }
+
+    /// Counts a use of a permitted grant. It is durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError`]; the use MUST NOT begin.
+    pub(super) fn count(&mut self, grant: &Counted, now: Timestamp) -> Result<(), BookError> {
+        let mut pages = self.pages.clone();
+        pages.standing.observe(grant.epoch);
+        pages.forget(now);
+        let Counted { id, epoch, expires, .. } = *grant;
+        let count = pages.counts.entry(id).or_insert(Count { used: 0, epoch, expires });
+        count.used = count.used.saturating_add(1);
+        self.write(pages)
+    }
+
+    /// Takes a verified revocation in. It is durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeBackError`]; nothing has changed then.
+    pub(super) fn take_back(
+        &mut self,
+        revocation: &Revocation<'_>,
+        device: &DeviceName,
+    ) -> Result<(), TakeBackError> {
+        let mut pages = self.pages.clone();
+        pages.standing.apply(revocation, device.borrowed(), &[]).map_err(TakeBackError::Refused)?;
+        if pages.standing == self.pages.standing {
+            return Ok(());
+        }
+        self.write(pages).map_err(TakeBackError::Book)
+    }
+
+    fn write(&mut self, pages: Pages) -> Result<(), BookError> {
+        let sealed = self.key.seal(LABEL, &pages.written()).map_err(|_| BookError::Crypto)?;
+        self.disk.replace(FILE, &sealed)?;
+        self.pages = pages;
+        Ok(())
+    }
+}
+
+/// Why a revocation has no effect.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeBackError {
+    /// It is not this device's to heed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// It could not be kept.
+    #[error(transparent)]
+    Book(#[from] BookError),
+}
+
+/// What of a permitted grant is needed to count it and to give it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) id: GrantId,
+    pub(super) epoch: u32,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+impl From<&Permitted<'_>> for Counted {
+    fn from(permitted: &Permitted<'_>) -> Self {
+        Self { id: permitted.grant, epoch: permitted.epoch, expires: permitted.expires }
+    }
+}
+
+impl Count {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+}
+
+impl Pages {
+    /// Forgets grants that are over, when there is need, and those of epochs that are over.
+    fn forget(&mut self, now: Timestamp) {
+        let epoch = self.standing.epoch();
+        self.counts.retain(|_, count| count.epoch >= epoch);
+        if self.counts.len() < GRANTS_MAX {
+            return;
+        }
+        let over = self.counts.values().filter(|count| count.is_over(now)).filter_map(|count| count.expires);
+        self.mark = over.max().unwrap_or(self.mark).max(self.mark);
+        self.counts.retain(|_, count| !count.is_over(now));
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let mut plain = vec![VERSION];
+        plain.extend_from_slice(&self.mark.as_micros().to_be_bytes());
+        plain.extend_from_slice(&self.standing.epoch().to_be_bytes());
+        let revoked = self.standing.revoked();
+        plain.push(u8::try_from(revoked.len()).unwrap_or(u8::MAX));
+        plain.extend_from_slice(revoked.as_flattened());
+        for (id, count) in &self.counts {
+            plain.extend_from_slice(id);
+            plain.extend_from_slice(&count.used.to_be_bytes());
+            plain.extend_from_slice(&count.epoch.to_be_bytes());
+            plain.extend_from_slice(&count.expires.map_or(NEVER, Timestamp::as_micros).to_be_bytes());
+        }
+        plain
+    }
+
+    fn read(plain: &[u8]) -> Option<Self> {
+        let (&version, rest) = plain.split_first()?;
+        let (mark, rest) = rest.split_first_chunk::<8>()?;
+        let (epoch, rest) = rest.split_first_chunk::<4>()?;
+        let (&revoked, rest) = rest.split_first()?;
+        let (revoked, rest) = rest.split_at_checked(usize::from(revoked) * size_of::<GrantId>())?;
+        let (revoked, []) = revoked.as_chunks() else { return None };
+        let (entries, []) = rest.as_chunks::<24>() else { return None };
+        let time = |bytes| Timestamp::from_micros(i64::from_be_bytes(bytes));
+        let standing = Standing::restored(u32::from_be_bytes(*epoch), revoked).ok()?;
+        let counts = entries.iter().map(read_count).collect::<Option<_>>()?;
+        (version == VERSION).then_some(Self { mark: time(*mark), standing, counts })
+    }
+}
+
+fn read_count(entry: &[u8; 24]) -> Option<(GrantId, Count)> {
+    let (id, rest) = entry.split_first_chunk()?;
+    let (used, rest) = rest.split_first_chunk()?;
+    let (epoch, rest) = rest.split_first_chunk()?;
+    let expires = i64::from_be_bytes(*rest.first_chunk()?);
+    let (used, epoch) = (u32::from_be_bytes(*used), u32::from_be_bytes(*epoch));
+    let expires = (expires != NEVER).then(|| Timestamp::from_micros(expires));
+    Some((*id, Count { used, epoch, expires }))
+}

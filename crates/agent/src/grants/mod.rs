@@ -1,0 +1,162 @@
+//! Grants on the device: what somebody who is here may do, decided without the service.
+//!
+//! The device makes a nonce, judges the presentation that answers it, counts the use, and does what was asked for by the
+//! way of [commands](crate::commands): once, and answered with a signed reply, which goes to the service with the
+//! presentation whenever the service is in reach.
+
+mod book;
+mod nonces;
+
+use std::net::IpAddr;
+
+use thingward_crypto::SignatureAlgorithm;
+use thingward_crypto::sealed::SealingKey;
+use thingward_grant::opening::{OpeningError, input, opened};
+use thingward_grant::{
+    Device, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation, Time,
+    TrustedIssuer, TrustedKey,
+};
+use thingward_model::Timestamp;
+use thingward_model::description::ThingDescription;
+
+use crate::commands::Order;
+use crate::disk::Disk;
+use crate::membership::Membership;
+use book::Book;
+pub(crate) use book::Counted;
+pub use book::{BookError, TakeBackError};
+pub use nonces::Busy;
+use nonces::Nonces;
+
+/// How far off the clock of a host may be that says nothing else, in microseconds: a second.
+const CLOCK_ERROR_MICROS: i64 = 1_000_000;
+/// How long an order by grant without an expiry waits to be begun, in microseconds: a minute.
+const WAIT_MICROS: i64 = 60_000_000;
+
+/// Why the device takes no grants.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantsError {
+    /// What it remembers cannot be read.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// Its description opens what cannot be open.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
+}
+
+/// A presentation that was permitted.
+#[derive(Debug)]
+pub(crate) struct Use {
+    pub(crate) order: Order,
+    pub(crate) grant: Counted,
+}
+
+/// See the module.
+pub struct Grants<D> {
+    book: Book<D>,
+    nonces: Nonces,
+    /// The scope that the description opens.
+    opened: Vec<u8>,
+}
+
+impl<D: Disk> Grants<D> {
+    /// What a device with this description remembers on `disk`; `None` when it opens nothing to grants.
+    ///
+    /// # Errors
+    ///
+    /// [`GrantsError`]; the device then takes no grants.
+    pub fn open(
+        disk: D,
+        key: SealingKey,
+        description: &ThingDescription,
+    ) -> Result<Option<Self>, GrantsError> {
+        if !description.actions.values().any(|action| action.is_open_to_grants) {
+            return Ok(None);
+        }
+        let mut room = [0; SCOPE_BYTES_MAX];
+        let opened = opened(description, &mut room)?.as_bytes().to_vec();
+        Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened }))
+    }
+
+    /// A nonce for one presentation by `peer`, within a minute.
+    pub(crate) fn nonce(&mut self, peer: IpAddr, now: Timestamp) -> Result<Nonce, Busy> {
+        self.nonces.make(peer, now)
+    }
+
+    /// Judges a presentation; its nonce is spent, whatever comes out. `waiting` is how many uses of a grant are permitted
+    /// and not yet counted.
+    pub(crate) fn judge(
+        &mut self,
+        presentation: &[u8],
+        membership: &Membership,
+        mark: Timestamp,
+        waiting: impl Fn(&GrantId) -> u32,
+        now: Timestamp,
+    ) -> Result<Use, Refusal> {
+        let presentation = Presentation::decode(presentation)?;
+        let nonce = presentation.nonce();
+        let is_open = self.nonces.spend(&nonce, now);
+        let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer)?;
+        let opened = Scope::from_bytes(&self.opened)?;
+        let standing = self.book.standing();
+        // The issuer is the service, which asks its policies before it issues; here it may what is open.
+        let issuers = [TrustedIssuer { key: TrustedKey::Public(key), right: opened, standing }];
+        let device = Device {
+            tenant: membership.tenant.borrowed(),
+            name: membership.name.borrowed(),
+            classes: &[],
+            opened,
+            issuers: &issuers,
+            time: self.time(now, mark),
+        };
+        let id = presentation.grant().origin_unverified().id;
+        let used = self.book.used(&id).saturating_add(waiting(&id));
+        // For one that is not open any other will do: the refusals keep their order.
+        let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
+        let permitted = device.decide(&presentation, &expected, used)?;
+        if !self.book.has_room(&id, now) {
+            return Err(Refusal::NoRoom);
+        }
+        let order = Order {
+            id: nonce,
+            action: permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?,
+            input: input(&permitted.operation)?,
+            expires: permitted.expires.unwrap_or(now.plus_micros(WAIT_MICROS)),
+            actor: format!("grant/{}", base16ct::lower::encode_string(&permitted.grant)),
+        };
+        Ok(Use { order, grant: Counted::from(&permitted) })
+    }
+
+    /// Whether a grant that was permitted still counts.
+    pub(crate) fn still_counts(&self, grant: &Counted, mark: Timestamp, now: Timestamp) -> bool {
+        let is_over = grant.expires.is_some_and(|end| end <= now.max(mark).max(self.book.mark()));
+        !is_over && !self.book.standing().revoked().contains(&grant.id)
+    }
+
+    /// Counts a use before it begins.
+    pub(crate) fn count(&mut self, grant: &Counted, now: Timestamp) -> Result<(), BookError> {
+        self.book.count(grant, now)
+    }
+
+    /// Takes a signed revocation in, whoever carries it.
+    pub(crate) fn take_back(&mut self, message: &[u8], membership: &Membership) -> Result<(), TakeBackError> {
+        let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer);
+        let verified = SignedRevocation::decode(message)
+            .map_err(Refusal::from)
+            .and_then(|signed| signed.verify(&TrustedKey::Public(key?), membership.tenant.borrowed()));
+        self.book.take_back(&verified.map_err(TakeBackError::Refused)?, &membership.name)
+    }
+
+    /// A clock that is behind what is certain is no clock.
+    fn time(&self, now: Timestamp, mark: Timestamp) -> Time {
+        let mark = mark.max(self.book.mark());
+        if now < mark { Time::AtLeast(mark) } else { Time::clock(now, CLOCK_ERROR_MICROS) }
+    }
+}
+
+/// Whether a key can be an issuer's.
+#[must_use]
+pub(crate) fn is_issuer_key(key: &thingward_crypto::VerifyingKey) -> bool {
+    key.algorithm() == SignatureAlgorithm::Ed25519
+}

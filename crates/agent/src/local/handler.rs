@@ -1,0 +1,176 @@
+//! What the local link answers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
+    CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value as Json, json};
+use thingward_crypto::VerifyingKey;
+use thingward_grant::{PRESENTATION_BYTES_MAX, REVOCATION_BYTES_MAX, Refusal};
+use thingward_model::description::ThingDescription;
+
+use crate::agent::AgentHandle;
+use crate::commands::{UseError, UseState};
+use crate::grants::TakeBackError;
+
+/// What everything here begins with.
+pub(super) const PATH: &str = "/thingward/grants";
+pub(super) const NONCE: &str = "/thingward/grants/nonce";
+pub(super) const USE: &str = "/thingward/grants/use";
+pub(super) const REVOCATION: &str = "/thingward/grants/revocation";
+/// How long whoever shows a grant waits for the end of what it allows.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Asked for by browsers before a page of the service may come here: Private Network Access.
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// Answers for one device.
+pub(super) struct Handler {
+    agent: AgentHandle,
+    about: Bytes,
+}
+
+/// An answer that is an error: its status, a word for programs, and a sentence for people.
+struct Failure(StatusCode, &'static str, String);
+
+impl Handler {
+    pub(super) fn new(agent: AgentHandle, key: &VerifyingKey, description: &ThingDescription) -> Self {
+        let who = agent.principal();
+        let open = description.actions.iter().filter(|(_, action)| action.is_open_to_grants);
+        let about = json!({
+            "tenant": who.tenant.as_str(),
+            "device": who.name.as_str(),
+            "key": STANDARD.encode(key.to_spki()),
+            "open": open.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        });
+        Self { agent, about: about.to_string().into() }
+    }
+
+    /// Everybody may ask from everywhere: only the presentation counts, and no cookie is looked at.
+    pub(super) async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let mut response = match self.route(peer, request).await {
+            Ok(response) => response,
+            Err(Failure(status, code, message)) => {
+                let body = json!({"error": {"code": code, "message": message}});
+                let mut response = json_body(body.to_string().into());
+                *response.status_mut() = status;
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn route(
+        &self,
+        peer: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        let path = request.uri().path();
+        match (request.method(), path) {
+            (&Method::OPTIONS, PATH | NONCE | USE | REVOCATION) => Ok(preflight()),
+            (&Method::GET, PATH) => Ok(json_body(self.about.clone())),
+            (&Method::POST, NONCE) => {
+                let nonce = self.agent.nonce(peer).await?;
+                Ok(bytes_body("application/octet-stream", nonce.to_vec().into()))
+            }
+            (&Method::POST, USE) => self.show(body(request, PRESENTATION_BYTES_MAX).await?).await,
+            (&Method::POST, REVOCATION) => {
+                self.agent.take_back(body(request, REVOCATION_BYTES_MAX).await?.to_vec()).await?;
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
+            (_, PATH | NONCE | USE | REVOCATION) => {
+                Err(Failure(StatusCode::METHOD_NOT_ALLOWED, "method", "another method is meant".to_owned()))
+            }
+            _ => Err(Failure(StatusCode::NOT_FOUND, "not-found", format!("there is {PATH} and below it"))),
+        }
+    }
+
+    async fn show(&self, presentation: Bytes) -> Result<Response<Full<Bytes>>, Failure> {
+        match self.agent.present(presentation.to_vec(), PATIENCE).await? {
+            UseState::Answered(reply) => Ok(bytes_body("application/cose", reply.into())),
+            UseState::Open => Ok(empty(StatusCode::ACCEPTED)),
+            UseState::Dropped => Err(Failure(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-begun",
+                "it was not begun and is not counted; ask again".to_owned(),
+            )),
+        }
+    }
+}
+
+impl From<UseError> for Failure {
+    fn from(error: UseError) -> Self {
+        match error {
+            UseError::Refused(refusal) => Self::from(refusal),
+            UseError::Busy(busy) => Self(StatusCode::SERVICE_UNAVAILABLE, "busy", busy.to_string()),
+            UseError::Closed => Self(StatusCode::NOT_FOUND, "closed", error.to_string()),
+        }
+    }
+}
+
+impl From<TakeBackError> for Failure {
+    fn from(error: TakeBackError) -> Self {
+        match error {
+            TakeBackError::Refused(refusal) => Self::from(refusal),
+            TakeBackError::Book(error) => {
+                tracing::error!(%error, "a revocation cannot be kept");
+                Self(StatusCode::INTERNAL_SERVER_ERROR, "disk", "the device cannot write".to_owned())
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(StatusCode::FORBIDDEN, refusal.as_str(), refusal.to_string())
+    }
+}
+
+async fn body(request: Request<Incoming>, max: usize) -> Result<Bytes, Failure> {
+    let collected = Limited::new(request.into_body(), max).collect().await;
+    let too_large = |_| Failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("at most {max} bytes"));
+    Ok(collected.map_err(too_large)?.to_bytes())
+}
+
+fn preflight() -> Response<Full<Bytes>> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn json_body(body: Bytes) -> Response<Full<Bytes>> {
+    bytes_body("application/json", body)
+}
+
+fn bytes_body(content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Why an answer is an error, as [`Handler::answer`] writes it.
+pub(super) fn read_failure(body: &[u8]) -> Option<(String, String)> {
+    let body: Json = serde_json::from_slice(body).ok()?;
+    let text = |name| Some(body.get("error")?.get(name)?.as_str()?.to_owned());
+    Some((text("code")?, text("message")?))
+}

@@ -1,0 +1,565 @@
+//! Grants: who may use a device for a while, and taking that back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use base16ct::lower::encode_string as hex;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thingward_audit::actors::key_detail;
+use thingward_crypto::{Signer, VerifyingKey, sha256};
+use thingward_grant::owned::{self, OwnedPermission};
+use thingward_grant::{
+    Audience, FormatError, GRANT_BYTES_MAX, Grant, HolderKey, Origin, REFERENCE_BYTES_MAX, Reference,
+    SCOPE_BYTES_MAX, Terms, opening, public,
+};
+use thingward_model::clock::now;
+use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_policy::{Action, IssueGrants, Permit, ReadDevices, Resource, RevokeGrants};
+use thingward_store::registry::{GrantEntry, GrantId};
+use thingward_store::{Store, StoreError};
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::app::{App, to_its_end};
+use super::super::body::Sent;
+use super::super::caller::{Allowed, Caller, Entered, Named, Params, Part};
+use super::super::error::{ApiError, ErrorBody};
+use super::commands::description_of;
+use super::{List, ListParams, time, word};
+use crate::audit::Deed;
+use crate::grants::after_revocation;
+use crate::uses::Count;
+
+/// A grant to issue. It ends by itself: at a time, after uses, or both.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewGrantBody {
+    /// For which device: `device/NAME`.
+    audience: String,
+    /// What may be done, one or more: each an action that the device's description opens to grants, within its bounds.
+    #[schema(value_type = Vec<PermissionView>)]
+    permissions: Value,
+    /// Whose key has to show it: the 32 bytes of an Ed25519 public key, base64url.
+    holder: String,
+    /// From when on it counts, RFC 3339; at once when left out. Fractions of a second are cut off.
+    not_before: Option<String>,
+    /// From when on it counts no more. Fractions of a second are cut off.
+    expires: Option<String>,
+    /// How often it can be used.
+    #[schema(minimum = 1)]
+    uses: Option<u32>,
+    /// Why its holder has it, in up to 40 bytes that mean nothing to outsiders.
+    reason: Option<String>,
+}
+
+/// Something that may be done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct PermissionView {
+    /// An action of the device's description.
+    action: String,
+    /// Parameters with their bounds: a value, a list of values, or `{"min", "max"}` with at least one of them. The
+    /// input that is no object has the empty name.
+    bounds: Option<BTreeMap<String, Value>>,
+}
+
+/// A grant and what became of it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct GrantView {
+    /// Names it: 16 hexadecimal digits.
+    id: String,
+    /// For whom: `device/NAME`.
+    audience: String,
+    /// Which device that is.
+    device: Option<String>,
+    /// What may be done.
+    #[schema(value_type = Vec<PermissionView>)]
+    permissions: Value,
+    /// Whose key has to show it, base64url. Holders hand grants on without telling the service.
+    holder: String,
+    /// When it was issued.
+    issued: String,
+    /// By whom, as the audit log names them.
+    issued_by: String,
+    /// From when on it counts.
+    not_before: Option<String>,
+    /// From when on it counts no more.
+    expires: Option<String>,
+    /// How often it can be used.
+    uses: Option<u32>,
+    /// How often it was used, as far as the device has said.
+    used: u32,
+    /// When last, by the device's clock.
+    last_used: Option<String>,
+    /// Why its holder has it.
+    reason: Option<String>,
+    /// `active`, `not-yet`, `expired`, `used-up` or `revoked`.
+    state: String,
+    /// When it was taken back.
+    revoked: Option<String>,
+    /// What took it back: `revocation`; `epoch` when the device could remember no more revocations, and all its grants
+    /// ended at once, to be issued again; `release` when the device left.
+    ended_by: Option<String>,
+    /// The device's epoch of grants that it is of.
+    epoch: u32,
+}
+
+/// A grant as it was issued.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct IssuedGrant {
+    #[serde(flatten)]
+    view: GrantView,
+    /// The grant for its holder, base64url. Without the holder's key it is of no use.
+    grant: String,
+}
+
+/// Which grants.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct GrantParams {
+    /// Only for this device.
+    device: Option<String>,
+    /// Only `active`, `not-yet`, `expired`, `used-up` or `revoked`.
+    state: Option<String>,
+    /// Items after this one: `next` of the page before.
+    after: Option<String>,
+    /// Most items in the answer, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// A grant's id in a path.
+pub(in crate::http) struct Id(GrantId);
+
+impl Named for Id {
+    const NAME: &'static str = "grant";
+    fn parse(text: &str) -> Option<Self> {
+        parse_id(text).map(Self)
+    }
+}
+
+fn parse_id(text: &str) -> Option<GrantId> {
+    let mut id = GrantId::default();
+    let read = base16ct::lower::decode(text.as_bytes(), &mut id).ok()?;
+    (read.len() == id.len()).then_some(id)
+}
+
+/// What became of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GrantState {
+    Active,
+    NotYet,
+    Expired,
+    UsedUp,
+    Revoked,
+}
+
+impl GrantState {
+    const ALL: [Self; 5] = [Self::Active, Self::NotYet, Self::Expired, Self::UsedUp, Self::Revoked];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NotYet => "not-yet",
+            Self::Expired => "expired",
+            Self::UsedUp => "used-up",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    fn of(entry: &GrantEntry, terms: &Terms<'_>, used: u32, now: Timestamp) -> Self {
+        if entry.revoked.is_some() {
+            Self::Revoked
+        } else if terms.expires.is_some_and(|expires| expires <= now) {
+            Self::Expired
+        } else if terms.uses.is_some_and(|uses| used >= uses) {
+            Self::UsedUp
+        } else if terms.not_before.is_some_and(|start| now < start) {
+            Self::NotYet
+        } else {
+            Self::Active
+        }
+    }
+}
+
+impl GrantView {
+    /// What the grant itself says, and what happened to it. Our own grants are well-formed.
+    fn of(entry: &GrantEntry, count: Option<Count>, now: Timestamp) -> Result<Self, FormatError> {
+        let grant = Grant::decode(&entry.bytes)?;
+        let terms = grant.terms_unverified().next().ok_or(FormatError::Malformed)??;
+        let scope = terms.scope.map(|scope| owned::read(&scope)).transpose()?.unwrap_or_default();
+        let holder = grant.holder_unverified()?.map(HolderKey::to_bytes).unwrap_or_default();
+        let reference = grant.origin_unverified().reference;
+        let used = count.map_or(0, |count| count.used);
+        Ok(Self {
+            id: hex(&entry.id),
+            audience: format!("device/{}", entry.device),
+            device: Some(entry.device.to_string()),
+            permissions: owned::permissions_to_json(&scope),
+            holder: URL_SAFE_NO_PAD.encode(holder),
+            issued: entry.issued.to_string(),
+            issued_by: entry.issued_by.clone(),
+            not_before: terms.not_before.map(|t| t.to_string()),
+            expires: terms.expires.map(|t| t.to_string()),
+            uses: terms.uses,
+            used,
+            last_used: count.map(|count| count.last.to_string()),
+            reason: reference.map(|r| {
+                let (Reference::Payment(text) | Reference::Reason(text)) = r;
+                text.to_owned()
+            }),
+            state: GrantState::of(entry, &terms, used, now).as_str().to_owned(),
+            revoked: entry.revoked.map(|(time, _)| time.to_string()),
+            ended_by: entry.revoked.map(|(_, by)| by.as_str().to_owned()),
+            epoch: entry.epoch,
+        })
+    }
+}
+
+/// Issue a grant
+///
+/// The device checks it by itself, without the service. Every operation of it has to be one that the caller may grant and
+/// that the device's description opens.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/grants", tag = "grants", params(("tenant" = String, Path)),
+    request_body = NewGrantBody,
+    responses(
+        (status = 201, description = "With the grant itself", body = IssuedGrant),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn issue(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Sent(new): Sent<NewGrantBody>,
+) -> Result<(StatusCode, Json<IssuedGrant>), ApiError> {
+    let wanted = Wanted::read(new, caller.occasion.at)?;
+    wanted.permitted(&app, tenant, &caller).await?;
+    let turn = app.shared.grants_turn().await;
+    if app.shared.directory.role(&tenant, &wanted.device).is_none() {
+        return Err(ApiError::NotFound("device"));
+    }
+    wanted.opened(&app, tenant).await?;
+    let standing = app.shared.store.registry().grant_standing(&tenant, &wanted.device, now()).await?;
+    let entry = wanted.issue(&app, tenant, &caller, standing.epoch)?;
+    let deed = app.ordered(&tenant, &caller, wanted.deed(&app, &caller, &entry)).await?;
+    let shared = Arc::clone(&app.shared);
+    to_its_end(async move {
+        let _turn = turn;
+        shared.record(tenant, deed).await?;
+        shared.store.registry().add_grant(&tenant, &entry).await?;
+        let view = GrantView::of(&entry, None, now()).map_err(|_| ApiError::Internal)?;
+        Ok((StatusCode::CREATED, Json(IssuedGrant { view, grant: URL_SAFE_NO_PAD.encode(&entry.bytes) })))
+    })
+    .await
+}
+
+/// What somebody wants to grant.
+struct Wanted {
+    device: DeviceName,
+    permissions: Vec<OwnedPermission>,
+    holder: HolderKey,
+    not_before: Option<Timestamp>,
+    expires: Option<Timestamp>,
+    uses: Option<u32>,
+    reason: Option<String>,
+}
+
+impl Wanted {
+    fn read(new: NewGrantBody, now: Timestamp) -> Result<Self, ApiError> {
+        let device = new.audience.strip_prefix("device/");
+        let device = device.ok_or_else(|| ApiError::parameter("audience", &"is not `device/NAME`"))?;
+        let permissions = owned::permissions_from_json(&new.permissions).map_err(ApiError::Invalid)?;
+        if permissions.is_empty() {
+            return Err(ApiError::Invalid("`permissions` has none".to_owned()));
+        }
+        let second = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, ApiError> {
+            let time = text.map(|text| time(name, &text)).transpose()?;
+            Ok(time.map(|time| Timestamp::from_seconds(time.as_seconds())))
+        };
+        let wanted = Self {
+            device: word("audience", device)?,
+            permissions,
+            holder: holder(&new.holder)?,
+            not_before: second("not_before", new.not_before)?,
+            expires: second("expires", new.expires)?,
+            uses: new.uses,
+            reason: new.reason.filter(|reason| !reason.is_empty()),
+        };
+        wanted.checked(now)
+    }
+
+    fn checked(self, now: Timestamp) -> Result<Self, ApiError> {
+        let start = self.not_before.map_or(now, |start| start.max(now));
+        let problem = if self.expires.is_none() && self.uses.is_none() {
+            "a grant ends: give `expires`, `uses`, or both".to_owned()
+        } else if self.expires.is_some_and(|end| end <= start) {
+            "`expires` is not after its start".to_owned()
+        } else if self.uses == Some(0) {
+            "`uses` is at least 1".to_owned()
+        } else if self.reason.as_ref().is_some_and(|reason| reason.len() > REFERENCE_BYTES_MAX) {
+            format!("`reason` has more than {REFERENCE_BYTES_MAX} bytes")
+        } else {
+            return Ok(self);
+        };
+        Err(ApiError::Invalid(problem))
+    }
+
+    /// Whether the caller may grant each of the operations.
+    async fn permitted(&self, app: &App, tenant: TenantName, caller: &Caller) -> Result<(), ApiError> {
+        for permission in &self.permissions {
+            let on = Resource::Operation(self.device, permission.action, None);
+            let _: Permit<IssueGrants> =
+                app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the device's description opens each of them.
+    async fn opened(&self, app: &Arc<App>, tenant: TenantName) -> Result<(), ApiError> {
+        let undescribed = |e| match e {
+            ApiError::Store(StoreError::NotFound { .. }) => ApiError::Conflict(format!(
+                "{} has not said yet what it opens to grants; it does once it has been connected",
+                self.device
+            )),
+            other => other,
+        };
+        let thing = description_of(app, tenant, self.device).await.map_err(undescribed)?;
+        let mut room = [0; SCOPE_BYTES_MAX];
+        let opened = opening::opened(&thing, &mut room).map_err(|e| ApiError::Conflict(e.to_string()))?;
+        let opened = owned::read(&opened).map_err(|_| ApiError::Internal)?;
+        for permission in &self.permissions {
+            permission.within(&opened).map_err(|beyond| ApiError::Conflict(beyond.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn issue(
+        &self,
+        app: &App,
+        tenant: TenantName,
+        caller: &Caller,
+        epoch: u32,
+    ) -> Result<GrantEntry, ApiError> {
+        let [a, b, c, d, e, f, g, h, ..] = caller.occasion.seed;
+        let id = [a, b, c, d, e, f, g, h];
+        let too_large = |e: FormatError| ApiError::Invalid(format!("the grant is {e}"));
+        let mut room = [0; SCOPE_BYTES_MAX];
+        let scope = owned::write(&self.permissions, &mut room).map_err(too_large)?;
+        let origin = Origin {
+            issuer: tenant.borrowed(),
+            id,
+            epoch,
+            reference: self.reason.as_deref().map(Reference::Reason),
+        };
+        let terms = Terms {
+            audience: Some(Audience::Device(self.device.borrowed())),
+            expires: self.expires,
+            not_before: self.not_before,
+            uses: self.uses,
+            scope: Some(scope),
+        };
+        let mut bytes = vec![0; GRANT_BYTES_MAX];
+        let key = &app.shared.grant_key;
+        let len = public::issue(key, &origin, &terms, self.holder, &mut bytes).map_err(too_large)?;
+        bytes.truncate(len);
+        let (issued, issued_by) = (caller.occasion.at, caller.actor());
+        let device = self.device;
+        Ok(GrantEntry { id, device, bytes, epoch, issued, issued_by, expires: self.expires, revoked: None })
+    }
+
+    /// What the log gets, and the caller signs: with the hash of the grant, so with all that it says.
+    fn deed(&self, app: &App, caller: &Caller, entry: &GrantEntry) -> Deed {
+        let actions: Vec<&str> = self.permissions.iter().map(|p| p.action.as_str()).collect();
+        let deed = Deed::new(caller.actor(), "grant.issue", target(&entry.id))
+            .with("device", self.device.to_string())
+            .with("actions", actions.join(" "))
+            .with("holder", URL_SAFE_NO_PAD.encode(self.holder.to_bytes()))
+            .with("epoch", entry.epoch.to_string())
+            .with("issuer", key_detail(Signer::public_key(&app.shared.grant_key)))
+            .with("sha256", hex(&sha256(&[&entry.bytes])));
+        let limits = [
+            ("expires", self.expires.map(|t| t.to_string())),
+            ("uses", self.uses.map(|uses| uses.to_string())),
+        ];
+        limits.into_iter().fold(deed, |deed, (name, limit)| match limit {
+            Some(limit) => deed.with(name, limit),
+            None => deed,
+        })
+    }
+}
+
+fn holder(text: &str) -> Result<HolderKey, ApiError> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.filter(|bytes| VerifyingKey::from_ed25519(bytes).is_ok());
+    let wrong = "is no Ed25519 public key: 32 bytes, base64url";
+    bytes.map(HolderKey::from_bytes).ok_or_else(|| ApiError::parameter("holder", &wrong))
+}
+
+fn target(id: &GrantId) -> String {
+    format!("grant/{}", hex(id))
+}
+
+/// List grants
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/grants", tag = "grants",
+    params(("tenant" = String, Path), GrantParams),
+    responses(
+        (status = 200, description = "The newest first", body = List<GrantView>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Params(params): Params<GrantParams>,
+) -> Result<Json<List<GrantView>>, ApiError> {
+    let device = params.device.as_deref().map(|device| word::<DeviceName>("device", device)).transpose()?;
+    let state = params.state.as_deref().map(read_state).transpose()?;
+    let page = ListParams { after: params.after, limit: params.limit };
+    let limit = page.limit()?;
+    let wrong = || ApiError::Invalid("`after` is not from an earlier page".to_owned());
+    let mut after = page.after::<String>()?.map(|after| parse_id(&after).ok_or_else(wrong)).transpose()?;
+    let mut items = Vec::new();
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    // Which of them are in a state is not known before they are looked at.
+    loop {
+        let tenant = allowed.tenant();
+        let found =
+            app.shared.store.registry().grants(&tenant, device.as_ref(), after.as_ref(), limit).await?;
+        let is_last = found.len() < wanted;
+        after = found.last().map(|entry| entry.id);
+        let seen = found.into_iter().filter(|e| allowed.also(&app, &Resource::Member(e.device))).collect();
+        for view in views(&app, tenant, seen).await? {
+            if state.is_none_or(|state| view.state == state.as_str()) {
+                let id = view.id.clone();
+                items.push(view);
+                if items.len() == wanted {
+                    return Ok(Json(List { items, next: Some(id) }));
+                }
+            }
+        }
+        if is_last {
+            return Ok(Json(List { items, next: None }));
+        }
+    }
+}
+
+fn read_state(text: &str) -> Result<GrantState, ApiError> {
+    let found = GrantState::ALL.into_iter().find(|state| state.as_str() == text);
+    let wanted = "is not active, not-yet, expired, used-up or revoked";
+    found.ok_or_else(|| ApiError::parameter("state", &wanted))
+}
+
+async fn views(
+    app: &Arc<App>,
+    tenant: TenantName,
+    entries: Vec<GrantEntry>,
+) -> Result<Vec<GrantView>, ApiError> {
+    let view = move |store: &Store, entry: &GrantEntry| {
+        let count = Count::of(store, &tenant, &entry.id)?;
+        let corrupt = |_| StoreError::Corrupt { what: "a grant".to_owned() };
+        GrantView::of(entry, count, now()).map_err(corrupt)
+    };
+    app.ask(move |store| entries.iter().map(|entry| view(store, entry)).collect()).await
+}
+
+/// Show a grant
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/grants/{grant}", tag = "grants",
+    params(("tenant" = String, Path), ("grant" = String, Path)),
+    responses(
+        (status = 200, description = "And what became of it", body = GrantView),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(Id(id)): Part<Id>,
+) -> Result<Json<GrantView>, ApiError> {
+    let entry = app.shared.store.registry().grant(&allowed.tenant(), &id).await?;
+    if !allowed.also(&app, &Resource::Member(entry.device)) {
+        return Err(ApiError::NotFound("grant"));
+    }
+    let mut found = views(&app, allowed.tenant(), vec![entry]).await?;
+    found.pop().map(Json).ok_or(ApiError::Internal)
+}
+
+/// Take a grant back
+///
+/// With all that was made of it. The device is told as soon as it can be reached. A device remembers 32 revocations; one
+/// more than that ends all its grants, which the log entry says.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/grants/{grant}", tag = "grants",
+    params(("tenant" = String, Path), ("grant" = String, Path)),
+    responses(
+        (status = 204, description = "Taken back, now or before"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revoke(
+    State(app): State<Arc<App>>,
+    Entered { tenant, caller }: Entered,
+    Part(Id(id)): Part<Id>,
+) -> Result<StatusCode, ApiError> {
+    let turn = app.shared.grants_turn().await;
+    let registry = app.shared.store.registry();
+    let known = match registry.grant(&tenant, &id).await {
+        Ok(entry) => Some(entry),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(other) => return Err(other.into()),
+    };
+    if known.is_some() || !caller.may_in_scope(Action::RevokeGrants) {
+        let on = known.as_ref().map_or(Resource::Tenant, |entry| Resource::Member(entry.device));
+        let _: Permit<RevokeGrants> =
+            app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+    }
+    let entry = known.ok_or(ApiError::NotFound("grant"))?;
+    if entry.revoked.is_some() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let time = now();
+    let standing = registry.grant_standing(&tenant, &entry.device, time).await?;
+    let is_live = entry.expires.is_none_or(|expires| expires > time);
+    let (epoch, others) = if is_live { after_revocation(&standing) } else { (standing.epoch, 0) };
+    let deed = Deed::new(caller.actor(), "grant.revoke", target(&id))
+        .with("device", entry.device.to_string())
+        .with("epoch", epoch.to_string());
+    let deed = if others == 0 { deed } else { deed.with("others", others.to_string()) };
+    let deed = app.ordered(&tenant, &caller, deed).await?;
+    let shared = Arc::clone(&app.shared);
+    to_its_end(async move {
+        shared.record(tenant, deed).await?;
+        shared.store.registry().revoke_grant(&tenant, &entry.device, &id, epoch, time).await?;
+        shared.tell_revocation(&turn, tenant, entry.device).await;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Fetch what was taken back at a device
+///
+/// Signed, so that anybody can carry it to a device that cannot be reached: `docs/wire/grants.md`.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/devices/{device}/revocation", tag = "grants",
+    params(("tenant" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 200, description = "A signed revocation", body = [u8], content_type = "application/cose"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revocation(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(device): Part<DeviceName>,
+) -> Result<impl IntoResponse, ApiError> {
+    let signed = app.shared.revocation(allowed.tenant(), device).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
+}

@@ -1,0 +1,162 @@
+//! Uses of grants as devices report them. A device reports a use until it is acknowledged, hours later too; each counts
+//! once. Uses and their counts are durable in one step with the log entries about them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thingward_audit::usage::{UseFault, UseReport};
+use thingward_crypto::{KeyId, VerifyingKey};
+use thingward_grant::Nonce;
+use thingward_model::{Principal, TenantName, Timestamp};
+use thingward_store::hot::{Batch, Space};
+use thingward_store::registry::GrantId;
+use thingward_store::{Store, StoreError};
+
+use crate::audit::Deed;
+
+/// What the keys of counts and of uses start with.
+const COUNT_PREFIX: u8 = b'c';
+const USE_PREFIX: u8 = b'u';
+/// Changes that may be ahead of the disk before it is looked which of them it has.
+const AHEAD_MAX: usize = 1024;
+
+/// How often a grant was used, as far as its devices have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// How often.
+    pub(crate) used: u32,
+    /// The latest, by the device's clock.
+    pub(crate) last: Timestamp,
+}
+
+impl Count {
+    /// That of a grant; `None` before its first use.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub(crate) fn of(
+        store: &Store,
+        tenant: &TenantName,
+        grant: &GrantId,
+    ) -> Result<Option<Self>, StoreError> {
+        let kept = store.get(Space::Uses, &key(COUNT_PREFIX, tenant, grant, &[]))?;
+        kept.as_deref().map(Self::decode).transpose()
+    }
+
+    fn encode(self) -> Vec<u8> {
+        [self.used.to_be_bytes().as_slice(), &self.last.as_micros().to_be_bytes()].concat()
+    }
+
+    fn decode(kept: &[u8]) -> Result<Self, StoreError> {
+        let read = kept.split_first_chunk::<4>().and_then(|(used, last)| {
+            let last = i64::from_be_bytes(last.try_into().ok()?);
+            Some(Self { used: u32::from_be_bytes(*used), last: Timestamp::from_micros(last) })
+        });
+        read.ok_or(StoreError::Corrupt { what: "a count of uses".to_owned() })
+    }
+}
+
+/// Why a report counts for nothing.
+pub(crate) enum BadUse {
+    /// It is none.
+    Wrong(UseFault),
+    /// It cannot be told whether it was counted.
+    Store(StoreError),
+}
+
+impl From<UseFault> for BadUse {
+    fn from(fault: UseFault) -> Self {
+        Self::Wrong(fault)
+    }
+}
+
+impl From<StoreError> for BadUse {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+/// Counts uses of all tenants' grants.
+pub(crate) struct Uses {
+    issuer: VerifyingKey,
+    store: Arc<Store>,
+    /// What may not be on the disk yet.
+    ahead: HashMap<Vec<u8>, Vec<u8>>,
+    changed: Batch,
+}
+
+impl Uses {
+    /// Of grants by `issuer`.
+    pub(crate) fn new(issuer: VerifyingKey, store: Arc<Store>) -> Self {
+        Self { issuer, store, ahead: HashMap::new(), changed: Batch::new() }
+    }
+
+    /// Takes a device's report of the use with this nonce. Gives what the log is to say, the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`BadUse`]; nothing is counted.
+    pub(crate) fn take(
+        &mut self,
+        who: &Principal,
+        nonce: &Nonce,
+        bytes: &[u8],
+        key_of: impl FnOnce(&KeyId) -> Option<VerifyingKey>,
+    ) -> Result<Option<Deed>, BadUse> {
+        let report = UseReport::decode(bytes)?;
+        let device_key = key_of(&report.key_id()).ok_or(UseFault::Signer)?;
+        let known = report.verify(who.tenant.as_str(), who.name.as_str(), &device_key, &self.issuer)?;
+        if known.nonce() != *nonce {
+            return Err(UseFault::OtherPresentation.into());
+        }
+        let (grant, time) = (known.used.origin.id, known.reply.time);
+        let at = key(USE_PREFIX, &who.tenant, &grant, nonce);
+        if self.read(&at)?.is_some() {
+            return Ok(None);
+        }
+        let count_at = key(COUNT_PREFIX, &who.tenant, &grant, &[]);
+        let before = self.read(&count_at)?.as_deref().map(Count::decode).transpose()?;
+        let count = before.map_or(Count { used: 1, last: time }, |before| Count {
+            used: before.used.saturating_add(1),
+            last: before.last.max(time),
+        });
+        self.write(at, time.as_micros().to_be_bytes().to_vec())?;
+        self.write(count_at, count.encode())?;
+        let deed = Deed::new(format!("device/{}", who.name), "grant.use", known.target());
+        let deed = known.details().into_iter().fold(deed, |deed, (name, value)| deed.with(name, value));
+        Ok(Some(Deed { evidence: Some(bytes.to_vec()), ..deed }))
+    }
+
+    /// What is to be kept.
+    pub(crate) fn drain(&mut self) -> Batch {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.ahead.get(key) {
+            Some(value) => Ok(Some(value.clone())),
+            None => self.store.get(Space::Uses, key),
+        }
+    }
+
+    fn write(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        if self.ahead.len() >= AHEAD_MAX {
+            let mut still = HashMap::new();
+            for (key, value) in self.ahead.drain() {
+                if self.store.get(Space::Uses, &key)?.as_ref() != Some(&value) {
+                    still.insert(key, value);
+                }
+            }
+            self.ahead = still;
+        }
+        self.changed.put(Space::Uses, key.clone(), value.clone());
+        self.ahead.insert(key, value);
+        Ok(())
+    }
+}
+
+/// `prefix | tenant | 0 | grant(8) | nonce(16), of a use`.
+fn key(prefix: u8, tenant: &TenantName, grant: &GrantId, nonce: &[u8]) -> Vec<u8> {
+    [&[prefix], tenant.as_str().as_bytes(), b"\0", grant, nonce].concat()
+}
