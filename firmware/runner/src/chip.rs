@@ -134,7 +134,7 @@ impl Chip {
             Kind::CortexM { target, .. } => {
                 let script = workspace().join("emulators/cortex-m.ld");
                 let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
-                // SHA-2 without its rounds written out, which take 32 KB.
+                // SHA-2 without its rounds written out, which take more than a third of an image that signs.
                 let small = "--cfg=sha2_backend_soft=\"compact\"";
                 (target, format!("{small} {linker} -Clink-arg=-T{}", script.display()))
             }
