@@ -39,22 +39,12 @@ fn kernels(out: &str) -> Assembly {
     combination::combine(&mut asm);
     sha512::block(&mut asm);
     for (table, file) in [("comb", "comb.bin"), ("odd_multiples", "odd_multiples.bin")] {
-        flash_table(&mut asm, table, &format!("{out}/{file}"));
+        asm.flash_table(&format!("ed25519_{table}"), &format!("{out}/{file}"));
         read_entry(&mut asm, table);
     }
-    flash_table(&mut asm, "sha512_constants", &format!("{out}/sha512_constants.bin"));
-    op!(asm, ".section .bss.ed25519_scratch,\"aw\",@nobits");
-    op!(asm, ".global ed25519_scratch");
-    op!(asm, ".p2align 7");
-    op!(asm, "ed25519_scratch: .skip {}", sha512::SCRATCH_BYTES);
-    op!(asm, ".text");
+    asm.flash_table("ed25519_sha512_constants", &format!("{out}/sha512_constants.bin"));
+    asm.scratch("ed25519_scratch", sha512::SCRATCH_BYTES, 7);
     asm
-}
-
-/// Read-only data goes into RAM on AVR, unless it is asked to stay in flash.
-fn flash_table(asm: &mut Assembly, name: &str, file: &str) {
-    op!(asm, ".section .progmem.data.ed25519_{name},\"a\",@progbits");
-    op!(asm, "ed25519_{name}: .incbin \"{file}\"");
 }
 
 /// `read_NAME(entry, index)` copies 96 bytes out of flash. The address is secret for the comb: there is no cache, and

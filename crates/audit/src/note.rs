@@ -55,9 +55,9 @@ impl<const ALGORITHM: u8> NamedKey<ALGORITHM> {
     ///
     /// [`NoteError::Key`] when it is another kind of key, or the name cannot stand in a note.
     pub fn new(name: &str, key: &VerifyingKey) -> Result<Self, NoteError> {
-        match key {
-            VerifyingKey::Ed25519(inner) if is_name(name) => {
-                Ok(Self { name: name.to_string(), key: inner.to_bytes(), verifying: key.clone() })
+        match key.to_ed25519() {
+            Some(bytes) if is_name(name) => {
+                Ok(Self { name: name.to_string(), key: bytes, verifying: key.clone() })
             }
             _ => Err(NoteError::Key),
         }

@@ -1,8 +1,10 @@
 //! Authenticated encryption with associated data, in place and detached.
 
+#[cfg(feature = "aes-gcm")]
 use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::{AeadInOut, KeyInit};
 use ascon_aead::AsconAead128;
+use ascon_aead::aead::{AeadInOut, KeyInit};
+#[cfg(feature = "chacha20poly1305")]
 use chacha20poly1305::ChaCha20Poly1305;
 use zeroize::Zeroizing;
 
@@ -46,6 +48,15 @@ impl AeadAlgorithm {
         Self::ALL.into_iter().find(|a| a.cose_id() == id)
     }
 
+    /// Whether this build has the algorithm.
+    const fn is_present(self) -> bool {
+        match self {
+            Self::Aes256Gcm => cfg!(feature = "aes-gcm"),
+            Self::ChaCha20Poly1305 => cfg!(feature = "chacha20poly1305"),
+            Self::AsconAead128 => true,
+        }
+    }
+
     /// Key length in bytes.
     #[must_use]
     pub const fn key_bytes(self) -> usize {
@@ -75,10 +86,10 @@ pub struct AeadKey {
 impl AeadKey {
     /// # Errors
     ///
-    /// [`CryptoError`] when `bytes` has another length than the algorithm's key.
+    /// [`CryptoError`] when `bytes` has another length than the algorithm's key, or this build does not have the algorithm.
     pub fn new(algorithm: AeadAlgorithm, bytes: &[u8]) -> Result<Self, CryptoError> {
         let mut key = Zeroizing::new([0; KEY_BYTES_MAX]);
-        if bytes.len() != algorithm.key_bytes() {
+        if !algorithm.is_present() || bytes.len() != algorithm.key_bytes() {
             return Err(CryptoError);
         }
         key.get_mut(..bytes.len()).ok_or(CryptoError)?.copy_from_slice(bytes);
@@ -105,9 +116,13 @@ impl AeadKey {
     pub fn seal(&self, nonce: &[u8], aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_BYTES], CryptoError> {
         let key = self.expose();
         match self.algorithm {
+            #[cfg(feature = "aes-gcm")]
             AeadAlgorithm::Aes256Gcm => seal_with::<Aes256Gcm>(key, nonce, aad, text),
+            #[cfg(feature = "chacha20poly1305")]
             AeadAlgorithm::ChaCha20Poly1305 => seal_with::<ChaCha20Poly1305>(key, nonce, aad, text),
             AeadAlgorithm::AsconAead128 => seal_with::<AsconAead128>(key, nonce, aad, text),
+            #[cfg(not(all(feature = "aes-gcm", feature = "chacha20poly1305")))]
+            _ => Err(CryptoError),
         }
     }
 
@@ -126,9 +141,13 @@ impl AeadKey {
     ) -> Result<(), CryptoError> {
         let key = self.expose();
         match self.algorithm {
+            #[cfg(feature = "aes-gcm")]
             AeadAlgorithm::Aes256Gcm => open_with::<Aes256Gcm>(key, nonce, aad, text, tag),
+            #[cfg(feature = "chacha20poly1305")]
             AeadAlgorithm::ChaCha20Poly1305 => open_with::<ChaCha20Poly1305>(key, nonce, aad, text, tag),
             AeadAlgorithm::AsconAead128 => open_with::<AsconAead128>(key, nonce, aad, text, tag),
+            #[cfg(not(all(feature = "aes-gcm", feature = "chacha20poly1305")))]
+            _ => Err(CryptoError),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! Pure Rust without allocation, so that one implementation serves chips and hosts; TLS has its own. Secret
 //! types wipe themselves and have no `Debug`. A failed check has one error without detail: what failed inside
 //! is of use to an attacker only.
+//!
+//! A feature adds the algorithm of its name; the types are the same without it, and keys of an algorithm that is not there
+//! cannot be made. SHA-256, HMAC and Ascon are always there. On AVR, SHA-256 and Ed25519 come from the firmware's own
+//! crates, which have kernels in assembly.
 
 #![no_std]
 
@@ -20,7 +24,9 @@ pub mod sign;
 pub use aead::{AeadAlgorithm, AeadKey};
 pub use hash::{Digest, sha256};
 pub use mac::MacKey;
-pub use recipient::{ExportedSecret, RecipientPublicKey, RecipientSecretKey};
+pub use recipient::RecipientPublicKey;
+#[cfg(feature = "hpke")]
+pub use recipient::{ExportedSecret, RecipientSecretKey};
 pub use sign::{KeyId, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 
 /// A cryptographic check failed, or a key was not usable. Deliberately without detail.

@@ -1,9 +1,11 @@
 //! HMAC-SHA256 (RFC 2104, FIPS 198-1), between two who share a key.
 
-use sha2::{Digest as _, Sha256};
+use core::iter::once;
+
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::hash::sha256_of;
 use crate::{CryptoError, Digest};
 
 /// Length of a key in bytes: that of the hash, below which RFC 2104 §3 discourages keys.
@@ -64,12 +66,7 @@ impl MacKey {
         for (slot, byte) in block.iter_mut().zip(self.0.iter()) {
             *slot ^= byte;
         }
-        let mut hasher = Sha256::new();
-        hasher.update(block.as_slice());
-        for part in parts {
-            hasher.update(part);
-        }
-        hasher.finalize().into()
+        sha256_of(once(block.as_slice()).chain(parts.iter().copied()))
     }
 }
 

@@ -127,9 +127,10 @@ fn verify_signature(
     payload: &[u8],
     signature: &[u8],
 ) -> Result<(), FormatError> {
-    let mut room = [0; PREFIX_BYTES_MAX + PAYLOAD_BYTES_MAX];
+    let mut room = [0; PREFIX_BYTES_MAX];
     let signature = signature.try_into().map_err(|_| FormatError::Malformed)?;
-    Ok(key.verify(context.whole(payload, &mut room)?, signature)?)
+    let prefix = context.prefix(Profile::Public, payload, &mut room)?;
+    Ok(key.verify_parts(&[prefix, payload], signature)?)
 }
 
 #[inline(never)]

@@ -34,7 +34,9 @@ pub use item::{Item, Items};
 pub use record::{Record, RecordKey};
 pub use statement::{GapReason, Link, SignedStatement, Statement, StatementKind, Subject};
 pub use verifier::{ChainState, Earlier, RecordVerdict, StatementVerdict, Violation};
-pub use writer::{ChainWriter, NewChain};
+pub use writer::ChainWriter;
+#[cfg(feature = "hpke")]
+pub use writer::NewChain;
 
 /// A chain's name: random, never used twice by a device.
 pub type ChainId = [u8; 8];

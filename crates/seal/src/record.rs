@@ -7,26 +7,22 @@
 //! The nonce is the chain's base IV with the sequence number, left-padded with zeros, XORed in (§3.1, Partial
 //! IV). A key belongs to one chain and a number is used once in it, so no nonce comes twice.
 
+#[cfg(feature = "hpke")]
+mod recipient;
+
 use minicbor::Decoder;
 use minicbor::data::Tag;
-use rand_core::CryptoRng;
 use thingward_crypto::aead::{KEY_BYTES_MAX, NONCE_BYTES_MAX, TAG_BYTES};
-use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
-use thingward_crypto::{AeadAlgorithm, AeadKey, RecipientPublicKey, RecipientSecretKey};
+use thingward_crypto::{AeadAlgorithm, AeadKey};
 use thingward_model::limits::RECORD_BYTES_MAX;
 use thingward_model::{Reading, senml};
 use zeroize::Zeroizing;
 
 use crate::cose::{self, ENCRYPT0_TAG, Protected};
-use crate::statement::Subject;
 use crate::{ChainId, FormatError};
 
-/// What the secret for a chain's records is exported under.
-const EXPORT_LABEL: &[u8] = b"thingward record key";
 /// Key, then base IV.
 const SECRET_BYTES: usize = KEY_BYTES_MAX + NONCE_BYTES_MAX;
-/// Longest text that binds a secret to its chain: context, three names, chain id and algorithm.
-const INFO_BYTES_MAX: usize = 256;
 
 /// The key and base IV of one chain. Wiped when dropped; never printed.
 #[derive(Clone)]
@@ -36,42 +32,6 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// Makes the key of a new chain for `recipient`; the second value goes into the open statement.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::Crypto`] when the recipient's key is not usable.
-    pub fn create(
-        recipient: &RecipientPublicKey,
-        algorithm: AeadAlgorithm,
-        subject: &Subject,
-        chain: &ChainId,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(Self, [u8; RECIPIENT_KEY_BYTES]), FormatError> {
-        let mut buffer = [0; INFO_BYTES_MAX];
-        let info = info(&mut buffer, algorithm, subject, chain)?;
-        let (encapsulated, secret) = recipient.encapsulate::<SECRET_BYTES>(info, EXPORT_LABEL, rng)?;
-        Ok((Self::from_secret(algorithm, &secret)?, encapsulated))
-    }
-
-    /// Derives the key of a chain as its recipient.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::Crypto`] when the encapsulated key is not usable.
-    pub fn derive(
-        recipient: &RecipientSecretKey,
-        encapsulated: &[u8; RECIPIENT_KEY_BYTES],
-        algorithm: AeadAlgorithm,
-        subject: &Subject,
-        chain: &ChainId,
-    ) -> Result<Self, FormatError> {
-        let mut buffer = [0; INFO_BYTES_MAX];
-        let info = info(&mut buffer, algorithm, subject, chain)?;
-        let secret = recipient.decapsulate::<SECRET_BYTES>(encapsulated, info, EXPORT_LABEL)?;
-        Self::from_secret(algorithm, &secret)
-    }
-
     /// The key from the bytes that [`Self::expose`] gave.
     ///
     /// # Errors
@@ -154,21 +114,6 @@ impl RecordKey {
         let len = start + sealed_len;
         if len > RECORD_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(len) }
     }
-}
-
-/// What a chain's secret is bound to besides the keys: HPKE's `info`.
-fn info<'a>(
-    buffer: &'a mut [u8; INFO_BYTES_MAX],
-    algorithm: AeadAlgorithm,
-    subject: &Subject,
-    chain: &ChainId,
-) -> Result<&'a [u8], FormatError> {
-    let mut e = cose::encoder(buffer);
-    e.array(6)?.bytes(crate::statement::CONTEXT)?;
-    e.str(subject.tenant.as_str())?.str(subject.device.as_str())?.str(subject.stream.as_str())?;
-    e.bytes(chain)?.i64(algorithm.cose_id())?;
-    let len = e.writer().position();
-    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
 }
 
 /// A well-formed record that nobody has opened.

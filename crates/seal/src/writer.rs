@@ -4,11 +4,16 @@
 //! it sends the record. After a power loss it resumes from the newest durable state and skips what was reserved
 //! with a declared gap, so that a number, and with it a nonce, never comes twice.
 
-use rand_core::CryptoRng;
+#[cfg(feature = "hpke")]
+mod open;
+
+#[cfg(feature = "hpke")]
+pub use open::NewChain;
+
 use thingward_crypto::aead::{KEY_BYTES_MAX, NONCE_BYTES_MAX};
-use thingward_crypto::{AeadAlgorithm, Digest, RecipientPublicKey, Signer, sha256};
+use thingward_crypto::{AeadAlgorithm, Digest, Signer, sha256};
 use thingward_model::limits::CHECKPOINT_RECORDS_MAX;
-use thingward_model::{Confidentiality, Reading, Timestamp};
+use thingward_model::{Reading, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::record::RecordKey;
@@ -31,20 +36,6 @@ pub struct ChainWriter {
     head: Digest,
 }
 
-/// What a new chain is made of.
-pub struct NewChain<'a> {
-    /// Whose readings.
-    pub subject: Subject,
-    /// For whom they are sealed.
-    pub confidentiality: Confidentiality,
-    /// That recipient's key.
-    pub recipient: &'a RecipientPublicKey,
-    /// The cipher of the records.
-    pub cipher: AeadAlgorithm,
-    /// Where this stream's former chain ended.
-    pub previous: Option<Link>,
-}
-
 /// A record that [`ChainWriter::append`] made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -55,34 +46,6 @@ pub struct Appended {
 }
 
 impl ChainWriter {
-    /// Starts a chain: writes the signed open statement into `out` and returns its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError`] when the recipient's key or the signer fails, or `out` is too small.
-    pub fn open(
-        new: &NewChain<'_>,
-        now: Timestamp,
-        signer: &impl Signer,
-        rng: &mut impl CryptoRng,
-        out: &mut [u8],
-    ) -> Result<(Self, usize), FormatError> {
-        let mut chain = [0; 8];
-        rng.fill_bytes(&mut chain);
-        let (key, encapsulated) = RecordKey::create(new.recipient, new.cipher, &new.subject, &chain, rng)?;
-        let kind = StatementKind::Open {
-            confidentiality: new.confidentiality,
-            cipher: new.cipher,
-            recipient: new.recipient.id(),
-            encapsulated,
-            previous: new.previous,
-        };
-        let len = Statement { subject: new.subject, chain, time: now, kind }.sign(signer, out)?;
-        let head = sha256(&[out.get(..len).unwrap_or_default()]);
-        let writer = Self { subject: new.subject, chain, key, next_seq: 1, unsigned_first: 1, head };
-        Ok((writer, len))
-    }
-
     /// Seals `readings` as the next record into `out`.
     ///
     /// # Errors

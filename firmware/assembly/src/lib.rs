@@ -69,6 +69,60 @@ impl Assembly {
         }
     }
 
+    /// Copies a word, by pairs of registers.
+    pub fn copy(&mut self, to: &[u8], from: &[u8]) {
+        for (to, from) in to.iter().zip(from).step_by(2) {
+            op!(self, "movw r{to}, r{from}");
+        }
+    }
+
+    /// Rotates a word, lowest byte first, to the left by one bit; r1 is zero.
+    pub fn rotate_left(&mut self, word: &[u8]) {
+        for (k, r) in word.iter().enumerate() {
+            op!(self, "{} r{r}", if k == 0 { "lsl" } else { "rol" });
+        }
+        op!(self, "adc r{}, r1", word[0]);
+    }
+
+    /// Rotates a word to the right by one bit.
+    pub fn rotate_right(&mut self, word: &[u8]) {
+        let last = word.len() - 1;
+        op!(self, "bst r{}, 0", word[0]);
+        for (k, r) in word.iter().enumerate().rev() {
+            op!(self, "{} r{r}", if k == last { "lsr" } else { "ror" });
+        }
+        op!(self, "bld r{}, 7", word[last]);
+    }
+
+    /// `to ^= from >>> 8 bytes`.
+    pub fn exclusive_or(&mut self, to: &[u8], from: &[u8], bytes: usize) {
+        for (k, r) in to.iter().enumerate() {
+            op!(self, "eor r{r}, r{}", from[(k + bytes) % from.len()]);
+        }
+    }
+
+    /// `to += from >>> 8 bytes`.
+    pub fn add(&mut self, to: &[u8], from: &[u8], bytes: usize) {
+        for (k, r) in to.iter().enumerate() {
+            self.chain(k == 0, ADD, *r, from[(k + bytes) % from.len()]);
+        }
+    }
+
+    /// A table that stays in flash: read-only data goes into RAM on AVR, unless it is asked not to.
+    pub fn flash_table(&mut self, name: &str, file: &str) {
+        op!(self, ".section .progmem.data.{name},\"a\",@progbits");
+        op!(self, "{name}: .incbin \"{file}\"");
+    }
+
+    /// Memory at an address divisible by a power of two, for a kernel alone.
+    pub fn scratch(&mut self, name: &str, bytes: u16, power: u8) {
+        op!(self, ".section .bss.{name},\"aw\",@nobits");
+        op!(self, ".global {name}");
+        op!(self, ".p2align {power}");
+        op!(self, "{name}: .skip {bytes}");
+        op!(self, ".text");
+    }
+
     /// Assembles all of it into a library that the crate being built is linked with, if that is for AVR. rustc's own
     /// assembler does not know the chip that it builds for.
     ///

@@ -24,6 +24,13 @@ pub(crate) fn stack_pointer() -> usize {
     usize::from(unsafe { STACK_POINTER.read_volatile() })
 }
 
+/// Where a panic ends: its texts would take RAM, so that images for AVR are built without them.
+#[unsafe(no_mangle)]
+extern "C" fn abort() -> ! {
+    crate::print("panic\n");
+    end(false)
+}
+
 /// Ends the emulation.
 pub fn end(well: bool) -> ! {
     unsafe { GPIOR0.write_volatile(if well { 3 } else { 4 }) }

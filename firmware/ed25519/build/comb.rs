@@ -7,7 +7,7 @@ mod curve;
 #[allow(dead_code, reason = "some of it only the crate needs")]
 mod portable;
 
-use curve::{BASE_WIDTH, COLUMNS, D, TABLES, TEETH};
+use curve::{BASE_SHIFT, BASE_WIDTH, COLUMNS, D, TABLES, TEETH};
 use portable::{add, canonical, multiply, subtract};
 
 /// Three coordinates of a point: y + x, y - x and 2 d x y.
@@ -34,12 +34,15 @@ pub(crate) fn table() -> Vec<u8> {
     table
 }
 
-/// The base point times 1, 3, 5 and on, for verifying.
+/// The base point, then 2^128 times that, times 1, 3, 5 and on, for verifying.
 pub(crate) fn odd_multiples() -> Vec<u8> {
-    let base = base();
-    let twice = plus(&base, &base);
-    let multiples = std::iter::successors(Some(base), |last| Some(plus(last, &twice)));
-    multiples.take(1 << (BASE_WIDTH - 2)).flat_map(|point| coordinates(&point)).collect()
+    let powers = powers_of_base();
+    let shifted = |shift: usize| {
+        let (first, twice) = (powers[shift], powers[shift + 1]);
+        let multiples = std::iter::successors(Some(first), move |last| Some(plus(last, &twice)));
+        multiples.take(1 << (BASE_WIDTH - 2)).flat_map(|point| coordinates(&point))
+    };
+    [0, BASE_SHIFT].into_iter().flat_map(shifted).collect()
 }
 
 /// The base point, doubled again and again.

@@ -103,14 +103,14 @@ fn round(asm: &mut Assembly) {
     }
     // + (e >>> 14 ^ e >>> 18 ^ e >>> 41)
     asm.load(E, 8, 'Y', 32);
-    copy_word(asm, u, e);
-    rotate_left(asm, u);
-    rotate_left(asm, u);
-    rotate_right(asm, e);
-    exclusive_or(asm, u, e, 3);
-    rotate_right(asm, e);
-    exclusive_or(asm, u, e, 0);
-    add(asm, t, u, 2);
+    asm.copy(&u, &e);
+    asm.rotate_left(&u);
+    asm.rotate_left(&u);
+    asm.rotate_right(&e);
+    asm.exclusive_or(&u, &e, 3);
+    asm.rotate_right(&e);
+    asm.exclusive_or(&u, &e, 0);
+    asm.add(&t, &u, 2);
     // + (e & f ^ !e & g)
     op!(asm, "clc");
     for (k, r) in t.iter().enumerate() {
@@ -130,15 +130,15 @@ fn round(asm: &mut Assembly) {
     }
     // + (a >>> 28 ^ a >>> 34 ^ a >>> 39)
     asm.load(E, 8, 'Y', 0);
-    copy_word(asm, u, e);
-    rotate_left(asm, u);
-    rotate_right(asm, e);
-    rotate_right(asm, e);
-    exclusive_or(asm, u, e, 7);
-    rotate_right(asm, e);
-    rotate_right(asm, e);
-    exclusive_or(asm, u, e, 6);
-    add(asm, t, u, 5);
+    asm.copy(&u, &e);
+    asm.rotate_left(&u);
+    asm.rotate_right(&e);
+    asm.rotate_right(&e);
+    asm.exclusive_or(&u, &e, 7);
+    asm.rotate_right(&e);
+    asm.rotate_right(&e);
+    asm.exclusive_or(&u, &e, 6);
+    asm.add(&t, &u, 5);
     // + (a & b ^ a & c ^ b & c)
     op!(asm, "clc");
     for (k, r) in t.iter().enumerate() {
@@ -155,45 +155,6 @@ fn round(asm: &mut Assembly) {
     op!(asm, "sbiw r28, 8");
     for (k, r) in t.iter().enumerate() {
         op!(asm, "std Y+{k}, r{r}");
-    }
-}
-
-fn copy_word(asm: &mut Assembly, to: Word, from: Word) {
-    for k in (0..8).step_by(2) {
-        op!(asm, "movw r{}, r{}", to[k], from[k]);
-    }
-}
-
-/// By one bit; r1 is zero.
-fn rotate_left(asm: &mut Assembly, word: Word) {
-    op!(asm, "lsl r{}", word[0]);
-    for r in &word[1..] {
-        op!(asm, "rol r{r}");
-    }
-    op!(asm, "adc r{}, r1", word[0]);
-}
-
-/// By one bit.
-fn rotate_right(asm: &mut Assembly, word: Word) {
-    op!(asm, "bst r{}, 0", word[0]);
-    op!(asm, "lsr r{}", word[7]);
-    for r in word[..7].iter().rev() {
-        op!(asm, "ror r{r}");
-    }
-    op!(asm, "bld r{}, 7", word[7]);
-}
-
-/// `to ^= from >>> 8 bytes`.
-fn exclusive_or(asm: &mut Assembly, to: Word, from: Word, bytes: usize) {
-    for k in 0..8 {
-        op!(asm, "eor r{}, r{}", to[k], from[(k + bytes) % 8]);
-    }
-}
-
-/// `to += from >>> 8 bytes`.
-fn add(asm: &mut Assembly, to: Word, from: Word, bytes: usize) {
-    for k in 0..8 {
-        asm.chain(k == 0, ADD, to[k], from[(k + bytes) % 8]);
     }
 }
 
@@ -220,7 +181,7 @@ fn extend_schedule(asm: &mut Assembly) {
     // w[1] >>> 1 ^ w[1] >>> 8 ^ w[1] >> 7, the last one as a shift by a bit to the left and by a byte to the right
     point_at(asm, 8);
     asm.load(E, 8, 'Z', 0);
-    copy_word(asm, u, e);
+    asm.copy(&u, &e);
     op!(asm, "clr r9");
     op!(asm, "lsl r{}", u[0]);
     for r in &u[1..] {
@@ -228,9 +189,9 @@ fn extend_schedule(asm: &mut Assembly) {
     }
     op!(asm, "rol r9");
     let sum: Word = [u[1], u[2], u[3], u[4], u[5], u[6], u[7], 9];
-    exclusive_or(asm, sum, e, 1);
-    rotate_right(asm, e);
-    exclusive_or(asm, sum, e, 0);
+    asm.exclusive_or(&sum, &e, 1);
+    asm.rotate_right(&e);
+    asm.exclusive_or(&sum, &e, 0);
     // + w[9] + w[0]
     for offset in [72, 0] {
         point_at(asm, offset);
@@ -245,21 +206,21 @@ fn extend_schedule(asm: &mut Assembly) {
     for (k, r) in v.iter().enumerate() {
         op!(asm, "ldd r{r}, Z+{k}");
     }
-    rotate_left(asm, v);
-    rotate_left(asm, v);
+    asm.rotate_left(&v);
+    asm.rotate_left(&v);
     for (to, from) in e.iter().zip(v) {
         op!(asm, "mov r{to}, r{from}");
     }
-    rotate_left(asm, e);
+    asm.rotate_left(&e);
     // In place of a shift by 6 a rotation, without the two bits that come around; a byte to the right comes later.
     op!(asm, "andi r18, 3");
-    exclusive_or(asm, v, e, 7);
+    asm.exclusive_or(&v, &e, 7);
     asm.load(E, 8, 'Z', 0);
     for _ in 0..3 {
-        rotate_right(asm, e);
+        asm.rotate_right(&e);
     }
-    exclusive_or(asm, v, e, 1);
-    add(asm, sum, v, 1);
+    asm.exclusive_or(&v, &e, 1);
+    asm.add(&sum, &v, 1);
     point_at(asm, 0);
     for (k, r) in sum.iter().enumerate() {
         op!(asm, "std Z+{k}, r{r}");

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::curve::{COLUMNS, TABLES, TEETH};
+use crate::curve::{BASE_WIDTH, COLUMNS, TABLES, TEETH};
 use crate::point::{Entry, Point, T};
 use crate::scalar::Scalar;
 
@@ -45,10 +45,10 @@ fn teeth(digits: &[u8; 33], column: usize, table: usize) -> u8 {
     teeth
 }
 
-/// An odd multiple of the base point: 1 is number 0, 3 is number 1.
-pub(crate) fn odd_multiple(number: u8) -> Entry {
+/// An odd multiple of the base point, or of that shifted once: 1 is number 0, 3 is number 1.
+pub(crate) fn odd_multiple(shift: u8, number: u8) -> Entry {
     let mut entry = Entry::EMPTY;
-    table::read_odd_multiple(&mut entry, number);
+    table::read_odd_multiple(&mut entry, shift << (BASE_WIDTH - 2) | number);
     entry
 }
 

@@ -8,8 +8,10 @@ pub(crate) const TABLES: usize = 2;
 /// 12 rows of 22 hold the 253 digits of a scalar.
 pub(crate) const COLUMNS: usize = 22;
 
-/// Width of the base point's digits in verifying: wider takes fewer additions and twice the table, here 3 KB of flash.
-pub(crate) const BASE_WIDTH: usize = 7;
+/// Width of the base point's digits in verifying: wider takes fewer additions and twice the tables, here 12 KB of flash.
+pub(crate) const BASE_WIDTH: usize = 8;
+/// There is another table of 2^128 times the base point, since its scalar is twice as long as the others in verifying.
+pub(crate) const BASE_SHIFT: usize = 128;
 
 /// d, of the curve's equation: -121665/121666.
 pub(crate) const D: [u8; 32] = [

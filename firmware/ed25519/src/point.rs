@@ -4,7 +4,7 @@ use zeroize::Zeroize;
 
 use crate::field::Element;
 
-#[derive(Zeroize)]
+#[derive(Clone, Zeroize)]
 pub(crate) struct Point {
     pub(crate) x: Element,
     pub(crate) y: Element,
@@ -67,17 +67,24 @@ impl Point {
 
     #[inline(never)]
     pub(crate) fn double(&mut self, t: T) {
-        let mut e = &self.x + &self.y;
+        // As in a sum, every place is used again; T is free until the end.
+        let Self { x, y, z, t: e } = self;
+        e.set_sum(x, y);
         e.square();
-        self.x.square();
-        self.y.square();
-        self.z.square();
-        let g = &self.x - &self.y;
-        let mut f = &self.z + &self.z;
-        f += &g;
-        self.y += &self.x;
-        self.x.set_difference(&self.y, &e);
-        self.finish(&f, &g, t);
+        x.square();
+        y.square();
+        z.square();
+        let g = &*x - &*y;
+        z.double();
+        *z += &g;
+        *y += x;
+        x.set_difference(y, e);
+        if t == T::Needed {
+            e.set_product(x, y);
+        }
+        *x *= z;
+        *y *= &g;
+        *z *= &g;
     }
 
     /// x = e f, y = g h, z = f g and t = e h, with e in x and h in y.

@@ -12,6 +12,19 @@ pub(crate) struct Scalar(pub(crate) [u8; 32]);
 const C: [u8; 16] =
     [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
 
+/// 8 L, which is 2^255 + 8 C.
+pub(crate) const COFACTOR_TIMES_ORDER: [u8; 32] = {
+    let mut product = [0; 32];
+    let mut k = 0;
+    while k < C.len() {
+        product[k] |= C[k] << 3;
+        product[k + 1] = C[k] >> 5;
+        k += 1;
+    }
+    product[31] = 0x80;
+    product
+};
+
 /// 2^264 - 1 modulo L; 264 is the number of digits that the comb takes.
 const ALL_ONES: [u8; 32] = [
     0xec, 0x03, 0xb7, 0xff, 0x4a, 0xbd, 0xe0, 0x31, 0x55, 0x37, 0x2a, 0x29, 0xaf, 0x0f, 0x41, 0x25, 0xb2,
@@ -22,6 +35,8 @@ const ALL_ONES: [u8; 32] = [
 type Wide = [u8; 33];
 
 impl Scalar {
+    pub(crate) const ZERO: Self = Self([0; 32]);
+
     /// From any number of 64 bytes, little endian.
     #[inline(never)]
     pub(crate) fn reduced(number: &[u8; 64]) -> Self {

@@ -38,9 +38,9 @@ impl SigningKey {
     #[inline(never)]
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
         let mut signature = [0; SIGNATURE_BYTES];
-        let nonce = hash_to_scalar(&[self.prefix.as_ref(), message]);
+        let nonce = hash_to_scalar(&[self.prefix.as_ref()], &[message]);
         signature[..32].copy_from_slice(&multiple_of_base(&nonce));
-        let challenge = hash_to_scalar(&[&signature[..32], &self.public.0, message]);
+        let challenge = hash_to_scalar(&[&signature[..32], &self.public.0], &[message]);
         let response = Scalar::product_and_sum(&challenge, &self.scalar, &nonce);
         signature[32..].copy_from_slice(&response.0);
         signature
@@ -50,7 +50,7 @@ impl SigningKey {
 /// The scalar of a seed, modulo L, for the base point times it is the same; and the prefix of its nonces.
 #[inline(never)]
 fn spread(seed: &[u8; 32], prefix: &mut [u8; 32]) -> Scalar {
-    let mut hash = sha512(&[seed]);
+    let mut hash = sha512(&[seed], &[]);
     prefix.copy_from_slice(&hash[32..]);
     hash[32..].zeroize();
     hash[0] &= 0xf8;
@@ -58,8 +58,8 @@ fn spread(seed: &[u8; 32], prefix: &mut [u8; 32]) -> Scalar {
     Scalar::reduced(&hash)
 }
 
-/// The hash of all parts, modulo L.
+/// The hash of all parts and of a message behind them, modulo L.
 #[inline(never)]
-pub(crate) fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
-    Scalar::reduced(&sha512(parts))
+pub(crate) fn hash_to_scalar(parts: &[&[u8]], message: &[&[u8]]) -> Scalar {
+    Scalar::reduced(&sha512(parts, message))
 }

@@ -1,10 +1,14 @@
 //! Verifying: RFC 8032 §5.1.7, without the cofactor. Strict: encodings have to be the canonical ones, and neither key nor
 //! commitment may be of small order, for then a signature would say nothing about the key or the message.
 //!
+//! The equation is S B = R + k A. It is multiplied by the denominator of k as a [`Fraction`]: then all scalars but that of
+//! the base point have half the length, and half of the doublings are saved. Pornin, "Optimized lattice basis reduction in
+//! dimension 2, and fast Schnorr and EdDSA signature verification", 2020.
+//!
 //! What is verified is public, so this branches on it.
 
 use crate::comb::odd_multiple;
-use crate::curve::BASE_WIDTH;
+use crate::curve::{BASE_SHIFT, BASE_WIDTH};
 use crate::field::Element;
 use crate::point::{Point, T};
 use crate::scalar::Scalar;
@@ -12,14 +16,18 @@ use crate::sign::hash_to_scalar;
 use crate::{Refused, SIGNATURE_BYTES};
 
 mod digits;
+mod fraction;
 
 use digits::Digits;
+use fraction::Fraction;
 
 /// A public key, as RFC 8032 writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
 const D: Element = Element(crate::curve::D);
+/// Width of the digits that key and commitment are multiplied by: wider takes more memory for their multiples.
+const POINT_WIDTH: usize = 4;
 /// A square root of -1.
 const ROOT_OF_MINUS_ONE: Element = Element([
     0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f, 0xa7,
@@ -31,19 +39,24 @@ impl PublicKey {
     ///
     /// [`Refused`] when the signature is not this key's over `message`, or one of them is not as it has to be.
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
+        self.verify_parts(&[message], signature)
+    }
+
+    /// As [`Self::verify`], of the concatenation of `parts`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::verify`].
+    pub fn verify_parts(&self, parts: &[&[u8]], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
         let [commitment, response] =
             core::array::from_fn(|half| core::array::from_fn(|k| signature[32 * half + k]));
         let response = Scalar::from_canonical(&response).ok_or(Refused)?;
         let minus_key = decode_negated(&self.0)?;
-        if minus_key.is_of_small_order() {
-            return Err(Refused);
-        }
-        let challenge = hash_to_scalar(&[&commitment, &self.0, message]);
-        let point = difference(&response, &challenge, minus_key);
-        if point.is_of_small_order() || point.encoded() != commitment {
-            return Err(Refused);
-        }
-        Ok(())
+        let minus_commitment = decode_negated(&commitment)?;
+        let challenge = Fraction::of(&hash_to_scalar(&[&commitment, &self.0], parts));
+        let response = Scalar::product_and_sum(&challenge.denominator, &response, &Scalar::ZERO);
+        let sum = sum(&response, &challenge, &minus_key, &minus_commitment);
+        if sum.is_identity() { Ok(()) } else { Err(Refused) }
     }
 }
 
@@ -54,9 +67,14 @@ impl Point {
         let sum = &self.x.squared() + &self.y.squared();
         (&(&self.x * &self.y) * &sum).canonical() == [0; 32]
     }
+
+    /// x = 0 and y = 1.
+    fn is_identity(&self) -> bool {
+        self.x.canonical() == [0; 32] && self.y.canonical() == self.z.canonical()
+    }
 }
 
-/// The negative of the point that 32 bytes stand for: RFC 8032 §5.1.3.
+/// The negative of the point that 32 bytes stand for, which is not of small order: RFC 8032 §5.1.3.
 #[inline(never)]
 fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
     let sign = bytes[31] >> 7;
@@ -70,10 +88,11 @@ fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
     let v = &(&y2 * &D) + &Element::one();
     let x = root_of_ratio(&u, &v).ok_or(Refused)?;
     let canonical = x.canonical();
-    // RFC 8032: x = 0 has no sign. Such a key is of small order in any case.
+    // RFC 8032: x = 0 has no sign. Such a point is of small order in any case.
     let x = if canonical[0] & 1 == sign { x.negated() } else { x };
     let t = &x * &y;
-    Ok(Point { x, y, z: Element::one(), t })
+    let point = Point { x, y, z: Element::one(), t };
+    if point.is_of_small_order() { Err(Refused) } else { Ok(point) }
 }
 
 /// A square root of u/v: u v^3 (u v^7)^((p-5)/8), or that times the root of -1.
@@ -112,9 +131,17 @@ fn power_of_eighth(x: &Element) -> Element {
 struct Cached([Element; 4]);
 
 impl Cached {
-    fn new(point: &Point) -> Self {
-        let t = &point.t * &D;
-        Self([&point.y + &point.x, &point.y - &point.x, &t + &t, &point.z + &point.z])
+    /// A place for one.
+    const NONE: Self = Self([Element::ZERO; 4]);
+
+    #[inline(never)]
+    fn set(&mut self, point: &Point) {
+        let [sum, difference, t, z] = &mut self.0;
+        sum.set_sum(&point.y, &point.x);
+        difference.set_difference(&point.y, &point.x);
+        t.set_product(&point.t, &D);
+        t.double();
+        z.set_sum(&point.z, &point.z);
     }
 }
 
@@ -132,39 +159,51 @@ impl Point {
     }
 }
 
-/// The base point times one scalar, plus a point times another, with common doublings.
+/// The base point times `response`, plus two points times numerator and denominator of a fraction, with common doublings.
 #[inline(never)]
-fn difference(of_base: &Scalar, of_point: &Scalar, point: Point) -> Point {
-    let multiples = odd_multiples(point);
-    let base_digits = Digits::new(of_base, BASE_WIDTH);
-    let point_digits = Digits::new(of_point, 4);
+fn sum(response: &Scalar, fraction: &Fraction, of_numerator: &Point, of_denominator: &Point) -> Point {
+    let numerator = Digits::<{ Fraction::NUMERATOR_DIGITS }>::new(&fraction.numerator.0, POINT_WIDTH);
+    let denominator = Digits::<{ Fraction::HALF_DIGITS }>::new(&fraction.denominator.0, POINT_WIDTH);
+    let (low, high) = response.0.split_at(BASE_SHIFT / 8);
+    let base = [low, high].map(|half| Digits::<{ Fraction::HALF_DIGITS }>::new(half, BASE_WIDTH));
+    let mut multiples = [const { Cached::NONE }; 8];
+    let (of_numerators, of_denominators) = multiples.split_at_mut(4);
+    odd_multiples(of_numerator, of_numerators);
+    odd_multiples(of_denominator, of_denominators);
     let mut sum = Point::identity();
-    for position in (0..Digits::COUNT).rev() {
-        let (base, point) = (base_digits.at(position), point_digits.at(position));
-        sum.double(if base == 0 && point == 0 { T::Skipped } else { T::Needed });
-        if point != 0 {
-            let t = if base == 0 { T::Skipped } else { T::Needed };
-            sum.add_cached(&multiples[usize::from(point.unsigned_abs() / 2)], point < 0, t);
+    let top = numerator.top().max(denominator.top()).max(base[0].top()).max(base[1].top());
+    for position in (0..top).rev() {
+        let numerator = numerator.at(position);
+        let points = [if fraction.is_negative { -numerator } else { numerator }, denominator.at(position)];
+        let base = [base[0].at(position), base[1].at(position)];
+        let mut left = points.iter().chain(&base).filter(|digit| **digit != 0).count();
+        let needed_by = |left: usize| if left == 0 { T::Skipped } else { T::Needed };
+        sum.double(needed_by(left));
+        for (multiples, digit) in multiples.chunks(4).zip(points).filter(|(_, digit)| *digit != 0) {
+            left -= 1;
+            sum.add_cached(&multiples[usize::from(digit.unsigned_abs() / 2)], digit < 0, needed_by(left));
         }
-        if base != 0 {
-            let negative = if base < 0 { 0xff } else { 0 };
-            sum.add(&mut odd_multiple(base.unsigned_abs() / 2), negative, T::Skipped);
+        for (shift, digit) in (0..).zip(base).filter(|(_, digit)| *digit != 0) {
+            left -= 1;
+            let negative = if digit < 0 { 0xff } else { 0 };
+            sum.add(&mut odd_multiple(shift, digit.unsigned_abs() / 2), negative, needed_by(left));
         }
     }
     sum
 }
 
-/// 1, 3, 5 and 7 times a point.
+/// 1, 3, 5 and 7 times a point. Written where they stay: the stack is small.
 #[inline(never)]
-fn odd_multiples(point: Point) -> [Cached; 4] {
-    let first = Cached::new(&point);
-    let mut sum = point;
+fn odd_multiples(point: &Point, multiples: &mut [Cached]) {
+    let mut sum = point.clone();
     sum.double(T::Needed);
-    let twice = Cached::new(&sum);
-    sum.add_cached(&first, false, T::Needed);
-    let third = Cached::new(&sum);
-    sum.add_cached(&twice, false, T::Needed);
-    let fifth = Cached::new(&sum);
-    sum.add_cached(&twice, false, T::Needed);
-    [first, third, fifth, Cached::new(&sum)]
+    let mut twice = Cached::NONE;
+    twice.set(&sum);
+    sum = point.clone();
+    for (k, multiple) in multiples.iter_mut().enumerate() {
+        if k > 0 {
+            sum.add_cached(&twice, false, T::Needed);
+        }
+        multiple.set(&sum);
+    }
 }

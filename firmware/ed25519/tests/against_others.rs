@@ -4,8 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::Signer as _;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha512};
 use thingward_ed25519::{PublicKey, SigningKey};
 use thingward_samples::standard::{SIGNATURES, SIGNED};
 
@@ -74,6 +77,42 @@ fn it_refuses_keys_and_commitments_of_small_order() {
     }
 }
 
+/// Keys and commitments of small order, or with such a part: whether their equation holds depends on the message. What
+/// hosts verify with has to judge the same.
+#[test]
+fn it_judges_points_of_small_and_mixed_order_as_others_do() {
+    let [secret, nonce] = [[5; 32], [9; 32]].map(Scalar::from_bytes_mod_order);
+    let mut good = 0;
+    for (secret, nonce) in
+        [(secret, nonce), (secret, Scalar::ZERO), (Scalar::ZERO, nonce), (Scalar::ZERO, Scalar::ZERO)]
+    {
+        for (of_key, of_commitment) in (0..64).map(|k| (EIGHT_TORSION[k / 8], EIGHT_TORSION[k % 8])) {
+            let key = (ED25519_BASEPOINT_POINT * secret + of_key).compress().0;
+            let commitment = (ED25519_BASEPOINT_POINT * nonce + of_commitment).compress().0;
+            for message in 0..16_u8 {
+                let hash = Sha512::new().chain_update(commitment).chain_update(key).chain_update([message]);
+                let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+                let mut signature = [0; 64];
+                signature[..32].copy_from_slice(&commitment);
+                signature[32..].copy_from_slice((nonce + challenge * secret).as_bytes());
+                good += usize::from(judged(&key, &[message], &signature));
+            }
+        }
+    }
+    assert!((64..1024).contains(&good), "{good} of 4096 are good");
+}
+
+/// What all three say.
+fn judged(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let theirs = ed25519_dalek::VerifyingKey::from_bytes(key)
+        .and_then(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)));
+    let of_hosts =
+        thingward_crypto::VerifyingKey::from_ed25519(key).and_then(|key| key.verify(message, signature));
+    let ours = PublicKey(*key).verify(message, signature);
+    assert_eq!([ours.is_ok(), of_hosts.is_ok()], [theirs.is_ok(); 2]);
+    ours.is_ok()
+}
+
 proptest! {
     #[test]
     fn it_agrees_with_another_implementation(seed: [u8; 32], message in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -99,11 +138,9 @@ proptest! {
         prop_assert!(other.verify(&message, &signature).is_err());
     }
 
-    /// Whatever the bytes are, both agree about them.
+    /// Whatever the bytes are, all agree about them.
     #[test]
-    fn it_judges_as_another_implementation_does(key: [u8; 32], signature: [u8; 64], message: [u8; 5]) {
-        let theirs = ed25519_dalek::VerifyingKey::from_bytes(&key)
-            .and_then(|key| key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature)));
-        prop_assert_eq!(PublicKey(key).verify(&message, &signature).is_ok(), theirs.is_ok());
+    fn it_judges_as_others_do(key: [u8; 32], signature: [u8; 64], message: [u8; 5]) {
+        judged(&key, &message, &signature);
     }
 }

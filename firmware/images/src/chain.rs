@@ -1,4 +1,4 @@
-//! A device adds a reading to its chain and signs a checkpoint, with the crates that the product is made of.
+//! A device adds a reading to its chain and signs a checkpoint.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ use thingward_samples::chain::{NOW, READING, key, writer};
 thingward_chip::image!(run);
 
 fn run() {
-    let Ok(mut chain) = writer() else { end(false) };
+    let Ok(mut chain) = writer(3) else { end(false) };
     let mut out = [0; RECORD_ROOM];
     let Ok(appended) = measure("add-reading", || chain.append(&[READING], &mut out)) else { end(false) };
     result("record", &out[..appended.len]);

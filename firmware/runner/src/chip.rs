@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
+use crate::calls::with_arguments_on_stack;
+use crate::image::Image;
 use crate::output::Output;
 
 /// The workspace of the firmware.
@@ -15,6 +17,7 @@ pub(crate) struct Chip {
     pub(crate) name: &'static str,
     /// The clock that times are given for.
     pub(crate) megahertz: u32,
+    /// Of the chip, or for a core the most that an image may take.
     pub(crate) flash_bytes: u32,
     pub(crate) ram_bytes: u32,
     /// What the compiler gets wrong, so that nothing for this chip may use it.
@@ -29,7 +32,7 @@ enum Kind {
     CortexM { target: &'static str, board: &'static str, core: &'static str },
 }
 
-pub(crate) const ALL: [Chip; 4] = [
+pub(crate) const ALL: [Chip; 5] = [
     Chip {
         name: "ATmega328P",
         megahertz: 16,
@@ -37,6 +40,14 @@ pub(crate) const ALL: [Chip; 4] = [
         ram_bytes: 2 << 10,
         compiler_faults: &["u128.add1", "u128.sub1", "u128.addc"],
         kind: Kind::Avr { part: "atmega328p" },
+    },
+    Chip {
+        name: "ATmega1284P",
+        megahertz: 16,
+        flash_bytes: 128 << 10,
+        ram_bytes: 16 << 10,
+        compiler_faults: &["u128.add1", "u128.sub1", "u128.addc"],
+        kind: Kind::Avr { part: "atmega1284p" },
     },
     Chip {
         name: "ATmega2560",
@@ -57,8 +68,8 @@ pub(crate) const ALL: [Chip; 4] = [
     Chip {
         name: "Cortex-M0",
         megahertz: 48,
-        flash_bytes: 256 << 10,
-        ram_bytes: 16 << 10,
+        flash_bytes: 64 << 10,
+        ram_bytes: 12 << 10,
         compiler_faults: &[],
         kind: Kind::CortexM { target: "thumbv6m-none-eabi", board: "microbit", core: "m0" },
     },
@@ -83,14 +94,49 @@ impl Chip {
         matches!(self.kind, Kind::Avr { .. })
     }
 
-    /// Builds the images at the optimisation level that ships.
-    pub(crate) fn build(&self, images: impl Iterator<Item = &'static str>) -> Result<()> {
+    /// Whether a call pushes three bytes, which LLVM takes for two: see [`calls`](crate::calls).
+    const fn pushes_three_bytes(&self) -> bool {
+        self.is_avr() && self.flash_bytes > 128 << 10
+    }
+
+    /// Functions of an image that read their arguments from the wrong place.
+    pub(crate) fn misread_functions(&self, image: &str) -> Result<Vec<String>> {
+        if self.pushes_three_bytes() { with_arguments_on_stack(&self.file(image)) } else { Ok(Vec::new()) }
+    }
+
+    /// Builds the images at the optimisation level that ships. What signs or verifies is built apart, so that nothing of
+    /// that gets into the others.
+    pub(crate) fn build(&self, images: &[&Image]) -> Result<()> {
+        for signs in [false, true] {
+            let of_these = images.iter().filter(|image| image.signs == signs).map(|image| image.name);
+            let features: &[&str] = if signs { &["--features", "signatures"] } else { &[] };
+            self.build_with(features, of_these)?;
+        }
+        Ok(())
+    }
+
+    fn build_with(&self, features: &[&str], images: impl Iterator<Item = &'static str>) -> Result<()> {
+        let bins: Vec<_> = images.flat_map(|image| ["--bin", image]).collect();
+        if bins.is_empty() {
+            return Ok(());
+        }
         let (target, flags) = match self.kind {
-            Kind::Avr { part } => ("avr-none", format!("-Ctarget-cpu={part} -Clink-arg=-mmcu={part}")),
+            Kind::Avr { part } => {
+                // What a panic would say takes RAM, and it says nothing here.
+                let mut flags = format!(
+                    "-Zunstable-options -Cpanic=immediate-abort -Ctarget-cpu={part} -Clink-arg=-mmcu={part}"
+                );
+                if self.pushes_three_bytes() {
+                    flags += " -Cllvm-args=-opt-disable=argpromotion";
+                }
+                ("avr-none", flags)
+            }
             Kind::CortexM { target, .. } => {
                 let script = workspace().join("emulators/cortex-m.ld");
                 let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
-                (target, format!("{linker} -Clink-arg=-T{}", script.display()))
+                // SHA-2 without its rounds written out, which take more than a third of an image that signs.
+                let small = "--cfg=sha2_backend_soft=\"compact\"";
+                (target, format!("{small} {linker} -Clink-arg=-T{}", script.display()))
             }
         };
         let mut cargo = Command::new("cargo");
@@ -113,10 +159,7 @@ impl Chip {
             .env("RUSTFLAGS", flags)
             // Not each time that this linker needs no -no-pie.
             .env("RUSTC_LOG", "error");
-        for image in images {
-            cargo.args(["--bin", image]);
-        }
-        match cargo.status()? {
+        match cargo.args(features).args(bins).status()? {
             status if status.success() => Ok(()),
             _ => Err(format!("the images for {} do not build", self.name).into()),
         }

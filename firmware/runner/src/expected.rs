@@ -3,7 +3,9 @@
 use ascon_aead::AsconAead128;
 use ascon_aead::aead::{AeadInOut, KeyInit};
 use ed25519_dalek::{Signer as _, SigningKey};
-use thingward_samples::{COUNT, HEADER, RECORD_ROOM, chain, message, seed, standard};
+use thingward_crypto::{MacKey, sha256};
+use thingward_grant::{Standing, TrustedKey};
+use thingward_samples::{COUNT, HEADER, READING_ROOM, RECORD_ROOM, chain, grants, message, seed, standard};
 
 /// Names and values, in the order in which the image prints them.
 pub(crate) type Expected = Vec<(String, String)>;
@@ -23,6 +25,11 @@ pub(crate) fn known_signatures(_: &str) -> Expected {
 
 pub(crate) fn known_sealed(_: &str) -> Expected {
     named(["sealed", "tag"], &standard::SEALED).to_vec()
+}
+
+pub(crate) fn known_hashes(_: &str) -> Expected {
+    let of = |name: &'static str| move |value: &str| (name.to_owned(), value.to_owned());
+    standard::HASHES.into_iter().map(of("hash")).chain(standard::TAGS.into_iter().map(of("tag"))).collect()
 }
 
 fn named(names: [&str; 2], [one, two]: &[&str; 2]) -> [(String, String); 2] {
@@ -61,10 +68,32 @@ pub(crate) fn signatures_and_sealed(image: &str) -> Expected {
     [signatures(image), sealed(image)].concat()
 }
 
+pub(crate) fn macs(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    for number in 0..COUNT {
+        expected.push(("hash".to_owned(), hex(&sha256(&[&message(number)]))));
+        expected.push(("tag".to_owned(), hex(&MacKey::new(&seed(number)).tag(&[&message(number)]))));
+        expected.push(("verdicts".to_owned(), hex(&[1, 0])));
+    }
+    expected
+}
+
+pub(crate) fn readings(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    for number in 0..COUNT {
+        let mut out = [0; READING_ROOM];
+        let Ok(mut chain) = chain::writer(number) else { continue };
+        let Ok(appended) = chain.append(&[chain::READING], &mut out) else { continue };
+        expected.push(("record".to_owned(), hex(&out[..appended.len])));
+        expected.push(("head".to_owned(), hex(&chain.link().head)));
+    }
+    expected
+}
+
 pub(crate) fn chain(_: &str) -> Expected {
     let mut out = [0; RECORD_ROOM];
     let mut expected = Expected::new();
-    let (Ok(mut chain), Ok(key)) = (chain::writer(), chain::key()) else { return expected };
+    let (Ok(mut chain), Ok(key)) = (chain::writer(3), chain::key()) else { return expected };
     if let Ok(appended) = chain.append(&[chain::READING], &mut out) {
         expected.push(("record".to_owned(), hex(&out[..appended.len])));
     }
@@ -77,6 +106,33 @@ pub(crate) fn chain(_: &str) -> Expected {
 /// The first of four is good.
 pub(crate) fn verdicts(_: &str) -> Expected {
     (0..COUNT).map(|_| ("verdicts".to_owned(), hex(&[1, 0, 0, 0]))).collect()
+}
+
+/// Yes to the grant, and the same no as here to whatever was changed in it.
+pub(crate) fn symmetric_grant(_: &str) -> Expected {
+    let key = grants::shared_key();
+    granted(&grants::SYMMETRIC, 1, TrustedKey::Symmetric(&key))
+}
+
+/// As [`symmetric_grant`].
+pub(crate) fn public_grant(_: &str) -> Expected {
+    let Ok(key) = grants::issuer_key() else { return Expected::new() };
+    granted(&grants::PUBLIC, grants::CHANGED, TrustedKey::Public(&key))
+}
+
+fn granted(shown: &[u8], changed: usize, key: TrustedKey<'_>) -> Expected {
+    let standing = Standing::default();
+    let mut expected = vec![("verdict".to_owned(), hex(&[0]))];
+    let mut shown = shown.to_vec();
+    for at in (0..shown.len()).step_by(changed) {
+        shown[at] ^= 1;
+        let verdict = grants::verdict(&shown, key, &standing);
+        if verdict != 0 {
+            expected.push(("changed".to_owned(), hex(&[verdict])));
+        }
+        shown[at] ^= 1;
+    }
+    expected
 }
 
 fn hex(bytes: &[u8]) -> String {

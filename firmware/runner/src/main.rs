@@ -1,6 +1,7 @@
 //! Builds each image for its chips, runs it there, compares what it prints with what this machine computes, holds what
 //! it measured against the bounds, and writes that into `docs/performance.md`. Any difference is an error.
 
+mod calls;
 mod chip;
 mod expected;
 mod image;
@@ -21,6 +22,7 @@ struct Run {
     image: &'static Image,
     chip: &'static Chip,
     size: chip::Size,
+    misread_functions: Vec<String>,
     output: Output,
 }
 
@@ -40,9 +42,15 @@ fn run_all() -> Result<bool> {
     let mut good = true;
     for chip in &chip::ALL {
         let images: Vec<_> = image::ALL.iter().filter(|image| image.chips.contains(&chip.name)).collect();
-        chip.build(images.iter().map(|image| image.name))?;
+        chip.build(&images)?;
         for image in images {
-            let run = Run { image, chip, size: chip.size(image.name)?, output: chip.run(image.name)? };
+            let run = Run {
+                image,
+                chip,
+                size: chip.size(image.name)?,
+                misread_functions: chip.misread_functions(image.name)?,
+                output: chip.run(image.name)?,
+            };
             good &= report(&run);
             runs.push(run);
         }

@@ -21,7 +21,7 @@ fn rows(runs: &[Run]) -> String {
     let mut rows = String::from(
         "| Chip | Image | Operation | Cycles | Time | Flash | Static RAM | Peak stack |\n|---|---|---|---|---|---|---|---|\n",
     );
-    for Run { image, chip, size, output } in runs {
+    for Run { image, chip, size, output, .. } in runs {
         for measured in output.most() {
             let milliseconds = f64::from(measured.cycles) / f64::from(chip.megahertz * 1000);
             rows += &format!(

@@ -1,6 +1,8 @@
 //! A chain in the middle of its life, as a device goes on with it after it was switched on.
 
-use thingward_crypto::{AeadAlgorithm, CryptoError, SignatureAlgorithm, SoftwareKey};
+use thingward_crypto::AeadAlgorithm;
+#[cfg(feature = "signatures")]
+use thingward_crypto::{CryptoError, SignatureAlgorithm, SoftwareKey};
 use thingward_model::{NameError, Reading, Timestamp, Value};
 use thingward_seal::writer::STATE_BYTES;
 use thingward_seal::{ChainWriter, FormatError, Subject};
@@ -14,16 +16,16 @@ pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub const READING: Reading<'static> =
     Reading { field: None, unit: "Cel", time: NOW, value: Value::Number(21.5) };
 
-/// The chain of a thermometer that seals with Ascon.
+/// The chain of a thermometer that seals with Ascon, under one of [`COUNT`](crate::COUNT) keys.
 ///
 /// # Errors
 ///
 /// [`FormatError`] never for this sample.
-pub fn writer() -> Result<ChainWriter, FormatError> {
+pub fn writer(number: u8) -> Result<ChainWriter, FormatError> {
     let mut state = [0; STATE_BYTES];
     let cipher = (AeadAlgorithm::AsconAead128.cose_id() as i32).to_be_bytes();
     // Version, name, cipher, key and base IV, next number, first number without a checkpoint, hash.
-    let (key, iv) = (seed(3), &seed(4)[..16]);
+    let (key, iv) = (seed(number), &seed(number ^ 7)[..16]);
     let parts: [&[u8]; 8] =
         [&[1], b"chain 01", &cipher, &key, iv, &7_u64.to_be_bytes(), &1_u64.to_be_bytes(), &seed(5)];
     for (slot, byte) in state.iter_mut().zip(parts.into_iter().flatten()) {
@@ -37,6 +39,7 @@ pub fn writer() -> Result<ChainWriter, FormatError> {
 /// # Errors
 ///
 /// [`CryptoError`] never for this sample.
+#[cfg(feature = "signatures")]
 pub fn key() -> Result<SoftwareKey, CryptoError> {
     SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &seed(6))
 }

@@ -2,9 +2,8 @@
 
 #![no_std]
 
-#[cfg(feature = "chain")]
 pub mod chain;
-
+pub mod grants;
 pub mod standard;
 
 /// How many there are of each.
@@ -15,6 +14,9 @@ pub const HEADER: [u8; 8] = *b"thing 01";
 
 /// Room for a record or a checkpoint, in bytes.
 pub const RECORD_ROOM: usize = 300;
+
+/// Room for the record of a reading, in bytes.
+pub const READING_ROOM: usize = 96;
 
 /// Secret bytes: all zeros, all ones, then ones without a pattern.
 pub fn seed(number: u8) -> [u8; 32] {

@@ -36,6 +36,40 @@ pub const TEXT: [u8; 32] = counting_from(0x20);
 pub const SEALED: [&str; 2] =
     ["4b392e5fa60e0cbbca547db96e3262bd8382d6c0e608e24f441aaafc4726e5ad", "779233da0ae25e0bde856e4805896ec2"];
 
+/// The messages of FIPS 180-4's examples for SHA-256, and the empty one.
+pub const HASHED: [&[u8]; 3] = [b"abc", b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", b""];
+
+/// Their hashes.
+pub const HASHES: [&str; 3] = [
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+];
+
+/// Key and message of RFC 4231 §4.2 to §4.4. Zeros behind a shorter key do not change it.
+pub const AUTHENTICATED: [([u8; 32], &[u8]); 3] = [
+    (padded(&[0x0b; 20]), b"Hi There"),
+    (padded(b"Jefe"), b"what do ya want for nothing?"),
+    (padded(&[0xaa; 20]), &[0xdd; 50]),
+];
+
+/// Their tags.
+pub const TAGS: [&str; 3] = [
+    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+];
+
+const fn padded(key: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let mut k = 0;
+    while k < key.len() {
+        bytes[k] = key[k];
+        k += 1;
+    }
+    bytes
+}
+
 const fn counting_from<const N: usize>(first: u8) -> [u8; N] {
     let mut bytes = [0; N];
     let mut k = 0;
@@ -46,7 +80,7 @@ const fn counting_from<const N: usize>(first: u8) -> [u8; N] {
     bytes
 }
 
-const fn unhex<const N: usize>(text: &[u8]) -> [u8; N] {
+pub(crate) const fn unhex<const N: usize>(text: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
     let mut k = 0;
     while k < N {

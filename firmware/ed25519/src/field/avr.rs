@@ -60,6 +60,11 @@ pub(crate) fn add_here(a: &mut Bytes, b: &Bytes) {
 }
 
 #[inline(always)]
+pub(crate) fn double(a: &mut Bytes) {
+    unsafe { ed25519_add(a, a, a) }
+}
+
+#[inline(always)]
 pub(crate) fn subtract(a: &Bytes, b: &Bytes) -> Bytes {
     written(|result| unsafe { ed25519_subtract(result, a, b) })
 }

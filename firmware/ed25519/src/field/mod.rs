@@ -53,6 +53,10 @@ impl Element {
         square
     }
 
+    pub(crate) fn double(&mut self) {
+        kernels::double(&mut self.0);
+    }
+
     /// Writes `a + b` here. The same as `*self = a + b`, and so on, without a copy.
     pub(crate) fn set_sum(&mut self, a: &Self, b: &Self) {
         kernels::add_into(&mut self.0, &a.0, &b.0);

@@ -92,6 +92,10 @@ pub(crate) fn add_here(a: &mut Element, b: &Element) {
     *a = add(a, b);
 }
 
+pub(crate) fn double(a: &mut Element) {
+    *a = add(a, a);
+}
+
 pub(crate) fn multiply_here(a: &mut Element, b: &Element) {
     *a = multiply(a, b);
 }

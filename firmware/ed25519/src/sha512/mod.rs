@@ -14,12 +14,12 @@ const BLOCK_BYTES: usize = 128;
 /// In the last block the message's length takes 16 bytes.
 const LENGTH_AT: usize = BLOCK_BYTES - 16;
 
-/// The hash of all parts, one behind the other.
+/// The hash of all parts, one behind the other, and those of a message behind them.
 #[inline(never)]
-pub(crate) fn sha512(parts: &[&[u8]]) -> Zeroizing<[u8; 64]> {
+pub(crate) fn sha512(parts: &[&[u8]], message: &[&[u8]]) -> Zeroizing<[u8; 64]> {
     let mut hasher = Hasher { state: constants::START, block: [0; BLOCK_BYTES], filled: 0 };
     let mut length = 0_u64;
-    for part in parts {
+    for part in parts.iter().chain(message) {
         length += part.len() as u64;
         part.iter().for_each(|byte| hasher.put(*byte));
     }
