@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
+use thingward_grant::REVOCATION_BYTES_MAX;
 use thingward_model::{Confidentiality, DeviceName, Principal, Role, TenantName};
 use thingward_seal::approval::Approver;
 
@@ -33,6 +34,8 @@ pub struct Membership {
     pub command_key: Option<VerifyingKey>,
     /// The Ed25519 key that grants are issued with. Without one it takes none.
     pub grant_key: Option<VerifyingKey>,
+    /// What of its grants is taken back, signed.
+    pub grant_revocation: Option<Vec<u8>>,
     /// The passkeys whose approval of sensitive commands counts.
     pub approvers: Vec<Approver>,
 }
@@ -66,6 +69,9 @@ struct Wire {
     /// As `command_key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant_key: Option<String>,
+    /// Base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant_revocation: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approvers: Vec<WireApprover>,
     /// Only in the file: the service does not know by what name it is reached.
@@ -147,6 +153,10 @@ impl Membership {
         if grant_key.as_ref().is_some_and(|key| !is_issuer_key(key)) {
             return Err(field("grant key"));
         }
+        let revocation = wire.grant_revocation.as_deref().map(|text| {
+            let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() <= REVOCATION_BYTES_MAX);
+            bytes.ok_or(field("revocation of grants"))
+        });
         Ok(Self {
             tenant: wire.tenant.parse().map_err(|_| field("tenant"))?,
             role: wire.role.parse().map_err(|_| field("role"))?,
@@ -162,6 +172,7 @@ impl Membership {
                 .transpose()?,
             command_key: key(&wire.command_key, "command key")?,
             grant_key,
+            grant_revocation: revocation.transpose()?,
             approvers: approvers.collect::<Result<_, _>>()?,
         })
     }
@@ -181,6 +192,7 @@ impl Membership {
             },
             command_key: self.command_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
             grant_key: self.grant_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
+            grant_revocation: self.grant_revocation.as_ref().map(|bytes| STANDARD.encode(bytes)),
             approvers: self.approvers.iter().map(WireApprover::of).collect(),
             service: Some(self.service.to_string()),
         };
@@ -235,6 +247,7 @@ mod tests {
             "mqtt_port": 8883, "recipients": {"service": STANDARD.encode([9; 32]), "customer": null},
             "command_key": spki(1),
             "grant_key": STANDARD.encode(ed25519.public_key().to_spki()),
+            "grant_revocation": STANDARD.encode([7; 120]),
             "approvers": [{
                 "actor": "user:01h", "credential_id": "AQI", "key": spki(2),
                 "rp_id": "console.example", "origins": ["https://console.example"],
@@ -255,6 +268,7 @@ mod tests {
         let mut older = answer();
         older.as_object_mut().unwrap().remove("command_key");
         older.as_object_mut().unwrap().remove("grant_key");
+        older.as_object_mut().unwrap().remove("grant_revocation");
         older.as_object_mut().unwrap().remove("approvers");
         let older = read(&older).unwrap();
         assert!(older.command_key.is_none() && older.grant_key.is_none() && older.approvers.is_empty());
@@ -264,10 +278,12 @@ mod tests {
     fn a_key_that_is_none_is_no_membership() {
         let of_p256 = answer()["command_key"].clone();
         let none = json!(STANDARD.encode([7; 91]));
+        let too_long = json!(STANDARD.encode([7; REVOCATION_BYTES_MAX + 1]));
         for (pointer, value, word) in [
             ("/command_key", &none, "command key"),
             ("/grant_key", &none, "grant key"),
             ("/grant_key", &of_p256, "grant key"),
+            ("/grant_revocation", &too_long, "revocation of grants"),
             ("/approvers/0/key", &none, "approver"),
         ] {
             let mut wrong = answer();

@@ -252,6 +252,10 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     let device_key = device_key.as_str().unwrap();
     let known = place.done(&["device", "show", "meter-1"]);
     assert_eq!(known["keys"][0]["key"], device_key, "the service knows the device by the same key");
+    let text =
+        place.command(&["device", "status", "--home", shown(&home), "--output", "text"]).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("name") && line.ends_with("meter-1")), "{text}");
 
     let (anna, ben) = (key(&place, "anna.key"), key(&place, "ben.key"));
     let [annas, bens, others] = ["anna.grant", "ben.grant", "other.grant"].map(|name| place.path(name));

@@ -160,12 +160,14 @@ impl<D: Disk> Commands<D> {
                 Step::Delivered(_) => {}
             }
         }
+        commands.heed_membership();
         Ok(commands)
     }
 
     /// What the service said at the last renewal.
     pub fn set_membership(&mut self, membership: Membership) {
         self.membership = membership;
+        self.heed_membership();
     }
 
     /// A message came to the topic of the command `id`. Says whether there is a new order.

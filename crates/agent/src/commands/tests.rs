@@ -36,7 +36,7 @@ fn description() -> ThingDescription {
     ThingDescription::parse(document.to_string().as_bytes()).unwrap()
 }
 
-fn membership() -> Membership {
+pub(super) fn membership() -> Membership {
     let approver = Approver {
         actor: "user:01h".to_owned(),
         credential_id: vec![1; 16],
@@ -55,6 +55,7 @@ fn membership() -> Membership {
         customer_recipient: None,
         command_key: Some(key("service").public_key().clone()),
         grant_key: None,
+        grant_revocation: None,
         approvers: vec![approver],
     }
 }

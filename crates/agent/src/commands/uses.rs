@@ -136,6 +136,18 @@ impl<D: Disk> Commands<D> {
         let grants = self.grants.as_mut().ok_or(TakeBackError::Refused(Refusal::UnknownIssuer))?;
         grants.take_back(message, &self.membership)
     }
+
+    /// What the membership says is taken back holds as well: it also reaches devices behind gateways.
+    pub(super) fn heed_membership(&mut self) {
+        let Some(message) = self.membership.grant_revocation.clone().filter(|_| self.grants.is_some()) else {
+            return;
+        };
+        match self.take_back(&message) {
+            // A newer one was here before.
+            Ok(()) | Err(TakeBackError::Refused(Refusal::OldEpoch)) => {}
+            Err(error) => tracing::warn!(%error, "a revocation of grants has no effect"),
+        }
+    }
 }
 
 impl Waiting {

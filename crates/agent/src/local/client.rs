@@ -31,8 +31,8 @@ pub enum LocalError {
         /// The sentence for people.
         message: String,
     },
-    /// The grant cannot be shown: it is another holder's.
-    #[error("the grant cannot be shown with this key: {0}")]
+    /// The grant cannot be shown: it is another holder's, for example.
+    #[error("the grant cannot be shown with this key; `thingward grant show` says whose it is ({0})")]
     Grant(FormatError),
     /// The device's answer is not what it should be.
     #[error("the device's answer is wrong: {0}")]

@@ -133,7 +133,31 @@ impl From<TakeBackError> for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self(StatusCode::FORBIDDEN, refusal.as_str(), refusal.to_string())
+        Self(StatusCode::FORBIDDEN, refusal.as_str(), sentence(refusal).to_owned())
+    }
+}
+
+/// What whoever stands there can make of a refusal.
+const fn sentence(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Malformed => "that is no grant that is shown, whole and in its one form",
+        Refusal::UnknownVersion => "the grant is of a version that this device does not know",
+        Refusal::UnknownIssuer => "the grant is by somebody whose grants this device does not take",
+        Refusal::OtherDevice => "it was shown to another device",
+        Refusal::WrongNonce => "it was shown before, or too late; try again",
+        Refusal::Forged => "the grant, or a part that was handed on, is forged",
+        Refusal::NotHolder => "the grant is somebody else's",
+        Refusal::WrongAudience => "the grant is for another device",
+        Refusal::OldEpoch => "all grants of that time were taken back; ask for a new one",
+        Refusal::Revoked => "the grant was taken back",
+        Refusal::Expired => "the grant is over",
+        Refusal::NotYetValid => "the grant's time has not come",
+        Refusal::TimeUnknown => "the device does not know the time, and the grant has one",
+        Refusal::UsedUp => "the grant was used as often as it may be",
+        Refusal::NotOpened => "this device does not do that, or so much of it, by grant",
+        Refusal::BeyondIssuer => "whoever issued the grant may not grant that",
+        Refusal::NotGranted => "the grant does not go so far",
+        Refusal::NoRoom => "the device counts as many grants as it can; try again later",
     }
 }
 

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use thingward_crypto::{RecipientSecretKey, Signer};
+use thingward_model::Role;
 use thingward_model::clock::now;
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
@@ -173,6 +174,9 @@ struct Membership {
     command_key: String,
     /// As `command_key`: Ed25519.
     grant_key: String,
+    /// For a device: what of its grants is taken back, signed, base64. Gateways carry no revocations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_revocation: Option<String>,
     approvers: Vec<ApproverView>,
     time: String,
 }
@@ -221,6 +225,10 @@ async fn membership(
         secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
     let passkeys = store.registry().passkeys(&who.tenant, LIST_MAX).await?;
     let console = &app.shared.settings.console;
+    let grant_revocation = match who.role {
+        Role::Device => Some(STANDARD.encode(app.shared.revocation(who.tenant, who.name).await?)),
+        Role::Gateway | Role::Application => None,
+    };
     Ok(Json(Membership {
         tenant: who.tenant.to_string(),
         role: who.role.as_str(),
@@ -233,6 +241,7 @@ async fn membership(
         },
         command_key: STANDARD.encode(app.shared.command_key.to_spki()),
         grant_key: STANDARD.encode(Signer::public_key(&app.shared.grant_key).to_spki()),
+        grant_revocation,
         approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),
     }))

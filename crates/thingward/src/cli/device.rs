@@ -492,7 +492,8 @@ fn reading(text: &str) -> Json {
 }
 
 async fn status(global: &Global, at: &At) -> Result<(), Failure> {
-    let mut status = ask(global, at, &json!({"status": true})).await?;
+    let mut answer = ask(global, at, &json!({"status": true})).await?;
+    let mut status = answer.get_mut("status").map(Json::take).unwrap_or_default();
     output::value(global.output, &status.clone(), |_| {
         let take = |status: &mut Json, name: &str| status.get_mut(name).map(Json::take).unwrap_or_default();
         let (uplink, streams) = (take(&mut status, "uplink"), take(&mut status, "streams"));

@@ -9,11 +9,12 @@ use thingward_grant::{
     Terms, Value, public,
 };
 use thingward_model::description::{CONTEXT, NAMESPACE, ThingDescription};
-use thingward_model::{DeviceName, NameRef, Role};
+use thingward_model::{DeviceName, NameRef};
 use thingward_seal::command::{Outcome, SignedReply};
 
 use super::*;
 use crate::commands::journal::JournalError;
+use crate::commands::tests;
 use crate::disk::memory::MemoryDisk;
 use crate::grants::Grants;
 use crate::membership::Membership;
@@ -48,19 +49,7 @@ fn description() -> ThingDescription {
 }
 
 fn membership() -> Membership {
-    Membership {
-        tenant: "acme".parse().unwrap(),
-        role: Role::Device,
-        name: "meter-1".parse().unwrap(),
-        trust_domain: "thingward.test".to_owned(),
-        mqtt_port: 8883,
-        service: "localhost:8443".parse().unwrap(),
-        service_recipient: thingward_crypto::RecipientPublicKey::from_bytes([9; 32]),
-        customer_recipient: None,
-        command_key: None,
-        grant_key: Some(key("city").public_key().clone()),
-        approvers: Vec::new(),
-    }
+    Membership { grant_key: Some(key("city").public_key().clone()), ..tests::membership() }
 }
 
 /// A meter, with what its disks keep.
@@ -271,6 +260,26 @@ fn a_revocation_reaches_what_waits_and_what_comes_and_outlives_a_restart() {
     other.park(&mut meter, 1, START).unwrap();
     meter.take_back(&taken_back(1, &[], &key("city"))).unwrap();
     assert_eq!(other.park(&mut bench.open(), 1, START), refused(Refusal::OldEpoch));
+}
+
+#[test]
+fn what_the_membership_says_is_taken_back_holds_at_once_and_after_a_restart() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    let id = ticket.park(&mut meter, 1, START).unwrap();
+    let taken = |ids: &[GrantId], issuer| Membership {
+        grant_revocation: Some(taken_back(0, ids, &key(issuer))),
+        ..membership()
+    };
+    meter.set_membership(taken(&[ID], "thief"));
+    assert_eq!(meter.use_state(&id), UseState::Open);
+    meter.set_membership(taken(&[ID], "city"));
+    assert_eq!(work(&mut meter, START), [] as [Json; 0]);
+    assert_eq!(meter.use_state(&id), UseState::Dropped);
+    // An older one takes nothing of it back.
+    meter.set_membership(taken(&[], "city"));
+    assert_eq!(ticket.park(&mut bench.open(), 1, START), refused(Refusal::Revoked));
 }
 
 #[test]

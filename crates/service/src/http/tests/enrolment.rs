@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value as Json;
-use thingward_crypto::SoftwareKey;
+use thingward_crypto::{SoftwareKey, VerifyingKey};
+use thingward_grant::{Audience, SignedRevocation, TrustedKey};
 use thingward_model::clock::now;
-use thingward_model::{Principal, Role};
+use thingward_model::{Principal, Role, TenantName};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
 use thingward_store::registry::{PrincipalKey, RevocationReason, Serial};
@@ -119,7 +120,7 @@ async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
     let (code, key) = (service.claim("meter-1").await, p256());
     let (status, body) = service.enrol(&code.to_lowercase(), &key).await;
     assert_eq!(status, StatusCode::OK, "{body:?}");
-    let acme = "acme".parse().unwrap();
+    let acme: TenantName = "acme".parse().unwrap();
     let meter = Principal { tenant: acme, role: Role::Device, name: "meter-1".parse().unwrap() };
     assert_eq!(name_of(&body), meter);
     let chain = chain_of(&body);
@@ -132,6 +133,13 @@ async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
     assert_eq!((&membership["tenant"], &membership["mqtt_port"]), (&"acme".into(), &mqtt.into()));
     assert_eq!(STANDARD.decode(membership["recipients"]["service"].as_str().unwrap()).unwrap().len(), 32);
     assert!(membership["recipients"]["customer"].is_null());
+    // What is taken back of its grants, on the word of the key that they are issued with.
+    let decoded = |name: &str| STANDARD.decode(membership[name].as_str().unwrap()).unwrap();
+    let (issuer, taken_back) =
+        (VerifyingKey::from_spki(&decoded("grant_key")).unwrap(), decoded("grant_revocation"));
+    let taken_back = SignedRevocation::decode(&taken_back).unwrap();
+    let taken_back = taken_back.verify(&TrustedKey::Public(&issuer), acme.borrowed()).unwrap();
+    assert_eq!(taken_back.audience, Some(Audience::Device(meter.name.borrowed())));
 
     let (shown, next) = (Shown { chain: chain.clone(), key: &key }, p256());
     let path = "/.well-known/est/simplereenroll";
