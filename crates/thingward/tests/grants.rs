@@ -252,8 +252,8 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     let device_key = device_key.as_str().unwrap();
     let known = place.done(&["device", "show", "meter-1"]);
     assert_eq!(known["keys"][0]["key"], device_key, "the service knows the device by the same key");
-    let text =
-        place.command(&["device", "status", "--home", shown(&home), "--output", "text"]).output().unwrap();
+    let mut status = std::process::Command::new(env!("CARGO_BIN_EXE_thingward"));
+    let text = status.args(["device", "status", "--home", shown(&home)]).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.lines().any(|line| line.starts_with("name") && line.ends_with("meter-1")), "{text}");
 
