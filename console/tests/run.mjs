@@ -158,13 +158,13 @@ await test("a viewer is invited by link, and sees what a viewer may", async () =
   const pages = await viewer.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts();
   assert.deepEqual(
     pages.map((text) => text.trim()),
-    ["Overview", "Devices", "Policy", "Settings"],
+    ["Overview", "Devices", "Grants", "Policy", "Settings"],
   );
 });
 
 await test("a viewer is told which commands are not theirs to send, and why", async () => {
   await open(viewer, "/devices/meter-1");
-  await viewer.getByText("You may not send: Set the rate.").waitFor();
+  await viewer.getByText(/^You may not send: .*Set the rate/).waitFor();
   assert.equal(await viewer.locator("form", { hasText: "Set the rate" }).count(), 0);
   assert.equal(await viewer.getByText("Stays longer than paid for").count(), 0, "a value about a person is shown");
 });

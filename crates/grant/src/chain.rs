@@ -116,6 +116,16 @@ impl<'a> Grant<'a> {
         Ok(last.claims()?.holder)
     }
 
+    /// Whose key the issuer gave it to, on nobody's word. `None` in the symmetric profile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::holder_unverified`].
+    pub fn first_holder_unverified(&self) -> Result<Option<HolderKey>, FormatError> {
+        let first = self.blocks().next().ok_or(FormatError::Malformed)??;
+        Ok(first.claims()?.holder)
+    }
+
     /// Its blocks, the issuer's first.
     pub(crate) fn blocks(&self) -> Blocks<'a> {
         Blocks { reader: Reader::new(self.bytes), place: Place::First }

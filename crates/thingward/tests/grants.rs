@@ -265,6 +265,8 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     };
     let id = issue(&anna, shown(&annas))["id"].as_str().unwrap().to_owned();
     issue(&ben, shown(&others));
+    let more = place.path("more.grant");
+    issue(&anna, shown(&more));
     let [anna_key, ben_key] = ["anna.key", "ben.key"].map(|name| place.path(name));
     let narrow = ["grant", "narrow", shown(&annas), "--key", shown(&anna_key), "--to", &ben];
     place.done(&[&narrow[..], &["--allow", "park =..30", "--out", shown(&bens)]].concat());
@@ -293,6 +295,8 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     says(shows(shown(&others), shown(&ben_key), &["park", "1"]), "somebody else has paid");
     says(shows(shown(&bens), shown(&ben_key), &["park", "31"]), "not-granted");
     assert_eq!(shows(shown(&bens), shown(&ben_key), &["park", "30"]).0, 0);
+    // Another grant that the same key was given goes on where the first one is.
+    assert_eq!(shows(shown(&more), shown(&anna_key), &["park", "120"]).0, 0);
     // A meter that is killed knows how often it was used.
     drop(meter);
     let _meter = simulated(&place, port);
@@ -304,5 +308,5 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     wait_for("the uses", || place.done(&["grant", "show", &id])["used"] == 4);
     let log = place.done(&["audit", "list", "--limit", "1000"]);
     let uses = log.as_array().unwrap().iter().filter(|entry| entry["action"] == "grant.use").count();
-    assert_eq!(uses, 5, "those of the grant and its part, and the one that somebody else had paid for");
+    assert_eq!(uses, 6, "those of three grants and a part, with the one that somebody else had paid for");
 }

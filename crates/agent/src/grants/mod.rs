@@ -9,11 +9,11 @@ mod nonces;
 
 use std::net::IpAddr;
 
-use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
 use thingward_grant::opening::{OpeningError, input, opened};
 use thingward_grant::{
-    Device, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation, Time,
+    Device, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation, Time,
     TrustedIssuer, TrustedKey,
 };
 use thingward_model::Timestamp;
@@ -123,7 +123,7 @@ impl<D: Disk> Grants<D> {
             action: permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?,
             input: input(&permitted.operation)?,
             expires: permitted.expires.unwrap_or(now.plus_micros(WAIT_MICROS)),
-            actor: format!("grant/{}", base16ct::lower::encode_string(&permitted.grant)),
+            actor: actor(presentation.grant())?,
         };
         Ok(Use { order, grant: Counted::from(&permitted) })
     }
@@ -155,8 +155,21 @@ impl<D: Disk> Grants<D> {
     }
 }
 
+/// Who wants something, as whoever does it sees them: all grants that were given to one key, and all parts of them that
+/// were handed on, are one. So a second grant goes on where the first ends.
+fn actor(permitted: &Grant<'_>) -> Result<String, Refusal> {
+    let hex = |id: &[u8]| base16ct::lower::encode_string(id);
+    Ok(match permitted.first_holder_unverified()? {
+        Some(key) => {
+            let key = VerifyingKey::from_ed25519(&key.to_bytes()).map_err(|_| Refusal::Malformed)?;
+            format!("holder/{}", hex(&key.id()))
+        }
+        None => format!("grant/{}", hex(&permitted.origin_unverified().id)),
+    })
+}
+
 /// Whether a key can be an issuer's.
 #[must_use]
-pub(crate) fn is_issuer_key(key: &thingward_crypto::VerifyingKey) -> bool {
+pub(crate) fn is_issuer_key(key: &VerifyingKey) -> bool {
     key.algorithm() == SignatureAlgorithm::Ed25519
 }

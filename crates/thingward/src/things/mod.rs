@@ -32,7 +32,7 @@ pub(crate) trait Thing: Send {
 
 /// Who wants something done.
 pub(crate) struct By<'a> {
-    /// In the word of the command; all holders of one grant and its narrowings are one.
+    /// In the word of the command; all grants that one key was given, and their parts, are one.
     pub(crate) actor: &'a str,
     /// How long their right to it lasts, in seconds.
     pub(crate) seconds: f64,

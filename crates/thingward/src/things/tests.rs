@@ -161,18 +161,18 @@ fn a_bay_is_for_whoever_paid_no_longer_than_they_paid_and_for_nobody_else() {
         let OwnedValue::Number(seconds) = paid.value else { panic!("{:?}", paid.value) };
         seconds
     };
-    let parked = meter.act("park", &json!(30), &by("grant/a", 7200.0)).unwrap();
+    let parked = meter.act("park", &json!(30), &by("holder/a", 7200.0)).unwrap();
     assert_eq!(parked, json!({"seconds": 1800.0}));
     assert_eq!(left(&mut meter), 1740.0);
-    assert!(meter.act("park", &json!(1), &by("grant/b", 7200.0)).is_err());
-    assert!(meter.act("leave", &Json::Null, &by("grant/b", 7200.0)).is_err());
+    assert!(meter.act("park", &json!(1), &by("holder/b", 7200.0)).is_err());
+    assert!(meter.act("leave", &Json::Null, &by("holder/b", 7200.0)).is_err());
     // More than was asked for at first, and never beyond the right to it.
-    assert_eq!(meter.act("park", &json!(240), &by("grant/a", 3600.0)).unwrap(), json!({"seconds": 3600.0}));
+    assert_eq!(meter.act("park", &json!(240), &by("holder/a", 3600.0)).unwrap(), json!({"seconds": 3600.0}));
     // A new price is for who pays from now on.
     meter.act("set-rate", &json!(9), &BY).unwrap();
     assert_eq!(left(&mut meter), 3540.0);
-    let leave = |meter: &mut Box<dyn Thing>| meter.act("leave", &Json::Null, &by("grant/a", 60.0)).unwrap();
+    let leave = |meter: &mut Box<dyn Thing>| meter.act("leave", &Json::Null, &by("holder/a", 60.0)).unwrap();
     assert_eq!(leave(&mut meter), json!({"seconds": 3540.0}));
     assert_eq!(leave(&mut meter), json!({"seconds": 0.0}));
-    meter.act("park", &json!(1), &by("grant/b", 7200.0)).unwrap();
+    meter.act("park", &json!(1), &by("holder/b", 7200.0)).unwrap();
 }

@@ -125,16 +125,7 @@ impl Ticket {
     }
 
     fn shown(&self, nonce: &Nonce, action: &str, minutes: i64) -> Vec<u8> {
-        let bytes = self.bytes();
-        let grant = Grant::decode(&bytes).unwrap();
-        let mut room = [0; OPERATION_BYTES_MAX];
-        let action = NameRef::new(action).unwrap();
-        let operation = Operation::write(action, &[("", Value::Integer(minutes))], &mut room).unwrap();
-        let device: DeviceName = "meter-1".parse().unwrap();
-        let mut out = [0; PRESENTATION_BYTES_MAX];
-        let len =
-            public::present(&self.holder, &grant, device.borrowed(), nonce, &operation, &mut out).unwrap();
-        out[..len].to_vec()
+        shown(&Grant::decode(&self.bytes()).unwrap(), &self.holder, nonce, action, minutes)
     }
 
     /// Asks the meter for so many minutes.
@@ -142,6 +133,16 @@ impl Ticket {
         let nonce = meter.nonce(HERE, now)?;
         meter.present(&self.shown(&nonce, "park", minutes), now)
     }
+}
+
+fn shown(grant: &Grant<'_>, holder: &SoftwareKey, nonce: &Nonce, action: &str, minutes: i64) -> Vec<u8> {
+    let mut room = [0; OPERATION_BYTES_MAX];
+    let action = NameRef::new(action).unwrap();
+    let operation = Operation::write(action, &[("", Value::Integer(minutes))], &mut room).unwrap();
+    let device: DeviceName = "meter-1".parse().unwrap();
+    let mut out = [0; PRESENTATION_BYTES_MAX];
+    let len = public::present(holder, grant, device.borrowed(), nonce, &operation, &mut out).unwrap();
+    out[..len].to_vec()
 }
 
 /// The meter does what waits, and says how many minutes.
@@ -168,7 +169,8 @@ fn what_a_grant_allows_is_done_and_answered_with_a_reply_over_the_exact_presenta
     assert_eq!((id, meter.use_state(&id)), (nonce, UseState::Open));
     let order = meter.next_order(START).unwrap();
     assert_eq!((order.action.as_str(), &order.input), ("park", &json!(90)));
-    assert_eq!(order.actor, "grant/0707070707070707");
+    let given_to = key("passer-by").public_key().id();
+    assert_eq!(order.actor, format!("holder/{}", base16ct::lower::encode_string(&given_to)));
     meter.finish(&id, Ending::Done(json!(null)), at(1));
     let UseState::Answered(reply) = meter.use_state(&id) else { panic!("no answer") };
     let signed = SignedReply::decode(&reply).unwrap();
@@ -177,6 +179,29 @@ fn what_a_grant_allows_is_done_and_answered_with_a_reply_over_the_exact_presenta
     assert!(matches!(said.outcome, Outcome::Done(_)));
     let sent = meter.next_reply().unwrap();
     assert_eq!((sent.bytes, sent.presentation), (reply, presentation));
+}
+
+#[test]
+fn all_that_one_key_was_given_is_one_and_a_part_that_was_handed_on_belongs_to_it() {
+    let mut meter = Bench::new().open();
+    let (first, second) = (Ticket::new(), Ticket { id: [8; 8], ..Ticket::new() });
+    let strangers = Ticket { id: [9; 8], holder: key("stranger"), ..Ticket::new() };
+    for ticket in [&first, &second, &strangers] {
+        ticket.park(&mut meter, 1, START).unwrap();
+    }
+    let bytes = first.bytes();
+    let (friend, mut out) = (key("friend"), [0; GRANT_BYTES_MAX]);
+    let next = HolderKey::from_key(friend.public_key()).unwrap();
+    let len =
+        public::narrow(&first.holder, &Grant::decode(&bytes).unwrap(), &Terms::default(), next, &mut out);
+    let nonce = meter.nonce(HERE, START).unwrap();
+    let part = Grant::decode(&out[..len.unwrap()]).unwrap();
+    meter.present(&shown(&part, &friend, &nonce, "park", 1), START).unwrap();
+    let actors: Vec<String> =
+        std::iter::from_fn(|| meter.next_order(START)).map(|order| order.actor).collect();
+    assert_eq!(actors[0], actors[1]);
+    assert_ne!(actors[0], actors[2]);
+    assert_eq!(actors[0], actors[3]);
 }
 
 #[test]
