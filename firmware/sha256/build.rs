@@ -9,7 +9,7 @@ mod constants;
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use thingward_assembly::{Assembly, is_for_avr, op};
+use thingward_assembly::{Assembly, Sha2, is_for_avr, op};
 
 const SCRATCH: &str = "sha256_scratch";
 const CONSTANTS: &str = "sha256_constants";
@@ -19,6 +19,8 @@ const SCHEDULE_BYTES: u16 = 64;
 /// The window of 8 words starts 16 words above this.
 const WINDOW: u16 = SCHEDULE + SCHEDULE_BYTES;
 const SCRATCH_BYTES: u16 = WINDOW + 96;
+
+const SHA2: Sha2 = Sha2 { word_bytes: 4 };
 
 type Word = [u8; 4];
 
@@ -52,11 +54,11 @@ fn block(asm: &mut Assembly) {
     asm.save_all();
     op!(asm, "push r24");
     op!(asm, "push r25");
-    read_block(asm);
+    SHA2.read_block(asm, SCRATCH, SCHEDULE);
     op!(asm, "movw r30, r24");
     asm.address(28, SCRATCH, WINDOW + 64);
     op!(asm, "movw r26, r28");
-    copy_window(asm, "ld r19, Z+", "st X+, r19");
+    SHA2.copy_window(asm, "ld r19, Z+", "st X+, r19");
     asm.load(A[0], 4, 'Y', 0);
     asm.load(E[0], 4, 'Y', 16);
     asm.load(AB[0], 4, 'Y', 4);
@@ -77,36 +79,12 @@ fn block(asm: &mut Assembly) {
     op!(asm, "brne 1f");
     op!(asm, "jmp sha256_end");
     asm.label("1");
-    slide_back(asm);
+    SHA2.slide_back(asm);
     extend_schedule(asm);
     op!(asm, "jmp sha256_pass");
     asm.label("sha256_end");
-    add_to_state(asm);
+    SHA2.add_to_state(asm);
     asm.restore_all_and_return();
-}
-
-/// Words are big endian in the block: X walks it, Z the schedule.
-fn read_block(asm: &mut Assembly) {
-    op!(asm, "movw r26, r22");
-    asm.address(30, SCRATCH, SCHEDULE);
-    op!(asm, "ldi r18, 16");
-    asm.label("1");
-    for k in (0..4).rev() {
-        op!(asm, "ld r19, X+");
-        op!(asm, "std Z+{k}, r19");
-    }
-    op!(asm, "adiw r30, 4");
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
-}
-
-fn copy_window(asm: &mut Assembly, load: &str, store: &str) {
-    op!(asm, "ldi r18, 32");
-    asm.label("1");
-    op!(asm, "{load}");
-    op!(asm, "{store}");
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
 }
 
 /// Y is the window, from `a` on: 4 bytes for each of a to h. X is the schedule, Z the constants, in flash.
@@ -178,18 +156,6 @@ fn store(asm: &mut Assembly, offset: usize, word: Word) {
     }
 }
 
-/// After 16 rounds the window is 16 words lower: it goes back up.
-fn slide_back(asm: &mut Assembly) {
-    op!(asm, "movw r26, r28");
-    op!(asm, "subi r28, 0xc0");
-    op!(asm, "sbci r29, 0xff");
-    op!(asm, "push r28");
-    op!(asm, "push r29");
-    copy_window(asm, "ld r19, X+", "st Y+, r19");
-    op!(asm, "pop r29");
-    op!(asm, "pop r28");
-}
-
 /// The next 16 words of the schedule, in place of the last. r26 walks it in bytes.
 fn extend_schedule(asm: &mut Assembly) {
     op!(asm, "push r30");
@@ -254,20 +220,4 @@ fn point_at(asm: &mut Assembly, offset: u8) {
     }
     op!(asm, "andi r30, {}", SCHEDULE_BYTES - 1);
     op!(asm, "ori r30, lo8({SCRATCH}+{SCHEDULE})");
-}
-
-fn add_to_state(asm: &mut Assembly) {
-    op!(asm, "pop r27");
-    op!(asm, "pop r26");
-    op!(asm, "ldi r18, 8");
-    asm.label("1");
-    op!(asm, "clc");
-    for _ in 0..4 {
-        op!(asm, "ld r19, X");
-        op!(asm, "ld r20, Y+");
-        op!(asm, "adc r19, r20");
-        op!(asm, "st X+, r19");
-    }
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
 }

@@ -1,10 +1,14 @@
 //! How build scripts write kernels in AVR assembly. Registers are numbers; a routine gets a section of its own, so that
 //! the linker can leave it out.
 
+mod sha2;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io};
+
+pub use sha2::Sha2;
 
 /// The text of some routines.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 //! Rotations are by bytes, which costs nothing but other names of registers, and then by single bits.
 
 use crate::field::SCRATCH;
-use thingward_assembly::{ADD, Assembly, op};
+use thingward_assembly::{ADD, Assembly, Sha2, op};
 
 /// The schedule of 16 words, at an address divisible by 128.
 const SCHEDULE: u16 = 0;
@@ -18,6 +18,8 @@ const T: u8 = 2;
 const E: u8 = 10;
 const U: u8 = 18;
 
+const SHA2: Sha2 = Sha2 { word_bytes: 8 };
+
 type Word = [u8; 8];
 
 fn word(first: u8) -> Word {
@@ -30,11 +32,11 @@ pub(crate) fn block(asm: &mut Assembly) {
     asm.save_all();
     op!(asm, "push r24");
     op!(asm, "push r25");
-    read_block(asm);
+    SHA2.read_block(asm, SCRATCH, SCHEDULE);
     op!(asm, "movw r30, r24");
     asm.address(28, SCRATCH, WINDOW + 128);
     op!(asm, "movw r26, r28");
-    copy(asm, 64, "ld r19, Z+", "st X+, r19");
+    SHA2.copy_window(asm, "ld r19, Z+", "st X+, r19");
     asm.address(30, "ed25519_sha512_constants", 0);
     op!(asm, "ldi r24, 5");
     op!(asm, "clr r1");
@@ -55,37 +57,13 @@ pub(crate) fn block(asm: &mut Assembly) {
     op!(asm, "jmp ed25519_sha512_end");
     asm.label("1");
     op!(asm, "push r24");
-    slide_back(asm);
+    SHA2.slide_back(asm);
     extend_schedule(asm);
     op!(asm, "pop r24");
     op!(asm, "jmp ed25519_sha512_pass");
     asm.label("ed25519_sha512_end");
-    add_to_state(asm);
+    SHA2.add_to_state(asm);
     asm.restore_all_and_return();
-}
-
-/// Words are big endian in the block: X walks it, Z the schedule.
-fn read_block(asm: &mut Assembly) {
-    op!(asm, "movw r26, r22");
-    asm.address(30, SCRATCH, SCHEDULE);
-    op!(asm, "ldi r18, 16");
-    asm.label("1");
-    for k in (0..8).rev() {
-        op!(asm, "ld r19, X+");
-        op!(asm, "std Z+{k}, r19");
-    }
-    op!(asm, "adiw r30, 8");
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
-}
-
-fn copy(asm: &mut Assembly, bytes: u8, load: &str, store: &str) {
-    op!(asm, "ldi r18, {bytes}");
-    asm.label("1");
-    op!(asm, "{load}");
-    op!(asm, "{store}");
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
 }
 
 /// Y is the window, from `a` on: 8 bytes for each of a to h. X is the schedule, Z the constants, in flash.
@@ -156,18 +134,6 @@ fn round(asm: &mut Assembly) {
     for (k, r) in t.iter().enumerate() {
         op!(asm, "std Y+{k}, r{r}");
     }
-}
-
-/// After 16 rounds the window is 16 words lower: it goes back up.
-fn slide_back(asm: &mut Assembly) {
-    op!(asm, "movw r26, r28");
-    op!(asm, "subi r28, 0x80");
-    op!(asm, "sbci r29, 0xff");
-    op!(asm, "push r28");
-    op!(asm, "push r29");
-    copy(asm, 64, "ld r19, X+", "st Y+, r19");
-    op!(asm, "pop r29");
-    op!(asm, "pop r28");
 }
 
 /// The next 16 words of the schedule, in place of the last. r0 walks it in bytes.
@@ -243,20 +209,4 @@ fn point_at(asm: &mut Assembly, offset: u8) {
     }
     op!(asm, "andi r30, 0x7f");
     op!(asm, "ori r30, lo8({SCRATCH}+{SCHEDULE})");
-}
-
-fn add_to_state(asm: &mut Assembly) {
-    op!(asm, "pop r27");
-    op!(asm, "pop r26");
-    op!(asm, "ldi r18, 8");
-    asm.label("1");
-    op!(asm, "clc");
-    for _ in 0..8 {
-        op!(asm, "ld r19, X");
-        op!(asm, "ld r20, Y+");
-        op!(asm, "adc r19, r20");
-        op!(asm, "st X+, r19");
-    }
-    op!(asm, "dec r18");
-    op!(asm, "brne 1b");
 }
