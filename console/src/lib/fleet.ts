@@ -21,11 +21,17 @@ export interface Fleet {
   readonly unread?: Failure;
 }
 
+/** All members of a tenant, or those with a role. */
+export async function membersOf(tenant: string, role?: string): Promise<Device[]> {
+  const query = role === undefined ? { limit: 1000 } : { role, limit: 1000 };
+  return all((after) =>
+    ask(api.GET("/api/v1/tenants/{tenant}/devices", { params: { path: { tenant }, query: { ...query, after } } })),
+  );
+}
+
 export async function fleet(tenant: string): Promise<Fleet> {
   const [devices, read, signed] = await Promise.all([
-    all((after) =>
-      ask(api.GET("/api/v1/tenants/{tenant}/devices", { params: { path: { tenant }, query: { after, limit: 1000 } } })),
-    ),
+    membersOf(tenant),
     latest(tenant).catch((cause: unknown) => {
       if (cause instanceof Failure) return cause;
       throw cause;

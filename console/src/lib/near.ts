@@ -3,7 +3,7 @@
 import { base64, base64url, toBase64url } from "./bytes";
 import { makeHolder, readGrant, type Bound, type Grant, type Holder, type Permission } from "./grant";
 import type { Nearby } from "./link";
-import type { Ends } from "./permission";
+import { whole, type Ends } from "./permission";
 import { find, keep } from "./vault";
 
 const [HOLDER, GRANTS] = ["holder", "grants"];
@@ -106,7 +106,6 @@ export function isRange(bound: Bound): bound is { min?: number; max?: number } {
 
 /** A permission within what was typed for its numbers. */
 export function within({ action, bounds }: Permission, ends: Readonly<Record<string, Ends>>): Permission {
-  const whole = (text: string | undefined) => (text && /^-?\d+$/.test(text.trim()) ? Number(text) : undefined);
   const typed = Array.from(bounds, ([name, bound]): [string, Bound] => {
     const own = ends[name];
     return [name, own && isRange(bound) ? { min: whole(own.min), max: whole(own.max) } : bound];

@@ -44,9 +44,13 @@ export function endsOf(form: Form): Record<string, Ends> {
   );
 }
 
+/** The whole number that was typed; nothing for anything else. */
+export function whole(text: string): number | undefined {
+  return /^-?\d+$/.test(text.trim()) ? Number(text) : undefined;
+}
+
 /** The permission for an action, its numbers within `ends`. An end that is no whole number is left to the device. */
 export function permission(form: Form, ends: Readonly<Record<string, Ends>>): Permission {
-  const whole = (text: string) => (/^-?\d+$/.test(text.trim()) ? Number(text) : undefined);
   const bounds = Object.entries(ends).map(([name, { min, max }]) => {
     const range = { min: whole(min), max: whole(max) };
     return [name, range] as const;

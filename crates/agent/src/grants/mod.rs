@@ -84,8 +84,8 @@ impl<D: Disk> Grants<D> {
         self.nonces.make(peer, now)
     }
 
-    /// Judges a presentation; its nonce is spent, whatever comes out. `waiting` is how many uses of a grant are permitted
-    /// and not yet counted.
+    /// Judges a presentation; its nonce is spent, whatever comes out. `waiting` is how many uses of a grant wait
+    /// behind their permission: they count too.
     pub(crate) fn judge(
         &mut self,
         presentation: &[u8],

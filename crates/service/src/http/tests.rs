@@ -5,6 +5,7 @@ mod endpoints;
 mod enrolment;
 mod fsck;
 mod grants;
+mod line;
 mod log;
 mod order;
 mod policy;

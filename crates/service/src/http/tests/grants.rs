@@ -1,12 +1,8 @@
 //! Grants: who may issue and revoke them, what devices report of them, and every way to get around that.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Bytes, BytesMut};
 use serde_json::{Value as Json, json};
 use thingward_audit::actors::{ActorFault, Actors, Word};
 use thingward_audit::entry::Entry;
@@ -15,20 +11,15 @@ use thingward_grant::{
     Grant, OPERATION_BYTES_MAX, Operation, PRESENTATION_BYTES_MAX, SignedRevocation, TrustedKey, Value,
     public,
 };
-use thingward_ingress::{Core as _, Member, Waiting, output};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, NameRef, Principal, Role, TenantName, Timestamp};
-use thingward_mqtt::codec::{
-    Ack, AckKind, Connect, ConnectProperties, Delivery, MessageProperties, Packet, PacketId, Publish,
-    PublishTopic, QoS, ReasonCode, Receiver, Subscribe, SubscribeRequest, SubscriptionOptions, Text, Version,
-    decode,
-};
-use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_mqtt::codec::ReasonCode;
 use thingward_policy::Action;
 use thingward_seal::command::{Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply};
 use thingward_store::registry::{GrantEntry, NewPrincipal, PrincipalState, Registry};
 
 use super::browser::code_of;
+use super::line::Line;
 use super::{Fixture, key_of, p256, rand};
 use crate::audit::Deed;
 use crate::fsck::fsck;
@@ -37,7 +28,6 @@ use crate::pipeline::Via;
 const GRANTS: &str = "/api/v1/tenants/acme/grants";
 /// What a report is answered that was taken: it is nobody's to listen to.
 const TAKEN: ReasonCode = ReasonCode::NoMatchingSubscribers;
-const PACKET_BYTES_MAX: usize = 1 << 20;
 
 fn ed25519() -> SoftwareKey {
     SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng())
@@ -163,99 +153,16 @@ fn at() -> Timestamp {
     Timestamp::from_seconds(1_700_000_000)
 }
 
-/// A connection of a device, behind TLS.
-struct Line {
-    core: crate::core::CoreHandle,
-    conn: u64,
-    waiting: Waiting,
-    buffer: BytesMut,
-}
-
 impl Meter<'_> {
     async fn connect(&self) -> Line {
-        static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
-        let core = self.fixture.app.shared.core.clone();
-        let conn = NEXT.fetch_add(1, Ordering::Relaxed);
         let principal = Principal { tenant: acme(), role: Role::Device, name: self.name };
-        let (own, waiting, _ended) = output();
-        let not_after = now().plus_micros(3_600_000_000);
-        core.accept(conn, Member { principal, serial: vec![1], not_after }, own).await;
-        let mut line = Line { core, conn, waiting, buffer: BytesMut::new() };
-        let connect = Connect {
-            version: Version::V5,
-            clean_start: true,
-            keep_alive: 0,
-            client_id: Text::try_from(self.name.as_str()).unwrap(),
-            will: None,
-            username: None,
-            password: None,
-            properties: ConnectProperties::default(),
-        };
-        line.send(&Packet::Connect(Box::new(connect))).await;
-        assert!(matches!(line.next().await, Packet::ConnAck(_)));
-        line
+        Line::open(self.fixture.app.shared.core.clone(), principal).await
     }
 
     /// What the service answers to a use.
     async fn says(&self, nonce: [u8; 16], report: &[u8]) -> ReasonCode {
         let topic = format!("devices/me/uses/{}", base16ct::lower::encode_string(&nonce));
         self.connect().await.publish(&topic, report).await
-    }
-}
-
-impl Line {
-    async fn send(&self, packet: &Packet) {
-        let mut bytes = BytesMut::new();
-        packet.write(Version::V5, PACKET_BYTES_MAX, &mut bytes).unwrap();
-        self.core.received(self.conn, bytes.freeze()).await;
-    }
-
-    async fn next(&mut self) -> Packet {
-        for _ in 0..1000 {
-            let read = decode(Receiver::Client, Version::V5, &mut self.buffer, PACKET_BYTES_MAX).unwrap();
-            if let Some(packet) = read {
-                return packet;
-            }
-            match self.waiting.try_next() {
-                Ok(piece) => self.buffer.extend_from_slice(&piece),
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-        panic!("nothing came");
-    }
-
-    async fn publish(&mut self, topic: &str, payload: &[u8]) -> ReasonCode {
-        let publish = Publish {
-            topic: PublishTopic::Name(TopicName::try_from(topic).unwrap()),
-            delivery: Delivery::AtLeastOnce { id: PacketId::MIN, duplicate: false },
-            retain: false,
-            properties: MessageProperties::default(),
-            subscription_ids: Vec::new(),
-            payload: Bytes::copy_from_slice(payload),
-        };
-        self.send(&Packet::Publish(publish)).await;
-        match self.next().await {
-            Packet::Ack(AckKind::PubAck, Ack { reason, .. }) => reason,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn subscribe(&mut self, filter: &str) {
-        let filter = TopicFilter::try_from(Text::try_from(filter).unwrap()).unwrap();
-        let request = SubscribeRequest { filter, options: SubscriptionOptions::new(QoS::AtMostOnce) };
-        let subscribe =
-            Subscribe { id: PacketId::MIN, subscription_id: None, user: Vec::new(), requests: vec![request] };
-        self.send(&Packet::Subscribe(subscribe)).await;
-        assert!(matches!(self.next().await, Packet::FilterAck(..)));
-    }
-
-    async fn message(&mut self) -> (String, Bytes) {
-        match self.next().await {
-            Packet::Publish(Publish { topic: PublishTopic::Name(topic), payload, .. }) => {
-                (topic.as_str().to_owned(), payload)
-            }
-            other => panic!("{other:?}"),
-        }
     }
 }
 

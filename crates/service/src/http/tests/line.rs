@@ -1,0 +1,106 @@
+//! A member that speaks MQTT with the core, past TLS.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use thingward_ingress::{Core as _, Member, Waiting, output};
+use thingward_model::Principal;
+use thingward_model::clock::now;
+use thingward_mqtt::codec::{
+    Ack, AckKind, Connect, ConnectProperties, Delivery, MessageProperties, Packet, PacketId, Publish,
+    PublishTopic, QoS, ReasonCode, Receiver, Subscribe, SubscribeRequest, SubscriptionOptions, Text, Version,
+    decode,
+};
+use thingward_mqtt::topic::{TopicFilter, TopicName};
+
+use crate::core::CoreHandle;
+
+const PACKET_BYTES_MAX: usize = 1 << 20;
+
+/// A connection whose other end has shown its certificate.
+pub(super) struct Line {
+    core: CoreHandle,
+    conn: u64,
+    waiting: Waiting,
+    buffer: BytesMut,
+}
+
+impl Line {
+    /// Connects, with a new session under the member's name.
+    pub(super) async fn open(core: CoreHandle, principal: Principal) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
+        let conn = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (own, waiting, _ended) = output();
+        let not_after = now().plus_micros(3_600_000_000);
+        core.accept(conn, Member { principal, serial: vec![1], not_after }, own).await;
+        let mut line = Self { core, conn, waiting, buffer: BytesMut::new() };
+        let connect = Connect {
+            version: Version::V5,
+            clean_start: true,
+            keep_alive: 0,
+            client_id: Text::try_from(principal.name.as_str()).unwrap(),
+            will: None,
+            username: None,
+            password: None,
+            properties: ConnectProperties::default(),
+        };
+        line.send(&Packet::Connect(Box::new(connect))).await;
+        assert!(matches!(line.next().await, Packet::ConnAck(_)));
+        line
+    }
+
+    async fn send(&self, packet: &Packet) {
+        let mut bytes = BytesMut::new();
+        packet.write(Version::V5, PACKET_BYTES_MAX, &mut bytes).unwrap();
+        self.core.received(self.conn, bytes.freeze()).await;
+    }
+
+    async fn next(&mut self) -> Packet {
+        for _ in 0..1000 {
+            let read = decode(Receiver::Client, Version::V5, &mut self.buffer, PACKET_BYTES_MAX).unwrap();
+            if let Some(packet) = read {
+                return packet;
+            }
+            match self.waiting.try_next() {
+                Ok(piece) => self.buffer.extend_from_slice(&piece),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        panic!("nothing came");
+    }
+
+    pub(super) async fn publish(&mut self, topic: &str, payload: &[u8]) -> ReasonCode {
+        let publish = Publish {
+            topic: PublishTopic::Name(TopicName::try_from(topic).unwrap()),
+            delivery: Delivery::AtLeastOnce { id: PacketId::MIN, duplicate: false },
+            retain: false,
+            properties: MessageProperties::default(),
+            subscription_ids: Vec::new(),
+            payload: Bytes::copy_from_slice(payload),
+        };
+        self.send(&Packet::Publish(publish)).await;
+        match self.next().await {
+            Packet::Ack(AckKind::PubAck, Ack { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn subscribe(&mut self, filter: &str) {
+        let filter = TopicFilter::try_from(Text::try_from(filter).unwrap()).unwrap();
+        let request = SubscribeRequest { filter, options: SubscriptionOptions::new(QoS::AtMostOnce) };
+        let subscribe =
+            Subscribe { id: PacketId::MIN, subscription_id: None, user: Vec::new(), requests: vec![request] };
+        self.send(&Packet::Subscribe(subscribe)).await;
+        assert!(matches!(self.next().await, Packet::FilterAck(..)));
+    }
+
+    pub(super) async fn message(&mut self) -> (String, Bytes) {
+        match self.next().await {
+            Packet::Publish(Publish { topic: PublishTopic::Name(topic), payload, .. }) => {
+                (topic.as_str().to_owned(), payload)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
