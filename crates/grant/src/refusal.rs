@@ -42,6 +42,8 @@ pub enum Refusal {
     BeyondIssuer,
     /// The grant, or one of its narrowings, does not allow this.
     NotGranted,
+    /// It is a step that the use cannot take where it is: it began before, or is over.
+    OutOfTurn,
     /// More ids are taken back than the device can keep, and their issuer has to raise the epoch; or so many grants are
     /// in use that the device cannot count another.
     NoRoom,
@@ -49,7 +51,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::UnknownVersion,
         Self::UnknownIssuer,
@@ -67,6 +69,7 @@ impl Refusal {
         Self::NotOpened,
         Self::BeyondIssuer,
         Self::NotGranted,
+        Self::OutOfTurn,
         Self::NoRoom,
     ];
 
@@ -91,6 +94,7 @@ impl Refusal {
             Self::NotOpened => "not-opened",
             Self::BeyondIssuer => "beyond-issuer",
             Self::NotGranted => "not-granted",
+            Self::OutOfTurn => "out-of-turn",
             Self::NoRoom => "no-room",
         }
     }

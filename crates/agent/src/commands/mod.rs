@@ -321,15 +321,22 @@ impl<D: Disk> Commands<D> {
 
     /// A started command came to its end.
     pub fn finish(&mut self, id: &CommandId, ending: Ending, now: Timestamp) {
-        let Some(command) = self.journal.get(id).filter(|e| e.step == Step::Started).map(|e| e.command)
-        else {
-            return;
-        };
-        if self.unsaved.iter().any(|(unsaved, _)| unsaved == id) {
-            return;
+        if matches!(ending, Ending::Failed(_)) && self.unanswered(id).is_some() {
+            self.use_failed(id);
         }
+        self.answer(id, &ending, now);
+    }
+
+    /// The digest of what was started and has no answer yet.
+    fn unanswered(&self, id: &CommandId) -> Option<Digest> {
+        let entry = self.journal.get(id).filter(|entry| entry.step == Step::Started)?;
+        (!self.unsaved.iter().any(|(unsaved, _)| unsaved == id)).then_some(entry.command)
+    }
+
+    fn answer(&mut self, id: &CommandId, ending: &Ending, now: Timestamp) {
+        let Some(command) = self.unanswered(id) else { return };
         let encoded;
-        let outcome = match &ending {
+        let outcome = match ending {
             Ending::Done(output) => {
                 encoded = json::encode(output);
                 Outcome::Done(output_of(id, &encoded))

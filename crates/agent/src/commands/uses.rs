@@ -110,10 +110,19 @@ impl<D: Disk> Commands<D> {
         let counted = grants.count(grant, now);
         if let Err(error) = counted {
             tracing::error!(%error, id = %hex(&id), "a use is not counted, and not begun");
-            self.finish(&id, Ending::Failed("the device cannot write".to_owned()), now);
+            self.answer(&id, &Ending::Failed("the device cannot write".to_owned()), now);
             return false;
         }
         true
+    }
+
+    /// What a holder asked for was begun and failed.
+    pub(super) fn use_failed(&mut self, id: &CommandId) {
+        let presentation = self.presentation(id);
+        let Some(grants) = self.grants.as_mut().filter(|_| !presentation.is_empty()) else { return };
+        if let Err(error) = grants.failed(&presentation) {
+            tracing::error!(%error, id = %hex(id), "a step that failed counts as taken");
+        }
     }
 
     /// How far a use is.

@@ -1,4 +1,4 @@
-//! What the device remembers of grants: how often each was used, and what was taken back. One sealed file, replaced whole.
+//! What the device remembers of grants: how often each was used, where its use is, and what was taken back. One sealed file, replaced whole.
 //!
 //! A grant is forgotten once it is over, and then the *mark* is past that: by the mark it is at least so late, whatever
 //! the device's clock is set to, so that a forgotten grant does not count again.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use thingward_crypto::sealed::SealingKey;
+use thingward_grant::usage::{State, Step};
 use thingward_grant::{GrantId, Permitted, Refusal, Revocation, Standing};
 use thingward_model::{DeviceName, Timestamp};
 
@@ -35,7 +36,18 @@ struct Count {
     used: u32,
     epoch: u32,
     expires: Option<Timestamp>,
+    course: Course,
 }
+
+/// Where the use that a grant allows is. Whoever shows a grant has paid, or has another reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Course {
+    now: State,
+    /// Where it was before its last step, should that fail.
+    before: State,
+}
+
+const PAID: Course = Course { now: State::Paid, before: State::Paid };
 
 #[derive(Clone)]
 struct Pages {
@@ -53,7 +65,9 @@ pub(super) struct Book<D> {
 
 const FILE: &str = "book";
 const LABEL: &[u8] = b"grants book";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without the course of uses.
+const VERSION_BEFORE: u8 = 1;
 const NEVER: i64 = i64::MAX;
 
 impl<D: Disk> Book<D> {
@@ -83,6 +97,23 @@ impl<D: Disk> Book<D> {
         self.pages.counts.get(grant).map_or(0, |count| count.used)
     }
 
+    /// Where the use of a grant is after a step; `None` when it cannot take it.
+    pub(super) fn after(&self, grant: &GrantId, step: Step) -> Option<State> {
+        self.pages.counts.get(grant).map_or(PAID, |count| count.course).now.after(step).ok()
+    }
+
+    /// The last step of a grant's use failed: the use is where it was before. It is durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError`]; the step counts as taken then.
+    pub(super) fn step_back(&mut self, grant: &GrantId) -> Result<(), BookError> {
+        let mut pages = self.pages.clone();
+        let Some(count) = pages.counts.get_mut(grant) else { return Ok(()) };
+        count.course.now = count.course.before;
+        self.write(pages)
+    }
+
     /// Whether a grant can be counted at `now`.
     pub(super) fn has_room(&self, grant: &GrantId, now: Timestamp) -> bool {
         let counts = &self.pages.counts;
@@ -98,9 +129,12 @@ impl<D: Disk> Book<D> {
         let mut pages = self.pages.clone();
         pages.standing.observe(grant.epoch);
         pages.forget(now);
-        let Counted { id, epoch, expires, .. } = *grant;
-        let count = pages.counts.entry(id).or_insert(Count { used: 0, epoch, expires });
+        let Counted { id, epoch, expires, step } = *grant;
+        let count = pages.counts.entry(id).or_insert(Count { used: 0, epoch, expires, course: PAID });
         count.used = count.used.saturating_add(1);
+        if let Some(after) = step.and_then(|step| count.course.now.after(step).ok()) {
+            count.course = Course { now: after, before: count.course.now };
+        }
         self.write(pages)
     }
 
@@ -148,11 +182,12 @@ pub(crate) struct Counted {
     pub(crate) id: GrantId,
     pub(super) epoch: u32,
     pub(crate) expires: Option<Timestamp>,
+    pub(super) step: Option<Step>,
 }
 
-impl From<&Permitted<'_>> for Counted {
-    fn from(permitted: &Permitted<'_>) -> Self {
-        Self { id: permitted.grant, epoch: permitted.epoch, expires: permitted.expires }
+impl Counted {
+    pub(super) const fn new(permitted: &Permitted<'_>, step: Option<Step>) -> Self {
+        Self { id: permitted.grant, epoch: permitted.epoch, expires: permitted.expires, step }
     }
 }
 
@@ -187,6 +222,7 @@ impl Pages {
             plain.extend_from_slice(&count.used.to_be_bytes());
             plain.extend_from_slice(&count.epoch.to_be_bytes());
             plain.extend_from_slice(&count.expires.map_or(NEVER, Timestamp::as_micros).to_be_bytes());
+            plain.extend_from_slice(&[count.course.now, count.course.before].map(state_number));
         }
         plain
     }
@@ -198,20 +234,72 @@ impl Pages {
         let (&revoked, rest) = rest.split_first()?;
         let (revoked, rest) = rest.split_at_checked(usize::from(revoked) * size_of::<GrantId>())?;
         let (revoked, []) = revoked.as_chunks() else { return None };
-        let (entries, []) = rest.as_chunks::<24>() else { return None };
+        let counts = match version {
+            VERSION => entries(rest, |entry: &[u8; 26]| {
+                let (entry, &[now, before]) = entry.split_last_chunk::<2>()?;
+                let course = Course { now: state_of(now)?, before: state_of(before)? };
+                read_count(entry.try_into().ok()?, course)
+            }),
+            VERSION_BEFORE => entries(rest, |entry: &[u8; 24]| read_count(entry, PAID)),
+            _ => None,
+        }?;
         let time = |bytes| Timestamp::from_micros(i64::from_be_bytes(bytes));
         let standing = Standing::restored(u32::from_be_bytes(*epoch), revoked).ok()?;
-        let counts = entries.iter().map(read_count).collect::<Option<_>>()?;
-        (version == VERSION).then_some(Self { mark: time(*mark), standing, counts })
+        Some(Self { mark: time(*mark), standing, counts })
     }
 }
 
-fn read_count(entry: &[u8; 24]) -> Option<(GrantId, Count)> {
+type Read = (GrantId, Count);
+
+fn entries<const N: usize>(
+    bytes: &[u8],
+    read: impl Fn(&[u8; N]) -> Option<Read>,
+) -> Option<BTreeMap<GrantId, Count>> {
+    let (entries, []) = bytes.as_chunks::<N>() else { return None };
+    entries.iter().map(read).collect()
+}
+
+/// The number of a state in the file: its place in [`State::ALL`].
+fn state_number(state: State) -> u8 {
+    State::ALL.into_iter().zip(0..).find_map(|(one, n)| (one == state).then_some(n)).unwrap_or(u8::MAX)
+}
+
+fn state_of(number: u8) -> Option<State> {
+    State::ALL.get(usize::from(number)).copied()
+}
+
+fn read_count(entry: &[u8; 24], course: Course) -> Option<Read> {
     let (id, rest) = entry.split_first_chunk()?;
     let (used, rest) = rest.split_first_chunk()?;
     let (epoch, rest) = rest.split_first_chunk()?;
     let expires = i64::from_be_bytes(*rest.first_chunk()?);
     let (used, epoch) = (u32::from_be_bytes(*used), u32::from_be_bytes(*epoch));
     let expires = (expires != NEVER).then(|| Timestamp::from_micros(expires));
-    Some((*id, Count { used, epoch, expires }))
+    Some((*id, Count { used, epoch, expires, course }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_book_without_courses_is_read_as_one_of_uses_that_have_not_begun() {
+        let header = [vec![0; 8], 3_u32.to_be_bytes().to_vec(), vec![0]].concat();
+        let entry =
+            [vec![7; 8], 2_u32.to_be_bytes().to_vec(), vec![0, 0, 0, 3], vec![0, 0, 0, 0, 0, 0, 1, 0]];
+        let of = |version: u8, course: &[u8]| {
+            Pages::read(&[&[version][..], &header, &entry.concat(), course].concat())
+        };
+        let expires = Some(Timestamp::from_micros(256));
+        let count = Count { used: 2, epoch: 3, expires, course: PAID };
+        let before = of(VERSION_BEFORE, &[]).unwrap();
+        assert_eq!(before.counts, BTreeMap::from([([7; 8], count)]));
+        let course = Course { now: State::Active, before: State::Paid };
+        let now = of(VERSION, &[3, 2]).unwrap();
+        assert_eq!(now.counts, BTreeMap::from([([7; 8], Count { course, ..count })]));
+        assert_eq!(Pages::read(&now.written()).unwrap().counts, now.counts);
+        for (version, course) in [(0, &[3, 2][..]), (3, &[3, 2]), (VERSION, &[6, 2]), (VERSION, &[3])] {
+            assert!(of(version, course).is_none(), "{version} {course:?}");
+        }
+    }
 }

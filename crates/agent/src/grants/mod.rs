@@ -7,17 +7,19 @@
 mod book;
 mod nonces;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
 use thingward_grant::opening::{OpeningError, input, opened};
+use thingward_grant::usage::Step;
 use thingward_grant::{
     Device, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation, Time,
     TrustedIssuer, TrustedKey,
 };
-use thingward_model::Timestamp;
-use thingward_model::description::ThingDescription;
+use thingward_model::description::{ThingDescription, UseStep};
+use thingward_model::{ActionName, Timestamp};
 
 use crate::commands::Order;
 use crate::disk::Disk;
@@ -58,6 +60,8 @@ pub struct Grants<D> {
     nonces: Nonces,
     /// The scope that the description opens.
     opened: Vec<u8>,
+    /// The actions that are steps of a use.
+    steps: BTreeMap<ActionName, Step>,
 }
 
 impl<D: Disk> Grants<D> {
@@ -76,7 +80,9 @@ impl<D: Disk> Grants<D> {
         }
         let mut room = [0; SCOPE_BYTES_MAX];
         let opened = opened(description, &mut room)?.as_bytes().to_vec();
-        Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened }))
+        let steps = description.actions.iter().filter_map(|(name, action)| Some((*name, step(action.step?))));
+        let steps = steps.collect();
+        Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened, steps }))
     }
 
     /// A nonce for one presentation by `peer`, within a minute.
@@ -115,23 +121,42 @@ impl<D: Disk> Grants<D> {
         // For one that is not open any other will do: the refusals keep their order.
         let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
         let permitted = device.decide(&presentation, &expected, used)?;
+        let action = permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?;
+        let grant = Counted::new(&permitted, self.steps.get(&action).copied());
+        if !self.is_in_turn(&grant) {
+            return Err(Refusal::OutOfTurn);
+        }
         if !self.book.has_room(&id, now) {
             return Err(Refusal::NoRoom);
         }
         let order = Order {
             id: nonce,
-            action: permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?,
+            action,
             input: input(&permitted.operation)?,
             expires: permitted.expires.unwrap_or(now.plus_micros(WAIT_MICROS)),
             actor: actor(presentation.grant())?,
         };
-        Ok(Use { order, grant: Counted::from(&permitted) })
+        Ok(Use { order, grant })
     }
 
     /// Whether a grant that was permitted still counts.
     pub(crate) fn still_counts(&self, grant: &Counted, mark: Timestamp, now: Timestamp) -> bool {
         let is_over = grant.expires.is_some_and(|end| end <= now.max(mark).max(self.book.mark()));
-        !is_over && !self.book.standing().revoked().contains(&grant.id)
+        !is_over && !self.book.standing().revoked().contains(&grant.id) && self.is_in_turn(grant)
+    }
+
+    /// Whether the use can take the step that this is; `thingward_grant::usage`.
+    fn is_in_turn(&self, grant: &Counted) -> bool {
+        grant.step.is_none_or(|step| self.book.after(&grant.id, step).is_some())
+    }
+
+    /// What was done with a permitted presentation failed. A step of a use was not taken then.
+    pub(crate) fn failed(&mut self, presentation: &[u8]) -> Result<(), BookError> {
+        let Ok(shown) = Presentation::decode(presentation) else { return Ok(()) };
+        if !self.steps.keys().any(|name| name.as_str() == shown.operation().action().as_str()) {
+            return Ok(());
+        }
+        self.book.step_back(&shown.grant().origin_unverified().id)
     }
 
     /// Counts a use before it begins.
@@ -152,6 +177,13 @@ impl<D: Disk> Grants<D> {
     fn time(&self, now: Timestamp, mark: Timestamp) -> Time {
         let mark = mark.max(self.book.mark());
         if now < mark { Time::AtLeast(mark) } else { Time::clock(now, CLOCK_ERROR_MICROS) }
+    }
+}
+
+const fn step(of: UseStep) -> Step {
+    match of {
+        UseStep::Start => Step::Start,
+        UseStep::End => Step::End,
     }
 }
 

@@ -157,6 +157,7 @@ const fn sentence(refusal: Refusal) -> &'static str {
         Refusal::NotOpened => "this device does not do that, or so much of it, by grant",
         Refusal::BeyondIssuer => "whoever issued the grant may not grant that",
         Refusal::NotGranted => "the grant does not go so far",
+        Refusal::OutOfTurn => "what this grant allows has begun before, or is over",
         Refusal::NoRoom => "the device counts as many grants as it can; try again later",
     }
 }

@@ -8,6 +8,7 @@
 //! | `tw:roles` | action | the roles that may ask for it; administrator and operator without it |
 //! | `tw:sensitive` | action | each command needs the user's own passkey over exactly this input |
 //! | `tw:grants` | action | grants reach it, within the bounds of its input; without it none does |
+//! | `tw:step` | action | the [step](UseStep) of a use that it is: a grant begins once and ends once |
 //! | `tw:category` | property | what kind of data it is, for policy: `location`, `personal` |
 //! | `tw:stream` | property | the stream that carries it, when not the thing's only one |
 
@@ -97,6 +98,17 @@ pub struct Action {
     pub is_sensitive: bool,
     /// Grants reach it.
     pub is_open_to_grants: bool,
+    /// Which step it is of what a grant allows; `None` for what can be done as often as the grant says.
+    pub step: Option<UseStep>,
+}
+
+/// A step in the course of what one grant allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UseStep {
+    /// What was granted begins.
+    Start,
+    /// It is given up.
+    End,
 }
 
 /// What a thing tells unasked.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     AFFORDANCES_MAX, Action, CONTEXT, DESCRIPTION_BYTES_MAX, Event, NAMESPACE, Property, Schema,
-    TEXT_BYTES_MAX, ThingDescription, WORD_BYTES_MAX,
+    TEXT_BYTES_MAX, ThingDescription, UseStep, WORD_BYTES_MAX,
 };
 
 /// Why a text is no description that can be used.
@@ -230,6 +230,10 @@ fn action(place: &Place<'_>) -> Read<Action> {
     if is_sensitive && is_open_to_grants {
         return place.fail("is sensitive and open to grants: a grant is nobody's own approval of an input");
     }
+    let step = place.maybe("tw:step", use_step)?;
+    if step.is_some() && !is_open_to_grants {
+        return place.fail("has a tw:step and is not open to grants");
+    }
     Ok(Action {
         title: place.maybe_word("title")?,
         description: place.maybe_text("description")?,
@@ -240,7 +244,16 @@ fn action(place: &Place<'_>) -> Read<Action> {
         roles: roles.unwrap_or_else(|| vec!["administrator".to_string(), "operator".to_string()]),
         is_sensitive,
         is_open_to_grants,
+        step,
     })
+}
+
+fn use_step(place: &Place<'_>) -> Read<UseStep> {
+    match place.text(WORD_BYTES_MAX)?.as_str() {
+        "start" => Ok(UseStep::Start),
+        "end" => Ok(UseStep::End),
+        _ => place.fail("is none of start, end"),
+    }
 }
 
 fn event(place: &Place<'_>) -> Read<Event> {

@@ -54,7 +54,7 @@ fn a_description_says_what_a_thing_is_and_does() {
                 "tw:sensitive": true,
                 "forms": forms(),
             },
-            "self-test": {"safe": true, "tw:roles": ["technician"], "tw:grants": true, "forms": forms()},
+            "self-test": {"safe": true, "tw:roles": ["technician"], "tw:grants": true, "tw:step": "end", "forms": forms()},
         },
         "events": {"full": {"data": {"type": "boolean"}, "forms": forms()}},
     });
@@ -71,6 +71,7 @@ fn a_description_says_what_a_thing_is_and_does() {
     assert_eq!(rate.roles, ["administrator", "operator"]);
     assert_eq!((test.is_safe, test.roles.as_slice()), (true, ["technician".to_string()].as_slice()));
     assert!(test.is_open_to_grants && !rate.is_open_to_grants);
+    assert_eq!((test.step, rate.step), (Some(UseStep::End), None));
     assert!(thing.events["full"].data.is_some());
 }
 
@@ -110,6 +111,11 @@ fn what_is_wrong_with_a_description_is_said_with_its_place() {
                 (json!(true), json!(true))
         },
         "/actions/act is sensitive and open to grants: a grant is nobody's own approval of an input",
+    );
+    check(|d| d["actions"]["act"]["tw:step"] = json!("rest"), "/actions/act/tw:step is none of start, end");
+    check(
+        |d| d["actions"]["act"]["tw:step"] = json!("start"),
+        "/actions/act has a tw:step and is not open to grants",
     );
     check(
         |d| d["actions"]["act"]["input"]["type"] = json!("decimal"),

@@ -42,6 +42,8 @@ fn description() -> ThingDescription {
         "security": "auto_sc",
         "actions": {
             "park": {"input": minutes, "tw:grants": true, "forms": forms},
+            "arrive": {"tw:grants": true, "tw:step": "start", "forms": forms},
+            "depart": {"tw:grants": true, "tw:step": "end", "forms": forms},
             "set-rate": {"input": {"type": "number", "minimum": 0, "maximum": 10}, "forms": forms},
         },
     });
@@ -106,9 +108,10 @@ impl Ticket {
     fn bytes(&self) -> Vec<u8> {
         let bound = Bound::Range { at_least: Some(1), at_most: Some(120) };
         let bounds = [("", bound)];
-        let permission = Permission { action: NameRef::new("park").unwrap(), bounds: &bounds };
+        let may = |action, bounds| Permission { action: NameRef::new(action).unwrap(), bounds };
+        let all = [may("park", &bounds[..]), may("arrive", &[]), may("depart", &[])];
         let mut room = [0; SCOPE_BYTES_MAX];
-        let scope = Scope::write(&[permission], &mut room).unwrap();
+        let scope = Scope::write(&all, &mut room).unwrap();
         let tenant = NameRef::new("acme").unwrap();
         let origin = Origin { issuer: tenant, id: self.id, epoch: self.epoch, reference: None };
         let terms = Terms {
@@ -133,12 +136,28 @@ impl Ticket {
         let nonce = meter.nonce(HERE, now)?;
         meter.present(&self.shown(&nonce, "park", minutes), now)
     }
+
+    /// Asks the meter for a step of a use.
+    fn step(&self, meter: &mut Meter, action: &str) -> Result<CommandId, UseError> {
+        let nonce = meter.nonce(HERE, START)?;
+        let bytes = self.bytes();
+        meter.present(&present(&Grant::decode(&bytes).unwrap(), &self.holder, &nonce, action, &[]), START)
+    }
 }
 
 fn shown(grant: &Grant<'_>, holder: &SoftwareKey, nonce: &Nonce, action: &str, minutes: i64) -> Vec<u8> {
+    present(grant, holder, nonce, action, &[("", Value::Integer(minutes))])
+}
+
+fn present(
+    grant: &Grant<'_>,
+    holder: &SoftwareKey,
+    nonce: &Nonce,
+    action: &str,
+    arguments: &[(&str, Value<'_>)],
+) -> Vec<u8> {
     let mut room = [0; OPERATION_BYTES_MAX];
-    let action = NameRef::new(action).unwrap();
-    let operation = Operation::write(action, &[("", Value::Integer(minutes))], &mut room).unwrap();
+    let operation = Operation::write(NameRef::new(action).unwrap(), arguments, &mut room).unwrap();
     let device: DeviceName = "meter-1".parse().unwrap();
     let mut out = [0; PRESENTATION_BYTES_MAX];
     let len = public::present(holder, grant, device.borrowed(), nonce, &operation, &mut out).unwrap();
@@ -249,6 +268,67 @@ fn uses_are_counted_over_restarts_and_with_those_that_wait() {
     assert_eq!(ticket.park(&mut meter, 4, START), refused(Refusal::UsedUp));
     assert_eq!(work(&mut meter, START), [json!(2), json!(3)]);
     assert_eq!(ticket.park(&mut bench.open(), 5, START), refused(Refusal::UsedUp));
+}
+
+#[test]
+fn a_grant_starts_once_and_ends_once_over_restarts_and_with_what_waits() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    ticket.step(&mut meter, "arrive").unwrap();
+    // Both were in turn when they came; the second is not begun.
+    let second = ticket.step(&mut meter, "arrive").unwrap();
+    assert_eq!(work(&mut meter, START).len(), 1);
+    assert_eq!(meter.use_state(&second), UseState::Dropped);
+    assert_eq!(ticket.step(&mut bench.open(), "arrive"), refused(Refusal::OutOfTurn));
+    // What is no step has no course, and another grant has its own.
+    ticket.park(&mut meter, 1, START).unwrap();
+    Ticket { id: [8; 8], ..Ticket::new() }.step(&mut meter, "arrive").unwrap();
+    ticket.step(&mut meter, "depart").unwrap();
+    assert_eq!(work(&mut meter, START).len(), 3);
+    for action in ["arrive", "depart"] {
+        assert_eq!(ticket.step(&mut bench.open(), action), refused(Refusal::OutOfTurn), "{action}");
+    }
+}
+
+#[test]
+fn a_step_that_failed_was_not_taken_and_one_that_was_cut_short_was() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    let fail = |meter: &mut Meter, action: &str| {
+        let id = ticket.step(meter, action).unwrap();
+        meter.next_order(START).unwrap();
+        meter.finish(&id, Ending::Failed("somebody is there".to_owned()), START);
+        id
+    };
+    fail(&mut meter, "arrive");
+    let mut meter = bench.open();
+    let started = ticket.step(&mut meter, "arrive").unwrap();
+    assert_eq!(work(&mut meter, START).len(), 1);
+    // An answer is final.
+    meter.finish(&started, Ending::Failed("no".to_owned()), START);
+    assert_eq!(ticket.step(&mut meter, "arrive"), refused(Refusal::OutOfTurn));
+    fail(&mut meter, "depart");
+    ticket.step(&mut meter, "depart").unwrap();
+    meter.next_order(START).unwrap();
+    assert_eq!(ticket.step(&mut bench.open(), "depart"), refused(Refusal::OutOfTurn));
+}
+
+#[test]
+fn a_step_that_cannot_be_written_down_is_not_begun_and_changes_nothing_of_the_course() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket::new();
+    ticket.step(&mut meter, "arrive").unwrap();
+    work(&mut meter, START);
+    let first = *bench.grants.writes.borrow();
+    *bench.grants.failing.borrow_mut() = first..first + 1;
+    ticket.step(&mut meter, "depart").unwrap();
+    assert_eq!(work(&mut meter, START), [] as [Json; 0]);
+    assert_eq!(ticket.step(&mut meter, "arrive"), refused(Refusal::OutOfTurn));
+    ticket.step(&mut meter, "depart").unwrap();
+    assert_eq!(work(&mut meter, START).len(), 1);
 }
 
 #[test]
