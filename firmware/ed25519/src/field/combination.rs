@@ -31,8 +31,7 @@ impl Factors {
 pub(crate) fn combine(x: &mut Wide, y: &Wide, factors: &Factors) {
     let [low, middle, high] = factors.start;
     let mut sum = i64::from(u32::from_le_bytes([low, middle, high, 0]));
-    let byte =
-        |number: &Wide, k: usize| *number.get(k).unwrap_or(if number[32] >> 7 == 1 { &0xff } else { &0 });
+    let byte = |number: &Wide, k: usize| number.get(k).copied().unwrap_or((number[32] >> 7).wrapping_neg());
     let mut bytes = [0; 35];
     for (k, out) in bytes.iter_mut().enumerate() {
         for (number, (magnitude, sign)) in

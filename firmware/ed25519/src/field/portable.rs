@@ -53,13 +53,11 @@ pub(crate) fn canonical(a: &Element) -> Element {
         value[31] &= 0x7f;
         add_small(&mut value, 19 * over);
     }
-    let mut less = value;
-    add_small(&mut less, 19);
-    let reaches_prime = (less[31] >> 7).wrapping_neg();
-    less[31] &= 0x7f;
-    for (byte, less) in value.iter_mut().zip(less) {
-        *byte ^= (*byte ^ less) & reaches_prime;
-    }
+    // It is the prime or more when 19 more reach 2^255. Not by choosing one of two arrays: compilers choose the address.
+    let mut more = value;
+    add_small(&mut more, 19);
+    add_small(&mut value, 19 * (more[31] >> 7));
+    value[31] &= 0x7f;
     value
 }
 
