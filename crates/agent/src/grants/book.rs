@@ -1,4 +1,5 @@
-//! What the device remembers of grants: how often each was used, where its use is, and what was taken back. One sealed file, replaced whole.
+//! What the device remembers of grants: how often each was used, where its use is, and what was taken back. One sealed
+//! file, replaced whole.
 //!
 //! A grant is forgotten once it is over, and then the *mark* is past that: by the mark it is at least so late, whatever
 //! the device's clock is set to, so that a forgotten grant does not count again.
@@ -97,20 +98,24 @@ impl<D: Disk> Book<D> {
         self.pages.counts.get(grant).map_or(0, |count| count.used)
     }
 
-    /// Where the use of a grant is after a step; `None` when it cannot take it.
-    pub(super) fn after(&self, grant: &GrantId, step: Step) -> Option<State> {
-        self.pages.counts.get(grant).map_or(PAID, |count| count.course).now.after(step).ok()
+    /// Whether the use of a grant can take a step where it is.
+    pub(super) fn can_take(&self, grant: &GrantId, step: Step) -> bool {
+        self.pages.counts.get(grant).map_or(PAID, |count| count.course).now.after(step).is_ok()
     }
 
-    /// The last step of a grant's use failed: the use is where it was before. It is durable on return.
+    /// A step of a grant's use failed: the use is where it was before, unless another step came after it. It is durable on
+    /// return.
     ///
     /// # Errors
     ///
     /// [`BookError`]; the step counts as taken then.
-    pub(super) fn step_back(&mut self, grant: &GrantId) -> Result<(), BookError> {
+    pub(super) fn step_back(&mut self, grant: &GrantId, step: Step) -> Result<(), BookError> {
         let mut pages = self.pages.clone();
-        let Some(count) = pages.counts.get_mut(grant) else { return Ok(()) };
-        count.course.now = count.course.before;
+        let Some(Count { course, .. }) = pages.counts.get_mut(grant) else { return Ok(()) };
+        if course.before.after(step) != Ok(course.now) {
+            return Ok(());
+        }
+        course.now = course.before;
         self.write(pages)
     }
 
@@ -222,7 +227,7 @@ impl Pages {
             plain.extend_from_slice(&count.used.to_be_bytes());
             plain.extend_from_slice(&count.epoch.to_be_bytes());
             plain.extend_from_slice(&count.expires.map_or(NEVER, Timestamp::as_micros).to_be_bytes());
-            plain.extend_from_slice(&[count.course.now, count.course.before].map(state_number));
+            plain.extend_from_slice(&[count.course.now, count.course.before].map(|state| state as u8));
         }
         plain
     }
@@ -259,11 +264,7 @@ fn entries<const N: usize>(
     entries.iter().map(read).collect()
 }
 
-/// The number of a state in the file: its place in [`State::ALL`].
-fn state_number(state: State) -> u8 {
-    State::ALL.into_iter().zip(0..).find_map(|(one, n)| (one == state).then_some(n)).unwrap_or(u8::MAX)
-}
-
+/// [`State::ALL`] has them in their order.
 fn state_of(number: u8) -> Option<State> {
     State::ALL.get(usize::from(number)).copied()
 }
@@ -298,6 +299,9 @@ mod tests {
         let now = of(VERSION, &[3, 2]).unwrap();
         assert_eq!(now.counts, BTreeMap::from([([7; 8], Count { course, ..count })]));
         assert_eq!(Pages::read(&now.written()).unwrap().counts, now.counts);
+        assert!(
+            (0..).zip(State::ALL).all(|(n, state)| state_of(state as u8) == Some(state) && state as u8 == n)
+        );
         for (version, course) in [(0, &[3, 2][..]), (3, &[3, 2]), (VERSION, &[6, 2]), (VERSION, &[3])] {
             assert!(of(version, course).is_none(), "{version} {course:?}");
         }

@@ -147,16 +147,17 @@ impl<D: Disk> Grants<D> {
 
     /// Whether the use can take the step that this is; `thingward_grant::usage`.
     fn is_in_turn(&self, grant: &Counted) -> bool {
-        grant.step.is_none_or(|step| self.book.after(&grant.id, step).is_some())
+        grant.step.is_none_or(|step| self.book.can_take(&grant.id, step))
     }
 
     /// What was done with a permitted presentation failed. A step of a use was not taken then.
     pub(crate) fn failed(&mut self, presentation: &[u8]) -> Result<(), BookError> {
         let Ok(shown) = Presentation::decode(presentation) else { return Ok(()) };
-        if !self.steps.keys().any(|name| name.as_str() == shown.operation().action().as_str()) {
-            return Ok(());
+        let action = shown.operation().action().as_str().parse().ok();
+        match action.and_then(|action: ActionName| self.steps.get(&action)) {
+            Some(step) => self.book.step_back(&shown.grant().origin_unverified().id, *step),
+            None => Ok(()),
         }
-        self.book.step_back(&shown.grant().origin_unverified().id)
     }
 
     /// Counts a use before it begins.

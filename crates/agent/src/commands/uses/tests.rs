@@ -316,6 +316,20 @@ fn a_step_that_failed_was_not_taken_and_one_that_was_cut_short_was() {
 }
 
 #[test]
+fn a_start_that_fails_after_the_end_came_leaves_the_use_ended() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket::new();
+    let start = ticket.step(&mut meter, "arrive").unwrap();
+    meter.next_order(START).unwrap();
+    ticket.step(&mut meter, "depart").unwrap();
+    meter.next_order(START).unwrap();
+    meter.finish(&start, Ending::Failed("the bay is taken".to_owned()), START);
+    for action in ["arrive", "depart"] {
+        assert_eq!(ticket.step(&mut meter, action), refused(Refusal::OutOfTurn), "{action}");
+    }
+}
+
+#[test]
 fn a_step_that_cannot_be_written_down_is_not_begun_and_changes_nothing_of_the_course() {
     let bench = Bench::new();
     let mut meter = bench.open();
