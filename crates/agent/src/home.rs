@@ -382,7 +382,7 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, COMMANDS, QUEUE] {
+    for name in [STREAMS, COMMANDS, GRANTS, QUEUE] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

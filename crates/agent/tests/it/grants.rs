@@ -186,6 +186,23 @@ async fn a_stranger_parks_with_no_service_in_reach_and_the_service_hears_of_it_l
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_leaves_nothing_behind_of_what_a_device_remembers_of_grants() {
+    let installation = Installation::start().await;
+    let folder = private_folder();
+    let meter = start(enrolled(&installation, folder.path(), "meter-1").await).await;
+    let holder = holder();
+    park(&meter.client(), &holder, &grant(&installation, 1, &holder), 90).await.unwrap();
+    let Meter { home, agent, local, work } = meter;
+    agent.stop().await.unwrap();
+    work.abort();
+    drop((agent, local));
+    assert!(home.grants_dir().exists());
+    home.reset().unwrap();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
+}
+
 /// How much of a use is the presentation behind the reply.
 fn presentation_len(message: &[u8]) -> usize {
     (1..message.len())
