@@ -8,6 +8,9 @@
 //! `docs/wire/grants.md` has the whole table.
 
 use core::fmt;
+use core::str::FromStr;
+
+use thingward_model::assurance::UnknownWord;
 
 /// Where a use is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,6 +110,15 @@ impl State {
             Self::Ended => "ended",
             Self::Disputed => "disputed",
         }
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let wanted = "offered, reserved, paid, active, ended, disputed";
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(UnknownWord { wanted })
     }
 }
 

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("witness", &["model", "crypto", "audit", "pki"]),
     ("oidc", &["model", "crypto", "policy"]),
     ("payment", &["model", "crypto"]),
-    ("store", &["model", "crypto", "audit", "policy"]),
+    ("store", &["model", "crypto", "grant", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),

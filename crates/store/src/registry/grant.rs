@@ -82,22 +82,8 @@ impl Registry {
     ///
     /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the grant exists.
     pub async fn add_grant(&self, tenant: &TenantName, grant: &GrantEntry) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO grants (tenant, id, device, bytes, epoch, issued, issued_by, expires) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(tenant.as_str())
-        .bind(hex(&grant.id))
-        .bind(grant.device.as_str())
-        .bind(grant.bytes.as_slice())
-        .bind(i64::from(grant.epoch))
-        .bind(grant.issued.as_micros())
-        .bind(grant.issued_by.as_str())
-        .bind(grant.expires.map(Timestamp::as_micros))
-        .execute(&self.pool)
-        .await
-        .map(drop)
-        .map_err(failed("add a grant"))
+        let mut connection = self.pool.acquire().await.map_err(failed("add a grant"))?;
+        insert(&mut connection, tenant, grant).await
     }
 
     /// A grant of the tenant.
@@ -268,6 +254,30 @@ impl Registry {
     }
 }
 
+/// Keeps a grant that was issued.
+pub(super) async fn insert(
+    connection: &mut sqlx::SqliteConnection,
+    tenant: &TenantName,
+    grant: &GrantEntry,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO grants (tenant, id, device, bytes, epoch, issued, issued_by, expires) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(tenant.as_str())
+    .bind(hex(&grant.id))
+    .bind(grant.device.as_str())
+    .bind(grant.bytes.as_slice())
+    .bind(i64::from(grant.epoch))
+    .bind(grant.issued.as_micros())
+    .bind(grant.issued_by.as_str())
+    .bind(grant.expires.map(Timestamp::as_micros))
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed("add a grant"))
+}
+
 /// The device's epoch is this from now on, and it is to be told.
 async fn raise(
     tx: &mut sqlx::SqliteConnection,
@@ -322,7 +332,7 @@ fn epoch(row: &SqlRow) -> Result<u32, StoreError> {
         .map_err(|_| StoreError::corrupt("registry column `epoch`".to_owned()))
 }
 
-fn id(row: &SqlRow) -> Result<GrantId, StoreError> {
+pub(super) fn id(row: &SqlRow) -> Result<GrantId, StoreError> {
     let mut id = GrantId::default();
     let read = base16ct::lower::decode(get::<&str>(row, "id")?.as_bytes(), &mut id).map(<[u8]>::len);
     if read == Ok(id.len()) { Ok(id) } else { Err(StoreError::corrupt("registry column `id`".to_owned())) }

@@ -1,5 +1,5 @@
-//! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with, and
-//! the grants that they gave.
+//! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with, the
+//! grants that they gave, and those that strangers bought.
 //!
 //! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
 //! of at most [`LIST_MAX`], continued after the last item of the page before.
@@ -12,9 +12,11 @@ mod identity;
 mod link;
 mod maker;
 mod metadata;
+mod offer;
 mod passkey;
 mod policy;
 mod principal;
+mod purchase;
 mod session;
 mod tenant;
 mod token;
@@ -33,9 +35,11 @@ pub use grant::{GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};
+pub use offer::Offer;
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use policy::PolicyVersion;
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
+pub use purchase::{Close, Purchase};
 pub use session::{SESSION_IDLE_MICROS, Session, SessionId, SignedInBy, Way};
 pub use tenant::Tenant;
 pub use token::{NewToken, Token, TokenId};
@@ -161,6 +165,17 @@ fn time_optional(
 /// `Ok` when a statement changed a row, else that `what` is not there.
 fn one_changed(result: &sqlx::sqlite::SqliteQueryResult, what: &'static str) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::NotFound { what }) } else { Ok(()) }
+}
+
+/// A column of `row` that counts something.
+fn count(row: &SqlRow, column: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(get::<i64>(row, column)?)
+        .map_err(|_| StoreError::corrupt(format!("registry column `{column}`")))
+}
+
+/// A count as it is kept. Nothing is counted beyond 2⁶³.
+fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The page size that a list call uses.
