@@ -79,6 +79,7 @@ impl Town {
             log: LogSettings::default(),
             console: ConsoleSettings::at_home(),
             oidc: Vec::new(),
+            payments: None,
         };
         let service = Service::start(settings).await.unwrap();
         self.ports = (service.mqtt().port(), service.https().port());

@@ -5,16 +5,20 @@
 //! A revocation beyond raises the epoch instead, which voids every other grant of the device. To make that rare, the
 //! epoch rises earlier where it voids nothing.
 
+mod new;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use thingward_grant::{Audience, IssuerKey, REVOCATION_BYTES_MAX, REVOKED_MAX, Revocation};
 use thingward_model::clock::now;
-use thingward_model::{DeviceName, TenantName};
+use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{GrantId, GrantStanding};
+use thingward_store::registry::{GrantEntry, GrantId, GrantStanding};
 use tokio::sync::OwnedMutexGuard;
 
+pub(crate) use self::new::{Ground, NewGrant, target};
+use crate::audit::Deed;
 use crate::shared::Shared;
 
 /// How often it is tried again to tell what a device has no room for.
@@ -25,7 +29,7 @@ pub(crate) type GrantsTurn = OwnedMutexGuard<()>;
 
 /// The epoch that a device is in once one more live grant of it is taken back, and how many others end with it because
 /// of that.
-pub(crate) fn after_revocation(standing: &GrantStanding) -> (u32, u64) {
+fn after_revocation(standing: &GrantStanding) -> (u32, u64) {
     let others = standing.live.saturating_sub(1);
     let named = standing.revoked.len();
     let is_free = others == 0 && named >= REVOKED_MAX / 2;
@@ -36,7 +40,60 @@ pub(crate) fn after_revocation(standing: &GrantStanding) -> (u32, u64) {
     }
 }
 
+/// A grant that is to be taken back, and what that does to others.
+pub(crate) struct TakingBack {
+    entry: GrantEntry,
+    epoch: u32,
+    others: u64,
+    time: Timestamp,
+}
+
+impl TakingBack {
+    /// What the log gets.
+    pub(crate) fn deed(&self, actor: String) -> Deed {
+        let deed = Deed::new(actor, "grant.revoke", target(&self.entry.id))
+            .with("device", self.entry.device.to_string())
+            .with("epoch", self.epoch.to_string());
+        if self.others == 0 { deed } else { deed.with("others", self.others.to_string()) }
+    }
+}
+
 impl Shared {
+    /// What taking this grant back comes to now.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says.
+    pub(crate) async fn taking_back(
+        &self,
+        _turn: &GrantsTurn,
+        tenant: TenantName,
+        entry: GrantEntry,
+    ) -> Result<TakingBack, StoreError> {
+        let time = now();
+        let standing = self.store.registry().grant_standing(&tenant, &entry.device, time).await?;
+        let is_live = entry.expires.is_none_or(|expires| expires > time);
+        let (epoch, others) = if is_live { after_revocation(&standing) } else { (standing.epoch, 0) };
+        Ok(TakingBack { entry, epoch, others, time })
+    }
+
+    /// Takes a grant back, of which the log has the deed.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says.
+    pub(crate) async fn take_back(
+        &self,
+        turn: &GrantsTurn,
+        tenant: TenantName,
+        taking: &TakingBack,
+    ) -> Result<(), StoreError> {
+        let TakingBack { entry, epoch, time, .. } = taking;
+        self.store.registry().revoke_grant(&tenant, &entry.device, &entry.id, *epoch, *time).await?;
+        self.tell_revocation(turn, tenant, entry.device).await;
+        Ok(())
+    }
+
     pub(crate) async fn grants_turn(&self) -> GrantsTurn {
         Arc::clone(&self.grants).lock_owned().await
     }

@@ -19,6 +19,7 @@ pub mod metrics;
 mod past;
 pub mod payload;
 pub mod pipeline;
+mod purchases;
 mod refusals;
 mod sealer;
 pub mod service;

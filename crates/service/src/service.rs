@@ -26,6 +26,7 @@ use crate::core::{self, RunningCore, Senders};
 use crate::directory::Directory;
 use crate::grants;
 use crate::http;
+use crate::purchases::{self, Payments};
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
 use crate::shared::{MembershipTurn, Shared};
@@ -118,6 +119,8 @@ impl Service {
         )?;
         // A kill between the end of a token or user and that of their commands leaves the commands.
         handle.cancel_commands_of(gone(store.registry(), senders, time).await?).await;
+        let payments = settings.payments.as_ref().map(Payments::open).transpose();
+        let payments = payments.map_err(io_error("service.payments".to_owned()))?;
         let witnessing =
             Witnessing::load(&settings.log, store.registry(), &auditor, &handle.log_sizes()).await?;
         let (mqtt_tls, https_tls) = tls(&settings, &authority, &store, time).await?;
@@ -145,6 +148,7 @@ impl Service {
             command_key: command_public,
             grant_key,
             grants: Arc::default(),
+            payments,
             directory,
             core: handle,
             mqtt_tls,
@@ -163,6 +167,7 @@ impl Service {
         tasks.spawn(history(Arc::clone(&shared)));
         tasks.spawn(ended_commands(Arc::clone(&shared)));
         tasks.spawn(grants::untold(Arc::clone(&shared)));
+        tasks.spawn(purchases::run(Arc::clone(&shared)));
         if shared.witnessing.is_required() {
             tasks.spawn(witness::run(Arc::clone(&shared)));
         }

@@ -44,6 +44,19 @@ pub struct ServiceSettings {
     pub console: ConsoleSettings,
     /// Whose accounts people may sign in with.
     pub oidc: Vec<thingward_oidc::Settings>,
+    /// Who takes cards; nobody where nothing is sold.
+    pub payments: Option<PaymentSettings>,
+}
+
+/// Who takes cards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentSettings {
+    /// Where the test provider is, `http` on this machine.
+    pub testbed: String,
+    /// The file with the key by which it knows us; only its owner may read it.
+    pub api_key_file: PathBuf,
+    /// The file with the secret that its messages are signed with; only its owner may read it.
+    pub webhook_secret_file: PathBuf,
 }
 
 /// Where browsers find the console, and what passkeys are made for.

@@ -5,16 +5,20 @@ use std::sync::{Arc, PoisonError};
 
 use thingward_crypto::{SoftwareKey, VerifyingKey};
 use thingward_ingress::SharedTls;
-use thingward_model::TenantName;
 use thingward_model::clock::now;
+use thingward_model::description::ThingDescription;
+use thingward_model::{DeviceName, TenantName};
 use thingward_policy::{Act, Action, Decision, Denied, Permit, Reader, Resource, Subject};
+use thingward_store::hot::Space;
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::{Auditor, Deed};
 use crate::authority::Authority;
 use crate::core::CoreHandle;
+use crate::description;
 use crate::directory::Directory;
+use crate::purchases::Payments;
 use crate::refusals::{Refusals, Refused};
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
@@ -41,6 +45,8 @@ pub struct Shared {
     pub(crate) grant_key: SoftwareKey,
     /// Held while grants of a device change.
     pub(crate) grants: Arc<Mutex<()>>,
+    /// Who takes cards for us; nobody where nothing is sold.
+    pub(crate) payments: Option<Payments>,
     /// Who co-signs it, and what of it is published.
     pub witnessing: Witnessing,
     /// What was refused lately.
@@ -123,6 +129,25 @@ impl Shared {
         reason: &'static str,
     ) -> Result<AccessError, StoreError> {
         self.refused(tenant, actor, Action::SendCommands, on, Denied { reason }).await
+    }
+
+    /// What a device says that it can do. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when it has said nothing yet.
+    pub(crate) fn description(
+        &self,
+        tenant: &TenantName,
+        device: &DeviceName,
+    ) -> Result<ThingDescription, StoreError> {
+        let unknown = StoreError::NotFound { what: "description" };
+        let key = description::key(tenant, device);
+        let Some(sealed) = self.store.get(Space::Descriptions, &key)? else { return Err(unknown) };
+        let opened = self.opener.lock().unwrap_or_else(PoisonError::into_inner).open(&key, &sealed);
+        let plain = opened.map_err(|_| StoreError::Corrupt { what: "a sealed entry".to_owned() })?;
+        let document = description::decode(&plain).map(|(_, document)| document).unwrap_or_default();
+        ThingDescription::parse(document).map_err(|_| unknown)
     }
 
     async fn refused(

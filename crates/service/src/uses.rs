@@ -13,6 +13,7 @@ use thingward_store::registry::GrantId;
 use thingward_store::{Store, StoreError};
 
 use crate::audit::Deed;
+use crate::purchases;
 
 /// What the keys of counts and of uses start with.
 const COUNT_PREFIX: u8 = b'c';
@@ -123,6 +124,9 @@ impl Uses {
         });
         self.write(at, time.as_micros().to_be_bytes().to_vec())?;
         self.write(count_at, count.encode())?;
+        if let Some(kept) = purchases::uses::kept(&known) {
+            self.changed.put(Space::Uses, key(purchases::uses::PREFIX, &who.tenant, &grant, nonce), kept);
+        }
         let deed = Deed::new(format!("device/{}", who.name), "grant.use", known.target());
         let deed = known.details().into_iter().fold(deed, |deed, (name, value)| deed.with(name, value));
         Ok(Some(Deed { evidence: Some(bytes.to_vec()), ..deed }))

@@ -14,6 +14,7 @@ mod failure;
 mod mqtt_testbed;
 mod order;
 mod output;
+mod payment_testbed;
 mod serve;
 mod things;
 mod when;

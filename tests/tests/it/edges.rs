@@ -24,15 +24,15 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     (
         "service",
         &[
-            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
-            "ingress",
+            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
+            "payment", "store", "ingress",
         ],
     ),
     (
         "thingward",
         &[
-            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
-            "ingress", "agent", "gateway", "service",
+            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
+            "payment", "store", "ingress", "agent", "gateway", "service",
         ],
     ),
 ];

@@ -1,9 +1,11 @@
 //! What every handler holds on to.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use thingward_model::clock::now;
 use thingward_oidc::Provider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -16,6 +18,8 @@ use crate::sign_in::Challenges;
 const QUERIES_MAX: usize = 4;
 /// Answers without a bound that are sent at a time: exports and segments.
 const DOWNLOADS_MAX: usize = 16;
+/// Reservations of one place in a window; many people can be behind one address.
+const RESERVATIONS_MAX: u8 = 20;
 /// How long a question or download waits for its turn.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
 /// Callers that follow readings at a time.
@@ -28,6 +32,7 @@ pub struct App {
     pub(super) providers: Vec<Provider>,
     guesses: Mutex<Guesses>,
     attempts: Mutex<Guesses>,
+    reservations: Mutex<Guesses>,
     queries: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
@@ -51,6 +56,7 @@ impl App {
             challenges: Challenges::new().map_err(io::Error::other)?,
             guesses: Mutex::new(Guesses::new(GUESSES_MAX)),
             attempts: Mutex::new(Guesses::new(ATTEMPTS_MAX)),
+            reservations: Mutex::new(Guesses::new(RESERVATIONS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
@@ -65,6 +71,20 @@ impl App {
     /// Sign-ins that failed.
     pub(super) fn attempts(&self) -> MutexGuard<'_, Guesses> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a reservation from there, unless there were too many.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::TooManyAttempts`].
+    pub(super) fn reservation(&self, from: IpAddr) -> Result<(), ApiError> {
+        let mut all = self.reservations.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.allows(from, now()) {
+            return Err(ApiError::TooManyAttempts);
+        }
+        all.wrong(from, now());
+        Ok(())
     }
 
     /// A turn to send a command: of two with one id the second has to find the first.

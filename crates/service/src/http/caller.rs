@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::order::Occasion;
 use crate::access::Access;
 use crate::audit::Deed;
+use crate::purchases::token_subject;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
 const TOKEN_BYTES_MAX: usize = 128;
@@ -107,11 +108,7 @@ impl Credential {
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Socket => Subject::Operator,
-            Self::Token(token) => Subject::Token {
-                name: token.id.name(),
-                user: token.user.as_ref().map(|(_, name)| *name),
-                scopes: token.scopes.iter().copied().collect(),
-            },
+            Self::Token(token) => token_subject(token),
             Self::Session(session) => Subject::User(session.user.1),
         }
     }

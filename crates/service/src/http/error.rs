@@ -7,11 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use thingward_audit::order::Order;
+use thingward_payment::ProviderError;
+use thingward_payment::webhook::WebhookFault;
 use thingward_store::StoreError;
 use tracing::error;
 use utoipa::ToSchema;
 
 use crate::enrolment::{GUESS_WINDOW_SECONDS, Refusal};
+use crate::purchases::NotSold;
 use crate::service::StartError;
 use crate::shared::AccessError;
 
@@ -51,6 +54,10 @@ pub(super) enum ApiError {
     Conflict(String),
     /// Too many ask at the same time.
     Busy,
+    /// The payment provider does not do its part.
+    Payment(ProviderError),
+    /// A message that no payment provider of ours sent.
+    BadWebhook(WebhookFault),
     /// The store refused.
     Store(StoreError),
     /// A failure on our side that was logged.
@@ -101,6 +108,18 @@ impl From<Refusal> for ApiError {
             Refusal::Authority => Self::Internal,
             Refusal::GatewayName => Self::Invalid(refusal.sentence()),
             other => Self::Conflict(other.sentence()),
+        }
+    }
+}
+
+impl From<NotSold> for ApiError {
+    fn from(e: NotSold) -> Self {
+        match e {
+            NotSold::NoOffer => Self::NotFound("offer"),
+            NotSold::Quantity(..) => Self::Invalid(e.to_string()),
+            NotSold::Taken => Self::Conflict(e.to_string()),
+            NotSold::Provider(e) => Self::Payment(e),
+            NotSold::Store(e) => Self::Store(e),
         }
     }
 }
@@ -167,6 +186,10 @@ impl ApiError {
             Self::Conflict(what) => (S::CONFLICT, "conflict", what.clone()),
             Self::Busy => {
                 (S::SERVICE_UNAVAILABLE, "busy", "too many questions at the same time; try again".to_owned())
+            }
+            Self::Payment(e) => (S::BAD_GATEWAY, "no-payment", e.to_string()),
+            Self::BadWebhook(fault) => {
+                (S::FORBIDDEN, "bad-webhook", format!("the message does not count: {fault}"))
             }
             Self::Store(e) => store_parts(e),
             Self::Internal => internal(),

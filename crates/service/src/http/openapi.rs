@@ -12,8 +12,9 @@ use utoipa::openapi::security::{
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, grants, groups, keys, links, log, makers, oidc,
-    passkeys, policy, readings, segments, sessions, sign_in, tenants, tokens, users,
+    chains, claims, commands, devices, findings, follow, grants, groups, keys, links, log, makers, near,
+    offers, oidc, passkeys, payments, policy, purchases, readings, segments, sessions, sign_in, tenants,
+    tokens, users,
 };
 use super::app::App;
 use super::{cookie, ops};
@@ -34,6 +35,8 @@ use super::{cookie, ops};
         devices::list, devices::show, devices::release, devices::revoke, findings::list,
         commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
         grants::list, grants::issue, grants::show, grants::revoke, grants::revocation,
+        offers::show, offers::set, offers::remove, purchases::list, purchases::show, purchases::refund,
+        near::show, near::buy, near::bought, payments::webhook,
         users::list, users::put, users::remove, links::make, sessions::list, sessions::end,
         passkeys::list, passkeys::begin, passkeys::add, passkeys::remove, groups::list, groups::add, groups::remove,
         policy::show, policy::apply, policy::versions, policy::version, policy::check, policy::try_on_the_past,

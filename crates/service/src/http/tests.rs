@@ -191,6 +191,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         log: LogSettings::default(),
         console: ConsoleSettings::new(vec![ORIGIN.to_owned()], None).unwrap(),
         oidc: Vec::new(),
+        payments: None,
     }
 }
 

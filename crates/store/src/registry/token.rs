@@ -141,6 +141,25 @@ impl Registry {
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
     }
 
+    /// What the token with this id allows now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::token`].
+    pub async fn token_by_id(&self, id: &TokenId, now: Timestamp) -> Result<Token, StoreError> {
+        let row = sqlx::query(
+            "SELECT t.id, t.tenant, t.scopes, t.created, t.expires, t.revoked, t.spki, t.user_id, u.name AS user_name \
+             FROM tokens t LEFT JOIN users u ON u.tenant = t.tenant AND u.id = t.user_id \
+             WHERE t.id = $1 AND t.revoked IS NULL AND t.expires > $2",
+        )
+        .bind(id.0.as_str())
+        .bind(now.as_micros())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("look for a token"))?;
+        read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
+    }
+
     /// Whether a token with this id works now.
     ///
     /// # Errors

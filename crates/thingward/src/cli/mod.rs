@@ -13,6 +13,7 @@ mod people;
 mod policy;
 mod reading;
 mod role;
+mod sale;
 mod sealed;
 mod segment;
 mod setup;
@@ -23,11 +24,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use thingward_payment::testbed::TestbedSettings;
 
 use crate::demo::Demo;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::mqtt_testbed;
 use crate::output::Output;
+use crate::{mqtt_testbed, payment_testbed};
 
 pub(crate) use connection::Connection;
 
@@ -74,6 +76,12 @@ enum Command {
     /// Grants: who may use a device for a while.
     #[command(subcommand)]
     Grant(grant::Grant),
+    /// Offers: what a device costs whoever stands before it.
+    #[command(subcommand)]
+    Offer(sale::Offer),
+    /// Purchases: what strangers bought, and giving money back.
+    #[command(subcommand)]
+    Purchase(sale::Purchase),
     /// Tenants: whose things and readings these are.
     #[command(subcommand)]
     Tenant(tenancy::Tenant),
@@ -124,6 +132,8 @@ enum Command {
         #[arg(long)]
         port: u16,
     },
+    /// A card processor for demos and tests: test cards, signed webhooks, loopback only.
+    PaymentTestbed(PaymentTestbed),
     /// Completion for a shell, on standard output.
     Completion {
         /// Which shell.
@@ -136,6 +146,22 @@ enum Command {
         #[arg(default_value = "docs/cli.md")]
         file: PathBuf,
     },
+}
+
+/// How a test provider of payments runs.
+#[derive(Debug, Args)]
+struct PaymentTestbed {
+    /// Its payments, its key for the service and its secret; made when it is not there.
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long)]
+    port: u16,
+    /// Where its messages go: the service's loopback listener.
+    #[arg(long, value_name = "URL")]
+    webhook: String,
+    #[command(flatten)]
+    run: role::Run,
 }
 
 /// The shells that completion is made for.
@@ -169,6 +195,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Device(c) => c.run(&global).await,
             Command::Order(c) => c.run(&global).await,
             Command::Grant(c) => c.run(&global).await,
+            Command::Offer(c) => c.run(&global).await,
+            Command::Purchase(c) => c.run(&global).await,
             Command::Tenant(c) => c.run(&global).await,
             Command::Key(c) => c.run(&global).await,
             Command::Maker(c) => c.run(&global).await,
@@ -184,6 +212,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Fsck(c) => c.run(&global).await,
             Command::Demo(c) => c.run().await,
             Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
+            Command::PaymentTestbed(PaymentTestbed { home, port, webhook, run }) => {
+                run.begin();
+                payment_testbed::run(&TestbedSettings { home, port, webhook }).await
+            }
             Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {
                 Ok(())
             }

@@ -58,6 +58,15 @@ impl<'a> Reader<'a> {
         self.open(format!("{}.{name}", parent.path), entry)
     }
 
+    /// A section inside another, when it is there.
+    pub(super) fn optional(&mut self, parent: &mut Section<'a>, name: &'static str) -> Option<Section<'a>> {
+        if parent.entries.contains_key(name) {
+            return Some(self.subsection(parent, name));
+        }
+        parent.known.push(name);
+        None
+    }
+
     /// All sections inside another that has nothing else, at most `max`, each with what `parse` makes of its name.
     pub(super) fn sections<K>(
         &mut self,

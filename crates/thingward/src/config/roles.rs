@@ -16,9 +16,11 @@ use thingward_gateway::GatewaySettings;
 use thingward_gateway::queue::QueueLimits;
 use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
+use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
 use thingward_service::settings::{
-    AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, ServiceSettings, WitnessSettings,
+    AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
+    WitnessSettings,
 };
 use thingward_store::keys::KekReference;
 use thingward_witness::client::PORT;
@@ -159,11 +161,13 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         log: LogSettings::default(),
         console: ConsoleSettings::at_home(),
         oidc: Vec::new(),
+        payments: None,
     };
     let (authority_keys, lifetimes) = authority(r, s);
     let (mqtt_limits, connections) = limits(r, s);
     let (history, log, oidc) = (history(r, s), log(r, s), providers(r, s));
     let console = console(r, s, &settings);
+    let payments = payments(r, s);
     r.close(section);
     ServiceSettings {
         authority_keys,
@@ -174,8 +178,27 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         log,
         console,
         oidc,
+        payments,
         ..settings
     }
+}
+
+/// None where the section is not there.
+fn payments<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> Option<PaymentSettings> {
+    let mut section = r.optional(parent, "payments")?;
+    let s = &mut section;
+    let place = want("`http` on this machine", "\"http://127.0.0.1:8487\"");
+    let secret = want("an absolute path", "\"/etc/thingward/payments.key\"");
+    let absolute = |t: &str| Some(PathBuf::from(t)).filter(|path| path.is_absolute());
+    let testbed = r.needed(s, "testbed", place, |t| TestbedClient::is_place(t).then(|| t.to_owned()));
+    let api_key_file = r.needed(s, "api_key_file", secret, absolute);
+    let webhook_secret_file = r.needed(s, "webhook_secret_file", secret, absolute);
+    r.close(section);
+    Some(PaymentSettings {
+        testbed: testbed?,
+        api_key_file: api_key_file?,
+        webhook_secret_file: webhook_secret_file?,
+    })
 }
 
 fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys, Lifetimes) {

@@ -51,6 +51,8 @@ struct Ports {
     https: u16,
     gateway: u16,
     console: u16,
+    /// Where test cards pay.
+    payments: u16,
     /// Where the meter takes grants: over TLS, and for browsers.
     link: u16,
     link_http: u16,
@@ -92,12 +94,14 @@ impl Town {
     }
 
     fn config_text(&self) -> String {
-        let Ports { mqtt, https, gateway, console, .. } = self.ports;
+        let Ports { mqtt, https, gateway, console, payments, .. } = self.ports;
         format!(
             "# The demo town. `thingward --config` this file gives every command the town's service.\n\
              [service]\ndata_dir = \"{dir}/service\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
              names = [\"localhost\"]\naddresses = [\"127.0.0.1\"]\n\n\
              [service.console]\norigins = [\"http://localhost:{console}\"]\nloopback = \"127.0.0.1:{console}\"\n\n\
+             [service.payments]\ntestbed = \"http://127.0.0.1:{payments}\"\n\
+             api_key_file = \"{dir}/payments/api.key\"\nwebhook_secret_file = \"{dir}/payments/webhook.secret\"\n\n\
              [gateway]\nhome = \"{dir}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\n",
             dir = self.dir.display()
         )
@@ -115,6 +119,7 @@ impl Town {
     pub(super) async fn start(&self, processes: &mut Processes) -> Result<(), Failure> {
         let config = self.config();
         let config = config.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
+        self.start_payments(processes).await?;
         processes.start("service", &["--config", config, "service", "run"])?;
         self.wait_for_service(processes).await?;
         let is_new = self.make_tenant().await?;
@@ -143,8 +148,38 @@ impl Town {
         }
         if is_new {
             self.try_what_is_refused().await?;
+            self.offer_the_bay().await?;
         }
         Ok(())
+    }
+
+    /// Before the service, which reads the secrets that it makes.
+    async fn start_payments(&self, processes: &mut Processes) -> Result<(), Failure> {
+        let Ports { console, payments, .. } = self.ports;
+        let home = self.dir.join("payments");
+        let home = home.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
+        let webhook = format!("http://127.0.0.1:{console}/api/v1/payments/webhook");
+        let port = payments.to_string();
+        let arguments = ["payment-testbed", "--home", home, "--port", &port, "--webhook", &webhook];
+        processes.start("payments", &arguments)?;
+        wait_for_port(payments, "test provider of payments", processes).await
+    }
+
+    /// Whoever stands before the meter may pay for the bay, once it has said what it opens.
+    async fn offer_the_bay(&self) -> Result<(), Failure> {
+        let offer = json!({
+            "start": "park", "finish": "leave", "amount": 240, "currency": "EUR", "per": 60, "most": 120,
+            "notice": "We keep when the bay was taken and for which key, for 30 days, to settle complaints. \
+                       We do not know who you are. Your card is seen by the payment provider alone.",
+        });
+        let path = ApiPath::new(&["tenants", TENANT, "devices", METER, "offer"]);
+        let until = Instant::now() + START_TIME;
+        loop {
+            match self.api().call(hyper::Method::PUT, path.as_str(), Some(&offer)).await {
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+                set => return set.map(drop),
+            }
+        }
     }
 
     async fn wait_for_service(&self, processes: &mut Processes) -> Result<(), Failure> {
@@ -242,7 +277,7 @@ impl Town {
              gateway   MQTT localhost:{gateway}   carries thermometer-1 and bulb-1\n\
              things    thermometer-1, bulb-1, pump-1, mill-1, meter-1: one process each, logs in {dir}/log\n\n\
              Open {open}\n\n\
-             Stand before {METER}, as the code on it would bring you there:\n\
+             Stand before {METER}, as the code on it would bring you there, and park: pay with 4242 4242 4242 4242\n\
              \x20 {near}\n\n\
              Or try, in another terminal:\n\
              \x20 export THINGWARD_CONFIG={config}\n\
@@ -255,6 +290,7 @@ impl Town {
              \x20 thingward grant issue --tenant {TENANT} --device {METER} --holder KEY --allow 'park =1..120' \\\n\
              \x20   --allow leave --for 2h --out me.grant\n\
              \x20 thingward grant use me.grant --key me.key --at localhost:{link} park 90\n\
+             \x20 thingward purchase list --tenant {TENANT}      # who bought what; `purchase refund ID`\n\
              \x20 thingward finding list --tenant {TENANT}\n\
              \x20 thingward audit list --tenant {TENANT}        # who did what; `audit prove 0` proves it\n\
              \x20 thingward key withdraw --tenant {TENANT}      # history is unreadable at once\n\
@@ -278,7 +314,7 @@ impl Town {
             }
         };
         format!(
-            "http://localhost:{console}/near#device={METER}&link=http%3A%2F%2F127.0.0.1%3A{link_http}&key={key}"
+            "http://localhost:{console}/near#tenant={TENANT}&device={METER}&link=http%3A%2F%2F127.0.0.1%3A{link_http}&key={key}"
         )
     }
 
@@ -338,12 +374,13 @@ fn ports(dir: &Path) -> Result<Ports, Failure> {
         https: port("https", 8443)?,
         gateway: port("gateway", 8884)?,
         console: port("console", 8480)?,
+        payments: port("payments", 8487)?,
         link: port("link", 8885)?,
         link_http: port("link-http", 8886)?,
     };
     let text = json!({
         "mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway, "console": ports.console,
-        "link": ports.link, "link-http": ports.link_http,
+        "payments": ports.payments, "link": ports.link, "link-http": ports.link_http,
     });
     let text = text.to_string();
     fs::write(&path, text).map_err(Failure::file(&path))?;

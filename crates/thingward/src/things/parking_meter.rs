@@ -79,15 +79,16 @@ impl Thing for ParkingMeter {
         match (action, input.as_f64()) {
             ("park", Some(minutes)) => {
                 self.belongs_to(by)?;
+                let before = if self.guest.is_some() { self.paid_left } else { 0.0 };
                 (self.guest, self.occupied) = (Some(by.actor.to_owned()), true);
-                self.paid_left = (minutes * 60.0).min(by.seconds.max(0.0));
+                self.paid_left = (before + minutes * 60.0).min(by.seconds.max(0.0));
                 Ok(json!({"seconds": self.paid_left.round()}))
             }
             ("leave", _) => {
                 self.belongs_to(by)?;
                 let left = if self.guest.take().is_some() { self.paid_left } else { 0.0 };
                 (self.occupied, self.paid_left) = (false, 0.0);
-                Ok(json!({"seconds": left.round()}))
+                Ok(json!({"rest": (left / 60.0).floor()}))
             }
             ("set-rate", Some(rate)) => {
                 self.rate = rate;

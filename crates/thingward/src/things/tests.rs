@@ -166,13 +166,14 @@ fn a_bay_is_for_whoever_paid_no_longer_than_they_paid_and_for_nobody_else() {
     assert_eq!(left(&mut meter), 1740.0);
     assert!(meter.act("park", &json!(1), &by("holder/b", 7200.0)).is_err());
     assert!(meter.act("leave", &Json::Null, &by("holder/b", 7200.0)).is_err());
-    // More than was asked for at first, and never beyond the right to it.
+    // On top of what is left, and never beyond the right to it.
+    assert_eq!(meter.act("park", &json!(10), &by("holder/a", 7200.0)).unwrap(), json!({"seconds": 2340.0}));
     assert_eq!(meter.act("park", &json!(240), &by("holder/a", 3600.0)).unwrap(), json!({"seconds": 3600.0}));
     // A new price is for who pays from now on.
     meter.act("set-rate", &json!(9), &BY).unwrap();
     assert_eq!(left(&mut meter), 3540.0);
     let leave = |meter: &mut Box<dyn Thing>| meter.act("leave", &Json::Null, &by("holder/a", 60.0)).unwrap();
-    assert_eq!(leave(&mut meter), json!({"seconds": 3540.0}));
-    assert_eq!(leave(&mut meter), json!({"seconds": 0.0}));
+    assert_eq!(leave(&mut meter), json!({"rest": 59.0}));
+    assert_eq!(leave(&mut meter), json!({"rest": 0.0}));
     meter.act("park", &json!(1), &by("holder/b", 7200.0)).unwrap();
 }

@@ -32,7 +32,6 @@ use crate::command::{
     self, CommandRecord, ENDED_PREFIX, NewCommand, State as CommandState, WAITING_PREFIX, hex, index,
     keys_of, parse_id,
 };
-use crate::description;
 use crate::sign_in::{Assertion, AssertionResponse, CHALLENGE_SECONDS, RequestOptions};
 
 /// How long a command counts when nothing is said, in seconds.
@@ -498,17 +497,8 @@ pub(super) async fn description_of(
     tenant: TenantName,
     device: DeviceName,
 ) -> Result<ThingDescription, ApiError> {
-    let app = Arc::clone(app);
-    let asker = Arc::clone(&app);
-    app.ask(move |store| {
-        let key = description::key(&tenant, &device);
-        let sealed =
-            store.get(Space::Descriptions, &key)?.ok_or(StoreError::NotFound { what: "description" })?;
-        let plain = open(&asker, &key, &sealed)?;
-        let document = description::decode(&plain).map(|(_, document)| document).unwrap_or_default();
-        ThingDescription::parse(document).map_err(|_| StoreError::NotFound { what: "description" })
-    })
-    .await
+    let shared = Arc::clone(&app.shared);
+    app.ask(move |_| shared.description(&tenant, &device)).await
 }
 
 /// The newest commands of a device, those that wait in front.

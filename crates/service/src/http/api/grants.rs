@@ -12,13 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thingward_audit::actors::key_detail;
-use thingward_crypto::{Signer, VerifyingKey, sha256};
-use thingward_grant::owned::{self, OwnedPermission};
-use thingward_grant::{
-    Audience, FormatError, GRANT_BYTES_MAX, Grant, HolderKey, Origin, REFERENCE_BYTES_MAX, Reference,
-    SCOPE_BYTES_MAX, Terms, opening, public,
-};
+use thingward_crypto::VerifyingKey;
+use thingward_grant::{FormatError, Grant, HolderKey, REFERENCE_BYTES_MAX, Reference, Terms, owned};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_policy::{Action, IssueGrants, Permit, ReadDevices, Resource, RevokeGrants};
@@ -30,10 +25,10 @@ use super::super::app::{App, to_its_end};
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Caller, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
+use super::super::order::Occasion;
 use super::commands::description_of;
 use super::{List, ListParams, time, word};
-use crate::audit::Deed;
-use crate::grants::after_revocation;
+use crate::grants::{Ground, NewGrant};
 use crate::uses::Count;
 
 /// A grant to issue. It ends by itself: at a time, after uses, or both.
@@ -144,7 +139,7 @@ impl Named for Id {
     }
 }
 
-fn parse_id(text: &str) -> Option<GrantId> {
+pub(super) fn parse_id(text: &str) -> Option<GrantId> {
     let mut id = GrantId::default();
     let read = base16ct::lower::decode(text.as_bytes(), &mut id).ok()?;
     (read.len() == id.len()).then_some(id)
@@ -239,16 +234,18 @@ pub(in crate::http) async fn issue(
     Entered { tenant, caller }: Entered,
     Sent(new): Sent<NewGrantBody>,
 ) -> Result<(StatusCode, Json<IssuedGrant>), ApiError> {
-    let wanted = Wanted::read(new, caller.occasion.at)?;
+    let wanted = Wanted::read(new, &caller.occasion)?;
     wanted.permitted(&app, tenant, &caller).await?;
     let turn = app.shared.grants_turn().await;
-    if app.shared.directory.role(&tenant, &wanted.device).is_none() {
+    if app.shared.directory.role(&tenant, &wanted.0.device).is_none() {
         return Err(ApiError::NotFound("device"));
     }
     wanted.opened(&app, tenant).await?;
-    let standing = app.shared.store.registry().grant_standing(&tenant, &wanted.device, now()).await?;
-    let entry = wanted.issue(&app, tenant, &caller, standing.epoch)?;
-    let deed = app.ordered(&tenant, &caller, wanted.deed(&app, &caller, &entry)).await?;
+    let standing = app.shared.store.registry().grant_standing(&tenant, &wanted.0.device, now()).await?;
+    let (key, issued) = (&app.shared.grant_key, (caller.occasion.at, caller.actor()));
+    let too_large = |e: FormatError| ApiError::Invalid(format!("the grant is {e}"));
+    let entry = wanted.0.sign(key, tenant, standing.epoch, issued).map_err(too_large)?;
+    let deed = app.ordered(&tenant, &caller, wanted.0.deed(key, &entry)).await?;
     let shared = Arc::clone(&app.shared);
     to_its_end(async move {
         let _turn = turn;
@@ -261,18 +258,10 @@ pub(in crate::http) async fn issue(
 }
 
 /// What somebody wants to grant.
-struct Wanted {
-    device: DeviceName,
-    permissions: Vec<OwnedPermission>,
-    holder: HolderKey,
-    not_before: Option<Timestamp>,
-    expires: Option<Timestamp>,
-    uses: Option<u32>,
-    reason: Option<String>,
-}
+struct Wanted(NewGrant);
 
 impl Wanted {
-    fn read(new: NewGrantBody, now: Timestamp) -> Result<Self, ApiError> {
+    fn read(new: NewGrantBody, occasion: &Occasion) -> Result<Self, ApiError> {
         let device = new.audience.strip_prefix("device/");
         let device = device.ok_or_else(|| ApiError::parameter("audience", &"is not `device/NAME`"))?;
         let permissions = owned::permissions_from_json(&new.permissions).map_err(ApiError::Invalid)?;
@@ -283,38 +272,43 @@ impl Wanted {
             let time = text.map(|text| time(name, &text)).transpose()?;
             Ok(time.map(|time| Timestamp::from_seconds(time.as_seconds())))
         };
-        let wanted = Self {
+        let [a, b, c, d, e, f, g, h, ..] = occasion.seed;
+        let reason = new.reason.filter(|reason| !reason.is_empty());
+        if reason.as_ref().is_some_and(|reason| reason.len() > REFERENCE_BYTES_MAX) {
+            return Err(ApiError::Invalid(format!("`reason` has more than {REFERENCE_BYTES_MAX} bytes")));
+        }
+        let wanted = NewGrant {
+            id: [a, b, c, d, e, f, g, h],
             device: word("audience", device)?,
             permissions,
             holder: holder(&new.holder)?,
             not_before: second("not_before", new.not_before)?,
             expires: second("expires", new.expires)?,
             uses: new.uses,
-            reason: new.reason.filter(|reason| !reason.is_empty()),
+            ground: reason.map(Ground::Reason),
         };
-        wanted.checked(now)
+        Self(wanted).checked(occasion.at)
     }
 
     fn checked(self, now: Timestamp) -> Result<Self, ApiError> {
-        let start = self.not_before.map_or(now, |start| start.max(now));
-        let problem = if self.expires.is_none() && self.uses.is_none() {
-            "a grant ends: give `expires`, `uses`, or both".to_owned()
-        } else if self.expires.is_some_and(|end| end <= start) {
-            "`expires` is not after its start".to_owned()
-        } else if self.uses == Some(0) {
-            "`uses` is at least 1".to_owned()
-        } else if self.reason.as_ref().is_some_and(|reason| reason.len() > REFERENCE_BYTES_MAX) {
-            format!("`reason` has more than {REFERENCE_BYTES_MAX} bytes")
+        let Self(NewGrant { not_before, expires, uses, .. }) = &self;
+        let start = not_before.map_or(now, |start| start.max(now));
+        let problem = if expires.is_none() && uses.is_none() {
+            "a grant ends: give `expires`, `uses`, or both"
+        } else if expires.is_some_and(|end| end <= start) {
+            "`expires` is not after its start"
+        } else if *uses == Some(0) {
+            "`uses` is at least 1"
         } else {
             return Ok(self);
         };
-        Err(ApiError::Invalid(problem))
+        Err(ApiError::Invalid(problem.to_owned()))
     }
 
     /// Whether the caller may grant each of the operations.
     async fn permitted(&self, app: &App, tenant: TenantName, caller: &Caller) -> Result<(), ApiError> {
-        for permission in &self.permissions {
-            let on = Resource::Operation(self.device, permission.action, None);
+        for permission in &self.0.permissions {
+            let on = Resource::Operation(self.0.device, permission.action, None);
             let _: Permit<IssueGrants> =
                 app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
         }
@@ -323,87 +317,23 @@ impl Wanted {
 
     /// Whether the device's description opens each of them.
     async fn opened(&self, app: &Arc<App>, tenant: TenantName) -> Result<(), ApiError> {
+        let device = self.0.device;
         let undescribed = |e| match e {
             ApiError::Store(StoreError::NotFound { .. }) => ApiError::Conflict(format!(
-                "{} has not said yet what it opens to grants; it does once it has been connected",
-                self.device
+                "{device} has not said yet what it opens to grants; it does once it has been connected"
             )),
             other => other,
         };
-        let thing = description_of(app, tenant, self.device).await.map_err(undescribed)?;
-        let mut room = [0; SCOPE_BYTES_MAX];
-        let opened = opening::opened(&thing, &mut room).map_err(|e| ApiError::Conflict(e.to_string()))?;
-        let opened = owned::read(&opened).map_err(|_| ApiError::Internal)?;
-        for permission in &self.permissions {
-            permission.within(&opened).map_err(|beyond| ApiError::Conflict(beyond.to_string()))?;
-        }
-        Ok(())
-    }
-
-    fn issue(
-        &self,
-        app: &App,
-        tenant: TenantName,
-        caller: &Caller,
-        epoch: u32,
-    ) -> Result<GrantEntry, ApiError> {
-        let [a, b, c, d, e, f, g, h, ..] = caller.occasion.seed;
-        let id = [a, b, c, d, e, f, g, h];
-        let too_large = |e: FormatError| ApiError::Invalid(format!("the grant is {e}"));
-        let mut room = [0; SCOPE_BYTES_MAX];
-        let scope = owned::write(&self.permissions, &mut room).map_err(too_large)?;
-        let origin = Origin {
-            issuer: tenant.borrowed(),
-            id,
-            epoch,
-            reference: self.reason.as_deref().map(Reference::Reason),
-        };
-        let terms = Terms {
-            audience: Some(Audience::Device(self.device.borrowed())),
-            expires: self.expires,
-            not_before: self.not_before,
-            uses: self.uses,
-            scope: Some(scope),
-        };
-        let mut bytes = vec![0; GRANT_BYTES_MAX];
-        let key = &app.shared.grant_key;
-        let len = public::issue(key, &origin, &terms, self.holder, &mut bytes).map_err(too_large)?;
-        bytes.truncate(len);
-        let (issued, issued_by) = (caller.occasion.at, caller.actor());
-        let device = self.device;
-        Ok(GrantEntry { id, device, bytes, epoch, issued, issued_by, expires: self.expires, revoked: None })
-    }
-
-    /// What the log gets, and the caller signs: with the hash of the grant, so with all that it says.
-    fn deed(&self, app: &App, caller: &Caller, entry: &GrantEntry) -> Deed {
-        let actions: Vec<&str> = self.permissions.iter().map(|p| p.action.as_str()).collect();
-        let deed = Deed::new(caller.actor(), "grant.issue", target(&entry.id))
-            .with("device", self.device.to_string())
-            .with("actions", actions.join(" "))
-            .with("holder", URL_SAFE_NO_PAD.encode(self.holder.to_bytes()))
-            .with("epoch", entry.epoch.to_string())
-            .with("issuer", key_detail(Signer::public_key(&app.shared.grant_key)))
-            .with("sha256", hex(&sha256(&[&entry.bytes])));
-        let limits = [
-            ("expires", self.expires.map(|t| t.to_string())),
-            ("uses", self.uses.map(|uses| uses.to_string())),
-        ];
-        limits.into_iter().fold(deed, |deed, (name, limit)| match limit {
-            Some(limit) => deed.with(name, limit),
-            None => deed,
-        })
+        let thing = description_of(app, tenant, device).await.map_err(undescribed)?;
+        self.0.opened_by(&thing).map_err(|e| ApiError::Conflict(e.to_string()))
     }
 }
 
-fn holder(text: &str) -> Result<HolderKey, ApiError> {
+pub(super) fn holder(text: &str) -> Result<HolderKey, ApiError> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.filter(|bytes| VerifyingKey::from_ed25519(bytes).is_ok());
     let wrong = "is no Ed25519 public key: 32 bytes, base64url";
     bytes.map(HolderKey::from_bytes).ok_or_else(|| ApiError::parameter("holder", &wrong))
-}
-
-fn target(id: &GrantId) -> String {
-    format!("grant/{}", hex(id))
 }
 
 /// List grants
@@ -525,20 +455,12 @@ pub(in crate::http) async fn revoke(
     if entry.revoked.is_some() {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let time = now();
-    let standing = registry.grant_standing(&tenant, &entry.device, time).await?;
-    let is_live = entry.expires.is_none_or(|expires| expires > time);
-    let (epoch, others) = if is_live { after_revocation(&standing) } else { (standing.epoch, 0) };
-    let deed = Deed::new(caller.actor(), "grant.revoke", target(&id))
-        .with("device", entry.device.to_string())
-        .with("epoch", epoch.to_string());
-    let deed = if others == 0 { deed } else { deed.with("others", others.to_string()) };
-    let deed = app.ordered(&tenant, &caller, deed).await?;
+    let taking = app.shared.taking_back(&turn, tenant, entry).await?;
+    let deed = app.ordered(&tenant, &caller, taking.deed(caller.actor())).await?;
     let shared = Arc::clone(&app.shared);
     to_its_end(async move {
         shared.record(tenant, deed).await?;
-        shared.store.registry().revoke_grant(&tenant, &entry.device, &id, epoch, time).await?;
-        shared.tell_revocation(&turn, tenant, entry.device).await;
+        shared.take_back(&turn, tenant, &taking).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -12,9 +12,13 @@ pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod makers;
+pub(super) mod near;
+pub(super) mod offers;
 pub(super) mod oidc;
 pub(super) mod passkeys;
+pub(super) mod payments;
 pub(super) mod policy;
+pub(super) mod purchases;
 pub(super) mod readings;
 pub(super) mod segments;
 pub(super) mod sessions;
@@ -68,6 +72,10 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/sign-in/oidc/{provider}/callback", get(oidc::callback)),
         route(POST, "/api/v1/links/open", post(links::open)),
         route(POST, "/api/v1/links/redeem", post(links::redeem)),
+        route(GET, "/api/v1/near/{tenant}/{device}", get(near::show)),
+        route(POST, "/api/v1/near/{tenant}/{device}/purchases", post(near::buy)),
+        route(GET, "/api/v1/near/{tenant}/{device}/purchases/{purchase}", get(near::bought)),
+        route(POST, "/api/v1/payments/webhook", post(payments::webhook)),
         route(GET, "/api/v1/session", get(sessions::own)),
         route(DELETE, "/api/v1/session", delete(sessions::sign_out)),
         route(GET, "/api/v1/tenants", get(tenants::list)),
@@ -101,6 +109,12 @@ pub(super) fn routes() -> Vec<Route> {
         route(POST, "/api/v1/tenants/{tenant}/grants", post(grants::issue)),
         route(GET, "/api/v1/tenants/{tenant}/grants/{grant}", get(grants::show)),
         route(DELETE, "/api/v1/tenants/{tenant}/grants/{grant}", delete(grants::revoke)),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/offer", get(offers::show)),
+        route(PUT, "/api/v1/tenants/{tenant}/devices/{device}/offer", put(offers::set)),
+        route(DELETE, "/api/v1/tenants/{tenant}/devices/{device}/offer", delete(offers::remove)),
+        route(GET, "/api/v1/tenants/{tenant}/purchases", get(purchases::list)),
+        route(GET, "/api/v1/tenants/{tenant}/purchases/{purchase}", get(purchases::show)),
+        route(POST, "/api/v1/tenants/{tenant}/purchases/{purchase}/refund", post(purchases::refund)),
         route(GET, "/api/v1/tenants/{tenant}/findings", get(findings::list)),
         route(GET, "/api/v1/tenants/{tenant}/tokens", get(tokens::list)),
         route(POST, "/api/v1/tenants/{tenant}/tokens", post(tokens::create)),
