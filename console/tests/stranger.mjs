@@ -1,6 +1,7 @@
 // Somebody stands before the town's meter, with nothing but a browser.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { axe, NARROW, needed, open, overflow, person, settled } from "./harness.mjs";
 
 /** Somebody else's: an Ed25519 key as SubjectPublicKeyInfo. */
@@ -10,8 +11,10 @@ const OTHER_KEY = "MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 export async function strangers({ test, admin, browser, faults, picture }) {
   const near = needed("NEAR_URL");
   const link = new URLSearchParams(new URL(near).hash.slice(1)).get("link");
-  const people = await Promise.all([1, 2, 3].map(() => person(browser, faults, [link])));
-  const [driver, friend, thief] = people;
+  const [, payments] = /^testbed = "http:\/\/127\.0\.0\.1:(\d+)"$/m.exec(readFileSync(needed("THINGWARD_CONFIG"), "utf8"));
+  const others = [link, `http://localhost:${payments}`];
+  const people = await Promise.all([1, 2, 3, 4].map(() => person(browser, faults, others)));
+  const [driver, friend, thief, buyer] = people;
   const texts = {};
 
   await test("whoever scans the code on a device gets a key of their own, and no account", async () => {
@@ -24,7 +27,7 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     assert.deepEqual(await axe(driver), []);
     assert.equal(await overflow(driver), 0);
     const keys = await Promise.all(people.map((page) => shown(page, "Your key")));
-    assert.equal(new Set(keys).size, 3);
+    assert.equal(new Set(keys).size, 4);
     assert.match(keys[0], /^[\w-]{43}$/);
     await driver.reload();
     await settled(driver);
@@ -75,16 +78,6 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     await admin.getByRole("img", { name: "Code of meter-1" }).waitFor();
   });
 
-  await test("an answer that is signed with another key than the code says is not believed", async () => {
-    const other = near.replace(/key=.*/, `key=${OTHER_KEY}`);
-    await driver.goto("about:blank");
-    await open(driver, other);
-    await use(driver, "park", "60");
-    await driver.getByText("not signed by this device").waitFor();
-    await driver.goto("about:blank");
-    await open(driver, near);
-  });
-
   await test("a part of a grant is handed on, with nobody's help", async () => {
     await driver.getByRole("button", { name: "Hand it on" }).click();
     await driver.getByLabel("Your friend's key").fill(texts.friend);
@@ -95,13 +88,23 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     await use(friend, "park", "31");
     await friend.getByText("not-granted").waitFor();
     await use(friend, "park", "30");
-    await friend.getByText("Done, says the device.").waitFor();
+    await friend.getByText("out-of-turn").waitFor();
     assert.equal(await friend.getByRole("button", { name: "leave" }).count(), 0);
+  });
+
+  await test("an answer that is signed with another key than the code says is not believed", async () => {
+    const other = near.replace(/key=.*/, `key=${OTHER_KEY}`);
+    await driver.goto("about:blank");
+    await open(driver, other);
+    await use(driver, "leave");
+    await driver.getByText("not signed by this device").waitFor();
+    await driver.goto("about:blank");
+    await open(driver, near);
   });
 
   await test("each use is in the log, on the device's word", async () => {
     await open(admin, "/grants");
-    await admin.getByText("used 3").waitFor();
+    await admin.getByText("used 2").waitFor();
     await open(admin, "/log");
     await admin.getByRole("row").filter({ hasText: "grant.use" }).first().waitFor();
   });
@@ -115,6 +118,66 @@ export async function strangers({ test, admin, browser, faults, picture }) {
       await use(page, "park", "1");
       await page.getByText("revoked", { exact: true }).waitFor();
     }
+  });
+
+  await test("a passer-by sees the price, pays with a card that works, parks, stays longer, and gets the rest back", async () => {
+    await buyer.reload();
+    const price = buyer.getByRole("region", { name: "Price" });
+    await price.getByText("€2.40 for 60 minutes.").waitFor();
+    await price.getByText("We keep when the bay was taken").waitFor();
+    await price.getByLabel("park for so many minutes").fill("121");
+    assert.ok(await price.getByRole("button", { name: /^Pay/ }).isDisabled(), "more than is sold");
+    await price.getByLabel("park for so many minutes").fill("90");
+    await price.getByRole("button", { name: "Pay €3.60" }).waitFor();
+    assert.deepEqual(await axe(buyer), []);
+    assert.equal(await overflow(buyer), 0);
+    await picture(buyer, "price");
+    await price.getByRole("button", { name: "Pay €3.60" }).click();
+    await buyer.getByRole("heading", { name: "Pay 3.60 EUR" }).waitFor();
+    await pay(buyer, "4000 0000 0000 0002");
+    await buyer.getByText("The card was declined.").waitFor();
+    await pay(buyer, "4242 4242 4242 4242");
+    await use(buyer, "park");
+    await buyer.getByText("Done, says the device.").waitFor();
+    await open(admin, "/grants");
+    await admin.getByRole("listitem").filter({ hasText: "€3.60" }).getByText("active", { exact: true }).waitFor();
+
+    await buyer.getByRole("heading", { name: "Stay longer" }).waitFor();
+    await price.getByLabel("park for so many minutes").fill("30");
+    await price.getByRole("button", { name: "Pay €1.20" }).click();
+    await pay(buyer, "4242 4242 4242 4242");
+    await buyer.getByRole("region", { name: /^Grant / }).nth(1).waitFor();
+    await buyer.getByRole("button", { name: "park", exact: true }).first().click();
+    await buyer.getByText("Done, says the device.").waitFor();
+    await buyer.getByRole("button", { name: "leave", exact: true }).first().click();
+    await buyer.getByText("went back of the €1.20 that you paid.").waitFor();
+    await buyer.getByText("went back of the €3.60 that you paid.").waitFor();
+    assert.deepEqual(await axe(buyer), []);
+    await picture(buyer, "refund");
+  });
+
+  await test("who looks after the meter sees what was bought, and sets the price", async () => {
+    await open(admin, "/grants");
+    const bought = admin.getByRole("listitem").filter({ hasText: "€3.60" });
+    await bought.getByText("ended", { exact: true }).waitFor();
+    await bought.getByText("back €3.5").or(bought.getByText("back €3.6")).waitFor();
+    assert.deepEqual(await axe(admin), []);
+    await picture(admin, "purchases");
+    await open(admin, "/devices/meter-1");
+    await admin.getByText("€2.40 for 60 minutes, up to 120 at once.").waitFor();
+    await admin.getByRole("button", { name: "Change the price" }).click();
+    await admin.getByLabel("Price", { exact: true }).fill("3.00");
+    await admin.getByLabel("Ends with").selectOption("leave");
+    await admin.getByLabel("Begins with").selectOption("park");
+    await admin.getByLabel("What buyers have to know").fill("The price of today.");
+    assert.deepEqual(await axe(admin), []);
+    await admin.getByRole("button", { name: "Offer it" }).click();
+    await admin.getByText("€3.00 for 60 minutes, up to 120 at once.").waitFor();
+    await open(buyer, near);
+    await buyer.getByText("€3.00 for 60 minutes.").waitFor();
+    await admin.getByRole("button", { name: "Sell it no more" }).click();
+    await admin.getByRole("dialog").getByRole("button", { name: "Sell it no more" }).click();
+    await admin.getByText("It is not for sale.").waitFor();
   });
 
   await Promise.all(people.map((page) => page.context().close()));
@@ -133,4 +196,9 @@ async function take(page, grant) {
 async function use(page, action, amount) {
   if (amount) await page.getByLabel("How much", { exact: true }).fill(amount);
   await page.getByRole("button", { name: action, exact: true }).click();
+}
+
+async function pay(page, card) {
+  await page.getByLabel("Card number").fill(card);
+  await page.getByRole("button", { name: /^Pay/ }).click();
 }

@@ -24,6 +24,21 @@ const DEEDS: Record<string, Deed> = {
   "DELETE/devices/:device/commands/:command": ["command.cancel", "operation/:device/*", { id: ":command" }],
   "POST/devices/:device/release": ["device.release", "*/:device"],
   "POST/devices/:device/revoke": ["device.revoke", "*/:device", { reason: ".reason" }],
+  "PUT/devices/:device/offer": [
+    "offer.set",
+    "device/:device",
+    {
+      start: ".start",
+      finish: ".finish",
+      amount: ".amount",
+      currency: ".currency",
+      per: ".per",
+      most: ".most",
+      notice: ".notice",
+    },
+  ],
+  "DELETE/devices/:device/offer": ["offer.remove", "device/:device"],
+  "POST/purchases/:purchase/refund": ["purchase.refund", "purchase/:purchase"],
   "POST/grants": ["grant.issue", "grant/*"],
   "DELETE/grants/:grant": ["grant.revoke", "grant/:grant"],
   // A user is in the log by their id, which is not in the address.
@@ -77,6 +92,7 @@ export function fits({ method, path, body }: Call, tenant: string, said: Entry):
 function inBody(body: unknown, names: readonly string[]): string | undefined {
   const found = names.reduce((of, name) => (of as Record<string, unknown> | null | undefined)?.[name], body);
   if (Array.isArray(found)) return found.join(" ");
+  if (typeof found === "number") return String(found);
   return typeof found === "string" ? found : undefined;
 }
 

@@ -10,21 +10,28 @@ const [HOLDER, GRANTS] = ["holder", "grants"];
 /** So many are kept, the newest. */
 const GRANTS_MAX = 64;
 
+/** Where one stands: the device, and whose it is when it may be for sale. */
+export interface Place extends Nearby {
+  readonly tenant?: string;
+}
+
 /** The address of the page for a device; nothing when its link is none. `key` is in base64, as the API has it. */
-export function placeOf({ device, link, key }: { device: string; link: string; key: string }): string | undefined {
-  const fragment = new URLSearchParams({ device, link: link.trim(), key: toBase64url(base64(key)) });
+export function placeOf(of: { tenant: string; device: string; link: string; key: string }): string | undefined {
+  const { tenant, device, link, key } = of;
+  const fragment = new URLSearchParams({ tenant, device, link: link.trim(), key: toBase64url(base64(key)) });
   return readPlace(`#${fragment}`) && `${location.origin}/near#${fragment}`;
 }
 
-/** The device that an address names behind its `#`, as its QR code has it: `device=…&link=…&key=…`. */
-export function readPlace(fragment: string): Nearby | undefined {
+/** The device that an address names behind its `#`, as its QR code has it: `tenant=…&device=…&link=…&key=…`. */
+export function readPlace(fragment: string): Place | undefined {
   const said = new URLSearchParams(fragment.replace(/^#/, ""));
   const [device, link, key] = [said.get("device"), said.get("link"), said.get("key")];
   if (!device || !link || !key) return undefined;
   try {
     const { protocol, origin, pathname } = new URL(link);
     const isPlain = (protocol === "http:" || protocol === "https:") && pathname === "/";
-    return isPlain ? { device, link: origin, key: base64url(key) } : undefined;
+    const tenant = said.get("tenant") ?? undefined;
+    return isPlain ? { tenant, device, link: origin, key: base64url(key) } : undefined;
   } catch {
     return undefined;
   }

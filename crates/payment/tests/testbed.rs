@@ -1,5 +1,10 @@
 //! A seller and a payer at the test provider, over HTTP.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

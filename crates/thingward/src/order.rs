@@ -37,6 +37,9 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::PUT, "key/recipient", &["key.recipient"], "key"),
     (Method::POST, "devices/$/commands", &["command.send"], "operation/$/*"),
     (Method::POST, "grants", &["grant.issue"], "grant/*"),
+    (Method::PUT, "devices/$/offer", &["offer.set"], "device/$"),
+    (Method::DELETE, "devices/$/offer", &["offer.remove"], "device/$"),
+    (Method::POST, "purchases/$/refund", &["purchase.refund"], "purchase/$"),
     (Method::DELETE, "grants/$", &["grant.revoke"], "grant/$"),
     (Method::DELETE, "devices/$/commands/*", &["command.cancel"], "operation/$/*"),
 ];

@@ -291,22 +291,25 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     says(shows(shown(&annas), shown(&anna_key), &["park", "121"]), "not-granted");
     says(shows(shown(&annas), shown(&anna_key), &["set-rate", "0"]), "not-opened");
     says(shows(shown(&annas), shown(&ben_key), &["park", "1"]), "cannot be shown with this key");
-    // Who has a grant of their own does not get what somebody else paid for; who was handed a part does.
+    // Who has a grant of their own does not get what somebody else paid for, and a part does not begin what began.
     says(shows(shown(&others), shown(&ben_key), &["park", "1"]), "somebody else has paid");
     says(shows(shown(&bens), shown(&ben_key), &["park", "31"]), "not-granted");
-    assert_eq!(shows(shown(&bens), shown(&ben_key), &["park", "30"]).0, 0);
+    says(shows(shown(&bens), shown(&ben_key), &["park", "30"]), "out-of-turn");
     // Another grant that the same key was given goes on where the first one is.
     assert_eq!(shows(shown(&more), shown(&anna_key), &["park", "120"]).0, 0);
-    // A meter that is killed knows how often it was used.
+    // A meter that is killed knows what began and what is over.
+    drop(meter);
+    let meter = simulated(&place, port);
+    says(shows(shown(&annas), shown(&anna_key), &["park", "10"]), "out-of-turn");
+    assert_eq!(shows(shown(&annas), shown(&anna_key), &["leave"]).0, 0);
     drop(meter);
     let _meter = simulated(&place, port);
-    assert_eq!(shows(shown(&annas), shown(&anna_key), &["park", "10"]).0, 0);
-    assert_eq!(shows(shown(&annas), shown(&anna_key), &["leave"]).0, 0);
-    says(shows(shown(&annas), shown(&anna_key), &["park", "10"]), "used-up");
+    says(shows(shown(&annas), shown(&anna_key), &["leave"]), "out-of-turn");
+    assert_eq!(shows(shown(&more), shown(&anna_key), &["leave"]).0, 0);
 
     let _service = place.service(&[]);
-    wait_for("the uses", || place.done(&["grant", "show", &id])["used"] == 4);
+    wait_for("the uses", || place.done(&["grant", "show", &id])["used"] == 2);
     let log = place.done(&["audit", "list", "--limit", "1000"]);
     let uses = log.as_array().unwrap().iter().filter(|entry| entry["action"] == "grant.use").count();
-    assert_eq!(uses, 6, "those of three grants and a part, with the one that somebody else had paid for");
+    assert_eq!(uses, 5, "those of three grants, with the one that somebody else had paid for");
 }

@@ -5,8 +5,9 @@ import { actions, readPlace, within } from "../near";
 const KEY = "MCowBQYDK2VwAyEA11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 test("a device's code names the device, where its local link is, and its key", () => {
-  const nearby = readPlace(`#device=meter-1&link=http%3A%2F%2F192.0.2.7%3A8886&key=${KEY}`);
-  expect(nearby).toMatchObject({ device: "meter-1", link: "http://192.0.2.7:8886" });
+  const nearby = readPlace(`#tenant=town&device=meter-1&link=http%3A%2F%2F192.0.2.7%3A8886&key=${KEY}`);
+  expect(nearby).toMatchObject({ tenant: "town", device: "meter-1", link: "http://192.0.2.7:8886" });
+  expect(readPlace(`#device=meter-1&link=http%3A%2F%2F192.0.2.7%3A8886&key=${KEY}`)?.tenant).toBeUndefined();
   expect(nearby?.key.length).toBe(44);
 });
 

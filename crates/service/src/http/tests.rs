@@ -9,6 +9,7 @@ mod line;
 mod log;
 mod order;
 mod policy;
+mod purchases;
 mod readings;
 mod sign_in;
 mod witness;

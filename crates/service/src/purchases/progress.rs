@@ -90,9 +90,13 @@ async fn advance(
     purchase: Purchase,
 ) -> Result<(), Later> {
     let time = now();
+    if purchase.state == State::Reserved {
+        return reserved(shared, payments, tenant, purchase, time).await;
+    }
+    if purchase.has_news && is_disputed(shared, payments, tenant, &purchase).await? {
+        return Ok(shared.dispute(tenant, purchase).await?);
+    }
     match purchase.state {
-        State::Reserved => reserved(shared, payments, tenant, purchase, time).await,
-        _ if purchase.has_news => news(shared, payments, tenant, purchase).await,
         State::Paid if is_silent(&purchase, time) => {
             let close = Close { state: State::Ended, owed: purchase.amount };
             Ok(shared.close(tenant, &[(purchase, close)], "unused").await?)
@@ -159,20 +163,18 @@ async fn reserved(
 }
 
 /// Looks at the payment of what is paid for: its card's owner may have taken the money back.
-async fn news(
+async fn is_disputed(
     shared: &Shared,
     payments: &Payments,
     tenant: TenantName,
-    purchase: Purchase,
-) -> Result<(), Later> {
-    let found = match payment_id(&purchase)? {
-        Some(id) => Some(payments.provider.find(&id).await?),
-        None => None,
-    };
-    if found.is_some_and(|payment| payment.status == Status::Disputed) {
-        return Ok(shared.dispute(tenant, purchase).await?);
+    purchase: &Purchase,
+) -> Result<bool, Later> {
+    let Some(id) = payment_id(purchase)? else { return Ok(false) };
+    let is_disputed = payments.provider.find(&id).await?.status == Status::Disputed;
+    if !is_disputed {
+        shared.store.registry().no_news(&tenant, &purchase.id).await?;
     }
-    Ok(shared.store.registry().no_news(&tenant, &purchase.id).await?)
+    Ok(is_disputed)
 }
 
 async fn refund(

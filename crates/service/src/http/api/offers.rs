@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use thingward_model::clock::now;
 use thingward_model::{ActionName, DeviceName, TenantName};
-use thingward_payment::{Currency, Money};
+use thingward_payment::Currency;
 use thingward_policy::{IssueGrants, Permit, ReadDevices, Resource, RevokeGrants};
 use thingward_store::StoreError;
 use thingward_store::registry::Offer;
@@ -177,7 +177,7 @@ pub(in crate::http) async fn set(
             ware.least
         )));
     }
-    let deed = app.ordered(&tenant, &caller, deed(&caller, &offer, &ware)?).await?;
+    let deed = app.ordered(&tenant, &caller, deed(&caller, &offer)).await?;
     to_its_end(async move {
         app.shared.record(tenant, deed).await?;
         app.shared.store.registry().set_offer(&tenant, &offer).await?;
@@ -214,14 +214,15 @@ fn read(device: DeviceName, caller: &Caller, new: NewOffer) -> Result<Offer, Api
     Ok(offer)
 }
 
-fn deed(caller: &Caller, offer: &Offer, ware: &Ware) -> Result<Deed, ApiError> {
-    let currency: Currency = word("currency", &offer.currency)?;
-    let price = Money { amount: offer.amount, currency };
-    Ok(Deed::new(caller.actor(), "offer.set", format!("device/{}", offer.device))
-        .with("actions", format!("{} {}", offer.start, offer.finish))
-        .with("price", format!("{price} for {} {}", offer.per, ware.unit.as_str()))
+fn deed(caller: &Caller, offer: &Offer) -> Deed {
+    Deed::new(caller.actor(), "offer.set", format!("device/{}", offer.device))
+        .with("start", offer.start.to_string())
+        .with("finish", offer.finish.to_string())
+        .with("amount", offer.amount.to_string())
+        .with("currency", offer.currency.as_str())
+        .with("per", offer.per.to_string())
         .with("most", offer.most.to_string())
-        .with("notice", offer.notice.as_str()))
+        .with("notice", offer.notice.as_str())
 }
 
 /// Offer a device no more

@@ -33,6 +33,8 @@ enum Access {
     Page,
     /// Anyone's browser, on its way to a provider of sign-ins and back.
     Browser,
+    /// Anyone, for what is offered; nothing is here.
+    Stranger,
     /// The session itself.
     Own,
     /// A user of the tenant in the path, in a session and not with a token.
@@ -40,7 +42,8 @@ enum Access {
 }
 
 use Access::{
-    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Tenant,
+    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Stranger,
+    Tenant,
 };
 use Action::{
     IssueGrants, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers,
@@ -58,6 +61,10 @@ const NEW_TOKEN: &str = r#"{"lifetime_seconds":3600,"scopes":["tokens:manage"],"
 
 const NEW_GRANT: &str = r#"{"audience":"device/nobody","permissions":[{"action":"on"}],"uses":1,"holder":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
+const NEW_OFFER: &str =
+    r#"{"start":"on","finish":"off","amount":240,"currency":"EUR","per":60,"most":120,"notice":"n"}"#;
+const NEW_PURCHASE: &str = r#"{"quantity":60,"holder":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","return_url":"https://console.example/near#x"}"#;
+
 /// Method, path, access, and a body that is right.
 const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/health", Open, ""),
@@ -71,6 +78,10 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/sign-in/oidc/{provider}/callback", Browser, ""),
     ("post", "/api/v1/links/open", Page, r#"{"code":"none"}"#),
     ("post", "/api/v1/links/redeem", Page, REDEEMED),
+    ("get", "/api/v1/near/{tenant}/{device}", Stranger, ""),
+    ("post", "/api/v1/near/{tenant}/{device}/purchases", Stranger, NEW_PURCHASE),
+    ("get", "/api/v1/near/{tenant}/{device}/purchases/{purchase}", Stranger, ""),
+    ("post", "/api/v1/payments/webhook", Stranger, r#"{"data":{"payment":"pay_1"}}"#),
     ("get", "/api/v1/session", Own, ""),
     ("delete", "/api/v1/session", Own, ""),
     ("get", "/api/v1/tenants", Any(ManageTenants), ""),
@@ -110,6 +121,12 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("post", "/api/v1/tenants/{tenant}/grants", Tenant(IssueGrants), NEW_GRANT),
     ("get", "/api/v1/tenants/{tenant}/grants/{grant}", Tenant(ReadDevices), ""),
     ("delete", "/api/v1/tenants/{tenant}/grants/{grant}", Tenant(RevokeGrants), ""),
+    ("get", "/api/v1/tenants/{tenant}/devices/{device}/offer", Tenant(ReadDevices), ""),
+    ("put", "/api/v1/tenants/{tenant}/devices/{device}/offer", Tenant(IssueGrants), NEW_OFFER),
+    ("delete", "/api/v1/tenants/{tenant}/devices/{device}/offer", Tenant(RevokeGrants), ""),
+    ("get", "/api/v1/tenants/{tenant}/purchases", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/purchases/{purchase}", Tenant(ReadDevices), ""),
+    ("post", "/api/v1/tenants/{tenant}/purchases/{purchase}/refund", Tenant(RevokeGrants), ""),
     ("get", "/api/v1/tenants/{tenant}/findings", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), ""),
     ("post", "/api/v1/tenants/{tenant}/tokens", Tenant(ManageTokens), NEW_TOKEN),
@@ -191,6 +208,7 @@ fn concrete(path: &str, tenant: &str) -> String {
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
         .replace("{device}", "nobody")
         .replace("{grant}", "0123456789abcdef")
+        .replace("{purchase}", "0123456789abcdef")
         .replace("{command}", "0123456789abcdef0123456789abcdef")
         .replace("{user}", "anna")
         .replace("{group}/{kind}/{member}", "north/user/anna")
@@ -226,8 +244,8 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             assert_eq!(answer(None).await, StatusCode::OK, "{what}");
             continue;
         }
-        if *access == Browser {
-            assert_eq!(answer(None).await, StatusCode::NOT_FOUND, "{what}: no such provider");
+        if matches!(access, Browser | Stranger) {
+            assert_eq!(answer(None).await, StatusCode::NOT_FOUND, "{what}: no such provider or offer");
             continue;
         }
         if *access == Page {
@@ -241,7 +259,7 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             Tenant(_) | Reached | OwnInTenant | SocketInTenant | Own => StatusCode::NOT_FOUND,
             // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
             Any(_) => StatusCode::OK,
-            Installation(_) | Socket | Open | Page | Browser => StatusCode::FORBIDDEN,
+            Installation(_) | Socket | Open | Page | Browser | Stranger => StatusCode::FORBIDDEN,
         };
         assert_eq!(answer(Some(&foreign)).await, for_foreign, "{what}: token of another tenant");
         let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };

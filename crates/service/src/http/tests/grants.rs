@@ -27,17 +27,17 @@ use crate::pipeline::Via;
 
 const GRANTS: &str = "/api/v1/tenants/acme/grants";
 /// What a report is answered that was taken: it is nobody's to listen to.
-const TAKEN: ReasonCode = ReasonCode::NoMatchingSubscribers;
+pub(super) const TAKEN: ReasonCode = ReasonCode::NoMatchingSubscribers;
 
-fn ed25519() -> SoftwareKey {
+pub(super) fn ed25519() -> SoftwareKey {
     SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng())
 }
 
-fn acme() -> TenantName {
+pub(super) fn acme() -> TenantName {
     "acme".parse().unwrap()
 }
 
-fn holder(key: &SoftwareKey) -> String {
+pub(super) fn holder(key: &SoftwareKey) -> String {
     URL_SAFE_NO_PAD.encode(key_of(key).to_ed25519().unwrap())
 }
 
@@ -51,14 +51,25 @@ fn body(holder_key: &SoftwareKey) -> Json {
 }
 
 /// A meter that opens `park` for 1 to 240 minutes and `leave`, and not the rate.
-struct Meter<'a> {
-    fixture: &'a Fixture,
-    name: DeviceName,
-    key: SoftwareKey,
+pub(super) struct Meter<'a> {
+    pub(super) fixture: &'a Fixture,
+    pub(super) name: DeviceName,
+    pub(super) key: SoftwareKey,
 }
+
+const DESCRIPTION: &str = r#"{"@context": ["https://www.w3.org/2022/wot/td/v1.1", {"tw": "urn:thingward:td:"}],
+    "title": "Meter", "securityDefinitions": {"n": {"scheme": "nosec"}}, "security": "n", "actions": {
+    "park": {"tw:grants": true, "forms": [{"href": "x"}], "input": {"type": "object", "required": ["minutes"],
+        "properties": {"minutes": {"type": "integer", "minimum": 1, "maximum": 240}}}},
+    "leave": {"tw:grants": true, "forms": [{"href": "x"}]},
+    "set-rate": {"input": {"type": "number"}, "forms": [{"href": "x"}]}}}"#;
 
 impl Fixture {
     async fn meter(&self, name: &str) -> Meter<'_> {
+        self.meter_with(name, DESCRIPTION).await
+    }
+
+    pub(super) async fn meter_with(&self, name: &str, description: &str) -> Meter<'_> {
         let (name, key) = (name.parse().unwrap(), p256());
         let shared = &self.app.shared;
         shared.directory.enrolled(acme(), name, Role::Device, key_of(&key));
@@ -66,13 +77,7 @@ impl Fixture {
         let new = NewPrincipal { principal, state: PrincipalState::Enrolled, hardware: None };
         // One that was released is known already.
         drop(shared.store.registry().add_principal(&new, now()).await);
-        let text = r#"{"@context": ["https://www.w3.org/2022/wot/td/v1.1", {"tw": "urn:thingward:td:"}],
-            "title": "Meter", "securityDefinitions": {"n": {"scheme": "nosec"}}, "security": "n", "actions": {
-            "park": {"tw:grants": true, "forms": [{"href": "x"}], "input": {"type": "object", "required": ["minutes"],
-                "properties": {"minutes": {"type": "integer", "minimum": 1, "maximum": 240}}}},
-            "leave": {"tw:grants": true, "forms": [{"href": "x"}]},
-            "set-rate": {"input": {"type": "number"}, "forms": [{"href": "x"}]}}}"#;
-        self.keep_description(name, text);
+        self.keep_description(name, description);
         // In this log a request to enrol is the key itself.
         let who = format!("device/{name}");
         let id = base16ct::lower::encode_string(&key.public_key().id());
@@ -82,7 +87,7 @@ impl Fixture {
         Meter { fixture: self, name, key }
     }
 
-    fn keep_description(&self, device: DeviceName, text: &str) {
+    pub(super) fn keep_description(&self, device: DeviceName, text: &str) {
         let thing = thingward_model::description::ThingDescription::parse(text.as_bytes()).unwrap();
         let shared = &self.app.shared;
         shared.directory.access.described(&acme(), &device, &thing, Via::Device);
@@ -115,7 +120,7 @@ impl Fixture {
     }
 
     /// On whose word the last entry stands, or why not.
-    fn last_word(&self, entries: &[Entry]) -> Result<Word, ActorFault> {
+    pub(super) fn last_word(&self, entries: &[Entry]) -> Result<Word, ActorFault> {
         let origin = self.app.shared.auditor.origin(&acme());
         let mut actors = Actors::new(&origin, |request| VerifyingKey::from_spki(request).ok());
         entries.iter().map(|entry| actors.entry(entry)).last().unwrap()
@@ -140,7 +145,12 @@ fn shown(grant: &[u8], holder: &SoftwareKey, device: &str, nonce: [u8; 16], minu
 }
 
 /// What a device says of it.
-fn report(presentation: &[u8], nonce: [u8; 16], outcome: Outcome<'_>, key: &SoftwareKey) -> Vec<u8> {
+pub(super) fn report(
+    presentation: &[u8],
+    nonce: [u8; 16],
+    outcome: Outcome<'_>,
+    key: &SoftwareKey,
+) -> Vec<u8> {
     let reply = Reply { id: nonce, command: sha256(&[presentation]), time: at(), outcome };
     let mut out = [0; REPLY_BYTES_MAX];
     let len = reply.sign(key, &mut out).unwrap();
@@ -160,7 +170,7 @@ impl Meter<'_> {
     }
 
     /// What the service answers to a use.
-    async fn says(&self, nonce: [u8; 16], report: &[u8]) -> ReasonCode {
+    pub(super) async fn says(&self, nonce: [u8; 16], report: &[u8]) -> ReasonCode {
         let topic = format!("devices/me/uses/{}", base16ct::lower::encode_string(&nonce));
         self.connect().await.publish(&topic, report).await
     }
