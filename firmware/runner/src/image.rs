@@ -1,14 +1,16 @@
 //! The images, what they have to come to, and what they may take.
 
-use crate::Run;
 use crate::chip::Chip;
 use crate::expected::{self, Expected};
+use crate::output::Output;
+use crate::{Result, Run, door};
 
 pub(crate) struct Image {
     pub(crate) name: &'static str,
     pub(crate) chips: &'static [&'static str],
     /// Whether it has the product's signatures in it.
     pub(crate) signs: bool,
+    pub(crate) run: fn(&Chip, &str) -> Result<Output>,
     expected: fn(&str) -> Expected,
     bounds: &'static [Bound],
 }
@@ -50,7 +52,7 @@ const AGREE_2560: Bound = Bound { chip: AVR_2560, operation: "agree", cycles: 13
 const SEAL_328: Bound = Bound { chip: AVR_328, operation: "seal-64", cycles: 56_000 };
 const SEAL_2560: Bound = Bound { chip: AVR_2560, operation: "seal-64", cycles: 56_000 };
 
-pub(crate) const ALL: [Image; 20] = [
+pub(crate) const ALL: [Image; 21] = [
     arithmetic("arithmetic-16"),
     arithmetic("arithmetic-32"),
     arithmetic("arithmetic-64"),
@@ -60,14 +62,23 @@ pub(crate) const ALL: [Image; 20] = [
         name: "known-signatures",
         chips: AVR,
         signs: false,
+        run: Chip::run,
         expected: expected::known_signatures,
         bounds: &[],
     },
-    Image { name: "known-sealed", chips: EVERY, signs: false, expected: expected::known_sealed, bounds: &[] },
+    Image {
+        name: "known-sealed",
+        chips: EVERY,
+        signs: false,
+        run: Chip::run,
+        expected: expected::known_sealed,
+        bounds: &[],
+    },
     Image {
         name: "sign",
         chips: AVR,
         signs: false,
+        run: Chip::run,
         expected: expected::signatures,
         bounds: &[SIGN_328, SIGN_2560],
     },
@@ -75,6 +86,7 @@ pub(crate) const ALL: [Image; 20] = [
         name: "known-agreements",
         chips: AVR,
         signs: false,
+        run: Chip::run,
         expected: expected::known_agreements,
         bounds: &[],
     },
@@ -82,6 +94,7 @@ pub(crate) const ALL: [Image; 20] = [
         name: "agree",
         chips: AVR,
         signs: false,
+        run: Chip::run,
         expected: expected::agreements,
         bounds: &[AGREE_328, AGREE_2560],
     },
@@ -89,6 +102,7 @@ pub(crate) const ALL: [Image; 20] = [
         name: "seal",
         chips: EVERY,
         signs: false,
+        run: Chip::run,
         expected: expected::sealed,
         bounds: &[SEAL_328, SEAL_2560],
     },
@@ -96,6 +110,7 @@ pub(crate) const ALL: [Image; 20] = [
         name: "sign-and-seal",
         chips: AVR,
         signs: false,
+        run: Chip::run,
         expected: expected::signatures_and_sealed,
         bounds: &[SIGN_328, SIGN_2560, SEAL_328, SEAL_2560],
     },
@@ -103,14 +118,16 @@ pub(crate) const ALL: [Image; 20] = [
         name: "known-hashes",
         chips: ALL_CHIPS,
         signs: false,
+        run: Chip::run,
         expected: expected::known_hashes,
         bounds: &[],
     },
-    Image { name: "mac", chips: EVERY, signs: false, expected: expected::macs, bounds: &[] },
+    Image { name: "mac", chips: EVERY, signs: false, run: Chip::run, expected: expected::macs, bounds: &[] },
     Image {
         name: "reading",
         chips: EVERY,
         signs: false,
+        run: Chip::run,
         expected: expected::readings,
         bounds: &[
             Bound { chip: AVR_328, operation: "add-reading", cycles: READING },
@@ -122,6 +139,7 @@ pub(crate) const ALL: [Image; 20] = [
         // Without the ATmega328P, which has too little RAM for it.
         chips: &[AVR_1284, AVR_2560, M0, M4],
         signs: false,
+        run: Chip::run,
         expected: expected::symmetric_grant,
         bounds: &[
             Bound { chip: AVR_1284, operation: "decide", cycles: SYMMETRIC_GRANT },
@@ -132,6 +150,7 @@ pub(crate) const ALL: [Image; 20] = [
         name: "grant-public",
         chips: SIGNING,
         signs: true,
+        run: Chip::run,
         expected: expected::public_grant,
         bounds: &[PUBLIC_GRANT_2560, PUBLIC_GRANT_M4],
     },
@@ -139,21 +158,45 @@ pub(crate) const ALL: [Image; 20] = [
         name: "chain",
         chips: SIGNING,
         signs: true,
+        run: Chip::run,
         expected: expected::chain,
         bounds: &[Bound { chip: M4, operation: "checkpoint", cycles: 2_240_000 }],
     },
-    Image { name: "start", chips: STARTING, signs: true, expected: expected::started, bounds: &[] },
+    Image {
+        name: "start",
+        chips: STARTING,
+        signs: true,
+        run: Chip::run,
+        expected: expected::started,
+        bounds: &[],
+    },
+    Image {
+        name: "door",
+        chips: &[M4],
+        signs: true,
+        run: |chip, _| door::run(chip),
+        expected: |_| Expected::new(),
+        bounds: &[Bound { chip: M4, operation: "use", cycles: PUBLIC_GRANT_M4.cycles }],
+    },
     Image {
         name: "verify",
         chips: &[AVR_2560],
         signs: false,
+        run: Chip::run,
         expected: expected::verdicts,
         bounds: &[Bound { chip: AVR_2560, operation: "verify", cycles: 14_000_000 }],
     },
 ];
 
 const fn arithmetic(name: &'static str) -> Image {
-    Image { name, chips: ALL_CHIPS, signs: false, expected: expected::arithmetic, bounds: &[] }
+    Image {
+        name,
+        chips: ALL_CHIPS,
+        signs: false,
+        run: Chip::run,
+        expected: expected::arithmetic,
+        bounds: &[],
+    }
 }
 
 /// What is wrong with a run, in words.

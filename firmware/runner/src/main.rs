@@ -3,6 +3,7 @@
 
 mod calls;
 mod chip;
+mod door;
 mod expected;
 mod image;
 mod output;
@@ -49,7 +50,7 @@ fn run_all() -> Result<bool> {
                 chip,
                 size: chip.size(image.name)?,
                 misread_functions: chip.misread_functions(image.name)?,
-                output: chip.run(image.name)?,
+                output: (image.run)(chip, image.name)?,
             };
             good &= report(&run);
             runs.push(run);
