@@ -2,8 +2,7 @@
 
 use core::hint::black_box;
 
-/// Yes or no, in words that are 32 bits apart in most of their bits. One wrong step makes neither of the two words, and
-/// what is neither is no.
+/// Yes or no, in two words of which every bit differs. One wrong step does not make both of them, and anything else is no.
 #[must_use]
 #[derive(Clone, Copy)]
 pub(crate) struct Verdict {
@@ -15,7 +14,7 @@ const FIRST_YES: u32 = 0x5ca9_36b1;
 const SECOND_YES: u32 = 0xa356_c94e;
 
 impl Verdict {
-    /// Asks twice. `is_good` has to look at what it judges by itself, each time.
+    /// Asks twice.
     #[inline(never)]
     pub(crate) fn of(is_good: impl Fn() -> bool) -> Self {
         let mut verdict = Self { first: 0, second: 0 };

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::calls::with_arguments_on_stack;
 use crate::image::Image;
 use crate::output::Output;
+use crate::wycheproof;
 
 /// The workspace of the firmware.
 pub(crate) fn workspace() -> &'static Path {
@@ -158,6 +159,7 @@ impl Chip {
             // Lets a stable compiler build its core library and take assembly for AVR.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", flags)
+            .env("THINGWARD_WYCHEPROOF", wycheproof::folder())
             // Not each time that this linker needs no -no-pie.
             .env("RUSTC_LOG", "error");
         match cargo.args(features).args(bins).status()? {

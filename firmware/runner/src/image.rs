@@ -3,7 +3,7 @@
 use crate::chip::Chip;
 use crate::expected::{self, Expected};
 use crate::output::Output;
-use crate::{Result, Run, door};
+use crate::{Result, Run, door, wycheproof};
 
 pub(crate) struct Image {
     pub(crate) name: &'static str,
@@ -52,7 +52,7 @@ const AGREE_2560: Bound = Bound { chip: AVR_2560, operation: "agree", cycles: 13
 const SEAL_328: Bound = Bound { chip: AVR_328, operation: "seal-64", cycles: 56_000 };
 const SEAL_2560: Bound = Bound { chip: AVR_2560, operation: "seal-64", cycles: 56_000 };
 
-pub(crate) const ALL: [Image; 21] = [
+const ALL: [Image; 23] = [
     arithmetic("arithmetic-16"),
     arithmetic("arithmetic-32"),
     arithmetic("arithmetic-64"),
@@ -97,6 +97,22 @@ pub(crate) const ALL: [Image; 21] = [
         run: Chip::run,
         expected: expected::agreements,
         bounds: &[AGREE_328, AGREE_2560],
+    },
+    Image {
+        name: "wycheproof-agree",
+        chips: &[AVR_2560],
+        signs: false,
+        run: Chip::run,
+        expected: wycheproof::agreed,
+        bounds: &[],
+    },
+    Image {
+        name: "wycheproof-verify",
+        chips: &[AVR_2560],
+        signs: false,
+        run: Chip::run,
+        expected: wycheproof::verdicts,
+        bounds: &[],
     },
     Image {
         name: "seal",
@@ -197,6 +213,11 @@ const fn arithmetic(name: &'static str) -> Image {
         expected: expected::arithmetic,
         bounds: &[],
     }
+}
+
+/// The images that run on a chip.
+pub(crate) fn on(chip: &Chip) -> impl Iterator<Item = &'static Image> {
+    ALL.iter().filter(|image| image.chips.contains(&chip.name) && !wycheproof::is_missing(image.name))
 }
 
 /// What is wrong with a run, in words.

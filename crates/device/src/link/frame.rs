@@ -2,8 +2,6 @@
 
 use super::Frame;
 
-/// Largest frame that a gateway sends or takes, in bytes between the flags.
-pub const FRAME_BYTES_MAX: usize = 4352;
 /// What a frame has besides its body: sequence, kind and checksum.
 pub const FRAME_OVERHEAD_BYTES: usize = 4;
 

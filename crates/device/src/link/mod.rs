@@ -6,7 +6,7 @@
 mod frame;
 mod message;
 
-pub use frame::{Decoder, FRAME_BYTES_MAX, FRAME_OVERHEAD_BYTES, encode};
+pub use frame::{Decoder, FRAME_OVERHEAD_BYTES, encode};
 pub(crate) use message::put;
 pub use message::{
     Failure, HELLO_CONTEXT, Hello, JOIN_BYTES_MAX, Join, Kind, OUTGOING_HEAD_BYTES, Outgoing, Pending,

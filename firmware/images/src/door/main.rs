@@ -7,7 +7,7 @@ mod part;
 mod thing;
 
 use thingward_chip::{end, measure};
-use thingward_device::link::{Decoder, Frame, Kind, encode};
+use thingward_device::link::{Decoder, FRAME_OVERHEAD_BYTES, Frame, Kind, encode};
 use thingward_device::{Device, Dice};
 use thingward_model::{Reading, Value};
 
@@ -34,7 +34,7 @@ fn run() {
 /// Answers the gateway and takes readings, for ever.
 #[inline(never)]
 fn serve(mut device: Machine) {
-    let (mut room, mut out) = ([0; FRAME_BYTES], [0; FRAME_BYTES - 4]);
+    let (mut room, mut out) = ([0; FRAME_BYTES], [0; FRAME_BYTES - FRAME_OVERHEAD_BYTES]);
     let (mut frames, mut clock, line) = (Decoder::new(&mut room), Clock::start(), Line::open());
     let mut since_reading = READING_EVERY;
     loop {

@@ -94,7 +94,7 @@ fn wait_for_signature(gateway: &mut Gateway, device: &mut Powered<'_>) -> Result
 
 /// Flags, escapes and whatever else, longer than a frame.
 fn noise() -> Vec<u8> {
-    (0..50).flat_map(|number| thingward_samples::message(number)).chain([0x7d, 0x7e, 0x7e]).collect()
+    (0..50).flat_map(thingward_samples::message).chain([0x7d, 0x7e, 0x7e]).collect()
 }
 
 /// Whether the memory shows a name or a key, apart from the device's secret, which a chip in use has elsewhere.
