@@ -213,7 +213,7 @@ impl Chip {
         workspace().join("target").join(self.name)
     }
 
-    fn file(&self, image: &str) -> PathBuf {
+    pub(crate) fn file(&self, image: &str) -> PathBuf {
         let (target, suffix) = match self.kind {
             Kind::Avr { .. } => ("avr-none", ".elf"),
             Kind::CortexM { target, .. } => (target, ""),

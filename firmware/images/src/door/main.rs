@@ -6,12 +6,14 @@
 mod part;
 mod thing;
 
-use thingward_chip::{end, measure};
+use core::mem::MaybeUninit;
+
+use thingward_chip::{end, measure, wipe_stack};
 use thingward_device::link::{Decoder, FRAME_OVERHEAD_BYTES, Frame, Kind, encode};
 use thingward_device::{Device, Dice};
 use thingward_model::{Reading, Value};
 
-use part::{Clock, Line, Memory, Secret};
+use part::{Clock, Memory, Secret, Uart};
 use thing::Door;
 
 thingward_chip::image!(run);
@@ -23,19 +25,31 @@ const READING_EVERY: u32 = 1_000_000;
 
 type Machine = Device<Dice<Secret>, Memory, Door>;
 
+/// Where the device is: what moves leaves copies of its keys on the stack.
+static mut DEVICE: MaybeUninit<Machine> = MaybeUninit::uninit();
+
 fn run() {
-    let Some(memory) = Memory::open() else { end(false) };
-    let keys = Dice::start(Secret(memory), &part::measurement()).ok();
-    let device = keys.and_then(|keys| Device::start(keys, memory, Door::default(), FRAME_BYTES as u16).ok());
-    let Some(device) = device else { end(false) };
+    let Some(device) = start() else { end(false) };
+    wipe_stack();
     serve(device);
+}
+
+#[inline(never)]
+fn start() -> Option<&'static mut Machine> {
+    let memory = Memory::open()?;
+    let keys = Dice::start(Secret(memory), &part::measurement()).ok()?;
+    let device = Device::start(keys, memory, Door::default(), FRAME_BYTES as u16).ok()?;
+    // SAFETY: called once, before anything else.
+    let place = unsafe { &mut *(&raw mut DEVICE) };
+    Some(place.write(device))
 }
 
 /// Answers the gateway and takes readings, for ever.
 #[inline(never)]
-fn serve(mut device: Machine) {
+fn serve(device: &mut Machine) {
     let (mut room, mut out) = ([0; FRAME_BYTES], [0; FRAME_BYTES - FRAME_OVERHEAD_BYTES]);
-    let (mut frames, mut clock, line) = (Decoder::new(&mut room), Clock::start(), Line::open());
+    let (mut frames, mut clock) = (Decoder::new(&mut room), Clock::start());
+    let (line, alarm) = (Uart::line(), Uart::alarm());
     let mut since_reading = READING_EVERY;
     loop {
         let elapsed = clock.elapsed();
@@ -43,7 +57,11 @@ fn serve(mut device: Machine) {
         since_reading = since_reading.saturating_add(elapsed);
         if since_reading >= READING_EVERY {
             since_reading = 0;
-            record(&mut device);
+            record(device);
+        }
+        if alarm.get().is_some() {
+            measure("tamper", || device.tamper());
+            wipe_stack();
         }
         let Some(Frame { sequence, kind, body }) = line.get().and_then(|byte| frames.take(byte)) else {
             continue;

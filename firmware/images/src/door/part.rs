@@ -7,34 +7,45 @@ use thingward_device::{DeviceSecret, Flash, FlashError, Measurement};
 use zeroize::Zeroizing;
 
 const MEMORY_BYTES: usize = 4064;
+/// What the image is measured in.
+const PAGE_BYTES: usize = 256;
 
 // SAFETY, of all accesses: these registers exist on this board, and nothing else uses them.
 
-/// UART 0, as ARM's CMSDK has it.
-pub(super) struct Line(());
+/// A UART, as ARM's CMSDK has it: registers for data, state, control, interrupts and the divider.
+pub(super) struct Uart(*mut u32);
 
-impl Line {
-    const DATA: *mut u32 = 0x4000_4000 as *mut u32;
-    const STATE: *mut u32 = 0x4000_4004 as *mut u32;
-    const CONTROL: *mut u32 = 0x4000_4008 as *mut u32;
-    const DIVIDER: *mut u32 = 0x4000_4010 as *mut u32;
+impl Uart {
+    /// The gateway's line.
+    pub(super) fn line() -> Self {
+        Self::open(0x4000_4000 as *mut u32)
+    }
 
-    pub(super) fn open() -> Self {
+    /// In place of the switch of a casing, which the board does not have: a byte is an alarm.
+    pub(super) fn alarm() -> Self {
+        Self::open(0x4000_5000 as *mut u32)
+    }
+
+    fn open(registers: *mut u32) -> Self {
         // 25 MHz / 217 is 115200. Sends and receives.
         unsafe {
-            Self::DIVIDER.write_volatile(217);
-            Self::CONTROL.write_volatile(3);
+            registers.add(4).write_volatile(217);
+            registers.add(2).write_volatile(3);
         }
-        Self(())
+        Self(registers)
+    }
+
+    fn state(&self) -> u32 {
+        unsafe { self.0.add(1).read_volatile() }
     }
 
     pub(super) fn get(&self) -> Option<u8> {
-        (unsafe { Self::STATE.read_volatile() } & 2 != 0).then(|| unsafe { Self::DATA.read_volatile() } as u8)
+        (self.state() & 2 != 0).then(|| unsafe { self.0.read_volatile() } as u8)
     }
 
     pub(super) fn put(&self, byte: u8) {
-        while unsafe { Self::STATE.read_volatile() } & 1 != 0 {}
-        unsafe { Self::DATA.write_volatile(byte.into()) }
+        while self.state() & 1 != 0 {}
+        unsafe { self.0.write_volatile(byte.into()) }
     }
 }
 
@@ -140,9 +151,9 @@ pub(super) fn measurement() -> Measurement {
     let data = (&raw const __data_end).addr() - (&raw const __data_start).addr();
     let len = (&raw const __data_load).addr() + data;
     let mut measurement = Measurement::default();
-    // SAFETY: flash begins at 0, and the image is that long. Not a slice, since none may begin there.
-    let mut page = [0; 256];
-    for at in (0..len).step_by(page.len()) {
+    for at in (0..len).step_by(PAGE_BYTES) {
+        // SAFETY: flash begins at 0, and the image is that long. Not a slice, since none may begin there.
+        let mut page = [0; PAGE_BYTES];
         for (slot, at) in page.iter_mut().zip(at..len) {
             *slot = unsafe { (at as *const u8).read_volatile() };
         }

@@ -29,15 +29,17 @@ pub(super) struct Powered<'f> {
 impl<'f> Powered<'f> {
     /// Switches the chip on. What it keeps is in `memory` in the folder.
     pub(super) fn on(chip: &Chip, folder: &'f Path) -> Result<Self> {
-        let socket = folder.join("line");
-        let _ = fs::remove_file(&socket);
         let mut emulator = chip.emulator("door");
-        emulator.current_dir(folder).args(["-serial", "unix:line,server=on,wait=off"]);
+        emulator.current_dir(folder);
+        for (what, socket) in [("-serial", "line"), ("-serial", "alarm"), ("-monitor", "monitor")] {
+            let _ = fs::remove_file(folder.join(socket));
+            emulator.args([what, &format!("unix:{socket},server=on,wait=off")]);
+        }
         let said = fs::File::create(folder.join("said"))?;
         let mut emulator = emulator.stdout(said.try_clone()?).stderr(said).spawn()?;
         let started = Instant::now();
         let line = loop {
-            match UnixStream::connect(&socket) {
+            match UnixStream::connect(folder.join("line")) {
                 Ok(line) => break line,
                 Err(error) if started.elapsed() > STARTS_WITHIN => {
                     let _ = emulator.kill();
@@ -89,6 +91,26 @@ impl<'f> Powered<'f> {
     /// Puts bytes on the line, whatever they are.
     pub(super) fn noise(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.line.write_all(bytes)?)
+    }
+
+    /// Opens the casing.
+    pub(super) fn open_casing(&self) -> Result<()> {
+        Ok(UnixStream::connect(self.folder.join("alarm"))?.write_all(&[1])?)
+    }
+
+    /// All of its RAM, as it is now.
+    pub(super) fn ram(&self, bytes: u32) -> Result<Vec<u8>> {
+        let (file, started) = (self.folder.join("ram"), Instant::now());
+        let _ = fs::remove_file(&file);
+        let mut monitor = UnixStream::connect(self.folder.join("monitor"))?;
+        monitor.write_all(format!("pmemsave 0x20000000 {bytes} ram\n").as_bytes())?;
+        while started.elapsed() < STARTS_WITHIN {
+            match fs::read(&file) {
+                Ok(ram) if ram.len() == bytes as usize => return Ok(ram),
+                _ => sleep(Duration::from_millis(20)),
+            }
+        }
+        Err("the emulator does not show its RAM".into())
     }
 
     /// Cuts the power at once; what the chip had printed until then.

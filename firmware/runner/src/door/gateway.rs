@@ -1,5 +1,7 @@
 //! The other end of the line: what a gateway asks, and what service and visitors have signed.
 
+use std::time::{Duration, Instant};
+
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 use thingward_device::link::{
     Hello, JOIN_BYTES_MAX, Join, Kind, Outgoing, Pending, REQUEST_BYTES, hello_message,
@@ -12,16 +14,21 @@ use thingward_model::{NameRef, Timestamp, name};
 use thingward_seal::command::{self, Command, Data, Outcome, SignedReply};
 
 use super::chip::Powered;
+use super::keys::Keys;
 use super::readings::Readings;
 use crate::Result;
 
 const TENANT: &str = "acme";
 const DEVICE: &str = "door-1";
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const HOUR: i64 = 3_600_000_000;
+const SECOND: i64 = 1_000_000;
+const HOUR: i64 = 3600 * SECOND;
 const NONCE: [u8; 32] = [3; 32];
+const ALARMED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Gateway {
+    /// When it was [`NOW`].
+    started: Instant,
     commands: SoftwareKey,
     grants: SoftwareKey,
     holder: SoftwareKey,
@@ -59,8 +66,19 @@ impl Gateway {
             recipient: *recipient.public_key()?.as_bytes(),
         };
         let readings = Readings::new(recipient, key.clone());
-        let gateway =
-            Self { commands, grants, holder, device: key, readings, join, delivered: 0, replies: 0, uses: 0 };
+        let started = Instant::now();
+        let gateway = Self {
+            started,
+            commands,
+            grants,
+            holder,
+            device: key,
+            readings,
+            join,
+            delivered: 0,
+            replies: 0,
+            uses: 0,
+        };
         gateway.join(device)?;
         Ok(gateway)
     }
@@ -83,7 +101,8 @@ impl Gateway {
     pub(super) fn tell_time(&self, device: &mut Powered<'_>) -> Result<()> {
         let nonce = device.ask(Kind::Question, &[])?;
         let answers = Some(nonce.as_slice().try_into()?);
-        let beacon = Beacon { issuer: name_of(TENANT)?, time: NOW, answers };
+        let time = NOW.plus_micros(i64::try_from(self.started.elapsed().as_secs())? * SECOND);
+        let beacon = Beacon { issuer: name_of(TENANT)?, time, answers };
         let mut out = [0; 192];
         let len = beacon.sign(IssuerKey::Public(&self.grants), &mut out)?;
         device.ask(Kind::Beacon, &out[..len]).map(drop)
@@ -189,8 +208,31 @@ impl Gateway {
     }
 
     /// What nobody shall read in the device's memory.
-    pub(super) fn secrets(&self) -> [Vec<u8>; 3] {
-        [TENANT.into(), DEVICE.into(), self.join.recipient.to_vec()]
+    pub(super) fn secrets(&self) -> Vec<Vec<u8>> {
+        vec![TENANT.into(), DEVICE.into(), self.join.recipient.to_vec()]
+    }
+
+    /// Whether the device's identity is among these keys.
+    pub(super) fn knows(&self, keys: &Keys) -> bool {
+        self.device == keys.public
+    }
+
+    /// The device says that its casing was opened, and nothing else any more.
+    pub(super) fn hear_last_words(&self, device: &mut Powered<'_>) -> Result<()> {
+        let started = Instant::now();
+        while device.refusal(Kind::Hello, &NONCE).is_err() {
+            if started.elapsed() > ALARMED_WITHIN {
+                return Err("the alarm has no effect".into());
+            }
+        }
+        let answer = device.ask(Kind::Poll, &self.delivered.to_be_bytes())?;
+        let words = Outgoing::read(&answer).ok_or("no last words")?;
+        self.readings.are_last(words.payload)?;
+        if device.ask(Kind::Poll, &words.number.to_be_bytes())?.is_empty() {
+            Ok(())
+        } else {
+            Err("more words".into())
+        }
     }
 }
 

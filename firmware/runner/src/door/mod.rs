@@ -5,6 +5,7 @@
 
 mod chip;
 mod gateway;
+mod keys;
 mod readings;
 
 use std::fs;
@@ -30,44 +31,64 @@ pub(crate) fn run(chip: &Chip) -> Result<Output> {
     let folder = workspace().join("target").join(format!("door-{}", chip.name));
     fs::create_dir_all(&folder)?;
     let mut memory = [0xff; MEMORY_BYTES];
-    memory[MEMORY_BYTES - SECRET_BYTES..].copy_from_slice(&thingward_samples::seed(9));
+    let secret = thingward_samples::seed(9);
+    memory[MEMORY_BYTES - SECRET_BYTES..].copy_from_slice(&secret);
     fs::write(folder.join("memory"), memory)?;
+
     let mut device = Powered::on(chip, &folder)?;
     let mut gateway = Gateway::meet(&mut device)?;
-    gateway.tell_time(&mut device)?;
-
-    let order = gateway.command([1; 16])?;
-    device.ask(Kind::Command, &order)?;
-    let grant = gateway.grant([7; 8])?;
-    let shown = gateway.presentation(&mut device, &grant)?;
-    gateway.is_done(&device.ask(Kind::Use, &shown)?)?;
-    expect_refusal(&mut device, Kind::Use, &shown, Refusal::WrongNonce)?;
-    wait_for_signature(&mut gateway, &mut device)?;
+    let (order, grant) = (gateway.command([1; 16])?, gateway.grant([7; 8])?);
+    serves(&mut gateway, &mut device, &order, &grant)?;
     let mut said = vec![device.cut()?];
 
-    // What it did before power went it does not do again.
     let mut device = Powered::on(chip, &folder)?;
     gateway.meet_again(&mut device)?;
+    remembers(&mut gateway, &mut device, &order, &grant)?;
+    let (keys, kept) = (keys::of(chip, &secret)?, || fs::read(folder.join("memory")));
+    if !gateway.knows(&keys) {
+        return Err("the device has other keys than its secret and its image make".into());
+    }
+    if shows(&kept()?[..MEMORY_BYTES - SECRET_BYTES], &[gateway.secrets(), keys.secrets()].concat()) {
+        return Err("the memory shows what it should keep to itself".into());
+    }
+    if !shows(&device.ram(chip.ram_bytes)?, &keys.secrets()) {
+        return Err("a device at work has keys in its RAM, and they were not found".into());
+    }
+    device.open_casing()?;
+    gateway.hear_last_words(&mut device)?;
+    if shows(&[device.ram(chip.ram_bytes)?, kept()?].concat(), &keys.secrets()) {
+        return Err("keys are left after an alarm".into());
+    }
+    said.push(device.cut()?);
+    Ok(longest(&said))
+}
+
+/// It obeys, opens for who may, and signs for what it measured.
+fn serves(gateway: &mut Gateway, device: &mut Powered<'_>, order: &[u8], grant: &[u8]) -> Result<()> {
+    gateway.tell_time(device)?;
+    device.ask(Kind::Command, order)?;
+    let shown = gateway.presentation(device, grant)?;
+    gateway.is_done(&device.ask(Kind::Use, &shown)?)?;
+    expect_refusal(device, Kind::Use, &shown, Refusal::WrongNonce)?;
+    wait_for_signature(gateway, device)
+}
+
+/// What it did before power went it does not do again, and it goes on with its chain.
+fn remembers(gateway: &mut Gateway, device: &mut Powered<'_>, order: &[u8], grant: &[u8]) -> Result<()> {
     if device.refusal(Kind::Command, &gateway.command([2; 16])?)? != [Failure::NoTime.code(), 0] {
         return Err("a command is judged without a time".into());
     }
-    gateway.tell_time(&mut device)?;
+    gateway.tell_time(device)?;
     device.noise(&noise())?;
-    device.ask(Kind::Command, &order)?;
-    let shown = gateway.presentation(&mut device, &grant)?;
-    expect_refusal(&mut device, Kind::Use, &shown, Refusal::UsedUp)?;
-    let revocation = gateway.revocation([8; 8])?;
-    device.ask(Kind::Revocation, &revocation)?;
+    device.ask(Kind::Command, order)?;
+    let shown = gateway.presentation(device, grant)?;
+    expect_refusal(device, Kind::Use, &shown, Refusal::UsedUp)?;
+    device.ask(Kind::Revocation, &gateway.revocation([8; 8])?)?;
     let taken_back = gateway.grant([8; 8])?;
-    let shown = gateway.presentation(&mut device, &taken_back)?;
-    expect_refusal(&mut device, Kind::Use, &shown, Refusal::Revoked)?;
-    wait_for_signature(&mut gateway, &mut device)?;
-    said.push(device.cut()?);
-    gateway.conclude()?;
-    if shows_secrets(&fs::read(folder.join("memory"))?, &gateway) {
-        return Err("the memory shows what it should keep to itself".into());
-    }
-    Ok(longest(&said))
+    let shown = gateway.presentation(device, &taken_back)?;
+    expect_refusal(device, Kind::Use, &shown, Refusal::Revoked)?;
+    wait_for_signature(gateway, device)?;
+    gateway.conclude()
 }
 
 fn expect_refusal(device: &mut Powered<'_>, kind: Kind, body: &[u8], reason: Refusal) -> Result<()> {
@@ -97,11 +118,9 @@ fn noise() -> Vec<u8> {
     (0..50).flat_map(thingward_samples::message).chain([0x7d, 0x7e, 0x7e]).collect()
 }
 
-/// Whether the memory shows a name or a key, apart from the device's secret, which a chip in use has elsewhere.
-fn shows_secrets(memory: &[u8], gateway: &Gateway) -> bool {
-    let kept = &memory[..MEMORY_BYTES - SECRET_BYTES];
-    let shows = |secret: &[u8]| kept.windows(secret.len()).any(|window| window == secret);
-    gateway.secrets().iter().any(|secret| shows(secret))
+/// Whether one of the secrets is there.
+fn shows(memory: &[u8], secrets: &[Vec<u8>]) -> bool {
+    secrets.iter().any(|secret| memory.windows(secret.len()).any(|window| window == secret))
 }
 
 /// Of each question the one that took longest.

@@ -20,6 +20,22 @@ impl Readings {
         Self { recipient, device, chain: None, records: 0, signed: 0 }
     }
 
+    /// Whether these are a reading that opens and the device's signature over all up to it.
+    pub(super) fn are_last(&self, words: &[u8]) -> Result<()> {
+        let mut items = Items::new(words);
+        let (Some(Ok(Item::Record(record))), Some(Ok(Item::Statement(signed))), None) =
+            (items.next(), items.next(), items.next())
+        else {
+            return Err("last words of another form".into());
+        };
+        let (key, _) = self.chain.as_ref().ok_or("no chain")?;
+        record.open(key, &mut [0; 256])?;
+        match signed.verify(&self.device)?.kind {
+            StatementKind::Checkpoint { last, .. } if last == record.seq => Ok(()),
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+
     /// Takes what the device sent: every record has the next number and opens, and every checkpoint is the device's and
     /// covers exactly what came since the one before.
     pub(super) fn take(&mut self, message: &[u8]) -> Result<()> {
