@@ -3,10 +3,12 @@
 //! Only the exporter is used: the derived key feeds a stream of records in whatever authenticated cipher the
 //! device affords, Ascon included, which HPKE itself does not name.
 
-#[cfg(feature = "hpke")]
+#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
 mod export;
+#[cfg(all(feature = "hpke", any(target_arch = "avr", test)))]
+mod small;
 
-#[cfg(feature = "hpke")]
+#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
 pub use export::{ExportedSecret, RecipientSecretKey};
 
 use crate::hash::sha256;
@@ -37,5 +39,26 @@ impl RecipientPublicKey {
     pub fn id(&self) -> KeyId {
         let [a, b, c, d, e, f, g, h, ..] = sha256(&[&self.0]);
         [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// A chip sends, and receives nothing.
+#[cfg(all(feature = "hpke", target_arch = "avr"))]
+impl RecipientPublicKey {
+    /// Makes a secret that only the recipient can derive again, from the returned encapsulated key and the same `info` and
+    /// `label`.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`](crate::CryptoError) when the recipient's key is a point of small order.
+    pub fn encapsulate<const N: usize>(
+        &self,
+        info: &[u8],
+        label: &[u8],
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<([u8; RECIPIENT_KEY_BYTES], zeroize::Zeroizing<[u8; N]>), crate::CryptoError> {
+        let mut material = zeroize::Zeroizing::new([0; 32]);
+        rng.fill_bytes(material.as_mut());
+        small::send(self, info, label, &material)
     }
 }

@@ -73,6 +73,18 @@ impl Refusal {
         Self::NoRoom,
     ];
 
+    /// Its place in the list of `docs/wire/grants.md`, from 0: how chips say it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The refusal of a code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
+    }
+
     /// The word that the log, the API and the CLI use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

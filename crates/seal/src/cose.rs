@@ -91,25 +91,19 @@ impl<'a> Sign1<'a> {
         Ok(Self { algorithm, key_id, payload, signature })
     }
 
+    /// Takes no room for a copy of the payload: chips verify, too.
+    ///
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when the signature is not `key`'s over this payload and `context`.
     pub(crate) fn verify(&self, key: &VerifyingKey, context: &[u8]) -> Result<(), FormatError> {
-        self.verify_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], key, context)
-    }
-
-    /// As [`Self::verify`], with room for a larger payload.
-    pub(crate) fn verify_in(
-        &self,
-        room: &mut [u8],
-        key: &VerifyingKey,
-        context: &[u8],
-    ) -> Result<(), FormatError> {
         if key.algorithm() != self.algorithm {
             return Err(FormatError::Crypto);
         }
-        let message = sig_structure(room, self.algorithm, context, self.payload)?;
-        Ok(key.verify(message, self.signature)?)
+        let mut room = [0; SIG_STRUCTURE_BYTES];
+        let len = sig_structure_head(&mut room, self.algorithm, context, self.payload.len())?;
+        let head = room.get(..len).ok_or(FormatError::BufferTooSmall)?;
+        Ok(key.verify_parts(&[head, self.payload], self.signature)?)
     }
 }
 
@@ -149,11 +143,23 @@ fn sig_structure<'a>(
     context: &[u8],
     payload: &[u8],
 ) -> Result<&'a [u8], FormatError> {
+    let head = sig_structure_head(buffer, algorithm, context, payload.len())?;
+    let len = head + payload.len();
+    buffer.get_mut(head..len).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(payload);
+    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
+}
+
+/// All of the structure up to the payload; its length in bytes.
+fn sig_structure_head(
+    buffer: &mut [u8],
+    algorithm: SignatureAlgorithm,
+    context: &[u8],
+    payload_bytes: usize,
+) -> Result<usize, FormatError> {
     let mut e = encoder(buffer);
     e.array(4)?.str("Signature1")?.bytes(Protected::new(algorithm.cose_id())?.as_bytes())?;
-    e.bytes(context)?.bytes(payload)?;
-    let len = e.writer().position();
-    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
+    e.bytes(context)?.bytes_len(payload_bytes as u64)?;
+    Ok(e.writer().position())
 }
 
 /// The unprotected header of a record: the chain as key id, the sequence number as partial IV.

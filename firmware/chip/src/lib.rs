@@ -89,6 +89,11 @@ fn decimal(mut number: u16) {
     digits.iter().take(count).rev().for_each(|digit| port::put(*digit));
 }
 
+/// Overwrites what was on the stack before and is not in use.
+pub fn wipe_stack() {
+    stack::paint();
+}
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     print("panic\n");

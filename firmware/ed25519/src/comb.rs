@@ -15,8 +15,9 @@ pub(crate) fn multiple_of_base(scalar: &Scalar) -> [u8; 32] {
     point.encoded()
 }
 
+/// Adds the base point times a secret scalar.
 #[inline(never)]
-fn add_columns(point: &mut Point, scalar: &Scalar) {
+pub(crate) fn add_columns(point: &mut Point, scalar: &Scalar) {
     let digits = scalar.signed_digits();
     let mut entry = Zeroizing::new(Entry::EMPTY);
     for column in (0..COLUMNS).rev() {

@@ -1,4 +1,4 @@
-//! Ed25519 (RFC 8032) for 8-bit chips.
+//! Ed25519 (RFC 8032) for 8-bit chips, and X25519 (RFC 7748) beside it.
 //!
 //! Crates for this curve take seconds on an ATmega, do not fit, or come out wrong there. This one has kernels in AVR
 //! assembly for what takes the time; elsewhere the same code runs on portable arithmetic, where tests compare it with
@@ -17,6 +17,7 @@ mod scalar;
 mod sha512;
 mod sign;
 mod verify;
+pub mod x25519;
 
 pub use sign::SigningKey;
 pub use verify::PublicKey;

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::calls::with_arguments_on_stack;
 use crate::image::Image;
 use crate::output::Output;
+use crate::wycheproof;
 
 /// The workspace of the firmware.
 pub(crate) fn workspace() -> &'static Path {
@@ -77,7 +78,7 @@ pub(crate) const ALL: [Chip; 5] = [
         name: "Cortex-M4",
         megahertz: 64,
         flash_bytes: 256 << 10,
-        ram_bytes: 16 << 10,
+        ram_bytes: 32 << 10,
         compiler_faults: &[],
         kind: Kind::CortexM { target: "thumbv7em-none-eabi", board: "mps2-an386", core: "m4" },
     },
@@ -136,7 +137,8 @@ impl Chip {
                 let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
                 // SHA-2 without its rounds written out, which take more than a third of an image that signs.
                 let small = "--cfg=sha2_backend_soft=\"compact\"";
-                (target, format!("{small} {linker} -Clink-arg=-T{}", script.display()))
+                let ram = format!("-Clink-arg=--defsym=ram_bytes={}", self.ram_bytes);
+                (target, format!("{small} {linker} {ram} -Clink-arg=-T{}", script.display()))
             }
         };
         let mut cargo = Command::new("cargo");
@@ -157,6 +159,7 @@ impl Chip {
             // Lets a stable compiler build its core library and take assembly for AVR.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", flags)
+            .env("THINGWARD_WYCHEPROOF", wycheproof::folder())
             // Not each time that this linker needs no -no-pie.
             .env("RUSTC_LOG", "error");
         match cargo.args(features).args(bins).status()? {
@@ -166,28 +169,33 @@ impl Chip {
     }
 
     pub(crate) fn run(&self, image: &str) -> Result<Output> {
-        let file = self.file(image);
-        let emulators = workspace().join("target");
-        let output = match self.kind {
-            Kind::Avr { part } => Command::new(emulators.join("emulate-avr")).arg(part).arg(file).output()?,
-            Kind::CortexM { board, core, .. } => Command::new("qemu-system-arm")
-                .args([
-                    "-machine",
-                    board,
-                    "-display",
-                    "none",
-                    "-semihosting-config",
-                    "enable=on,target=native",
-                ])
-                .arg("-plugin")
-                .arg(format!("{},core={core}", emulators.join("emulate-cortex-m.so").display()))
-                .arg("-device")
-                .arg(format!("loader,file={}", file.display()))
-                .output()?,
-        };
+        let output = self.emulator(image).output()?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text += &String::from_utf8_lossy(&output.stderr);
         Output::parse(&text, output.status.success())
+    }
+
+    /// The chip with an image in its flash.
+    pub(crate) fn emulator(&self, image: &str) -> Command {
+        let file = self.file(image);
+        let emulators = workspace().join("target");
+        match self.kind {
+            Kind::Avr { part } => {
+                let mut simavr = Command::new(emulators.join("emulate-avr"));
+                simavr.arg(part).arg(file);
+                simavr
+            }
+            Kind::CortexM { board, core, .. } => {
+                let mut qemu = Command::new("qemu-system-arm");
+                qemu.args(["-machine", board, "-display", "none"])
+                    .args(["-semihosting-config", "enable=on,target=native"])
+                    .arg("-plugin")
+                    .arg(format!("{},core={core}", emulators.join("emulate-cortex-m.so").display()))
+                    .arg("-device")
+                    .arg(format!("loader,file={}", file.display()));
+                qemu
+            }
+        }
     }
 
     pub(crate) fn size(&self, image: &str) -> Result<Size> {
@@ -205,7 +213,7 @@ impl Chip {
         workspace().join("target").join(self.name)
     }
 
-    fn file(&self, image: &str) -> PathBuf {
+    pub(crate) fn file(&self, image: &str) -> PathBuf {
         let (target, suffix) = match self.kind {
             Kind::Avr { .. } => ("avr-none", ".elf"),
             Kind::CortexM { target, .. } => (target, ""),

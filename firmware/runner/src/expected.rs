@@ -2,10 +2,13 @@
 
 use ascon_aead::AsconAead128;
 use ascon_aead::aead::{AeadInOut, KeyInit};
+use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signer as _, SigningKey};
 use thingward_crypto::{MacKey, sha256};
 use thingward_grant::{Standing, TrustedKey};
-use thingward_samples::{COUNT, HEADER, READING_ROOM, RECORD_ROOM, chain, grants, message, seed, standard};
+use thingward_samples::{
+    COUNT, HEADER, READING_ROOM, RECORD_ROOM, chain, coordinate, grants, message, seed, standard,
+};
 
 /// Names and values, in the order in which the image prints them.
 pub(crate) type Expected = Vec<(String, String)>;
@@ -43,6 +46,25 @@ pub(crate) fn signatures(_: &str) -> Expected {
         let key = SigningKey::from_bytes(&seed(number));
         expected.push(("public".to_owned(), hex(key.verifying_key().as_bytes())));
         expected.push(("signature".to_owned(), hex(&key.sign(&message(number)).to_bytes())));
+    }
+    expected
+}
+
+pub(crate) fn known_agreements(_: &str) -> Expected {
+    let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut expected: Expected = standard::MULTIPLES.map(|value| of("multiple", value)).into();
+    expected.extend([of("public", standard::PUBLIC[1]), of("agreed", standard::AGREED)]);
+    expected.extend(standard::SMALL_ORDER.map(|_| of("small-order", &hex(&[0; 32]))));
+    expected
+}
+
+pub(crate) fn agreements(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    for number in 0..COUNT {
+        let public = MontgomeryPoint::mul_base_clamped(seed(number));
+        let agreed = MontgomeryPoint(coordinate(number)).mul_clamped(seed(number));
+        expected.push(("public".to_owned(), hex(public.as_bytes())));
+        expected.push(("agreed".to_owned(), hex(agreed.as_bytes())));
     }
     expected
 }
@@ -99,6 +121,20 @@ pub(crate) fn chain(_: &str) -> Expected {
     }
     if let Ok(Some(len)) = chain.checkpoint(chain::NOW, &key, &mut out) {
         expected.push(("checkpoint".to_owned(), hex(&out[..len])));
+    }
+    expected
+}
+
+/// On this machine another implementation of HPKE makes the key.
+pub(crate) fn started(_: &str) -> Expected {
+    let mut expected = Expected::new();
+    let Ok(key) = chain::key() else { return expected };
+    for number in 0..COUNT {
+        let mut out = [0; RECORD_ROOM];
+        let Ok((mut chain, len)) = chain::start(seed(number), &key, &mut out) else { continue };
+        expected.push(("started".to_owned(), hex(&out[..len])));
+        let Ok(appended) = chain.append(&[chain::READING], &mut out) else { continue };
+        expected.push(("record".to_owned(), hex(&out[..appended.len])));
     }
     expected
 }

@@ -2,8 +2,12 @@
 
 use thingward_crypto::AeadAlgorithm;
 #[cfg(feature = "signatures")]
-use thingward_crypto::{CryptoError, SignatureAlgorithm, SoftwareKey};
+use thingward_crypto::{CryptoError, RecipientPublicKey, SignatureAlgorithm, SoftwareKey};
+#[cfg(feature = "signatures")]
+use thingward_model::Confidentiality;
 use thingward_model::{NameError, Reading, Timestamp, Value};
+#[cfg(feature = "signatures")]
+use thingward_seal::writer::NewChain;
 use thingward_seal::writer::STATE_BYTES;
 use thingward_seal::{ChainWriter, FormatError, Subject};
 
@@ -43,6 +47,53 @@ pub fn writer(number: u8) -> Result<ChainWriter, FormatError> {
 pub fn key() -> Result<SoftwareKey, CryptoError> {
     SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &seed(6))
 }
+
+/// Starts the thermometer's chain with a random `seed`; the second value is the length of the signed statement in `out`.
+///
+/// # Errors
+///
+/// [`FormatError`] never for this sample.
+#[cfg(feature = "signatures")]
+pub fn start(seed: [u8; 32], key: &SoftwareKey, out: &mut [u8]) -> Result<(ChainWriter, usize), FormatError> {
+    let new = NewChain {
+        subject: subject().map_err(|_| FormatError::Malformed)?,
+        confidentiality: Confidentiality::Service,
+        // A public key like any other: of the secret [1; 32].
+        recipient: &RecipientPublicKey::from_bytes(crate::standard::unhex(
+            b"a4e09292b651c278b9772c569f5fa9bb13d906b46ab68c9df9dc2b4409f8a209",
+        )),
+        cipher: AeadAlgorithm::AsconAead128,
+        previous: None,
+    };
+    ChainWriter::open(&new, NOW, key, &mut Seed(seed), out)
+}
+
+/// As random as a sample may be.
+#[cfg(feature = "signatures")]
+struct Seed([u8; 32]);
+
+#[cfg(feature = "signatures")]
+impl rand_core::TryRng for Seed {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        for (slot, byte) in out.iter_mut().zip(self.0) {
+            *slot = byte;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "signatures")]
+impl rand_core::TryCryptoRng for Seed {}
 
 fn subject() -> Result<Subject, NameError> {
     Ok(Subject { tenant: "acme".parse()?, device: "thermometer-1".parse()?, stream: "climate".parse()? })

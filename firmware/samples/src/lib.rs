@@ -32,6 +32,20 @@ pub fn message(number: u8) -> [u8; 64] {
     without_pattern(number ^ 0xa5)
 }
 
+/// A coordinate to multiply by: one above what is canonical, some with long runs of ones and zeros, over which carries run
+/// far, then ones without a pattern.
+pub fn coordinate(number: u8) -> [u8; 32] {
+    let ones_below =
+        |bit: usize| core::array::from_fn(|k| (0xff_u16 >> (8 * k + 8).saturating_sub(bit).min(8)) as u8);
+    match number {
+        0 => [0xff; 32],
+        1 => ones_below(253),
+        2 => ones_below(160),
+        3 => core::array::from_fn(|k| if k & 8 == 0 { 0xff } else { 0 }),
+        _ => without_pattern(number ^ 0x3c),
+    }
+}
+
 fn without_pattern<const N: usize>(start: u8) -> [u8; N] {
     let mut state = [start, 0x1d, 0x77, 0xc3];
     core::array::from_fn(|_| {

@@ -23,6 +23,50 @@ pub const SIGNATURES: [[&str; 2]; 3] = [
     ],
 ];
 
+/// Scalar and coordinate of RFC 7748 §5.2.
+pub const MULTIPLIED: [([u8; 32], [u8; 32]); 2] = [
+    (
+        unhex(b"a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
+        unhex(b"e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
+    ),
+    (
+        unhex(b"4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
+        unhex(b"e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493"),
+    ),
+];
+
+/// What comes of them.
+pub const MULTIPLES: [&str; 2] = [
+    "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+    "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+];
+
+/// The two secret keys of RFC 7748 §6.1.
+pub const AGREEING: [[u8; 32]; 2] = [
+    unhex(b"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"),
+    unhex(b"5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"),
+];
+
+/// Their public keys.
+pub const PUBLIC: [&str; 2] = [
+    "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+    "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+];
+
+/// What both come to.
+pub const AGREED: &str = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
+
+/// Coordinates of small order on curve and twist: 0, 1 and p - 1, two of order 8, and p and p + 1, which are 0 and 1 again.
+pub const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    unhex(b"0100000000000000000000000000000000000000000000000000000000000000"),
+    unhex(b"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    unhex(b"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+    unhex(b"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+    unhex(b"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    unhex(b"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+];
+
 /// Key, nonce and associated data of the designers' answer number 1088 for Ascon-AEAD128. The text is [`TEXT`].
 pub const KEY: [u8; 16] = counting_from(0);
 /// See [`KEY`].

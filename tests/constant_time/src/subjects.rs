@@ -17,7 +17,7 @@ use thingward_model::{NameRef, Timestamp};
 use crate::memcheck::{hide, hide_within, reveal};
 
 /// Each subject by its name.
-pub(crate) const ALL: [(&str, fn()); 11] = [
+pub(crate) const ALL: [(&str, fn()); 12] = [
     ("leaky-compare", leaky_compare),
     ("leaky-lookup", leaky_lookup),
     ("mac-tag", mac_tag),
@@ -25,6 +25,7 @@ pub(crate) const ALL: [(&str, fn()); 11] = [
     ("ed25519-sign", || sign(SignatureAlgorithm::Ed25519)),
     ("p256-sign", || sign(SignatureAlgorithm::EcdsaP256)),
     ("chip-ed25519-sign", chip_ed25519_sign),
+    ("chip-x25519", chip_x25519),
     ("chip-ascon", chip_ascon),
     ("aead", aead),
     ("sealed-file", sealed_file),
@@ -77,6 +78,11 @@ fn chip_ed25519_sign() {
     let signature = reveal(thingward_ed25519::SigningKey::from_seed(&secret()).sign(MESSAGE));
     let same = thingward_ed25519::SigningKey::from_seed(&SECRET);
     assert!(same.public_key().verify(MESSAGE, &signature).is_ok());
+}
+
+fn chip_x25519() {
+    let public = reveal(thingward_ed25519::x25519::multiple_of_base(&secret()));
+    black_box(thingward_ed25519::x25519::multiple(&secret(), &public));
 }
 
 fn chip_ascon() {

@@ -65,6 +65,11 @@ fn the_ed25519_of_chips_signs_in_constant_time() {
 }
 
 #[test]
+fn the_x25519_of_chips_agrees_in_constant_time() {
+    assert_constant_time("chip-x25519");
+}
+
+#[test]
 fn the_ascon_of_chips_permutes_in_constant_time() {
     assert_constant_time("chip-ascon");
 }

@@ -275,7 +275,7 @@ impl<'a> SignedCommand<'a> {
     ///
     /// [`FormatError::Crypto`] when `key` did not sign it.
     pub fn verify(&self, key: &VerifyingKey) -> Result<VerifiedCommand<'a>, FormatError> {
-        self.sign1.verify_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], key, CONTEXT)?;
+        self.sign1.verify(key, CONTEXT)?;
         Ok(self.claimed)
     }
 }

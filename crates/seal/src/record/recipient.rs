@@ -1,8 +1,10 @@
 //! How the key of a chain comes to its recipient.
 
 use rand_core::CryptoRng;
+#[cfg(not(target_arch = "avr"))]
+use thingward_crypto::RecipientSecretKey;
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
-use thingward_crypto::{AeadAlgorithm, RecipientPublicKey, RecipientSecretKey};
+use thingward_crypto::{AeadAlgorithm, RecipientPublicKey};
 
 use super::{RecordKey, SECRET_BYTES};
 use crate::statement::{CONTEXT, Subject};
@@ -37,6 +39,7 @@ impl RecordKey {
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when the encapsulated key is not usable.
+    #[cfg(not(target_arch = "avr"))]
     pub fn derive(
         recipient: &RecipientSecretKey,
         encapsulated: &[u8; RECIPIENT_KEY_BYTES],

@@ -13,6 +13,7 @@ unsafe extern "C" {
     fn ed25519_square(result: *mut Bytes, a: *const Bytes);
     fn ed25519_add(result: *mut Bytes, a: *const Bytes, b: *const Bytes);
     fn ed25519_subtract(result: *mut Bytes, a: *const Bytes, b: *const Bytes);
+    fn ed25519_multiply_and_add(result: *mut Bytes, a: *const Bytes, b: *const Bytes);
     fn ed25519_swap_if(a: *mut Bytes, b: *mut Bytes, mask: u8);
     fn ed25519_multiply_16(result: *mut Bytes, a: *const [u8; 16], b: *const [u8; 16]);
     fn ed25519_combine(result: *mut Wide, x: *const Wide, y: *const Wide, factors: *const Factors);
@@ -42,6 +43,11 @@ pub(crate) fn multiply_into(result: &mut Bytes, a: &Bytes, b: &Bytes) {
 #[inline(always)]
 pub(crate) fn multiply_here(a: &mut Bytes, b: &Bytes) {
     unsafe { ed25519_multiply(a, a, b) }
+}
+
+#[inline(always)]
+pub(crate) fn multiply_and_add_into(result: &mut Bytes, a: &Bytes, b: &Bytes) {
+    unsafe { ed25519_multiply_and_add(result, a, b) }
 }
 
 #[inline(always)]

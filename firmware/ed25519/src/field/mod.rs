@@ -70,6 +70,11 @@ impl Element {
         kernels::multiply_into(&mut self.0, &a.0, &b.0);
     }
 
+    /// Writes `121665 a + b` here: (A - 2) / 4 for the A of X25519's curve.
+    pub(crate) fn set_scaled_sum(&mut self, a: &Self, b: &Self) {
+        kernels::multiply_and_add_into(&mut self.0, &a.0, &b.0);
+    }
+
     /// The one representative below p.
     #[inline(never)]
     pub(crate) fn canonical(&self) -> [u8; 32] {

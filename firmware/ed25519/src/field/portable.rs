@@ -25,6 +25,11 @@ pub(crate) fn multiply(a: &Element, b: &Element) -> Element {
     fold(low.iter().zip(high).map(|(low, high)| low + 38 * high))
 }
 
+/// 121665 a + b.
+pub(crate) fn multiply_and_add_into(result: &mut Element, a: &Element, b: &Element) {
+    *result = fold(a.iter().zip(b).map(|(a, b)| 121_665 * i32::from(*a) + i32::from(*b)));
+}
+
 /// Carries through the columns; what goes over at the top comes back 38 times, until nothing does.
 fn fold(columns: impl Iterator<Item = i32>) -> Element {
     let mut element = [0; 32];

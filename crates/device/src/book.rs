@@ -1,0 +1,211 @@
+//! What a device must not forget about commands and grants: what was done, counted and taken back, and how late it was.
+
+use minicbor::encode::write::Cursor;
+use minicbor::{Decoder, Encoder};
+use thingward_crypto::Digest;
+use thingward_grant::{GrantId, Permitted, REVOKED_MAX, Standing};
+use thingward_model::Timestamp;
+
+use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
+
+/// Most grants that are counted at a time.
+const GRANTS_MAX: usize = 6;
+/// Most commands that are remembered until they expire.
+const COMMANDS_MAX: usize = 6;
+const ROOM_BYTES: usize = Cell::Book.room() + OVERHEAD_BYTES;
+
+/// How often a grant was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    grant: GrantId,
+    used: u32,
+    /// When it is over, in seconds; `u32::MAX` for never.
+    expires: u32,
+}
+
+/// A command that was judged and is not judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    id: [u8; 16],
+    expires: u32,
+}
+
+/// Something that was begun and has no end yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) id: [u8; 16],
+    pub(crate) digest: Digest,
+    pub(crate) is_use: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Book {
+    pub(crate) standing: Standing,
+    counts: [Option<Count>; GRANTS_MAX],
+    known: [Option<Known>; COMMANDS_MAX],
+    pub(crate) running: Option<Running>,
+    /// It is at least that late.
+    pub(crate) mark: Timestamp,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            standing: Standing::default(),
+            counts: [None; GRANTS_MAX],
+            known: [None; COMMANDS_MAX],
+            running: None,
+            mark: Timestamp::EPOCH,
+        }
+    }
+}
+
+impl Book {
+    pub(crate) fn load<F: Flash>(store: &mut Store<F>) -> Result<Self, FlashError> {
+        let mut room = [0; ROOM_BYTES];
+        match store.load(Cell::Book, &mut room)? {
+            None => Ok(Self::default()),
+            Some(plain) => Self::decode(plain).ok_or(FlashError),
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn save<F: Flash>(&self, store: &mut Store<F>) -> Result<(), FlashError> {
+        let mut room = [0; ROOM_BYTES];
+        let len = self.encode(room.get_mut(HEAD_BYTES..).unwrap_or_default()).ok_or(FlashError)?;
+        store.save(Cell::Book, &mut room, len)
+    }
+
+    /// How often a grant was used.
+    pub(crate) fn used(&self, grant: &GrantId) -> u32 {
+        self.counts.iter().flatten().find(|count| count.grant == *grant).map_or(0, |count| count.used)
+    }
+
+    /// Counts a use; `false` when there is no room for one more grant.
+    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) -> bool {
+        let (grant, mark) = (permitted.grant, seconds(self.mark));
+        let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == grant));
+        let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
+        let slot = slot.or_else(|| self.counts.iter().position(is_free));
+        let used = self.used(&grant).saturating_add(1);
+        let expires = permitted.expires.map_or(u32::MAX, seconds_up);
+        match slot.and_then(|slot| self.counts.get_mut(slot)) {
+            Some(slot) => *slot = Some(Count { grant, used, expires }),
+            None => return false,
+        }
+        self.standing.observe(permitted.epoch);
+        true
+    }
+
+    /// Whether a command was judged before.
+    pub(crate) fn knows(&self, id: &[u8; 16]) -> bool {
+        self.known.iter().flatten().any(|known| known.id == *id)
+    }
+
+    /// Whether it can remember one more command.
+    pub(crate) fn has_room(&self) -> bool {
+        self.known.iter().any(|slot| self.is_free(slot))
+    }
+
+    /// Only what is over by the mark may be forgotten: a message that was held back is then over as well.
+    fn is_free(&self, slot: &Option<Known>) -> bool {
+        slot.is_none_or(|known| known.expires <= seconds(self.mark))
+    }
+
+    /// Remembers a command until it expires; `false` when there is no room for one more.
+    pub(crate) fn remember(&mut self, id: [u8; 16], expires: Timestamp) -> bool {
+        let free = self.known.iter().position(|slot| self.is_free(slot));
+        match free.and_then(|free| self.known.get_mut(free)) {
+            Some(slot) => *slot = Some(Known { id, expires: seconds_up(expires) }),
+            None => return false,
+        }
+        true
+    }
+
+    /// `[epoch, ids, counts, known, running / null, mark]`
+    fn encode(&self, out: &mut [u8]) -> Option<usize> {
+        let mut e = Encoder::new(Cursor::new(out));
+        e.array(6).ok()?.u32(self.standing.epoch()).ok()?;
+        e.bytes(self.standing.revoked().as_flattened()).ok()?;
+        e.array(self.counts.iter().flatten().count() as u64).ok()?;
+        for count in self.counts.iter().flatten() {
+            e.array(3).ok()?.bytes(&count.grant).ok()?.u32(count.used).ok()?.u32(count.expires).ok()?;
+        }
+        e.array(self.known.iter().flatten().count() as u64).ok()?;
+        for known in self.known.iter().flatten() {
+            e.array(2).ok()?.bytes(&known.id).ok()?.u32(known.expires).ok()?;
+        }
+        match &self.running {
+            None => e.null().ok()?,
+            Some(Running { id, digest, is_use }) => {
+                e.array(3).ok()?.bytes(id).ok()?.bytes(digest).ok()?.bool(*is_use).ok()?
+            }
+        };
+        e.i64(self.mark.as_micros()).ok()?;
+        Some(e.writer().position())
+    }
+
+    fn decode(plain: &[u8]) -> Option<Self> {
+        let mut d = Decoder::new(plain);
+        let mut book = Self::default();
+        (d.array().ok()? == Some(6)).then_some(())?;
+        let epoch = d.u32().ok()?;
+        let (ids, []) = d.bytes().ok()?.as_chunks() else { return None };
+        if ids.len() > REVOKED_MAX {
+            return None;
+        }
+        book.standing = Standing::restored(epoch, ids).ok()?;
+        let len = d.array().ok()??;
+        for slot in book.counts.iter_mut().take(usize::try_from(len).ok()?) {
+            d.array().ok()?;
+            let grant = d.bytes().ok()?.try_into().ok()?;
+            *slot = Some(Count { grant, used: d.u32().ok()?, expires: d.u32().ok()? });
+        }
+        let len = d.array().ok()??;
+        for slot in book.known.iter_mut().take(usize::try_from(len).ok()?) {
+            d.array().ok()?;
+            *slot = Some(Known { id: d.bytes().ok()?.try_into().ok()?, expires: d.u32().ok()? });
+        }
+        if d.datatype().ok()? == minicbor::data::Type::Null {
+            d.null().ok()?;
+        } else {
+            d.array().ok()?;
+            let (id, digest) = (d.bytes().ok()?.try_into().ok()?, d.bytes().ok()?.try_into().ok()?);
+            book.running = Some(Running { id, digest, is_use: d.bool().ok()? });
+        }
+        book.mark = Timestamp::from_micros(d.i64().ok()?);
+        (d.position() == plain.len()).then_some(book)
+    }
+}
+
+/// Times are between 1970 and 2106.
+fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_seconds().max(0)).unwrap_or(u32::MAX)
+}
+
+fn seconds_up(time: Timestamp) -> u32 {
+    seconds(time).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that it may have to hold fits the place that it is kept in.
+    #[test]
+    fn a_full_book_fits_its_place_and_comes_back() {
+        let ids: std::vec::Vec<GrantId> = (0..32_u64).map(u64::to_be_bytes).collect();
+        let full = u32::MAX;
+        let book = Book {
+            standing: Standing::restored(full, &ids).unwrap(),
+            counts: [Some(Count { grant: [9; 8], used: full, expires: full }); GRANTS_MAX],
+            known: [Some(Known { id: [8; 16], expires: full }); COMMANDS_MAX],
+            running: Some(Running { id: [7; 16], digest: [6; 32], is_use: true }),
+            mark: Timestamp::from_micros(i64::MAX),
+        };
+        let mut room = [0; Cell::Book.room()];
+        let len = book.encode(&mut room).unwrap();
+        assert_eq!(Book::decode(&room[..len]), Some(book));
+        assert!((0..len).all(|len| Book::decode(&room[..len]).is_none()));
+    }
+}

@@ -1,0 +1,77 @@
+//! Grants: what somebody who is here may do.
+
+use thingward_crypto::sha256;
+use thingward_grant::{
+    Device as Decider, Nonce, Permitted, Presentation, Refusal, Scope, Standing, TrustedIssuer, TrustedKey,
+};
+
+use super::{Answer, Device, Refused};
+use crate::book::Running;
+use crate::keys::KeyStore;
+use crate::link::{Failure, put};
+use crate::spool::{EntryKind, Spool};
+use crate::store::{Flash, FlashError};
+use crate::thing::{Call, Thing};
+use crate::verdict::Verdict;
+
+impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
+    /// A nonce for one presentation, within a minute.
+    pub(super) fn nonce(&mut self, out: &mut [u8]) -> Answer {
+        let nonce: Nonce = self.random.array();
+        let oldest = self.nonces.iter_mut().max_by_key(|slot| slot.map_or(u32::MAX, |(_, age)| age));
+        *oldest.ok_or(Failure::Busy)? = Some((nonce, 0));
+        put(out, &[&nonce]).ok_or(Failure::Busy.into())
+    }
+
+    /// Somebody shows a grant. A use is set down as begun and counted before it begins; the answer is the signed reply.
+    pub(super) fn present(&mut self, body: &[u8], out: &mut [u8]) -> Answer {
+        let presentation = Presentation::decode(body).map_err(Refusal::from)?;
+        let nonce = presentation.nonce();
+        let open = self.nonces.iter_mut().find(|slot| slot.is_some_and(|(open, _)| open == nonce));
+        let is_open = open.and_then(Option::take).is_some();
+        // For one that is not open any other will do: the refusals keep their order.
+        let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
+        let permitted = self.decide(&presentation, &expected)?;
+        let call = Call::of_grant(permitted.operation);
+        self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
+        let mut book = self.book.clone();
+        if !book.count(&permitted) {
+            return Err(Refusal::NoRoom.into());
+        }
+        let (state, digest) = (self.chain_state(), sha256(&[body]));
+        self.spool.push(&mut self.store, EntryKind::Started, &nonce, &state, &[body])?;
+        book.running = Some(Running { id: nonce, digest, is_use: true });
+        self.keep(book)?;
+        self.perform(EntryKind::Use, nonce, digest, &call, out)
+    }
+
+    #[inline(never)]
+    fn decide<'p>(&self, presentation: &Presentation<'p>, nonce: &Nonce) -> Result<Permitted<'p>, Refused> {
+        let (join, key) = self.issuer()?;
+        let mut room = [0; 128];
+        let opened = Scope::from_bytes(self.thing.opened(&mut room)).map_err(Refusal::from)?;
+        let standing: &Standing = &self.book.standing;
+        // The issuer is the service, which asks its policies before it issues; here it may what is open.
+        let issuers = [TrustedIssuer { key: TrustedKey::Public(key), right: opened, standing }];
+        let decider = Decider {
+            tenant: join.tenant.borrowed(),
+            name: join.device.borrowed(),
+            classes: &[],
+            opened,
+            issuers: &issuers,
+            time: self.clock.time(),
+        };
+        let used = self.book.used(&presentation.grant().origin_unverified().id);
+        let decided = decider.decide(presentation, nonce, used);
+        let verdict = Verdict::of(|| decided.is_ok());
+        let permitted = decided?;
+        if verdict.is_good() { Ok(permitted) } else { Err(Failure::Busy.into()) }
+    }
+
+    /// Whether what was begun under `id` has its answer in the spool: power went between that and the end in the book.
+    pub(super) fn is_answered(&mut self, id: &[u8; 16]) -> Result<bool, FlashError> {
+        let Some(item) = self.spool.last_answer() else { return Ok(false) };
+        let mut room = [0; crate::spool::ROOM_BYTES];
+        Ok(Spool::read(&mut self.store, item, &mut room)?.id == *id)
+    }
+}

@@ -1,0 +1,36 @@
+//! A device that is too small for an operating system, whole: identity, reading chain, commands, grants and time as one
+//! state machine without I/O, and the serial link over which a gateway drives it.
+//!
+//! [`Device`] takes what came over the link, a reading, the time that has gone by, or an alarm of its casing; it writes to
+//! [`Flash`] before it answers. What the thing itself can do is a [`Thing`]. Keys are a [`KeyStore`]'s; on chips they are
+//! derived from a secret of the device and the measured firmware ([`Dice`]).
+//!
+//! [`link`] is the wire, for both ends; `docs/wire/serial.md` has its bytes. Everything here is free of allocation.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod link;
+
+mod book;
+mod clock;
+mod device;
+mod keys;
+mod random;
+mod request;
+mod spool;
+mod store;
+mod thing;
+mod verdict;
+
+pub use {
+    device::{Device, RecordError, StartError},
+    keys::{DeviceSecret, Dice, KeyStore, Measurement, Purpose},
+    store::{Flash, FlashError, LAYOUT_BYTES_MIN},
+    thing::{Call, Thing},
+};
+
+#[cfg(test)]
+mod tests;
