@@ -1,6 +1,6 @@
 //! The device role under Linux: a shell around the device core.
 //!
-//! - [`home`]: the directory with identity and buffers; [`claim`], [`membership`], [`enrol`]: how an identity comes
+//! - [`home`]: the directory with identity and buffers; [`key_store`]: where its keys are; [`claim`], [`membership`], [`enrol`]: how an identity comes
 //!   about and is renewed;
 //! - [`disk`], [`segments`], [`spool`], [`stream`]: readings that are durable before anybody is told so;
 //! - [`http`], [`uplink`], [`backoff`]: the two ways to the service and how often to try; gateways use them too;
@@ -16,6 +16,7 @@ pub mod grants;
 pub mod home;
 pub mod http;
 pub mod input;
+pub mod key_store;
 pub mod local;
 pub mod membership;
 pub mod reading;

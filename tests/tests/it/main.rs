@@ -4,3 +4,4 @@ mod corpus;
 mod edges;
 mod life_of_a_reading;
 mod membership;
+mod tpm;
