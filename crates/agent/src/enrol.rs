@@ -5,6 +5,7 @@ use std::sync::Arc;
 use der::Decode;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
+use thingward_attest::AttestError;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
@@ -17,6 +18,7 @@ use x509_cert::Certificate;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::spki::ObjectIdentifier;
 
+use crate::attest::attest;
 use crate::claim::{Claim, Fingerprint};
 use crate::home::{Home, HomeError, Identity};
 use crate::http::{Endpoint, HttpError, HttpsClient};
@@ -93,6 +95,9 @@ pub enum EnrolError {
     /// The service's word on the membership cannot be read.
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    /// There is no evidence.
+    #[error("evidence: {0}")]
+    Attest(#[from] AttestError),
     /// The home failed.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -242,11 +247,16 @@ async fn finish(
     let tls = client_config(&root, &trust_domain, ExpectedServer::Service, Some(own), ALPN_HTTP)?;
     let membership = fetch_membership(service, tls, &leaf, &trust_domain).await?;
     let identity = Identity { key, chain, root, membership, leaf };
-    with_files(home, |home| {
+    let identity = with_files(home, |home| {
         home.save_membership(&identity.root, &identity.chain, &identity.membership)?;
         Ok(identity)
     })
-    .await
+    .await?;
+    // A member that is not attested is one all the same, and shown as such.
+    if let Err(error) = attest(home).await {
+        tracing::warn!(%error, "the service has no evidence of this device");
+    }
+    Ok(identity)
 }
 
 /// What the service says about the member of this certificate.
@@ -327,7 +337,7 @@ pub fn trust_domain(root: &[u8]) -> Result<String, EnrolError> {
 }
 
 /// File work, where it does not hold up the network.
-async fn with_files<T: Send + 'static>(
+pub(crate) async fn with_files<T: Send + 'static>(
     home: &Home,
     work: impl FnOnce(&Home) -> Result<T, EnrolError> + Send + 'static,
 ) -> Result<T, EnrolError> {

@@ -309,6 +309,15 @@ impl Home {
         self.0.keys.load(&kept).map_err(|e| self.key_failed(e))
     }
 
+    /// What the TPM with the private key says about it, in answer to `nonce`; `None` for keys in files.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Tpm`].
+    pub fn tpm_evidence(&self, nonce: &[u8]) -> Result<Option<Vec<u8>>, HomeError> {
+        self.0.keys.evidence(nonce).map_err(|e| self.key_failed(e))
+    }
+
     fn key_failed(&self, error: KeyStoreError) -> HomeError {
         match error {
             KeyStoreError::Tpm(source) => HomeError::Tpm { path: self.0.path.join(IDENTITY), source },

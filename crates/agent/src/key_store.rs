@@ -85,6 +85,9 @@ pub(crate) trait KeyStore: Send + Sync {
 
     /// The private key of which [`Self::create`] gave this.
     fn load(&self, kept: &[u8]) -> Result<SharedSigner, KeyStoreError>;
+
+    /// What a TPM says about the private key, once it is loaded; `None` where there is no TPM.
+    fn evidence(&self, nonce: &[u8]) -> Result<Option<Vec<u8>>, KeyStoreError>;
 }
 
 /// Why there is no private key.

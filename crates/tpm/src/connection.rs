@@ -30,6 +30,8 @@ pub(crate) enum Auth<'a> {
     None,
     /// By the password of its first handle.
     Password(&'a [u8]),
+    /// By the passwords of its first two handles.
+    Passwords([&'a [u8]; 2]),
     /// By a policy session, which ends with the command.
     Policy(u32),
 }
@@ -37,9 +39,11 @@ pub(crate) enum Auth<'a> {
 impl Auth<'_> {
     /// The authorisation area: part 1, 18.9.
     fn area(self) -> Writer {
+        let password = |writer: Writer, secret| writer.u32(PASSWORD).sized(&[]).u8(0).sized(secret);
         match self {
             Self::None => Writer::default(),
-            Self::Password(secret) => Writer::default().u32(PASSWORD).sized(&[]).u8(0).sized(secret),
+            Self::Password(secret) => password(Writer::default(), secret),
+            Self::Passwords(secrets) => secrets.into_iter().fold(Writer::default(), password),
             Self::Policy(session) => Writer::default().u32(session).sized(&[]).u8(0).sized(&[]),
         }
     }

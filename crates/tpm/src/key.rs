@@ -21,17 +21,13 @@ const NULL_HIERARCHY: u32 = 0x4000_0007;
 
 const SIGN: Command = Command("Sign", 0x15D, 0);
 
-/// The `SubjectPublicKeyInfo` of a P-256 key up to its coordinates: RFC 5480.
-const SPKI_HEAD: [u8; 27] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
-];
-
 /// A P-256 key in a TPM, loaded. It is made there and cannot be taken out; whoever has the password may sign.
 pub struct TpmKey {
-    tpm: Arc<Tpm>,
-    handle: u32,
-    password: Zeroizing<[u8; 32]>,
+    pub(crate) tpm: Arc<Tpm>,
+    pub(crate) handle: u32,
+    pub(crate) password: Zeroizing<[u8; 32]>,
+    /// `TPMT_PUBLIC`.
+    pub(crate) encoded: Vec<u8>,
     public: VerifyingKey,
 }
 
@@ -40,10 +36,10 @@ impl TpmKey {
         tpm: Arc<Tpm>,
         handle: u32,
         password: Zeroizing<[u8; 32]>,
-        public: &[u8],
+        encoded: Vec<u8>,
     ) -> Result<Self, TpmError> {
-        let public = verifying_key(public)?;
-        Ok(Self { tpm, handle, password, public })
+        let public = verifying_key(&encoded)?;
+        Ok(Self { tpm, handle, password, encoded, public })
     }
 
     /// Signs, and says what is wrong where [`Signer::sign`] only says that something is.
@@ -77,7 +73,7 @@ impl Drop for TpmKey {
 }
 
 /// `TPMT_SIGNATURE` of ECDSA with SHA-256, as `r ‖ s`.
-fn signature(reader: &mut Reader<'_>) -> Result<[u8; SIGNATURE_BYTES], TpmError> {
+pub(crate) fn signature(reader: &mut Reader<'_>) -> Result<[u8; SIGNATURE_BYTES], TpmError> {
     if reader.u16()? != ECDSA || reader.u16()? != SHA256 {
         return Err(TpmError::Malformed);
     }
@@ -87,7 +83,7 @@ fn signature(reader: &mut Reader<'_>) -> Result<[u8; SIGNATURE_BYTES], TpmError>
 }
 
 /// The key of a `TPMT_PUBLIC` of an ECDSA key.
-fn verifying_key(public: &[u8]) -> Result<VerifyingKey, TpmError> {
+pub(crate) fn verifying_key(public: &[u8]) -> Result<VerifyingKey, TpmError> {
     let mut reader = Reader(public);
     let kind = (reader.u16()?, reader.u16()?);
     let _attributes = reader.u32()?;
@@ -98,7 +94,9 @@ fn verifying_key(public: &[u8]) -> Result<VerifyingKey, TpmError> {
     }
     let mut point = [0; 64];
     pair(&mut reader, &mut point)?;
-    VerifyingKey::from_spki(&[SPKI_HEAD.as_slice(), &point].concat()).map_err(|_| TpmError::Malformed)
+    let (x, y) = point.split_first_chunk::<32>().ok_or(TpmError::Malformed)?;
+    let y = y.try_into().map_err(|_| TpmError::Malformed)?;
+    VerifyingKey::from_p256(x, y).map_err(|_| TpmError::Malformed)
 }
 
 /// Two numbers of at most 32 bytes; some TPMs leave leading zeros out.

@@ -5,12 +5,14 @@
 
 mod connection;
 mod error;
+mod evidence;
 mod key;
 mod pcrs;
 mod tpm;
 mod wire;
 
 pub use error::TpmError;
+pub use evidence::{EvidenceError, TpmEvidence};
 pub use key::TpmKey;
 pub use pcrs::{PcrSelection, PcrSelectionError, PcrValues};
 pub use tpm::{Blob, Tpm};

@@ -31,6 +31,9 @@ impl PcrSelection {
         numbers.into_iter().try_fold(0, bit).filter(|mask| *mask != 0).map(Self)
     }
 
+    /// 0 to 7, in which firmware and boot loader measure what they start.
+    pub(crate) const BOOT: Self = Self(0xFF);
+
     /// The numbers, ascending.
     pub fn numbers(self) -> impl Iterator<Item = u8> {
         (0..PCRS).filter(move |number| self.0 & 1 << number != 0)

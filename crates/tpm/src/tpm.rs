@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::TpmError;
 use crate::connection::{Answer, Auth, Command, Connection};
-use crate::key::{ECC, ECDSA, NULL, P256, TpmKey};
+use crate::evidence::public;
+use crate::key::{ECC, NULL, P256, TpmKey};
 use crate::pcrs::{POLICY_PCR, PcrSelection, PcrValues, SHA256, policy};
 use crate::wire::{Reader, Writer};
 
@@ -29,12 +30,12 @@ const NOBODY: u32 = 0x4000_0007;
 const KEYED_HASH: u16 = 0x0008;
 
 /// `TPMA_OBJECT`: stays in this TPM and under this parent, and wrong guesses lock nothing.
-const FIXED: u32 = 1 << 1 | 1 << 4 | 1 << 10;
+pub(crate) const FIXED: u32 = 1 << 1 | 1 << 4 | 1 << 10;
 /// Made inside the TPM, and used with its password.
-const BORN_INSIDE: u32 = 1 << 5 | 1 << 6;
-const RESTRICTED: u32 = 1 << 16;
+pub(crate) const BORN_INSIDE: u32 = 1 << 5 | 1 << 6;
+pub(crate) const RESTRICTED: u32 = 1 << 16;
 const DECRYPT: u32 = 1 << 17;
-const SIGN: u32 = 1 << 18;
+pub(crate) const SIGN: u32 = 1 << 18;
 
 /// Most loaded objects that are looked for in a software TPM; they have three.
 const LOADED_MAX: u32 = 32;
@@ -69,9 +70,14 @@ impl Tpm {
         // An ECC storage key as the TCG's provisioning guidance has it: always the same in the same TPM.
         let storage = Writer::default().u16(ECC).u16(SHA256).u32(FIXED | BORN_INSIDE | RESTRICTED | DECRYPT);
         let storage = storage.sized(&[]).u16(0x0006).u16(128).u16(0x0043).u16(NULL).u16(P256).u16(NULL);
-        let template = create(&[], &[], storage.sized(&[]).sized(&[]).as_bytes());
-        let answer = connection.run(CREATE_PRIMARY, &[OWNER], Auth::Password(&[]), &template)?;
-        Ok(Arc::new(Self { connection: Mutex::new(connection), parent: answer.handle }))
+        let (parent, _) = create_primary(&mut connection, &storage.sized(&[]).sized(&[]))?;
+        Ok(Arc::new(Self { connection: Mutex::new(connection), parent }))
+    }
+
+    /// A key that is derived from the owner's seed: its handle and `TPMT_PUBLIC`.
+    pub(crate) fn create_primary(&self, template: &Writer) -> Result<(u32, Vec<u8>), TpmError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        create_primary(&mut connection, template)
     }
 
     pub(crate) fn run(
@@ -156,9 +162,7 @@ impl Tpm {
     ///
     /// [`TpmError`].
     pub fn create_key(&self, password: &[u8; 32]) -> Result<Blob, TpmError> {
-        let public = Writer::default().u16(ECC).u16(SHA256).u32(FIXED | BORN_INSIDE | SIGN).sized(&[]);
-        let public = public.u16(NULL).u16(ECDSA).u16(SHA256).u16(P256).u16(NULL).sized(&[]).sized(&[]);
-        self.create(&create(password, &[], public.as_bytes()))
+        self.create(&create(password, &[], public(FIXED | BORN_INSIDE | SIGN).as_bytes()))
     }
 
     /// Loads what [`Self::create_key`] made.
@@ -172,7 +176,7 @@ impl Tpm {
         password: Zeroizing<[u8; 32]>,
     ) -> Result<TpmKey, TpmError> {
         let handle = self.load(blob)?;
-        TpmKey::new(Arc::clone(self), handle, password, &blob.public)
+        TpmKey::new(Arc::clone(self), handle, password, blob.public.clone())
     }
 
     fn create(&self, parameters: &Writer) -> Result<Blob, TpmError> {
@@ -192,6 +196,12 @@ impl Drop for Tpm {
     fn drop(&mut self) {
         self.flush(self.parent);
     }
+}
+
+fn create_primary(connection: &mut Connection, template: &Writer) -> Result<(u32, Vec<u8>), TpmError> {
+    let template = create(&[], &[], template.as_bytes());
+    let answer = connection.run(CREATE_PRIMARY, &[OWNER], Auth::Password(&[]), &template)?;
+    Ok((answer.handle, Reader(&answer.parameters).sized()?.to_vec()))
 }
 
 /// The parameters of `Create` and `CreatePrimary`: part 3, 12.1.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every crate with the crates of ours that it is built on, from the words at the bottom to the program.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
@@ -15,17 +15,18 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
     ("tpm", &["crypto"]),
+    ("attest", &["crypto"]),
     ("witness", &["model", "crypto", "audit", "pki"]),
     ("oidc", &["model", "crypto", "policy"]),
     ("store", &["model", "crypto", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm"]),
+    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm", "attest"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc", "store",
-            "ingress",
+            "ingress", "tpm", "attest",
         ],
     ),
     (

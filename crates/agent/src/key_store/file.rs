@@ -42,4 +42,8 @@ impl KeyStore for FileStore {
         let key = SoftwareKey::from_pkcs8(kept).map_err(|_| KeyStoreError::NoKey)?;
         Ok(std::sync::Arc::new(key))
     }
+
+    fn evidence(&self, _nonce: &[u8]) -> Result<Option<Vec<u8>>, KeyStoreError> {
+        Ok(None)
+    }
 }

@@ -11,7 +11,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use thingward_crypto::sealed::{SealingKey, write_private};
 use thingward_crypto::{SignatureAlgorithm, system_rng};
-use thingward_tpm::{Blob, PcrSelection, PcrValues, Tpm, TpmError};
+use thingward_tpm::{Blob, PcrSelection, PcrValues, Tpm, TpmError, TpmKey};
 use zeroize::Zeroizing;
 
 use super::{KeyStore, KeyStoreError, KeyStoreReference};
@@ -26,7 +26,7 @@ struct TpmStore {
     tpm: Arc<Tpm>,
     sealing: SealingKey,
     /// The one private key of the home, once it is loaded: there is little room in a TPM.
-    loaded: Mutex<Option<SharedSigner>>,
+    loaded: Mutex<Option<Arc<TpmKey>>>,
 }
 
 /// The file.
@@ -143,12 +143,17 @@ impl KeyStore for TpmStore {
     fn load(&self, kept: &[u8]) -> Result<SharedSigner, KeyStoreError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = loaded.as_ref() {
-            return Ok(Arc::clone(key));
+            return Ok(Arc::<TpmKey>::clone(key));
         }
         let (password, blob) = split(kept).ok_or(KeyStoreError::NoKey)?;
-        let key: SharedSigner = Arc::new(self.tpm.load_key(&blob, password)?);
+        let key = Arc::new(self.tpm.load_key(&blob, password)?);
         *loaded = Some(Arc::clone(&key));
         Ok(key)
+    }
+
+    fn evidence(&self, nonce: &[u8]) -> Result<Option<Vec<u8>>, KeyStoreError> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Some(loaded.ok_or(KeyStoreError::NoKey)?.evidence(nonce)?))
     }
 }
 
