@@ -2,6 +2,7 @@
 
 pub mod decoders;
 pub mod proxy;
+pub mod software_tpm;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use thingward_agent::claim::Claim;
 use thingward_agent::enrol::{Credential, enrol};
 use thingward_agent::home::Home;
 use thingward_agent::http::Endpoint;
+use thingward_agent::key_store::KeyStoreReference;
 use thingward_agent::reading::{OwnedReading, OwnedValue};
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::write_private;
@@ -111,12 +113,26 @@ impl Town {
         name: &str,
     ) -> Home {
         let principal = Principal { tenant: tenant.parse().unwrap(), role, name: name.parse().unwrap() };
+        let home = Home::open(&self.home(name)).unwrap();
+        self.enrol_home(service, at, principal, &home).await;
+        home
+    }
+
+    /// As [`Self::enrol`] for a device of [`ACME`], with its keys in this place.
+    pub async fn enrol_with_keys_in(&self, service: &Service, keys: &KeyStoreReference, name: &str) -> Home {
+        let at = Endpoint { host: "localhost".to_owned(), port: service.https().port() };
+        let (tenant, name_of) = (ACME.parse().unwrap(), name.parse().unwrap());
+        let home = Home::open_in(&self.home(name), keys).unwrap();
+        let principal = Principal { tenant, role: Role::Device, name: name_of };
+        self.enrol_home(service, &at, principal, &home).await;
+        home
+    }
+
+    async fn enrol_home(&self, service: &Service, at: &Endpoint, principal: Principal, home: &Home) {
         let new = NewClaim { principal, lifetime: Duration::from_secs(600) };
         let made = create_claim(service.shared(), &new, now()).await.unwrap();
         let claim: Claim = made.text.parse().unwrap();
-        let home = Home::open(&self.home(name)).unwrap();
-        enrol(&home, at, &Credential::Claim(claim), SignatureAlgorithm::EcdsaP256).await.unwrap();
-        home
+        enrol(home, at, &Credential::Claim(claim), SignatureAlgorithm::EcdsaP256).await.unwrap();
     }
 
     /// Starts a device that connects to `to`, or to the service.

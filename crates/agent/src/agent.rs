@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use thingward_crypto::{AeadAlgorithm, Signer, VerifyingKey};
+use thingward_crypto::{AeadAlgorithm, VerifyingKey};
 use thingward_grant::{Nonce, Refusal};
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
@@ -30,6 +30,7 @@ use crate::disk::Directory;
 use crate::grants::{BookError, Grants, GrantsError, TakeBackError};
 use crate::home::{Home, HomeError, Identity};
 use crate::http::Endpoint;
+use crate::key_store::KeyStoreReference;
 use crate::reading::{OwnedReading, ReadingError};
 use crate::spool::SpoolLimits;
 use crate::uplink::{Uplink, UplinkSettings, UplinkStatus};
@@ -156,6 +157,8 @@ pub struct AgentStatus {
     pub principal: Principal,
     /// Its public key, by which others know what it signed.
     pub key: VerifyingKey,
+    /// Where its keys are.
+    pub key_store: KeyStoreReference,
     /// Where it connects to.
     pub uplink_to: Endpoint,
     /// The connection.
@@ -187,6 +190,7 @@ struct Running {
     uplink_to: Endpoint,
     principal: Principal,
     key: VerifyingKey,
+    key_store: KeyStoreReference,
     limits: SpoolLimits,
     renewal: watch::Receiver<renewal::RenewalStatus>,
     tasks: Vec<JoinHandle<()>>,
@@ -251,6 +255,7 @@ impl Agent {
             uplink_to,
             principal,
             key: identity.key.public_key().clone(),
+            key_store: home.key_store().clone(),
             limits,
             renewal,
             tasks,
@@ -378,6 +383,7 @@ impl AgentHandle {
         Ok(AgentStatus {
             principal: self.0.principal,
             key: self.0.key.clone(),
+            key_store: self.0.key_store.clone(),
             uplink_to: self.0.uplink_to.clone(),
             uplink: self.0.uplink_status.borrow().clone(),
             streams,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use der::Decode;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256, system_rng};
+use thingward_attest::AttestError;
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
 use thingward_pki::tls::{
@@ -17,10 +18,12 @@ use x509_cert::Certificate;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::spki::ObjectIdentifier;
 
+use crate::attest::attest;
 use crate::claim::{Claim, Fingerprint};
 use crate::home::{Home, HomeError, Identity};
 use crate::http::{Endpoint, HttpError, HttpsClient};
 use crate::membership::{Membership, MembershipError};
+use crate::stream::SharedSigner;
 
 /// What entitles to an identity.
 pub enum Credential {
@@ -92,6 +95,9 @@ pub enum EnrolError {
     /// The service's word on the membership cannot be read.
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    /// There is no evidence.
+    #[error("evidence: {0}")]
+    Attest(#[from] AttestError),
     /// The home failed.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -199,7 +205,7 @@ impl Identity {
     ///
     /// [`PkiError`] when key and certificates do not fit together.
     pub fn tls(&self, expected: ExpectedServer, alpn: &[u8]) -> Result<Arc<ClientConfig>, PkiError> {
-        let own = Credentials::new(&self.chain, &self.key)?;
+        let own = Credentials::with_signer(&self.chain, self.key.clone())?;
         client_config(&self.root, &self.membership.trust_domain, expected, Some(own), alpn)
     }
 
@@ -217,7 +223,7 @@ impl Identity {
 struct Pending {
     root: Vec<u8>,
     trust_domain: String,
-    key: Arc<SoftwareKey>,
+    key: SharedSigner,
 }
 
 async fn finish(
@@ -233,19 +239,24 @@ async fn finish(
     let request = est::encode_request(&SigningRequest::create(&name, key.as_ref())?);
     let answer = client.post(path, est::REQUEST_TYPE, basic, request.into()).await?;
     let certificates = est::decode_certificates(&answer)?;
-    let (chain, leaf) = own_chain(certificates, &key, &trust_domain)?;
+    let (chain, leaf) = own_chain(certificates, key.as_ref(), &trust_domain)?;
     let ders: Vec<CertificateDer<'static>> = chain.iter().cloned().map(CertificateDer::from).collect();
     verify_client_chain(&ders, std::slice::from_ref(&root), now())?;
 
-    let own = Credentials::new(&chain, &key)?;
+    let own = Credentials::with_signer(&chain, key.clone())?;
     let tls = client_config(&root, &trust_domain, ExpectedServer::Service, Some(own), ALPN_HTTP)?;
     let membership = fetch_membership(service, tls, &leaf, &trust_domain).await?;
     let identity = Identity { key, chain, root, membership, leaf };
-    with_files(home, |home| {
+    let identity = with_files(home, |home| {
         home.save_membership(&identity.root, &identity.chain, &identity.membership)?;
         Ok(identity)
     })
-    .await
+    .await?;
+    // A member that is not attested is one all the same, and shown as such.
+    if let Err(error) = attest(home).await {
+        tracing::warn!(%error, "the service has no evidence of this device");
+    }
+    Ok(identity)
 }
 
 /// What the service says about the member of this certificate.
@@ -268,7 +279,7 @@ async fn fetch_membership(
 /// The leaf for our key first, then the authorities.
 fn own_chain(
     mut certificates: Vec<Vec<u8>>,
-    key: &SoftwareKey,
+    key: &dyn Signer,
     trust_domain: &str,
 ) -> Result<(Vec<Vec<u8>>, LeafIdentity), EnrolError> {
     let mut leaves = certificates.iter().enumerate().filter_map(|(at, der)| {
@@ -283,13 +294,11 @@ fn own_chain(
 
 /// The key of an enrolment that did not come to its end, so that the service may recognise the device that lost
 /// its answer; else a new one.
-fn pending_key(home: &Home, algorithm: SignatureAlgorithm) -> Result<Arc<SoftwareKey>, EnrolError> {
-    if let Some(key) = home.private_key()?.filter(|k| k.public_key().algorithm() == algorithm) {
-        return Ok(Arc::new(key));
+fn pending_key(home: &Home, algorithm: SignatureAlgorithm) -> Result<SharedSigner, EnrolError> {
+    match home.private_key()?.filter(|k| k.public_key().algorithm() == algorithm) {
+        Some(key) => Ok(key),
+        None => Ok(home.make_private_key(algorithm)?),
     }
-    let key = SoftwareKey::generate(algorithm, &mut system_rng());
-    home.save_private_key(&key)?;
-    Ok(Arc::new(key))
 }
 
 /// The root with this fingerprint, from a server that nothing is known of yet. Only the root is taken from this
@@ -328,7 +337,7 @@ pub fn trust_domain(root: &[u8]) -> Result<String, EnrolError> {
 }
 
 /// File work, where it does not hold up the network.
-async fn with_files<T: Send + 'static>(
+pub(crate) async fn with_files<T: Send + 'static>(
     home: &Home,
     work: impl FnOnce(&Home) -> Result<T, EnrolError> + Send + 'static,
 ) -> Result<T, EnrolError> {

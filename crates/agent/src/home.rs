@@ -9,14 +9,17 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thingward_crypto::SoftwareKey;
+use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
 use thingward_model::StreamName;
 use thingward_pki::{LeafIdentity, PkiError, ca};
+use thingward_tpm::TpmError;
 use zeroize::Zeroizing;
 
 use crate::disk::create_private_dir;
+use crate::key_store::{self, KeyStore, KeyStoreError, KeyStoreReference, SEALED_KEY, SEALING_KEY};
 use crate::membership::{Membership, MembershipError};
+use crate::stream::SharedSigner;
 
 /// What is wrong with a home.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,36 @@ pub enum HomeError {
         /// Where the key should be.
         path: PathBuf,
     },
+    /// It has its keys elsewhere.
+    #[error("{} has its keys in {there}, not in {wanted}; reset the device to move them", path.display())]
+    OtherKeyStore {
+        /// The home.
+        path: PathBuf,
+        /// Where they are.
+        there: KeyStoreReference,
+        /// Where they should be.
+        wanted: KeyStoreReference,
+    },
+    /// The machine was started otherwise than when the home was made.
+    #[error(
+        "{} does not open, because this machine was started otherwise: {changed}; start it as before, or reset the \
+         device and enrol it anew",
+        path.display()
+    )]
+    OtherBoot {
+        /// The home.
+        path: PathBuf,
+        /// Which registers differ, and how.
+        changed: String,
+    },
+    /// The TPM with its keys failed.
+    #[error("{}: {source}", path.display())]
+    Tpm {
+        /// What the TPM has made.
+        path: PathBuf,
+        /// What it says.
+        source: TpmError,
+    },
     /// It has no membership.
     #[error("{} has no identity: enrol the device first", path.display())]
     NotEnrolled {
@@ -69,7 +102,7 @@ pub enum HomeError {
 /// A membership with everything that proves it.
 pub struct Identity {
     /// The private key, which was made here and never leaves.
-    pub key: Arc<SoftwareKey>,
+    pub key: SharedSigner,
     /// The leaf certificate, then the issuing one, in DER.
     pub chain: Vec<Vec<u8>>,
     /// The root certificate in DER.
@@ -86,12 +119,11 @@ pub struct Home(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    sealing: SealingKey,
+    keys: Box<dyn KeyStore>,
     lock: File,
 }
 
 const LOCK: &str = "lock";
-const SEALING_KEY: &str = "sealing.key";
 const IDENTITY: &str = "identity.sealed";
 const CERTIFICATE: &str = "certificate.pem";
 const ROOT: &str = "root.pem";
@@ -104,17 +136,29 @@ const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
 /// Stands while a reset is under way, so that one that was cut short is finished at the next start.
 const RESET: &str = "reset";
-/// What the private key is sealed with besides the sealing key.
-const IDENTITY_LABEL: &[u8] = b"identity";
 
 impl Home {
-    /// Opens the directory, made with mode 0700 when there is none, and finishes a reset that was cut short.
+    /// Opens the directory, made with mode 0700 and keys in files when there is none, and finishes a reset that was cut
+    /// short.
     ///
     /// # Errors
     ///
-    /// [`HomeError::InUse`] when another process has it, [`HomeError::Exposed`], [`HomeError::KeyMissing`], or an I/O
-    /// error.
+    /// [`HomeError::InUse`] when another process has it, [`HomeError::Exposed`], [`HomeError::KeyMissing`],
+    /// [`HomeError::OtherBoot`] or [`HomeError::Tpm`] when its keys are in a TPM, or an I/O error.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
+        Self::open_with(path, None)
+    }
+
+    /// As [`Self::open`], with its keys in this place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and [`HomeError::OtherKeyStore`] when they are elsewhere.
+    pub fn open_in(path: &Path, keys: &KeyStoreReference) -> Result<Self, HomeError> {
+        Self::open_with(path, Some(keys))
+    }
+
+    fn open_with(path: &Path, keys: Option<&KeyStoreReference>) -> Result<Self, HomeError> {
         create_private_dir(path).map_err(at(path))?;
         if fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o077 != 0 {
             return Err(HomeError::Exposed { path: path.to_owned() });
@@ -123,12 +167,18 @@ impl Home {
         if path.join(RESET).exists() {
             wipe(path)?;
         }
-        let key_path = path.join(SEALING_KEY);
-        if !key_path.exists() && (path.join(IDENTITY).exists() || path.join(STREAMS).exists()) {
-            return Err(HomeError::KeyMissing { path: key_path });
+        let has_key = [SEALING_KEY, SEALED_KEY].iter().any(|name| path.join(name).exists());
+        if !has_key && (path.join(IDENTITY).exists() || path.join(STREAMS).exists()) {
+            return Err(HomeError::KeyMissing { path: path.join(SEALING_KEY) });
         }
-        let sealing = SealingKey::load_or_create(&key_path).map_err(at(&key_path))?;
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), sealing, lock })))
+        let keys = key_store::open(path, keys)?;
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), keys, lock })))
+    }
+
+    /// Where its keys are.
+    #[must_use]
+    pub fn key_store(&self) -> &KeyStoreReference {
+        self.0.keys.reference()
     }
 
     /// The directory.
@@ -140,7 +190,7 @@ impl Home {
     /// The key that everything secret here is sealed under.
     #[must_use]
     pub fn sealing_key(&self) -> &SealingKey {
-        &self.0.sealing
+        self.0.keys.sealing_key()
     }
 
     /// Where the buffer of a stream is.
@@ -226,7 +276,7 @@ impl Home {
         if leaf.principal != membership.principal() {
             return Err(self.damaged(MEMBERSHIP, "it names another member than the certificate"));
         }
-        Ok(Identity { key: Arc::new(key), chain, root, membership, leaf })
+        Ok(Identity { key, chain, root, membership, leaf })
     }
 
     /// The private key, also of an enrolment that did not come to its end.
@@ -234,27 +284,45 @@ impl Home {
     /// # Errors
     ///
     /// [`HomeError::Damaged`] or an I/O error.
-    pub fn private_key(&self) -> Result<Option<SoftwareKey>, HomeError> {
+    pub fn private_key(&self) -> Result<Option<SharedSigner>, HomeError> {
         let path = self.0.path.join(IDENTITY);
         let sealed = match read_private(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             sealed => sealed.map_err(at(&path))?,
         };
-        let opened =
-            self.0.sealing.open(IDENTITY_LABEL, &sealed).and_then(|der| SoftwareKey::from_pkcs8(&der));
-        opened.map(Some).map_err(|_| self.damaged(IDENTITY, "it does not open with the sealing key"))
+        let kept = self.sealing_key().open(self.0.keys.label(), &sealed);
+        let kept = kept.map_err(|_| self.damaged(IDENTITY, "it does not open with the sealing key"))?;
+        self.0.keys.load(&kept).map(Some).map_err(|e| self.key_failed(e))
     }
 
-    /// Keeps a private key, sealed.
+    /// Makes a private key and keeps what brings it back, sealed.
     ///
     /// # Errors
     ///
-    /// An I/O error.
-    pub fn save_private_key(&self, key: &SoftwareKey) -> Result<(), HomeError> {
+    /// [`HomeError::Tpm`] or an I/O error.
+    pub fn make_private_key(&self, algorithm: SignatureAlgorithm) -> Result<SharedSigner, HomeError> {
         let path = self.0.path.join(IDENTITY);
-        let seal = || self.0.sealing.seal(IDENTITY_LABEL, &key.to_pkcs8()?);
-        let sealed = seal().map_err(|e| at(&path)(io::Error::other(e)))?;
-        write_private(&path, &sealed).map_err(at(&path))
+        let kept = self.0.keys.create(algorithm).map_err(|e| self.key_failed(e))?;
+        let sealed = self.sealing_key().seal(self.0.keys.label(), &kept);
+        let sealed = sealed.map_err(|e| at(&path)(io::Error::other(e)))?;
+        write_private(&path, &sealed).map_err(at(&path))?;
+        self.0.keys.load(&kept).map_err(|e| self.key_failed(e))
+    }
+
+    /// What the TPM with the private key says about it, in answer to `nonce`; `None` for keys in files.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Tpm`].
+    pub fn tpm_evidence(&self, nonce: &[u8]) -> Result<Option<Vec<u8>>, HomeError> {
+        self.0.keys.evidence(nonce).map_err(|e| self.key_failed(e))
+    }
+
+    fn key_failed(&self, error: KeyStoreError) -> HomeError {
+        match error {
+            KeyStoreError::Tpm(source) => HomeError::Tpm { path: self.0.path.join(IDENTITY), source },
+            KeyStoreError::NoKey => self.damaged(IDENTITY, &error.to_string()),
+        }
     }
 
     /// Keeps what an enrolment or renewal gave. The membership comes last: until it is written there is none,
@@ -341,7 +409,7 @@ pub fn socket_path(path: &Path) -> PathBuf {
     path.join(SOCKET)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> HomeError + use<> {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> HomeError + use<> {
     let path = path.to_owned();
     move |source| HomeError::Io { path: path.clone(), source }
 }
@@ -374,7 +442,7 @@ fn lock(home: &Path) -> Result<File, HomeError> {
 /// stay, should somebody have named the wrong directory.
 fn wipe(home: &Path) -> Result<(), HomeError> {
     let key = home.join(SEALING_KEY);
-    for path in [key.with_extension("new"), key] {
+    for path in [key.with_extension("new"), key, home.join(SEALED_KEY)] {
         destroy(&path).map_err(at(&path))?;
     }
     for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET] {

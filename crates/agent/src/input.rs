@@ -231,6 +231,7 @@ pub fn status_json(status: &AgentStatus) -> Value {
         "commands": status.commands.map(|c| {
             json!({"waiting": c.waiting, "started": c.started, "replies": c.replies})
         }),
+        "keys": status.key_store.to_string(),
         "certificate": {
             "expires": status.certificate_expires.to_string(),
             "renewal_error": status.renewal_error,

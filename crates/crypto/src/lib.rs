@@ -27,7 +27,7 @@ pub use mac::MacKey;
 pub use recipient::RecipientPublicKey;
 #[cfg(all(feature = "hpke", not(target_arch = "avr")))]
 pub use recipient::{ExportedSecret, RecipientSecretKey};
-pub use sign::{KeyId, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
+pub use sign::{KeyId, SIGNATURE_BYTES, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 
 /// A cryptographic check failed, or a key was not usable. Deliberately without detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Files sealed under a key of this machine: AES-256-GCM with a random nonce, bound to a label.
 //!
-//! Until a TPM or PKCS#11 token holds it, the sealing key is a file of its own that only its owner may read;
+//! Unless a TPM or PKCS#11 token holds it, the sealing key is a file of its own that only its owner may read;
 //! destroying it destroys everything sealed under it.
 
 use std::fs::{self, File, OpenOptions};

@@ -2,12 +2,12 @@
 //! commands for children, as they are.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use thingward_agent::segments::Place;
+use thingward_agent::stream::SharedSigner;
 use thingward_agent::uplink::{Outgoing, Received, Source};
-use thingward_crypto::SoftwareKey;
 use thingward_model::DeviceName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -20,7 +20,7 @@ use crate::queue::Queued;
 /// The queue as the uplink sees it.
 pub(crate) struct Forwarder {
     pub(crate) queue: SharedQueue,
-    pub(crate) key: Arc<SoftwareKey>,
+    pub(crate) key: SharedSigner,
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
 }
@@ -35,7 +35,7 @@ impl Forwarder {
             message: &queued.message,
         };
         let mut out = vec![0; queued.message.len() + ENVELOPE_BYTES_MAX];
-        let len = envelope.sign(self.key.as_ref(), &mut out).ok()?;
+        let len = envelope.sign(&self.key.as_ref(), &mut out).ok()?;
         out.truncate(len);
         Some(out.into())
     }

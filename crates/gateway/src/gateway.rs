@@ -211,7 +211,7 @@ fn forward_topic() -> Result<TopicName, StartError> {
 }
 
 fn server_tls(identity: &Identity, crl: &Crl) -> Result<Arc<rustls::ServerConfig>, PkiError> {
-    let credentials = Credentials::new(&identity.chain, &identity.key)?;
+    let credentials = Credentials::with_signer(&identity.chain, identity.key.clone())?;
     member_server_config(&identity.root, &crl.der, credentials, ALPN_MQTT)
 }
 

@@ -1,7 +1,13 @@
-//! Our signers in the form that the X.509 builder asks for.
+//! Our signers in the forms that the X.509 builder and TLS ask for.
+
+use std::fmt;
+use std::sync::Arc;
 
 use der::asn1::{BitString, UintRef};
 use der::{Encode, Sequence};
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::sign::SigningKey;
+use rustls::{Error, SignatureScheme};
 use signature::Keypair;
 use thingward_crypto::{SignatureAlgorithm, Signer, VerifyingKey};
 use x509_cert::builder::Builder;
@@ -86,5 +92,55 @@ impl DynSignatureAlgorithmIdentifier for Adapter<'_> {
             SignatureAlgorithm::EcdsaP256 => ECDSA_WITH_SHA256,
         };
         Ok(AlgorithmIdentifierOwned { oid, parameters: None })
+    }
+}
+
+/// A key in TLS, wherever it is.
+#[derive(Clone)]
+pub(crate) struct TlsKey(pub(crate) Arc<dyn Signer + Send + Sync>);
+
+impl fmt::Debug for TlsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsKey")
+    }
+}
+
+impl TlsKey {
+    fn the_scheme(&self) -> SignatureScheme {
+        match self.0.public_key().algorithm() {
+            SignatureAlgorithm::Ed25519 => SignatureScheme::ED25519,
+            SignatureAlgorithm::EcdsaP256 => SignatureScheme::ECDSA_NISTP256_SHA256,
+        }
+    }
+}
+
+impl SigningKey for TlsKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
+        offered.contains(&self.the_scheme()).then(|| Box::new(self.clone()) as _)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        Some(self.0.public_key().to_spki().into())
+    }
+
+    fn algorithm(&self) -> rustls::SignatureAlgorithm {
+        match self.0.public_key().algorithm() {
+            SignatureAlgorithm::Ed25519 => rustls::SignatureAlgorithm::ED25519,
+            SignatureAlgorithm::EcdsaP256 => rustls::SignatureAlgorithm::ECDSA,
+        }
+    }
+}
+
+impl rustls::sign::Signer for TlsKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let failed = |_| Error::General("the private key does not sign".to_owned());
+        let raw = self.0.sign(message).map_err(failed)?;
+        let encoded = encode_signature(self.0.public_key().algorithm(), &raw);
+        let encoded = encoded.map_err(|_| Error::General("a signature does not encode".to_owned()))?;
+        Ok(encoded.raw_bytes().to_vec())
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.the_scheme()
     }
 }

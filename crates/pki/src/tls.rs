@@ -21,7 +21,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     AlwaysResolvesServerRawPublicKeys, NoClientAuth, ParsedCertificate, WebPkiClientVerifier,
 };
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -32,6 +32,7 @@ use x509_cert::Certificate;
 
 use crate::PkiError;
 use crate::identity::spiffe_id;
+use crate::signer::TlsKey;
 
 /// The application protocol of MQTT over TLS: RFC 7301 registry.
 pub const ALPN_MQTT: &[u8] = b"mqtt";
@@ -39,20 +40,32 @@ pub const ALPN_MQTT: &[u8] = b"mqtt";
 pub const ALPN_HTTP: &[u8] = b"http/1.1";
 
 /// A certificate chain and its key, for either end of a connection.
-pub struct Credentials {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
+pub struct Credentials(Arc<CertifiedKey>);
 
 impl Credentials {
     /// Leaf first, then the issuing certificate.
     ///
     /// # Errors
     ///
-    /// [`PkiError::Signer`] when the key does not encode.
+    /// [`PkiError::Signer`] when the key does not encode, [`PkiError::Tls`] when it is not that of the leaf.
     pub fn new(chain: &[Vec<u8>], key: &SoftwareKey) -> Result<Self, PkiError> {
         let key = PrivateKeyDer::Pkcs8(key.to_pkcs8()?.to_vec().into());
-        Ok(Self { chain: chain.iter().cloned().map(CertificateDer::from).collect(), key })
+        Self::of(chain, provider().key_provider.load_private_key(key).map_err(PkiError::Tls)?)
+    }
+
+    /// As [`Self::new`], with a key that may be in hardware.
+    ///
+    /// # Errors
+    ///
+    /// [`PkiError::Tls`] when the key is not that of the leaf.
+    pub fn with_signer(chain: &[Vec<u8>], key: Arc<dyn Signer + Send + Sync>) -> Result<Self, PkiError> {
+        Self::of(chain, Arc::new(TlsKey(key)))
+    }
+
+    fn of(chain: &[Vec<u8>], key: Arc<dyn SigningKey>) -> Result<Self, PkiError> {
+        let key = CertifiedKey::new(chain.iter().cloned().map(CertificateDer::from).collect(), key);
+        key.keys_match().map_err(PkiError::Tls)?;
+        Ok(Self(Arc::new(key)))
     }
 }
 
@@ -102,7 +115,7 @@ pub fn client_config(
         Identity { roots: roots(&[root.to_vec()])?, trust_domain: trust_domain.to_owned(), expected };
     let builder = client_builder(Accept::Member(identity))?;
     let mut config = match credentials {
-        Some(c) => builder.with_client_auth_cert(c.chain, c.key).map_err(PkiError::Tls)?,
+        Some(Credentials(key)) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -194,14 +207,14 @@ pub fn anonymous_server_config(credentials: Credentials, alpn: &[u8]) -> Result<
 ///
 /// # Errors
 ///
-/// [`PkiError::Signer`] when the key does not encode, [`PkiError::Tls`] when TLS cannot sign with it.
-pub fn raw_key_server_config(key: &SoftwareKey, alpn: &[u8]) -> Result<Arc<ServerConfig>, PkiError> {
-    let provider = provider();
-    let private = PrivateKeyDer::Pkcs8(key.to_pkcs8()?.to_vec().into());
-    let signer = provider.key_provider.load_private_key(private).map_err(PkiError::Tls)?;
+/// [`PkiError::Tls`] when the provider does not speak TLS 1.3.
+pub fn raw_key_server_config(
+    key: Arc<dyn Signer + Send + Sync>,
+    alpn: &[u8],
+) -> Result<Arc<ServerConfig>, PkiError> {
     let public = CertificateDer::from(key.public_key().to_spki());
-    let shown = CertifiedKey::new(vec![public], signer);
-    let config = ServerConfig::builder_with_provider(provider)
+    let shown = CertifiedKey::new(vec![public], Arc::new(TlsKey(key)));
+    let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(PkiError::Tls)?
         .with_no_client_auth()
@@ -236,8 +249,7 @@ fn server_config(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(PkiError::Tls)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(credentials.chain, credentials.key)
-        .map_err(PkiError::Tls)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.0)));
     Ok(finished(config, alpn))
 }
 

@@ -3,6 +3,7 @@
 //! Start with [`service::Service::start`]; [`core`] is the hot path.
 
 pub mod access;
+pub mod attestation;
 pub mod audit;
 pub mod authority;
 mod command;

@@ -65,22 +65,25 @@ fn the_audit_log_says_who_did_what_and_is_verified_without_the_service() {
         let entries = place.done(&["audit", "list"]);
         entries.as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap().to_owned()).collect()
     };
-    wait_for("the checkpoint in the log", || actions().len() == 4);
-    assert_eq!(actions(), ["tenant.create", "device.claim", "device.enrol", "chain.checkpoint"]);
+    wait_for("the checkpoint in the log", || actions().len() == 5);
+    assert_eq!(
+        actions(),
+        ["tenant.create", "device.claim", "device.enrol", "device.attest", "chain.checkpoint"]
+    );
     place.done(&["device", "revoke", "meter-1", "--reason", "key-compromise"]);
     let log = place.done(&["audit", "key"]);
     let key = log["key"].as_str().unwrap();
-    let revoked = place.done(&["audit", "prove", "4", "--key", key]);
+    let revoked = place.done(&["audit", "prove", "5", "--key", key]);
     assert_eq!(
         (revoked["actor"].as_str(), revoked["action"].as_str()),
         (Some("operator"), Some("device.revoke"))
     );
-    place.fails(&["audit", "prove", "5", "--key", key], 3);
+    place.fails(&["audit", "prove", "6", "--key", key], 3);
     let other = key.replace("acme", "globex");
-    place.fails(&["audit", "prove", "4", "--key", &other], 2);
+    place.fails(&["audit", "prove", "5", "--key", &other], 2);
 
     let folder = place.path("log");
-    assert_eq!(place.done(&["audit", "export", shown(&folder)])["entries"], 5);
+    assert_eq!(place.done(&["audit", "export", shown(&folder)])["entries"], 6);
     place.fails(&["audit", "export", shown(&folder)], 1);
     drop(device);
     stops_cleanly(service);
@@ -88,9 +91,9 @@ fn the_audit_log_says_who_did_what_and_is_verified_without_the_service() {
     let verified = place.done(&verify);
     assert_eq!(
         (&verified["verified"], &verified["signed_by"]),
-        (&serde_json::json!(true), &serde_json::json!({"device": 2, "service": 3}))
+        (&serde_json::json!(true), &serde_json::json!({"device": 2, "service": 4}))
     );
-    let bundle = folder.join("tile/entries/000.p/5");
+    let bundle = folder.join("tile/entries/000.p/6");
     let mut bytes = std::fs::read(&bundle).unwrap();
     let at = bytes.windows(14).position(|w| w == b"key-compromise").unwrap();
     bytes[at] ^= 1;

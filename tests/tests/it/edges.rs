@@ -15,18 +15,20 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
+    ("tpm", &["crypto"]),
+    ("attest", &["crypto"]),
     ("witness", &["model", "crypto", "audit", "pki"]),
     ("oidc", &["model", "crypto", "policy"]),
     ("payment", &["model", "crypto"]),
     ("store", &["model", "crypto", "grant", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki"]),
+    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm", "attest"]),
     ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress",
+            "payment", "store", "ingress", "tpm", "attest",
         ],
     ),
     (

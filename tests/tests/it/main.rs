@@ -5,3 +5,4 @@ mod edges;
 mod life_of_a_reading;
 mod membership;
 mod parking;
+mod tpm;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::actions::Actions;
 use super::streams::Streams;
 use super::{Tls, lock};
+use crate::attest::attest;
 use crate::backoff::Backoff;
 use crate::enrol::{EnrolError, refresh, renew, renewal_at};
 use crate::home::{Home, Identity};
@@ -44,7 +45,16 @@ pub(super) async fn keep_renewed(
     status: watch::Sender<RenewalStatus>,
 ) {
     let mut backoff = Backoff::default();
+    // The machine may have been started otherwise since the last time.
+    let mut is_attested = false;
     loop {
+        if !is_attested {
+            let attested = attest(&home).await;
+            is_attested = attested.is_ok();
+            if let Err(error) = attested {
+                tracing::debug!(%error, "the service has no new evidence of this device");
+            }
+        }
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
             backoff = Backoff::default();

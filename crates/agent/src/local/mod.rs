@@ -15,7 +15,6 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use thingward_crypto::{Signer, SoftwareKey};
 use thingward_model::description::ThingDescription;
 use thingward_pki::PkiError;
 use thingward_pki::tls::{ALPN_HTTP, raw_key_server_config};
@@ -27,6 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::agent::AgentHandle;
+use crate::stream::SharedSigner;
 pub use client::{LocalClient, LocalError, Shown};
 use handler::Handler;
 
@@ -85,7 +85,7 @@ impl Drop for LocalServer {
 /// [`ServeError`].
 pub async fn serve(
     agent: AgentHandle,
-    key: &SoftwareKey,
+    key: SharedSigner,
     description: &ThingDescription,
     addresses: LocalAddresses,
 ) -> Result<LocalServer, ServeError> {

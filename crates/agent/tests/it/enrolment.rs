@@ -7,7 +7,7 @@ use thingward_agent::enrol::{
 };
 use thingward_agent::home::{Home, HomeError};
 use thingward_agent::http::HttpError;
-use thingward_crypto::{SignatureAlgorithm, Signer};
+use thingward_crypto::SignatureAlgorithm;
 
 use crate::installation::{Installation, key, member};
 use crate::{enrolled, private_folder, start, until};

@@ -58,7 +58,7 @@ async fn start(home: Home) -> Meter {
     let here = Some("127.0.0.1:0".parse().unwrap());
     let key = home.identity().unwrap().key;
     let addresses = LocalAddresses { tls: here, http: here };
-    let local = serve(agent.clone(), &key, &description, addresses).await.unwrap();
+    let local = serve(agent.clone(), key, &description, addresses).await.unwrap();
     let worker = agent.clone();
     let work = tokio::spawn(async move {
         loop {

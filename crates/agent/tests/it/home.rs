@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use thingward_agent::home::{self, Home, HomeError};
-use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
 
 fn files(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
@@ -56,12 +56,14 @@ fn a_private_key_is_kept_sealed_and_a_reset_leaves_nothing_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home");
     let home = Home::open(&path).unwrap();
-    let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
-    home.save_private_key(&key).unwrap();
+    let key = home.make_private_key(SignatureAlgorithm::EcdsaP256).unwrap();
     let back = home.private_key().unwrap().unwrap();
     assert_eq!(back.public_key(), key.public_key());
+    let kept = fs::read(path.join("identity.sealed")).unwrap();
+    let kept = home.sealing_key().open(b"identity", &kept).unwrap();
+    assert_eq!(SoftwareKey::from_pkcs8(&kept).unwrap().public_key(), key.public_key());
     let sealing = fs::read(path.join("sealing.key")).unwrap();
-    assert!(!contains(&files(&path), &key.to_pkcs8().unwrap()));
+    assert!(!contains(&files(&path), &kept));
     assert!(contains(&files(&path), &sealing), "the search finds what is there");
     fs::write(path.join("note-of-somebody.txt"), b"mine").unwrap();
     home.reset().unwrap();
@@ -80,7 +82,7 @@ fn a_reset_that_was_cut_short_is_finished_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home");
     let home = Home::open(&path).unwrap();
-    home.save_private_key(&SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng())).unwrap();
+    home.make_private_key(SignatureAlgorithm::Ed25519).unwrap();
     drop(home);
     let sealing = fs::read(path.join("sealing.key")).unwrap();
     fs::write(path.join("reset"), b"").unwrap();
@@ -94,7 +96,7 @@ fn sealed_files_without_their_key_are_an_error_and_not_a_new_device() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home");
     let home = Home::open(&path).unwrap();
-    home.save_private_key(&SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng())).unwrap();
+    home.make_private_key(SignatureAlgorithm::Ed25519).unwrap();
     drop(home);
     fs::remove_file(path.join("sealing.key")).unwrap();
     assert!(matches!(Home::open(&path).map(|_| ()), Err(HomeError::KeyMissing { .. })));

@@ -135,7 +135,7 @@ fn answer(app: &App, issued: &Issued) -> Result<Response, Refusal> {
     Ok(as_base64(CERTIFICATES_TYPE, both))
 }
 
-fn chain(peer: &Peer) -> Result<Arc<[rustls::pki_types::CertificateDer<'static>]>, Refusal> {
+pub(super) fn chain(peer: &Peer) -> Result<Arc<[rustls::pki_types::CertificateDer<'static>]>, Refusal> {
     match peer {
         Peer::Tls { chain, .. } if !chain.is_empty() => Ok(Arc::clone(chain)),
         Peer::Tls { .. } | Peer::Local { .. } | Peer::Admin => Err(Refusal::NoCredential),

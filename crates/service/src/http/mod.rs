@@ -11,6 +11,7 @@
 
 mod api;
 mod app;
+mod attestation;
 mod body;
 mod caller;
 mod console;

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use super::app::App;
 use super::caller::Peer;
 use super::error::ApiError;
-use super::{api, console, est, ops};
+use super::{api, attestation, console, est, ops};
 
 /// Becomes true when listeners end. Running answers get a little time.
 type Stop = watch::Receiver<bool>;
@@ -96,7 +96,7 @@ impl Listeners {
 
 /// Everything that there is over TLS.
 pub(super) fn tls_router(app: &Arc<App>) -> Router {
-    finished(console::behind(api::router().merge(est::router())), app)
+    finished(console::behind(api::router().merge(est::router()).merge(attestation::router())), app)
 }
 
 /// The API and the console, for a proxy or a browser on this machine.

@@ -24,6 +24,8 @@ pub(crate) enum Purpose<'a> {
     Provider(&'a str),
     /// A change by this actor.
     Order(&'a str),
+    /// Evidence of this member.
+    Evidence(&'a str),
 }
 
 impl Purpose<'_> {
@@ -34,6 +36,7 @@ impl Purpose<'_> {
             Self::Passkey(user) => [b"passkey ", user.as_bytes()].concat(),
             Self::Provider(name) => [b"provider ", name.as_bytes()].concat(),
             Self::Order(actor) => [b"order ", actor.as_bytes()].concat(),
+            Self::Evidence(member) => [b"evidence ", member.as_bytes()].concat(),
         }
     }
 }

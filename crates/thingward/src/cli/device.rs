@@ -14,6 +14,7 @@ use thingward_agent::enrol::{Anchor, Credential, InitialCredential, enrol, renew
 use thingward_agent::home::{self, Home, HomeError};
 use thingward_agent::http::Endpoint;
 use thingward_agent::input::{self, InputClient};
+use thingward_agent::key_store::KeyStoreReference;
 use thingward_agent::local::{self, LocalAddresses, LocalServer};
 use thingward_agent::replay::{Replay, ReplayMap, Speed};
 use thingward_crypto::sealed::read_private;
@@ -190,6 +191,10 @@ pub(super) struct Enrol {
     /// The algorithm of the new key.
     #[arg(long, value_enum, default_value_t = KeyAlgorithm::P256)]
     algorithm: KeyAlgorithm,
+    /// Where the home has its keys from now on: file, or tpm:/dev/tpmrm0?pcrs=7, where the home opens only while these
+    /// registers say that the machine was started as now [default: file].
+    #[arg(long, value_name = "PLACE")]
+    keys: Option<KeyStoreReference>,
 }
 
 /// Send a CSV file through the device.
@@ -286,7 +291,8 @@ fn home_failure(e: HomeError) -> Failure {
 }
 
 fn show_identity(global: &Global, home: &Home, who: &str) {
-    let shown = json!({"identity": who, "home": home.path().display().to_string()});
+    let keys = home.key_store().to_string();
+    let shown = json!({"identity": who, "home": home.path().display().to_string(), "keys": keys});
     output::value(global.output, &shown, fields);
 }
 
@@ -297,7 +303,11 @@ impl Enrol {
             KeyAlgorithm::P256 => SignatureAlgorithm::EcdsaP256,
             KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
         };
-        let (credential, home) = (self.credential()?, self.at.open(global)?);
+        let credential = self.credential()?;
+        let home = match &self.keys {
+            Some(keys) => Home::open_in(&self.at.home(global)?, keys).map_err(home_failure)?,
+            None => self.at.open(global)?,
+        };
         let identity = enrol(&home, &service, &credential, algorithm).await.map_err(Failure::of)?;
         show_identity(global, &home, &identity.membership.principal().to_string());
         Ok(())
@@ -392,7 +402,7 @@ async fn listen(
         Failure::Usage(text.to_owned())
     })?;
     let key = home.identity().map_err(home_failure)?.key;
-    let server = local::serve(agent.clone(), &key, description, addresses).await.map_err(Failure::of)?;
+    let server = local::serve(agent.clone(), key, description, addresses).await.map_err(Failure::of)?;
     let LocalAddresses { tls, http } = server.addresses;
     let shown = |address: Option<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
     info!(tls = shown(tls), http = shown(http), "the local link takes grants");

@@ -44,6 +44,9 @@ impl Member {
                 let mut device = api.get(path.as_str()).await?;
                 output::value(global.output, &device.clone(), |_| {
                     let keys = device.get_mut("keys").map(serde_json::Value::take).unwrap_or_default();
+                    if let Some(attestation) = device.get_mut("attestation") {
+                        *attestation = attested(attestation).into();
+                    }
                     let columns = [
                         ("KEY", "id"),
                         ("CERTIFICATE", "serial"),
@@ -73,4 +76,20 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// In words, what a member proved of itself.
+fn attested(attestation: &serde_json::Value) -> String {
+    let text = |name: &str| attestation.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let changed = attestation.get("changed_pcrs").and_then(serde_json::Value::as_array);
+    let changed = changed.map(|pcrs| pcrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let place = match (text("keys"), changed.as_deref()) {
+        ("tpm", Some("")) => format!("key in the TPM, started as on {}", text("first")),
+        ("tpm", Some(pcrs)) => {
+            format!("key in the TPM, started otherwise than on {}: PCR {pcrs}", text("first"))
+        }
+        ("file", _) => "key in a file".to_owned(),
+        _ => return "not attested".to_owned(),
+    };
+    format!("{place}; {}; on {}", text("software"), text("latest"))
 }

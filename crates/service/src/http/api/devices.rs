@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role};
 use thingward_policy::{ManageDevices, ReadDevices, Resource};
-use thingward_store::registry::{PrincipalEntry, PrincipalKey, RevocationReason};
+use thingward_store::StoreError;
+use thingward_store::registry::{Attestation, PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::{App, to_its_end};
@@ -19,6 +20,7 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, word};
+use crate::attestation::Attested;
 use crate::core::Presence;
 
 /// A member.
@@ -47,8 +49,39 @@ pub(in crate::http) struct DeviceView {
 pub(in crate::http) struct DeviceDetail {
     #[serde(flatten)]
     device: DeviceView,
+    /// What it proved of itself with its newest key; null when it proved nothing.
+    attestation: Option<AttestationView>,
     /// Newest first.
     keys: Vec<DeviceKey>,
+}
+
+/// What a member proved of itself. Nobody vouches for the first evidence; what came later is held against it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct AttestationView {
+    /// Where its private key is: `tpm`, where it was made and cannot be taken out, or `file`.
+    keys: String,
+    /// Name and version of its software, as it says.
+    software: String,
+    /// The PCRs that have other values than at first; null without a TPM to say.
+    changed_pcrs: Option<Vec<u8>>,
+    /// When the first evidence came.
+    first: String,
+    /// When the newest came.
+    latest: String,
+}
+
+impl AttestationView {
+    fn of(kept: &Attestation) -> Result<Self, StoreError> {
+        let first = Attested::of_kept(&kept.first, &kept.key)?;
+        let latest = Attested::of_kept(&kept.latest, &kept.key)?;
+        Ok(Self {
+            keys: latest.keys().to_owned(),
+            changed_pcrs: latest.tpm.is_some().then(|| latest.changed_pcrs(&first)),
+            software: latest.software,
+            first: kept.first.at.to_string(),
+            latest: kept.latest.at.to_string(),
+        })
+    }
 }
 
 /// A public key of a member.
@@ -182,7 +215,10 @@ pub(in crate::http) async fn show(
     let presence = app.shared.core.presence(tenant).await;
     let device = DeviceView::of(registry.principal(&tenant, &name).await?, &presence);
     let keys = registry.keys(&tenant, &name).await?;
-    Ok(Json(DeviceDetail { device, keys: keys.into_iter().map(DeviceKey::from).collect() }))
+    let kept = registry.attestation(&tenant, &name).await?;
+    let kept = kept.filter(|kept| keys.first().is_some_and(|newest| newest.spki == kept.key.to_spki()));
+    let attestation = kept.as_ref().map(AttestationView::of).transpose()?;
+    Ok(Json(DeviceDetail { device, attestation, keys: keys.into_iter().map(DeviceKey::from).collect() }))
 }
 
 /// Release a member

@@ -1,0 +1,86 @@
+//! What members proved of themselves.
+
+use thingward_crypto::VerifyingKey;
+use thingward_model::{DeviceName, TenantName, Timestamp};
+
+use super::{Registry, SqlRow, failed, get, key, time};
+use crate::error::StoreError;
+
+/// Evidence that was verified when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEvidence {
+    /// The token.
+    pub token: Vec<u8>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// The evidence of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// Who signed it.
+    pub key: VerifyingKey,
+    /// What came first.
+    pub first: KeptEvidence,
+    /// What came last.
+    pub latest: KeptEvidence,
+}
+
+impl Registry {
+    /// Keeps the evidence of a member in place of what was kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such tenant.
+    pub async fn set_attestation(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+        attestation: &Attestation,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO attestations (tenant, name, spki, first, first_at, latest, latest_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
+             SET spki = excluded.spki, first = excluded.first, first_at = excluded.first_at, \
+             latest = excluded.latest, latest_at = excluded.latest_at",
+        )
+        .bind(tenant.as_str())
+        .bind(name.as_str())
+        .bind(attestation.key.to_spki())
+        .bind(attestation.first.token.as_slice())
+        .bind(attestation.first.at.as_micros())
+        .bind(attestation.latest.token.as_slice())
+        .bind(attestation.latest.at.as_micros())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(failed("keep evidence"))
+    }
+
+    /// The evidence of a member.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn attestation(
+        &self,
+        tenant: &TenantName,
+        name: &DeviceName,
+    ) -> Result<Option<Attestation>, StoreError> {
+        let row = sqlx::query("SELECT * FROM attestations WHERE tenant = $1 AND name = $2")
+            .bind(tenant.as_str())
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("look for evidence"))?;
+        row.as_ref().map(read).transpose()
+    }
+}
+
+fn read(row: &SqlRow) -> Result<Attestation, StoreError> {
+    Ok(Attestation {
+        key: key(get(row, "spki")?)?,
+        first: KeptEvidence { token: get(row, "first")?, at: time(row, "first_at")? },
+        latest: KeptEvidence { token: get(row, "latest")?, at: time(row, "latest_at")? },
+    })
+}
