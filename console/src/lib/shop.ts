@@ -51,6 +51,12 @@ export async function bought(place: Place, holder: Holder): Promise<Purchase[]> 
   return known;
 }
 
+/** Of a grant that is not wanted any more: a purchase has the id of its grant. */
+export async function forgetPurchase(id: string): Promise<void> {
+  const others = (await kept()).filter((purchase) => purchase.id !== id);
+  await keep(PURCHASES, others);
+}
+
 async function kept(): Promise<Kept[]> {
   return (await find<Kept[]>(PURCHASES)) ?? [];
 }

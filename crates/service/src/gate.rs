@@ -159,7 +159,7 @@ impl ServiceGate {
     ) -> Result<Option<Message>, ReasonCode> {
         let directory = Arc::clone(&self.directory);
         let key = |id: &KeyId| directory.key(&who.tenant, &who.name, id);
-        match self.uses.take(who, nonce, message, key) {
+        match self.uses.take(now, who, nonce, message, key) {
             Ok(deed) => {
                 self.pipeline.deeds.extend(deed.map(|deed| (who.tenant, deed)));
                 Ok(None)

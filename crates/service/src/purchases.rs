@@ -28,7 +28,7 @@ use base16ct::lower::encode_string as hex;
 use thingward_crypto::system_rng;
 use thingward_grant::HolderKey;
 use thingward_model::clock::now;
-use thingward_model::{ActionName, DeviceName, TenantName};
+use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 use thingward_payment::webhook::{Headers, WebhookFault};
 use thingward_payment::{ApiKey, Currency, Money, Provider, TestbedClient, WebhookKey};
 use thingward_policy::{IssueGrants, Resource, Subject};
@@ -155,6 +155,12 @@ const fn holder(purchase: &Purchase) -> HolderKey {
 /// Whether somebody else has paid for the device and is not over.
 fn is_taken(stays: &[Purchase], holder: &[u8; 32]) -> bool {
     stays.iter().any(|stay| stay.holder != *holder)
+}
+
+/// Whether a holder has paid for as long ahead as is sold at once.
+fn is_enough(stays: &[Purchase], ware: &ware::Ware, time: Timestamp) -> bool {
+    let most = i64::try_from(ware.most.saturating_mul(ware.unit.seconds())).unwrap_or(i64::MAX);
+    stays.iter().any(|stay| stay.until.micros_since(time) > most.saturating_mul(1_000_000))
 }
 
 type Place = (TenantName, DeviceName);

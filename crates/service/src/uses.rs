@@ -100,6 +100,7 @@ impl Uses {
     /// [`BadUse`]; nothing is counted.
     pub(crate) fn take(
         &mut self,
+        now: Timestamp,
         who: &Principal,
         nonce: &Nonce,
         bytes: &[u8],
@@ -124,7 +125,7 @@ impl Uses {
         });
         self.write(at, time.as_micros().to_be_bytes().to_vec())?;
         self.write(count_at, count.encode())?;
-        if let Some(kept) = purchases::uses::kept(&known) {
+        if let Some(kept) = purchases::uses::kept(&known, now) {
             self.changed.put(Space::Uses, key(purchases::uses::PREFIX, &who.tenant, &grant, nonce), kept);
         }
         let deed = Deed::new(format!("device/{}", who.name), "grant.use", known.target());

@@ -34,10 +34,11 @@ CREATE TABLE purchases (
     owed     BIGINT  NOT NULL, -- what goes back
     refunded BIGINT  NOT NULL, -- what went back
     settled  BOOLEAN NOT NULL, -- nothing is left to do
-    news     BOOLEAN NOT NULL, -- the provider has said something since the payment was looked at
+    started  BIGINT,           -- by the device's clock
+    news     BIGINT  NOT NULL, -- how often the provider has said something since the payment was looked at
     PRIMARY KEY (tenant, id)
 );
 
 CREATE INDEX purchases_by_device ON purchases (tenant, device, state);
-CREATE INDEX purchases_to_do ON purchases (made) WHERE NOT settled OR news;
+CREATE INDEX purchases_to_do ON purchases (made) WHERE NOT settled OR news > 0;
 CREATE UNIQUE INDEX purchases_by_payment ON purchases (payment);

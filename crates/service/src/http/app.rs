@@ -19,7 +19,7 @@ const QUERIES_MAX: usize = 4;
 /// Answers without a bound that are sent at a time: exports and segments.
 const DOWNLOADS_MAX: usize = 16;
 /// Reservations of one place in a window; many people can be behind one address.
-const RESERVATIONS_MAX: u8 = 20;
+const RESERVATIONS_MAX: u8 = 10;
 /// How long a question or download waits for its turn.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
 /// Callers that follow readings at a time.

@@ -117,7 +117,7 @@ impl From<NotSold> for ApiError {
         match e {
             NotSold::NoOffer => Self::NotFound("offer"),
             NotSold::Quantity(..) => Self::Invalid(e.to_string()),
-            NotSold::Taken => Self::Conflict(e.to_string()),
+            NotSold::Taken | NotSold::Enough => Self::Conflict(e.to_string()),
             NotSold::Provider(e) => Self::Payment(e),
             NotSold::Store(e) => Self::Store(e),
         }

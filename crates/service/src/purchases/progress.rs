@@ -14,15 +14,21 @@ use thingward_store::registry::{Close, Purchase};
 
 use super::uses::{blocking, take_all};
 use super::ware::Ware;
-use super::{Payments, Place, holder, is_taken, money, reference, target};
+use super::{Payments, Place, holder, is_enough, is_taken, money, reference, target};
 use crate::audit::Deed;
 use crate::grants::{Ground, NewGrant};
 use crate::shared::Shared;
 
 /// How often reports of devices are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks until purchases are gone through without news: messages of the provider can be lost.
+/// Looks until purchases are gone through without news.
 const LOOKS_PER_ROUND: u32 = 15;
+/// Rounds until payments of what is paid for are asked about without news: messages of the provider can be lost. An hour.
+const ROUNDS_PER_QUESTION: u32 = 240;
+/// Purchases that a provider does not answer about, one after the other, before the others wait as well.
+const UNANSWERED_MAX: u32 = 3;
+/// How long what nobody paid for is remembered, in seconds: a day.
+const UNPAID_SECONDS: i64 = 86_400;
 /// How long somebody may take from paying to starting, in seconds.
 const START_SECONDS: i64 = 15 * 60;
 /// How long a payment counts that was made in time and heard of late, in seconds.
@@ -44,7 +50,7 @@ enum Later {
 /// Works for ever.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let Some(payments) = &shared.payments else { return };
-    let mut looks = 0;
+    let (mut looks, mut rounds) = (0, 0);
     loop {
         let has_news = tokio::time::timeout(LOOK, payments.news.notified()).await.is_ok();
         let is_used = take_all(&shared).await.unwrap_or_else(|error| {
@@ -54,16 +60,22 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         looks += 1;
         if has_news || is_used || looks >= LOOKS_PER_ROUND {
             looks = 0;
-            if let Err(error) = round(&shared, payments).await {
+            rounds = (rounds + 1) % ROUNDS_PER_QUESTION;
+            let asks = rounds == 0;
+            if let Err(error) = round(&shared, payments, asks).await {
                 tracing::warn!(%error, "purchases wait");
+            }
+            let before = now().plus_micros(-UNPAID_SECONDS * 1_000_000);
+            if let (true, Err(error)) = (asks, shared.store.registry().forget_unpaid(before).await) {
+                tracing::warn!(%error, "what nobody paid for is not forgotten");
             }
         }
     }
 }
 
 /// Goes through all purchases that are not settled. Stops at a provider that does not answer.
-async fn round(shared: &Arc<Shared>, payments: &Payments) -> Result<(), Later> {
-    let mut last = None;
+async fn round(shared: &Arc<Shared>, payments: &Payments, asks: bool) -> Result<(), Later> {
+    let (mut last, mut unanswered) = (None, 0);
     loop {
         let page = shared.store.registry().open_purchases(last).await?;
         if page.is_empty() {
@@ -72,12 +84,16 @@ async fn round(shared: &Arc<Shared>, payments: &Payments) -> Result<(), Later> {
         for (tenant, purchase) in page {
             last = Some((purchase.made, purchase.id));
             let id = hex(&purchase.id);
-            match advance(shared, payments, tenant, purchase).await {
-                Ok(()) => {}
-                Err(Later::Provider(ProviderError::Unreachable(why))) => {
-                    return Err(ProviderError::Unreachable(why).into());
+            let Err(error) = advance(shared, payments, tenant, purchase, asks).await else {
+                unanswered = 0;
+                continue;
+            };
+            tracing::warn!(%tenant, id, %error, "a purchase waits");
+            if let Later::Provider(ProviderError::Unreachable(_)) = error {
+                unanswered += 1;
+                if unanswered >= UNANSWERED_MAX {
+                    return Err(error);
                 }
-                Err(error) => tracing::warn!(%tenant, id, %error, "a purchase waits"),
             }
         }
     }
@@ -88,15 +104,23 @@ async fn advance(
     payments: &Payments,
     tenant: TenantName,
     purchase: Purchase,
+    asks: bool,
 ) -> Result<(), Later> {
     let time = now();
     if purchase.state == State::Reserved {
         return reserved(shared, payments, tenant, purchase, time).await;
     }
-    if purchase.has_news && is_disputed(shared, payments, tenant, &purchase).await? {
+    if purchase.state == State::Disputed {
+        return Ok(shared.store.registry().no_news(&tenant, &purchase.id, purchase.news).await?);
+    }
+    if (asks || purchase.news > 0) && is_disputed(shared, payments, tenant, &purchase).await? {
         return Ok(shared.dispute(tenant, purchase).await?);
     }
     match purchase.state {
+        State::Paid | State::Active if shared.is_taken_back(tenant, &purchase).await? => {
+            let close = Close { state: State::Ended, owed: purchase.amount };
+            Ok(shared.close(tenant, &[(purchase, close)], "revoked").await?)
+        }
         State::Paid if is_silent(&purchase, time) => {
             let close = Close { state: State::Ended, owed: purchase.amount };
             Ok(shared.close(tenant, &[(purchase, close)], "unused").await?)
@@ -131,7 +155,9 @@ async fn reserved(
     let provider = &payments.provider;
     let found = provider.find(&id).await?;
     match found.status {
-        Status::Open if !is_late => Ok(shared.store.registry().no_news(&tenant, &purchase.id).await?),
+        Status::Open if !is_late => {
+            Ok(shared.store.registry().no_news(&tenant, &purchase.id, purchase.news).await?)
+        }
         Status::Authorised | Status::Captured => {
             let is_in_time = time < purchase.until.plus_micros(LATE_SECONDS * 1_000_000);
             let is_right = is_for(&found, tenant, &purchase)?;
@@ -172,7 +198,7 @@ async fn is_disputed(
     let Some(id) = payment_id(purchase)? else { return Ok(false) };
     let is_disputed = payments.provider.find(&id).await?.status == Status::Disputed;
     if !is_disputed {
-        shared.store.registry().no_news(&tenant, &purchase.id).await?;
+        shared.store.registry().no_news(&tenant, &purchase.id, purchase.news).await?;
     }
     Ok(is_disputed)
 }
@@ -187,14 +213,23 @@ async fn refund(
     // What went back before is part of the key, so that one refund asked for again is one.
     let key = format!("{}/{}", reference(&tenant, &purchase.id), purchase.refunded);
     let amount = purchase.owed - purchase.refunded;
+    if purchase.owed >= purchase.amount && purchase.until > now() {
+        // Nobody goes on using what they got all the money back for.
+        shared.end_grant(tenant, &purchase).await?;
+    }
     match payments.provider.refund(&id, &key, amount).await {
         Ok(_) => Ok(shared.store.registry().refunded(&tenant, &purchase.id, purchase.owed).await?),
         Err(refused @ ProviderError::Refused(_)) => {
-            match payments.provider.find(&id).await?.status {
+            let found = payments.provider.find(&id).await?;
+            if found.status == Status::Disputed {
                 // Its card's owner has the money already.
-                Status::Disputed => Ok(shared.dispute(tenant, purchase).await?),
-                _ => Err(refused.into()),
+                return Ok(shared.dispute(tenant, purchase).await?);
             }
+            if found.refunded > purchase.refunded {
+                // An answer was lost. The rest goes back under another key.
+                return Ok(shared.store.registry().refunded(&tenant, &purchase.id, found.refunded).await?);
+            }
+            Err(refused.into())
         }
         Err(other) => Err(other.into()),
     }
@@ -230,9 +265,13 @@ impl Shared {
             Err(other) => return Err(other),
         };
         let Ok(ware) = Ware::of(&thing, purchase.start, purchase.finish) else { return Ok(None) };
+        if is_enough(&stays, &ware, time) {
+            return Ok(None);
+        }
         // It goes on where what the same holder has paid for ends.
         let from = stays.iter().map(|stay| stay.until).fold(time, Timestamp::max);
-        let seconds = i64::try_from(purchase.seconds).unwrap_or(i64::MAX).saturating_add(START_SECONDS);
+        let to_start = if stays.is_empty() { START_SECONDS } else { 0 };
+        let seconds = i64::try_from(purchase.seconds).unwrap_or(i64::MAX).saturating_add(to_start);
         let new = NewGrant {
             id: purchase.id,
             device: purchase.device,
@@ -291,18 +330,13 @@ impl Shared {
     async fn dispute(&self, tenant: TenantName, purchase: Purchase) -> Result<(), StoreError> {
         let deed = Deed::new("service".to_owned(), "purchase.dispute", target(&purchase.id));
         self.record(tenant, deed.with("device", purchase.device.to_string())).await?;
-        self.end_grant(tenant, &purchase, "service".to_owned()).await?;
+        self.end_grant(tenant, &purchase).await?;
         let close = Close { state: State::Disputed, owed: purchase.refunded };
         self.store.registry().close_purchases(&tenant, &[(purchase.id, close)]).await
     }
 
     /// Takes the grant of a purchase back, when it has one that still counts.
-    async fn end_grant(
-        &self,
-        tenant: TenantName,
-        purchase: &Purchase,
-        actor: String,
-    ) -> Result<(), StoreError> {
+    async fn end_grant(&self, tenant: TenantName, purchase: &Purchase) -> Result<(), StoreError> {
         let turn = self.grants_turn().await;
         let entry = match self.store.registry().grant(&tenant, &purchase.id).await {
             Ok(entry) if entry.revoked.is_none() => entry,
@@ -310,17 +344,23 @@ impl Shared {
             Err(other) => return Err(other),
         };
         let taking = self.taking_back(&turn, tenant, entry).await?;
-        self.record(tenant, taking.deed(actor)).await?;
+        self.record(tenant, taking.deed("service".to_owned())).await?;
         self.take_back(&turn, tenant, &taking).await
     }
 
-    /// Gives all of it back, because somebody says so whose deed is in the log already.
+    /// Whether the grant of what is paid for was taken back before its time: by somebody, with the device, or with others.
+    async fn is_taken_back(&self, tenant: TenantName, purchase: &Purchase) -> Result<bool, StoreError> {
+        let grant = self.store.registry().grant(&tenant, &purchase.id).await?;
+        Ok(grant.revoked.is_some_and(|(at, _)| at < purchase.until))
+    }
+
+    /// Gives all of it back, because somebody says so whose deed is in the log already. The worker takes the grant back
+    /// before the money goes.
     ///
     /// # Errors
     ///
     /// What the store says.
     pub(crate) async fn give_back(&self, tenant: TenantName, purchase: &Purchase) -> Result<(), StoreError> {
-        self.end_grant(tenant, purchase, "service".to_owned()).await?;
         let close = Close { state: State::Ended, owed: purchase.amount };
         self.store.registry().close_purchases(&tenant, &[(purchase.id, close)]).await?;
         if let Some(payments) = &self.payments {

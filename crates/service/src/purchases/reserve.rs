@@ -8,16 +8,16 @@ use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName};
 use thingward_payment::{NewPayment, ProviderError};
 use thingward_store::StoreError;
-use thingward_store::registry::{Offer, Purchase};
+use thingward_store::registry::{Close, Offer, Purchase};
 
 use super::ware::{Ware, price};
-use super::{Place, is_taken, money, new_id, reference};
+use super::{Place, is_enough, is_taken, money, new_id, reference};
 use crate::shared::Shared;
 
 /// How long a price holds for somebody who pays, in seconds.
 const RESERVED_SECONDS: i64 = 10 * 60;
 /// People who pay for one device at a time. Who pays first has it: a reservation holds the price, and keeps nobody out.
-const RESERVED_MAX: u32 = 256;
+const RESERVED_MAX: u32 = 1024;
 
 /// What somebody wants.
 #[derive(Debug, Clone)]
@@ -42,6 +42,9 @@ pub(crate) enum NotSold {
     /// Somebody else has it.
     #[error("somebody else has paid for it; try again when they leave")]
     Taken,
+    /// They have paid for so long ahead that they can have no more now.
+    #[error("you have paid for as long as can be; pay again later")]
+    Enough,
     /// The provider does not take the payment.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -72,15 +75,6 @@ impl Shared {
         Ok((offer, ware))
     }
 
-    /// Whether somebody else than `holder` has paid for a device.
-    ///
-    /// # Errors
-    ///
-    /// What the registry says.
-    pub(crate) async fn is_taken(&self, at: Place, holder: &[u8; 32]) -> Result<bool, StoreError> {
-        Ok(is_taken(&self.store.registry().stays(&at.0, &at.1, now()).await?, holder))
-    }
-
     /// Holds the price for somebody, and lets the provider wait for their money.
     ///
     /// # Errors
@@ -93,10 +87,15 @@ impl Shared {
         let most = ware.most.min(offer.most);
         let amount = price(&offer, quantity).filter(|_| (ware.least..=most).contains(&quantity));
         let amount = amount.ok_or(NotSold::Quantity(ware.least, most))?;
-        if self.is_taken((tenant, device), &holder.to_bytes()).await? {
+        let time = now();
+        let registry = self.store.registry();
+        let stays = registry.stays(&tenant, &device, time).await?;
+        if is_taken(&stays, &holder.to_bytes()) {
             return Err(NotSold::Taken);
         }
-        let time = now();
+        if is_enough(&stays, &ware, time) {
+            return Err(NotSold::Enough);
+        }
         let mut new = Purchase {
             id: new_id(),
             device,
@@ -113,9 +112,9 @@ impl Shared {
             until: time.plus_micros(RESERVED_SECONDS * 1_000_000),
             owed: 0,
             refunded: 0,
-            has_news: false,
+            started: None,
+            news: 0,
         };
-        let registry = self.store.registry();
         registry.add_purchase(&tenant, &new, time, RESERVED_MAX).await?;
         let payment = NewPayment {
             reference: reference(&tenant, &new.id),
@@ -123,7 +122,14 @@ impl Shared {
             description: format!("{} for {quantity} {} at {device}", new.start, ware.unit.as_str()),
             return_url,
         };
-        let opened = payments.provider.open(&payment).await?;
+        let opened = match payments.provider.open(&payment).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let nothing = Close { state: State::Ended, owed: 0 };
+                registry.close_purchases(&tenant, &[(new.id, nothing)]).await?;
+                return Err(error.into());
+            }
+        };
         registry.set_payment(&tenant, &new.id, opened.id.as_str(), &opened.checkout).await?;
         new.payment = Some((opened.id.to_string(), opened.checkout));
         Ok(new)

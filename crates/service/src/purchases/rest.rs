@@ -41,7 +41,8 @@ mod tests {
             until: at,
             owed: 0,
             refunded: 0,
-            has_news: false,
+            started: None,
+            news: 0,
         }
     }
 

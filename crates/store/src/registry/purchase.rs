@@ -7,7 +7,7 @@ use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 use super::grant::{id, insert};
 use super::{
     GrantEntry, GrantId, LIST_MAX, Registry, SqlRow, count, failed, get, page, parse, parse_optional, stored,
-    time,
+    time, time_optional,
 };
 use crate::error::StoreError;
 
@@ -44,8 +44,10 @@ pub struct Purchase {
     pub owed: u64,
     /// How much of the price went back.
     pub refunded: u64,
-    /// The provider has said something since the payment was looked at.
-    pub has_news: bool,
+    /// When it began, by the device's clock.
+    pub started: Option<Timestamp>,
+    /// How often the provider has said something since the payment was looked at.
+    pub news: u64,
 }
 
 /// What becomes of a purchase that is over.
@@ -73,7 +75,7 @@ impl Registry {
         let result = sqlx::query(
             "INSERT INTO purchases (tenant, id, device, holder, start, finish, quantity, seconds, amount, currency, \
              state, made, until, owed, refunded, settled, news) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, FALSE, FALSE \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, FALSE, 0 \
              WHERE (SELECT COUNT(*) FROM purchases WHERE tenant = $1 AND device = $3 AND state = 'reserved' \
              AND until > $14) < $15",
         )
@@ -179,7 +181,7 @@ impl Registry {
     ) -> Result<Vec<(TenantName, Purchase)>, StoreError> {
         let (made, id) = last.map_or((i64::MIN, String::new()), |(made, id)| (made.as_micros(), hex(&id)));
         let rows = sqlx::query(
-            "SELECT * FROM purchases WHERE (NOT settled OR news) AND (made, id) > ($1, $2) \
+            "SELECT * FROM purchases WHERE (NOT settled OR news > 0) AND (made, id) > ($1, $2) \
              ORDER BY made, id LIMIT $3",
         )
         .bind(made)
@@ -222,7 +224,7 @@ impl Registry {
     ///
     /// [`StoreError::Database`].
     pub async fn payment_news(&self, payment: &str) -> Result<bool, StoreError> {
-        let result = sqlx::query("UPDATE purchases SET news = TRUE WHERE payment = $1")
+        let result = sqlx::query("UPDATE purchases SET news = news + 1 WHERE payment = $1")
             .bind(payment)
             .execute(&self.pool)
             .await
@@ -230,15 +232,16 @@ impl Registry {
         Ok(result.rows_affected() > 0)
     }
 
-    /// The payment was looked at.
+    /// The payment was looked at after so much `news`; what came meanwhile stays news.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn no_news(&self, tenant: &TenantName, id: &GrantId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE purchases SET news = FALSE WHERE tenant = $1 AND id = $2")
+    pub async fn no_news(&self, tenant: &TenantName, id: &GrantId, news: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE purchases SET news = 0 WHERE tenant = $1 AND id = $2 AND news = $3")
             .bind(tenant.as_str())
             .bind(hex(id))
+            .bind(stored(news))
             .execute(&self.pool)
             .await
             .map(drop)
@@ -259,7 +262,7 @@ impl Registry {
         let failed = failed("pay a purchase");
         let mut tx = self.pool.begin().await.map_err(&failed)?;
         let result = sqlx::query(
-            "UPDATE purchases SET state = 'paid', until = $3, news = FALSE \
+            "UPDATE purchases SET state = 'paid', until = $3 \
              WHERE tenant = $1 AND id = $2 AND state = 'reserved'",
         )
         .bind(tenant.as_str())
@@ -273,15 +276,24 @@ impl Registry {
         tx.commit().await.map_err(&failed)
     }
 
-    /// What was paid for has begun.
+    /// What was paid for has begun, by the device's clock.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn start_purchase(&self, tenant: &TenantName, id: &GrantId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE purchases SET state = 'active' WHERE tenant = $1 AND id = $2 AND state = 'paid'")
+    pub async fn start_purchase(
+        &self,
+        tenant: &TenantName,
+        id: &GrantId,
+        started: Timestamp,
+    ) -> Result<(), StoreError> {
+        let started = started.as_micros();
+        sqlx::query(
+            "UPDATE purchases SET state = 'active', started = $3 WHERE tenant = $1 AND id = $2 AND state = 'paid'",
+        )
             .bind(tenant.as_str())
             .bind(hex(id))
+            .bind(started)
             .execute(&self.pool)
             .await
             .map(drop)
@@ -302,7 +314,7 @@ impl Registry {
         let mut tx = self.pool.begin().await.map_err(&failed)?;
         for (id, close) in all {
             sqlx::query(
-                "UPDATE purchases SET state = $3, owed = $4, news = FALSE, \
+                "UPDATE purchases SET state = $3, owed = $4, \
                  settled = ($3 = 'disputed' OR refunded >= $4) \
                  WHERE tenant = $1 AND id = $2 AND (state IN ('reserved', 'paid', 'active') \
                  OR state = 'ended' AND (owed < $4 OR $3 = 'disputed'))",
@@ -316,6 +328,23 @@ impl Registry {
             .map_err(&failed)?;
         }
         tx.commit().await.map_err(&failed)
+    }
+
+    /// Forgets what was never paid and is over since `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn forget_unpaid(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM purchases WHERE state = 'ended' AND settled AND owed = 0 AND until < $1 AND NOT EXISTS \
+             (SELECT 1 FROM grants WHERE grants.tenant = purchases.tenant AND grants.id = purchases.id)",
+        )
+        .bind(before.as_micros())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(failed("forget unpaid purchases"))
     }
 
     /// So much of the price went back, all in all.
@@ -355,6 +384,7 @@ fn read_purchase(row: &SqlRow) -> Result<Purchase, StoreError> {
         until: time(row, "until")?,
         owed: count(row, "owed")?,
         refunded: count(row, "refunded")?,
-        has_news: get(row, "news")?,
+        started: time_optional(row, "started")?,
+        news: count(row, "news")?,
     })
 }

@@ -488,7 +488,8 @@ fn purchase(id: u8, holder: u8, seconds: i64) -> Purchase {
         until: later(seconds + 600),
         owed: 0,
         refunded: 0,
-        has_news: false,
+        started: None,
+        news: 0,
     }
 }
 
@@ -518,7 +519,7 @@ async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_i
     let twice = registry.pay_purchase(&acme, &grant_of(&bought, until), until).await;
     assert!(matches!(twice, Err(StoreError::NotFound { .. })));
     assert_eq!(registry.grant(&acme, &bought.id).await.unwrap().expires, Some(until));
-    registry.start_purchase(&acme, &bought.id).await.unwrap();
+    registry.start_purchase(&acme, &bought.id, later(9)).await.unwrap();
     let stays = registry.stays(&acme, &bought.device, NOW).await.unwrap();
     assert_eq!(stays.iter().map(|stay| stay.state).collect::<Vec<_>>(), [State::Active]);
     assert!(registry.stays(&acme, &bought.device, until).await.unwrap().is_empty());
@@ -533,6 +534,9 @@ async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_i
     assert!(registry.payment_news("pay_1").await.unwrap() && !registry.payment_news("pay_2").await.unwrap());
     assert_eq!(registry.open_purchases(None).await.unwrap().len(), 1);
     registry.close_purchases(&acme, &close(State::Disputed, 100)).await.unwrap();
+    registry.no_news(&acme, &bought.id, 2).await.unwrap();
+    assert_eq!(registry.open_purchases(None).await.unwrap().len(), 1, "news came meanwhile");
+    registry.no_news(&acme, &bought.id, 1).await.unwrap();
     assert!(registry.open_purchases(None).await.unwrap().is_empty());
     registry.close_purchases(&acme, &close(State::Ended, 240)).await.unwrap();
     assert_eq!(registry.purchase(&acme, &bought.id).await.unwrap().state, State::Disputed);
@@ -553,6 +557,13 @@ async fn a_device_has_so_many_reservations_at_a_time_and_no_more() {
     assert_eq!(newest.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [3, 2]);
     let rest = registry.purchases(&acme, None, Some(&[2; 8]), 2).await.unwrap();
     assert_eq!(rest.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [1]);
+    // What nobody paid for is forgotten; what was paid for is not.
+    registry.pay_purchase(&acme, &grant_of(&purchase(3, 3, 600), later(4500)), later(4500)).await.unwrap();
+    let over = |id| ([id; 8], Close { state: thingward_grant::usage::State::Ended, owed: 0 });
+    registry.close_purchases(&acme, &[over(1), over(3)]).await.unwrap();
+    registry.forget_unpaid(later(9000)).await.unwrap();
+    let left = registry.purchases(&acme, None, None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [3, 2]);
 }
 
 #[tokio::test]

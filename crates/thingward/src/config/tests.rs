@@ -4,6 +4,7 @@ use super::{TEMPLATE, parse, witness_template};
 
 /// The example in the template of what has no default.
 const PROVIDER: &str = "# [service.oidc.corp]";
+const PAYMENTS: &str = "# [service.payments]";
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -111,7 +112,7 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let is_key = |line: &str| line.starts_with("# ") && line.contains(" = ") && !line.contains(": ");
     let uncommented: String = TEMPLATE
         .split_inclusive("\n\n")
-        .filter(|paragraph| !paragraph.contains(PROVIDER))
+        .filter(|paragraph| !paragraph.contains(PROVIDER) && !paragraph.contains(PAYMENTS))
         .flat_map(str::lines)
         .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
         .filter(|line| !line.starts_with("uplink") && !line.starts_with("climate"))
@@ -150,4 +151,17 @@ fn the_configuration_of_a_new_witness_names_its_home() {
         parse("witness", &text, None).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}\n{text}"));
     assert_eq!(config.witness.home, std::path::Path::new("/a \"b\"/w"));
     assert!(text.contains("# logs = []") && !text.contains("[device]"), "{text}");
+}
+
+#[test]
+fn the_example_of_payments_is_right_and_a_provider_elsewhere_is_none() {
+    let (_, example) = TEMPLATE.split_once(&format!("\n{PAYMENTS}\n")).unwrap();
+    let example = example.split_once("\n\n").unwrap().0.replace("# ", "");
+    let read = |text: &str| parse("t.toml", &format!("[service.payments]\n{text}"), None);
+    let payments = read(&example).ok().unwrap().service.payments.unwrap();
+    assert_eq!(payments.testbed, "http://127.0.0.1:8487");
+    let elsewhere = read(&example.replace("127.0.0.1", "192.0.2.1")).err().unwrap();
+    assert!(elsewhere.join("\n").contains("is not `http` on this machine"), "{elsewhere:?}");
+    let missing = read("testbed = \"http://localhost:8487\"").err().unwrap();
+    assert!(missing.join("\n").contains("service.payments.api_key_file: is missing"), "{missing:?}");
 }

@@ -169,7 +169,7 @@ impl Town {
     async fn offer_the_bay(&self) -> Result<(), Failure> {
         let offer = json!({
             "start": "park", "finish": "leave", "amount": 240, "currency": "EUR", "per": 60, "most": 120,
-            "notice": "We keep when the bay was taken and for which key, for 30 days, to settle complaints. \
+            "notice": "We keep when the bay was taken and for which key, to settle complaints. \
                        We do not know who you are. Your card is seen by the payment provider alone.",
         });
         let path = ApiPath::new(&["tenants", TENANT, "devices", METER, "offer"]);

@@ -24,7 +24,7 @@ use crate::audit::Deed;
 use crate::purchases::ware::{Ware, price};
 
 /// Longest notice, in bytes.
-const NOTICE_BYTES_MAX: usize = 2000;
+const NOTICE_BYTES_MAX: usize = 1000;
 /// Largest price and quantity: a hundred million.
 const NUMBER_MAX: u64 = 100_000_000;
 

@@ -181,7 +181,7 @@ pub(in crate::http) async fn refund(
             )));
         }
     }
-    let amount = money(&purchase, purchase.amount)?;
+    let amount = money(&purchase, purchase.amount.saturating_sub(purchase.owed))?;
     let deed = Deed::new(caller.actor(), "purchase.refund", target(&id))
         .with("device", purchase.device.to_string())
         .with("amount", amount.to_string());

@@ -339,7 +339,7 @@ async fn who_extends_gets_the_rest_of_all_that_they_paid_for_and_the_newest_firs
     assert_eq!(shop.until(&second, |own| own["refunded"] != 0).await["refunded"], 240);
     assert_eq!(shop.until(&first, |own| own["refunded"] != 0).await["refunded"], 120);
     meter.left(&Shop::grant(&second), &anna, 60.0).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
     assert_eq!((shop.payment(&first).await.refunded, shop.payment(&second).await.refunded), (120, 240));
 }
 
@@ -356,7 +356,7 @@ async fn a_device_that_says_more_was_left_than_was_paid_for_gives_back_no_more_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_failed_is_none_and_what_was_given_up_before_it_began_goes_back_whole() {
+async fn a_start_that_failed_is_none() {
     let shop = Shop::open().await;
     let meter = shop.meter().await;
     let anna = ed25519();
@@ -364,9 +364,45 @@ async fn a_start_that_failed_is_none_and_what_was_given_up_before_it_began_goes_
     meter.did(&Shop::grant(&own), &anna, "park", Outcome::Failed { text: "the barrier is stuck" }).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(shop.own(&own).await["state"], "paid");
-    meter.left(&Shop::grant(&own), &anna, 0.0).await;
-    let own = shop.until(&own, |own| own["refunded"] != 0).await;
-    assert_eq!((&own["refunded"], &own["state"]), (&json!(240), &json!("ended")));
+    meter.parked(&Shop::grant(&own), &anna).await;
+    shop.is(&own, "active").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_come_in_another_order_give_back_what_they_would_in_theirs() {
+    let shop = Shop::open().await;
+    let meter = shop.meter().await;
+    let anna = ed25519();
+    let own = shop.bought(60, &anna).await;
+    // The end is heard of first: it waits, and the price does not go back whole.
+    meter.left(&Shop::grant(&own), &anna, 30.0).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    assert_eq!((&shop.own(&own).await["state"], shop.payment(&own).await.refunded), (&json!("paid"), 0));
+    meter.parked(&Shop::grant(&own), &anna).await;
+    assert_eq!(shop.until(&own, |own| own["refunded"] != 0).await["refunded"], 120);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_somebody_takes_back_gives_the_price_back() {
+    let shop = Shop::open().await;
+    let _meter = shop.meter().await;
+    let own = shop.bought(60, &ed25519()).await;
+    let grant = format!("/api/v1/tenants/acme/grants/{}", own["id"].as_str().unwrap());
+    assert_eq!(shop.fixture.admin("delete", &grant, "").await.0, StatusCode::NO_CONTENT);
+    shop.tell(&own).await;
+    assert_eq!(shop.until(&own, |own| own["refunded"] != 0).await["refunded"], 240);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_stacks_no_more_than_is_sold_at_once_on_what_they_have() {
+    let shop = Shop::open().await;
+    let _meter = shop.meter().await;
+    let anna = ed25519();
+    for _ in 0..3 {
+        shop.bought(90, &anna).await;
+    }
+    let (status, said) = shop.ask(1, &anna).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -548,7 +584,7 @@ async fn a_wish_that_cannot_be_met_says_why() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     // One place cannot fill the books.
     let mut last = StatusCode::CREATED;
-    for _ in 0..25 {
+    for _ in 0..12 {
         last = shop.ask(60, &ed25519()).await.0;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
@@ -574,7 +610,7 @@ async fn what_is_wrong_with_an_offer_is_told() {
         assert_eq!(set(name, json!(bad)).await.0, 400, "{name} {bad}");
     }
     assert_eq!(set("notice", json!(" ")).await.0, 400);
-    assert_eq!(set("notice", json!("n".repeat(2001))).await.0, 400);
+    assert_eq!(set("notice", json!("n".repeat(1001))).await.0, 400);
     let (status, _) =
         shop.fixture.admin("put", &OFFER.replace("meter-1", "nobody"), &offer(240).to_string()).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
