@@ -4,7 +4,7 @@ import { base64, base64url, toBase64url } from "./bytes";
 import { makeHolder, readGrant, type Bound, type Grant, type Holder, type Permission } from "./grant";
 import type { Nearby } from "./link";
 import { whole, type Ends } from "./permission";
-import { find, keep } from "./vault";
+import { find, keep, keepFirst } from "./vault";
 
 const [HOLDER, GRANTS] = ["holder", "grants"];
 /** So many are kept, the newest. */
@@ -40,10 +40,7 @@ export function readPlace(fragment: string): Place | undefined {
 /** The key of this browser, made at the first time. */
 export async function ownKey(): Promise<Holder> {
   const known = await find<Holder>(HOLDER);
-  if (known) return known;
-  const made = await makeHolder();
-  await keep(HOLDER, made);
-  return made;
+  return known ?? keepFirst(HOLDER, await makeHolder());
 }
 
 /** The grants that this browser has for a device. */

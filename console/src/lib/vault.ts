@@ -8,6 +8,13 @@ export async function keep(place: string, value: unknown): Promise<void> {
   await stored("readwrite", (values) => values.put(value, place));
 }
 
+/** Keeps a value where there is none, and gives the one that is there then: of two at once the first stays. */
+export async function keepFirst<T>(place: string, value: T): Promise<T> {
+  // One that is there already is no failure, and any other shows below.
+  await stored("readwrite", (values) => values.add(value, place)).catch(() => undefined);
+  return (await find<T>(place)) ?? value;
+}
+
 export async function find<T>(place: string): Promise<T | undefined> {
   return stored<T | undefined>("readonly", (values) => values.get(place));
 }

@@ -323,7 +323,12 @@ impl Shared {
             self.record(tenant, deed).await?;
         }
         let closes: Vec<_> = all.iter().map(|(purchase, close)| (purchase.id, *close)).collect();
-        self.store.registry().close_purchases(&tenant, &closes).await
+        self.store.registry().close_purchases(&tenant, &closes).await?;
+        // What is owed goes back at once.
+        if let (Some(payments), true) = (&self.payments, all.iter().any(|(_, close)| close.owed > 0)) {
+            payments.look();
+        }
+        Ok(())
     }
 
     /// The money is with the card's owner again: the grant ends.
