@@ -45,7 +45,8 @@ export async function bought(place: Place, holder: Holder): Promise<Purchase[]> 
     }),
   );
   const known = purchases.filter((purchase) => purchase !== undefined);
-  for (const { grant, state } of known) {
+  // The newest is taken last, and stands in front.
+  for (const { grant, state } of known.toReversed()) {
     if (grant && (state === "paid" || state === "active")) await take(grant, holder, place.device);
   }
   return known;
