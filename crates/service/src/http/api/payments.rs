@@ -51,10 +51,13 @@ pub(in crate::http) async fn webhook(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
+    let text = |name| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.ok_or_else(|| ApiError::Invalid(format!("the header `{name}` is missing")))
+    };
+    let signed = Headers { id: text(ID)?, timestamp: text(TIMESTAMP)?, signature: text(SIGNATURE)? };
     let payments = app.shared.payments.as_ref().ok_or(ApiError::NotFound("payment provider"))?;
     let body = read(body, MESSAGE_BYTES_MAX).await?;
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signed = Headers { id: text(ID), timestamp: text(TIMESTAMP), signature: text(SIGNATURE) };
     payments.is_from_provider(&signed, &body).map_err(ApiError::BadWebhook)?;
     let message: Message =
         serde_json::from_slice(&body).map_err(|e| ApiError::Invalid(format!("JSON body: {e}")))?;

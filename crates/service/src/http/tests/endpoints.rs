@@ -35,6 +35,8 @@ enum Access {
     Browser,
     /// Anyone, for what is offered; nothing is here.
     Stranger,
+    /// The payment provider, by its signature.
+    Provider,
     /// The session itself.
     Own,
     /// A user of the tenant in the path, in a session and not with a token.
@@ -42,8 +44,8 @@ enum Access {
 }
 
 use Access::{
-    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Reached, Socket, SocketInTenant, Stranger,
-    Tenant,
+    Any, Browser, Installation, Open, Own, OwnInTenant, Page, Provider, Reached, Socket, SocketInTenant,
+    Stranger, Tenant,
 };
 use Action::{
     IssueGrants, ManageDevices, ManageKeys, ManagePolicy, ManageTenants, ManageTokens, ManageUsers,
@@ -81,7 +83,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/near/{tenant}/{device}", Stranger, ""),
     ("post", "/api/v1/near/{tenant}/{device}/purchases", Stranger, NEW_PURCHASE),
     ("get", "/api/v1/near/{tenant}/{device}/purchases/{purchase}", Stranger, ""),
-    ("post", "/api/v1/payments/webhook", Stranger, r#"{"data":{"payment":"pay_1"}}"#),
+    ("post", "/api/v1/payments/webhook", Provider, r#"{"data":{"payment":"pay_1"}}"#),
     ("get", "/api/v1/session", Own, ""),
     ("delete", "/api/v1/session", Own, ""),
     ("get", "/api/v1/tenants", Any(ManageTenants), ""),
@@ -248,6 +250,10 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             assert_eq!(answer(None).await, StatusCode::NOT_FOUND, "{what}: no such provider or offer");
             continue;
         }
+        if *access == Provider {
+            assert_eq!(answer(None).await, StatusCode::BAD_REQUEST, "{what}: not signed");
+            continue;
+        }
         if *access == Page {
             assert_eq!(answer(None).await, StatusCode::FORBIDDEN, "{what}: of no page");
             continue;
@@ -259,7 +265,7 @@ async fn who_may_not_gets_nothing_from_any_endpoint() {
             Tenant(_) | Reached | OwnInTenant | SocketInTenant | Own => StatusCode::NOT_FOUND,
             // Sees its own tenant; `a_token_of_a_tenant_lists_that_tenant` says so.
             Any(_) => StatusCode::OK,
-            Installation(_) | Socket | Open | Page | Browser | Stranger => StatusCode::FORBIDDEN,
+            Installation(_) | Socket | Open | Page | Browser | Stranger | Provider => StatusCode::FORBIDDEN,
         };
         assert_eq!(answer(Some(&foreign)).await, for_foreign, "{what}: token of another tenant");
         let (Tenant(scope) | Installation(scope) | Any(scope)) = *access else { continue };
