@@ -12,7 +12,7 @@ use thingward_policy::{
     World,
 };
 use thingward_store::StoreError;
-use thingward_store::registry::{GroupMember, LIST_MAX, Registry};
+use thingward_store::registry::{GroupMember, LIST_MAX, Registry, Token};
 
 use crate::description;
 use crate::pipeline::Via;
@@ -197,6 +197,15 @@ async fn read_people(registry: &Registry, tenant: &TenantName) -> Result<World, 
         }
     }
     Ok(world)
+}
+
+/// Whom policies see behind a token.
+pub(crate) fn token_subject(token: &Token) -> Subject {
+    Subject::Token {
+        name: token.id.name(),
+        user: token.user.as_ref().map(|(_, name)| *name),
+        scopes: token.scopes.iter().copied().collect(),
+    }
 }
 
 #[cfg(test)]

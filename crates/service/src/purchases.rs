@@ -38,6 +38,7 @@ use tokio::sync::Notify;
 
 pub(crate) use self::progress::run;
 pub(crate) use self::reserve::{NotSold, Wish};
+use crate::access::token_subject;
 use crate::settings::PaymentSettings;
 use crate::shared::Shared;
 
@@ -127,15 +128,6 @@ impl Shared {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(other) => Err(other),
         }
-    }
-}
-
-/// Whom policies see behind a token.
-pub(crate) fn token_subject(token: &thingward_store::registry::Token) -> Subject {
-    Subject::Token {
-        name: token.id.name(),
-        user: token.user.as_ref().map(|(_, name)| *name),
-        scopes: token.scopes.iter().copied().collect(),
     }
 }
 

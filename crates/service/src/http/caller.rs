@@ -20,9 +20,8 @@ use super::app::App;
 use super::cookie;
 use super::error::ApiError;
 use super::order::Occasion;
-use crate::access::Access;
+use crate::access::{Access, token_subject};
 use crate::audit::Deed;
-use crate::purchases::token_subject;
 
 /// Longest token that is looked up, in bytes. Ours have 55.
 const TOKEN_BYTES_MAX: usize = 128;
