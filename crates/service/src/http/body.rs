@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use serde::de::DeserializeOwned;
 use thingward_store::StoreError;
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ use super::error::ApiError;
 
 /// Largest JSON body, in bytes. The largest are a maker's certificates.
 const JSON_BYTES_MAX: usize = 256 * 1024;
-/// Most bytes of a body that is too large which are read so that its sender gets the answer.
+/// Most bytes of a body that nobody wants which are read so that its sender gets the answer.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,13 +37,10 @@ const PIECES_MAX: usize = 4;
 pub(super) const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a body to its end.
-pub(super) async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     let all = async {
-        match Limited::new(&mut body, bytes_max).collect().await {
-            Err(e) if e.is::<LengthLimitError>() => {
-                discard(&mut body).await;
-                Err(ApiError::TooLarge(bytes_max))
-            }
+        match Limited::new(body, bytes_max).collect().await {
+            Err(e) if e.is::<LengthLimitError>() => Err(ApiError::TooLarge(bytes_max)),
             Err(_) => Err(ApiError::Invalid("the body broke off".to_owned())),
             Ok(all) => Ok(all.to_bytes()),
         }
@@ -51,9 +48,46 @@ pub(super) async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiE
     tokio::time::timeout(BODY_TIMEOUT, all).await.unwrap_or(Err(ApiError::Slow))
 }
 
-/// Takes what a client still sends: closing with bytes unread resets the connection, and the client would not
-/// see the answer.
-async fn discard(body: &mut Body) {
+/// A request's body that is taken from the connection to its end, also when the answer is given without it: closing
+/// with bytes unread resets the connection, and the client would not see the answer.
+pub(super) struct HeardOut(Option<Incoming>);
+
+impl HeardOut {
+    pub(super) const fn new(body: Incoming) -> Self {
+        Self(Some(body))
+    }
+}
+
+impl hyper::body::Body for HeardOut {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+    }
+}
+
+impl Drop for HeardOut {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(BODY_TIMEOUT, discard(body)));
+        }
+    }
+}
+
+async fn discard(mut body: Incoming) {
     let mut left = DISCARDED_BYTES_MAX;
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, Bytes::len);

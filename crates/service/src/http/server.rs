@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::app::App;
+use super::body::HeardOut;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::{api, attestation, console, est, ops};
@@ -232,7 +233,7 @@ where
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let peer = peer.clone().behind(request.headers());
         request.extensions_mut().insert(peer);
-        hyper::service::Service::call(&inner, request)
+        hyper::service::Service::call(&inner, request.map(HeardOut::new))
     });
     let mut builder = http1::Builder::new();
     builder
@@ -263,5 +264,34 @@ async fn drain(mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_TIME, all).await.is_err() {
         debug!("HTTP connections were cut at the stop");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    async fn answer(client: &mut DuplexStream) -> String {
+        let mut answer = [0; 1024];
+        let length = client.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_wait_for_the_body_reaches_whoever_sends_the_body_late() {
+        let router = Router::new().route("/", post(async || ApiError::Method));
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (_stop, stop) = watch::channel(false);
+        let serving = tokio::spawn(serve(server, Peer::Admin, router, stop));
+        for _ in 0..2 {
+            client.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n").await.unwrap();
+            assert!(answer(&mut client).await.starts_with("HTTP/1.1 405 "));
+            client.write_all(b"late").await.unwrap();
+        }
+        drop(client);
+        serving.await.unwrap();
     }
 }
