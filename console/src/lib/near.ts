@@ -4,7 +4,7 @@ import { base64, base64url, toBase64url } from "./bytes";
 import { makeHolder, readGrant, type Bound, type Grant, type Holder, type Permission } from "./grant";
 import type { Nearby } from "./link";
 import { whole, type Ends } from "./permission";
-import { find, keep, keepFirst } from "./vault";
+import { change, find, keepFirst } from "./vault";
 
 const [HOLDER, GRANTS] = ["holder", "grants"];
 /** So many are kept, the newest. */
@@ -57,17 +57,12 @@ export async function take(text: string, holder: Holder, device: string): Promis
   if (!grant) return "This is no grant. Take the whole text, and nothing else.";
   if (toBase64url(grant.holder) !== toBase64url(holder.key)) return "This grant is for another key than this browser's.";
   if (!isFor(grant, device)) return `This grant is not for ${device}.`;
-  const kept = ((await find<string[]>(GRANTS)) ?? []).filter((known) => known !== plain);
-  await keep(GRANTS, [plain, ...kept].slice(0, GRANTS_MAX));
+  await change<string[]>(GRANTS, (kept = []) => [plain, ...kept.filter((known) => known !== plain)].slice(0, GRANTS_MAX));
   return undefined;
 }
 
 export async function drop(grant: Grant): Promise<void> {
-  const kept = (await find<string[]>(GRANTS)) ?? [];
-  await keep(
-    GRANTS,
-    kept.filter((text) => text !== toBase64url(grant.bytes)),
-  );
+  await change<string[]>(GRANTS, (kept = []) => kept.filter((text) => text !== toBase64url(grant.bytes)));
 }
 
 

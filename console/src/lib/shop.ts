@@ -4,7 +4,7 @@ import { api, ask, Failure, type Schemas } from "../api/client";
 import { toBase64url } from "./bytes";
 import type { Holder } from "./grant";
 import { take, type Place } from "./near";
-import { find, keep } from "./vault";
+import { change, find } from "./vault";
 
 export type Offer = Schemas["OfferView"];
 export type Purchase = Schemas["OwnPurchase"];
@@ -31,13 +31,14 @@ export async function buy({ tenant = "", device }: Place, quantity: number, hold
   const body = { quantity, holder: toBase64url(holder.key), return_url: location.href };
   const params = { path: { tenant, device } };
   const made = await ask(api.POST("/api/v1/near/{tenant}/{device}/purchases", { params, body }));
-  await keep(PURCHASES, [{ tenant, device, id: made.id }, ...(await kept())].slice(0, PURCHASES_MAX));
+  const own = { tenant, device, id: made.id };
+  await change<Kept[]>(PURCHASES, (kept = []) => [own, ...kept].slice(0, PURCHASES_MAX));
   return made;
 }
 
 /** What this browser bought of a device, the newest first. Grants that were paid for are kept with the others. */
 export async function bought(place: Place, holder: Holder): Promise<Purchase[]> {
-  const own = (await kept()).filter(({ tenant, device }) => tenant === place.tenant && device === place.device);
+  const own = ((await find<Kept[]>(PURCHASES)) ?? []).filter(({ tenant, device }) => tenant === place.tenant && device === place.device);
   const purchases = await Promise.all(
     own.map(({ tenant, device, id }) => {
       const params = { path: { tenant, device, purchase: id } };
@@ -54,12 +55,7 @@ export async function bought(place: Place, holder: Holder): Promise<Purchase[]> 
 
 /** Of a grant that is not wanted any more: a purchase has the id of its grant. */
 export async function forgetPurchase(id: string): Promise<void> {
-  const others = (await kept()).filter((purchase) => purchase.id !== id);
-  await keep(PURCHASES, others);
-}
-
-async function kept(): Promise<Kept[]> {
-  return (await find<Kept[]>(PURCHASES)) ?? [];
+  await change<Kept[]>(PURCHASES, (kept = []) => kept.filter((purchase) => purchase.id !== id));
 }
 
 /** What is not there is nothing. */

@@ -5,31 +5,39 @@ import { Failure } from "../api/failure";
 const [DATABASE, STORE] = ["thingward", "keys"];
 
 export async function keep(place: string, value: unknown): Promise<void> {
-  await stored("readwrite", (values) => values.put(value, place));
+  await stored("readwrite", (values) => done(values.put(value, place)));
+}
+
+/** Keeps what `next` makes of what is there, also when another tab does so at once. */
+export async function change<T>(place: string, next: (value: T | undefined) => T): Promise<void> {
+  await stored("readwrite", async (values) => {
+    const value = await done<T | undefined>(values.get(place));
+    await done(values.put(next(value), place));
+  });
 }
 
 /** Keeps a value where there is none, and gives the one that is there then: of two at once the first stays. */
 export async function keepFirst<T>(place: string, value: T): Promise<T> {
   // One that is there already is no failure, and any other shows below.
-  await stored("readwrite", (values) => values.add(value, place)).catch(() => undefined);
+  await stored("readwrite", (values) => done(values.add(value, place))).catch(() => undefined);
   return (await find<T>(place)) ?? value;
 }
 
 export async function find<T>(place: string): Promise<T | undefined> {
-  return stored<T | undefined>("readonly", (values) => values.get(place));
+  return stored<T | undefined>("readonly", (values) => done(values.get(place)));
 }
 
 export async function forget(place: string): Promise<void> {
-  await stored("readwrite", (values) => values.delete(place));
+  await stored("readwrite", (values) => done(values.delete(place)));
 }
 
-async function stored<T>(mode: IDBTransactionMode, request: (values: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+async function stored<T>(mode: IDBTransactionMode, use: (values: IDBObjectStore) => Promise<T>): Promise<T> {
   try {
     const opening = indexedDB.open(DATABASE);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
     const database = await done(opening);
     try {
-      return await done(request(database.transaction(STORE, mode).objectStore(STORE)));
+      return await use(database.transaction(STORE, mode).objectStore(STORE));
     } finally {
       database.close();
     }
