@@ -12,12 +12,15 @@ use std::sync::Arc;
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
 use thingward_model::StreamName;
+use thingward_pkcs11::TokenError;
 use thingward_pki::{LeafIdentity, PkiError, ca};
 use thingward_tpm::TpmError;
 use zeroize::Zeroizing;
 
 use crate::disk::create_private_dir;
-use crate::key_store::{self, KeyStore, KeyStoreError, KeyStoreReference, SEALED_KEY, SEALING_KEY};
+use crate::key_store::{
+    self, KeyStore, KeyStoreError, KeyStoreReference, SEALED_KEY, SEALING_KEY, WRAPPED_KEY,
+};
 use crate::membership::{Membership, MembershipError};
 use crate::stream::SharedSigner;
 
@@ -83,6 +86,22 @@ pub enum HomeError {
         /// What it says.
         source: TpmError,
     },
+    /// The token with its keys failed.
+    #[error("{}: {source}", path.display())]
+    Token {
+        /// What is encrypted under a key of the token's, or was to be.
+        path: PathBuf,
+        /// What it says.
+        source: TokenError,
+    },
+    /// It is reset, but for what is on its token.
+    #[error("{} is reset, but its keys are still on the token: {source}; remove them there", path.display())]
+    KeysLeft {
+        /// The home.
+        path: PathBuf,
+        /// What the token says.
+        source: TokenError,
+    },
     /// It has no membership.
     #[error("{} has no identity: enrol the device first", path.display())]
     NotEnrolled {
@@ -144,7 +163,8 @@ impl Home {
     /// # Errors
     ///
     /// [`HomeError::InUse`] when another process has it, [`HomeError::Exposed`], [`HomeError::KeyMissing`],
-    /// [`HomeError::OtherBoot`] or [`HomeError::Tpm`] when its keys are in a TPM, or an I/O error.
+    /// [`HomeError::OtherBoot`] or [`HomeError::Tpm`] when its keys are in a TPM, [`HomeError::Token`] when they are on a
+    /// token, or an I/O error.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         Self::open_with(path, None)
     }
@@ -167,7 +187,7 @@ impl Home {
         if path.join(RESET).exists() {
             wipe(path)?;
         }
-        let has_key = [SEALING_KEY, SEALED_KEY].iter().any(|name| path.join(name).exists());
+        let has_key = [SEALING_KEY, SEALED_KEY, WRAPPED_KEY].iter().any(|name| path.join(name).exists());
         if !has_key && (path.join(IDENTITY).exists() || path.join(STREAMS).exists()) {
             return Err(HomeError::KeyMissing { path: path.join(SEALING_KEY) });
         }
@@ -321,7 +341,8 @@ impl Home {
     fn key_failed(&self, error: KeyStoreError) -> HomeError {
         match error {
             KeyStoreError::Tpm(source) => HomeError::Tpm { path: self.0.path.join(IDENTITY), source },
-            KeyStoreError::NoKey => self.damaged(IDENTITY, &error.to_string()),
+            KeyStoreError::Token(source) => HomeError::Token { path: self.0.path.join(IDENTITY), source },
+            KeyStoreError::NoKey | KeyStoreError::Algorithm => self.damaged(IDENTITY, &error.to_string()),
         }
     }
 
@@ -374,7 +395,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// An I/O error; the next start finishes the reset.
+    /// An I/O error; the next start finishes the reset. [`HomeError::KeysLeft`] when everything is done but on a token.
     pub fn reset(self) -> Result<(), HomeError> {
         let path = &self.0.path;
         write_private(&path.join(RESET), b"").map_err(at(path))?;
@@ -393,7 +414,7 @@ impl Drop for Inner {
 ///
 /// # Errors
 ///
-/// [`HomeError::InUse`] or an I/O error.
+/// As [`Home::reset`], and [`HomeError::InUse`].
 pub fn reset(path: &Path) -> Result<(), HomeError> {
     if !path.exists() {
         return Ok(());
@@ -441,8 +462,9 @@ fn lock(home: &Path) -> Result<File, HomeError> {
 /// Removes everything that belongs to a home, the key first and the mark of the reset last. Files of others
 /// stay, should somebody have named the wrong directory.
 fn wipe(home: &Path) -> Result<(), HomeError> {
+    let on_token = key_store::destroy(home);
     let key = home.join(SEALING_KEY);
-    for path in [key.with_extension("new"), key, home.join(SEALED_KEY)] {
+    for path in [key.with_extension("new"), key, home.join(SEALED_KEY), home.join(WRAPPED_KEY)] {
         destroy(&path).map_err(at(&path))?;
     }
     for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET] {
@@ -456,7 +478,8 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
     let mark = home.join(RESET);
     sync_parent(&mark).map_err(at(home))?;
     remove(&mark, |p| fs::remove_file(p))?;
-    sync_parent(&mark).map_err(at(home))
+    sync_parent(&mark).map_err(at(home))?;
+    on_token
 }
 
 fn remove(path: &Path, how: impl Fn(&Path) -> io::Result<()>) -> Result<(), HomeError> {

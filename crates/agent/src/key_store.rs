@@ -1,9 +1,11 @@
-//! Where a home has its keys: in files of its own, or in a TPM.
+//! Where a home has its keys: in files of its own, in a TPM, or on a PKCS#11 token.
 //!
-//! Either way the home's files are sealed under one sealing key. In a TPM that key is sealed to registers, and the private
-//! key is made inside and never leaves: what the home keeps of it is of use to that TPM only.
+//! In each case the home's files are sealed under one sealing key. In a TPM that key is sealed to registers, and the private
+//! key is made inside and never leaves: what the home keeps of it is of use to that TPM only. On a token the sealing key is
+//! encrypted under a key of the token's, and the private key stays there too.
 
 mod file;
+mod token;
 mod tpm;
 
 use std::fmt;
@@ -12,12 +14,14 @@ use std::str::FromStr;
 
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::SealingKey;
+use thingward_pkcs11::TokenReference;
 use thingward_tpm::PcrSelection;
 use zeroize::Zeroizing;
 
 use crate::home::HomeError;
 use crate::stream::SharedSigner;
 pub(crate) use file::SEALING_KEY;
+pub(crate) use token::WRAPPED_KEY;
 pub(crate) use tpm::SEALED_KEY;
 
 /// The register that a TPM seals to when none is named: which keys may start the machine (Secure Boot).
@@ -35,11 +39,16 @@ pub enum KeyStoreReference {
         /// The registers that decide whether the home opens.
         pcrs: PcrSelection,
     },
+    /// On a PKCS#11 token.
+    Token(Box<TokenReference>),
 }
 
 /// The text names no key store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is no place for keys; write file, tpm:/dev/tpmrm0 or tpm:/dev/tpmrm0?pcrs=0,2,7")]
+#[error(
+    "is no place for keys; write file, tpm:/dev/tpmrm0, tpm:/dev/tpmrm0?pcrs=0,2,7 or \
+         pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/module.so&pin-source=/etc/thingward/pin"
+)]
 pub struct KeyStoreReferenceError;
 
 impl FromStr for KeyStoreReference {
@@ -48,6 +57,9 @@ impl FromStr for KeyStoreReference {
     fn from_str(text: &str) -> Result<Self, KeyStoreReferenceError> {
         if text == "file" {
             return Ok(Self::File);
+        }
+        if text.starts_with("pkcs11:") {
+            return text.parse().map(Box::new).map(Self::Token).map_err(|_| KeyStoreReferenceError);
         }
         let rest = text.strip_prefix("tpm:").ok_or(KeyStoreReferenceError)?;
         let (device, pcrs) = match rest.split_once("?pcrs=") {
@@ -65,6 +77,7 @@ impl fmt::Display for KeyStoreReference {
         match self {
             Self::File => f.write_str("file"),
             Self::Tpm { device, pcrs } => write!(f, "tpm:{}?pcrs={pcrs}", device.display()),
+            Self::Token(token) => token.fmt(f),
         }
     }
 }
@@ -95,14 +108,20 @@ pub(crate) trait KeyStore: Send + Sync {
 pub(crate) enum KeyStoreError {
     #[error("it holds no key of this store")]
     NoKey,
+    #[error("tokens make keys on P-256 here, and no others")]
+    Algorithm,
     #[error(transparent)]
     Tpm(#[from] thingward_tpm::TpmError),
+    #[error(transparent)]
+    Token(#[from] thingward_pkcs11::TokenError),
 }
 
 /// Opens the key store of a home; makes `wanted`, or files, where there is none.
 pub(crate) fn open(home: &Path, wanted: Option<&KeyStoreReference>) -> Result<Box<dyn KeyStore>, HomeError> {
     let there = if home.join(SEALED_KEY).exists() {
         Some(tpm::reference(home)?)
+    } else if home.join(WRAPPED_KEY).exists() {
+        Some(token::reference(home)?)
     } else {
         home.join(SEALING_KEY).exists().then_some(KeyStoreReference::File)
     };
@@ -116,7 +135,13 @@ pub(crate) fn open(home: &Path, wanted: Option<&KeyStoreReference>) -> Result<Bo
     match reference {
         KeyStoreReference::File => file::open(home),
         KeyStoreReference::Tpm { device, pcrs } => tpm::open(home, &device, pcrs),
+        KeyStoreReference::Token(token) => token::open(home, &token),
     }
+}
+
+/// Destroys the keys of a home that are not in its folder.
+pub(crate) fn destroy(home: &Path) -> Result<(), HomeError> {
+    if home.join(WRAPPED_KEY).exists() { token::destroy(home) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -129,12 +154,23 @@ mod tests {
             ("file", "file"),
             ("tpm:/dev/tpmrm0", "tpm:/dev/tpmrm0?pcrs=7"),
             ("tpm:/run/swtpm.sock?pcrs=2,0", "tpm:/run/swtpm.sock?pcrs=0,2"),
+            (
+                "pkcs11:token=a;object=b?pin-source=/p&module-path=/m",
+                "pkcs11:token=a;object=b?module-path=/m&pin-source=/p",
+            ),
         ] {
             assert_eq!(text.parse::<KeyStoreReference>().unwrap().to_string(), shown);
         }
-        for wrong in
-            ["", "tpm", "tpm:", "tpm:tpmrm0", "tpm:/dev/tpmrm0?pcrs=", "tpm:/dev/tpmrm0?pcrs=24", "files"]
-        {
+        for wrong in [
+            "",
+            "tpm",
+            "tpm:",
+            "tpm:tpmrm0",
+            "tpm:/dev/tpmrm0?pcrs=",
+            "tpm:/dev/tpmrm0?pcrs=24",
+            "files",
+            "pkcs11:token=a",
+        ] {
             assert_eq!(wrong.parse::<KeyStoreReference>(), Err(KeyStoreReferenceError), "{wrong}");
         }
     }

@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
 use thingward_model::Timestamp;
+use thingward_pkcs11::{KeyName, Token, TokenSigner};
 use thingward_pki::ca::SharedSigner;
 use thingward_pki::tls::Credentials;
 use thingward_pki::{CertificateAuthority, PkiError, Profile, Revoked};
 use thingward_store::StoreError;
-use thingward_store::keys::Pkcs11Signer;
 use thingward_store::registry::{LIST_MAX, Registry};
 
 use crate::settings::{AuthorityKeys, ServiceSettings};
@@ -163,12 +163,14 @@ async fn signer(
             let make = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
             Ok(Box::new(sealed_key(registry, sealing_key, name, make).await?))
         }
-        AuthorityKeys::Pkcs11(reference) => {
+        AuthorityKeys::Token(reference) => {
             let reference = reference.clone();
-            let name = name.trim_start_matches("ca/").trim_end_matches(".key").to_owned();
-            let open = move || Pkcs11Signer::open_or_create(&reference, &name);
+            let name = name.trim_start_matches("ca/").trim_end_matches(".key");
+            let name = KeyName::labelled(format!("{}-{name}", reference.object));
+            let open = move || TokenSigner::open_or_make(Token::open(&reference)?, name);
             let signer = tokio::task::spawn_blocking(open).await;
-            Ok(Box::new(signer.map_err(|e| AuthorityError::Keys(e.to_string()))??))
+            let signer = signer.map_err(|e| AuthorityError::Keys(e.to_string()))?;
+            Ok(Box::new(signer.map_err(|e| AuthorityError::Keys(e.to_string()))?))
         }
     }
 }

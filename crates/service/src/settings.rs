@@ -8,8 +8,8 @@ use std::time::Duration;
 use thingward_audit::cosignature::WitnessKey;
 use thingward_ingress::ConnectionLimits;
 use thingward_mqtt::broker;
+use thingward_pkcs11::TokenReference;
 use thingward_pki::Lifetimes;
-use thingward_store::keys::Pkcs11Reference;
 use thingward_witness::Fingerprint;
 use thingward_witness::client::Url;
 
@@ -164,7 +164,7 @@ pub enum AuthorityKeys {
     /// In the data directory, sealed.
     Sealed,
     /// In a PKCS#11 token; made there at the first start.
-    Pkcs11(Pkcs11Reference),
+    Token(TokenReference),
 }
 
 /// When readings go to history.

@@ -125,20 +125,9 @@ impl Town {
 
     /// A PKCS#11 token for the authority's keys, with a marked PIN.
     fn make_token(&mut self) {
-        let (pin, tokens) = (self.text("pin"), self.place.path("tokens"));
-        std::fs::create_dir(&tokens).unwrap();
-        let conf = self.place.path("softhsm2.conf");
-        std::fs::write(&conf, format!("directories.tokendir = {}\n", shown(&tokens))).unwrap();
-        self.place.environment.push(("SOFTHSM2_CONF".to_owned(), shown(&conf).to_owned()));
-        let made = std::process::Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", "town", "--so-pin", &pin, "--pin", &pin])
-            .env("SOFTHSM2_CONF", &conf)
-            .output();
-        assert!(made.unwrap().status.success());
+        let pin = self.text("pin");
         let source = self.give("pin", &pin);
-        let keys = format!(
-            "pkcs11:token=town;object=ca?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source={source}"
-        );
+        let keys = self.place.make_token(&pin, &source, "ca");
         let config = std::fs::read_to_string(&self.place.config).unwrap();
         std::fs::write(&self.place.config, config.replace("KEYS", &keys)).unwrap();
     }

@@ -15,17 +15,15 @@
 
 mod file;
 mod pkcs11;
-mod pkcs11_signer;
 mod provider;
 mod reference;
 mod ring;
 mod tenant;
 
 pub use file::FileKek;
-pub use pkcs11::Pkcs11Kek;
-pub use pkcs11_signer::Pkcs11Signer;
+pub use pkcs11::TokenKek;
 pub use provider::{KeyProvider, connect};
-pub use reference::{KekReference, Pkcs11Reference, ReferenceError};
+pub use reference::{KekReference, KekReferenceError};
 pub use ring::{TenantKey, TenantKeyId, TenantKeyRing, WrappedTenantKey};
 pub use tenant::TenantKeys;
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
-use crate::keys::{FileKek, KekReference, Pkcs11Kek};
+use crate::keys::{FileKek, KekReference, TokenKek};
 
 /// Holds one customer key and uses it, without giving it away.
 pub trait KeyProvider: Send + Sync {
@@ -31,6 +31,6 @@ pub trait KeyProvider: Send + Sync {
 pub fn connect(reference: &KekReference) -> Result<Box<dyn KeyProvider>, StoreError> {
     Ok(match reference {
         KekReference::File(path) => Box::new(FileKek::open(path)?),
-        KekReference::Pkcs11(token) => Box::new(Pkcs11Kek::open(token)?),
+        KekReference::Token(token) => Box::new(TokenKek::open(token)?),
     })
 }

@@ -1,165 +1,58 @@
-//! Where a customer key is, as text: `file:/path` or a PKCS#11 URI (RFC 7512).
+//! Where a customer key is, as text: `file:/path` or a PKCS#11 URI.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use thingward_pkcs11::{ReferenceError, TokenReference, decode, encode};
 
 /// Where a customer key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KekReference {
     /// In a file: `file:/path`.
     File(PathBuf),
-    /// On a token: `pkcs11:token=…;object=…?module-path=…&pin-source=…`.
-    Pkcs11(Pkcs11Reference),
-}
-
-/// An AES key on a PKCS#11 token: the parts of the URI that we need, all of them required.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pkcs11Reference {
-    /// Label of the token.
-    pub token: String,
-    /// Label of the secret key.
-    pub object: String,
-    /// The vendor's library.
-    pub module_path: PathBuf,
-    /// File with the user PIN.
-    pub pin_source: PathBuf,
+    /// On a token.
+    Token(TokenReference),
 }
 
 /// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReferenceError {
+pub enum KekReferenceError {
     /// Neither `file:` nor `pkcs11:`.
     #[error("does not start with `file:` or `pkcs11:`")]
     UnknownScheme,
     /// The path after `file:` does not start with `/`.
     #[error("names no absolute path, as in `file:/etc/thingward/customer.key`")]
     RelativePath,
-    /// A `%` that two hexadecimal digits do not follow, or bytes that are no UTF-8.
-    #[error("`{0}` is not percent-encoded text")]
-    BadEncoding(String),
-    /// A part that is no `name=value`.
-    #[error("`{0}` is not of the form name=value")]
-    NoValue(String),
-    /// An attribute that has no meaning here.
-    #[error("attribute `{0}` is not one of token, object, module-path, pin-source")]
-    UnknownAttribute(String),
-    /// An attribute occurs twice.
-    #[error("attribute `{0}` occurs twice")]
-    Duplicate(&'static str),
-    /// A required attribute is not there.
-    #[error("attribute `{0}` is missing")]
-    Missing(&'static str),
+    /// No PKCS#11 URI, or not percent-encoded.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
 }
 
 impl FromStr for KekReference {
-    type Err = ReferenceError;
+    type Err = KekReferenceError;
 
-    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+    fn from_str(text: &str) -> Result<Self, KekReferenceError> {
         if let Some(path) = text.strip_prefix("file:") {
-            return absolute(&decode(path.strip_prefix("//").unwrap_or(path))?).map(Self::File);
+            let path = decode(path.strip_prefix("//").unwrap_or(path))?;
+            let absolute = path.starts_with('/').then(|| PathBuf::from(path));
+            return absolute.map(Self::File).ok_or(KekReferenceError::RelativePath);
         }
-        text.strip_prefix("pkcs11:").ok_or(ReferenceError::UnknownScheme)?.parse().map(Self::Pkcs11)
-    }
-}
-
-impl FromStr for Pkcs11Reference {
-    type Err = ReferenceError;
-
-    /// Parses what follows `pkcs11:`.
-    fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let (path, query) = text.split_once('?').unwrap_or((text, ""));
-        let (mut token, mut object, mut module, mut pin) = (None, None, None, None);
-        for part in path.split(';').filter(|p| !p.is_empty()) {
-            match attribute(part)? {
-                ("token", value) => set(&mut token, "token", value)?,
-                ("object", value) => set(&mut object, "object", value)?,
-                (name, _) => return Err(ReferenceError::UnknownAttribute(name.to_owned())),
-            }
+        if !text.starts_with("pkcs11:") {
+            return Err(KekReferenceError::UnknownScheme);
         }
-        for part in query.split('&').filter(|p| !p.is_empty()) {
-            match attribute(part)? {
-                ("module-path", value) => set(&mut module, "module-path", value)?,
-                ("pin-source", value) => set(&mut pin, "pin-source", value)?,
-                (name, _) => return Err(ReferenceError::UnknownAttribute(name.to_owned())),
-            }
-        }
-        let pin = pin.ok_or(ReferenceError::Missing("pin-source"))?;
-        Ok(Self {
-            token: token.ok_or(ReferenceError::Missing("token"))?,
-            object: object.ok_or(ReferenceError::Missing("object"))?,
-            module_path: absolute(&module.ok_or(ReferenceError::Missing("module-path"))?)?,
-            pin_source: absolute(pin.strip_prefix("file:").unwrap_or(&pin))?,
-        })
+        Ok(Self::Token(text.parse()?))
     }
 }
 
 impl fmt::Display for KekReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "file:{}", Encoded(&path.to_string_lossy())),
-            Self::Pkcs11(p) => write!(
-                f,
-                "pkcs11:token={};object={}?module-path={}&pin-source={}",
-                Encoded(&p.token),
-                Encoded(&p.object),
-                Encoded(&p.module_path.to_string_lossy()),
-                Encoded(&p.pin_source.to_string_lossy()),
-            ),
+            Self::File(path) => write!(f, "file:{}", encode(&path.to_string_lossy())),
+            Self::Token(token) => token.fmt(f),
         }
     }
-}
-
-/// Percent-encoded but for what both forms allow everywhere.
-struct Encoded<'a>(&'a str);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for b in self.0.bytes() {
-            if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/') {
-                write!(f, "{}", char::from(b))?;
-            } else {
-                write!(f, "%{b:02X}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn absolute(path: &str) -> Result<PathBuf, ReferenceError> {
-    if path.starts_with('/') { Ok(PathBuf::from(path)) } else { Err(ReferenceError::RelativePath) }
-}
-
-fn attribute(part: &str) -> Result<(&str, String), ReferenceError> {
-    let (name, value) = part.split_once('=').ok_or_else(|| ReferenceError::NoValue(part.to_owned()))?;
-    Ok((name, decode(value)?))
-}
-
-fn set(slot: &mut Option<String>, name: &'static str, value: String) -> Result<(), ReferenceError> {
-    if slot.replace(value).is_some() { Err(ReferenceError::Duplicate(name)) } else { Ok(()) }
-}
-
-/// Percent-decoding: RFC 3986, §2.1.
-fn decode(text: &str) -> Result<String, ReferenceError> {
-    let bad = || ReferenceError::BadEncoding(text.to_owned());
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_first_chunk::<2>().ok_or_else(bad)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| bad())?;
-        if !digits.bytes().all(|d| d.is_ascii_hexdigit()) {
-            return Err(bad());
-        }
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
 }
 
 #[cfg(test)]
@@ -167,7 +60,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, want: Result<&str, ReferenceError>) {
+    fn check(text: &str, want: Result<&str, KekReferenceError>) {
         let got = text.parse::<KekReference>();
         let shown = got.clone().map(|r| r.to_string());
         assert_eq!(shown, want.map(str::to_owned), "{text}");
@@ -183,29 +76,15 @@ mod tests {
         check("file:///etc/customer.key", Ok("file:/etc/customer.key"));
         check("file:/a%20b", Ok("file:/a%20b"));
         check(whole, Ok(whole));
-        check(
-            "pkcs11:object=my%20key;token=acme?pin-source=file:/etc/pin&module-path=/usr/lib/p11.so",
-            Ok("pkcs11:token=acme;object=my%20key?module-path=/usr/lib/p11.so&pin-source=/etc/pin"),
-        );
     }
 
     #[test]
     fn a_text_that_is_no_reference_is_told_why() {
-        use ReferenceError as E;
+        use KekReferenceError as E;
         check("", Err(E::UnknownScheme));
         check("/etc/customer.key", Err(E::UnknownScheme));
         check("file:customer.key", Err(E::RelativePath));
-        check("file:/a%2", Err(E::BadEncoding("/a%2".into())));
-        check("file:/a%+1", Err(E::BadEncoding("/a%+1".into())));
-        check("file:/%ff", Err(E::BadEncoding("/%ff".into())));
-        check("pkcs11:token", Err(E::NoValue("token".into())));
-        check("pkcs11:token=a;token=b", Err(E::Duplicate("token")));
-        check("pkcs11:slot-id=1", Err(E::UnknownAttribute("slot-id".into())));
-        check("pkcs11:token=a?pin-value=1234", Err(E::UnknownAttribute("pin-value".into())));
-        check("pkcs11:token=a;object=b?module-path=/m", Err(E::Missing("pin-source")));
-        check("pkcs11:token=a;object=b?pin-source=/p", Err(E::Missing("module-path")));
-        check("pkcs11:object=b?module-path=/m&pin-source=/p", Err(E::Missing("token")));
-        check("pkcs11:token=a?module-path=/m&pin-source=/p", Err(E::Missing("object")));
-        check("pkcs11:token=a;object=b?module-path=m&pin-source=/p", Err(E::RelativePath));
+        check("file:/a%2", Err(ReferenceError::BadEncoding("/a%2".into()).into()));
+        check("pkcs11:token", Err(ReferenceError::NoValue("token".into()).into()));
     }
 }

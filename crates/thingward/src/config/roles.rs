@@ -22,7 +22,6 @@ use thingward_service::settings::{
     AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
     WitnessSettings,
 };
-use thingward_store::keys::KekReference;
 use thingward_witness::client::PORT;
 
 use super::oidc::providers;
@@ -210,10 +209,7 @@ fn authority<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> (AuthorityKeys
     );
     let keys = r.text(s, "keys", wanted, AuthorityKeys::Sealed, |t| match t {
         "sealed" => Some(AuthorityKeys::Sealed),
-        _ => match t.parse().ok()? {
-            KekReference::Pkcs11(reference) => Some(AuthorityKeys::Pkcs11(reference)),
-            KekReference::File(_) => None,
-        },
+        _ => t.parse().ok().map(AuthorityKeys::Token),
     });
     let lifetimes = Lifetimes {
         leaf: length((r, s), "device_lifetime", d.leaf),

@@ -154,6 +154,21 @@ impl Place {
         service
     }
 
+    /// Makes a PKCS#11 token `town` that all commands from now on find; gives the reference of `object` on it.
+    pub(crate) fn make_token(&mut self, pin: &str, pin_source: &str, object: &str) -> String {
+        let (tokens, conf) = (self.path("tokens"), self.path("softhsm2.conf"));
+        std::fs::create_dir(&tokens).unwrap();
+        std::fs::write(&conf, format!("directories.tokendir = {}\n", shown(&tokens))).unwrap();
+        let made = Command::new("softhsm2-util")
+            .args(["--init-token", "--free", "--label", "town", "--so-pin", pin, "--pin", pin])
+            .env("SOFTHSM2_CONF", &conf)
+            .output();
+        assert!(made.unwrap().status.success());
+        self.environment.push(("SOFTHSM2_CONF".to_owned(), shown(&conf).to_owned()));
+        let module = "/usr/lib/softhsm/libsofthsm2.so";
+        format!("pkcs11:token=town;object={object}?module-path={module}&pin-source={pin_source}")
+    }
+
     /// The claim for a new member: `CODE.FINGERPRINT`.
     pub(crate) fn claim(&self, tenant: &str, role: &str, name: &str) -> String {
         let made = self.done(&["device", "claim", name, "--tenant", tenant, "--role", role]);

@@ -6,9 +6,8 @@ use cryptoki::session::Session;
 use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{CryptoError, Signer, VerifyingKey, sha256};
 
-use crate::error::StoreError;
-use crate::keys::Pkcs11Reference;
-use crate::keys::pkcs11::{Access, Token};
+use crate::token::Access;
+use crate::{KeyName, Token, TokenError};
 
 /// DER of the object identifier of P-256: RFC 5480 §2.1.1.1.
 const P256_PARAMETERS: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -21,58 +20,68 @@ const P256_SPKI_PREFIX: [u8; 26] = [
 const POINT_BYTES: usize = 65;
 
 /// Signs with a key that never leaves its token.
-pub struct Pkcs11Signer {
+pub struct TokenSigner {
     token: Token,
-    label: String,
+    name: KeyName,
     public: VerifyingKey,
 }
 
-impl Pkcs11Signer {
-    /// Opens the key with the label `<object>-<name>`, where `object` is the reference's; makes it on the token,
-    /// not extractable, when there is none.
+impl TokenSigner {
+    /// Opens the key; `None` when there is none.
     ///
     /// # Errors
     ///
-    /// [`StoreError::KeyUnusable`] says what is missing or refused.
-    pub fn open_or_create(reference: &Pkcs11Reference, name: &str) -> Result<Self, StoreError> {
-        let token = Token::open(reference)?;
-        let label = format!("{}-{name}", reference.object);
+    /// [`TokenError::Unusable`] says what is missing or refused.
+    pub fn open(token: Token, name: KeyName) -> Result<Option<Self>, TokenError> {
+        let wanted = name.wanted(ObjectClass::PUBLIC_KEY, KeyType::EC);
+        let public = token.with_session(Access::Read, |session| {
+            token.find(session, &wanted)?.map(|public| read_public(&token, session, public)).transpose()
+        })?;
+        Ok(public.map(|public| Self { token, name, public }))
+    }
+
+    /// Makes the key on the token, not extractable.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Unusable`].
+    pub fn make(token: Token, name: KeyName) -> Result<Self, TokenError> {
         let public = token.with_session(Access::Write, |session| {
-            let wanted = key_attributes(ObjectClass::PUBLIC_KEY, &label);
-            let public = match token.find(session, &wanted)? {
-                Some(public) => public,
-                None => generate(&token, session, &label)?,
-            };
+            let public = generate(&token, session, &name)?;
             read_public(&token, session, public)
         })?;
-        Ok(Self { token, label, public })
+        Ok(Self { token, name, public })
+    }
+
+    /// Opens the key; makes it when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_or_make(token: Token, name: KeyName) -> Result<Self, TokenError> {
+        match Self::open(token.clone(), name.clone())? {
+            Some(signer) => Ok(signer),
+            None => Self::make(token, name),
+        }
     }
 }
 
-fn key_attributes(class: ObjectClass, label: &str) -> [Attribute; 3] {
-    [Attribute::Class(class), Attribute::KeyType(KeyType::EC), Attribute::Label(label.as_bytes().to_vec())]
-}
-
-fn generate(token: &Token, session: &Session, label: &str) -> Result<ObjectHandle, StoreError> {
-    let public = [
-        Attribute::Token(true),
-        Attribute::Verify(true),
-        Attribute::EcParams(P256_PARAMETERS.to_vec()),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ];
+fn generate(token: &Token, session: &Session, name: &KeyName) -> Result<ObjectHandle, TokenError> {
+    let public =
+        [Attribute::Token(true), Attribute::Verify(true), Attribute::EcParams(P256_PARAMETERS.to_vec())];
     let private = [
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
-        Attribute::Label(label.as_bytes().to_vec()),
     ];
-    let pair = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private);
+    let named = |template: &[Attribute]| [name.attributes(), template.to_vec()].concat();
+    let pair = session.generate_key_pair(&Mechanism::EccKeyPairGen, &named(&public), &named(&private));
     pair.map(|(public, _)| public).map_err(|e| token.unusable("make a key", e))
 }
 
-fn read_public(token: &Token, session: &Session, key: ObjectHandle) -> Result<VerifyingKey, StoreError> {
+fn read_public(token: &Token, session: &Session, key: ObjectHandle) -> Result<VerifyingKey, TokenError> {
     let values = session.get_attributes(key, &[AttributeType::EcPoint]);
     let values = values.map_err(|e| token.unusable("read the public key", e))?;
     let point = values.iter().find_map(|a| match a {
@@ -85,14 +94,14 @@ fn read_public(token: &Token, session: &Session, key: ObjectHandle) -> Result<Ve
     VerifyingKey::from_spki(&spki).map_err(|_| token.unusable("read the public key", "it is no P-256 point"))
 }
 
-impl Signer for Pkcs11Signer {
+impl Signer for TokenSigner {
     fn public_key(&self) -> &VerifyingKey {
         &self.public
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], CryptoError> {
         let signature = self.token.with_session(Access::Read, |session| {
-            let wanted = key_attributes(ObjectClass::PRIVATE_KEY, &self.label);
+            let wanted = self.name.wanted(ObjectClass::PRIVATE_KEY, KeyType::EC);
             let found = self.token.find(session, &wanted)?;
             let key = found.ok_or_else(|| self.token.unusable("sign", "the private key is gone"))?;
             session
