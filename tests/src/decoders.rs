@@ -2,6 +2,7 @@
 //! the corpus that each test run replays.
 
 use bytes::{Bytes, BytesMut};
+use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::witness::{AddCheckpoint, Seen};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
@@ -20,12 +21,13 @@ use thingward_seal::command::{Approval, Audience, CANONICAL_BYTES_MAX, SignedCom
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_seal::{ChainState, Earlier, Item, Items, Statement};
 use thingward_service::payload;
+use thingward_tpm::TpmEvidence;
 
 /// A decoder by its name, which is that of its corpus folder and fuzz target.
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 15] = [
+pub const ALL: [Decoder; 16] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -41,6 +43,7 @@ pub const ALL: [Decoder; 15] = [
     ("passkey", passkey),
     ("grant", grant),
     ("thing_description", thing_description),
+    ("evidence", evidence),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -227,4 +230,14 @@ pub fn thing_description(data: &[u8]) {
         let _ = action.read_input(&["1"]);
         let _ = action.validate(read.as_json());
     }
+}
+
+/// What devices prove of themselves, and what a TPM says in it, with every signature taken for good where one can.
+pub fn evidence(data: &[u8]) {
+    let signer = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).expect("a seed is a key");
+    let key = signer.public_key();
+    let verified = Claims::verify(data, key, |_| true, &mut [0; ROOM_BYTES]).is_ok();
+    assert!(!verified || Claims::from_verified(data, key).is_ok(), "what was verified is read again");
+    let _ = TpmEvidence::read(data);
+    let _ = TpmEvidence::verify(data, key, b"asked");
 }

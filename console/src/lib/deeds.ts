@@ -24,6 +24,8 @@ const DEEDS: Record<string, Deed> = {
   "DELETE/devices/:device/commands/:command": ["command.cancel", "operation/:device/*", { id: ":command" }],
   "POST/devices/:device/release": ["device.release", "*/:device"],
   "POST/devices/:device/revoke": ["device.revoke", "*/:device", { reason: ".reason" }],
+  "POST/devices/:device/attestation/ask": ["evidence.ask", "*/:device"],
+  "POST/devices/:device/attestation/accept": ["evidence.accept", "*/:device", { evidence: ".evidence" }],
   "PUT/devices/:device/offer": [
     "offer.set",
     "device/:device",

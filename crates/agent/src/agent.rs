@@ -231,7 +231,8 @@ impl Agent {
         started.map_err(AgentError::Thread)?;
         let client_id = Text::try_from(principal.name.as_str()).unwrap_or_default();
         let document = description.map(|d| d.as_json().to_string().into()).unwrap_or_default();
-        let source = DeviceSource::new(Arc::clone(&streams), actions.clone(), document);
+        let asked = Arc::new(Notify::new());
+        let source = DeviceSource::new(Arc::clone(&streams), actions.clone(), document, Arc::clone(&asked));
         let uplink = Uplink::start(UplinkSettings::new(uplink_to.clone(), tls, client_id), source, wake);
         let (renewal_tx, renewal) = watch::channel(renewal::RenewalStatus::of(&identity.leaf));
         let tasks = vec![
@@ -242,6 +243,7 @@ impl Agent {
                 Arc::clone(&streams),
                 actions.clone(),
                 renewal_tx,
+                asked,
             )),
         ];
         let uplink_status = uplink.watch();

@@ -1,10 +1,11 @@
 //! What members prove of themselves: where their key is, what they run, how their machine was started.
 //!
-//! The first evidence of a key is what later evidence is held against. Nobody vouches for the first.
+//! The first evidence of a key is what later evidence is held against, until somebody accepts what came later. Nobody
+//! vouches for the first.
 
 use thingward_attest::{AttestError, Claims, ROOM_BYTES};
-use thingward_crypto::VerifyingKey;
-use thingward_model::Timestamp;
+use thingward_crypto::{VerifyingKey, sha256};
+use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::LeafIdentity;
 use thingward_store::StoreError;
 use thingward_store::registry::{Attestation, KeptEvidence};
@@ -15,6 +16,10 @@ use crate::shared::Shared;
 
 /// Shortest time between two evidences that differ: each is an entry in the tenant's log.
 const CHANGE_MICROS: i64 = 60 * 1_000_000;
+/// The finding that evidence is not what it was.
+const CHANGED: &str = "evidence-changed";
+/// Bytes of the hash that names evidence.
+const ID_BYTES: usize = 16;
 
 /// Why evidence is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +70,15 @@ impl Attested {
         Self { software: format!("{} {}", claims.software, claims.version), tpm }
     }
 
-    /// Where the key is.
+    /// Where the key is, as far as something proves it.
     #[must_use]
     pub const fn keys(&self) -> &'static str {
-        if self.tpm.is_some() { "tpm" } else { "file" }
+        if self.tpm.is_some() { "tpm" } else { "unproven" }
+    }
+
+    /// The key in the TPM that says where the device's key is.
+    fn place(&self) -> Option<[u8; 32]> {
+        self.tpm.as_ref().map(|tpm| tpm.attestation_key)
     }
 
     /// The registers that differ from `earlier`.
@@ -99,29 +109,90 @@ pub async fn receive(
 
     let _turn = shared.membership.lock().await;
     let registry = shared.store.registry();
-    let known = registry.attestation(&tenant, &name).await?.filter(|known| known.key == member.key);
+    let known = registry.attestation(&tenant, &name).await?;
+    let history = known.map(|known| History::of(known, &attested, &member.key)).transpose()?;
+    if let Some(suspicion) = history.as_ref().and_then(|history| history.suspicion.clone()) {
+        shared.core.note_device(tenant, name, CHANGED, suspicion).await;
+    }
     let latest = KeptEvidence { token: token.to_vec(), at: now };
     let mut deed = Some(deed(member, &attested));
-    if let Some(known) = &known {
-        let tpm = |attested: &Attested| attested.tpm.as_ref().map(|tpm| tpm.attestation_key);
-        if tpm(&Attested::of_kept(&known.first, &known.key)?) != tpm(&attested) {
+    let known = history.filter(|history| history.known.key == member.key);
+    if let Some(History { known, before, .. }) = &known {
+        if before.place() != attested.place() {
             return Err(EvidenceRefusal::OtherPlace);
         }
-        let before = Attested::of_kept(&known.latest, &known.key)?;
-        if before == attested {
+        if *before == attested {
             deed = None;
         } else if now.micros_since(known.latest.at) < CHANGE_MICROS {
             return Err(EvidenceRefusal::TooOften);
         }
-        let numbers: Vec<String> = attested.changed_pcrs(&before).iter().map(u8::to_string).collect();
-        deed = deed.map(|deed| deed.with("changed_pcrs", numbers.join(",")));
+        deed = deed.map(|deed| deed.with("changed_pcrs", numbers(&attested.changed_pcrs(before))));
     }
     if let Some(deed) = deed {
         shared.record(tenant, deed).await?;
     }
-    let first = known.map_or_else(|| latest.clone(), |known| known.first);
-    let attestation = Attestation { key: member.key.clone(), first, latest };
+    let reference = known.map_or_else(|| latest.clone(), |history| history.known.reference);
+    let attestation = Attestation { key: member.key.clone(), reference, latest };
     Ok(registry.set_attestation(&tenant, &name, &attestation).await?)
+}
+
+/// What is known of a member that brings new evidence.
+struct History {
+    known: Attestation,
+    /// What its newest evidence says.
+    before: Attested,
+    /// What its owner should look at, in words.
+    suspicion: Option<String>,
+}
+
+impl History {
+    fn of(known: Attestation, attested: &Attested, key: &VerifyingKey) -> Result<Self, StoreError> {
+        let before = Attested::of_kept(&known.latest, &known.key)?;
+        let reference = Attested::of_kept(&known.reference, &known.key)?;
+        let suspicion = if before.place() != attested.place() && (before.tpm.is_some() || known.key == *key) {
+            let place = |tpm: bool| if tpm { "another TPM" } else { "no TPM" };
+            Some(format!("the key is in {}, says new evidence", place(attested.tpm.is_some())))
+        } else {
+            let pcrs = attested.changed_pcrs(&reference);
+            let is_news = !pcrs.is_empty() && !attested.changed_pcrs(&before).is_empty();
+            is_news.then(|| format!("started otherwise: PCR {}", numbers(&pcrs)))
+        };
+        Ok(Self { known, before, suspicion })
+    }
+}
+
+fn numbers(pcrs: &[u8]) -> String {
+    pcrs.iter().map(u8::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Names evidence.
+#[must_use]
+pub fn evidence_id(kept: &KeptEvidence) -> String {
+    let hash = sha256(&[&kept.token]);
+    base16ct::lower::encode_string(hash.get(..ID_BYTES).unwrap_or_default())
+}
+
+/// Makes the newest evidence of a member what later one is held against, when it is this.
+///
+/// # Errors
+///
+/// [`StoreError::NotFound`] when there is none, [`StoreError::Conflict`] when it is another.
+pub async fn accept(
+    shared: &Shared,
+    (tenant, name): (TenantName, DeviceName),
+    evidence: &str,
+    deed: Deed,
+) -> Result<(), StoreError> {
+    let _turn = shared.membership.lock().await;
+    let registry = shared.store.registry();
+    let known = registry.attestation(&tenant, &name).await?;
+    let known = known.ok_or(StoreError::NotFound { what: "evidence" })?;
+    if evidence_id(&known.latest) != evidence {
+        return Err(StoreError::Conflict { what: "newer evidence came; look at that first" });
+    }
+    shared.record(tenant, deed).await?;
+    let reference = known.latest.clone();
+    registry.set_attestation(&tenant, &name, &Attestation { reference, ..known }).await
 }
 
 /// On the word of the service, which has the token.

@@ -97,6 +97,16 @@ enum Event {
         payload: Vec<u8>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     },
+    AskEvidence {
+        tenant: TenantName,
+        device: DeviceName,
+    },
+    NoteDevice {
+        tenant: TenantName,
+        device: DeviceName,
+        kind: &'static str,
+        detail: String,
+    },
     CancelCommandsOf {
         actors: HashSet<String>,
         done: oneshot::Sender<Result<u64, StoreError>>,
@@ -340,6 +350,10 @@ impl Core {
             }
             Event::TellRevocation { tenant, device, payload, done } => {
                 self.tell_revocation(now, (tenant, device), payload, done);
+            }
+            Event::AskEvidence { tenant, device } => self.ask_evidence(now, &tenant, &device),
+            Event::NoteDevice { tenant, device, kind, detail } => {
+                self.broker.gate_mut().pipeline.note_device(tenant, device, kind, detail, now);
             }
             Event::CancelCommandsOf { actors, done } => {
                 self.broker.gate_mut().commands.cancel_all_of(&actors);

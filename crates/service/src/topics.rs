@@ -13,6 +13,8 @@ use thingward_seal::command::CommandId;
 
 /// What of a topic says what was taken back, behind `devices/<name>/`.
 pub(crate) const REVOCATION: &str = "grants/revocation";
+/// What of a topic asks for evidence, behind `devices/<name>/`.
+pub(crate) const ATTESTATION: &str = "attestation";
 
 /// What a device publishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
         Role::Device | Role::Gateway => {
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
-            let is_own = matches!(area, "commands" | "state" | "grants");
+            let is_own = matches!(area, "commands" | "state" | "grants" | ATTESTATION);
             if !(is_own || area == "children" && who.role == Role::Gateway) {
                 return None;
             }
@@ -153,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn a_device_subscribes_to_its_own_commands_state_and_grants_only() {
+    fn a_device_subscribes_to_what_is_its_own_and_for_it_only() {
         check_filter(Role::Device, "devices/me/commands/#", Some("t/acme/devices/meter-1/commands/#"));
         check_filter(Role::Device, "devices/me/grants/#", Some("t/acme/devices/meter-1/grants/#"));
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
+        check_filter(Role::Device, "devices/me/attestation", Some("t/acme/devices/meter-1/attestation"));
         for asked in [
             "#",
             "+/me/commands",

@@ -28,6 +28,8 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::POST, "claims", &["device.claim"], "*/*"),
     (Method::POST, "devices/$/release", &["device.release"], "*/$"),
     (Method::POST, "devices/$/revoke", &["device.revoke"], "*/$"),
+    (Method::POST, "devices/$/attestation/ask", &["evidence.ask"], "*/$"),
+    (Method::POST, "devices/$/attestation/accept", &["evidence.accept"], "*/$"),
     (Method::PUT, "makers/$", &["maker.trust"], "maker/$"),
     (Method::DELETE, "makers/$", &["maker.remove"], "maker/$"),
     (Method::PUT, "makers/$/serials/*", &["maker.expect"], "maker/$"),

@@ -5,7 +5,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{Place, Running, free_port, shown, stops_cleanly, wait_for};
+use common::{Place, Running, free_port, have, shown, stops_cleanly, wait_for};
 
 #[test]
 fn a_first_device_from_nothing() {
@@ -52,6 +52,98 @@ fn a_first_device_from_nothing() {
     stops_cleanly(device);
     stops_cleanly(service);
     place.done(&["fsck"]);
+}
+
+#[test]
+fn whoever_owns_a_device_asks_it_to_prove_itself_anew_and_accepts_what_it_proves() {
+    let place = Place::new();
+    let service = place.service(&["acme"]);
+    place.claim("acme", "device", "meter-2");
+    place.fails(&["device", "accept-evidence", "meter-2"], 2);
+    place.enrol("acme", "device", "meter-1");
+    let evidence = || place.done(&["device", "show", "meter-1"])["attestation"].clone();
+    let first = evidence();
+    assert_eq!(first["keys"], "unproven");
+    let ask = ["device", "ask-evidence", "meter-1"];
+    place.fails(&ask, 1);
+    let device = place.device("meter-1", None);
+    let mut started = first.clone();
+    wait_for("the evidence of the start", || {
+        started = evidence();
+        started["evidence"] != first["evidence"]
+    });
+    place.done(&ask);
+    let mut asked = started.clone();
+    wait_for("the evidence that was asked for", || {
+        asked = evidence();
+        asked["evidence"] != started["evidence"]
+    });
+    assert_eq!(asked["reference"], first["reference"]);
+    stops_cleanly(device);
+    let accepted = place.done(&["device", "accept-evidence", "meter-1"]);
+    assert_eq!(accepted["evidence"], asked["evidence"]);
+    assert_eq!(evidence()["reference"], asked["latest"]);
+    let log = place.done(&["audit", "list", "--tenant", "acme"]);
+    let actions = log.as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap());
+    let about =
+        actions.filter(|action| action.starts_with("evidence.")).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(about.into_iter().collect::<Vec<_>>(), ["evidence.accept", "evidence.ask"]);
+    stops_cleanly(service);
+}
+
+/// How many objects are on the token of [`Place::make_token`].
+fn objects(place: &Place) -> usize {
+    let folders = std::fs::read_dir(place.path("tokens")).unwrap();
+    let names = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    names.filter(|name| name.as_ref().unwrap().path().extension().is_some_and(|e| e == "object")).count()
+}
+
+#[test]
+fn a_device_has_its_keys_on_a_token_and_takes_them_from_it_when_it_is_reset() {
+    if !have(&["softhsm2-util"]) {
+        return;
+    }
+    let mut place = Place::new();
+    let pin = place.path("pin");
+    thingward_crypto::sealed::write_private(&pin, b"4711").unwrap();
+    let keys = place.make_token("4711", shown(&pin), "meter");
+    let service = place.service(&["acme"]);
+    let before = objects(&place);
+    let enrol = |name: &str| {
+        let (claim, home) = (place.claim("acme", "device", name), place.path(name));
+        place.done(&[
+            "device",
+            "enrol",
+            &place.url,
+            "--claim",
+            &claim,
+            "--home",
+            shown(&home),
+            "--keys",
+            &keys,
+        ])
+    };
+    assert_eq!(enrol("meter-1")["keys"], keys.as_str());
+    enrol("meter-2");
+    assert_eq!(objects(&place), before + 6, "a secret key and a pair of each");
+    let home = place.path("meter-1");
+    let home = shown(&home);
+    let device = place.device("meter-1", None);
+    place.done(&["device", "send", "climate", "temperature=21.5:Cel", "--home", home]);
+    wait_for("the reading", || place.readings("acme").len() == 1);
+    stops_cleanly(device);
+
+    let own_key = home.to_owned() + "/sealing.key";
+    assert!(!std::path::Path::new(&own_key).exists());
+    std::fs::rename(&pin, place.path("away")).unwrap();
+    let (code, said) = place.run(&["device", "run", "--home", home]);
+    assert!(code != 0 && said.to_string().contains("cannot read the PIN"), "{code}: {said}");
+    let (code, said) = place.run(&["device", "reset", "--home", home, "--yes"]);
+    assert!(code != 0 && said.to_string().contains("its keys are still on the token"), "{code}: {said}");
+    std::fs::rename(place.path("away"), &pin).unwrap();
+    place.done(&["device", "reset", "--home", shown(&place.path("meter-2")), "--yes"]);
+    assert_eq!(objects(&place), before + 3, "those of the device whose token could not be reached");
+    stops_cleanly(service);
 }
 
 #[test]

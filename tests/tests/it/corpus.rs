@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::BytesMut;
+use thingward_agent::home::Home;
+use thingward_attest::{Claims, EVIDENCE_BYTES_MAX, ROOM_BYTES};
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::witness::AddCheckpoint;
 use thingward_crypto::{
@@ -24,6 +26,7 @@ use thingward_seal::command::{
 };
 use thingward_seal::{ChainWriter, Envelope, EnvelopeLink, NewChain, Subject};
 use thingward_tests::decoders::ALL;
+use thingward_tests::software_tpm::SoftwareTpm;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 /// Bent copies of each input. The fuzzer tries more.
@@ -90,6 +93,7 @@ fn write_corpus() {
     write_log();
     write_commands();
     write_grants();
+    write_evidence();
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
@@ -105,6 +109,21 @@ fn write_corpus() {
         [("name", "devices/me/telemetry/climate"), ("filter", "$share/team/devices/+/state/#")]
     {
         put("mqtt_topic", name, text.as_bytes());
+    }
+}
+
+fn write_evidence() {
+    let signer = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let tpm = SoftwareTpm::new(&folder.path().join("tpm"));
+    let home = Home::open_in(&folder.path().join("home"), &tpm.key_store()).unwrap();
+    home.make_private_key(SignatureAlgorithm::EcdsaP256).unwrap();
+    let said = home.tpm_evidence(b"asked").unwrap().unwrap();
+    put("evidence", "tpm", &said);
+    for (name, tpm) in [("token", None), ("token-with-tpm", Some(said.as_slice()))] {
+        let claims = Claims { nonce: &[7; 32], software: "thingward", version: "0.1.0", tpm };
+        let (mut room, mut out) = ([0; ROOM_BYTES], [0; EVIDENCE_BYTES_MAX]);
+        put("evidence", name, claims.sign(&signer, &mut room, &mut out).unwrap());
     }
 }
 

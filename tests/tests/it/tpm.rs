@@ -17,7 +17,7 @@ use thingward_model::Role;
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer};
 use thingward_service::attestation::Attested;
 use thingward_service::service::Service;
-use thingward_store::registry::Attestation;
+use thingward_store::registry::{Attestation, RevocationReason};
 use thingward_tests::software_tpm::SoftwareTpm;
 use thingward_tests::{ACME, Town, eventually, number, rows};
 use thingward_tpm::{EvidenceError, TpmEvidence};
@@ -135,9 +135,16 @@ async fn attestation(service: &Service, name: &str) -> Attestation {
     registry.attestation(&ACME.parse().unwrap(), &name.parse().unwrap()).await.unwrap().unwrap()
 }
 
+/// What the findings of meter-1 say now.
+async fn findings(service: &Service) -> Vec<String> {
+    let all = service.shared().core.findings(ACME.parse().unwrap()).await;
+    assert!(all.iter().all(|finding| finding.place.kind == "evidence-changed"), "{all:?}");
+    all.into_iter().map(|finding| finding.detail).collect()
+}
+
 fn says(attestation: &Attestation) -> (Attested, Attested) {
     let of = |kept| Attested::of_kept(kept, &attestation.key).unwrap();
-    (of(&attestation.first), of(&attestation.latest))
+    (of(&attestation.reference), of(&attestation.latest))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +170,13 @@ async fn a_device_proves_where_its_key_is_and_that_its_machine_was_started_other
     attest(&home).await.unwrap();
     let (first, latest) = says(&attestation(&service, "meter-1").await);
     assert_eq!(latest.changed_pcrs(&first), [7]);
+    assert_eq!(findings(&service).await, ["started otherwise: PCR 7"]);
+
+    drop(home);
+    thingward_agent::home::reset(&town.home("meter-1")).unwrap();
+    service.shared().revoke_member(tenant, name, RevocationReason::Superseded, true).await.unwrap();
+    drop(town.enrol(&service, ACME, Role::Device, "meter-1").await);
+    assert_eq!(findings(&service).await, ["the key is in no TPM, says new evidence"]);
     service.stop().await;
 }
 
@@ -172,7 +186,7 @@ async fn evidence_is_of_the_member_that_was_asked_and_answers_once() {
     let service = town.service().await;
     let home = town.enrol(&service, ACME, Role::Device, "meter-1").await;
     let other = town.enrol(&service, ACME, Role::Device, "meter-2").await;
-    assert_eq!(says(&attestation(&service, "meter-1").await).1.keys(), "file");
+    assert_eq!(says(&attestation(&service, "meter-1").await).1.keys(), "unproven");
     let client = |home: &Home| {
         let identity = home.identity().unwrap();
         let tls = identity.tls(ExpectedServer::Service, ALPN_HTTP).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::actions::Actions;
 use super::streams::Streams;
@@ -43,6 +43,7 @@ pub(super) async fn keep_renewed(
     streams: Arc<Mutex<Streams>>,
     actions: Option<Actions>,
     status: watch::Sender<RenewalStatus>,
+    evidence_asked: Arc<Notify>,
 ) {
     let mut backoff = Backoff::default();
     // The machine may have been started otherwise since the last time.
@@ -70,6 +71,7 @@ pub(super) async fn keep_renewed(
             tokio::select! {
                 () = tokio::time::sleep(until(due)) => {}
                 () = asked(actions.as_ref()) => {}
+                () = evidence_asked.notified() => is_attested = false,
             }
             continue;
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use thingward_model::StreamName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
+use tokio::sync::Notify;
 
 use super::actions::Actions;
 use super::lock;
@@ -16,12 +17,15 @@ use crate::uplink::{Outgoing, Received, Source};
 
 /// Where the service says which grants it takes back.
 const REVOCATION: &str = "devices/me/grants/revocation";
+/// Where the service asks for evidence.
+const ATTESTATION: &str = "devices/me/attestation";
 
 /// Replies first: somebody waits for them. Then the description, and the telemetry of all streams, in turn.
 pub(super) struct DeviceSource {
     streams: Arc<Mutex<Streams>>,
     actions: Option<Actions>,
     description: Description,
+    evidence_asked: Arc<Notify>,
 }
 
 /// The description goes up once in the life of a process: it does not change in it.
@@ -52,10 +56,15 @@ pub(super) enum Lane {
 }
 
 impl DeviceSource {
-    /// `description` is the document; empty for none.
-    pub(super) fn new(streams: Arc<Mutex<Streams>>, actions: Option<Actions>, description: Bytes) -> Self {
+    /// `description` is the document; empty for none. `evidence_asked` is told when the service asks for evidence.
+    pub(super) fn new(
+        streams: Arc<Mutex<Streams>>,
+        actions: Option<Actions>,
+        description: Bytes,
+        evidence_asked: Arc<Notify>,
+    ) -> Self {
         let state = if description.is_empty() { DescriptionState::Ended } else { DescriptionState::ToSend };
-        Self { streams, actions, description: Description { bytes: description, state } }
+        Self { streams, actions, description: Description { bytes: description, state }, evidence_asked }
     }
 
     fn next_reply(&self) -> Option<Outgoing<Key>> {
@@ -144,9 +153,10 @@ impl Source for DeviceSource {
     }
 
     fn subscriptions(&self) -> Vec<TopicFilter> {
-        let Some(actions) = &self.actions else { return Vec::new() };
-        let grants = actions.with(|commands| commands.takes_grants()).then_some(REVOCATION);
-        let filters = ["devices/me/commands/+"].into_iter().chain(grants);
+        let takes_grants = |actions: &Actions| actions.with(|commands| commands.takes_grants());
+        let commands = self.actions.as_ref().map(|_| "devices/me/commands/+");
+        let grants = self.actions.as_ref().filter(|actions| takes_grants(actions)).map(|_| REVOCATION);
+        let filters = [ATTESTATION].into_iter().chain(commands).chain(grants);
         filters.filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
 
@@ -159,6 +169,7 @@ impl Source for DeviceSource {
                     tracing::warn!(%error, "a revocation of grants has no effect");
                 }
             }
+            (_, None) if topic == ATTESTATION => self.evidence_asked.notify_one(),
             _ => tracing::debug!(topic, "a message that is no command is let go"),
         }
     }

@@ -81,6 +81,23 @@ impl Core {
         Ok(log)
     }
 
+    /// Asks a device for new evidence. One that is not connected brings some when it starts.
+    pub(super) fn ask_evidence(&mut self, now: Timestamp, tenant: &TenantName, device: &DeviceName) {
+        if let Some(topic) = topics::inner(tenant, device, topics::ATTESTATION) {
+            self.broker.announce(
+                now,
+                Message {
+                    topic,
+                    payload: Bytes::new(),
+                    qos: QoS::AtLeastOnce,
+                    retain: false,
+                    properties: MessageProperties::default(),
+                    author: Bytes::new(),
+                },
+            );
+        }
+    }
+
     /// Lets what was taken back wait for a device, in the place of what it was told before. The answer comes once that is
     /// durable.
     pub(super) fn tell_revocation(
@@ -189,6 +206,22 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::TellRevocation { tenant, device, payload, done }).await;
         wait.await.unwrap_or_else(|_| Err(super::stopping("tell a device what was taken back"))).map(drop)
+    }
+
+    /// Asks a device that is connected for new evidence.
+    pub(crate) async fn ask_evidence(&self, tenant: TenantName, device: DeviceName) {
+        self.send(Event::AskEvidence { tenant, device }).await;
+    }
+
+    /// Keeps a finding about a device.
+    pub(crate) async fn note_device(
+        &self,
+        tenant: TenantName,
+        device: DeviceName,
+        kind: &'static str,
+        detail: String,
+    ) {
+        self.send(Event::NoteDevice { tenant, device, kind, detail }).await;
     }
 
     /// Forgets what a device said that it can do, and takes back what waits for it.

@@ -20,8 +20,8 @@ pub struct KeptEvidence {
 pub struct Attestation {
     /// Who signed it.
     pub key: VerifyingKey,
-    /// What came first.
-    pub first: KeptEvidence,
+    /// What later evidence is held against: what came first, or was accepted since.
+    pub reference: KeptEvidence,
     /// What came last.
     pub latest: KeptEvidence,
 }
@@ -39,16 +39,16 @@ impl Registry {
         attestation: &Attestation,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO attestations (tenant, name, spki, first, first_at, latest, latest_at) \
+            "INSERT INTO attestations (tenant, name, spki, reference, reference_at, latest, latest_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
-             SET spki = excluded.spki, first = excluded.first, first_at = excluded.first_at, \
+             SET spki = excluded.spki, reference = excluded.reference, reference_at = excluded.reference_at, \
              latest = excluded.latest, latest_at = excluded.latest_at",
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
         .bind(attestation.key.to_spki())
-        .bind(attestation.first.token.as_slice())
-        .bind(attestation.first.at.as_micros())
+        .bind(attestation.reference.token.as_slice())
+        .bind(attestation.reference.at.as_micros())
         .bind(attestation.latest.token.as_slice())
         .bind(attestation.latest.at.as_micros())
         .execute(&self.pool)
@@ -80,7 +80,7 @@ impl Registry {
 fn read(row: &SqlRow) -> Result<Attestation, StoreError> {
     Ok(Attestation {
         key: key(get(row, "spki")?)?,
-        first: KeptEvidence { token: get(row, "first")?, at: time(row, "first_at")? },
+        reference: KeptEvidence { token: get(row, "reference")?, at: time(row, "reference_at")? },
         latest: KeptEvidence { token: get(row, "latest")?, at: time(row, "latest_at")? },
     })
 }

@@ -153,6 +153,20 @@ pub(super) enum Device {
         #[arg(long, default_value = "unspecified")]
         reason: String,
     },
+    /// Ask one of them, which is connected, to prove anew where its key is and how its machine was started.
+    AskEvidence {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+    },
+    /// Make what it proved last what later evidence is held against, as after an update of firmware.
+    AcceptEvidence {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The algorithm of the device's own key.
@@ -191,8 +205,9 @@ pub(super) struct Enrol {
     /// The algorithm of the new key.
     #[arg(long, value_enum, default_value_t = KeyAlgorithm::P256)]
     algorithm: KeyAlgorithm,
-    /// Where the home has its keys from now on: file, or tpm:/dev/tpmrm0?pcrs=7, where the home opens only while these
-    /// registers say that the machine was started as now [default: file].
+    /// Where the home has its keys from now on: file; tpm:/dev/tpmrm0?pcrs=7, where the home opens only while these
+    /// registers say that the machine was started as now; or on a token,
+    /// pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/module.so&pin-source=/etc/thingward/pin [default: file].
     #[arg(long, value_name = "PLACE")]
     keys: Option<KeyStoreReference>,
 }
@@ -260,6 +275,10 @@ impl Device {
             Self::Release { tenant, name } => Member::Release { tenant, name }.run(global).await,
             Self::Revoke { tenant, name, reason } => {
                 Member::Revoke { tenant, name, reason }.run(global).await
+            }
+            Self::AskEvidence { tenant, name } => Member::AskEvidence { tenant, name }.run(global).await,
+            Self::AcceptEvidence { tenant, name } => {
+                Member::AcceptEvidence { tenant, name }.run(global).await
             }
         }
     }

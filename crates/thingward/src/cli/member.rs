@@ -1,4 +1,4 @@
-//! Members as the service knows them: list, show, claim, release, revoke.
+//! Members as the service knows them: list, show, claim, release, revoke, and their evidence.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) enum Member {
     Claim { tenant: Whose, name: String, role: String, lifetime: Duration },
     Release { tenant: Whose, name: String },
     Revoke { tenant: Whose, name: String, reason: String },
+    AskEvidence { tenant: Whose, name: String },
+    AcceptEvidence { tenant: Whose, name: String },
 }
 
 impl Member {
@@ -73,6 +75,25 @@ impl Member {
                 api.post(path.as_str(), &json!({"reason": reason})).await?;
                 output::value(global.output, &json!({"revoked": name}), fields);
             }
+            Self::AskEvidence { tenant, name } => {
+                let tenant = tenant.name(&api).await?;
+                let path = Path::new(&["tenants", &tenant, "devices", &name, "attestation", "ask"]);
+                api.post(path.as_str(), &json!({})).await?;
+                output::value(global.output, &json!({"asked": name}), fields);
+            }
+            Self::AcceptEvidence { tenant, name } => {
+                let tenant = tenant.name(&api).await?;
+                let shown = api.get(Path::new(&["tenants", &tenant, "devices", &name]).as_str()).await?;
+                let evidence = shown.get("attestation").and_then(|a| a.get("evidence")).cloned();
+                let evidence = evidence.ok_or_else(|| {
+                    Failure::Usage(format!(
+                        "{name} has proved nothing; `thingward device ask-evidence {name}`"
+                    ))
+                })?;
+                let path = Path::new(&["tenants", &tenant, "devices", &name, "attestation", "accept"]);
+                api.post(path.as_str(), &json!({"evidence": evidence})).await?;
+                output::value(global.output, &json!({"accepted": name, "evidence": evidence}), fields);
+            }
         }
         Ok(())
     }
@@ -84,11 +105,11 @@ fn attested(attestation: &serde_json::Value) -> String {
     let changed = attestation.get("changed_pcrs").and_then(serde_json::Value::as_array);
     let changed = changed.map(|pcrs| pcrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     let place = match (text("keys"), changed.as_deref()) {
-        ("tpm", Some("")) => format!("key in the TPM, started as on {}", text("first")),
+        ("tpm", Some("")) => format!("key in the TPM, started as on {}", text("reference")),
         ("tpm", Some(pcrs)) => {
-            format!("key in the TPM, started otherwise than on {}: PCR {pcrs}", text("first"))
+            format!("key in the TPM, started otherwise than on {}: PCR {pcrs}", text("reference"))
         }
-        ("file", _) => "key in a file".to_owned(),
+        ("unproven", _) => "nothing proves where its key is".to_owned(),
         _ => return "not attested".to_owned(),
     };
     format!("{place}; {}; on {}", text("software"), text("latest"))

@@ -20,7 +20,7 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, word};
-use crate::attestation::Attested;
+use crate::attestation::{Attested, accept, evidence_id};
 use crate::core::Presence;
 
 /// A member.
@@ -55,30 +55,34 @@ pub(in crate::http) struct DeviceDetail {
     keys: Vec<DeviceKey>,
 }
 
-/// What a member proved of itself. Nobody vouches for the first evidence; what came later is held against it.
+/// What a member proved of itself. Nobody vouches for the first evidence; what came later is held against it, or against what
+/// was accepted since.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(in crate::http) struct AttestationView {
-    /// Where its private key is: `tpm`, where it was made and cannot be taken out, or `file`.
+    /// Names the newest evidence.
+    evidence: String,
+    /// Where its private key is: `tpm`, where it was made and cannot be taken out, or `unproven`.
     keys: String,
     /// Name and version of its software, as it says.
     software: String,
-    /// The PCRs that have other values than at first; null without a TPM to say.
+    /// The PCRs that have other values than then; null without a TPM to say.
     changed_pcrs: Option<Vec<u8>>,
-    /// When the first evidence came.
-    first: String,
+    /// When the evidence came that it is held against.
+    reference: String,
     /// When the newest came.
     latest: String,
 }
 
 impl AttestationView {
     fn of(kept: &Attestation) -> Result<Self, StoreError> {
-        let first = Attested::of_kept(&kept.first, &kept.key)?;
+        let reference = Attested::of_kept(&kept.reference, &kept.key)?;
         let latest = Attested::of_kept(&kept.latest, &kept.key)?;
         Ok(Self {
+            evidence: evidence_id(&kept.latest),
             keys: latest.keys().to_owned(),
-            changed_pcrs: latest.tpm.is_some().then(|| latest.changed_pcrs(&first)),
+            changed_pcrs: latest.tpm.is_some().then(|| latest.changed_pcrs(&reference)),
             software: latest.software,
-            first: kept.first.at.to_string(),
+            reference: kept.reference.at.to_string(),
             latest: kept.latest.at.to_string(),
         })
     }
@@ -259,6 +263,73 @@ pub(in crate::http) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     let reason = body.reason.map_or(Ok(RevocationReason::Unspecified), |r| word("reason", &r))?;
     take_back(&app, &allowed, name, reason, false).await
+}
+
+/// Ask a member for evidence
+///
+/// It proves anew what it is, as it does when it starts. Only for one that is connected to the service itself.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/attestation/ask", tag = "devices",
+    params(("tenant" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 202, description = "Asked; what it answers is shown with it"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn ask_evidence(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageDevices>,
+    Part(name): Part<DeviceName>,
+) -> Result<StatusCode, ApiError> {
+    let tenant = allowed.tenant();
+    let known = app.shared.store.registry().principal(&tenant, &name).await?;
+    if !app.shared.core.presence(tenant).await.connected.contains_key(&name) {
+        return Err(ApiError::Conflict(format!("{name} is not connected to the service itself")));
+    }
+    let deed = allowed.deed("evidence.ask", format!("{}/{name}", known.principal.role));
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
+    to_its_end(async move {
+        shared.record(tenant, deed).await?;
+        shared.core.ask_evidence(tenant, name).await;
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
+}
+
+/// Which evidence is accepted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct Accept {
+    /// As it is shown.
+    evidence: String,
+}
+
+/// Accept what a member proves now
+///
+/// The newest evidence becomes what later evidence is held against.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/devices/{device}/attestation/accept", tag = "devices",
+    params(("tenant" = String, Path), ("device" = String, Path)), request_body = Accept,
+    responses(
+        (status = 204, description = "Accepted"),
+        (status = "4XX", description = "Refused, among others when newer evidence came since", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn accept_evidence(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageDevices>,
+    Part(name): Part<DeviceName>,
+    Sent(body): Sent<Accept>,
+) -> Result<StatusCode, ApiError> {
+    let tenant = allowed.tenant();
+    let known = app.shared.store.registry().principal(&tenant, &name).await?;
+    let deed = allowed.deed("evidence.accept", format!("{}/{name}", known.principal.role));
+    let deed = deed.with("evidence", body.evidence.as_str());
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
+    to_its_end(async move {
+        accept(&shared, (tenant, name), &body.evidence, deed).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 async fn take_back(

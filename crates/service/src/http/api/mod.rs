@@ -94,6 +94,12 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}", get(devices::show)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/release", post(devices::release)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/revoke", post(devices::revoke)),
+        route(POST, "/api/v1/tenants/{tenant}/devices/{device}/attestation/ask", post(devices::ask_evidence)),
+        route(
+            POST,
+            "/api/v1/tenants/{tenant}/devices/{device}/attestation/accept",
+            post(devices::accept_evidence),
+        ),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/description", get(commands::describe)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands", post(commands::send)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare", post(commands::prepare)),

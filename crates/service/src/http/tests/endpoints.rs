@@ -102,6 +102,13 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/devices/{device}", Tenant(ReadDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/release", Tenant(ManageDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/devices/{device}/revoke", Tenant(ManageDevices), "{}"),
+    ("post", "/api/v1/tenants/{tenant}/devices/{device}/attestation/ask", Tenant(ManageDevices), ""),
+    (
+        "post",
+        "/api/v1/tenants/{tenant}/devices/{device}/attestation/accept",
+        Tenant(ManageDevices),
+        r#"{"evidence":""}"#,
+    ),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/description", Tenant(ReadDevices), ""),
     (
         "post",
