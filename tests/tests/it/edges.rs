@@ -23,7 +23,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("store", &["model", "crypto", "grant", "audit", "policy"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm", "attest"]),
-    ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
+    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
         &[
