@@ -1,5 +1,6 @@
 //! A town in one process for tests: a service, gateways and devices with homes in a temporary folder.
 
+pub mod chip;
 pub mod decoders;
 pub mod proxy;
 pub mod software_tpm;
@@ -150,6 +151,7 @@ impl Town {
             uplink: to.map(|a| Endpoint { host: a.ip().to_string(), port: a.port() }),
             queue: thingward_gateway::queue::QueueLimits::default(),
             connections: ConnectionLimits::default(),
+            serial: Vec::new(),
         };
         Gateway::start(home, settings).await.unwrap()
     }

@@ -6,7 +6,7 @@ use der::Decode;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use thingward_attest::AttestError;
-use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, VerifyingKey, sha256};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, Timestamp};
 use thingward_pki::tls::{
@@ -239,7 +239,7 @@ async fn finish(
     let request = est::encode_request(&SigningRequest::create(&name, key.as_ref())?);
     let answer = client.post(path, est::REQUEST_TYPE, basic, request.into()).await?;
     let certificates = est::decode_certificates(&answer)?;
-    let (chain, leaf) = own_chain(certificates, key.as_ref(), &trust_domain)?;
+    let (chain, leaf) = own_chain(certificates, key.public_key(), &trust_domain)?;
     let ders: Vec<CertificateDer<'static>> = chain.iter().cloned().map(CertificateDer::from).collect();
     verify_client_chain(&ders, std::slice::from_ref(&root), now())?;
 
@@ -276,15 +276,19 @@ async fn fetch_membership(
     Ok(membership)
 }
 
-/// The leaf for our key first, then the authorities.
-fn own_chain(
+/// The leaf for this key first, then the authorities.
+///
+/// # Errors
+///
+/// [`EnrolError::OtherKey`] when there is none for it.
+pub fn own_chain(
     mut certificates: Vec<Vec<u8>>,
-    key: &dyn Signer,
+    key: &VerifyingKey,
     trust_domain: &str,
 ) -> Result<(Vec<Vec<u8>>, LeafIdentity), EnrolError> {
     let mut leaves = certificates.iter().enumerate().filter_map(|(at, der)| {
         let leaf = LeafIdentity::from_verified(der, trust_domain).ok()?;
-        (leaf.key == *key.public_key()).then_some((at, leaf))
+        (leaf.key == *key).then_some((at, leaf))
     });
     let (at, leaf) = leaves.next_back().ok_or(EnrolError::OtherKey)?;
     let der = certificates.remove(at);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
-use thingward_model::StreamName;
+use thingward_model::{DeviceName, StreamName};
 use thingward_pkcs11::TokenError;
 use thingward_pki::{LeafIdentity, PkiError, ca};
 use thingward_tpm::TpmError;
@@ -151,6 +151,7 @@ const STREAMS: &str = "streams";
 const COMMANDS: &str = "commands";
 const GRANTS: &str = "grants";
 const QUEUE: &str = "queue";
+const CHIPS: &str = "chips";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
 /// Stands while a reset is under way, so that one that was cut short is finished at the next start.
@@ -241,6 +242,12 @@ impl Home {
     #[must_use]
     pub fn crl_path(&self) -> PathBuf {
         self.0.path.join(CRL)
+    }
+
+    /// Where a gateway keeps what it knows of a chip on a serial line.
+    #[must_use]
+    pub fn chip_path(&self, name: &DeviceName) -> PathBuf {
+        self.0.path.join(CHIPS).join(format!("{name}.json"))
     }
 
     /// Where local programs hand over readings.
@@ -472,7 +479,7 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, COMMANDS, GRANTS, QUEUE] {
+    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

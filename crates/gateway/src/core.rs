@@ -17,10 +17,12 @@ use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
+use thingward_seal::EnvelopeLink;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::queue::{Queue, QueueError, Queued};
+use crate::serial::NotTaken;
 
 /// The queue, shared with the one who empties it.
 pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
@@ -54,10 +56,27 @@ enum Event {
     Revoked {
         serials: BTreeSet<Vec<u8>>,
     },
+    /// A chip on a serial line has something for the service.
+    Said {
+        said: Said,
+        done: oneshot::Sender<Result<(), NotTaken>>,
+    },
     Children {
         answer: oneshot::Sender<Vec<DeviceName>>,
     },
     Stop,
+}
+
+/// What a chip on a serial line says.
+pub(crate) struct Said {
+    /// Who.
+    pub(crate) child: DeviceName,
+    /// Of its certificate.
+    pub(crate) serial: Vec<u8>,
+    /// Where to, as a child with a connection of its own would write it.
+    pub(crate) topic: String,
+    /// What.
+    pub(crate) message: Vec<u8>,
 }
 
 /// A command on its way down.
@@ -118,9 +137,10 @@ pub(crate) fn start(
     tenant: TenantName,
     queue: SharedQueue,
     arrived: Arc<Notify>,
+    chips: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
 ) -> std::io::Result<(CoreHandle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let core = Core::new(tenant, queue, arrived);
+    let core = Core { chips, ..Core::new(tenant, queue, arrived) };
     let thread = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox))?;
     Ok((CoreHandle(events), thread))
 }
@@ -130,6 +150,10 @@ struct Core {
     buffers: HashMap<ConnId, BytesMut>,
     outputs: HashMap<ConnId, Output>,
     children: HashMap<ConnId, DeviceName>,
+    /// The ways to those on serial lines.
+    chips: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
+    /// Chips that wait for their messages to be durable.
+    waiting: Vec<oneshot::Sender<Result<(), NotTaken>>>,
     queue: SharedQueue,
     arrived: Arc<Notify>,
     kept_house: Timestamp,
@@ -144,6 +168,8 @@ impl Core {
             buffers: HashMap::new(),
             outputs: HashMap::new(),
             children: HashMap::new(),
+            chips: HashMap::new(),
+            waiting: Vec::new(),
             queue,
             arrived,
             kept_house: Timestamp::EPOCH,
@@ -213,6 +239,12 @@ impl Core {
             }
             Event::Command(command) => {
                 let child = command.child;
+                if let Some(chip) = self.chips.get(&child) {
+                    if chip.try_send(command).is_err() {
+                        tracing::info!(%child, "no room for a command; the service sends it again");
+                    }
+                    return false;
+                }
                 let Some(message) = command.message() else { return false };
                 if self.broker.publish(now, message).is_err() {
                     tracing::info!(%child, "no room for a command; the service sends it again");
@@ -224,6 +256,10 @@ impl Core {
                 // A handshake under the CRL before this one may still be on its way here.
                 self.broker.gate_mut().revoked = serials;
             }
+            Event::Said { said, done } => match self.broker.gate_mut().said(now, said) {
+                Ok(()) => self.waiting.push(done),
+                Err(reason) => drop(done.send(Err(reason))),
+            },
             Event::Children { answer } => {
                 let names: BTreeSet<DeviceName> = self.children.values().copied().collect();
                 let _ = answer.send(names.into_iter().collect());
@@ -243,6 +279,9 @@ impl Core {
     }
 
     fn release(&mut self) {
+        for done in self.waiting.drain(..) {
+            let _ = done.send(Ok(()));
+        }
         for effect in self.broker.drain().effects {
             match effect {
                 Effect::Send { conn, bytes } => {
@@ -278,6 +317,26 @@ struct ChildGate {
     /// Serial numbers on the newest CRL.
     revoked: BTreeSet<Vec<u8>>,
     held_back: HashMap<DeviceName, Timestamp>,
+}
+
+impl ChildGate {
+    /// Takes a message of a chip.
+    fn said(&mut self, now: Timestamp, said: Said) -> Result<(), NotTaken> {
+        let Said { child, serial, topic, message } = said;
+        if self.revoked.contains(&serial) {
+            return Err(NotTaken::Revoked);
+        }
+        check_topic(&topic).map_err(|_| NotTaken::Wrong("a topic that cannot be one"))?;
+        let queued = Queued { child, topic, received: now, link: EnvelopeLink::Serial, message };
+        match self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued) {
+            Ok(()) => Ok(()),
+            Err(QueueError::Full) => Err(NotTaken::Full),
+            Err(error) => {
+                tracing::error!(%error, "a message was not taken");
+                Err(NotTaken::Full)
+            }
+        }
+    }
 }
 
 impl Gate for ChildGate {
@@ -324,8 +383,8 @@ impl Gate for ChildGate {
             return Err(ReasonCode::QuotaExceeded);
         }
         self.held_back.remove(&child);
-        let queued =
-            Queued { child, topic: topic.to_owned(), received: now, message: message.payload.to_vec() };
+        let (topic, message) = (topic.to_owned(), message.payload.to_vec());
+        let queued = Queued { child, topic, received: now, link: EnvelopeLink::MutualTls, message };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
             Ok(()) => Ok(None),
@@ -393,6 +452,13 @@ impl CoreHandle {
     /// For a thread that may wait.
     pub(crate) fn command(&self, command: ChildCommand) {
         let _ = self.0.blocking_send(Event::Command(command));
+    }
+
+    /// Takes a message of a chip; it is durable when this returns.
+    pub(crate) async fn said(&self, said: Said) -> Result<(), NotTaken> {
+        let (done, wait) = oneshot::channel();
+        let _ = self.0.send(Event::Said { said, done }).await;
+        wait.await.unwrap_or(Err(NotTaken::Stopping))
     }
 
     pub(crate) async fn revoked(&self, serials: BTreeSet<Vec<u8>>) {

@@ -1,5 +1,5 @@
-//! From the queue to the service: each message in an envelope that the gateway signs. And from the service down:
-//! commands for children, as they are.
+//! From the queue to the service: each message in an envelope that the gateway signs, and questions for the time. And from
+//! the service down: commands for children, as they are, and the time.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -11,11 +11,12 @@ use thingward_agent::uplink::{Outgoing, Received, Source};
 use thingward_model::DeviceName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
-use thingward_seal::{Envelope, EnvelopeLink};
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
+use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
 pub(crate) struct Forwarder {
@@ -23,6 +24,13 @@ pub(crate) struct Forwarder {
     pub(crate) key: SharedSigner,
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
+    pub(crate) questions: Questions,
+}
+
+/// What is on its way.
+pub(crate) enum Key {
+    Message(DeviceName, Place),
+    Question,
 }
 
 impl Forwarder {
@@ -31,7 +39,7 @@ impl Forwarder {
             child: queued.child,
             topic: &queued.topic,
             received: queued.received,
-            link: EnvelopeLink::MutualTls,
+            link: queued.link,
             message: &queued.message,
         };
         let mut out = vec![0; queued.message.len() + ENVELOPE_BYTES_MAX];
@@ -40,22 +48,37 @@ impl Forwarder {
         Some(out.into())
     }
 
-    fn done(&self, (child, place): (DeviceName, Place)) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(&child, place);
+    /// The next question for the time.
+    fn question(&self) -> Option<Outgoing<Key>> {
+        let topic = format!("{}{}", time::TOPIC, base16ct::lower::encode_string(&self.questions.next()?));
+        let topic = TopicName::try_from(topic.as_str()).ok()?;
+        Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
+    }
+
+    fn done(&self, child: &DeviceName, place: Place) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(child, place);
     }
 }
 
 impl Source for Forwarder {
-    type Key = (DeviceName, Place);
-    type Lane = DeviceName;
+    type Key = Key;
+    /// Of a child; questions have one of their own.
+    type Lane = Option<DeviceName>;
 
-    fn lane((child, _): &Self::Key) -> DeviceName {
-        *child
+    fn lane(key: &Key) -> Self::Lane {
+        match key {
+            Key::Message(child, _) => Some(*child),
+            Key::Question => None,
+        }
     }
 
-    fn next(&mut self, held: &BTreeSet<DeviceName>) -> Option<Outgoing<Self::Key>> {
+    fn next(&mut self, held: &BTreeSet<Self::Lane>) -> Option<Outgoing<Key>> {
+        if let Some(question) = self.question() {
+            return Some(question);
+        }
+        let held = held.iter().copied().flatten().collect();
         loop {
-            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(held);
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(&held);
             let (place, queued) = match next {
                 Ok(next) => next?,
                 Err(error) => {
@@ -63,37 +86,49 @@ impl Source for Forwarder {
                     return None;
                 }
             };
-            let key = (queued.child, place);
             match self.envelope(&queued) {
                 Some(payload) => {
+                    let key = Key::Message(queued.child, place);
                     return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });
                 }
                 None => {
                     tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
-                    self.done(key);
+                    self.done(&queued.child, place);
                 }
             }
         }
     }
 
     fn subscriptions(&self) -> Vec<TopicFilter> {
-        TopicFilter::try_from("devices/me/children/+/commands/+").into_iter().collect()
+        let filters = ["devices/me/children/+/commands/+", "devices/me/time/+"];
+        filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
 
     fn received(&mut self, message: Received) {
-        match ChildCommand::read(message.topic.as_str(), message.payload, message.expires_in) {
+        let topic = message.topic.as_str();
+        if topic.starts_with(time::TOPIC) {
+            return self.questions.answered(topic, message.payload);
+        }
+        match ChildCommand::read(topic, message.payload, message.expires_in) {
             Some(command) => self.core.command(command),
             None => tracing::debug!(topic = %message.topic, "a message that is no command is let go"),
         }
     }
 
-    fn delivered(&mut self, key: Self::Key) {
-        self.done(key);
+    fn delivered(&mut self, key: Key) {
+        if let Key::Message(child, place) = key {
+            self.done(&child, place);
+        }
     }
 
-    fn refused(&mut self, key: Self::Key, reason: ReasonCode) -> bool {
-        tracing::warn!(child = %key.0, ?reason, "the service refused a message for good");
-        self.done(key);
+    fn refused(&mut self, key: Key, reason: ReasonCode) -> bool {
+        match key {
+            Key::Message(child, place) => {
+                tracing::warn!(%child, ?reason, "the service refused a message for good");
+                self.done(&child, place);
+            }
+            Key::Question => tracing::warn!(?reason, "the service does not say what time it is"),
+        }
         true
     }
 }

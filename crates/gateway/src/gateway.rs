@@ -30,6 +30,8 @@ use crate::crl::{self, Crl};
 use crate::forward::Forwarder;
 use crate::queue::{Queue, QueueError, QueueLimits};
 use crate::relay;
+use crate::serial::{Lines, SerialError, SerialSettings, Surroundings};
+use crate::time::Questions;
 
 /// How often the CRL is fetched.
 const CRL_EVERY: Duration = Duration::from_secs(600);
@@ -51,6 +53,8 @@ pub struct GatewaySettings {
     pub queue: QueueLimits,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
+    /// Chips on serial lines.
+    pub serial: Vec<SerialSettings>,
 }
 
 /// Why a gateway does not start.
@@ -77,6 +81,9 @@ pub enum StartError {
     /// TLS does not take its configuration.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The line of a chip.
+    #[error(transparent)]
+    Serial(#[from] SerialError),
 }
 
 /// How a gateway is.
@@ -119,18 +126,22 @@ impl Gateway {
         let queue = Queue::open(disk, home.sealing_key().clone(), settings.queue)?;
         let queue = Arc::new(Mutex::new(queue));
         let arrived = Arc::new(Notify::new());
-        let started = core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived));
+        let mut lines = Lines::new(settings.serial);
+        let chips = std::mem::take(&mut lines.commands);
+        let started = core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived), chips);
         let (core, thread) = started.map_err(io_error("start a thread"))?;
 
         let (uplink_tls, uplink_tls_rx) = watch::channel(identity.uplink_tls()?);
         let host = membership.service.host.clone();
         let to = settings.uplink.unwrap_or(Endpoint { host, port: membership.mqtt_port });
         let client_id = Text::try_from(membership.name.as_str()).unwrap_or_default();
+        let questions = Questions::new(Arc::clone(&arrived));
         let source = Forwarder {
             queue: Arc::clone(&queue),
             key: Arc::clone(&identity.key),
             topic: forward_topic()?,
             core: core.clone(),
+            questions: questions.clone(),
         };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
@@ -155,6 +166,9 @@ impl Gateway {
             relay_address = socket.local_addr().ok();
             tasks.spawn(relay::run(socket, membership.service.clone()));
         }
+        let trust_domain = membership.trust_domain.as_str();
+        let around = Surroundings { home: &home, trust_domain, core: &core, questions: &questions };
+        lines.start(&mut tasks, &around).await?;
         tasks.spawn(look_after(home, identity, tls, uplink_tls, core.clone()));
         Ok(Self { core, thread, queue, uplink, tasks, mqtt, relay: relay_address })
     }

@@ -10,5 +10,7 @@ mod forward;
 mod gateway;
 pub mod queue;
 mod relay;
+pub mod serial;
+mod time;
 
 pub use gateway::{Gateway, GatewaySettings, GatewayStatus, StartError};

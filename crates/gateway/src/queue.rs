@@ -11,6 +11,7 @@ use thingward_agent::disk::Disk;
 use thingward_agent::segments::{Extent, Naming, Place, SegmentError, SegmentLog};
 use thingward_crypto::sealed::SealingKey;
 use thingward_model::{DeviceName, Timestamp};
+use thingward_seal::EnvelopeLink;
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ const SHARES_MIN: u64 = 4;
 const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 const KIND_MESSAGE: u8 = 1;
 const KIND_DELIVERED: u8 = 2;
+/// As a message, of a chip on a serial line.
+const KIND_SERIAL: u8 = 3;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,8 @@ pub struct Queued {
     pub topic: String,
     /// When it was taken.
     pub received: Timestamp,
+    /// How it came.
+    pub link: EnvelopeLink,
     /// Its bytes.
     pub message: Vec<u8>,
 }
@@ -290,10 +295,17 @@ enum Entry {
     Delivered(Vec<Place>),
 }
 
+const fn kind_of(link: EnvelopeLink) -> u8 {
+    match link {
+        EnvelopeLink::MutualTls => KIND_MESSAGE,
+        EnvelopeLink::Serial => KIND_SERIAL,
+    }
+}
+
 /// `kind | received(8) | child length(1) | child | topic length(2) | topic | message`
 fn encode_message(queued: &Queued) -> Vec<u8> {
     let (child, topic) = (queued.child.as_str().as_bytes(), queued.topic.as_bytes());
-    let mut plain = vec![KIND_MESSAGE];
+    let mut plain = vec![kind_of(queued.link)];
     plain.extend_from_slice(&queued.received.as_micros().to_be_bytes());
     plain.push(u8::try_from(child.len()).unwrap_or(u8::MAX));
     plain.extend_from_slice(child);
@@ -311,7 +323,8 @@ fn encode_delivered(places: &[Place]) -> Vec<u8> {
 
 fn parse(plain: &[u8]) -> Option<Entry> {
     match plain.split_first()? {
-        (&KIND_MESSAGE, rest) => {
+        (kind @ (&KIND_MESSAGE | &KIND_SERIAL), rest) => {
+            let link = if *kind == KIND_SERIAL { EnvelopeLink::Serial } else { EnvelopeLink::MutualTls };
             let (received, rest) = rest.split_first_chunk::<8>()?;
             let (length, rest) = rest.split_first()?;
             let (child, rest) = rest.split_at_checked(usize::from(*length))?;
@@ -321,6 +334,7 @@ fn parse(plain: &[u8]) -> Option<Entry> {
                 child: std::str::from_utf8(child).ok()?.parse().ok()?,
                 topic: std::str::from_utf8(topic).ok()?.to_owned(),
                 received: Timestamp::from_micros(i64::from_be_bytes(*received)),
+                link,
                 message: message.to_vec(),
             }))
         }

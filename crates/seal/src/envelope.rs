@@ -26,18 +26,22 @@ pub const ENVELOPE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 104;
 pub enum Link {
     /// TLS 1.3 with the thing's own certificate.
     MutualTls,
+    /// A serial line, on which the thing has proved its key.
+    Serial,
 }
 
 impl Link {
     const fn code(self) -> u8 {
         match self {
             Self::MutualTls => 1,
+            Self::Serial => 2,
         }
     }
 
     const fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::MutualTls),
+            2 => Some(Self::Serial),
             _ => None,
         }
     }

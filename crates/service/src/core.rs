@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
-use thingward_crypto::{SoftwareKey, VerifyingKey};
+use thingward_crypto::{Signer, SoftwareKey};
 use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
@@ -186,8 +186,8 @@ pub(crate) struct Keys {
     pub(crate) sealing: SealingKey,
     /// Signs commands.
     pub(crate) commands: SoftwareKey,
-    /// What grants verify with.
-    pub(crate) grants: VerifyingKey,
+    /// Signs grants, and the time.
+    pub(crate) grants: Arc<SoftwareKey>,
 }
 
 /// Reads the state of the last run and starts.
@@ -211,8 +211,8 @@ pub(crate) fn start(
     let waiting = things::waiting(&store, &mut sealer)?;
     let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
     let commands = Commands::new(keys.commands, waiting);
-    let uses = Uses::new(keys.grants, Arc::clone(&store));
-    let gate = ServiceGate::new(pipeline, commands, uses, Arc::clone(&store), directory);
+    let uses = Uses::new(keys.grants.public_key().clone(), Arc::clone(&store));
+    let gate = ServiceGate::new(pipeline, commands, uses, keys.grants, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
         let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;

@@ -17,7 +17,7 @@ pub use guesses::{ATTEMPTS_MAX, GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;
 pub use refusal::Refusal;
-pub use renewal::{member_of, renew};
+pub use renewal::{child_of, member_of, renew, renew_child};
 
 /// RFC 4648 §6 without padding: what people can read out and type.
 pub(crate) fn base32(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
-use thingward_crypto::{Digest, KeyId, sha256};
+use thingward_crypto::{Digest, KeyId, SoftwareKey, sha256};
 use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
@@ -23,6 +23,7 @@ use thingward_store::query::senml;
 use thingward_store::{Record, Store, StoreError};
 
 use crate::audit::Deed;
+use crate::beacon::beacon;
 use crate::command::{BadReply, Commands, parse_id, target};
 use crate::description;
 use crate::directory::Directory;
@@ -36,6 +37,8 @@ pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
     pub(crate) commands: Commands,
     pub(crate) uses: Uses,
+    /// Signs the time.
+    grant_key: Arc<SoftwareKey>,
     store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
     refusals: Refusals,
@@ -56,6 +59,7 @@ impl ServiceGate {
         pipeline: Pipeline,
         commands: Commands,
         uses: Uses,
+        grant_key: Arc<SoftwareKey>,
         store: Arc<Store>,
         directory: Arc<Directory>,
     ) -> Self {
@@ -63,6 +67,7 @@ impl ServiceGate {
             pipeline,
             commands,
             uses,
+            grant_key,
             store,
             directory,
             refusals: Refusals::default(),
@@ -175,6 +180,27 @@ impl ServiceGate {
         }
     }
 
+    /// Who asks what time it is gets the answer where it asked, while it is one.
+    fn tell_time(&self, now: Timestamp, who: &Principal, nonce: &Nonce) -> Result<Message, ReasonCode> {
+        let signed = beacon(&self.grant_key, &who.tenant, now, Some(*nonce));
+        let payload = signed.map_err(|error| {
+            tracing::error!(?error, "the time cannot be signed");
+            ReasonCode::UnspecifiedError
+        })?;
+        let topic = topics::inner(&who.tenant, &who.name, &topics::time(nonce));
+        Ok(Message {
+            topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
+            payload: payload.into(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: MessageProperties {
+                message_expiry: Some(topics::TIME_SECONDS),
+                ..MessageProperties::default()
+            },
+            author: Bytes::new(),
+        })
+    }
+
     /// What a device says that it can do. A gateway can say it for any of its tenant's devices, so what came through one
     /// never allows more than what is known, and never takes the place of what the device itself said here.
     fn describe(
@@ -284,7 +310,7 @@ impl ServiceGate {
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 Ok(routed)
             }
-            Some(DeviceTopic::Forward) | None => Err(ReasonCode::NotAuthorized),
+            Some(DeviceTopic::Forward | DeviceTopic::Time(_)) | None => Err(ReasonCode::NotAuthorized),
         }
     }
 }
@@ -376,6 +402,7 @@ impl Gate for ServiceGate {
                 let _: Permit<PublishReadings> = self.publishing(now, p, uses_area()?)?;
                 self.used(now, p, &nonce, &message.payload)
             }
+            Some(DeviceTopic::Time(nonce)) => self.tell_time(now, p, &nonce).map(Some),
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
                 self.forward(&permit, p.name, &message.payload, now)

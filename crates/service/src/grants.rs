@@ -118,7 +118,7 @@ impl Shared {
         };
         let mut out = vec![0; REVOCATION_BYTES_MAX];
         let unsigned = |_| StoreError::Invalid { what: "the revocation cannot be signed" };
-        let len = revocation.sign(IssuerKey::Public(&self.grant_key), &mut out).map_err(unsigned)?;
+        let len = revocation.sign(IssuerKey::Public(self.grant_key.as_ref()), &mut out).map_err(unsigned)?;
         out.truncate(len);
         Ok(out)
     }

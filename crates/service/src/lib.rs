@@ -6,6 +6,7 @@ pub mod access;
 pub mod attestation;
 pub mod audit;
 pub mod authority;
+mod beacon;
 mod command;
 pub mod core;
 mod description;

@@ -97,11 +97,11 @@ impl Service {
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
-        let make = || SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+        // Ed25519, which chips verify too.
+        let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
         let command_key = sealed_key(store.registry(), &sealing_key, COMMAND_KEY, make).await?;
         let command_public = Signer::public_key(&command_key).clone();
-        let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
-        let grant_key = sealed_key(store.registry(), &sealing_key, GRANT_KEY, make).await?;
+        let grant_key = Arc::new(sealed_key(store.registry(), &sealing_key, GRANT_KEY, make).await?);
         let opener = Sealer::new(sealing_key.clone())
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
@@ -110,11 +110,7 @@ impl Service {
             Arc::clone(&directory),
             Arc::clone(&auditor),
             log,
-            core::Keys {
-                sealing: sealing_key,
-                commands: command_key,
-                grants: Signer::public_key(&grant_key).clone(),
-            },
+            core::Keys { sealing: sealing_key, commands: command_key, grants: Arc::clone(&grant_key) },
             settings.mqtt_limits.clone(),
         )?;
         // A kill between the end of a token or user and that of their commands leaves the commands.

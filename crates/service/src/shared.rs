@@ -42,7 +42,7 @@ pub struct Shared {
     /// What commands verify with.
     pub command_key: VerifyingKey,
     /// What grants are signed with.
-    pub(crate) grant_key: SoftwareKey,
+    pub(crate) grant_key: Arc<SoftwareKey>,
     /// Held while grants of a device change.
     pub(crate) grants: Arc<Mutex<()>>,
     /// Who takes cards for us; nobody where nothing is sold.

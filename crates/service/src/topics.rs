@@ -16,6 +16,15 @@ pub(crate) const REVOCATION: &str = "grants/revocation";
 /// What of a topic asks for evidence, behind `devices/<name>/`.
 pub(crate) const ATTESTATION: &str = "attestation";
 
+/// How long the time is an answer, in seconds: a device takes none after a minute.
+pub(crate) const TIME_SECONDS: u32 = 60;
+
+/// What of a topic says what time it was when somebody asked with `nonce`, behind `devices/<name>/`.
+#[must_use]
+pub(crate) fn time(nonce: &Nonce) -> String {
+    format!("time/{}", base16ct::lower::encode_string(nonce))
+}
+
 /// What a device publishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeviceTopic<'a> {
@@ -25,6 +34,8 @@ pub(crate) enum DeviceTopic<'a> {
     Other(&'a str),
     /// `devices/me/uses/<nonce>`: a use of a grant.
     Use(Nonce),
+    /// `devices/me/time/<nonce>`: a question for the time.
+    Time(Nonce),
     /// `devices/me/forward`: an envelope of a gateway.
     Forward,
 }
@@ -44,6 +55,9 @@ pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
     }
     if let Some(nonce) = rest.strip_prefix("uses/") {
         return crate::command::parse_id(nonce).map(DeviceTopic::Use);
+    }
+    if let Some(nonce) = rest.strip_prefix("time/") {
+        return crate::command::parse_id(nonce).map(DeviceTopic::Time);
     }
     let (area, name) = rest.split_once('/')?;
     (matches!(area, "replies" | "state") && !name.is_empty()).then_some(DeviceTopic::Other(rest))
@@ -105,7 +119,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
         Role::Device | Role::Gateway => {
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
-            let is_own = matches!(area, "commands" | "state" | "grants" | ATTESTATION);
+            let is_own = matches!(area, "commands" | "state" | "grants" | "time" | ATTESTATION);
             if !(is_own || area == "children" && who.role == Role::Gateway) {
                 return None;
             }
@@ -158,6 +172,7 @@ mod tests {
     fn a_device_subscribes_to_what_is_its_own_and_for_it_only() {
         check_filter(Role::Device, "devices/me/commands/#", Some("t/acme/devices/meter-1/commands/#"));
         check_filter(Role::Device, "devices/me/grants/#", Some("t/acme/devices/meter-1/grants/#"));
+        check_filter(Role::Device, "devices/me/time/+", Some("t/acme/devices/meter-1/time/+"));
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
         check_filter(Role::Device, "devices/me/attestation", Some("t/acme/devices/meter-1/attestation"));
         for asked in [
@@ -204,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_publishes_telemetry_replies_uses_and_state() {
+    fn a_device_publishes_telemetry_replies_uses_state_and_questions() {
         assert!(matches!(
             parse_device_topic("devices/me/telemetry/climate"),
             Some(DeviceTopic::Telemetry(_))
@@ -212,11 +227,15 @@ mod tests {
         assert_eq!(parse_device_topic("devices/me/state/on"), Some(DeviceTopic::Other("state/on")));
         let nonce = "0123456789abcdef0123456789abcdef";
         assert!(matches!(parse_device_topic(&format!("devices/me/uses/{nonce}")), Some(DeviceTopic::Use(_))));
+        let question = format!("devices/me/time/{nonce}");
+        assert!(matches!(parse_device_topic(&question), Some(DeviceTopic::Time(_))));
         assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
         for topic in [
             "devices/me/commands/x",
             "devices/me/uses/0123456789ABCDEF0123456789ABCDEF",
             "devices/me/uses/01",
+            "devices/me/time",
+            "devices/me/time/01",
             "devices/me/grants/revocation",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",

@@ -24,7 +24,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
-    ("gateway", &["model", "crypto", "seal", "mqtt", "pki", "ingress", "agent"]),
+    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",
         &[

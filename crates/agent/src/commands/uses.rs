@@ -30,6 +30,9 @@ pub enum UseError {
     /// The device's description opens nothing.
     #[error("the device takes no grants")]
     Closed,
+    /// The device is not to be had: a chip on a serial line without power.
+    #[error("the device does not answer now")]
+    Away,
 }
 
 /// How far a use is.

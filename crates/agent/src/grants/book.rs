@@ -179,6 +179,9 @@ pub enum TakeBackError {
     /// It could not be kept.
     #[error(transparent)]
     Book(#[from] BookError),
+    /// The device is not to be had.
+    #[error("the device does not answer now")]
+    Away,
 }
 
 /// What of a permitted grant is needed to count it and to give it up.

@@ -15,7 +15,8 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value as Json, json};
 use thingward_crypto::VerifyingKey;
-use thingward_grant::{PRESENTATION_BYTES_MAX, REVOCATION_BYTES_MAX, Refusal};
+use thingward_grant::{Nonce, PRESENTATION_BYTES_MAX, REVOCATION_BYTES_MAX, Refusal};
+use thingward_model::Principal;
 use thingward_model::description::ThingDescription;
 
 use crate::agent::AgentHandle;
@@ -32,28 +33,69 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asked for by browsers before a page of the service may come here: Private Network Access.
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Answers for one device.
-pub(super) struct Handler {
-    agent: AgentHandle,
-    about: Bytes,
+/// A device as whoever shows it a grant meets it.
+pub trait TakesGrants: Send + Sync + 'static {
+    /// Who it is and what it opens, as [`about`] writes it; `None` as long as that is not known.
+    fn about(&self) -> Option<Bytes>;
+
+    /// A nonce for one presentation by `peer`.
+    fn nonce(&self, peer: IpAddr) -> impl Future<Output = Result<Nonce, UseError>> + Send;
+
+    /// Somebody shows a grant; what came of it within `patience`.
+    fn present(
+        &self,
+        presentation: Vec<u8>,
+        patience: Duration,
+    ) -> impl Future<Output = Result<UseState, UseError>> + Send;
+
+    /// Somebody brings a revocation.
+    fn take_back(&self, revocation: Vec<u8>) -> impl Future<Output = Result<(), TakeBackError>> + Send;
 }
+
+/// Who a device is, and what it opens to grants.
+#[must_use]
+pub fn about(who: &Principal, key: &VerifyingKey, description: &ThingDescription) -> Bytes {
+    let open = description.actions.iter().filter(|(_, action)| action.is_open_to_grants);
+    let about = json!({
+        "tenant": who.tenant.as_str(),
+        "device": who.name.as_str(),
+        "key": STANDARD.encode(key.to_spki()),
+        "open": open.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+    });
+    about.to_string().into()
+}
+
+/// An agent with what it is.
+pub(super) struct OfAgent {
+    pub(super) agent: AgentHandle,
+    pub(super) about: Bytes,
+}
+
+impl TakesGrants for OfAgent {
+    fn about(&self) -> Option<Bytes> {
+        Some(self.about.clone())
+    }
+
+    async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
+        self.agent.nonce(peer).await
+    }
+
+    async fn present(&self, presentation: Vec<u8>, patience: Duration) -> Result<UseState, UseError> {
+        self.agent.present(presentation, patience).await
+    }
+
+    async fn take_back(&self, revocation: Vec<u8>) -> Result<(), TakeBackError> {
+        self.agent.take_back(revocation).await
+    }
+}
+
+/// Answers for one device.
+pub(super) struct Handler<D>(pub(super) D);
 
 /// An answer that is an error: its status, a word for programs, and a sentence for people.
 struct Failure(StatusCode, &'static str, String);
 
-impl Handler {
-    pub(super) fn new(agent: AgentHandle, key: &VerifyingKey, description: &ThingDescription) -> Self {
-        let who = agent.principal();
-        let open = description.actions.iter().filter(|(_, action)| action.is_open_to_grants);
-        let about = json!({
-            "tenant": who.tenant.as_str(),
-            "device": who.name.as_str(),
-            "key": STANDARD.encode(key.to_spki()),
-            "open": open.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-        });
-        Self { agent, about: about.to_string().into() }
-    }
-
+impl<D: TakesGrants> Handler<D> {
     /// Everybody may ask from everywhere: only the presentation counts, and no cookie is looked at.
     pub(super) async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let mut response = match self.route(peer, request).await {
@@ -79,14 +121,14 @@ impl Handler {
         let path = request.uri().path();
         match (request.method(), path) {
             (&Method::OPTIONS, PATH | NONCE | USE | REVOCATION) => Ok(preflight()),
-            (&Method::GET, PATH) => Ok(json_body(self.about.clone())),
+            (&Method::GET, PATH) => Ok(json_body(self.0.about().ok_or(UseError::Away)?)),
             (&Method::POST, NONCE) => {
-                let nonce = self.agent.nonce(peer).await?;
+                let nonce = self.0.nonce(peer).await?;
                 Ok(bytes_body("application/octet-stream", nonce.to_vec().into()))
             }
             (&Method::POST, USE) => self.show(body(request, PRESENTATION_BYTES_MAX).await?).await,
             (&Method::POST, REVOCATION) => {
-                self.agent.take_back(body(request, REVOCATION_BYTES_MAX).await?.to_vec()).await?;
+                self.0.take_back(body(request, REVOCATION_BYTES_MAX).await?.to_vec()).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
             (_, PATH | NONCE | USE | REVOCATION) => {
@@ -97,7 +139,7 @@ impl Handler {
     }
 
     async fn show(&self, presentation: Bytes) -> Result<Response<Full<Bytes>>, Failure> {
-        match self.agent.present(presentation.to_vec(), PATIENCE).await? {
+        match self.0.present(presentation.to_vec(), PATIENCE).await? {
             UseState::Answered(reply) => Ok(bytes_body("application/cose", reply.into())),
             UseState::Open => Ok(empty(StatusCode::ACCEPTED)),
             UseState::Dropped => Err(Failure(
@@ -114,15 +156,21 @@ impl From<UseError> for Failure {
         match error {
             UseError::Refused(refusal) => Self::from(refusal),
             UseError::Busy(busy) => Self(StatusCode::SERVICE_UNAVAILABLE, "busy", busy.to_string()),
+            UseError::Away => away(),
             UseError::Closed => Self(StatusCode::NOT_FOUND, "closed", error.to_string()),
         }
     }
+}
+
+fn away() -> Failure {
+    Failure(StatusCode::SERVICE_UNAVAILABLE, "away", "the device does not answer now".to_owned())
 }
 
 impl From<TakeBackError> for Failure {
     fn from(error: TakeBackError) -> Self {
         match error {
             TakeBackError::Refused(refusal) => Self::from(refusal),
+            TakeBackError::Away => away(),
             TakeBackError::Book(error) => {
                 tracing::error!(%error, "a revocation cannot be kept");
                 Self(StatusCode::INTERNAL_SERVER_ERROR, "disk", "the device cannot write".to_owned())

@@ -28,7 +28,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::agent::AgentHandle;
 use crate::stream::SharedSigner;
 pub use client::{LocalClient, LocalError, Shown};
-use handler::Handler;
+use handler::{Handler, OfAgent};
+pub use handler::{TakesGrants, about};
 
 /// Most connections of a listener.
 const CONNECTIONS_MAX: usize = 32;
@@ -89,7 +90,8 @@ pub async fn serve(
     description: &ThingDescription,
     addresses: LocalAddresses,
 ) -> Result<LocalServer, ServeError> {
-    let handler = Arc::new(Handler::new(agent, key.public_key(), description));
+    let about = about(&agent.principal(), key.public_key(), description);
+    let handler = Arc::new(Handler(OfAgent { agent, about }));
     let mut server = LocalServer { tasks: Vec::new(), addresses };
     if let Some(address) = &mut server.addresses.tls {
         let acceptor = TlsAcceptor::from(raw_key_server_config(key, ALPN_HTTP)?);
@@ -108,11 +110,31 @@ pub async fn serve(
         server.tasks.push(tokio::spawn(accept(listener, converse)));
     }
     if let Some(address) = &mut server.addresses.http {
-        let listener = listen(address).await?;
-        let converse = move |stream, peer| answer(stream, peer, Arc::clone(&handler));
-        server.tasks.push(tokio::spawn(accept(listener, converse)));
+        server.tasks.push(without_tls(address, handler).await?);
     }
     Ok(server)
+}
+
+/// Listens at `address` without TLS, for a device of which only somebody else has the key.
+///
+/// # Errors
+///
+/// [`ServeError`].
+pub async fn serve_http(
+    device: impl TakesGrants,
+    mut address: SocketAddr,
+) -> Result<LocalServer, ServeError> {
+    let task = without_tls(&mut address, Arc::new(Handler(device))).await?;
+    Ok(LocalServer { tasks: vec![task], addresses: LocalAddresses { tls: None, http: Some(address) } })
+}
+
+async fn without_tls<D: TakesGrants>(
+    address: &mut SocketAddr,
+    handler: Arc<Handler<D>>,
+) -> Result<JoinHandle<()>, ServeError> {
+    let listener = listen(address).await?;
+    let converse = move |stream, peer| answer(stream, peer, Arc::clone(&handler));
+    Ok(tokio::spawn(accept(listener, converse)))
 }
 
 /// Listens, and notes which port the system gave.
@@ -154,10 +176,10 @@ where
     }
 }
 
-async fn answer(
+async fn answer<D: TakesGrants>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
-    handler: Arc<Handler>,
+    handler: Arc<Handler<D>>,
 ) {
     let service = service_fn(move |request| {
         let handler = Arc::clone(&handler);

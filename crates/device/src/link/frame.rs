@@ -48,8 +48,8 @@ fn escape(byte: u8, put: &mut impl FnMut(u8)) {
 }
 
 /// Finds frames in what comes over the line. Garbage, cut and overlong frames are let go; the next flag starts anew.
-pub struct Decoder<'b> {
-    room: &'b mut [u8],
+pub struct Decoder<B> {
+    room: B,
     len: usize,
     check: u16,
     is_escaped: bool,
@@ -57,9 +57,9 @@ pub struct Decoder<'b> {
     is_spoilt: bool,
 }
 
-impl<'b> Decoder<'b> {
+impl<B: AsMut<[u8]>> Decoder<B> {
     /// A decoder for frames of at most `room`, the checksum included.
-    pub const fn new(room: &'b mut [u8]) -> Self {
+    pub const fn new(room: B) -> Self {
         Self { room, len: 0, check: FCS_START, is_escaped: false, is_spoilt: true }
     }
 
@@ -69,7 +69,7 @@ impl<'b> Decoder<'b> {
             let (len, is_whole) = (self.len, self.check == FCS_GOOD && !self.is_spoilt && !self.is_escaped);
             (self.len, self.check, self.is_escaped, self.is_spoilt) = (0, FCS_START, false, false);
             let len = len.checked_sub(2).filter(|_| is_whole)?;
-            let [sequence, kind, body @ ..] = self.room.get(..len)? else { return None };
+            let [sequence, kind, body @ ..] = self.room.as_mut().get(..len)? else { return None };
             return Some(Frame { sequence: *sequence, kind: *kind, body });
         }
         if byte == ESCAPE {
@@ -77,7 +77,7 @@ impl<'b> Decoder<'b> {
             return None;
         }
         let byte = if core::mem::take(&mut self.is_escaped) { byte ^ ESCAPED } else { byte };
-        match self.room.get_mut(self.len) {
+        match self.room.as_mut().get_mut(self.len) {
             Some(slot) => *slot = byte,
             None => self.is_spoilt = true,
         }
@@ -101,7 +101,7 @@ mod tests {
 
     fn found(line: &[u8], room: usize) -> Vec<(u8, u8, Vec<u8>)> {
         let mut room = std::vec![0; room];
-        let mut decoder = Decoder::new(&mut room);
+        let mut decoder = Decoder::new(&mut room[..]);
         let mut frames = Vec::new();
         for byte in line {
             frames.extend(decoder.take(*byte).map(|f| (f.sequence, f.kind, f.body.to_vec())));

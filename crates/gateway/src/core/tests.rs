@@ -84,7 +84,8 @@ fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
         let mut queue = queue.lock().unwrap();
         let child = "meter-1".parse().unwrap();
         let topic = "devices/me/telemetry/climate".to_owned();
-        queue.push(&Queued { child, topic, received: now(), message: b"21.5".to_vec() }).unwrap();
+        let link = EnvelopeLink::MutualTls;
+        queue.push(&Queued { child, topic, received: now(), link, message: b"21.5".to_vec() }).unwrap();
         queue.commit().unwrap();
         let (place, _) = queue.next_message(&BTreeSet::new()).unwrap().unwrap();
         queue.done(&child, place);

@@ -49,6 +49,9 @@ pub enum Refusal {
     /// The certificate was taken back, or its holder released.
     #[error("the member was revoked or released")]
     Revoked,
+    /// A gateway speaks for a device that it may not speak for, or of which the key in the request is not.
+    #[error("this is not a device that the gateway may speak for, or not its key")]
+    NotBehind,
     /// The gateway could have the host name of another one.
     #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
     GatewayName,
@@ -77,6 +80,7 @@ impl Refusal {
             | Self::NotReleased
             | Self::NameInUse { .. }
             | Self::NoName { .. }
+            | Self::NotBehind
             | Self::GatewayName
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,

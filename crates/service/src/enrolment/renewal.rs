@@ -1,9 +1,10 @@
 //! Members that show the certificate they have.
 
 use rustls::pki_types::CertificateDer;
-use thingward_model::Timestamp;
+use thingward_model::{DeviceName, Principal, Role, Timestamp};
 use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{Issued, LeafIdentity, SigningRequest};
+use thingward_policy::{Forward, Permit, Resource, Subject};
 
 use super::Refusal;
 use super::certify::{Holder, Standing, certify};
@@ -47,5 +48,46 @@ pub async fn renew(
     let who = member_of(shared, chain, now)?.principal;
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
     let holder = Holder { standing: Standing::Member, principal: who, hardware: entry.hardware.as_ref() };
+    certify(shared, &turn, holder, request, now).await
+}
+
+/// The device that the gateway with this certificate may speak for: one of its tenant, as when it carries its messages.
+///
+/// # Errors
+///
+/// As [`member_of`], and [`Refusal::NotBehind`].
+pub fn child_of(
+    shared: &Shared,
+    chain: &[CertificateDer<'static>],
+    device: &DeviceName,
+    now: Timestamp,
+) -> Result<Principal, Refusal> {
+    let gateway = member_of(shared, chain, now)?.principal;
+    let tenant = gateway.tenant;
+    let decided = shared.directory.access.decide(&tenant, &Subject::Member(gateway), &Resource::Tenant);
+    let _: Permit<Forward> = decided.map_err(|_| Refusal::NotBehind)?;
+    let is_device = shared.directory.role(&tenant, device) == Some(Role::Device);
+    let child = Principal { tenant, role: Role::Device, name: *device };
+    if is_device { Ok(child) } else { Err(Refusal::NotBehind) }
+}
+
+/// Gives a device behind a gateway its next certificate, for a key that it has. That the request is the device's shows its
+/// signature; an old one brings a certificate that only the device can use.
+///
+/// # Errors
+///
+/// As [`child_of`], and [`Refusal::TooManyCertificates`].
+pub async fn renew_child(
+    shared: &Shared,
+    chain: &[CertificateDer<'static>],
+    device: &DeviceName,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<Issued, Refusal> {
+    let turn = shared.membership.lock().await;
+    let principal = child_of(shared, chain, device, now)?;
+    shared.directory.key(&principal.tenant, device, &request.key.id()).ok_or(Refusal::NotBehind)?;
+    let entry = shared.store.registry().principal(&principal.tenant, device).await?;
+    let holder = Holder { standing: Standing::Member, principal, hardware: entry.hardware.as_ref() };
     certify(shared, &turn, holder, request, now).await
 }

@@ -1,6 +1,6 @@
 //! The gate behind a real broker.
 
-use thingward_crypto::SignatureAlgorithm;
+use thingward_crypto::{SignatureAlgorithm, Signer};
 use thingward_mqtt::broker::{Broker, Limits};
 use thingward_mqtt::codec::{Binary, ConnectProperties, Packet, Version, Will};
 
@@ -37,10 +37,10 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
             thingward_crypto::SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[3; 32]).unwrap(),
             Vec::new(),
         );
-        let issuer = thingward_crypto::VerifyingKey::from_ed25519(&[0; 32]).unwrap();
+        let grants = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[4; 32]).unwrap();
         let (store, directory) = (Arc::clone(&bench.store), Arc::clone(&bench.directory));
-        let uses = Uses::new(issuer, Arc::clone(&store));
-        let gate = ServiceGate::new(bench.pipeline(), commands, uses, store, directory);
+        let uses = Uses::new(grants.public_key().clone(), Arc::clone(&store));
+        let gate = ServiceGate::new(bench.pipeline(), commands, uses, Arc::new(grants), store, directory);
         let mut broker = Broker::new(gate, Limits::default());
         broker.accept(NOW, 1, who.clone());
         let connect = connect_with_will("devices/me/telemetry/power", b"1");

@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use thingward_crypto::{RecipientSecretKey, Signer};
-use thingward_model::Role;
 use thingward_model::clock::now;
+use thingward_model::{Principal, Role};
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
@@ -38,6 +38,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/.well-known/est/simplereenroll", post(renew))
         .route("/.well-known/est/{tenant}/simpleenroll", post(enrol_with_initial_identity))
         .route("/.well-known/thingward/membership", get(membership))
+        .route("/.well-known/thingward/children/{device}/membership", get(membership_of_child))
+        .route("/.well-known/thingward/children/{device}/simplereenroll", post(renew_child))
         .route("/.well-known/thingward/crl", get(crl))
 }
 
@@ -129,6 +131,19 @@ async fn renew(
     answer(&app, &enrolment::renew(&app.shared, &chain, &request, now()).await?)
 }
 
+/// As [`renew`], for a device that a gateway speaks for: a chip on a serial line has no TLS, and signs the request.
+async fn renew_child(
+    State(app): State<Arc<App>>,
+    Path(device): Path<String>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let (chain, device) = (chain(&peer)?, device.parse().map_err(|_| Refusal::NotBehind)?);
+    enrolment::child_of(&app.shared, &chain, &device, now())?;
+    let request = signing_request(body).await?;
+    answer(&app, &enrolment::renew_child(&app.shared, &chain, &device, &request, now()).await?)
+}
+
 fn answer(app: &App, issued: &Issued) -> Result<Response, Refusal> {
     let issuing = app.shared.authority.ca().issuing_der().map_err(|_| Refusal::Authority)?;
     let both = encode_certificates(&[issued.der.clone(), issuing]).map_err(|_| Refusal::Authority)?;
@@ -174,7 +189,7 @@ struct Membership {
     command_key: String,
     /// As `command_key`: Ed25519.
     grant_key: String,
-    /// For a device: what of its grants is taken back, signed, base64. Gateways carry no revocations.
+    /// For a device: what of its grants is taken back, signed, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant_revocation: Option<String>,
     approvers: Vec<ApproverView>,
@@ -217,6 +232,20 @@ async fn membership(
     Extension(peer): Extension<Peer>,
 ) -> Result<Json<Membership>, Refusal> {
     let who = enrolment::member_of(&app.shared, &chain(&peer)?, now())?.principal;
+    tell_membership(&app, who).await
+}
+
+/// As [`membership`], for a device that a gateway speaks for.
+async fn membership_of_child(
+    State(app): State<Arc<App>>,
+    Path(device): Path<String>,
+    Extension(peer): Extension<Peer>,
+) -> Result<Json<Membership>, Refusal> {
+    let device = device.parse().map_err(|_| Refusal::NotBehind)?;
+    tell_membership(&app, enrolment::child_of(&app.shared, &chain(&peer)?, &device, now())?).await
+}
+
+async fn tell_membership(app: &App, who: Principal) -> Result<Json<Membership>, Refusal> {
     let (store, ca) = (&app.shared.store, app.shared.authority.ca());
     let tenant = store.registry().tenant(&who.tenant).await?;
     let keys = store.keys().get(&who.tenant)?;
@@ -240,7 +269,7 @@ async fn membership(
             customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),
         },
         command_key: STANDARD.encode(app.shared.command_key.to_spki()),
-        grant_key: STANDARD.encode(Signer::public_key(&app.shared.grant_key).to_spki()),
+        grant_key: STANDARD.encode(app.shared.grant_key.public_key().to_spki()),
         grant_revocation,
         approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),

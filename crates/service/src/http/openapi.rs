@@ -35,7 +35,7 @@ use super::{cookie, ops};
         devices::list, devices::show, devices::release, devices::revoke, devices::ask_evidence,
         devices::accept_evidence, findings::list,
         commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
-        grants::list, grants::issue, grants::show, grants::revoke, grants::revocation,
+        grants::list, grants::issue, grants::show, grants::revoke, grants::revocation, grants::beacon,
         offers::show, offers::set, offers::remove, purchases::list, purchases::show, purchases::refund,
         near::show, near::buy, near::bought, payments::webhook,
         users::list, users::put, users::remove, links::make, sessions::list, sessions::end,

@@ -1,5 +1,6 @@
 //! The router against real stores, and the listener over real TLS.
 
+mod beacon;
 mod browser;
 mod endpoints;
 mod enrolment;

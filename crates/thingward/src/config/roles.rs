@@ -14,7 +14,9 @@ use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
 use thingward_gateway::GatewaySettings;
 use thingward_gateway::queue::QueueLimits;
+use thingward_gateway::serial::{BAUD, LINES_MAX, SerialSettings};
 use thingward_ingress::ConnectionLimits;
+use thingward_model::DeviceName;
 use thingward_mqtt::broker;
 use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
@@ -362,10 +364,37 @@ pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
                 age_max: length((r, s), "queue_age", d.age_max),
             },
             connections: connections(r, s),
+            serial: serial(r, s),
         },
     };
     r.close(section);
     config
+}
+
+/// `[gateway.serial.NAME]`: chips on serial lines.
+fn serial<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> Vec<SerialSettings> {
+    let section = r.subsection(parent, "serial");
+    let sections = r.sections(section, LINES_MAX, |name| name.parse().ok());
+    sections.into_iter().filter_map(|(name, section)| chip(r, name, section)).collect()
+}
+
+fn chip<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> Option<SerialSettings> {
+    let s = &mut section;
+    let line = want("an absolute path", "\"/dev/ttyUSB0\"");
+    let claim = want("an absolute path", "\"/etc/thingward/door-1.claim\"");
+    let speed = want("a speed in baud", "115200");
+    let absolute = |t: &str| Some(PathBuf::from(t)).filter(|path| path.is_absolute());
+    let line = r.needed(s, "line", line, absolute);
+    let settings = SerialSettings {
+        name,
+        line: PathBuf::new(),
+        baud: r.number(s, "baud", speed, BAUD, 300..=4_000_000),
+        claim_file: r.text(s, "claim_file", claim, None, |t| absolute(t).map(Some)),
+        description: r.text(s, "description", FILE, None, |t| absolute(t).map(Some)),
+        local_link: r.text(s, "local_link_http", ADDRESS, None, |t| t.parse().ok().map(Some)),
+    };
+    r.close(section);
+    Some(SerialSettings { line: line?, ..settings })
 }
 
 /// `[device]` and `[device.streams]`.

@@ -5,6 +5,7 @@ use super::{TEMPLATE, parse, witness_template};
 /// The example in the template of what has no default.
 const PROVIDER: &str = "# [service.oidc.corp]";
 const PAYMENTS: &str = "# [service.payments]";
+const CHIP: &str = "# [gateway.serial.door-1]";
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -112,7 +113,7 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let is_key = |line: &str| line.starts_with("# ") && line.contains(" = ") && !line.contains(": ");
     let uncommented: String = TEMPLATE
         .split_inclusive("\n\n")
-        .filter(|paragraph| !paragraph.contains(PROVIDER) && !paragraph.contains(PAYMENTS))
+        .filter(|paragraph| ![PROVIDER, PAYMENTS, CHIP].iter().any(|example| paragraph.contains(example)))
         .flat_map(str::lines)
         .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
         .filter(|line| !line.starts_with("uplink") && !line.starts_with("climate"))
@@ -164,4 +165,24 @@ fn the_example_of_payments_is_right_and_a_provider_elsewhere_is_none() {
     assert!(elsewhere.join("\n").contains("is not `http` on this machine"), "{elsewhere:?}");
     let missing = read("testbed = \"http://localhost:8487\"").err().unwrap();
     assert!(missing.join("\n").contains("service.payments.api_key_file: is missing"), "{missing:?}");
+}
+
+#[test]
+fn the_example_of_a_chip_is_right_and_one_without_a_line_is_none() {
+    let (_, example) = TEMPLATE.split_once(&format!("\n{CHIP}\n")).unwrap();
+    let keys = example.lines().take_while(|line| !line.is_empty()).filter(|line| line.contains(" = "));
+    let keys: String = keys.map(|line| format!("{}\n", &line[2..])).collect();
+    let read = |text: &str| parse("t.toml", &format!("[gateway.serial.door-1]\n{text}"), None);
+    let config = read(&keys).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}"));
+    let [chip] = &*config.gateway.settings.serial else { panic!("one chip") };
+    assert_eq!((chip.name.as_str(), chip.baud), ("door-1", 115_200));
+    assert_eq!(chip.line, std::path::Path::new("/dev/ttyUSB0"));
+    assert!(chip.claim_file.is_some() && chip.description.is_some() && chip.local_link.is_some());
+    let wrong = read("baud = 5\nline = \"ttyUSB0\"").err().unwrap().join("\n");
+    for said in
+        ["gateway.serial.door-1.baud: 5 is not a speed in baud", "gateway.serial.door-1.line: \"ttyUSB0\""]
+    {
+        assert!(wrong.contains(said), "{wrong}");
+    }
+    assert!(read("").err().unwrap().join("\n").contains("gateway.serial.door-1.line: is missing"));
 }

@@ -28,6 +28,7 @@ use super::super::error::{ApiError, ErrorBody};
 use super::super::order::Occasion;
 use super::commands::description_of;
 use super::{List, ListParams, time, word};
+use crate::command::parse_id as parse_nonce;
 use crate::grants::{Ground, NewGrant};
 use crate::uses::Count;
 
@@ -484,4 +485,36 @@ pub(in crate::http) async fn revocation(
 ) -> Result<impl IntoResponse, ApiError> {
     let signed = app.shared.revocation(allowed.tenant(), device).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
+}
+
+/// Which question is answered.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct BeaconParams {
+    /// The nonce of a device that asked, in 32 lower-case hexadecimal digits. Without one the time is for all devices of the tenant.
+    nonce: Option<String>,
+}
+
+/// Tell devices without a clock what time it is
+///
+/// Signed, so that anybody can carry it to them: `docs/wire/grants.md`.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/beacon", tag = "grants",
+    params(("tenant" = String, Path), BeaconParams),
+    responses(
+        (status = 200, description = "A signed beacon", body = [u8], content_type = "application/cose"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn beacon(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Params(params): Params<BeaconParams>,
+) -> Result<impl IntoResponse, ApiError> {
+    let wrong = || ApiError::parameter("nonce", &"is not 32 lower-case hexadecimal digits");
+    let answers = params.nonce.map(|text| parse_nonce(&text).ok_or_else(wrong)).transpose()?;
+    let signed = crate::beacon::beacon(&app.shared.grant_key, &allowed.tenant(), now(), answers);
+    let unsigned = |_| StoreError::Invalid { what: "the time cannot be signed" };
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed.map_err(unsigned)?))
 }

@@ -111,6 +111,7 @@ pub(super) fn routes() -> Vec<Route> {
             delete(commands::cancel),
         ),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/revocation", get(grants::revocation)),
+        route(GET, "/api/v1/tenants/{tenant}/beacon", get(grants::beacon)),
         route(GET, "/api/v1/tenants/{tenant}/grants", get(grants::list)),
         route(POST, "/api/v1/tenants/{tenant}/grants", post(grants::issue)),
         route(GET, "/api/v1/tenants/{tenant}/grants/{grant}", get(grants::show)),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value as Json;
-use thingward_crypto::{SoftwareKey, VerifyingKey};
+use thingward_crypto::{SignatureAlgorithm, SoftwareKey, VerifyingKey, system_rng};
 use thingward_grant::{Audience, SignedRevocation, TrustedKey};
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role, TenantName};
@@ -151,6 +151,54 @@ async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
     assert_eq!(service.membership(chain, &key).await.0, StatusCode::FORBIDDEN);
     let renewed = chain_of(&body);
     assert_eq!(service.membership(renewed, &next).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_speaks_for_devices_of_its_tenant_and_for_no_key_but_theirs() {
+    let service = Listener::start().await;
+    let key = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
+    let (chip, hall) = (key(), key());
+    let device = chain_of(&service.enrol(&service.claim("chip-1").await, &chip).await.1);
+    let body = r#"{"name":"hall","role":"gateway"}"#;
+    let made = service.fixture.admin("post", "/api/v1/tenants/acme/claims", body).await.1;
+    let code = made["claim"].as_str().unwrap().split_once('.').unwrap().0.to_owned();
+    let gateway = chain_of(&service.enrol(&code, &hall).await.1);
+
+    let as_gateway = || Some(Shown { chain: gateway.clone(), key: &hall });
+    let membership = |name: &str| format!("/.well-known/thingward/children/{name}/membership");
+    let renewal = |name: &str| format!("/.well-known/thingward/children/{name}/simplereenroll");
+    let (status, told) = service.send("GET", &membership("chip-1"), None, as_gateway(), String::new()).await;
+    assert_eq!(status, StatusCode::OK, "{told:?}");
+    let [told, own]: [Json; 2] = [told, service.membership(device.clone(), &chip).await.1]
+        .map(|body| serde_json::from_slice(&body).unwrap());
+    for part in ["tenant", "role", "name", "grant_key", "command_key", "recipients"] {
+        assert_eq!(told[part], own[part], "{part}");
+    }
+    assert!(told["grant_revocation"].is_string());
+    let (status, body) = service.send("POST", &renewal("chip-1"), None, as_gateway(), csr(&chip)).await;
+    assert_eq!((status, name_of(&body).name.as_str()), (StatusCode::OK, "chip-1"));
+    let renewed = LeafIdentity::from_verified(&chain_of(&body)[0], TRUST_DOMAIN).unwrap();
+    assert_eq!(renewed.key, key_of(&chip));
+
+    for name in ["chip-2", "hall", "..", "a%20b"] {
+        let (status, _) = service.send("GET", &membership(name), None, as_gateway(), String::new()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{name}");
+    }
+    // Not with another key, and not by a device.
+    let (status, _) = service.send("POST", &renewal("chip-1"), None, as_gateway(), csr(&hall)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let shown = Some(Shown { chain: device, key: &chip });
+    let (status, _) = service.send("POST", &renewal("chip-1"), None, shown, csr(&chip)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (status, _) = service.send("POST", &renewal("chip-1"), None, None, csr(&chip)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+
+    let path = "/api/v1/tenants/acme/devices/chip-1/revoke";
+    assert_eq!(service.fixture.admin("post", path, "{}").await.0, StatusCode::NO_CONTENT);
+    for (method, path) in [("GET", membership("chip-1")), ("POST", renewal("chip-1"))] {
+        let (status, _) = service.send(method, &path, None, as_gateway(), csr(&chip)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

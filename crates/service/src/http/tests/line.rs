@@ -71,6 +71,36 @@ impl Line {
     }
 
     pub(super) async fn publish(&mut self, topic: &str, payload: &[u8]) -> ReasonCode {
+        self.send_publish(topic, payload).await;
+        match self.next().await {
+            Packet::Ack(AckKind::PubAck, Ack { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Publishes nothing to a topic; the message that comes of it.
+    pub(super) async fn ask(&mut self, topic: &str) -> (String, Bytes) {
+        self.send_publish(topic, b"").await;
+        let (mut message, mut reason) = (None, None);
+        while message.is_none() || reason.is_none() {
+            match self.next().await {
+                Packet::Ack(AckKind::PubAck, ack) => reason = Some(ack.reason),
+                Packet::Publish(Publish { topic: PublishTopic::Name(topic), payload, .. }) => {
+                    message = Some((topic.as_str().to_owned(), payload));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(reason, Some(ReasonCode::Success));
+        message.unwrap()
+    }
+
+    /// Whether nothing came.
+    pub(super) fn is_silent(&mut self) -> bool {
+        self.waiting.try_next().is_err()
+    }
+
+    async fn send_publish(&mut self, topic: &str, payload: &[u8]) {
         let publish = Publish {
             topic: PublishTopic::Name(TopicName::try_from(topic).unwrap()),
             delivery: Delivery::AtLeastOnce { id: PacketId::MIN, duplicate: false },
@@ -80,10 +110,6 @@ impl Line {
             payload: Bytes::copy_from_slice(payload),
         };
         self.send(&Packet::Publish(publish)).await;
-        match self.next().await {
-            Packet::Ack(AckKind::PubAck, Ack { reason, .. }) => reason,
-            other => panic!("{other:?}"),
-        }
     }
 
     pub(super) async fn subscribe(&mut self, filter: &str) {

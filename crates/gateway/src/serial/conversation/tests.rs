@@ -1,0 +1,480 @@
+//! Conversations with a whole chip: the device core behind frames on a socket.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey};
+use thingward_grant::{
+    Audience, BEACON_BYTES_MAX, Beacon, Grant, HolderKey, IssuerKey, Operation, Origin, Permission, Scope,
+    Terms, public,
+};
+use thingward_model::clock::now;
+use thingward_model::{DeviceName, NameRef, Principal, Role, TenantName, Timestamp};
+use thingward_pki::LeafIdentity;
+use thingward_seal::command::{self, Command, Data, Outcome, SignedReply};
+use thingward_seal::{Item, Items, StatementKind};
+use thingward_tests::chip::Chip;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::UnixStream;
+
+use super::*;
+
+const TIMING: Timing = Timing {
+    poll: Duration::from_millis(50),
+    look: Duration::from_millis(500),
+    keep: Duration::from_secs(3600),
+};
+
+fn key(seed: u8) -> SoftwareKey {
+    SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[seed; 32]).unwrap()
+}
+
+const COMMANDS: u8 = 1;
+const GRANTS: u8 = 2;
+const HOLDER: u8 = 3;
+
+fn tenant() -> TenantName {
+    "acme".parse().unwrap()
+}
+
+fn door() -> DeviceName {
+    "door-1".parse().unwrap()
+}
+
+/// What the service and the gateway's queue would be.
+struct Desk {
+    record: Option<Record>,
+    tenant: TenantName,
+    state: Arc<Mutex<State>>,
+    delivered: mpsc::UnboundedSender<(String, Vec<u8>)>,
+}
+
+#[derive(Default)]
+struct State {
+    has_no_time: bool,
+    refuses: Option<NotTaken>,
+    renewals: u32,
+    renewal_due: bool,
+    revocation: Option<Vec<u8>>,
+}
+
+impl Office for Desk {
+    fn name(&self) -> DeviceName {
+        door()
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    async fn enrol(&mut self, key_of_chip: &VerifyingKey, request: &[u8]) -> Result<Record, OfficeError> {
+        if self.record.is_some() {
+            return Err(OfficeError::OtherChip);
+        }
+        let request = thingward_pki::est::decode_request(request).unwrap();
+        assert_eq!(request.key, *key_of_chip);
+        let public = |seed| key(seed).public_key().to_ed25519();
+        let recipient = *RecipientSecretKey::from_bytes([9; 32]).public_key().unwrap().as_bytes();
+        let (tenant, device) = (self.tenant, door());
+        let join =
+            Join { tenant, device, command_key: public(COMMANDS), grant_key: public(GRANTS), recipient };
+        let principal = Principal { tenant, role: Role::Device, name: device };
+        let (not_before, not_after) = (now(), now().plus_micros(1_000_000_000));
+        let leaf = LeafIdentity { principal, serial: vec![1], key: request.key, not_before, not_after };
+        Ok(Record { chain: Vec::new(), leaf, join, claim: None })
+    }
+
+    async fn keep(&mut self, record: Record) -> Result<(), OfficeError> {
+        self.record = Some(record);
+        Ok(())
+    }
+
+    fn is_renewal_due(&self) -> bool {
+        self.state.lock().unwrap().renewal_due
+    }
+
+    async fn renew(&mut self, request: &[u8]) {
+        let request = thingward_pki::est::decode_request(request).unwrap();
+        assert_eq!(request.key, self.record.as_ref().unwrap().leaf.key);
+        self.state.lock().unwrap().renewals += 1;
+    }
+
+    async fn time(&self, nonce: Nonce) -> Option<Bytes> {
+        if self.state.lock().unwrap().has_no_time {
+            return None;
+        }
+        let (mut out, time) = ([0; BEACON_BYTES_MAX], Timestamp::from_seconds(now().as_micros() / 1_000_000));
+        let beacon = Beacon { issuer: NameRef::new("acme").unwrap(), time, answers: Some(nonce) };
+        let len = beacon.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+        Some(Bytes::copy_from_slice(&out[..len]))
+    }
+
+    async fn revocation(&self) -> Option<Vec<u8>> {
+        self.state.lock().unwrap().revocation.clone()
+    }
+
+    fn description(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    async fn deliver(&self, topic: String, message: Vec<u8>) -> Result<(), NotTaken> {
+        if let Some(reason) = self.state.lock().unwrap().refuses {
+            return Err(reason);
+        }
+        self.delivered.send((topic, message)).map_err(|_| NotTaken::Stopping)
+    }
+}
+
+/// A conversation in a task of its own.
+struct Talk {
+    state: Arc<Mutex<State>>,
+    commands: mpsc::Sender<ChildCommand>,
+    visitors: mpsc::Sender<Visit>,
+    delivered: mpsc::UnboundedReceiver<(String, Vec<u8>)>,
+    end: tokio::task::JoinHandle<(End, Option<Record>)>,
+}
+
+impl Talk {
+    async fn with(chip: &Chip, record: Option<Record>) -> Self {
+        Self::over(UnixStream::connect(chip.line()).await.unwrap(), record, tenant())
+    }
+
+    fn over(stream: impl Stream + 'static, record: Option<Record>, tenant: TenantName) -> Self {
+        let (state, (delivered, all)) = (Arc::<Mutex<State>>::default(), mpsc::unbounded_channel());
+        let (commands, of_service) = mpsc::channel(8);
+        let (visitors, visits) = mpsc::channel(8);
+        let mut errands = Errands { commands: of_service, visits, visitors: visitors.clone() };
+        let mut desk = Desk { record, tenant, state: Arc::clone(&state), delivered };
+        let end = tokio::spawn(async move {
+            let end = Conversation::new(stream, &mut desk, TIMING).run(&mut errands, |_| {}).await;
+            (end, desk.record)
+        });
+        Self { state, commands, visitors, delivered: all, end }
+    }
+
+    /// The next message that is durable.
+    async fn message(&mut self) -> (String, Vec<u8>) {
+        let message = tokio::time::timeout(Duration::from_secs(10), self.delivered.recv()).await;
+        message.expect("a message in time").expect("a conversation")
+    }
+
+    async fn end(self) -> (End, Option<Record>) {
+        tokio::time::timeout(Duration::from_secs(30), self.end).await.unwrap().unwrap()
+    }
+
+    /// Up to the next reply to a command, or report of a use.
+    async fn reply(&mut self) -> (String, Vec<u8>) {
+        loop {
+            let (topic, message) = self.message().await;
+            if !topic.starts_with("devices/me/telemetry/") {
+                return (topic, message);
+            }
+        }
+    }
+
+    async fn ask(&self, kind: Kind, body: Vec<u8>) -> Result<Vec<u8>, (Failure, u8)> {
+        let (answer, wait) = oneshot::channel();
+        self.visitors.send(Visit { kind, body, answer }).await.unwrap();
+        wait.await.unwrap()
+    }
+}
+
+fn chip(folder: &tempfile::TempDir, number: u8) -> Chip {
+    let mut chip = Chip::new(&folder.path().join(number.to_string()), number);
+    chip.on();
+    chip
+}
+
+/// The numbers of all records in a message, and of the last that is signed.
+fn numbers(message: &[u8]) -> (Vec<u64>, Option<u64>) {
+    let (mut records, mut signed) = (Vec::new(), None);
+    for item in Items::new(message) {
+        match item.unwrap() {
+            Item::Record(record) => records.push(record.seq),
+            Item::Statement(statement) => {
+                if let StatementKind::Checkpoint { last, .. } = statement.claimed_unverified().kind {
+                    signed = Some(last);
+                }
+            }
+        }
+    }
+    (records, signed)
+}
+
+/// An order to open the door.
+fn order(id: u8) -> ChildCommand {
+    let issued = now();
+    let expires = issued.plus_micros(60_000_000);
+    let (action, input) = ("open".parse().unwrap(), Data::NOTHING);
+    let command = Command {
+        tenant: tenant(),
+        device: door(),
+        id: [id; 16],
+        action,
+        input,
+        issued,
+        expires,
+        actor: "user/1",
+    };
+    let (mut canonical, mut out) = ([0; 1024], [0; 3200]);
+    let len = command.encode(&mut canonical).unwrap();
+    let len = command::sign(&key(COMMANDS), &canonical[..len], None, None, &mut out).unwrap();
+    let payload = Bytes::copy_from_slice(&out[..len]);
+    ChildCommand {
+        child: door(),
+        id: base16ct::lower::encode_string(&[id; 16]),
+        payload,
+        expires_in: Some(60),
+    }
+}
+
+#[tokio::test]
+async fn a_new_chip_is_enrolled_and_its_readings_come_in_order_once_they_have_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    // Without room nothing is taken, and nothing is lost.
+    talk.state.lock().unwrap().refuses = Some(NotTaken::Full);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(talk.delivered.try_recv().is_err());
+    talk.state.lock().unwrap().refuses = None;
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        let (topic, message) = talk.message().await;
+        assert_eq!(topic, "devices/me/telemetry/door");
+        seen.extend(numbers(&message).0);
+    }
+    assert_eq!(seen, [1, 2, 3, 4]);
+    drop(chip);
+    let (end, record) = talk.end().await;
+    assert!(matches!(end, End::Ask(AskError::Line(_))), "{end}");
+    assert_eq!(record.unwrap().join.device, door());
+}
+
+#[tokio::test]
+async fn after_a_loss_of_power_of_either_end_nothing_is_missing_and_the_door_opened_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chip = chip(&folder, 1);
+    let (mut record, mut seen) = (None, Vec::new());
+    for round in 0..3 {
+        let mut talk = Talk::with(&chip, record).await;
+        // The same order each time, as the service sends it until it has the answer.
+        talk.commands.send(order(7)).await.unwrap();
+        let (mut came, wanted) = (0, 3);
+        while came < wanted {
+            let (topic, message) = talk.message().await;
+            if topic.starts_with("devices/me/telemetry/") {
+                let numbers = numbers(&message).0;
+                came += numbers.len();
+                seen.extend(numbers);
+            } else {
+                let reply = SignedReply::decode(&message).unwrap();
+                assert!(matches!(reply.claimed_unverified().outcome, Outcome::Done(_)));
+            }
+        }
+        if round == 0 {
+            // The gateway is gone without a word, and the last message comes again.
+            talk.end.abort();
+            let _ = talk.end.await;
+            let mut again = Talk::with(&chip, None).await;
+            let (_, message) = again.message().await;
+            assert!(!numbers(&message).0.is_empty() || numbers(&message).1.is_some());
+            seen.extend(numbers(&message).0);
+            chip.cut();
+            record = again.end().await.1;
+        } else {
+            chip.cut();
+            record = talk.end().await.1;
+        }
+        chip.on();
+    }
+    seen.dedup();
+    let all: Vec<u64> = (1..=*seen.last().unwrap()).collect();
+    assert_eq!(seen, all);
+    assert!(chip.opened().is_none_or(|opened| opened == 1), "{:?}", chip.opened());
+}
+
+#[tokio::test]
+async fn another_chip_on_the_line_is_refused_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (chip(&folder, 1), chip(&folder, 2));
+    let mut of_second = Talk::with(&second, None).await;
+    while numbers(&of_second.message().await.1).0.is_empty() {}
+    of_second.end.abort();
+    let _ = of_second.end.await;
+    let mut talk = Talk::with(&first, None).await;
+    talk.message().await;
+    drop(first);
+    let record = talk.end().await.1;
+
+    let mut talk = Talk::with(&second, record.clone()).await;
+    let end = loop {
+        assert!(talk.delivered.try_recv().is_err(), "it was asked for messages");
+        if talk.end.is_finished() {
+            break talk.end().await.0;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(matches!(end, End::NotEnrolled(OfficeError::OtherChip)), "{end}");
+}
+
+#[tokio::test]
+async fn a_chip_that_is_a_member_elsewhere_is_let_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    talk.message().await;
+    talk.end.abort();
+    let _ = talk.end.await;
+    let stream = UnixStream::connect(chip.line()).await.unwrap();
+    let mut talk = Talk::over(stream, None, "other".parse().unwrap());
+    assert!(tokio::time::timeout(Duration::from_secs(5), talk.delivered.recv()).await.unwrap().is_none());
+    let (end, record) = talk.end().await;
+    assert!(matches!(end, End::Elsewhere) && record.is_none(), "{end}");
+}
+
+#[tokio::test]
+async fn a_command_waits_for_the_time_and_a_revoked_chip_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    talk.state.lock().unwrap().has_no_time = true;
+    talk.commands.send(order(1)).await.unwrap();
+    // It may have been told once before.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    talk.state.lock().unwrap().has_no_time = false;
+    talk.commands.send(order(1)).await.unwrap();
+    let (topic, message) = talk.reply().await;
+    assert_eq!(topic, format!("devices/me/replies/{}", "01".repeat(16)));
+    assert!(SignedReply::decode(&message).is_ok());
+    for wrong in ["", "01", "zz"] {
+        let command = ChildCommand { id: wrong.to_owned(), ..order(2) };
+        talk.commands.send(command).await.unwrap();
+    }
+    talk.state.lock().unwrap().refuses = Some(NotTaken::Revoked);
+    let (end, _) = talk.end().await;
+    assert!(matches!(end, End::Revoked), "{end}");
+}
+
+#[tokio::test]
+async fn somebody_who_is_here_shows_a_grant_and_the_chip_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    talk.message().await;
+    let (mut room, mut out) = ([0; 64], [0; 1024]);
+    let permissions = [Permission { action: NameRef::new("open").unwrap(), bounds: &[] }];
+    let scope = Scope::write(&permissions, &mut room).unwrap();
+    let origin = Origin { issuer: NameRef::new("acme").unwrap(), id: [7; 8], epoch: 0, reference: None };
+    let expires = Timestamp::from_seconds(now().as_micros() / 1_000_000 + 3600);
+    let terms = Terms {
+        audience: Some(Audience::Device(NameRef::new("door-1").unwrap())),
+        not_before: None,
+        expires: Some(expires),
+        scope: Some(scope),
+        uses: Some(1),
+    };
+    let holder = HolderKey::from_bytes(key(HOLDER).public_key().to_ed25519().unwrap());
+    let len = public::issue(&key(GRANTS), &origin, &terms, holder, &mut out).unwrap();
+    let grant = out[..len].to_vec();
+    let nonce: Nonce = talk.ask(Kind::Nonce, Vec::new()).await.unwrap().try_into().unwrap();
+    let (mut room, mut out) = ([0; 64], [0; 1024]);
+    let operation = Operation::write(NameRef::new("open").unwrap(), &[], &mut room).unwrap();
+    let (grant, device) = (Grant::decode(&grant).unwrap(), NameRef::new("door-1").unwrap());
+    let len = public::present(&key(HOLDER), &grant, device, &nonce, &operation, &mut out).unwrap();
+    let presentation = out[..len].to_vec();
+    let reply = talk.ask(Kind::Use, presentation.clone()).await.unwrap();
+    assert!(matches!(SignedReply::decode(&reply).unwrap().claimed_unverified().outcome, Outcome::Done(_)));
+    let (topic, report) = talk.reply().await;
+    assert_eq!(topic, format!("devices/me/uses/{}", base16ct::lower::encode_string(&nonce)));
+    assert_eq!(report, [reply, presentation.clone()].concat());
+    // Shown again it is of no use.
+    let refused = talk.ask(Kind::Use, presentation).await.unwrap_err();
+    assert_eq!(refused, (Failure::Refused, thingward_grant::Refusal::WrongNonce.code()));
+    let too_large = talk.ask(Kind::Use, vec![0; 4000]).await.unwrap_err();
+    assert_eq!(too_large, (Failure::Malformed, 0));
+    assert!(chip.opened().is_none_or(|opened| opened == 1));
+}
+
+/// A line with noise in both directions, in front of every piece.
+async fn noisy(mut far: UnixStream, mut near: DuplexStream) {
+    const NOISE: &[u8] = b"\x7e\x7d\x7e\x00\xff\x7d";
+    let (mut up, mut down) = ([0; 256], [0; 256]);
+    loop {
+        let done = tokio::select! {
+            read = near.read(&mut up) => match read {
+                Ok(read) if read > 0 => far.write_all(&[NOISE, &up[..read]].concat()).await,
+                _ => return,
+            },
+            read = far.read(&mut down) => match read {
+                Ok(read) if read > 0 => near.write_all(&down[..read]).await,
+                _ => return,
+            },
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn noise_on_the_line_is_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let (near, far) = duplex(4096);
+    tokio::spawn(noisy(UnixStream::connect(chip.line()).await.unwrap(), far));
+    let mut talk = Talk::over(near, None, tenant());
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.extend(numbers(&talk.message().await.1).0);
+    }
+    assert_eq!(seen, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_speaks_in_another_way_or_not_at_all_is_no_chip() {
+    let (near, mut far) = duplex(4096);
+    let talk = Talk::over(near, None, tenant());
+    // It says what it hears.
+    tokio::spawn(async move {
+        let mut room = [0; 256];
+        while let Ok(read @ 1..) = far.read(&mut room).await {
+            if far.write_all(&room[..read]).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (end, _) = talk.end().await;
+    assert!(matches!(end, End::Ask(AskError::Silent)), "{end}");
+}
+
+#[tokio::test]
+async fn a_chip_whose_casing_was_opened_says_its_last_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    while numbers(&talk.message().await.1).0.is_empty() {}
+    chip.open_casing();
+    loop {
+        let (records, signed) = numbers(&talk.message().await.1);
+        // A record and the signature over it in one message.
+        if signed.is_some() && signed == records.last().copied() {
+            break;
+        }
+    }
+    let (end, _) = talk.end().await;
+    assert!(matches!(end, End::Destroyed), "{end}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_on_the_chips_own_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let talk = Talk::with(&chip, None).await;
+    talk.state.lock().unwrap().renewal_due = true;
+    let started = std::time::Instant::now();
+    while talk.state.lock().unwrap().renewals == 0 {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
