@@ -95,10 +95,15 @@ pub enum HomeError {
         source: TokenError,
     },
     /// It is reset, but for what is on its token.
-    #[error("{} is reset, but its keys are still on the token: {source}; remove them there", path.display())]
+    #[error(
+        "{} is reset, but its keys are still on the token: {source}; remove those there that have the CKA_ID {id}",
+        path.display()
+    )]
     KeysLeft {
         /// The home.
         path: PathBuf,
+        /// What names its keys on the token, in hexadecimal digits.
+        id: String,
         /// What the token says.
         source: TokenError,
     },

@@ -65,7 +65,12 @@ fn with_a_token() {
         problem(SecretKey::open(token("none"), KeyName::labelled("kek"))).contains("no token has this label")
     );
     fs::write(pin(), "0000").unwrap();
-    assert!(problem(SecretKey::open(here, KeyName::labelled("kek"))).contains("cannot log in"));
+    let open = || SecretKey::open(here.clone(), KeyName::labelled("kek"));
+    assert!(problem(open()).contains("cannot log in"));
+    // A token locks itself after a few of these.
+    assert!((0..20).all(|_| problem(open()).contains("the token refused this PIN before")));
+    fs::write(pin(), "4711").unwrap();
+    open().map(drop).unwrap();
 }
 
 /// The AES key `kek`, 32 times 5.

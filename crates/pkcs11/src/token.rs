@@ -1,6 +1,6 @@
 //! A token: its library, sessions and objects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
+use thingward_crypto::{Digest, sha256};
 use zeroize::Zeroizing;
 
 use crate::{TokenError, TokenReference};
@@ -98,8 +99,8 @@ impl Token {
         work: impl FnOnce(&Session) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
         // The login state of a token is shared by all sessions of a process, so sessions take turns.
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&self.log_in(access)?)
+        let mut refused = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&self.log_in(access, &mut refused)?)
     }
 
     /// The only object with these attributes; `None` when there is none.
@@ -116,7 +117,7 @@ impl Token {
         }
     }
 
-    fn log_in(&self, access: Access) -> Result<Session, TokenError> {
+    fn log_in(&self, access: Access, refused: &mut RefusedPins) -> Result<Session, TokenError> {
         let slots = self.module.get_slots_with_token().map_err(|e| self.unusable("list tokens", e))?;
         let slot = slots
             .into_iter()
@@ -130,9 +131,21 @@ impl Token {
         let pin = fs::read_to_string(&self.reference.pin_source)
             .map(Zeroizing::new)
             .map_err(|e| self.unusable("read the PIN", e))?;
+        let at = (self.reference.module_path.clone(), self.reference.token.clone());
+        let digest = sha256(&[pin.as_bytes()]);
+        if refused.get(&at) == Some(&digest) {
+            return Err(
+                self.unusable("log in", "the token refused this PIN before; put the right one into its file")
+            );
+        }
         match session.login(UserType::User, Some(&AuthPin::new(pin.trim().into()))) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
-            Err(e) => Err(self.unusable("log in", e)),
+            Err(e) => {
+                if matches!(e, Error::Pkcs11(RvError::PinIncorrect, _)) {
+                    refused.insert(at, digest);
+                }
+                Err(self.unusable("log in", e))
+            }
         }
     }
 
@@ -141,8 +154,11 @@ impl Token {
     }
 }
 
+/// What each token refused last, as a hash: a token locks itself after a few wrong PINs, for all who share it.
+type RefusedPins = BTreeMap<(PathBuf, String), Digest>;
+
 /// Held while a session is open: see [`Token::with_session`].
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: Mutex<RefusedPins> = Mutex::new(BTreeMap::new());
 
 /// A library may be initialised once per process, so each is kept for ever.
 static MODULES: Mutex<Option<HashMap<PathBuf, Pkcs11>>> = Mutex::new(None);

@@ -106,7 +106,7 @@ pub(super) fn destroy(home: &Path) -> Result<(), HomeError> {
     let reference: TokenReference = file.token.parse().map_err(|_| damaged(home, "it names no token"))?;
     let id = file.id().ok_or_else(|| damaged(home, "it has no id"))?;
     let name = KeyName { label: reference.object.clone(), id: Some(id) };
-    let left = |source| HomeError::KeysLeft { path: home.to_owned(), source };
+    let left = |source| HomeError::KeysLeft { path: home.to_owned(), id: file.id.clone(), source };
     let token = Token::open(&reference).map_err(left)?;
     token.destroy(&pair(&name)).and_then(|()| token.destroy(&name)).map_err(left)
 }

@@ -265,7 +265,7 @@ pub(in crate::http) async fn revoke(
     take_back(&app, &allowed, name, reason, false).await
 }
 
-/// Ask a member for evidence
+/// Ask a device for evidence
 ///
 /// It proves anew what it is, as it does when it starts. Only for one that is connected to the service itself.
 #[utoipa::path(
@@ -283,6 +283,11 @@ pub(in crate::http) async fn ask_evidence(
 ) -> Result<StatusCode, ApiError> {
     let tenant = allowed.tenant();
     let known = app.shared.store.registry().principal(&tenant, &name).await?;
+    if known.principal.role != Role::Device {
+        return Err(ApiError::Conflict(
+            "only devices are asked; others prove themselves when they renew".to_owned(),
+        ));
+    }
     if !app.shared.core.presence(tenant).await.connected.contains_key(&name) {
         return Err(ApiError::Conflict(format!("{name} is not connected to the service itself")));
     }
