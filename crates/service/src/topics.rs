@@ -14,6 +14,12 @@ use thingward_seal::command::CommandId;
 /// What of a topic says what was taken back, behind `devices/<name>/`.
 pub(crate) const REVOCATION: &str = "grants/revocation";
 
+/// The same of a device behind a gateway, for the gateway.
+#[must_use]
+pub(crate) fn revocation_of(child: &DeviceName) -> String {
+    format!("children/{child}/{REVOCATION}")
+}
+
 /// How long the time is an answer, in seconds: a device takes none after a minute.
 pub(crate) const TIME_SECONDS: u32 = 60;
 
