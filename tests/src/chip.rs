@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -111,8 +111,8 @@ impl Chip {
     fn emulated(&self, command: &str) -> Power {
         let mut shell = Command::new("sh");
         // A group of its own, so that no key on the terminal reaches it.
-        let child = shell.args(["-c", &format!("exec {command}")]).current_dir(&self.folder).process_group(0);
-        let child = child.spawn().unwrap();
+        let shell = shell.args(["-c", &format!("exec {command}")]).current_dir(&self.folder).process_group(0);
+        let child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let started = Instant::now();
         while !self.line().exists() {
             assert!(started.elapsed() < STARTS_WITHIN, "{command} opens no line");

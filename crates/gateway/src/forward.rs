@@ -1,21 +1,24 @@
 //! From the queue to the service: each message in an envelope that the gateway signs, and questions for the time. And from
 //! the service down: commands for children, as they are, and the time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
 
 use bytes::Bytes;
 use thingward_agent::segments::Place;
 use thingward_agent::stream::SharedSigner;
 use thingward_agent::uplink::{Outgoing, Received, Source};
+use thingward_device::link::Kind;
 use thingward_model::DeviceName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
+use crate::serial::Visit;
 use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
@@ -25,6 +28,13 @@ pub(crate) struct Forwarder {
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
     pub(crate) questions: Questions,
+    /// The ways to chips of what was taken back.
+    pub(crate) visitors: HashMap<DeviceName, mpsc::Sender<Visit>>,
+}
+
+/// At which child, in a topic that says what was taken back.
+fn taken_back_at(topic: &str) -> Option<&str> {
+    topic.strip_prefix("devices/me/children/")?.strip_suffix("/grants/revocation")
 }
 
 /// What is on its way.
@@ -53,6 +63,18 @@ impl Forwarder {
         let topic = format!("{}{}", time::TOPIC, base16ct::lower::encode_string(&self.questions.next()?));
         let topic = TopicName::try_from(topic.as_str()).ok()?;
         Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
+    }
+
+    /// Brings a chip what was taken back of its grants. One that is away is told when it is there; a child with a session
+    /// asks the service itself.
+    fn take_back(&self, child: &str, revocation: Vec<u8>) {
+        let chip = child.parse().ok().and_then(|child: DeviceName| self.visitors.get(&child));
+        let (answer, _) = oneshot::channel();
+        if let Some(chip) = chip
+            && chip.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
+        {
+            tracing::info!(child, "a chip is told later what was taken back");
+        }
     }
 
     fn done(&self, child: &DeviceName, place: Place) {
@@ -100,7 +122,11 @@ impl Source for Forwarder {
     }
 
     fn subscriptions(&self) -> Vec<TopicFilter> {
-        let filters = ["devices/me/children/+/commands/+", "devices/me/time/+"];
+        let filters = [
+            "devices/me/children/+/commands/+",
+            "devices/me/children/+/grants/revocation",
+            "devices/me/time/+",
+        ];
         filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
 
@@ -108,6 +134,9 @@ impl Source for Forwarder {
         let topic = message.topic.as_str();
         if topic.starts_with(time::TOPIC) {
             return self.questions.answered(topic, message.payload);
+        }
+        if let Some(child) = taken_back_at(topic) {
+            return self.take_back(child, message.payload.to_vec());
         }
         match ChildCommand::read(topic, message.payload, message.expires_in) {
             Some(command) => self.core.command(command),

@@ -223,6 +223,11 @@ impl Commands {
         devices.iter().for_each(|device| self.listens(tenant, device, now));
     }
 
+    /// The gateway that carried something of the device last.
+    pub(crate) fn gateway_of(&self, tenant: &TenantName, device: &DeviceName) -> Option<DeviceName> {
+        self.behind.get(&(*tenant, *device)).map(|(gateway, _)| *gateway)
+    }
+
     /// Devices of the tenant, and the gateways that carried something of them last.
     pub(crate) fn behind(&self, of: TenantName) -> impl Iterator<Item = (DeviceName, DeviceName)> {
         let own = self.behind.iter().filter(move |((tenant, _), _)| *tenant == of);

@@ -16,6 +16,12 @@ pub(crate) const REVOCATION: &str = "grants/revocation";
 /// What of a topic asks for evidence, behind `devices/<name>/`.
 pub(crate) const ATTESTATION: &str = "attestation";
 
+/// The same of a device behind a gateway, for the gateway.
+#[must_use]
+pub(crate) fn revocation_of(child: &DeviceName) -> String {
+    format!("children/{child}/{REVOCATION}")
+}
+
 /// How long the time is an answer, in seconds: a device takes none after a minute.
 pub(crate) const TIME_SECONDS: u32 = 60;
 

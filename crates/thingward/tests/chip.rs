@@ -175,6 +175,13 @@ fn a_chip_enrols_reports_obeys_and_serves_a_grant_and_no_loss_of_power_or_kill_l
     assert_eq!(status, 403);
     assert!(String::from_utf8_lossy(&refused).contains("used-up"));
     wait_for("the use", || house.place.done(&["grant", "show", id])["used"] == 1);
+    // What is taken back the chip hears at once: before, the grant was only used up.
+    house.place.done(&["grant", "revoke", id]);
+    wait_for("the revocation", || {
+        let (status, refused) = house.shows(&grant, &holder);
+        assert_eq!(status, 403);
+        String::from_utf8_lossy(&refused).contains("revoked")
+    });
     assert!(chip.opened().is_none_or(|opened| opened == 5), "{:?}", chip.opened());
 
     // Every reading once, all of them signed by the chip itself, and every answer once.

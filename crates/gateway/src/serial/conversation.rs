@@ -51,7 +51,7 @@ pub(super) struct Errands {
 /// What a chip says to a question, or why it does not do it, with the word of the grants' list behind.
 pub(crate) type Told = Result<Vec<u8>, (Failure, u8)>;
 
-/// Somebody who is here asks the chip something.
+/// Somebody asks the chip something, who does not wait for long: a visitor, or the service.
 pub(crate) struct Visit {
     /// Only [`Kind::Nonce`], [`Kind::Use`] and [`Kind::Revocation`] are for visitors.
     pub(crate) kind: Kind,

@@ -33,6 +33,7 @@ use self::record::Record;
 use crate::core::{ChildCommand, CoreHandle};
 use crate::time::Questions;
 
+pub(crate) use self::conversation::Visit;
 pub(crate) use self::office::NotTaken;
 
 /// Most lines of a gateway.
@@ -91,6 +92,8 @@ pub enum SerialError {
 pub(crate) struct Lines {
     /// The ways of commands, which the core hands over.
     pub(crate) commands: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
+    /// The ways of who wants something at once.
+    pub(crate) visitors: HashMap<DeviceName, mpsc::Sender<Visit>>,
     all: Vec<(SerialSettings, Errands)>,
 }
 
@@ -104,11 +107,12 @@ pub(crate) struct Surroundings<'g> {
 
 impl Lines {
     pub(crate) fn new(settings: Vec<SerialSettings>) -> Self {
-        let mut lines = Self { commands: HashMap::new(), all: Vec::new() };
+        let mut lines = Self { commands: HashMap::new(), visitors: HashMap::new(), all: Vec::new() };
         for chip in settings {
             let (of_core, commands) = mpsc::channel(COMMANDS_MAX);
             let (visitors, visits) = mpsc::channel(VISITS_MAX);
             lines.commands.insert(chip.name, of_core);
+            lines.visitors.insert(chip.name, visitors.clone());
             lines.all.push((chip, Errands { commands, visits, visitors }));
         }
         lines

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::Message;
 use thingward_mqtt::codec::{MessageProperties, QoS};
+use thingward_mqtt::topic::TopicName;
 use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Store, StoreError};
@@ -107,14 +108,25 @@ impl Core {
         payload: Vec<u8>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     ) {
-        let message = topics::inner(&tenant, &device, topics::REVOCATION).map(|topic| Message {
-            topic,
-            payload: Bytes::from(payload),
-            qos: QoS::AtLeastOnce,
-            retain: true,
-            properties: MessageProperties::default(),
-            author: Bytes::new(),
-        });
+        let payload = Bytes::from(payload);
+        let message = |topic: Option<TopicName>, retain| {
+            topic.map(|topic| Message {
+                topic,
+                payload: payload.clone(),
+                qos: QoS::AtLeastOnce,
+                retain,
+                properties: MessageProperties::default(),
+                author: Bytes::new(),
+            })
+        };
+        // A gateway that is away asks for it when it comes back.
+        let gateway = self.broker.gate().commands.gateway_of(&tenant, &device);
+        let behind =
+            gateway.and_then(|gateway| topics::inner(&tenant, &gateway, &topics::revocation_of(&device)));
+        if let Some(message) = message(behind, false) {
+            self.broker.announce(now, message);
+        }
+        let message = message(topics::inner(&tenant, &device, topics::REVOCATION), true);
         let no_room = StoreError::Conflict { what: "the device has no room for another message" };
         let told = message.is_some_and(|message| self.broker.publish(now, message).is_ok());
         if told {
