@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use thingward_agent::disk::Directory;
@@ -90,6 +90,8 @@ pub(crate) struct ChildCommand {
     pub(crate) payload: Bytes,
     /// Seconds that it stays of use.
     pub(crate) expires_in: Option<u32>,
+    /// When it came.
+    pub(crate) arrived: Instant,
 }
 
 /// Longest time in seconds that a command waits here for its child: the service sends it again as long as it counts.
@@ -103,12 +105,28 @@ impl ChildCommand {
     pub(crate) fn read(topic: &str, payload: Bytes, expires_in: Option<u32>) -> Option<Self> {
         let (child, rest) = topic.strip_prefix("devices/me/children/")?.split_once('/')?;
         let id = rest.strip_prefix("commands/").filter(|id| !id.is_empty() && !id.contains('/'))?;
-        Some(Self { child: child.parse().ok()?, id: id.to_owned(), payload, expires_in })
+        Some(Self {
+            child: child.parse().ok()?,
+            id: id.to_owned(),
+            payload,
+            expires_in,
+            arrived: Instant::now(),
+        })
+    }
+
+    /// Seconds that it waits here at most.
+    fn wait_max(&self) -> u32 {
+        self.expires_in.unwrap_or(u32::MAX).min(COMMAND_WAIT_MAX_SECONDS)
+    }
+
+    /// Whether it has waited so long that it is let go.
+    pub(crate) fn is_over(&self) -> bool {
+        self.arrived.elapsed().as_secs() >= self.wait_max().into()
     }
 
     /// As the broker routes it: to the child's session when it has one, and else to nobody.
     fn message(self) -> Option<Message> {
-        let wait = self.expires_in.unwrap_or(u32::MAX).min(COMMAND_WAIT_MAX_SECONDS);
+        let wait = self.wait_max();
         Some(Message {
             topic: TopicName::try_from(format!("{}{}", commands_of(&self.child), self.id).as_str()).ok()?,
             payload: self.payload,

@@ -95,7 +95,9 @@ impl Source for Forwarder {
     }
 
     fn next(&mut self, held: &BTreeSet<Self::Lane>) -> Option<Outgoing<Key>> {
-        if let Some(question) = self.question() {
+        if !held.contains(&None)
+            && let Some(question) = self.question()
+        {
             return Some(question);
         }
         let held = held.iter().copied().flatten().collect();

@@ -9,7 +9,8 @@ use thingward_device::link::{
     FRAME_OVERHEAD_BYTES, Failure, Hello, JOIN_BYTES_MAX, Join, Kind, Outgoing, Pending, hello_message,
 };
 use thingward_grant::Nonce;
-use thingward_model::StreamName;
+use thingward_model::{DeviceName, StreamName};
+use thingward_seal::{Item, Items};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -59,6 +60,57 @@ pub(crate) struct Visit {
     pub(crate) answer: oneshot::Sender<Told>,
 }
 
+/// The chip, as it is spoken with.
+struct Partner<S> {
+    name: DeviceName,
+    line: Line<S>,
+    frame_bytes_max: usize,
+}
+
+impl<S: Stream> Partner<S> {
+    /// Asks for something that the chip may refuse.
+    async fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Told, AskError> {
+        if body.len() + FRAME_OVERHEAD_BYTES > self.frame_bytes_max {
+            tracing::warn!(chip = %self.name, ?kind, "the chip has no room for so large a frame");
+            return Ok(Err((Failure::Malformed, 0)));
+        }
+        match self.line.ask(kind, body).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(AskError::Failed(failure, _, word)) => {
+                tracing::info!(chip = %self.name, ?kind, ?failure, word, "the chip refuses");
+                Ok(Err((failure, word)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Serves visitors until the service has answered: who is here does not wait for who is far.
+    async fn meanwhile<T>(
+        &mut self,
+        visits: &mut mpsc::Receiver<Visit>,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, End> {
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Ok(answer),
+                visit = visits.recv() => self.visit(visit.ok_or(End::Stopping)?).await?,
+            }
+        }
+    }
+
+    async fn visit(&mut self, visit: Visit) -> Result<(), AskError> {
+        // A chip has few nonces: one for somebody who has gone would take another's place.
+        if visit.kind == Kind::Nonce && visit.answer.is_closed() {
+            return Ok(());
+        }
+        let answer = self.ask(visit.kind, &visit.body).await?;
+        // Who has gone does not hear it; what was done is in the report of the use.
+        let _ = visit.answer.send(answer);
+        Ok(())
+    }
+}
+
 /// Why a conversation ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
@@ -80,6 +132,12 @@ pub(super) enum End {
     /// Its certificate is revoked.
     #[error("the chip's membership is revoked")]
     Revoked,
+    /// Another one took its place.
+    #[error("another chip is enrolled in its place")]
+    Replaced,
+    /// Its last words have no place in the queue now.
+    #[error("the chip has destroyed its keys, and its last words find no room yet")]
+    NoRoom,
     /// Somebody opened its casing.
     #[error("the chip has destroyed its keys: its casing was opened, or somebody attached a debugger")]
     Destroyed,
@@ -90,10 +148,9 @@ pub(super) enum End {
 
 /// See the module.
 pub(super) struct Conversation<'o, S, O> {
-    line: Line<S>,
+    partner: Partner<S>,
     office: &'o mut O,
     timing: Timing,
-    frame_bytes_max: usize,
     /// Up to which message all are durable, as long as the chip has not heard of it.
     safe: u32,
     look_at: Instant,
@@ -103,8 +160,8 @@ pub(super) struct Conversation<'o, S, O> {
 impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     pub(super) fn new(stream: S, office: &'o mut O, timing: Timing) -> Self {
         let now = Instant::now();
-        let (line, frame_bytes_max) = (Line::new(stream), 0);
-        Self { line, office, timing, frame_bytes_max, safe: 0, look_at: now, keep_at: now }
+        let partner = Partner { name: office.name(), line: Line::new(stream), frame_bytes_max: 0 };
+        Self { partner, office, timing, safe: 0, look_at: now, keep_at: now }
     }
 
     /// Speaks with the chip until that has an end. `met` is called once it is known who it is.
@@ -120,35 +177,47 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         errands: &mut Errands,
         met: impl FnOnce(&Record),
     ) -> Result<Infallible, End> {
-        self.look_after().await?;
+        self.look_after(&mut errands.visits).await?;
         if let Some(record) = self.office.record() {
             met(record);
-        }
-        if let Some(description) = self.office.description() {
-            // When there is no room for it now, the next start of the line brings it.
-            let _ = self.office.deliver("devices/me/state/description".to_owned(), description).await;
         }
         loop {
             self.collect().await?;
             tokio::select! {
-                command = errands.commands.recv() => self.command(command.ok_or(End::Stopping)?).await?,
-                visit = errands.visits.recv() => self.visit(visit.ok_or(End::Stopping)?).await?,
+                command = errands.commands.recv() => {
+                    self.command(command.ok_or(End::Stopping)?, &mut errands.visits).await?;
+                }
+                visit = errands.visits.recv() => self.partner.visit(visit.ok_or(End::Stopping)?).await?,
                 () = tokio::time::sleep(self.timing.poll) => {}
             }
-            self.look_after().await?;
+            self.look_after(&mut errands.visits).await?;
         }
     }
 
-    async fn look_after(&mut self) -> Result<(), End> {
-        if self.line.take_was_late() || Instant::now() >= self.look_at {
+    async fn look_after(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<(), End> {
+        if self.partner.line.take_was_late() || Instant::now() >= self.look_at {
             self.greet().await?;
-            let pause = if self.bring_time().await? { self.timing.look } else { AGAIN.min(self.timing.look) };
+            self.describe().await?;
+            let is_told = self.bring_time(visits).await?;
+            let pause = if is_told { self.timing.look } else { AGAIN.min(self.timing.look) };
             self.look_at = Instant::now() + pause;
         }
         if Instant::now() >= self.keep_at {
-            self.renew().await?;
-            let pause = if self.bring_revocation().await? { self.timing.keep } else { self.timing.look };
-            self.keep_at = Instant::now() + pause;
+            self.renew(visits).await?;
+            let is_told = self.bring_revocation(visits).await?;
+            self.keep_at = Instant::now() + if is_told { self.timing.keep } else { self.timing.look };
+        }
+        Ok(())
+    }
+
+    /// Says what the chip can do, once; without room for it, at the next look.
+    async fn describe(&mut self) -> Result<(), End> {
+        let Some(description) = self.office.description() else { return Ok(()) };
+        match self.office.deliver("devices/me/state/description".to_owned(), description).await {
+            Ok(()) => self.office.is_described(),
+            Err(NotTaken::Revoked) => return Err(End::Revoked),
+            Err(NotTaken::Stopping) => return Err(End::Stopping),
+            Err(NotTaken::Full | NotTaken::Wrong(_)) => {}
         }
         Ok(())
     }
@@ -158,29 +227,35 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     async fn greet(&mut self) -> Result<(), End> {
         let mut nonce = [0; 32];
         system_rng().fill_bytes(&mut nonce);
-        let answer = match self.line.ask(Kind::Hello, &nonce).await {
-            Err(AskError::Failed(Failure::Destroyed, ..)) => return Err(self.last_words().await),
+        let answer = match self.partner.line.ask(Kind::Hello, &nonce).await {
+            Err(AskError::Failed(Failure::Destroyed, ..)) => {
+                self.last_words().await?;
+                return Err(End::Destroyed);
+            }
             answer => answer?,
         };
         let hello = Hello::read(&answer).ok_or(End::Unknown)?;
         let key = VerifyingKey::from_ed25519(&hello.public_key).map_err(|_| End::Unproved)?;
         key.verify(&hello_message(&nonce), &hello.signature).map_err(|_| End::Unproved)?;
-        self.frame_bytes_max = usize::from(hello.frame_bytes_max);
+        self.partner.frame_bytes_max = usize::from(hello.frame_bytes_max);
         if let Some(record) = self.office.record().filter(|record| record.leaf.key == key) {
             let join = record.join;
             return if hello.is_joined { Ok(()) } else { self.join(&join).await };
         }
-        let request = self.line.ask(Kind::Request, &[]).await?;
+        let request = self.partner.line.ask(Kind::Request, &[]).await?;
         let record = self.office.enrol(&key, &request).await?;
         // What the gateway knows as its chip has to know it too.
         self.join(&record.join).await?;
-        Ok(self.office.keep(record).await?)
+        let is_first = self.office.record().is_none();
+        self.office.keep(record).await?;
+        // Nothing that was said before is about this one.
+        if is_first { Ok(()) } else { Err(End::Replaced) }
     }
 
     async fn join(&mut self, join: &Join) -> Result<(), End> {
         let mut room = [0; JOIN_BYTES_MAX];
         let len = join.write(&mut room).ok_or(End::Unknown)?;
-        match self.line.ask(Kind::Join, room.get(..len).unwrap_or_default()).await {
+        match self.partner.line.ask(Kind::Join, room.get(..len).unwrap_or_default()).await {
             Ok(_) => Ok(()),
             Err(AskError::Failed(Failure::Joined, ..)) => Err(End::Elsewhere),
             Err(error) => Err(error.into()),
@@ -188,48 +263,34 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     }
 
     /// Whether the chip knows the time now.
-    async fn bring_time(&mut self) -> Result<bool, End> {
-        let asked = self.line.ask(Kind::Question, &[]).await?;
+    async fn bring_time(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<bool, End> {
+        let asked = self.partner.line.ask(Kind::Question, &[]).await?;
         let nonce: Nonce = asked.as_slice().try_into().map_err(|_| End::Unknown)?;
-        let Some(beacon) = self.office.time(nonce).await else { return Ok(false) };
-        Ok(self.done(Kind::Beacon, &beacon).await?.is_ok())
+        let beacon = self.partner.meanwhile(visits, self.office.time(nonce)).await?;
+        let Some(beacon) = beacon else { return Ok(false) };
+        Ok(self.partner.ask(Kind::Beacon, &beacon).await?.is_ok())
     }
 
     /// Whether the service said what was taken back. A chip without a key for grants refuses it.
-    async fn bring_revocation(&mut self) -> Result<bool, End> {
-        let Some(revocation) = self.office.revocation().await else { return Ok(false) };
-        let _ = self.done(Kind::Revocation, &revocation).await?;
+    async fn bring_revocation(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<bool, End> {
+        let revocation = self.partner.meanwhile(visits, self.office.revocation()).await?;
+        let Some(revocation) = revocation else { return Ok(false) };
+        let _ = self.partner.ask(Kind::Revocation, &revocation).await?;
         Ok(true)
     }
 
-    async fn renew(&mut self) -> Result<(), End> {
+    async fn renew(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<(), End> {
         if self.office.is_renewal_due() {
-            let request = self.line.ask(Kind::Request, &[]).await?;
-            self.office.renew(&request).await;
+            let request = self.partner.line.ask(Kind::Request, &[]).await?;
+            self.partner.meanwhile(visits, self.office.renew(&request)).await?;
         }
         Ok(())
-    }
-
-    /// Asks for something that the chip may refuse.
-    async fn done(&mut self, kind: Kind, body: &[u8]) -> Result<Told, AskError> {
-        if body.len() + FRAME_OVERHEAD_BYTES > self.frame_bytes_max {
-            tracing::warn!(chip = %self.office.name(), ?kind, "the chip has no room for so large a frame");
-            return Ok(Err((Failure::Malformed, 0)));
-        }
-        match self.line.ask(kind, body).await {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(AskError::Failed(failure, _, word)) => {
-                tracing::info!(chip = %self.office.name(), ?kind, ?failure, word, "the chip refuses");
-                Ok(Err((failure, word)))
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Takes what waits. The chip hears that a message is safe once it is durable here.
     async fn collect(&mut self) -> Result<(), End> {
         for _ in 0..MESSAGES_AT_ONCE {
-            let answer = self.done(Kind::Poll, &self.safe.to_be_bytes()).await?;
+            let answer = self.partner.ask(Kind::Poll, &self.safe.to_be_bytes()).await?;
             let Ok(answer) = answer else { return Ok(()) };
             // From here on nothing is said to be safe that was not asked for since: the chip may be another one.
             self.safe = 0;
@@ -265,37 +326,66 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         self.office.deliver(topic, message.payload.to_vec()).await
     }
 
-    /// What the chip still says: it was signed before its keys were destroyed.
-    async fn last_words(&mut self) -> End {
-        let is_known = self.office.record().is_some();
-        match if is_known { self.collect().await } else { Ok(()) } {
-            Err(end @ End::Stopping) => end,
-            _ => End::Destroyed,
+    /// What the chip still says: it was signed before its keys were destroyed. What is not is nobody's.
+    async fn last_words(&mut self) -> Result<(), End> {
+        let Some(key) = self.office.record().map(|record| record.leaf.key.clone()) else { return Ok(()) };
+        let answer = self.partner.line.ask(Kind::Poll, &0_u32.to_be_bytes()).await;
+        let answer = match answer {
+            Err(AskError::Failed(..)) => return Ok(()),
+            answer => answer?,
+        };
+        if answer.is_empty() {
+            return Ok(());
+        }
+        let message = Outgoing::read(&answer).ok_or(End::Unknown)?;
+        if !is_signed(&message, &key) {
+            return Err(End::Unproved);
+        }
+        match self.hand_in(&message).await {
+            Ok(()) => {
+                let _ = self.partner.ask(Kind::Poll, &message.number.to_be_bytes()).await?;
+                Ok(())
+            }
+            Err(NotTaken::Wrong(_)) => Ok(()),
+            Err(NotTaken::Full) => Err(End::NoRoom),
+            Err(NotTaken::Revoked) => Err(End::Revoked),
+            Err(NotTaken::Stopping) => Err(End::Stopping),
         }
     }
 
     /// The service sends again what was not answered.
-    async fn command(&mut self, command: ChildCommand) -> Result<(), End> {
+    async fn command(
+        &mut self,
+        command: ChildCommand,
+        visits: &mut mpsc::Receiver<Visit>,
+    ) -> Result<(), End> {
         let mut id = [0; 16];
-        if base16ct::lower::decode(&command.id, &mut id).map(<[u8]>::len) != Ok(id.len()) {
+        if command.is_over() || base16ct::lower::decode(&command.id, &mut id).map(<[u8]>::len) != Ok(id.len())
+        {
             return Ok(());
         }
         let body = [&id, command.payload.as_ref()].concat();
-        match self.done(Kind::Command, &body).await? {
-            Err((Failure::NoTime, _)) if self.bring_time().await? => {}
+        match self.partner.ask(Kind::Command, &body).await? {
+            Err((Failure::NoTime, _)) if self.bring_time(visits).await? => {}
             Err((Failure::Busy, _)) => self.collect().await?,
             _ => return Ok(()),
         }
-        let _ = self.done(Kind::Command, &body).await?;
+        let _ = self.partner.ask(Kind::Command, &body).await?;
         Ok(())
     }
+}
 
-    async fn visit(&mut self, visit: Visit) -> Result<(), End> {
-        let answer = self.done(visit.kind, &visit.body).await?;
-        // Who has gone does not hear it; what was done is in the report of the use.
-        let _ = visit.answer.send(answer);
-        Ok(())
+/// Whether a message is telemetry that this key signed to its end.
+fn is_signed(message: &Outgoing<'_>, key: &VerifyingKey) -> bool {
+    let mut is_signed = false;
+    for item in Items::new(message.payload) {
+        is_signed = match item {
+            Ok(Item::Statement(statement)) if statement.verify(key).is_ok() => true,
+            Ok(Item::Record(_)) => false,
+            _ => return false,
+        };
     }
+    is_signed && matches!(message.pending, Pending::Telemetry)
 }
 
 #[cfg(test)]

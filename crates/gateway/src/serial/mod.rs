@@ -193,11 +193,13 @@ impl Chip {
                 }
                 Ok(stream) => match self.speak(stream, &mut backoff).await {
                     End::Stopping => return,
-                    End::Ask(_) => backoff.next(),
+                    End::Ask(_) | End::Replaced | End::NoRoom => backoff.next(),
                     End::Destroyed => DESTROYED_PAUSE,
-                    End::Unknown | End::Unproved | End::Elsewhere | End::NotEnrolled(_) | End::Revoked => {
+                    End::Revoked => {
+                        self.office.forget().await;
                         LONG_PAUSE
                     }
+                    End::Unknown | End::Unproved | End::Elsewhere | End::NotEnrolled(_) => LONG_PAUSE,
                 },
             };
             self.pause(pause).await;

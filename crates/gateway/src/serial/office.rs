@@ -103,8 +103,11 @@ pub(super) trait Office: Send {
     /// What was taken back of the chip's grants, when the service says it.
     fn revocation(&self) -> impl Future<Output = Option<Vec<u8>>> + Send;
 
-    /// What the chip can do, once in the life of the process.
-    fn description(&mut self) -> Option<Vec<u8>>;
+    /// What the chip can do, as long as the service has not heard it from this process.
+    fn description(&self) -> Option<Vec<u8>>;
+
+    /// The service hears what the chip can do.
+    fn is_described(&mut self);
 
     /// Makes a message of the chip durable.
     fn deliver(&self, topic: String, message: Vec<u8>) -> impl Future<Output = Result<(), NotTaken>> + Send;
@@ -221,6 +224,15 @@ impl GatewayOffice {
         }
     }
 
+    /// Forgets a chip that is no member any more: it, or another one, may be enrolled anew.
+    pub(super) async fn forget(&mut self) {
+        self.record = None;
+        let path = self.home.chip_path(&self.name);
+        if let Err(error) = tokio::fs::remove_file(&path).await {
+            tracing::warn!(chip = %self.name, %error, "what was known of a revoked chip is still there");
+        }
+    }
+
     async fn save(&mut self, record: Record) -> std::io::Result<()> {
         let (path, kept) = (self.home.chip_path(&self.name), record.clone());
         let saved = tokio::task::spawn_blocking(move || kept.save(&path)).await;
@@ -311,8 +323,12 @@ impl Office for GatewayOffice {
         }
     }
 
-    fn description(&mut self) -> Option<Vec<u8>> {
-        self.description.take()
+    fn description(&self) -> Option<Vec<u8>> {
+        self.description.clone()
+    }
+
+    fn is_described(&mut self) {
+        self.description = None;
     }
 
     async fn deliver(&self, topic: String, message: Vec<u8>) -> Result<(), NotTaken> {

@@ -71,7 +71,7 @@ pub fn child_of(
     if is_device { Ok(child) } else { Err(Refusal::NotBehind) }
 }
 
-/// Gives a device behind a gateway its next certificate, for a key that it has. That the request is the device's shows its
+/// Gives a device behind a gateway its next certificate, for the key that it has now. That the request is the device's shows its
 /// signature; an old one brings a certificate that only the device can use.
 ///
 /// # Errors
@@ -86,8 +86,12 @@ pub async fn renew_child(
 ) -> Result<Issued, Refusal> {
     let turn = shared.membership.lock().await;
     let principal = child_of(shared, chain, device, now)?;
-    shared.directory.key(&principal.tenant, device, &request.key.id()).ok_or(Refusal::NotBehind)?;
-    let entry = shared.store.registry().principal(&principal.tenant, device).await?;
+    let registry = shared.store.registry();
+    let newest = registry.keys(&principal.tenant, device).await?.into_iter().next();
+    if newest.is_none_or(|newest| newest.revoked.is_some() || newest.spki != request.key.to_spki()) {
+        return Err(Refusal::NotBehind);
+    }
+    let entry = registry.principal(&principal.tenant, device).await?;
     let holder = Holder { standing: Standing::Member, principal, hardware: entry.hardware.as_ref() };
     certify(shared, &turn, holder, request, now).await
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey};
+use thingward_device::link::{Decoder, Frame, encode};
 use thingward_grant::{
     Audience, BEACON_BYTES_MAX, Beacon, Grant, HolderKey, IssuerKey, Operation, Origin, Permission, Scope,
     Terms, public,
@@ -56,6 +57,9 @@ struct State {
     renewals: u32,
     renewal_due: bool,
     revocation: Option<Vec<u8>>,
+    description: Option<Vec<u8>>,
+    /// The service is out of reach, and every question to it waits.
+    is_far: bool,
 }
 
 impl Office for Desk {
@@ -100,6 +104,9 @@ impl Office for Desk {
     }
 
     async fn time(&self, nonce: Nonce) -> Option<Bytes> {
+        while self.state.lock().unwrap().is_far {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         if self.state.lock().unwrap().has_no_time {
             return None;
         }
@@ -113,8 +120,12 @@ impl Office for Desk {
         self.state.lock().unwrap().revocation.clone()
     }
 
-    fn description(&mut self) -> Option<Vec<u8>> {
-        None
+    fn description(&self) -> Option<Vec<u8>> {
+        self.state.lock().unwrap().description.clone()
+    }
+
+    fn is_described(&mut self) {
+        self.state.lock().unwrap().description = None;
     }
 
     async fn deliver(&self, topic: String, message: Vec<u8>) -> Result<(), NotTaken> {
@@ -225,6 +236,7 @@ fn order(id: u8) -> ChildCommand {
         id: base16ct::lower::encode_string(&[id; 16]),
         payload,
         expires_in: Some(60),
+        arrived: std::time::Instant::now(),
     }
 }
 
@@ -477,4 +489,88 @@ async fn a_certificate_is_renewed_on_the_chips_own_request() {
         assert!(started.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn what_the_chip_can_do_is_said_once_there_is_room_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    {
+        let mut state = talk.state.lock().unwrap();
+        state.refuses = Some(NotTaken::Full);
+        state.description = Some(b"a door".to_vec());
+    }
+    tokio::time::sleep(TIMING.look * 2).await;
+    talk.state.lock().unwrap().refuses = None;
+    loop {
+        let (topic, message) = talk.message().await;
+        if topic == "devices/me/state/description" {
+            assert_eq!(message, b"a door");
+            break;
+        }
+    }
+    tokio::time::sleep(TIMING.look).await;
+    assert!(talk.state.lock().unwrap().description.is_none());
+}
+
+#[tokio::test]
+async fn visitors_do_not_wait_for_a_service_that_is_far() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    talk.message().await;
+    talk.state.lock().unwrap().is_far = true;
+    tokio::time::sleep(TIMING.look * 2).await;
+    let asked = tokio::time::timeout(Duration::from_secs(2), talk.ask(Kind::Nonce, Vec::new())).await;
+    assert_eq!(asked.unwrap().map(|nonce| nonce.len()), Ok(16));
+}
+
+#[tokio::test]
+async fn a_command_that_is_over_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    talk.commands.send(ChildCommand { expires_in: Some(0), ..order(1) }).await.unwrap();
+    talk.commands.send(order(2)).await.unwrap();
+    assert_eq!(talk.reply().await.0, format!("devices/me/replies/{}", "02".repeat(16)));
+}
+
+/// Says that its keys are destroyed, and then this, whatever it is polled for.
+async fn liar(mut far: DuplexStream, says: Vec<u8>) {
+    let mut decoder = Decoder::new(vec![0; 8192]);
+    let mut room = [0; 256];
+    while let Ok(read @ 1..) = far.read(&mut room).await {
+        for byte in &room[..read] {
+            let Some(frame) = decoder.take(*byte) else { continue };
+            let failed = [Failure::Destroyed.code(), 0];
+            let (kind, body): (u8, &[u8]) = match frame.kind == Kind::Poll.code() {
+                true => (Kind::Poll.answer(), &says),
+                false => (Kind::FAILED, &failed),
+            };
+            let mut answer = Vec::new();
+            encode(&Frame { sequence: frame.sequence, kind, body }, |byte| answer.push(byte));
+            if far.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn last_words_that_the_chip_did_not_sign_are_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    let (_, mut readings) = talk.message().await;
+    *readings.last_mut().unwrap() ^= 1;
+    drop(chip);
+    let (_, record) = talk.end().await;
+    let unsigned = [&u32::MAX.to_be_bytes()[..], &[1], b"door\0\0\0\0\0\0\0\0\0\0\0\0", &readings].concat();
+    let (near, far) = duplex(4096);
+    tokio::spawn(liar(far, unsigned));
+    let mut talk = Talk::over(near, record, tenant());
+    assert!(talk.delivered.recv().await.is_none());
+    let (end, _) = talk.end().await;
+    assert!(matches!(end, End::Unproved), "{end}");
 }
