@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use thingward_agent::claim::{Claim, Fingerprint};
+use thingward_agent::claim::{Claim, ClaimError, Fingerprint};
 use thingward_agent::enrol::{EnrolError, own_chain, renewal_due};
 use thingward_agent::home::{Home, Identity};
 use thingward_agent::http::{HttpError, HttpsClient};
@@ -13,8 +13,9 @@ use thingward_device::link::Join;
 use thingward_grant::Nonce;
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Principal, Role};
-use thingward_pki::est;
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, verify_client_chain};
+use thingward_pki::{LeafIdentity, est};
+use zeroize::Zeroizing;
 
 use super::record::Record;
 use crate::core::{CoreHandle, Said};
@@ -149,10 +150,9 @@ impl GatewayOffice {
         let wrong = |reason: String| OfficeError::Claim { path: path.clone(), reason };
         let text = match std::fs::read_to_string(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OfficeError::NoClaim),
-            text => zeroize::Zeroizing::new(text.map_err(|e| wrong(e.to_string()))?),
+            text => Zeroizing::new(text.map_err(|e| wrong(e.to_string()))?),
         };
-        let claim: Claim =
-            text.parse().map_err(|e: thingward_agent::claim::ClaimError| wrong(e.to_string()))?;
+        let claim: Claim = text.parse().map_err(|e: ClaimError| wrong(e.to_string()))?;
         let name = base16ct::lower::encode_string(&sha256(&[b"claim", claim.code.as_bytes()]));
         Ok((claim, name))
     }
@@ -164,15 +164,8 @@ impl GatewayOffice {
         body: &str,
     ) -> Result<(Bytes, Option<String>), OfficeError> {
         let client = Self::client(identity)?;
-        let post = |path: String, basic: Option<(&'static str, String)>| {
-            let (client, body) = (client.clone(), Bytes::copy_from_slice(body.as_bytes()));
-            async move {
-                let basic = basic.as_ref().map(|(user, code)| (*user, code.as_str()));
-                client.post(&path, est::REQUEST_TYPE, basic, body).await
-            }
-        };
         // It may be known under this name: enrolled by another gateway, or the answer was lost.
-        match post(self.path("simplereenroll"), None).await {
+        match certified(&client, &self.path("simplereenroll"), None, body).await {
             Ok(answer) => return Ok((answer, None)),
             Err(HttpError::Status { status: 403, .. }) => {}
             Err(error) => return Err(error.into()),
@@ -191,8 +184,8 @@ impl GatewayOffice {
             let server = identity.membership.service.clone();
             return Err(EnrolError::OtherRoot { server, wanted: claim.root }.into());
         }
-        let shown =
-            post(format!("{}/simpleenroll", est::PATH), Some(("device", claim.code.to_string()))).await;
+        let path = format!("{}/simpleenroll", est::PATH);
+        let shown = certified(&client, &path, Some(&claim), body).await;
         if matches!(shown, Ok(_) | Err(HttpError::Status { status: 401 | 403, .. })) {
             self.shown = Some(name.clone());
         }
@@ -211,7 +204,7 @@ impl GatewayOffice {
         identity: &Identity,
         key: &VerifyingKey,
         answer: &[u8],
-    ) -> Result<(Vec<Vec<u8>>, thingward_pki::LeafIdentity), OfficeError> {
+    ) -> Result<(Vec<Vec<u8>>, LeafIdentity), OfficeError> {
         let certificates = est::decode_certificates(answer).map_err(EnrolError::from)?;
         let (chain, leaf) = own_chain(certificates, key, &identity.membership.trust_domain)?;
         let ders: Vec<_> = chain.iter().cloned().map(rustls::pki_types::CertificateDer::from).collect();
@@ -240,6 +233,17 @@ impl GatewayOffice {
         self.record = Some(record);
         Ok(())
     }
+}
+
+/// What the service gives for a signing request.
+async fn certified(
+    client: &HttpsClient,
+    path: &str,
+    claim: Option<&Claim>,
+    body: &str,
+) -> Result<Bytes, HttpError> {
+    let basic = claim.map(|claim| ("device", claim.code.as_str()));
+    client.post(path, est::REQUEST_TYPE, basic, Bytes::copy_from_slice(body.as_bytes())).await
 }
 
 /// The body of a request, which has to be the chip's own.
@@ -289,8 +293,7 @@ impl Office for GatewayOffice {
             let body = request_body(&old.leaf.key, request)?;
             let identity = self.identity().await?;
             let client = Self::client(&identity)?;
-            let path = self.path("simplereenroll");
-            let answer = client.post(&path, est::REQUEST_TYPE, None, body.into()).await?;
+            let answer = certified(&client, &self.path("simplereenroll"), None, &body).await?;
             let (chain, leaf) = self.chain(&identity, &old.leaf.key, &answer)?;
             let expires = leaf.not_after;
             self.save(Record { chain, leaf, ..old }).await?;
