@@ -25,7 +25,7 @@ pub use aead::{AeadAlgorithm, AeadKey};
 pub use hash::{Digest, sha256};
 pub use mac::MacKey;
 pub use recipient::RecipientPublicKey;
-#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
+#[cfg(all(feature = "hpke", not(target_os = "none")))]
 pub use recipient::{ExportedSecret, RecipientSecretKey};
 pub use sign::{KeyId, SIGNATURE_BYTES, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 

@@ -7,8 +7,8 @@
 //!
 //! What is verified is public, so this branches on it.
 
-use crate::comb::odd_multiple;
-use crate::curve::{BASE_SHIFT, BASE_WIDTH};
+use crate::comb::{SHAPE, odd_multiple};
+use crate::curve::BASE_SHIFT;
 use crate::field::Element;
 use crate::point::{Point, T};
 use crate::scalar::Scalar;
@@ -25,11 +25,11 @@ use fraction::Fraction;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
-const D: Element = Element(crate::curve::D);
+const D: Element = Element::from_bytes(&crate::curve::D);
 /// Width of the digits that key and commitment are multiplied by: wider takes more memory for their multiples.
 const POINT_WIDTH: usize = 4;
 /// A square root of -1.
-const ROOT_OF_MINUS_ONE: Element = Element([
+const ROOT_OF_MINUS_ONE: Element = Element::from_bytes(&[
     0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f, 0xa7,
     0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
 ]);
@@ -78,9 +78,10 @@ impl Point {
 #[inline(never)]
 fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
     let sign = bytes[31] >> 7;
-    let mut y = Element(*bytes);
-    y.0[31] &= 0x7f;
-    if y.canonical() != y.0 {
+    let mut unsigned = *bytes;
+    unsigned[31] &= 0x7f;
+    let y = Element::from_bytes(&unsigned);
+    if y.canonical() != unsigned {
         return Err(Refused);
     }
     let y2 = y.squared();
@@ -99,7 +100,7 @@ fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
 fn root_of_ratio(u: &Element, v: &Element) -> Option<Element> {
     let v3 = &v.squared() * v;
     let uv7 = &(&v3.squared() * v) * u;
-    let mut x = &(&power_of_eighth(&uv7) * &v3) * u;
+    let mut x = &(&uv7.power_of_eighth() * &v3) * u;
     let v_x2 = (&x.squared() * v).canonical();
     if v_x2 != u.canonical() {
         if v_x2 != u.negated().canonical() {
@@ -108,23 +109,6 @@ fn root_of_ratio(u: &Element, v: &Element) -> Option<Element> {
         x = &x * &ROOT_OF_MINUS_ONE;
     }
     Some(x)
-}
-
-/// To the power of (p - 5) / 8 = 2^252 - 3.
-#[inline(never)]
-fn power_of_eighth(x: &Element) -> Element {
-    let x2 = x.squared();
-    let x9 = &x2.squared_times(2) * x;
-    let x11 = &x9 * &x2;
-    let ones_5 = &x11.squared() * &x9;
-    let ones_10 = &ones_5.squared_times(5) * &ones_5;
-    let ones_20 = &ones_10.squared_times(10) * &ones_10;
-    let ones_40 = &ones_20.squared_times(20) * &ones_20;
-    let ones_50 = &ones_40.squared_times(10) * &ones_10;
-    let ones_100 = &ones_50.squared_times(50) * &ones_50;
-    let ones_200 = &ones_100.squared_times(100) * &ones_100;
-    let ones_250 = &ones_200.squared_times(50) * &ones_50;
-    &ones_250.squared_times(2) * x
 }
 
 /// A point to be added again and again: y + x, y - x, 2 d t, and 2 z.
@@ -165,7 +149,7 @@ fn sum(response: &Scalar, fraction: &Fraction, of_numerator: &Point, of_denomina
     let numerator = Digits::<{ Fraction::NUMERATOR_DIGITS }>::new(&fraction.numerator.0, POINT_WIDTH);
     let denominator = Digits::<{ Fraction::HALF_DIGITS }>::new(&fraction.denominator.0, POINT_WIDTH);
     let (low, high) = response.0.split_at(BASE_SHIFT / 8);
-    let base = [low, high].map(|half| Digits::<{ Fraction::HALF_DIGITS }>::new(half, BASE_WIDTH));
+    let base = [low, high].map(|half| Digits::<{ Fraction::HALF_DIGITS }>::new(half, SHAPE.base_width));
     let mut multiples = [const { Cached::NONE }; 8];
     let (of_numerators, of_denominators) = multiples.split_at_mut(4);
     odd_multiples(of_numerator, of_numerators);

@@ -121,12 +121,11 @@ impl Chip {
         if bins.is_empty() {
             return Ok(());
         }
+        // What a panic would say takes flash and RAM, and it says nothing here.
+        let silent = "-Zunstable-options -Cpanic=immediate-abort";
         let (target, flags) = match self.kind {
             Kind::Avr { part } => {
-                // What a panic would say takes RAM, and it says nothing here.
-                let mut flags = format!(
-                    "-Zunstable-options -Cpanic=immediate-abort -Ctarget-cpu={part} -Clink-arg=-mmcu={part}"
-                );
+                let mut flags = format!("-Ctarget-cpu={part} -Clink-arg=-mmcu={part}");
                 if self.pushes_three_bytes() {
                     flags += " -Cllvm-args=-opt-disable=argpromotion";
                 }
@@ -135,10 +134,8 @@ impl Chip {
             Kind::CortexM { target, .. } => {
                 let script = workspace().join("emulators/cortex-m.ld");
                 let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
-                // SHA-2 without its rounds written out, which take more than a third of an image that signs.
-                let small = "--cfg=sha2_backend_soft=\"compact\"";
                 let ram = format!("-Clink-arg=--defsym=ram_bytes={}", self.ram_bytes);
-                (target, format!("{small} {linker} {ram} -Clink-arg=-T{}", script.display()))
+                (target, format!("{linker} {ram} -Clink-arg=-T{}", script.display()))
             }
         };
         let mut cargo = Command::new("cargo");
@@ -158,7 +155,9 @@ impl Chip {
             .env("RUSTC", workspace().join("../.firmware/rustc/bin/rustc"))
             // Lets a stable compiler build its core library and take assembly for AVR.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", flags)
+            .env("RUSTFLAGS", format!("{silent} {flags}"))
+            // On AVR what is smallest by itself grows by what it moves.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", if self.is_avr() { "s" } else { "z" })
             .env("THINGWARD_WYCHEPROOF", wycheproof::folder())
             // Not each time that this linker needs no -no-pie.
             .env("RUSTC_LOG", "error");
