@@ -147,13 +147,14 @@ impl Statement {
     /// [`FormatError::Crypto`] when the signer fails, [`FormatError::BufferTooSmall`] below
     /// [`STATEMENT_BYTES_MAX`] bytes.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
-        let mut payload = [0; PAYLOAD_BYTES_MAX];
-        let mut e = cose::encoder(&mut payload);
-        self.encode(&mut e)?;
-        let len = e.writer().position();
-        cose::sign1(signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)
+        cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
+            let mut e = cose::encoder(payload);
+            self.encode(&mut e)?;
+            Ok(e.writer().position())
+        })
     }
 
+    #[inline(never)]
     fn encode(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
         let (kind, extra) = match self.kind {
             StatementKind::Open { .. } => (KIND_OPEN, 5),
