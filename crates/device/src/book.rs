@@ -61,12 +61,19 @@ impl Default for Book {
 }
 
 impl Book {
-    pub(crate) fn load<F: Flash>(store: &mut Store<F>) -> Result<Self, FlashError> {
+    /// At a start.
+    #[inline(never)]
+    pub(crate) fn load<F: Flash>(&mut self, store: &mut Store<F>) -> Result<(), FlashError> {
         let mut room = [0; ROOM_BYTES];
-        match store.load(Cell::Book, &mut room)? {
-            None => Ok(Self::default()),
-            Some(plain) => Self::decode(plain).ok_or(FlashError),
-        }
+        store.load(Cell::Book, &mut room)?.map_or(Ok(()), |plain| self.decode(plain).ok_or(FlashError))
+    }
+
+    /// As it was before it was changed.
+    #[inline(never)]
+    pub(crate) fn load_again<F: Flash>(&mut self, store: &mut Store<F>) -> Result<(), FlashError> {
+        *self = Self::default();
+        let mut room = [0; ROOM_BYTES];
+        store.newest(Cell::Book, &mut room)?.map_or(Ok(()), |plain| self.decode(plain).ok_or(FlashError))
     }
 
     #[inline(never)]
@@ -81,30 +88,33 @@ impl Book {
         self.counts.iter().flatten().find(|count| count.grant == *grant).map_or(0, |count| count.used)
     }
 
-    /// Counts a use; `false` when there is no room for one more grant.
-    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) -> bool {
-        let (grant, mark) = (permitted.grant, seconds(self.mark));
-        let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == grant));
-        let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
-        let slot = slot.or_else(|| self.counts.iter().position(is_free));
+    /// Whether it can count this grant.
+    pub(crate) fn has_room_for(&self, grant: &GrantId) -> bool {
+        self.slot_of(grant).is_some()
+    }
+
+    /// Counts a use of a grant that there is room for.
+    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) {
+        let grant = permitted.grant;
         let used = self.used(&grant).saturating_add(1);
         let expires = permitted.expires.map_or(u32::MAX, seconds_up);
-        match slot.and_then(|slot| self.counts.get_mut(slot)) {
-            Some(slot) => *slot = Some(Count { grant, used, expires }),
-            None => return false,
+        if let Some(slot) = self.slot_of(&grant).and_then(|slot| self.counts.get_mut(slot)) {
+            *slot = Some(Count { grant, used, expires });
         }
         self.standing.observe(permitted.epoch);
-        true
+    }
+
+    /// Where a grant is counted, or can be.
+    fn slot_of(&self, grant: &GrantId) -> Option<usize> {
+        let mark = seconds(self.mark);
+        let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == *grant));
+        let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
+        slot.or_else(|| self.counts.iter().position(is_free))
     }
 
     /// Whether a command was judged before.
     pub(crate) fn knows(&self, id: &[u8; 16]) -> bool {
         self.known.iter().flatten().any(|known| known.id == *id)
-    }
-
-    /// Whether it can remember one more command.
-    pub(crate) fn has_room(&self) -> bool {
-        self.known.iter().any(|slot| self.is_free(slot))
     }
 
     /// Only what is over by the mark may be forgotten: a message that was held back is then over as well.
@@ -145,24 +155,24 @@ impl Book {
         Some(e.writer().position())
     }
 
-    fn decode(plain: &[u8]) -> Option<Self> {
+    /// Into an empty one.
+    fn decode(&mut self, plain: &[u8]) -> Option<()> {
         let mut d = Decoder::new(plain);
-        let mut book = Self::default();
         (d.array().ok()? == Some(6)).then_some(())?;
         let epoch = d.u32().ok()?;
         let (ids, []) = d.bytes().ok()?.as_chunks() else { return None };
         if ids.len() > REVOKED_MAX {
             return None;
         }
-        book.standing = Standing::restored(epoch, ids).ok()?;
+        self.standing = Standing::restored(epoch, ids).ok()?;
         let len = d.array().ok()??;
-        for slot in book.counts.iter_mut().take(usize::try_from(len).ok()?) {
+        for slot in self.counts.iter_mut().take(usize::try_from(len).ok()?) {
             d.array().ok()?;
             let grant = d.bytes().ok()?.try_into().ok()?;
             *slot = Some(Count { grant, used: d.u32().ok()?, expires: d.u32().ok()? });
         }
         let len = d.array().ok()??;
-        for slot in book.known.iter_mut().take(usize::try_from(len).ok()?) {
+        for slot in self.known.iter_mut().take(usize::try_from(len).ok()?) {
             d.array().ok()?;
             *slot = Some(Known { id: d.bytes().ok()?.try_into().ok()?, expires: d.u32().ok()? });
         }
@@ -171,10 +181,10 @@ impl Book {
         } else {
             d.array().ok()?;
             let (id, digest) = (d.bytes().ok()?.try_into().ok()?, d.bytes().ok()?.try_into().ok()?);
-            book.running = Some(Running { id, digest, is_use: d.bool().ok()? });
+            self.running = Some(Running { id, digest, is_use: d.bool().ok()? });
         }
-        book.mark = Timestamp::from_micros(d.i64().ok()?);
-        (d.position() == plain.len()).then_some(book)
+        self.mark = Timestamp::from_micros(d.i64().ok()?);
+        (d.position() == plain.len()).then_some(())
     }
 }
 
@@ -205,7 +215,9 @@ mod tests {
         };
         let mut room = [0; Cell::Book.room()];
         let len = book.encode(&mut room).unwrap();
-        assert_eq!(Book::decode(&room[..len]), Some(book));
-        assert!((0..len).all(|len| Book::decode(&room[..len]).is_none()));
+        let mut again = Book::default();
+        assert_eq!(again.decode(&room[..len]), Some(()));
+        assert_eq!(again, book);
+        assert!((0..len).all(|len| Book::default().decode(&room[..len]).is_none()));
     }
 }

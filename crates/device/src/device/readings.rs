@@ -5,7 +5,7 @@ use thingward_model::{Confidentiality, Reading, Timestamp, Value};
 use thingward_seal::writer::NewChain;
 use thingward_seal::{ChainWriter, FormatError};
 
-use super::{Device, Member, recipient, subject};
+use super::{Device, recipient, subject};
 use crate::keys::KeyStore;
 use crate::spool::{EntryKind, PushError};
 use crate::store::Flash;
@@ -131,7 +131,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             return Ok(());
         }
         let now = self.time();
-        let Member { join, .. } = self.member.as_ref().ok_or(RecordError::NotJoined)?;
+        let join = self.member.as_ref().ok_or(RecordError::NotJoined)?;
         let new = NewChain {
             subject: subject::<T>(join).ok_or(RecordError::Reading(FormatError::Malformed))?,
             confidentiality: Confidentiality::Service,

@@ -275,8 +275,17 @@ impl<'a> SignedCommand<'a> {
     ///
     /// [`FormatError::Crypto`] when `key` did not sign it.
     pub fn verify(&self, key: &VerifyingKey) -> Result<VerifiedCommand<'a>, FormatError> {
+        self.check(key).copied()
+    }
+
+    /// As [`Self::verify`], where it lies.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::verify`].
+    pub fn check(&self, key: &VerifyingKey) -> Result<&VerifiedCommand<'a>, FormatError> {
         self.sign1.verify(key, CONTEXT)?;
-        Ok(self.claimed)
+        Ok(&self.claimed)
     }
 }
 
