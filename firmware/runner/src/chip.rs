@@ -197,6 +197,19 @@ impl Chip {
         }
     }
 
+    /// The same, with its serial ports and a monitor as sockets `line`, `alarm` and `monitor` where it runs.
+    pub(crate) fn connected(&self, image: &str) -> Command {
+        let mut emulator = self.emulator(image);
+        if self.is_avr() {
+            emulator.arg("connected");
+            return emulator;
+        }
+        for (what, socket) in [("-serial", "line"), ("-serial", "alarm"), ("-monitor", "monitor")] {
+            emulator.args([what, &format!("unix:{socket},server=on,wait=off")]);
+        }
+        emulator
+    }
+
     pub(crate) fn size(&self, image: &str) -> Result<Size> {
         let tool = if self.is_avr() { "avr-size" } else { "arm-none-eabi-size" };
         let output = Command::new(tool).arg(self.file(image)).output()?;
