@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EECR = 0x3f, EEAR = 0x41, EEPE = 1 << 1, GPIOR0 = 0x3e, GPIOR1 = 0x4a, MEMORY_BYTES = 4096 };
+enum { EECR = 0x3f, EEAR = 0x41, EEPE = 1 << 1, RXC = 1 << 7, RXEN = 1 << 4, GPIOR0 = 0x3e, GPIOR1 = 0x4a, MEMORY_BYTES = 4096 };
 static const avr_cycle_count_t CYCLES_MAX = 4000000000ull;
 
 static avr_cycle_count_t started;
@@ -49,7 +49,7 @@ static void silent(avr_t *avr, const int level, const char *format, va_list argu
 struct socket {
     const char *name;
     char port;
-    uint16_t state;  // address of UCSRnA, whose highest bit says that a byte was not taken yet
+    uint16_t state;  // address of UCSRnA, and UCSRnB behind it
     avr_irq_t *input;
     avr_cycle_count_t next;
     int listener, peer;
@@ -98,7 +98,8 @@ static int connect_port(avr_t *avr, struct socket *socket_) {
 // The next byte comes when the chip has taken the one before, as with a line that tells when it may send.
 static void feed(avr_t *avr, struct socket *port) {
     uint8_t byte;
-    if (avr->cycle < port->next || avr->data[port->state] & 0x80 || !next_byte(port, &byte)) return;
+    int is_open = avr->data[port->state + 1] & RXEN && !(avr->data[port->state] & RXC);
+    if (avr->cycle < port->next || !is_open || !next_byte(port, &byte)) return;
     avr_raise_irq(port->input, byte);
     port->next = avr->cycle + 3000;
 }
