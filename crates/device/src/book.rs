@@ -1,11 +1,10 @@
 //! What a device must not forget about commands and grants: what was done, counted and taken back, and how late it was.
 
-use minicbor::encode::write::Cursor;
-use minicbor::{Decoder, Encoder};
 use thingward_crypto::Digest;
-use thingward_grant::{GrantId, Permitted, REVOKED_MAX, Standing};
+use thingward_grant::{GrantId, Permitted, Standing};
 use thingward_model::Timestamp;
 
+use crate::link::put;
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
 
 /// Most grants that are counted at a time.
@@ -132,59 +131,72 @@ impl Book {
         true
     }
 
-    /// `[epoch, ids, counts, known, running / null, mark]`
+    /// `epoch(4) mark(8) revoked(1) counts(1) known(1) running(1)`, and behind that so many of each:
+    /// `id(8)`, `grant(8) used(4) expires(4)`, `id(16) expires(4)` and `id(16) digest(32) use(1)`.
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
-        let mut e = Encoder::new(Cursor::new(out));
-        e.array(6).ok()?.u32(self.standing.epoch()).ok()?;
-        e.bytes(self.standing.revoked().as_flattened()).ok()?;
-        e.array(self.counts.iter().flatten().count() as u64).ok()?;
-        for count in self.counts.iter().flatten() {
-            e.array(3).ok()?.bytes(&count.grant).ok()?.u32(count.used).ok()?.u32(count.expires).ok()?;
-        }
-        e.array(self.known.iter().flatten().count() as u64).ok()?;
-        for known in self.known.iter().flatten() {
-            e.array(2).ok()?.bytes(&known.id).ok()?.u32(known.expires).ok()?;
-        }
-        match &self.running {
-            None => e.null().ok()?,
-            Some(Running { id, digest, is_use }) => {
-                e.array(3).ok()?.bytes(id).ok()?.bytes(digest).ok()?.bool(*is_use).ok()?
-            }
+        let (counts, known) = (self.counts.iter().flatten(), self.known.iter().flatten());
+        let running = self.running.as_ref();
+        let mut at = 0;
+        let mut add = |parts: &[&[u8]]| {
+            at += put(out.get_mut(at..)?, parts)?;
+            Some(())
         };
-        e.i64(self.mark.as_micros()).ok()?;
-        Some(e.writer().position())
+        add(&[&self.standing.epoch().to_be_bytes(), &self.mark.as_micros().to_be_bytes()])?;
+        let lens = [
+            self.standing.revoked().len(),
+            counts.clone().count(),
+            known.clone().count(),
+            running.iter().count(),
+        ];
+        add(&[&lens.map(|len| len as u8)])?;
+        add(&[self.standing.revoked().as_flattened()])?;
+        for Count { grant, used, expires } in counts {
+            add(&[grant, &used.to_be_bytes(), &expires.to_be_bytes()])?;
+        }
+        for Known { id, expires } in known {
+            add(&[id, &expires.to_be_bytes()])?;
+        }
+        if let Some(Running { id, digest, is_use }) = running {
+            add(&[id, digest, &[u8::from(*is_use)]])?;
+        }
+        Some(at)
     }
 
     /// Into an empty one.
     fn decode(&mut self, plain: &[u8]) -> Option<()> {
-        let mut d = Decoder::new(plain);
-        (d.array().ok()? == Some(6)).then_some(())?;
-        let epoch = d.u32().ok()?;
-        let (ids, []) = d.bytes().ok()?.as_chunks() else { return None };
-        if ids.len() > REVOKED_MAX {
-            return None;
+        let mut rest = Rest(plain);
+        let epoch = rest.number()?;
+        self.mark = Timestamp::from_micros(i64::from_be_bytes(*rest.take()?));
+        let [revoked, counts, known, running] = rest.take()?.map(usize::from);
+        let (ids, behind) = rest.0.split_at_checked(revoked.checked_mul(size_of::<GrantId>())?)?;
+        self.standing = Standing::restored(epoch, ids.as_chunks().0).ok()?;
+        rest = Rest(behind);
+        for slot in self.counts.get_mut(..counts)? {
+            *slot = Some(Count { grant: *rest.take()?, used: rest.number()?, expires: rest.number()? });
         }
-        self.standing = Standing::restored(epoch, ids).ok()?;
-        let len = d.array().ok()??;
-        for slot in self.counts.iter_mut().take(usize::try_from(len).ok()?) {
-            d.array().ok()?;
-            let grant = d.bytes().ok()?.try_into().ok()?;
-            *slot = Some(Count { grant, used: d.u32().ok()?, expires: d.u32().ok()? });
+        for slot in self.known.get_mut(..known)? {
+            *slot = Some(Known { id: *rest.take()?, expires: rest.number()? });
         }
-        let len = d.array().ok()??;
-        for slot in self.known.iter_mut().take(usize::try_from(len).ok()?) {
-            d.array().ok()?;
-            *slot = Some(Known { id: d.bytes().ok()?.try_into().ok()?, expires: d.u32().ok()? });
+        if running != 0 {
+            let (id, digest, [is_use]) = (*rest.take()?, *rest.take()?, rest.take()?);
+            self.running = Some(Running { id, digest, is_use: *is_use != 0 });
         }
-        if d.datatype().ok()? == minicbor::data::Type::Null {
-            d.null().ok()?;
-        } else {
-            d.array().ok()?;
-            let (id, digest) = (d.bytes().ok()?.try_into().ok()?, d.bytes().ok()?.try_into().ok()?);
-            self.running = Some(Running { id, digest, is_use: d.bool().ok()? });
-        }
-        self.mark = Timestamp::from_micros(d.i64().ok()?);
-        (d.position() == plain.len()).then_some(())
+        rest.0.is_empty().then_some(())
+    }
+}
+
+/// What was not read yet.
+struct Rest<'p>(&'p [u8]);
+
+impl<'p> Rest<'p> {
+    fn take<const N: usize>(&mut self) -> Option<&'p [u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.take().map(|bytes| u32::from_be_bytes(*bytes))
     }
 }
 

@@ -187,6 +187,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     /// So much time has gone by since the last call, in microseconds.
+    #[inline(never)]
     pub fn tick(&mut self, micros: u32) {
         self.clock.tick(micros);
         for slot in &mut self.nonces {
@@ -390,6 +391,7 @@ fn subject<T: Thing>(join: &Join) -> Option<Subject> {
     Some(Subject { tenant: join.tenant, device: join.device, stream: T::STREAM.parse().ok()? })
 }
 
+#[inline(never)]
 fn resume<T: Thing>(join: &Join, state: &[u8; STATE_BYTES]) -> Option<ChainWriter> {
     ChainWriter::resume(subject::<T>(join)?, state).ok()
 }

@@ -157,6 +157,7 @@ fn sign_payload(
 
 /// RFC 9052 §4.4, all of the structure up to the payload; its length in bytes. `context` is the externally supplied data: it
 /// keeps a signature made for one purpose from being taken for another.
+#[inline(never)]
 fn sig_structure_head(
     buffer: &mut [u8],
     algorithm: SignatureAlgorithm,
@@ -170,6 +171,7 @@ fn sig_structure_head(
 }
 
 /// The unprotected header of a record: the chain as key id, the sequence number as partial IV.
+#[inline(never)]
 pub(crate) fn encode_record_header(
     e: &mut SliceEncoder<'_>,
     chain: &[u8; 8],
@@ -203,6 +205,7 @@ fn without_leading_zeros(bytes: &[u8; 8]) -> &[u8] {
 }
 
 /// RFC 9052 §5.3, with no externally supplied data. Longest: 11 bytes and the protected header.
+#[inline(never)]
 pub(crate) fn enc_structure<'a>(buffer: &'a mut [u8; 24], protected: &[u8]) -> Result<&'a [u8], FormatError> {
     let mut e = encoder(buffer);
     e.array(3)?.str("Encrypt0")?.bytes(protected)?.bytes(&[])?;

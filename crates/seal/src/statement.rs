@@ -10,7 +10,7 @@ use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, Digest, KeyId, Signer, VerifyingKey};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName, Timestamp};
 
-use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1, SliceEncoder};
+use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
 use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// The version that this code writes, and the only one so far.
@@ -147,39 +147,8 @@ impl Statement {
     /// [`FormatError::Crypto`] when the signer fails, [`FormatError::BufferTooSmall`] below
     /// [`STATEMENT_BYTES_MAX`] bytes.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
-        cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
-            let mut e = cose::encoder(payload);
-            self.encode(&mut e)?;
-            Ok(e.writer().position())
-        })
-    }
-
-    #[inline(never)]
-    fn encode(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
-        let (kind, extra) = match self.kind {
-            StatementKind::Open { .. } => (KIND_OPEN, 5),
-            StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
-            StatementKind::Gap { .. } => (KIND_GAP, 5),
-        };
-        e.array(7 + extra)?.u64(VERSION)?.u8(kind)?;
-        e.str(self.subject.tenant.as_str())?.str(self.subject.device.as_str())?;
-        e.str(self.subject.stream.as_str())?.bytes(&self.chain)?.i64(self.time.as_micros())?;
-        match &self.kind {
-            StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
-                e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
-                match previous {
-                    None => e.null()?,
-                    Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
-                };
-            }
-            StatementKind::Checkpoint { first, last, head } => {
-                e.u64(*first)?.u64(*last)?.bytes(head)?;
-            }
-            StatementKind::Gap { first, last, before, head, reason } => {
-                e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
-            }
-        }
-        Ok(())
+        let Self { subject, chain, time, kind } = self;
+        sign(subject, chain, *time, kind, signer, out)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, FormatError> {
@@ -212,6 +181,56 @@ impl Statement {
         }
         Ok(Self { subject, chain, time, kind })
     }
+}
+
+/// As [`Statement::sign`], of parts where they lie.
+pub(crate) fn sign(
+    subject: &Subject,
+    chain: &ChainId,
+    time: Timestamp,
+    kind: &StatementKind,
+    signer: &impl Signer,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
+        encode(subject, chain, time, kind, payload)
+    })
+}
+
+/// Writes what is signed to the front of `out`; its length in bytes.
+#[inline(never)]
+fn encode(
+    subject: &Subject,
+    chain: &ChainId,
+    time: Timestamp,
+    kind: &StatementKind,
+    out: &mut [u8],
+) -> Result<usize, FormatError> {
+    let mut e = cose::encoder(out);
+    let (code, extra) = match kind {
+        StatementKind::Open { .. } => (KIND_OPEN, 5),
+        StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
+        StatementKind::Gap { .. } => (KIND_GAP, 5),
+    };
+    e.array(7 + extra)?.u64(VERSION)?.u8(code)?;
+    e.str(subject.tenant.as_str())?.str(subject.device.as_str())?;
+    e.str(subject.stream.as_str())?.bytes(chain)?.i64(time.as_micros())?;
+    match kind {
+        StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
+            e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
+            match previous {
+                None => e.null()?,
+                Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
+            };
+        }
+        StatementKind::Checkpoint { first, last, head } => {
+            e.u64(*first)?.u64(*last)?.bytes(head)?;
+        }
+        StatementKind::Gap { first, last, before, head, reason } => {
+            e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
+        }
+    }
+    Ok(e.writer().position())
 }
 
 fn decode_open(d: &mut Decoder<'_>) -> Result<StatementKind, FormatError> {

@@ -17,7 +17,7 @@ use thingward_model::{Reading, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::record::RecordKey;
-use crate::statement::{GapReason, Link, Statement, StatementKind, Subject};
+use crate::statement::{self, GapReason, Link, StatementKind, Subject};
 use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// Version of the saved state.
@@ -135,7 +135,7 @@ impl ChainWriter {
         signer: &impl Signer,
         out: &mut [u8],
     ) -> Result<usize, FormatError> {
-        Statement { subject: self.subject, chain: self.chain, time, kind }.sign(signer, out)
+        statement::sign(&self.subject, &self.chain, time, &kind, signer, out)
     }
 
     /// Whose chain this is.

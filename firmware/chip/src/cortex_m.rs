@@ -12,6 +12,53 @@ global_asm!(
     ".text",
 );
 
+// Copying and filling, byte by byte from the end where that is allowed: what the compiler brings along takes a kilobyte.
+global_asm!(
+    ".macro routine names:vararg",
+    ".irp name, \\names",
+    ".global \\name",
+    ".type \\name, %function",
+    "\\name:",
+    ".endr",
+    ".endm",
+    ".section .text.memory, \"ax\"",
+    ".thumb",
+    ".balign 2",
+    "routine memmove, __aeabi_memmove, __aeabi_memmove4, __aeabi_memmove8",
+    "cmp r0, r1",
+    "bhi memcpy",
+    "mov r12, r0",
+    "b 2f",
+    "1: ldrb r3, [r1]",
+    "strb r3, [r0]",
+    "adds r0, #1",
+    "adds r1, #1",
+    "2: subs r2, #1",
+    "bcs 1b",
+    "mov r0, r12",
+    "bx lr",
+    "routine memcpy, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8",
+    "b 2f",
+    "1: ldrb r3, [r1, r2]",
+    "strb r3, [r0, r2]",
+    "2: subs r2, #1",
+    "bcs 1b",
+    "bx lr",
+    "routine __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8",
+    "movs r2, #0",
+    "routine __aeabi_memset, __aeabi_memset4, __aeabi_memset8",
+    "mov r3, r1",
+    "mov r1, r2",
+    "mov r2, r3",
+    "routine memset",
+    "b 2f",
+    "1: strb r1, [r0, r2]",
+    "2: subs r2, #1",
+    "bcs 1b",
+    "bx lr",
+    ".text",
+);
+
 unsafe extern "C" {
     static mut __data_start: u32;
     static mut __data_end: u32;

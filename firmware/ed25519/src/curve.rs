@@ -16,8 +16,8 @@ pub(crate) struct Shape {
 impl Shape {
     /// 44 additions and 21 doublings from 6 KB of flash, and 12 KB for verifying: time is what there is least of.
     pub(crate) const AVR: Self = Self { teeth: 6, tables: 2, columns: 22, base_width: 8 };
-    /// 66 additions and 32 doublings from 1.5 KB of flash, and as much for verifying.
-    pub(crate) const WORDS: Self = Self { teeth: 4, tables: 2, columns: 33, base_width: 5 };
+    /// 88 additions and 87 doublings from 384 bytes of flash, and as many for verifying: a whole device has little of it.
+    pub(crate) const WORDS: Self = Self { teeth: 3, tables: 1, columns: 88, base_width: 3 };
 
     /// Points in the tables for signing.
     #[allow(dead_code, reason = "on AVR the tables are the linker's")]

@@ -1,5 +1,6 @@
 //! The chips: how to build for them and how to emulate them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,22 @@ use crate::wycheproof;
 /// The workspace of the firmware.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".."))
+}
+
+fn compiler() -> PathBuf {
+    workspace().join("../.firmware/rustc/bin/rustc")
+}
+
+/// A file with the compiler's target of that name, but for the frame pointers, which take four hundredths of an image.
+fn without_frame_pointers(target: &str) -> Result<PathBuf> {
+    let mut rustc = Command::new(compiler());
+    rustc.args(["-Zunstable-options", "--print", "target-spec-json", "--target", target]);
+    let printed = rustc.env("RUSTC_BOOTSTRAP", "1").output()?;
+    let mut specification: serde_json::Value = serde_json::from_slice(&printed.stdout)?;
+    specification["frame-pointer"] = "may-omit".into();
+    let file = workspace().join("target").join(target).with_extension("json");
+    fs::write(&file, specification.to_string())?;
+    Ok(file)
 }
 
 pub(crate) struct Chip {
@@ -138,6 +155,7 @@ impl Chip {
                 (target, format!("{linker} {ram} -Clink-arg=-T{}", script.display()))
             }
         };
+        let target: PathBuf = if self.is_avr() { target.into() } else { without_frame_pointers(target)? };
         let mut cargo = Command::new("cargo");
         cargo
             .args([
@@ -146,13 +164,16 @@ impl Chip {
                 "--release",
                 "--locked",
                 "-Zbuild-std=core",
+                "-Zjson-target-spec",
                 "--package",
                 "thingward-images",
             ])
-            .args(["--target", target, "--target-dir"])
+            .arg("--target")
+            .arg(target)
+            .arg("--target-dir")
             .arg(self.target_dir())
             .current_dir(workspace())
-            .env("RUSTC", workspace().join("../.firmware/rustc/bin/rustc"))
+            .env("RUSTC", compiler())
             // Lets a stable compiler build its core library and take assembly for AVR.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", format!("{silent} {flags}"))

@@ -188,7 +188,7 @@ const ALL: [Image; 23] = [
     },
     Image {
         name: "door",
-        chips: &[M4],
+        chips: SIGNING,
         signs: true,
         run: |chip, _| door::run(chip),
         expected: |_| Expected::new(),

@@ -4,7 +4,8 @@ use thingward_crypto::{Digest, sha256};
 use thingward_model::ActionName;
 use thingward_seal::FormatError;
 use thingward_seal::command::{
-    Audience, Command, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, SignedCommand, digest,
+    self, Audience, Command, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, SignedCommand, VerifiedCommand,
+    digest,
 };
 
 use super::{Answer, Device, Refused, StartError, verifying_key};
@@ -41,22 +42,40 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
 
     #[inline(never)]
     fn judge<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
-        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
-        let stranger = |reason| Ok(Judged::Refused(sha256(&[message]), reason));
-        let signed = match SignedCommand::decode(message) {
-            Ok(signed) => signed,
-            Err(FormatError::UnknownVersion) => return stranger(Refusal::UnknownVersion),
-            Err(_) => return stranger(Refusal::Malformed),
-        };
-        let Some(key) = verifying_key(&join.command_key) else { return stranger(Refusal::NoCommandKey) };
-        let verified = signed.check(&key);
-        if !Verdict::of(|| verified.is_ok()).is_good() {
-            return stranger(Refusal::WrongSigner);
+        if let Err(reason) = self.authenticate(message)? {
+            return Ok(Judged::Refused(sha256(&[message]), reason));
         }
-        let Ok(verified) = verified else { return stranger(Refusal::WrongSigner) };
-        let command = &verified.command;
+        self.judge_command(id, message)
+    }
+
+    /// Whether it is a command of whose this device takes.
+    #[inline(never)]
+    fn authenticate(&self, message: &[u8]) -> Result<Result<(), Refusal>, Refused> {
+        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
+        let key = verifying_key(&join.command_key);
+        let verified = match &key {
+            Some(key) => command::verify(message, key),
+            None => SignedCommand::decode(message).map(drop),
+        };
+        let verdict = Verdict::of(|| verified.is_ok() && key.is_some());
+        Ok(match verified {
+            Err(FormatError::UnknownVersion) => Err(Refusal::UnknownVersion),
+            Err(FormatError::Crypto) => Err(Refusal::WrongSigner),
+            Err(_) => Err(Refusal::Malformed),
+            Ok(()) if key.is_none() => Err(Refusal::NoCommandKey),
+            Ok(()) if !verdict.is_good() => Err(Refusal::WrongSigner),
+            Ok(()) => Ok(()),
+        })
+    }
+
+    /// Of a message that was authenticated.
+    #[inline(never)]
+    fn judge_command<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
+        let signed = SignedCommand::decode(message).map_err(|_| Failure::Malformed)?;
+        let VerifiedCommand { command, canonical, .. } = signed.claimed_unverified();
+        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
         if command.id != *id {
-            return stranger(Refusal::Malformed);
+            return Ok(Judged::Refused(sha256(&[message]), Refusal::Malformed));
         }
         if self.book.knows(id) {
             return Ok(Judged::Known);
@@ -66,7 +85,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let now = self.clock.now().ok_or(Failure::NoTime)?;
         let mark = self.book.mark;
         let checked = Verdict::of(|| command.check(&audience, now, mark).is_ok());
-        let digest = digest(verified.canonical);
+        let digest = digest(canonical);
         match command.check(&audience, now, mark) {
             Err(Refusal::WrongAudience) => return Ok(Judged::Refused(digest, Refusal::WrongAudience)),
             Err(reason) => return self.refuse(command, digest, reason),

@@ -234,6 +234,7 @@ impl<'a> SignedCommand<'a> {
     /// # Errors
     ///
     /// [`FormatError`] when the bytes are something else.
+    #[inline(never)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(FormatError::TooLarge);
@@ -275,18 +276,25 @@ impl<'a> SignedCommand<'a> {
     ///
     /// [`FormatError::Crypto`] when `key` did not sign it.
     pub fn verify(&self, key: &VerifyingKey) -> Result<VerifiedCommand<'a>, FormatError> {
-        self.check(key).copied()
-    }
-
-    /// As [`Self::verify`], where it lies.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::verify`].
-    pub fn check(&self, key: &VerifyingKey) -> Result<&VerifiedCommand<'a>, FormatError> {
         self.sign1.verify(key, CONTEXT)?;
-        Ok(&self.claimed)
+        Ok(self.claimed)
     }
+}
+
+/// Whether a message is a command, and `key` signed it: what [`SignedCommand`] does, for chips, which have no room for what
+/// a command says while they verify.
+///
+/// # Errors
+///
+/// Those of [`SignedCommand::decode`], then those of [`SignedCommand::verify`].
+pub fn verify(message: &[u8], key: &VerifyingKey) -> Result<(), FormatError> {
+    is_command(message)?;
+    Sign1::decode(&mut Decoder::new(message), PAYLOAD_BYTES_MAX)?.verify(key, CONTEXT)
+}
+
+#[inline(never)]
+fn is_command(message: &[u8]) -> Result<(), FormatError> {
+    SignedCommand::decode(message).map(drop)
 }
 
 fn decode_approval<'a>(d: &mut Decoder<'a>) -> Result<Approval<'a>, FormatError> {

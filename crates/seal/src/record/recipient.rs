@@ -21,6 +21,7 @@ impl RecordKey {
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when the recipient's key is not usable.
+    #[inline(never)]
     pub fn create(
         recipient: &RecipientPublicKey,
         algorithm: AeadAlgorithm,

@@ -53,16 +53,6 @@ impl Element {
         square
     }
 
-    /// The square of the square, and so on.
-    #[inline(never)]
-    pub(crate) fn squared_times(&self, times: u8) -> Self {
-        let mut square = *self;
-        for _ in 0..times {
-            square.square();
-        }
-        square
-    }
-
     pub(crate) fn double(&mut self) {
         kernels::double(&mut self.0);
     }

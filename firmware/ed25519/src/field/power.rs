@@ -3,30 +3,46 @@
 use super::Element;
 
 impl Element {
-    /// To the power of (p - 5) / 8 = 2^252 - 3.
+    /// To the power of (p - 5) / 8 = 2^252 - 3. Every place is used again as soon as it can be: the stack is small.
     #[inline(never)]
     pub(crate) fn power_of_eighth(&self) -> Self {
-        let x = self;
-        let x2 = x.squared();
-        let x9 = &x2.squared_times(2) * x;
-        let x11 = &x9 * &x2;
-        let ones_5 = &x11.squared() * &x9;
-        let ones_10 = &ones_5.squared_times(5) * &ones_5;
-        let ones_20 = &ones_10.squared_times(10) * &ones_10;
-        let ones_40 = &ones_20.squared_times(20) * &ones_20;
-        let ones_50 = &ones_40.squared_times(10) * &ones_10;
-        let ones_100 = &ones_50.squared_times(50) * &ones_50;
-        let ones_200 = &ones_100.squared_times(100) * &ones_100;
-        let ones_250 = &ones_200.squared_times(50) * &ones_50;
-        &ones_250.squared_times(2) * x
+        let mut a = self.squared();
+        let mut b = a;
+        b.square_and_multiply(2, self);
+        // 9 in b, and 11 in a. From here on, exponents whose bits are all ones: so many of them.
+        a *= &b;
+        a.square_and_multiply(1, &b); // 5
+        b = a;
+        b.square_and_multiply(5, &a); // 10
+        a = b;
+        a.square_and_multiply(10, &b); // 20
+        let mut c = a;
+        c.square_and_multiply(20, &a); // 40
+        c.square_and_multiply(10, &b); // 50
+        (a, b) = (c, c);
+        a.square_and_multiply(50, &b); // 100
+        c = a;
+        c.square_and_multiply(100, &a); // 200
+        c.square_and_multiply(50, &b); // 250
+        c.square_and_multiply(2, self);
+        c
+    }
+
+    /// Squares it so many times, then multiplies it.
+    #[inline(never)]
+    fn square_and_multiply(&mut self, times: u8, factor: &Self) {
+        for _ in 0..times {
+            self.square();
+        }
+        *self *= factor;
     }
 
     /// 1/x, or 0 for 0: to the power of p - 2.
     #[cfg(not(target_arch = "avr"))]
     #[inline(never)]
     pub(crate) fn inverse(&self) -> Self {
-        let mut inverse = self.power_of_eighth().squared_times(3);
-        inverse *= self;
+        let mut inverse = self.power_of_eighth();
+        inverse.square_and_multiply(3, self);
         inverse *= &self.squared();
         inverse
     }

@@ -16,13 +16,10 @@ use thingward_device::link::{Decoder, Frame, Kind, encode};
 use thingward_device::{Device, Dice};
 use thingward_model::{Reading, Value};
 
-use part::{Casing, Clock, FRAME_BYTES, Memory, Secret, Uart};
+use part::{Casing, Clock, FRAME_BYTES, Memory, READING_EVERY, Secret, Uart};
 use thing::Door;
 
 thingward_chip::image!(run);
-
-/// How often a reading is taken, in microseconds.
-const READING_EVERY: u32 = 1_000_000;
 
 type Machine = Device<Dice<Secret>, Memory, Door>;
 
@@ -38,7 +35,8 @@ fn run() {
 #[inline(never)]
 fn start() -> Option<&'static mut Machine> {
     let memory = Memory::open()?;
-    let keys = Dice::start(Secret(memory), &part::measurement()).ok()?;
+    let measurement = part::measurement();
+    let keys = Dice::start(Secret(memory), &measurement).ok()?;
     // SAFETY: called once, before anything else.
     let place = unsafe { &mut *(&raw mut DEVICE) }.write(None);
     Device::start(place, keys, memory, Door::default(), FRAME_BYTES as u16).ok()

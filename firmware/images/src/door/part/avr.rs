@@ -7,7 +7,9 @@ use thingward_device::{DeviceSecret, Flash, FlashError, Measurement};
 use zeroize::Zeroizing;
 
 /// Largest frame, in bytes between the flags.
-pub(crate) const FRAME_BYTES: usize = 800;
+pub(crate) const FRAME_BYTES: usize = 700;
+/// How often a reading is taken, in microseconds. A reading takes a second to write to EEPROM.
+pub(crate) const READING_EVERY: u32 = 10_000_000;
 const MEMORY_BYTES: usize = 4064;
 /// What the image is measured in.
 const PAGE_BYTES: usize = 256;
@@ -207,6 +209,7 @@ impl DeviceSecret for Secret {
 }
 
 /// Of the whole image, as it stands in flash.
+#[inline(never)]
 pub(crate) fn measurement() -> Measurement {
     let (low, high, bank): (u8, u8, u8);
     // SAFETY: loads an address that the linker knows, of more than 16 bits.

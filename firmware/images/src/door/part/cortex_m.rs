@@ -15,6 +15,8 @@ pub(crate) use board::{Casing, Clock, Uart};
 
 /// Largest frame, in bytes between the flags.
 pub(crate) const FRAME_BYTES: usize = 1200;
+/// How often a reading is taken, in microseconds.
+pub(crate) const READING_EVERY: u32 = 1_000_000;
 const MEMORY_BYTES: usize = 4064;
 /// What the image is measured in.
 const PAGE_BYTES: usize = 256;
@@ -94,6 +96,7 @@ impl DeviceSecret for Secret {
 }
 
 /// Of the whole image, as it stands in flash.
+#[inline(never)]
 pub(crate) fn measurement() -> Measurement {
     unsafe extern "C" {
         static __data_start: u8;
