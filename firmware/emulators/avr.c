@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EECR = 0x3f, EEAR = 0x41, EEPE = 1 << 1, RXC = 1 << 7, RXEN = 1 << 4, GPIOR0 = 0x3e, GPIOR1 = 0x4a, MEMORY_BYTES = 4096 };
+enum { EECR = 0x3f, EEDR = 0x40, EEAR = 0x41, EEPE = 1 << 1, RXC = 1 << 7, RXEN = 1 << 4, GPIOR0 = 0x3e, GPIOR1 = 0x4a, MEMORY_BYTES = 4096 };
 static const avr_cycle_count_t CYCLES_MAX = 4000000000ull;
 
 static avr_cycle_count_t started;
@@ -107,11 +107,8 @@ static void feed(avr_t *avr, struct socket *port) {
 // What is written to EEPROM stays, whatever happens to the emulator.
 static void on_eeprom(avr_t *avr, avr_io_addr_t address, uint8_t control, void *context) {
     (void)address, (void)context;
-    uint8_t byte;
     uint16_t at = avr->data[EEAR] | avr->data[EEAR + 1] << 8;
-    avr_eeprom_desc_t written = {.ee = &byte, .offset = at, .size = 1};
-    if (!(control & EEPE) || avr_ioctl(avr, AVR_IOCTL_EEPROM_GET, &written)) return;
-    if (pwrite(memory, written.ee, 1, at) != 1) perror("memory");
+    if (control & EEPE && pwrite(memory, avr->data + EEDR, 1, at) != 1) perror("memory");
 }
 
 static int connect_chip(avr_t *avr) {

@@ -78,7 +78,6 @@ impl RecordKey {
     ///
     /// [`FormatError`] when a reading is outside the limits, or the record would be larger than
     /// [`RECORD_BYTES_MAX`] or `out`.
-    #[inline(never)]
     pub fn seal(
         &self,
         chain: &ChainId,

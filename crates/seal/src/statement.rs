@@ -148,7 +148,7 @@ impl Statement {
     /// [`STATEMENT_BYTES_MAX`] bytes.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
         let Self { subject, chain, time, kind } = self;
-        sign(subject, chain, *time, kind, signer, out)
+        Parts { subject, chain, time: *time, kind }.sign(signer, out)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, FormatError> {
@@ -183,54 +183,50 @@ impl Statement {
     }
 }
 
-/// As [`Statement::sign`], of parts where they lie.
-pub(crate) fn sign(
-    subject: &Subject,
-    chain: &ChainId,
-    time: Timestamp,
-    kind: &StatementKind,
-    signer: &impl Signer,
-    out: &mut [u8],
-) -> Result<usize, FormatError> {
-    cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
-        encode(subject, chain, time, kind, payload)
-    })
+/// A [`Statement`] whose parts lie elsewhere.
+pub(crate) struct Parts<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) chain: &'a ChainId,
+    pub(crate) time: Timestamp,
+    pub(crate) kind: &'a StatementKind,
 }
 
-/// Writes what is signed to the front of `out`; its length in bytes.
-#[inline(never)]
-fn encode(
-    subject: &Subject,
-    chain: &ChainId,
-    time: Timestamp,
-    kind: &StatementKind,
-    out: &mut [u8],
-) -> Result<usize, FormatError> {
-    let mut e = cose::encoder(out);
-    let (code, extra) = match kind {
-        StatementKind::Open { .. } => (KIND_OPEN, 5),
-        StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
-        StatementKind::Gap { .. } => (KIND_GAP, 5),
-    };
-    e.array(7 + extra)?.u64(VERSION)?.u8(code)?;
-    e.str(subject.tenant.as_str())?.str(subject.device.as_str())?;
-    e.str(subject.stream.as_str())?.bytes(chain)?.i64(time.as_micros())?;
-    match kind {
-        StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
-            e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
-            match previous {
-                None => e.null()?,
-                Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
-            };
-        }
-        StatementKind::Checkpoint { first, last, head } => {
-            e.u64(*first)?.u64(*last)?.bytes(head)?;
-        }
-        StatementKind::Gap { first, last, before, head, reason } => {
-            e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
-        }
+impl Parts<'_> {
+    /// As [`Statement::sign`].
+    pub(crate) fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
+        cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| self.encode(payload))
     }
-    Ok(e.writer().position())
+
+    /// Writes what is signed to the front of `out`; its length in bytes.
+    #[inline(never)]
+    fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
+        let Self { subject, chain, time, kind } = self;
+        let mut e = cose::encoder(out);
+        let (code, extra) = match kind {
+            StatementKind::Open { .. } => (KIND_OPEN, 5),
+            StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
+            StatementKind::Gap { .. } => (KIND_GAP, 5),
+        };
+        e.array(7 + extra)?.u64(VERSION)?.u8(code)?;
+        e.str(subject.tenant.as_str())?.str(subject.device.as_str())?;
+        e.str(subject.stream.as_str())?.bytes(chain.as_slice())?.i64(time.as_micros())?;
+        match kind {
+            StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
+                e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
+                match previous {
+                    None => e.null()?,
+                    Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
+                };
+            }
+            StatementKind::Checkpoint { first, last, head } => {
+                e.u64(*first)?.u64(*last)?.bytes(head)?;
+            }
+            StatementKind::Gap { first, last, before, head, reason } => {
+                e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
+            }
+        }
+        Ok(e.writer().position())
+    }
 }
 
 fn decode_open(d: &mut Decoder<'_>) -> Result<StatementKind, FormatError> {

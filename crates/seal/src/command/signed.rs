@@ -159,6 +159,7 @@ impl<'a> Command<'a> {
     /// # Errors
     ///
     /// What to answer.
+    #[inline(always)]
     pub fn check(&self, audience: &Audience, now: Timestamp, mark: Timestamp) -> Result<(), Refusal> {
         if (self.tenant, self.device) != (audience.tenant, audience.device) {
             Err(Refusal::WrongAudience)
