@@ -148,7 +148,9 @@ impl Book {
             known.clone().count(),
             running.iter().count(),
         ];
-        add(&[&lens.map(|len| len as u8)])?;
+        #[expect(clippy::cast_possible_truncation, reason = "there is room for far fewer")]
+        let lens = lens.map(|len| len as u8);
+        add(&[&lens])?;
         add(&[self.standing.revoked().as_flattened()])?;
         for Count { grant, used, expires } in counts {
             add(&[grant, &used.to_be_bytes(), &expires.to_be_bytes()])?;
