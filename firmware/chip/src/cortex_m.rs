@@ -12,7 +12,7 @@ global_asm!(
     ".text",
 );
 
-// Copying and filling, byte by byte from the end where that is allowed: what the compiler brings along takes a kilobyte.
+// Copying and filling, from the end where that is allowed, by words where all is whole words: what the compiler brings along takes a kilobyte.
 global_asm!(
     ".macro routine names:vararg",
     ".irp name, \\names",
@@ -38,11 +38,21 @@ global_asm!(
     "mov r0, r12",
     "bx lr",
     "routine memcpy, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8",
+    "mov r3, r0",
+    "orrs r3, r1",
+    "orrs r3, r2",
+    "lsls r3, r3, #30",
+    "beq 4f",
     "b 2f",
     "1: ldrb r3, [r1, r2]",
     "strb r3, [r0, r2]",
     "2: subs r2, #1",
     "bcs 1b",
+    "bx lr",
+    "3: ldr r3, [r1, r2]",
+    "str r3, [r0, r2]",
+    "4: subs r2, #4",
+    "bcs 3b",
     "bx lr",
     "routine __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8",
     "movs r2, #0",

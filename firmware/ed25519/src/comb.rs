@@ -82,6 +82,8 @@ mod table {
 
 #[cfg(not(target_arch = "avr"))]
 mod table {
+    use core::hint::black_box;
+
     use super::SHAPE;
     use crate::field::Element;
     use crate::point::Entry;
@@ -99,7 +101,8 @@ mod table {
         let mut coordinates = Coordinates::default();
         for (number, candidate) in (0..).zip(&COMB[table * IN_TABLE..][..IN_TABLE]) {
             // All ones when it is the one: less one, a byte of 0 reaches into the sign.
-            let mask = ((i32::from(index ^ number) - 1) >> 31) as u32;
+            // What it is nobody knows, for compilers make branches of what can only be two things.
+            let mask = black_box(((i32::from(index ^ number) - 1) >> 31) as u32);
             let words = coordinates.as_flattened_mut().iter_mut();
             words.zip(candidate.as_flattened()).for_each(|(word, candidate)| *word |= candidate & mask);
         }

@@ -19,7 +19,7 @@ fn compiler() -> PathBuf {
     workspace().join("../.firmware/rustc/bin/rustc")
 }
 
-/// A file with the compiler's target of that name, but for the frame pointers, which take four hundredths of an image.
+/// A file with the compiler's target of that name, but for the frame pointers: they take flash, and one of few registers.
 fn without_frame_pointers(target: &str) -> Result<PathBuf> {
     let mut rustc = Command::new(compiler());
     rustc.args(["-Zunstable-options", "--print", "target-spec-json", "--target", target]);
