@@ -13,9 +13,10 @@ mod product;
 #[path = "build/sha512.rs"]
 mod sha512;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use comb::Shape;
 use thingward_assembly::{Assembly, is_for_avr, op};
 
 fn main() -> io::Result<()> {
@@ -23,14 +24,28 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=src");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("comb.bin"), comb::table())?;
-    fs::write(out.join("odd_multiples.bin"), comb::odd_multiples())?;
+    let shape = if is_for_avr() { Shape::AVR } else { Shape::WORDS };
+    let tables = [("comb", comb::table(shape)), ("odd_multiples", comb::odd_multiples(shape))];
+    if !is_for_avr() {
+        return tables.iter().try_for_each(|(name, table)| write_words(&out.join(name), table));
+    }
+    for (name, table) in tables {
+        fs::write(out.join(name).with_extension("bin"), table)?;
+    }
     let constants: Vec<u8> = constants::ROUNDS.iter().flat_map(|k| k.to_le_bytes()).collect();
     fs::write(out.join("sha512_constants.bin"), constants)?;
-    if is_for_avr() {
-        kernels(&out.display().to_string()).link(&out, "ed25519_kernels")?;
-    }
-    Ok(())
+    kernels(&out.display().to_string()).link(&out, "ed25519_kernels")
+}
+
+/// As an expression: for each point its coordinates, as words.
+fn write_words(file: &Path, table: &[u8]) -> io::Result<()> {
+    let number = |bytes: &[u8]| {
+        let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(std::array::from_fn(|k| word[k])));
+        words.collect::<Vec<_>>()
+    };
+    let points = table.chunks_exact(comb::ENTRY_BYTES);
+    let points = points.map(|point| point.chunks_exact(32).map(number).collect::<Vec<_>>());
+    fs::write(file.with_extension("rs"), format!("{:?}", points.collect::<Vec<_>>()))
 }
 
 fn kernels(out: &str) -> Assembly {

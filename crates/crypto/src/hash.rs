@@ -1,6 +1,6 @@
 //! SHA-256, the hash of the reading chain.
 
-#[cfg(not(target_arch = "avr"))]
+#[cfg(not(target_os = "none"))]
 use sha2::Digest as _;
 
 /// A SHA-256 value.
@@ -13,12 +13,12 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
 }
 
 /// As [`sha256`], of parts that stand in no slice.
-#[cfg(not(target_arch = "avr"))]
+#[cfg(not(target_os = "none"))]
 pub(crate) fn sha256_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Digest {
     let mut hasher = sha2::Sha256::new();
     parts.for_each(|part| hasher.update(part));
     hasher.finalize().into()
 }
 
-#[cfg(target_arch = "avr")]
+#[cfg(target_os = "none")]
 pub(crate) use thingward_sha256::sha256 as sha256_of;

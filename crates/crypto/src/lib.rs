@@ -5,8 +5,8 @@
 //! is of use to an attacker only.
 //!
 //! A feature adds the algorithm of its name; the types are the same without it, and keys of an algorithm that is not there
-//! cannot be made. SHA-256, HMAC and Ascon are always there. On AVR, SHA-256, Ed25519 and X25519 come from the
-//! firmware's own crates, which have kernels in assembly.
+//! cannot be made. SHA-256, HMAC and Ascon are always there. On chips, which is where there is no operating
+//! system, SHA-256, Ed25519 and X25519 come from the firmware's own crates.
 
 #![no_std]
 
@@ -25,7 +25,7 @@ pub use aead::{AeadAlgorithm, AeadKey};
 pub use hash::{Digest, sha256};
 pub use mac::MacKey;
 pub use recipient::RecipientPublicKey;
-#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
+#[cfg(all(feature = "hpke", not(target_os = "none")))]
 pub use recipient::{ExportedSecret, RecipientSecretKey};
 pub use sign::{KeyId, SIGNATURE_BYTES, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 

@@ -3,12 +3,12 @@
 //! Only the exporter is used: the derived key feeds a stream of records in whatever authenticated cipher the
 //! device affords, Ascon included, which HPKE itself does not name.
 
-#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
+#[cfg(all(feature = "hpke", not(target_os = "none")))]
 mod export;
-#[cfg(all(feature = "hpke", any(target_arch = "avr", test)))]
+#[cfg(all(feature = "hpke", any(target_os = "none", test)))]
 mod small;
 
-#[cfg(all(feature = "hpke", not(target_arch = "avr")))]
+#[cfg(all(feature = "hpke", not(target_os = "none")))]
 pub use export::{ExportedSecret, RecipientSecretKey};
 
 use crate::hash::sha256;
@@ -43,7 +43,7 @@ impl RecipientPublicKey {
 }
 
 /// A chip sends, and receives nothing.
-#[cfg(all(feature = "hpke", target_arch = "avr"))]
+#[cfg(all(feature = "hpke", target_os = "none"))]
 impl RecipientPublicKey {
     /// Makes a secret that only the recipient can derive again, from the returned encapsulated key and the same `info` and
     /// `label`.

@@ -7,7 +7,7 @@
 mod absent;
 mod der;
 #[cfg(feature = "ed25519")]
-#[cfg_attr(target_arch = "avr", path = "sign/ed25519_avr.rs")]
+#[cfg_attr(target_os = "none", path = "sign/ed25519_small.rs")]
 mod ed25519;
 mod key;
 #[cfg(feature = "p256")]

@@ -1,11 +1,10 @@
 //! What a device must not forget about commands and grants: what was done, counted and taken back, and how late it was.
 
-use minicbor::encode::write::Cursor;
-use minicbor::{Decoder, Encoder};
 use thingward_crypto::Digest;
-use thingward_grant::{GrantId, Permitted, REVOKED_MAX, Standing};
+use thingward_grant::{GrantId, Permitted, Standing};
 use thingward_model::Timestamp;
 
+use crate::link::put;
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
 
 /// Most grants that are counted at a time.
@@ -61,12 +60,19 @@ impl Default for Book {
 }
 
 impl Book {
-    pub(crate) fn load<F: Flash>(store: &mut Store<F>) -> Result<Self, FlashError> {
+    /// At a start.
+    #[inline(never)]
+    pub(crate) fn load<F: Flash>(&mut self, store: &mut Store<F>) -> Result<(), FlashError> {
         let mut room = [0; ROOM_BYTES];
-        match store.load(Cell::Book, &mut room)? {
-            None => Ok(Self::default()),
-            Some(plain) => Self::decode(plain).ok_or(FlashError),
-        }
+        store.load(Cell::Book, &mut room)?.map_or(Ok(()), |plain| self.decode(plain).ok_or(FlashError))
+    }
+
+    /// As it was before it was changed.
+    #[inline(never)]
+    pub(crate) fn load_again<F: Flash>(&mut self, store: &mut Store<F>) -> Result<(), FlashError> {
+        *self = Self::default();
+        let mut room = [0; ROOM_BYTES];
+        store.newest(Cell::Book, &mut room)?.map_or(Ok(()), |plain| self.decode(plain).ok_or(FlashError))
     }
 
     #[inline(never)]
@@ -81,30 +87,33 @@ impl Book {
         self.counts.iter().flatten().find(|count| count.grant == *grant).map_or(0, |count| count.used)
     }
 
-    /// Counts a use; `false` when there is no room for one more grant.
-    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) -> bool {
-        let (grant, mark) = (permitted.grant, seconds(self.mark));
-        let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == grant));
-        let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
-        let slot = slot.or_else(|| self.counts.iter().position(is_free));
+    /// Whether it can count this grant.
+    pub(crate) fn has_room_for(&self, grant: &GrantId) -> bool {
+        self.slot_of(grant).is_some()
+    }
+
+    /// Counts a use of a grant that there is room for.
+    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) {
+        let grant = permitted.grant;
         let used = self.used(&grant).saturating_add(1);
         let expires = permitted.expires.map_or(u32::MAX, seconds_up);
-        match slot.and_then(|slot| self.counts.get_mut(slot)) {
-            Some(slot) => *slot = Some(Count { grant, used, expires }),
-            None => return false,
+        if let Some(slot) = self.slot_of(&grant).and_then(|slot| self.counts.get_mut(slot)) {
+            *slot = Some(Count { grant, used, expires });
         }
         self.standing.observe(permitted.epoch);
-        true
+    }
+
+    /// Where a grant is counted, or can be.
+    fn slot_of(&self, grant: &GrantId) -> Option<usize> {
+        let mark = seconds(self.mark);
+        let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == *grant));
+        let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
+        slot.or_else(|| self.counts.iter().position(is_free))
     }
 
     /// Whether a command was judged before.
     pub(crate) fn knows(&self, id: &[u8; 16]) -> bool {
         self.known.iter().flatten().any(|known| known.id == *id)
-    }
-
-    /// Whether it can remember one more command.
-    pub(crate) fn has_room(&self) -> bool {
-        self.known.iter().any(|slot| self.is_free(slot))
     }
 
     /// Only what is over by the mark may be forgotten: a message that was held back is then over as well.
@@ -122,59 +131,74 @@ impl Book {
         true
     }
 
-    /// `[epoch, ids, counts, known, running / null, mark]`
+    /// `epoch(4) mark(8) revoked(1) counts(1) known(1) running(1)`, and behind that so many of each:
+    /// `id(8)`, `grant(8) used(4) expires(4)`, `id(16) expires(4)` and `id(16) digest(32) use(1)`.
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
-        let mut e = Encoder::new(Cursor::new(out));
-        e.array(6).ok()?.u32(self.standing.epoch()).ok()?;
-        e.bytes(self.standing.revoked().as_flattened()).ok()?;
-        e.array(self.counts.iter().flatten().count() as u64).ok()?;
-        for count in self.counts.iter().flatten() {
-            e.array(3).ok()?.bytes(&count.grant).ok()?.u32(count.used).ok()?.u32(count.expires).ok()?;
-        }
-        e.array(self.known.iter().flatten().count() as u64).ok()?;
-        for known in self.known.iter().flatten() {
-            e.array(2).ok()?.bytes(&known.id).ok()?.u32(known.expires).ok()?;
-        }
-        match &self.running {
-            None => e.null().ok()?,
-            Some(Running { id, digest, is_use }) => {
-                e.array(3).ok()?.bytes(id).ok()?.bytes(digest).ok()?.bool(*is_use).ok()?
-            }
+        let (counts, known) = (self.counts.iter().flatten(), self.known.iter().flatten());
+        let running = self.running.as_ref();
+        let mut at = 0;
+        let mut add = |parts: &[&[u8]]| {
+            at += put(out.get_mut(at..)?, parts)?;
+            Some(())
         };
-        e.i64(self.mark.as_micros()).ok()?;
-        Some(e.writer().position())
+        add(&[&self.standing.epoch().to_be_bytes(), &self.mark.as_micros().to_be_bytes()])?;
+        let lens = [
+            self.standing.revoked().len(),
+            counts.clone().count(),
+            known.clone().count(),
+            running.iter().count(),
+        ];
+        #[expect(clippy::cast_possible_truncation, reason = "there is room for far fewer")]
+        let lens = lens.map(|len| len as u8);
+        add(&[&lens])?;
+        add(&[self.standing.revoked().as_flattened()])?;
+        for Count { grant, used, expires } in counts {
+            add(&[grant, &used.to_be_bytes(), &expires.to_be_bytes()])?;
+        }
+        for Known { id, expires } in known {
+            add(&[id, &expires.to_be_bytes()])?;
+        }
+        if let Some(Running { id, digest, is_use }) = running {
+            add(&[id, digest, &[u8::from(*is_use)]])?;
+        }
+        Some(at)
     }
 
-    fn decode(plain: &[u8]) -> Option<Self> {
-        let mut d = Decoder::new(plain);
-        let mut book = Self::default();
-        (d.array().ok()? == Some(6)).then_some(())?;
-        let epoch = d.u32().ok()?;
-        let (ids, []) = d.bytes().ok()?.as_chunks() else { return None };
-        if ids.len() > REVOKED_MAX {
-            return None;
+    /// Into an empty one.
+    fn decode(&mut self, plain: &[u8]) -> Option<()> {
+        let mut rest = Rest(plain);
+        let epoch = rest.number()?;
+        self.mark = Timestamp::from_micros(i64::from_be_bytes(*rest.take()?));
+        let [revoked, counts, known, running] = rest.take()?.map(usize::from);
+        let (ids, behind) = rest.0.split_at_checked(revoked.checked_mul(size_of::<GrantId>())?)?;
+        self.standing = Standing::restored(epoch, ids.as_chunks().0).ok()?;
+        rest = Rest(behind);
+        for slot in self.counts.get_mut(..counts)? {
+            *slot = Some(Count { grant: *rest.take()?, used: rest.number()?, expires: rest.number()? });
         }
-        book.standing = Standing::restored(epoch, ids).ok()?;
-        let len = d.array().ok()??;
-        for slot in book.counts.iter_mut().take(usize::try_from(len).ok()?) {
-            d.array().ok()?;
-            let grant = d.bytes().ok()?.try_into().ok()?;
-            *slot = Some(Count { grant, used: d.u32().ok()?, expires: d.u32().ok()? });
+        for slot in self.known.get_mut(..known)? {
+            *slot = Some(Known { id: *rest.take()?, expires: rest.number()? });
         }
-        let len = d.array().ok()??;
-        for slot in book.known.iter_mut().take(usize::try_from(len).ok()?) {
-            d.array().ok()?;
-            *slot = Some(Known { id: d.bytes().ok()?.try_into().ok()?, expires: d.u32().ok()? });
+        if running != 0 {
+            let (id, digest, [is_use]) = (*rest.take()?, *rest.take()?, rest.take()?);
+            self.running = Some(Running { id, digest, is_use: *is_use != 0 });
         }
-        if d.datatype().ok()? == minicbor::data::Type::Null {
-            d.null().ok()?;
-        } else {
-            d.array().ok()?;
-            let (id, digest) = (d.bytes().ok()?.try_into().ok()?, d.bytes().ok()?.try_into().ok()?);
-            book.running = Some(Running { id, digest, is_use: d.bool().ok()? });
-        }
-        book.mark = Timestamp::from_micros(d.i64().ok()?);
-        (d.position() == plain.len()).then_some(book)
+        rest.0.is_empty().then_some(())
+    }
+}
+
+/// What was not read yet.
+struct Rest<'p>(&'p [u8]);
+
+impl<'p> Rest<'p> {
+    fn take<const N: usize>(&mut self) -> Option<&'p [u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.take().map(|bytes| u32::from_be_bytes(*bytes))
     }
 }
 
@@ -205,7 +229,9 @@ mod tests {
         };
         let mut room = [0; Cell::Book.room()];
         let len = book.encode(&mut room).unwrap();
-        assert_eq!(Book::decode(&room[..len]), Some(book));
-        assert!((0..len).all(|len| Book::decode(&room[..len]).is_none()));
+        let mut again = Book::default();
+        assert_eq!(again.decode(&room[..len]), Some(()));
+        assert_eq!(again, book);
+        assert!((0..len).all(|len| Book::default().decode(&room[..len]).is_none()));
     }
 }

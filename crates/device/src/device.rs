@@ -34,7 +34,7 @@ pub struct Device<K, F, T> {
     clock: Clock,
     book: Book,
     spool: Spool,
-    member: Option<Member>,
+    member: Option<Join>,
     chain: Option<ChainWriter>,
     /// For presentations, with how old they are in microseconds; the oldest makes room.
     nonces: [Option<(Nonce, u32)>; NONCES_MAX],
@@ -46,24 +46,6 @@ pub struct Device<K, F, T> {
 
 /// Most nonces that are open at a time.
 const NONCES_MAX: usize = 4;
-
-/// What a device knows of itself, ready for use.
-struct Member {
-    join: Join,
-    command_key: Option<VerifyingKey>,
-    grant_key: Option<VerifyingKey>,
-}
-
-impl Member {
-    fn new(join: Join) -> Option<Self> {
-        let key = |key: Option<[u8; 32]>| match key {
-            None => Some(None),
-            Some(key) => VerifyingKey::from_ed25519(&key).ok().map(Some),
-        };
-        let (command_key, grant_key) = (key(join.command_key)?, key(join.grant_key)?);
-        Some(Self { join, command_key, grant_key })
-    }
-}
 
 /// Why a device does not start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,50 +101,93 @@ impl From<PushError> for Refused {
 }
 
 impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
-    /// Starts with what the memory holds, and ends what was begun before. `frame_bytes_max` is the largest frame that the
-    /// link has room for.
+    /// Starts in a place where it stays, since what moves leaves copies of its keys: with what the memory holds, and ends
+    /// what was begun before. `frame_bytes_max` is the largest frame that the link has room for.
     ///
     /// # Errors
     ///
     /// [`StartError`].
-    #[inline(never)]
-    pub fn start(keys: K, flash: F, thing: T, frame_bytes_max: u16) -> Result<Self, StartError> {
+    pub fn start(
+        place: &mut Option<Self>,
+        keys: K,
+        flash: F,
+        thing: T,
+        frame_bytes_max: u16,
+    ) -> Result<&mut Self, StartError> {
         if F::BYTES < crate::LAYOUT_BYTES_MIN {
             return Err(StartError::Memory);
         }
+        Self::put_into(place, keys, flash, thing, frame_bytes_max)?;
+        let loaded = place.as_mut().map_or(Err(StartError::Memory), Self::load);
+        if let Err(error) = loaded {
+            *place = None;
+            return Err(error);
+        }
+        place.as_mut().ok_or(StartError::Memory)
+    }
+
+    /// A device that remembers nothing yet. By itself, for the stack has room for one of it only here.
+    #[inline(never)]
+    fn put_into(
+        place: &mut Option<Self>,
+        keys: K,
+        flash: F,
+        thing: T,
+        frame_bytes_max: u16,
+    ) -> Result<(), StartError> {
         let sealing = keys.secret(Purpose::Sealing).ok_or(StartError::Destroyed)?;
         let random = keys.secret(Purpose::Random).ok_or(StartError::Destroyed)?;
-        let mut store = Store::open(flash, &sealing)?;
+        let store = Store::open(flash, &sealing)?;
         let random = Random::new(random, store.start());
-        let member = load_member(&mut store)?;
-        let book = Book::load(&mut store)?;
-        let mut state = Zeroizing::new([0; STATE_BYTES]);
-        let spool = Spool::open(&mut store, &mut state)?;
-        let chain = match &member {
-            Some(member) => resume::<T>(&member.join, &state),
-            None => None,
-        };
-        let clock = Clock::since(book.mark);
-        let mut device = Self {
+        *place = Some(Self {
             keys,
             store,
             thing,
             random,
-            clock,
-            book,
-            spool,
-            member,
-            chain,
+            clock: Clock::since(Timestamp::EPOCH),
+            book: Book::default(),
+            spool: Spool::new(),
+            member: None,
+            chain: None,
             nonces: [None; NONCES_MAX],
             unsigned_micros: 0,
             is_destroyed: false,
             frame_bytes_max,
-        };
-        device.end_interrupted()?;
-        Ok(device)
+        });
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn load(&mut self) -> Result<(), StartError> {
+        self.load_member()?;
+        self.book.load(&mut self.store)?;
+        self.clock = Clock::since(self.book.mark);
+        self.load_spool()?;
+        self.end_interrupted()
+    }
+
+    #[inline(never)]
+    fn load_member(&mut self) -> Result<(), StartError> {
+        let mut room = [0; Cell::Member.room() + OVERHEAD_BYTES];
+        if let Some(plain) = self.store.load(Cell::Member, &mut room)? {
+            self.member = Some(Join::read(plain).ok_or(StartError::Memory)?);
+        }
+        Ok(())
+    }
+
+    /// And the chain with it.
+    #[inline(never)]
+    fn load_spool(&mut self) -> Result<(), StartError> {
+        let mut state = Zeroizing::new([0; STATE_BYTES]);
+        self.spool.load(&mut self.store, &mut state)?;
+        if let Some(join) = &self.member {
+            self.chain = resume::<T>(join, &state);
+        }
+        Ok(())
     }
 
     /// So much time has gone by since the last call, in microseconds.
+    #[inline(never)]
     pub fn tick(&mut self, micros: u32) {
         self.clock.tick(micros);
         for slot in &mut self.nonces {
@@ -173,29 +198,36 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.sign_when_due(micros);
     }
 
-    /// Answers a frame of the gateway: writes what the answer has besides kind and sequence to the front of `out`, and
-    /// gives the answer's kind and that length.
+    /// Answers a frame of the gateway, whose body is the first `len` bytes of `room`: writes what the answer has besides
+    /// kind and sequence to the front of `room`, and gives the answer's kind and that length.
     #[inline(never)]
-    pub fn answer(&mut self, kind: u8, body: &[u8], out: &mut [u8]) -> (u8, usize) {
+    pub fn answer(&mut self, kind: u8, room: &mut [u8], len: usize) -> (u8, usize) {
         let kind = Kind::from_code(kind);
         let answer = match kind {
             None => Err(Failure::Malformed.into()),
-            Some(Kind::Poll) => self.poll(body, out),
-            Some(_) if self.is_destroyed => Err(Failure::Destroyed.into()),
-            Some(Kind::Hello) => self.hello(body, out),
-            Some(Kind::Request) => request::write(&self.keys, out).map_err(|_| Failure::Destroyed.into()),
-            Some(Kind::Join) => self.join(body),
-            Some(Kind::Command) => self.command(body, out),
-            Some(Kind::Nonce) => self.nonce(out),
-            Some(Kind::Use) => self.present(body, out),
-            Some(Kind::Revocation) => self.take_back(body),
-            Some(Kind::Question) => self.question(out),
-            Some(Kind::Beacon) => self.beacon(body),
+            Some(kind) => self.answer_to(kind, room, len),
         };
         match (kind, answer) {
             (Some(kind), Ok(len)) => (kind.answer(), len),
-            (_, Err(refused)) => (Kind::FAILED, write_failure(refused, out)),
+            (_, Err(refused)) => (Kind::FAILED, write_failure(refused, room)),
             (None, Ok(_)) => (Kind::FAILED, 0),
+        }
+    }
+
+    fn answer_to(&mut self, kind: Kind, room: &mut [u8], len: usize) -> Answer {
+        let body = room.get(..len).ok_or(Failure::Malformed)?;
+        match kind {
+            Kind::Poll => self.poll(room, len),
+            _ if self.is_destroyed => Err(Failure::Destroyed.into()),
+            Kind::Hello => self.hello(room, len),
+            Kind::Request => request::write(&self.keys, room).map_err(|_| Failure::Destroyed.into()),
+            Kind::Join => self.join(body),
+            Kind::Command => self.command(room, len),
+            Kind::Nonce => self.nonce(room),
+            Kind::Use => self.present(room, len),
+            Kind::Revocation => self.take_back(body),
+            Kind::Question => self.question(room),
+            Kind::Beacon => self.beacon(body),
         }
     }
 
@@ -209,32 +241,37 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.member.is_some()
     }
 
-    fn hello(&mut self, body: &[u8], out: &mut [u8]) -> Answer {
-        let nonce: &[u8; 32] = body.try_into().map_err(|_| Failure::Malformed)?;
-        self.random.stir(nonce);
-        let signature = self.keys.sign(&hello_message(nonce)).map_err(|_| Failure::Destroyed)?;
+    #[inline(never)]
+    fn hello(&mut self, room: &mut [u8], len: usize) -> Answer {
+        let nonce: [u8; 32] = array(room, len)?;
+        self.random.stir(&nonce);
+        let signature = self.keys.sign(&hello_message(&nonce)).map_err(|_| Failure::Destroyed)?;
         let public_key = self.keys.public_key().to_ed25519().ok_or(Failure::Destroyed)?;
         let (is_joined, frame_bytes_max) = (self.is_joined(), self.frame_bytes_max);
         let hello = Hello { is_joined, frame_bytes_max, public_key, signature };
-        hello.write(out).ok_or(Failure::Busy.into())
+        hello.write(room).ok_or(Failure::Busy.into())
     }
 
+    #[inline(never)]
     fn join(&mut self, body: &[u8]) -> Answer {
         let join = Join::read(body).ok_or(Failure::Malformed)?;
         if let Some(member) = &self.member {
-            return if member.join == join { Ok(0) } else { Err(Failure::Joined.into()) };
+            return if *member == join { Ok(0) } else { Err(Failure::Joined.into()) };
         }
-        let member = Member::new(join).ok_or(Failure::Malformed)?;
+        for key in [&join.command_key, &join.grant_key].into_iter().flatten() {
+            VerifyingKey::from_ed25519(key).map_err(|_| Failure::Malformed)?;
+        }
         let mut room = [0; JOIN_BYTES_MAX + OVERHEAD_BYTES];
         let len = put(room.get_mut(HEAD_BYTES..).unwrap_or_default(), &[body]).ok_or(Failure::Malformed)?;
         self.store.save(Cell::Member, &mut room, len)?;
-        self.member = Some(member);
+        self.member = Some(join);
         Ok(0)
     }
 
     /// A message for the service, and what is safe there.
-    fn poll(&mut self, body: &[u8], out: &mut [u8]) -> Answer {
-        let delivered: [u8; 4] = body.try_into().map_err(|_| Failure::Malformed)?;
+    #[inline(never)]
+    fn poll(&mut self, out: &mut [u8], len: usize) -> Answer {
+        let delivered = array(out, len)?;
         if self.is_destroyed {
             return self.poll_last_words(delivered, out);
         }
@@ -280,40 +317,37 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         put(out, &[&nonce]).ok_or(Failure::Busy.into())
     }
 
+    #[inline(never)]
     fn beacon(&mut self, body: &[u8]) -> Answer {
-        let (member, key) = self.issuer()?;
+        let (join, key) = issuer(&self.member)?;
         let beacon = SignedBeacon::decode(body).map_err(Refusal::from)?;
-        let beacon = beacon.verify(&TrustedKey::Public(key), member.tenant.borrowed())?;
+        let beacon = beacon.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
         self.clock.told(&beacon);
         Ok(0)
     }
 
+    #[inline(never)]
     fn take_back(&mut self, body: &[u8]) -> Answer {
-        let (join, key) = self.issuer()?;
+        let (join, key) = issuer(&self.member)?;
         let signed = SignedRevocation::decode(body).map_err(Refusal::from)?;
-        let revocation = signed.verify(&TrustedKey::Public(key), join.tenant.borrowed())?;
-        let mut book = self.book.clone();
-        book.standing.apply(&revocation, join.device.borrowed(), &[])?;
-        self.keep(book)?;
+        let revocation = signed.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
+        self.book.standing.apply(&revocation, join.device.borrowed(), &[])?;
+        self.keep()?;
         Ok(0)
     }
 
-    /// Who it is itself, and whose grants and beacons it takes.
-    fn issuer(&self) -> Result<(&Join, &VerifyingKey), Refused> {
-        let member = self.member.as_ref().ok_or(Failure::NotJoined)?;
-        Ok((&member.join, member.grant_key.as_ref().ok_or(Refusal::UnknownIssuer)?))
-    }
-
-    /// Makes a changed book durable; only then it counts.
-    fn keep(&mut self, mut book: Book) -> Result<(), FlashError> {
+    /// Makes the book durable, which was changed; only then it counts. When it cannot be, it is as it was.
+    #[inline(never)]
+    fn keep(&mut self) -> Result<(), FlashError> {
         if let Some(now) = self.clock.now() {
-            book.mark = book.mark.max(now);
+            self.book.mark = self.book.mark.max(now);
         }
-        if book != self.book {
-            book.save(&mut self.store)?;
-            self.book = book;
+        let saved = self.book.save(&mut self.store);
+        if saved.is_err() && self.book.load_again(&mut self.store).is_err() {
+            // Nobody knows what it was. Nothing is kept from here on, and so nothing done.
+            self.store.destroy();
         }
-        Ok(())
+        saved
     }
 
     /// The latest that it certainly is: what the device signs as its time.
@@ -338,17 +372,26 @@ fn write_failure(refused: Refused, out: &mut [u8]) -> usize {
     put(out, &[&bytes]).unwrap_or(0)
 }
 
-#[inline(never)]
-fn load_member<F: Flash>(store: &mut Store<F>) -> Result<Option<Member>, StartError> {
-    let mut room = [0; Cell::Member.room() + OVERHEAD_BYTES];
-    let Some(plain) = store.load(Cell::Member, &mut room)? else { return Ok(None) };
-    Join::read(plain).and_then(Member::new).map(Some).ok_or(StartError::Memory)
+/// Who a device is itself, and whose grants and beacons it takes.
+fn issuer(member: &Option<Join>) -> Result<(&Join, VerifyingKey), Refused> {
+    let join = member.as_ref().ok_or(Failure::NotJoined)?;
+    Ok((join, verifying_key(&join.grant_key).ok_or(Refusal::UnknownIssuer)?))
+}
+
+fn verifying_key(key: &Option<[u8; 32]>) -> Option<VerifyingKey> {
+    VerifyingKey::from_ed25519(key.as_ref()?).ok()
+}
+
+/// A body that has just this length.
+fn array<const N: usize>(room: &[u8], len: usize) -> Result<[u8; N], Failure> {
+    room.get(..len).and_then(|body| body.try_into().ok()).ok_or(Failure::Malformed)
 }
 
 fn subject<T: Thing>(join: &Join) -> Option<Subject> {
     Some(Subject { tenant: join.tenant, device: join.device, stream: T::STREAM.parse().ok()? })
 }
 
+#[inline(never)]
 fn resume<T: Thing>(join: &Join, state: &[u8; STATE_BYTES]) -> Option<ChainWriter> {
     ChainWriter::resume(subject::<T>(join)?, state).ok()
 }

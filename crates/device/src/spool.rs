@@ -70,13 +70,18 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Finds what waits, and the newest state of the chain.
+    /// An empty one.
+    pub(crate) const fn new() -> Self {
+        Self { items: [None; ENTRIES_MAX], delivered: 0, next_number: 1, next_page: 0 }
+    }
+
+    /// At a start, finds what waits, and the newest state of the chain.
     #[inline(never)]
-    pub(crate) fn open<F: Flash>(
+    pub(crate) fn load<F: Flash>(
+        &mut self,
         store: &mut Store<F>,
         state: &mut [u8; STATE_BYTES],
-    ) -> Result<Self, FlashError> {
-        let mut spool = Self { items: [None; ENTRIES_MAX], delivered: 0, next_number: 1, next_page: 0 };
+    ) -> Result<(), FlashError> {
         let mut room = Zeroizing::new([0; ROOM_BYTES]);
         for page in 0..pages::<F>() {
             let head = store.read_head(at(page))?;
@@ -89,17 +94,16 @@ impl Spool {
             store.check_before(&head)?;
             let Some((kind, delivered, chain)) = prefix(plain) else { continue };
             let item = Item { number: head.number, kind, page, pages: pages_of(plain.len()) };
-            if item.number >= spool.next_number {
-                spool.next_number = item.number.checked_add(1).ok_or(FlashError)?;
-                spool.next_page = page.saturating_add(item.pages);
-                spool.delivered = delivered;
+            if item.number >= self.next_number {
+                self.next_number = item.number.checked_add(1).ok_or(FlashError)?;
+                self.next_page = page.saturating_add(item.pages);
+                self.delivered = delivered;
                 *state = *chain;
             }
-            spool.remember(item);
+            self.remember(item);
         }
-        let delivered = spool.delivered;
-        spool.delivered(delivered);
-        Ok(spool)
+        self.delivered(self.delivered);
+        Ok(())
     }
 
     /// Makes a message durable with the chain's state; its number.

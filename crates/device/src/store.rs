@@ -161,7 +161,21 @@ impl<F: Flash> Store<F> {
         }
         let Some(head) = newest else { return Ok(None) };
         *self.newest_mut(cell) = head.number;
-        Ok(self.read_piece(cell.at(head.number), cell.room(), room)?.map(|(_, plain)| plain))
+        self.newest(cell, room)
+    }
+
+    /// Reads the newest piece of a cell into `room`, from whenever it is.
+    pub(crate) fn newest<'r>(
+        &mut self,
+        cell: Cell,
+        room: &'r mut [u8],
+    ) -> Result<Option<&'r [u8]>, FlashError> {
+        let number = *self.newest_mut(cell);
+        if number == 0 {
+            return Ok(None);
+        }
+        let (_, plain) = self.read_piece(cell.at(number), cell.room(), room)?.ok_or(FlashError)?;
+        Ok(Some(plain))
     }
 
     /// Whether a piece that opens is from before this start, as all are then: the count of starts, which nothing seals, was
@@ -195,6 +209,7 @@ impl<F: Flash> Store<F> {
     }
 
     /// Seals what stands in `room` and writes it to `at`.
+    #[inline(never)]
     pub(crate) fn write_piece(
         &mut self,
         at: usize,
@@ -224,6 +239,7 @@ impl<F: Flash> Store<F> {
     }
 
     /// Opens the piece at `at` into `room`; `None` when there is none with at most `len_max` bytes.
+    #[inline(never)]
     pub(crate) fn read_piece<'r>(
         &mut self,
         at: usize,

@@ -47,7 +47,9 @@ impl Part {
         let mut measurement = Measurement::default();
         measurement.take(firmware);
         let keys = Dice::start(self.clone(), &measurement).map_err(|_| StartError::Destroyed)?;
-        Device::start(keys, self.clone(), self.clone(), 1200)
+        let mut place = None;
+        Device::start(&mut place, keys, self.clone(), self.clone(), 1200)?;
+        Ok(place.unwrap())
     }
 
     fn start(&self) -> Lamp {
@@ -126,9 +128,14 @@ fn recipient() -> RecipientSecretKey {
 const COMMANDS: u8 = 1;
 const GRANTS: u8 = 2;
 
+fn answer(lamp: &mut Lamp, kind: u8, body: &[u8], room: &mut [u8]) -> (u8, usize) {
+    room[..body.len()].copy_from_slice(body);
+    lamp.answer(kind, room, body.len())
+}
+
 fn ask(lamp: &mut Lamp, kind: Kind, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut out = [0; 1200];
-    let (answered, len) = lamp.answer(kind.code(), body, &mut out);
+    let (answered, len) = answer(lamp, kind.code(), body, &mut out);
     if answered == kind.answer() {
         return Ok(out[..len].to_vec());
     }
@@ -138,7 +145,7 @@ fn ask(lamp: &mut Lamp, kind: Kind, body: &[u8]) -> Result<Vec<u8>, Failure> {
 
 fn refusal(lamp: &mut Lamp, kind: Kind, body: &[u8]) -> thingward_grant::Refusal {
     let mut out = [0; 1200];
-    assert_eq!(lamp.answer(kind.code(), body, &mut out), (Kind::FAILED, 2));
+    assert_eq!(answer(lamp, kind.code(), body, &mut out), (Kind::FAILED, 2));
     assert_eq!(out[0], Failure::Refused.code());
     thingward_grant::Refusal::from_code(out[1]).unwrap()
 }
@@ -564,7 +571,7 @@ fn garbage_is_answered_and_changes_nothing() {
     for kind in 0..=255_u8 {
         for body in [&[][..], &[0], &[0xff; 700], &shown[..shown.len() - 1], &order[..order.len() - 1]] {
             let mut out = [0; 1200];
-            lamp.answer(kind, body, &mut out);
+            answer(&mut lamp, kind, body, &mut out);
         }
     }
     assert_eq!(*part.switched.borrow(), 0);

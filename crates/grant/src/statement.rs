@@ -35,6 +35,13 @@ impl<'a> Statement<'a> {
         len: u64,
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, FormatError>,
     ) -> Result<(Self, T), FormatError> {
+        let statement = Self::of(bytes)?;
+        let said = versioned(statement.item.payload, len, read)?;
+        Ok((statement, said))
+    }
+
+    #[inline(never)]
+    fn of(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut r = Reader::new(bytes);
         let item = Item::read(&mut r)?;
         r.end()?;
@@ -42,13 +49,13 @@ impl<'a> Statement<'a> {
         else {
             return Err(FormatError::Malformed);
         };
-        let said = versioned(item.payload, len, read)?;
-        Ok((Self { item, key_id }, said))
+        Ok(Self { item, key_id })
     }
 
     /// # Errors
     ///
     /// [`Refusal::UnknownIssuer`] when another key is named, [`Refusal::Forged`] when `key` did not sign it for `label`.
+    #[inline(never)]
     pub(crate) fn verify(&self, key: &TrustedKey<'_>, label: &'static [u8]) -> Result<(), Refusal> {
         if key.id() != self.key_id {
             return Err(Refusal::UnknownIssuer);

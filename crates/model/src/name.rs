@@ -124,15 +124,38 @@ impl<K: Kind> Name<K> {
     ///
     /// [`NameError`] says which rule the text breaks.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let too_long = NameError { word: K::WORD, problem: NameProblem::TooLong };
-        NameRef::<K>::new(text)?;
         let mut bytes = [0; NAME_BYTES_MAX];
-        let (Some(slot), Ok(len)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) else {
-            return Err(too_long);
-        };
-        slot.copy_from_slice(text.as_bytes());
-        Ok(Self { bytes, len, kind: PhantomData })
+        match copy(text, &mut bytes) {
+            Ok(len) => Ok(Self { bytes, len, kind: PhantomData }),
+            Err(problem) => Err(NameError { word: K::WORD, problem }),
+        }
     }
+}
+
+/// Copies a text that is a name of any kind. Once for all kinds: chips read names of many.
+#[inline(never)]
+fn copy(text: &str, bytes: &mut [u8; NAME_BYTES_MAX]) -> Result<u8, NameProblem> {
+    check(text)?;
+    let (Some(slot), Ok(len)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) else {
+        return Err(NameProblem::TooLong);
+    };
+    slot.copy_from_slice(text.as_bytes());
+    Ok(len)
+}
+
+#[inline(never)]
+fn check(text: &str) -> Result<(), NameProblem> {
+    let Some(first) = text.bytes().next() else { return Err(NameProblem::Empty) };
+    if text.len() > NAME_BYTES_MAX {
+        return Err(NameProblem::TooLong);
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Err(NameProblem::BadStart);
+    }
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        return Err(NameProblem::BadCharacter);
+    }
+    Ok(())
 }
 
 impl<K> Name<K> {
@@ -161,17 +184,7 @@ impl<'a, K: Kind> NameRef<'a, K> {
     ///
     /// [`NameError`] says which rule the text breaks.
     pub fn new(text: &'a str) -> Result<Self, NameError> {
-        let fail = |problem| Err(NameError { word: K::WORD, problem });
-        let Some(first) = text.bytes().next() else { return fail(NameProblem::Empty) };
-        if text.len() > NAME_BYTES_MAX {
-            return fail(NameProblem::TooLong);
-        }
-        if !first.is_ascii_alphanumeric() {
-            return fail(NameProblem::BadStart);
-        }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
-            return fail(NameProblem::BadCharacter);
-        }
+        check(text).map_err(|problem| NameError { word: K::WORD, problem })?;
         Ok(Self { text, kind: PhantomData })
     }
 }

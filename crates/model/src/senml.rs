@@ -122,6 +122,7 @@ mod label {
 /// # Errors
 ///
 /// [`SenmlError`] when a reading is outside the limits or `out` is too small; `out` then holds garbage.
+#[inline(never)]
 pub fn encode(readings: &[Reading<'_>], out: &mut [u8]) -> Result<usize, SenmlError> {
     let Some(first) = readings.first() else { return Err(SenmlError::Empty) };
     if readings.len() > READINGS_PER_RECORD_MAX {
@@ -144,6 +145,7 @@ fn write<T>(
     result.map(|_| ()).map_err(|_| SenmlError::BufferTooSmall)
 }
 
+#[inline(never)]
 fn encode_reading(
     e: &mut BufferEncoder<'_>,
     reading: &Reading<'_>,
@@ -184,14 +186,15 @@ fn encode_reading(
 
 /// Seconds as an integer where they are whole, else as the decimal fraction of RFC 8949 §3.4.4, which is exact.
 fn encode_seconds(e: &mut BufferEncoder<'_>, micros: i64) -> Result<(), SenmlError> {
-    if micros % 1_000_000 == 0 {
-        write(e.i64(micros / 1_000_000))
+    if let (seconds, 0) = Timestamp::from_micros(micros).split() {
+        write(e.i64(seconds))
     } else {
         write(e.tag(Tag::new(4)).and_then(|e| e.array(2)).and_then(|e| e.i64(-6)).and_then(|e| e.i64(micros)))
     }
 }
 
 /// The shortest form that gives back the same double, except that a negative zero stays a float.
+#[inline(never)]
 fn encode_number(e: &mut BufferEncoder<'_>, n: f64) -> Result<(), SenmlError> {
     if !n.is_finite() {
         return Err(SenmlError::Number);

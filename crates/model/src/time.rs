@@ -10,6 +10,27 @@ use core::fmt;
 pub struct Timestamp(i64);
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// [`Timestamp::split`] bit by bit. Chips divide nothing else of 64 bits, and a division takes a kilobyte of their flash.
+#[cfg(any(target_os = "none", test))]
+const fn split_by_bits(micros: i64) -> (i64, i64) {
+    let (mut seconds, mut rest) = (0, micros.unsigned_abs());
+    let mut part = MICROS_PER_SECOND.unsigned_abs() << 43;
+    while part >= MICROS_PER_SECOND.unsigned_abs() {
+        seconds <<= 1;
+        if rest >= part {
+            rest -= part;
+            seconds |= 1;
+        }
+        part >>= 1;
+    }
+    let rest = rest.cast_signed();
+    match (micros < 0, rest) {
+        (false, _) => (seconds, rest),
+        (true, 0) => (-seconds, 0),
+        (true, _) => (-seconds - 1, MICROS_PER_SECOND - rest),
+    }
+}
 const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Timestamp {
@@ -37,7 +58,16 @@ impl Timestamp {
     /// Whole seconds since the epoch, rounded down.
     #[must_use]
     pub const fn as_seconds(self) -> i64 {
-        self.0.div_euclid(MICROS_PER_SECOND)
+        self.split().0
+    }
+
+    /// Whole seconds since the epoch, rounded down, and the microseconds behind them.
+    #[must_use]
+    pub const fn split(self) -> (i64, i64) {
+        #[cfg(not(target_os = "none"))]
+        return (self.0.div_euclid(MICROS_PER_SECOND), self.0.rem_euclid(MICROS_PER_SECOND));
+        #[cfg(target_os = "none")]
+        return split_by_bits(self.0);
     }
 
     /// This time plus `micros`; saturates at the ends of the range.
@@ -111,8 +141,7 @@ impl Timestamp {
 /// RFC 3339 in UTC, with as many fraction digits as needed.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.as_seconds();
-        let micros = self.0.rem_euclid(MICROS_PER_SECOND);
+        let (seconds, micros) = self.split();
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
         let (h, m, s) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
@@ -172,6 +201,20 @@ mod tests {
         let got = Timestamp::parse_rfc3339(text);
         assert_eq!(got, Some(Timestamp::from_micros(micros)), "{text}");
         assert_eq!(Timestamp::from_micros(micros).to_string(), shown, "{text}");
+    }
+
+    #[test]
+    fn chips_split_times_as_hosts_do() {
+        for seconds in [0, 1, 59, 1_800_000_000, i64::MAX / MICROS_PER_SECOND - 1] {
+            for micros in [0, 1, 999_999] {
+                for time in [seconds * MICROS_PER_SECOND + micros, -seconds * MICROS_PER_SECOND - micros] {
+                    assert_eq!(split_by_bits(time), Timestamp::from_micros(time).split(), "{time}");
+                }
+            }
+        }
+        for time in [i64::MAX, i64::MIN, i64::MIN + 1] {
+            assert_eq!(split_by_bits(time), Timestamp::from_micros(time).split(), "{time}");
+        }
     }
 
     #[test]

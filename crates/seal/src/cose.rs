@@ -18,7 +18,7 @@ const ALGORITHM: i64 = 1;
 const KEY_ID: i64 = 4;
 const PARTIAL_IV: i64 = 6;
 
-/// Largest payload that [`sign1`] signs, in bytes: an open statement with three names of 63 bytes fits.
+/// Largest payload of a statement, in bytes: one that opens a chain with three names of 63 bytes fits.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 512;
 /// Room for the context and the structure around a payload that is signed, in bytes.
 pub(crate) const SIG_STRUCTURE_BYTES: usize = 64;
@@ -73,6 +73,7 @@ pub(crate) struct Sign1<'a> {
 
 impl<'a> Sign1<'a> {
     /// Reads one tagged COSE_Sign1, leaving `d` behind it.
+    #[inline(never)]
     pub(crate) fn decode(d: &mut Decoder<'a>, payload_bytes_max: usize) -> Result<Self, FormatError> {
         if d.tag()? != Tag::new(SIGN1_TAG) || d.array()? != Some(4) {
             return Err(FormatError::Malformed);
@@ -107,49 +108,56 @@ impl<'a> Sign1<'a> {
     }
 }
 
-/// Signs `payload` and writes the tagged COSE_Sign1 into `out`; returns its length in bytes.
+/// Signs the payload that `write` makes, of at most `payload_bytes_max`, and writes the tagged COSE_Sign1 to the front of `out`; returns its length in
+/// bytes. All of it happens there: a chip has no room for the payload and a copy of it.
 pub(crate) fn sign1(
     signer: &impl Signer,
     context: &[u8],
-    payload: &[u8],
+    payload_bytes_max: usize,
     out: &mut [u8],
+    write: impl FnOnce(&mut [u8]) -> Result<usize, FormatError>,
 ) -> Result<usize, FormatError> {
-    sign1_in(&mut [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES], signer, context, payload, out)
+    let payload = out.get_mut(SIG_STRUCTURE_BYTES..).ok_or(FormatError::BufferTooSmall)?;
+    let room = payload.len().min(payload_bytes_max);
+    let len = write(payload.get_mut(..room).unwrap_or_default())?;
+    sign_payload(signer, context, out, len)
 }
 
-/// As [`sign1`], with room for a larger payload.
-pub(crate) fn sign1_in(
-    room: &mut [u8],
+/// Signs so many bytes that stand behind [`SIG_STRUCTURE_BYTES`].
+#[inline(never)]
+fn sign_payload(
     signer: &impl Signer,
     context: &[u8],
-    payload: &[u8],
     out: &mut [u8],
+    payload_bytes: usize,
 ) -> Result<usize, FormatError> {
     let key = signer.public_key();
-    let signature = signer.sign(sig_structure(room, key.algorithm(), context, payload)?)?;
-    let mut e = encoder(out);
+    let payload = SIG_STRUCTURE_BYTES..SIG_STRUCTURE_BYTES + payload_bytes;
+    let mut room = [0; SIG_STRUCTURE_BYTES];
+    let len = sig_structure_head(&mut room, key.algorithm(), context, payload_bytes)?;
+    let start = SIG_STRUCTURE_BYTES - len;
+    let head = room.get(..len).ok_or(FormatError::BufferTooSmall)?;
+    out.get_mut(start..payload.start).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(head);
+    let signed = out.get(start..payload.end).ok_or(FormatError::BufferTooSmall)?;
+    let signature = signer.sign(signed)?;
+
+    let mut e = encoder(&mut room);
     e.tag(Tag::new(SIGN1_TAG))?.array(4)?;
     e.bytes(Protected::new(key.algorithm().cose_id())?.as_bytes())?;
-    e.map(1)?.i64(KEY_ID)?.bytes(&key.id())?;
-    e.bytes(payload)?.bytes(&signature)?;
-    Ok(e.writer().position())
+    e.map(1)?.i64(KEY_ID)?.bytes(&key.id())?.bytes_len(payload_bytes as u64)?;
+    let at = e.writer().position();
+    out.copy_within(payload, at);
+    let head = room.get(..at).ok_or(FormatError::BufferTooSmall)?;
+    out.get_mut(..at).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(head);
+    let at = at + payload_bytes;
+    let mut e = encoder(out.get_mut(at..).unwrap_or_default());
+    e.bytes(&signature)?;
+    Ok(at + e.writer().position())
 }
 
-/// RFC 9052 §4.4. `context` is the externally supplied data: it keeps a signature made for one purpose from
-/// being taken for another.
-fn sig_structure<'a>(
-    buffer: &'a mut [u8],
-    algorithm: SignatureAlgorithm,
-    context: &[u8],
-    payload: &[u8],
-) -> Result<&'a [u8], FormatError> {
-    let head = sig_structure_head(buffer, algorithm, context, payload.len())?;
-    let len = head + payload.len();
-    buffer.get_mut(head..len).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(payload);
-    buffer.get(..len).ok_or(FormatError::BufferTooSmall)
-}
-
-/// All of the structure up to the payload; its length in bytes.
+/// RFC 9052 §4.4, all of the structure up to the payload; its length in bytes. `context` is the externally supplied data: it
+/// keeps a signature made for one purpose from being taken for another.
+#[inline(never)]
 fn sig_structure_head(
     buffer: &mut [u8],
     algorithm: SignatureAlgorithm,
@@ -163,6 +171,7 @@ fn sig_structure_head(
 }
 
 /// The unprotected header of a record: the chain as key id, the sequence number as partial IV.
+#[inline(never)]
 pub(crate) fn encode_record_header(
     e: &mut SliceEncoder<'_>,
     chain: &[u8; 8],
@@ -196,6 +205,7 @@ fn without_leading_zeros(bytes: &[u8; 8]) -> &[u8] {
 }
 
 /// RFC 9052 §5.3, with no externally supplied data. Longest: 11 bytes and the protected header.
+#[inline(never)]
 pub(crate) fn enc_structure<'a>(buffer: &'a mut [u8; 24], protected: &[u8]) -> Result<&'a [u8], FormatError> {
     let mut e = encoder(buffer);
     e.array(3)?.str("Encrypt0")?.bytes(protected)?.bytes(&[])?;

@@ -70,12 +70,12 @@ impl<'a> Envelope<'a> {
     /// [`FormatError::BufferTooSmall`] when `out` has less room than the message and [`ENVELOPE_BYTES_MAX`],
     /// or the topic is too long; [`FormatError::Crypto`] when the signer fails.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
-        let mut payload = [0; PAYLOAD_BYTES_MAX];
-        let mut e = cose::encoder(&mut payload);
-        e.array(6)?.u64(VERSION)?.str(self.child.as_str())?.str(self.topic)?;
-        e.i64(self.received.as_micros())?.u8(self.link.code())?.bytes(&sha256(&[self.message]))?;
-        let len = e.writer().position();
-        let signed = cose::sign1(signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)?;
+        let signed = cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
+            let mut e = cose::encoder(payload);
+            e.array(6)?.u64(VERSION)?.str(self.child.as_str())?.str(self.topic)?;
+            e.i64(self.received.as_micros())?.u8(self.link.code())?.bytes(&sha256(&[self.message]))?;
+            Ok(e.writer().position())
+        })?;
         let mut e = cose::encoder(out.get_mut(signed..).unwrap_or_default());
         e.bytes(self.message)?;
         Ok(signed + e.writer().position())

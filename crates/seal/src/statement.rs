@@ -10,7 +10,7 @@ use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, Digest, KeyId, Signer, VerifyingKey};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName, Timestamp};
 
-use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1, SliceEncoder};
+use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
 use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// The version that this code writes, and the only one so far.
@@ -147,38 +147,8 @@ impl Statement {
     /// [`FormatError::Crypto`] when the signer fails, [`FormatError::BufferTooSmall`] below
     /// [`STATEMENT_BYTES_MAX`] bytes.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
-        let mut payload = [0; PAYLOAD_BYTES_MAX];
-        let mut e = cose::encoder(&mut payload);
-        self.encode(&mut e)?;
-        let len = e.writer().position();
-        cose::sign1(signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)
-    }
-
-    fn encode(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
-        let (kind, extra) = match self.kind {
-            StatementKind::Open { .. } => (KIND_OPEN, 5),
-            StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
-            StatementKind::Gap { .. } => (KIND_GAP, 5),
-        };
-        e.array(7 + extra)?.u64(VERSION)?.u8(kind)?;
-        e.str(self.subject.tenant.as_str())?.str(self.subject.device.as_str())?;
-        e.str(self.subject.stream.as_str())?.bytes(&self.chain)?.i64(self.time.as_micros())?;
-        match &self.kind {
-            StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
-                e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
-                match previous {
-                    None => e.null()?,
-                    Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
-                };
-            }
-            StatementKind::Checkpoint { first, last, head } => {
-                e.u64(*first)?.u64(*last)?.bytes(head)?;
-            }
-            StatementKind::Gap { first, last, before, head, reason } => {
-                e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
-            }
-        }
-        Ok(())
+        let Self { subject, chain, time, kind } = self;
+        Parts { subject, chain, time: *time, kind }.sign(signer, out)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, FormatError> {
@@ -210,6 +180,52 @@ impl Statement {
             return Err(FormatError::Malformed);
         }
         Ok(Self { subject, chain, time, kind })
+    }
+}
+
+/// A [`Statement`] whose parts lie elsewhere.
+pub(crate) struct Parts<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) chain: &'a ChainId,
+    pub(crate) time: Timestamp,
+    pub(crate) kind: &'a StatementKind,
+}
+
+impl Parts<'_> {
+    /// As [`Statement::sign`].
+    pub(crate) fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
+        cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| self.encode(payload))
+    }
+
+    /// Writes what is signed to the front of `out`; its length in bytes.
+    #[inline(never)]
+    fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
+        let Self { subject, chain, time, kind } = self;
+        let mut e = cose::encoder(out);
+        let (code, extra) = match kind {
+            StatementKind::Open { .. } => (KIND_OPEN, 5),
+            StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
+            StatementKind::Gap { .. } => (KIND_GAP, 5),
+        };
+        e.array(7 + extra)?.u64(VERSION)?.u8(code)?;
+        e.str(subject.tenant.as_str())?.str(subject.device.as_str())?;
+        e.str(subject.stream.as_str())?.bytes(chain.as_slice())?.i64(time.as_micros())?;
+        match kind {
+            StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
+                e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
+                match previous {
+                    None => e.null()?,
+                    Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
+                };
+            }
+            StatementKind::Checkpoint { first, last, head } => {
+                e.u64(*first)?.u64(*last)?.bytes(head)?;
+            }
+            StatementKind::Gap { first, last, before, head, reason } => {
+                e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
+            }
+        }
+        Ok(e.writer().position())
     }
 }
 

@@ -17,7 +17,7 @@ use thingward_model::{Reading, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::record::RecordKey;
-use crate::statement::{GapReason, Link, Statement, StatementKind, Subject};
+use crate::statement::{GapReason, Link, Parts, StatementKind, Subject};
 use crate::{ChainId, FormatError, SEQUENCE_MAX};
 
 /// Version of the saved state.
@@ -135,7 +135,7 @@ impl ChainWriter {
         signer: &impl Signer,
         out: &mut [u8],
     ) -> Result<usize, FormatError> {
-        Statement { subject: self.subject, chain: self.chain, time, kind }.sign(signer, out)
+        Parts { subject: &self.subject, chain: &self.chain, time, kind: &kind }.sign(signer, out)
     }
 
     /// Whose chain this is.

@@ -1,31 +1,35 @@
 //! Multiples of the base point, computed from the curve's equation with the arithmetic that the host's tests check.
 
+#[path = "../src/field/canonical.rs"]
+mod canonical;
 #[path = "../src/curve.rs"]
 #[allow(dead_code, reason = "some of it only the crate needs")]
 mod curve;
-#[path = "../src/field/portable.rs"]
-#[allow(dead_code, reason = "some of it only the crate needs")]
 mod portable;
 
-use curve::{BASE_SHIFT, BASE_WIDTH, COLUMNS, D, TABLES, TEETH};
-use portable::{add, canonical, multiply, subtract};
+use canonical::canonical;
+pub(crate) use curve::Shape;
+use curve::{BASE_SHIFT, D};
+use portable::{Element, add, multiply, subtract};
 
 /// Three coordinates of a point: y + x, y - x and 2 d x y.
 pub(crate) const ENTRY_BYTES: usize = 96;
 
-type Element = [u8; 32];
+/// Digits of a scalar.
+const DIGITS: usize = 264;
+
 /// X, Y, Z and T, with x = X/Z, y = Y/Z and x y = T/Z.
 type Point = [Element; 4];
 
 /// Every sum of one table's teeth, with signs: the highest tooth counts as plus, bit `k` of an entry's number says
 /// whether tooth `k` does.
-pub(crate) fn table() -> Vec<u8> {
+pub(crate) fn table(Shape { teeth, tables, columns, .. }: Shape) -> Vec<u8> {
     let powers = powers_of_base();
     let mut table = Vec::new();
-    for j in 0..TABLES {
-        let tooth = |k: usize| powers[COLUMNS * (k + TEETH * j)];
-        for entry in 0..1 << (TEETH - 1) {
-            let sum = (0..TEETH - 1).fold(tooth(TEETH - 1), |sum, k| {
+    for j in 0..tables {
+        let tooth = |k: usize| powers[columns * (k + teeth * j)];
+        for entry in 0..1 << (teeth - 1) {
+            let sum = (0..teeth - 1).fold(tooth(teeth - 1), |sum, k| {
                 plus(&sum, &if entry >> k & 1 == 1 { tooth(k) } else { minus(&tooth(k)) })
             });
             table.extend(coordinates(&sum));
@@ -35,12 +39,12 @@ pub(crate) fn table() -> Vec<u8> {
 }
 
 /// The base point, then 2^128 times that, times 1, 3, 5 and on, for verifying.
-pub(crate) fn odd_multiples() -> Vec<u8> {
+pub(crate) fn odd_multiples(shape: Shape) -> Vec<u8> {
     let powers = powers_of_base();
     let shifted = |shift: usize| {
         let (first, twice) = (powers[shift], powers[shift + 1]);
         let multiples = std::iter::successors(Some(first), move |last| Some(plus(last, &twice)));
-        multiples.take(1 << (BASE_WIDTH - 2)).flat_map(|point| coordinates(&point))
+        multiples.take(shape.odd_multiples() / 2).flat_map(|point| coordinates(&point))
     };
     [0, BASE_SHIFT].into_iter().flat_map(shifted).collect()
 }
@@ -48,7 +52,7 @@ pub(crate) fn odd_multiples() -> Vec<u8> {
 /// The base point, doubled again and again.
 fn powers_of_base() -> Vec<Point> {
     let powers = std::iter::successors(Some(base()), |last| Some(plus(last, last)));
-    powers.take(COLUMNS * TEETH * TABLES).collect()
+    powers.take(DIGITS).collect()
 }
 
 fn coordinates([x, y, z, _]: &Point) -> impl Iterator<Item = u8> + use<> {

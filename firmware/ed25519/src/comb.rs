@@ -2,9 +2,14 @@
 
 use zeroize::Zeroizing;
 
-use crate::curve::{BASE_WIDTH, COLUMNS, TABLES, TEETH};
+use crate::curve::Shape;
 use crate::point::{Entry, Point, T};
 use crate::scalar::Scalar;
+
+pub(crate) const SHAPE: Shape = if cfg!(target_arch = "avr") { Shape::AVR } else { Shape::WORDS };
+const TEETH: usize = SHAPE.teeth;
+const TABLES: usize = SHAPE.tables;
+const COLUMNS: usize = SHAPE.columns;
 
 /// The base point times a secret scalar, as 32 bytes. No branch depends on it; addresses do, where no cache tells.
 #[inline(never)]
@@ -29,7 +34,7 @@ pub(crate) fn add_columns(point: &mut Point, scalar: &Scalar) {
             // Tables have the half in which the highest tooth is plus one; the other half is its negative.
             let negative = (teeth >> (TEETH - 1)).wrapping_sub(1);
             let index = (teeth ^ negative) & ((1 << (TEETH - 1)) - 1);
-            table::read(&mut entry, (table << (TEETH - 1)) as u8 | index);
+            table::read(&mut entry, table, index);
             let t = if table + 1 < TABLES { T::Needed } else { T::Skipped };
             point.add(&mut entry, negative, t);
         }
@@ -49,7 +54,7 @@ fn teeth(digits: &[u8; 33], column: usize, table: usize) -> u8 {
 /// An odd multiple of the base point, or of that shifted once: 1 is number 0, 3 is number 1.
 pub(crate) fn odd_multiple(shift: u8, number: u8) -> Entry {
     let mut entry = Entry::EMPTY;
-    table::read_odd_multiple(&mut entry, shift << (BASE_WIDTH - 2) | number);
+    table::read_odd_multiple(&mut entry, shift << (SHAPE.base_width - 2) | number);
     entry
 }
 
@@ -64,9 +69,9 @@ mod table {
         fn ed25519_read_odd_multiples(entry: *mut Entry, index: u8);
     }
 
-    pub(super) fn read(entry: &mut Entry, index: u8) {
+    pub(super) fn read(entry: &mut Entry, table: usize, index: u8) {
         // SAFETY: writes the entry only.
-        unsafe { ed25519_read_comb(entry, index) }
+        unsafe { ed25519_read_comb(entry, (table << (super::TEETH - 1)) as u8 | index) }
     }
 
     pub(super) fn read_odd_multiple(entry: &mut Entry, number: u8) {
@@ -77,30 +82,39 @@ mod table {
 
 #[cfg(not(target_arch = "avr"))]
 mod table {
+    use core::hint::black_box;
+
+    use super::SHAPE;
     use crate::field::Element;
     use crate::point::Entry;
 
-    const COMB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/comb.bin"));
-    const ODD_MULTIPLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/odd_multiples.bin"));
+    /// Points in one of the tables for signing.
+    const IN_TABLE: usize = SHAPE.sums() / SHAPE.tables;
+    type Coordinates = [[u32; 8]; 3];
+
+    static COMB: [Coordinates; SHAPE.sums()] = include!(concat!(env!("OUT_DIR"), "/comb.rs"));
+    static ODD_MULTIPLES: [Coordinates; SHAPE.odd_multiples()] =
+        include!(concat!(env!("OUT_DIR"), "/odd_multiples.rs"));
 
     /// Looks at the whole table, because there may be a cache.
-    pub(super) fn read(entry: &mut Entry, index: u8) {
-        let mut bytes = [0; 96];
-        for (number, candidate) in (0..).zip(COMB.chunks_exact(96)) {
-            let mask = (u16::from(index ^ number).wrapping_sub(1) >> 8) as u8;
-            for (byte, candidate) in bytes.iter_mut().zip(candidate) {
-                *byte |= candidate & mask;
-            }
+    pub(super) fn read(entry: &mut Entry, table: usize, index: u8) {
+        let mut coordinates = Coordinates::default();
+        for (number, candidate) in (0..).zip(&COMB[table * IN_TABLE..][..IN_TABLE]) {
+            // All ones when it is the one: less one, a byte of 0 reaches into the sign.
+            // What it is nobody knows, for compilers make branches of what can only be two things.
+            let mask = black_box(((i32::from(index ^ number) - 1) >> 31) as u32);
+            let words = coordinates.as_flattened_mut().iter_mut();
+            words.zip(candidate.as_flattened()).for_each(|(word, candidate)| *word |= candidate & mask);
         }
-        *entry = from_bytes(&bytes);
+        *entry = from(&coordinates);
     }
 
     pub(super) fn read_odd_multiple(entry: &mut Entry, number: u8) {
-        *entry = from_bytes(&ODD_MULTIPLES[usize::from(number) * 96..][..96]);
+        *entry = from(&ODD_MULTIPLES[usize::from(number)]);
     }
 
-    fn from_bytes(entry: &[u8]) -> Entry {
-        let element = |k: usize| Element(core::array::from_fn(|byte| entry[32 * k + byte]));
-        Entry { sum: element(0), difference: element(1), product: element(2) }
+    fn from(coordinates: &Coordinates) -> Entry {
+        let [sum, difference, product] = coordinates.map(Element::from_words);
+        Entry { sum, difference, product }
     }
 }

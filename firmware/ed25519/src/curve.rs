@@ -1,15 +1,37 @@
-//! Constants of the curve, and the shape of the comb that multiplies its base point. The build script reads them too.
-//!
-//! A scalar's digits, each plus or minus one, are laid out in `TABLES` times `TEETH` rows of `COLUMNS`. A column is
-//! one addition for each table, so 12 rows of 22 make 44 additions and 21 doublings, from 64 points in 6 KB of flash.
+//! Constants of the curve, and the shape of the tables of its base point's multiples. The build script reads them too.
 
-pub(crate) const TEETH: usize = 6;
-pub(crate) const TABLES: usize = 2;
-/// 12 rows of 22 hold the 253 digits of a scalar.
-pub(crate) const COLUMNS: usize = 22;
+/// How many points there are tables of, and for what.
+///
+/// For signing, a scalar's digits, each plus or minus one, are laid out in `tables` times `teeth` rows of `columns`: 264 of
+/// them. A column is one addition for each table and, but for the last one, a doubling.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) teeth: usize,
+    pub(crate) tables: usize,
+    pub(crate) columns: usize,
+    /// Width of the base point's digits in verifying.
+    pub(crate) base_width: usize,
+}
 
-/// Width of the base point's digits in verifying: wider takes fewer additions and twice the tables, here 12 KB of flash.
-pub(crate) const BASE_WIDTH: usize = 8;
+impl Shape {
+    /// 44 additions and 21 doublings from 6 KB of flash, and 12 KB for verifying: time is what there is least of.
+    pub(crate) const AVR: Self = Self { teeth: 6, tables: 2, columns: 22, base_width: 8 };
+    /// 88 additions and 87 doublings from 384 bytes of flash, and as many for verifying: a whole device has little of it.
+    pub(crate) const WORDS: Self = Self { teeth: 3, tables: 1, columns: 88, base_width: 3 };
+
+    /// Points in the tables for signing.
+    #[allow(dead_code, reason = "on AVR the tables are the linker's")]
+    pub(crate) const fn sums(self) -> usize {
+        self.tables << (self.teeth - 1)
+    }
+
+    /// Points in the tables for verifying.
+    #[allow(dead_code, reason = "on AVR the tables are the linker's")]
+    pub(crate) const fn odd_multiples(self) -> usize {
+        2 << (self.base_width - 2)
+    }
+}
+
 /// There is another table of 2^128 times the base point, since its scalar is twice as long as the others in verifying.
 pub(crate) const BASE_SHIFT: usize = 128;
 

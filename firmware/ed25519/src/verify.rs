@@ -7,8 +7,8 @@
 //!
 //! What is verified is public, so this branches on it.
 
-use crate::comb::odd_multiple;
-use crate::curve::{BASE_SHIFT, BASE_WIDTH};
+use crate::comb::{SHAPE, odd_multiple};
+use crate::curve::BASE_SHIFT;
 use crate::field::Element;
 use crate::point::{Point, T};
 use crate::scalar::Scalar;
@@ -25,11 +25,11 @@ use fraction::Fraction;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
-const D: Element = Element(crate::curve::D);
+const D: Element = Element::from_bytes(&crate::curve::D);
 /// Width of the digits that key and commitment are multiplied by: wider takes more memory for their multiples.
-const POINT_WIDTH: usize = 4;
+const POINT_WIDTH: usize = 3;
 /// A square root of -1.
-const ROOT_OF_MINUS_ONE: Element = Element([
+const ROOT_OF_MINUS_ONE: Element = Element::from_bytes(&[
     0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f, 0xa7,
     0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
 ]);
@@ -48,16 +48,21 @@ impl PublicKey {
     ///
     /// See [`Self::verify`].
     pub fn verify_parts(&self, parts: &[&[u8]], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), Refused> {
-        let [commitment, response] =
-            core::array::from_fn(|half| core::array::from_fn(|k| signature[32 * half + k]));
-        let response = Scalar::from_canonical(&response).ok_or(Refused)?;
-        let minus_key = decode_negated(&self.0)?;
-        let minus_commitment = decode_negated(&commitment)?;
-        let challenge = Fraction::of(&hash_to_scalar(&[&commitment, &self.0], parts));
+        let (commitment, response) = halves(signature);
+        let response = Scalar::from_canonical(response).ok_or(Refused)?;
+        let mut multiples = [const { Multiples([Cached::NONE, Cached::NONE]) }; 2];
+        let [of_key, of_commitment] = &mut multiples;
+        of_key.set_to_negative(&self.0)?;
+        of_commitment.set_to_negative(commitment)?;
+        let challenge = Fraction::of(&hash_to_scalar(&[commitment, &self.0], parts));
         let response = Scalar::product_and_sum(&challenge.denominator, &response, &Scalar::ZERO);
-        let sum = sum(&response, &challenge, &minus_key, &minus_commitment);
-        if sum.is_identity() { Ok(()) } else { Err(Refused) }
+        if is_identity(&response, &challenge, &multiples) { Ok(()) } else { Err(Refused) }
     }
+}
+
+fn halves(signature: &[u8; SIGNATURE_BYTES]) -> (&[u8; 32], &[u8; 32]) {
+    let [first, second] = signature.as_chunks().0 else { unreachable!("64 bytes are two times 32") };
+    (first, second)
 }
 
 impl Point {
@@ -78,9 +83,10 @@ impl Point {
 #[inline(never)]
 fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
     let sign = bytes[31] >> 7;
-    let mut y = Element(*bytes);
-    y.0[31] &= 0x7f;
-    if y.canonical() != y.0 {
+    let mut unsigned = *bytes;
+    unsigned[31] &= 0x7f;
+    let y = Element::from_bytes(&unsigned);
+    if y.canonical() != unsigned {
         return Err(Refused);
     }
     let y2 = y.squared();
@@ -99,7 +105,7 @@ fn decode_negated(bytes: &[u8; 32]) -> Result<Point, Refused> {
 fn root_of_ratio(u: &Element, v: &Element) -> Option<Element> {
     let v3 = &v.squared() * v;
     let uv7 = &(&v3.squared() * v) * u;
-    let mut x = &(&power_of_eighth(&uv7) * &v3) * u;
+    let mut x = &(&uv7.power_of_eighth() * &v3) * u;
     let v_x2 = (&x.squared() * v).canonical();
     if v_x2 != u.canonical() {
         if v_x2 != u.negated().canonical() {
@@ -108,23 +114,6 @@ fn root_of_ratio(u: &Element, v: &Element) -> Option<Element> {
         x = &x * &ROOT_OF_MINUS_ONE;
     }
     Some(x)
-}
-
-/// To the power of (p - 5) / 8 = 2^252 - 3.
-#[inline(never)]
-fn power_of_eighth(x: &Element) -> Element {
-    let x2 = x.squared();
-    let x9 = &x2.squared_times(2) * x;
-    let x11 = &x9 * &x2;
-    let ones_5 = &x11.squared() * &x9;
-    let ones_10 = &ones_5.squared_times(5) * &ones_5;
-    let ones_20 = &ones_10.squared_times(10) * &ones_10;
-    let ones_40 = &ones_20.squared_times(20) * &ones_20;
-    let ones_50 = &ones_40.squared_times(10) * &ones_10;
-    let ones_100 = &ones_50.squared_times(50) * &ones_50;
-    let ones_200 = &ones_100.squared_times(100) * &ones_100;
-    let ones_250 = &ones_200.squared_times(50) * &ones_50;
-    &ones_250.squared_times(2) * x
 }
 
 /// A point to be added again and again: y + x, y - x, 2 d t, and 2 z.
@@ -159,29 +148,32 @@ impl Point {
     }
 }
 
-/// The base point times `response`, plus two points times numerator and denominator of a fraction, with common doublings.
+/// How many digits out of so many are not 0.
+const fn most(digits: usize, width: usize) -> usize {
+    digits.div_ceil(width)
+}
+
+/// Whether it comes to nothing: the base point times `response`, plus two points times numerator and denominator of a
+/// fraction, with common doublings.
 #[inline(never)]
-fn sum(response: &Scalar, fraction: &Fraction, of_numerator: &Point, of_denominator: &Point) -> Point {
-    let numerator = Digits::<{ Fraction::NUMERATOR_DIGITS }>::new(&fraction.numerator.0, POINT_WIDTH);
-    let denominator = Digits::<{ Fraction::HALF_DIGITS }>::new(&fraction.denominator.0, POINT_WIDTH);
+fn is_identity(response: &Scalar, fraction: &Fraction, multiples: &[Multiples; 2]) -> bool {
+    let mut numerator = Digits::<33, { most(257, POINT_WIDTH) }>::new(&fraction.numerator.0, POINT_WIDTH);
+    let mut denominator = Digits::<17, { most(129, POINT_WIDTH) }>::new(&fraction.denominator.0, POINT_WIDTH);
     let (low, high) = response.0.split_at(BASE_SHIFT / 8);
-    let base = [low, high].map(|half| Digits::<{ Fraction::HALF_DIGITS }>::new(half, BASE_WIDTH));
-    let mut multiples = [const { Cached::NONE }; 8];
-    let (of_numerators, of_denominators) = multiples.split_at_mut(4);
-    odd_multiples(of_numerator, of_numerators);
-    odd_multiples(of_denominator, of_denominators);
+    let digits = |half| Digits::<17, { most(129, SHAPE.base_width) }>::new(half, SHAPE.base_width);
+    let mut base = [low, high].map(digits);
     let mut sum = Point::identity();
     let top = numerator.top().max(denominator.top()).max(base[0].top()).max(base[1].top());
     for position in (0..top).rev() {
-        let numerator = numerator.at(position);
-        let points = [if fraction.is_negative { -numerator } else { numerator }, denominator.at(position)];
-        let base = [base[0].at(position), base[1].at(position)];
+        let numerator = numerator.take(position);
+        let points = [if fraction.is_negative { -numerator } else { numerator }, denominator.take(position)];
+        let base = [base[0].take(position), base[1].take(position)];
         let mut left = points.iter().chain(&base).filter(|digit| **digit != 0).count();
         let needed_by = |left: usize| if left == 0 { T::Skipped } else { T::Needed };
         sum.double(needed_by(left));
-        for (multiples, digit) in multiples.chunks(4).zip(points).filter(|(_, digit)| *digit != 0) {
+        for (multiples, digit) in multiples.iter().zip(points).filter(|(_, digit)| *digit != 0) {
             left -= 1;
-            sum.add_cached(&multiples[usize::from(digit.unsigned_abs() / 2)], digit < 0, needed_by(left));
+            sum.add_cached(&multiples.0[usize::from(digit.unsigned_abs() / 2)], digit < 0, needed_by(left));
         }
         for (shift, digit) in (0..).zip(base).filter(|(_, digit)| *digit != 0) {
             left -= 1;
@@ -189,21 +181,22 @@ fn sum(response: &Scalar, fraction: &Fraction, of_numerator: &Point, of_denomina
             sum.add(&mut odd_multiple(shift, digit.unsigned_abs() / 2), negative, needed_by(left));
         }
     }
-    sum
+    sum.is_identity()
 }
 
-/// 1, 3, 5 and 7 times a point. Written where they stay: the stack is small.
-#[inline(never)]
-fn odd_multiples(point: &Point, multiples: &mut [Cached]) {
-    let mut sum = point.clone();
-    sum.double(T::Needed);
-    let mut twice = Cached::NONE;
-    twice.set(&sum);
-    sum = point.clone();
-    for (k, multiple) in multiples.iter_mut().enumerate() {
-        if k > 0 {
-            sum.add_cached(&twice, false, T::Needed);
-        }
-        multiple.set(&sum);
+/// Once and three times a point, as its digits need them. Written where they stay: the stack is small.
+struct Multiples([Cached; 2]);
+
+impl Multiples {
+    /// Of the negative of the point that 32 bytes stand for.
+    #[inline(never)]
+    fn set_to_negative(&mut self, bytes: &[u8; 32]) -> Result<(), Refused> {
+        let [once, thrice] = &mut self.0;
+        let mut sum = decode_negated(bytes)?;
+        once.set(&sum);
+        sum.double(T::Needed);
+        sum.add_cached(once, false, T::Needed);
+        thrice.set(&sum);
+        Ok(())
     }
 }

@@ -70,8 +70,9 @@ struct Ladder {
 impl Ladder {
     #[inline(never)]
     fn new(u: &[u8; 32]) -> Self {
-        let mut x1 = Element(*u);
-        x1.0[31] &= 0x7f;
+        let mut u = *u;
+        u[31] &= 0x7f;
+        let x1 = Element::from_bytes(&u);
         let (zero, one) = (Element::ZERO, Element::one());
         Self { x1, x2: one, z2: zero, x3: x1, z3: one, a: zero, b: zero }
     }

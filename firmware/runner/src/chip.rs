@@ -1,5 +1,6 @@
 //! The chips: how to build for them and how to emulate them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,22 @@ use crate::wycheproof;
 /// The workspace of the firmware.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".."))
+}
+
+fn compiler() -> PathBuf {
+    workspace().join("../.firmware/rustc/bin/rustc")
+}
+
+/// A file with the compiler's target of that name, but for the frame pointers: they take flash, and one of few registers.
+fn without_frame_pointers(target: &str) -> Result<PathBuf> {
+    let mut rustc = Command::new(compiler());
+    rustc.args(["-Zunstable-options", "--print", "target-spec-json", "--target", target]);
+    let printed = rustc.env("RUSTC_BOOTSTRAP", "1").output()?;
+    let mut specification: serde_json::Value = serde_json::from_slice(&printed.stdout)?;
+    specification["frame-pointer"] = "may-omit".into();
+    let file = workspace().join("target").join(target).with_extension("json");
+    fs::write(&file, specification.to_string())?;
+    Ok(file)
 }
 
 pub(crate) struct Chip {
@@ -121,12 +138,11 @@ impl Chip {
         if bins.is_empty() {
             return Ok(());
         }
+        // What a panic would say takes flash and RAM, and it says nothing here.
+        let silent = "-Zunstable-options -Cpanic=immediate-abort";
         let (target, flags) = match self.kind {
             Kind::Avr { part } => {
-                // What a panic would say takes RAM, and it says nothing here.
-                let mut flags = format!(
-                    "-Zunstable-options -Cpanic=immediate-abort -Ctarget-cpu={part} -Clink-arg=-mmcu={part}"
-                );
+                let mut flags = format!("-Ctarget-cpu={part} -Clink-arg=-mmcu={part}");
                 if self.pushes_three_bytes() {
                     flags += " -Cllvm-args=-opt-disable=argpromotion";
                 }
@@ -135,12 +151,11 @@ impl Chip {
             Kind::CortexM { target, .. } => {
                 let script = workspace().join("emulators/cortex-m.ld");
                 let linker = "-Clinker=arm-none-eabi-ld -Clinker-flavor=ld -Clink-arg=--gc-sections";
-                // SHA-2 without its rounds written out, which take more than a third of an image that signs.
-                let small = "--cfg=sha2_backend_soft=\"compact\"";
                 let ram = format!("-Clink-arg=--defsym=ram_bytes={}", self.ram_bytes);
-                (target, format!("{small} {linker} {ram} -Clink-arg=-T{}", script.display()))
+                (target, format!("{linker} {ram} -Clink-arg=-T{}", script.display()))
             }
         };
+        let target: PathBuf = if self.is_avr() { target.into() } else { without_frame_pointers(target)? };
         let mut cargo = Command::new("cargo");
         cargo
             .args([
@@ -149,16 +164,21 @@ impl Chip {
                 "--release",
                 "--locked",
                 "-Zbuild-std=core",
+                "-Zjson-target-spec",
                 "--package",
                 "thingward-images",
             ])
-            .args(["--target", target, "--target-dir"])
+            .arg("--target")
+            .arg(target)
+            .arg("--target-dir")
             .arg(self.target_dir())
             .current_dir(workspace())
-            .env("RUSTC", workspace().join("../.firmware/rustc/bin/rustc"))
+            .env("RUSTC", compiler())
             // Lets a stable compiler build its core library and take assembly for AVR.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", flags)
+            .env("RUSTFLAGS", format!("{silent} {flags}"))
+            // On AVR what is smallest by itself grows by what it moves.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", if self.is_avr() { "s" } else { "z" })
             .env("THINGWARD_WYCHEPROOF", wycheproof::folder())
             // Not each time that this linker needs no -no-pie.
             .env("RUSTC_LOG", "error");
@@ -196,6 +216,19 @@ impl Chip {
                 qemu
             }
         }
+    }
+
+    /// The same, with its serial ports and a monitor as sockets `line`, `alarm` and `monitor` where it runs.
+    pub(crate) fn connected(&self, image: &str) -> Command {
+        let mut emulator = self.emulator(image);
+        if self.is_avr() {
+            emulator.arg("connected");
+            return emulator;
+        }
+        for (what, socket) in [("-serial", "line"), ("-serial", "alarm"), ("-monitor", "monitor")] {
+            emulator.args([what, &format!("unix:{socket},server=on,wait=off")]);
+        }
+        emulator
     }
 
     pub(crate) fn size(&self, image: &str) -> Result<Size> {

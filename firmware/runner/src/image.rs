@@ -153,7 +153,7 @@ const ALL: [Image; 23] = [
     Image {
         name: "grant-symmetric",
         // Without the ATmega328P, which has too little RAM for it.
-        chips: &[AVR_1284, AVR_2560, M0, M4],
+        chips: &[M4],
         signs: false,
         run: Chip::run,
         expected: expected::symmetric_grant,
@@ -188,7 +188,7 @@ const ALL: [Image; 23] = [
     },
     Image {
         name: "door",
-        chips: &[M4],
+        chips: SIGNING,
         signs: true,
         run: |chip, _| door::run(chip),
         expected: |_| Expected::new(),

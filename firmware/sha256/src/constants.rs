@@ -7,7 +7,7 @@ pub(crate) const START: [u32; 8] =
 
 /// One for each round.
 #[allow(dead_code, reason = "on AVR only the kernel has them, in flash")]
-pub(crate) const ROUNDS: [u32; 64] = [
+pub(crate) static ROUNDS: [u32; 64] = [
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,

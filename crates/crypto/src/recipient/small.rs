@@ -24,6 +24,7 @@ struct Purpose(&'static [u8], &'static [u8]);
 /// # Errors
 ///
 /// [`CryptoError`] when the recipient's key is a point of small order.
+#[inline(never)]
 pub(super) fn send<const N: usize>(
     recipient: &RecipientPublicKey,
     info: &[u8],

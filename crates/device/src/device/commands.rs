@@ -1,12 +1,14 @@
 //! Commands: what the service tells the device to do, and what the device answers.
 
 use thingward_crypto::{Digest, sha256};
+use thingward_model::ActionName;
 use thingward_seal::FormatError;
 use thingward_seal::command::{
-    Audience, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, SignedCommand, VerifiedCommand, digest,
+    self, Audience, Command, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, SignedCommand, VerifiedCommand,
+    digest,
 };
 
-use super::{Answer, Device, Member, Refused, StartError};
+use super::{Answer, Device, Refused, StartError, verifying_key};
 use crate::book::Running;
 use crate::keys::KeyStore;
 use crate::link::Failure;
@@ -19,48 +21,61 @@ type Id = [u8; 16];
 
 impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     /// A command came. It is set down as begun before it is begun, and its reply is durable before this returns.
-    pub(super) fn command(&mut self, body: &[u8], out: &mut [u8]) -> Answer {
-        let (id, message) = body.split_first_chunk::<16>().ok_or(Failure::Malformed)?;
-        match self.judge(id, message)? {
-            Judged::Known => Ok(0),
+    pub(super) fn command(&mut self, room: &mut [u8], len: usize) -> Answer {
+        let body = room.get(..len).unwrap_or_default();
+        let (&id, message) = body.split_first_chunk::<16>().ok_or(Failure::Malformed)?;
+        let (digest, outcome) = match self.judge(&id, message)? {
+            Judged::Known => return Ok(0),
             Judged::Refused(digest, reason) => {
-                let outcome = Outcome::Refused { reason, text: "" };
-                self.reply(EntryKind::Reply, *id, digest, outcome, out)?;
-                Ok(0)
+                self.reply(EntryKind::Reply, id, digest, Outcome::Refused { reason, text: "" }, room)?;
+                return Ok(0);
             }
-            Judged::Good(digest, command) => {
-                let mut book = self.book.clone();
-                if !book.remember(*id, command.command.expires) {
-                    return Err(Failure::Busy.into());
-                }
-                book.mark = book.mark.max(command.command.issued);
-                book.running = Some(Running { id: *id, digest, is_use: false });
-                self.keep(book)?;
-                let call = Call::of_command(command.command.action.as_str(), command.command.input);
-                self.perform(EntryKind::Reply, *id, digest, &call, out)?;
-                Ok(0)
+            Judged::Good { digest, action, input } => {
+                self.book.running = Some(Running { id, digest, is_use: false });
+                self.keep()?;
+                (digest, self.perform(&Call::of_command(action.as_str(), input)))
             }
-        }
+        };
+        self.conclude(EntryKind::Reply, id, digest, outcome, room)?;
+        Ok(0)
     }
 
     #[inline(never)]
     fn judge<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
-        let Member { join, command_key, .. } = self.member.as_ref().ok_or(Failure::NotJoined)?;
-        let stranger = |reason| Ok(Judged::Refused(sha256(&[message]), reason));
-        let signed = match SignedCommand::decode(message) {
-            Ok(signed) => signed,
-            Err(FormatError::UnknownVersion) => return stranger(Refusal::UnknownVersion),
-            Err(_) => return stranger(Refusal::Malformed),
-        };
-        let Some(key) = command_key else { return stranger(Refusal::NoCommandKey) };
-        let verified = signed.verify(key);
-        if !Verdict::of(|| verified.is_ok()).is_good() {
-            return stranger(Refusal::WrongSigner);
+        if let Err(reason) = self.authenticate(message)? {
+            return Ok(Judged::Refused(sha256(&[message]), reason));
         }
-        let Ok(verified) = verified else { return stranger(Refusal::WrongSigner) };
-        let command = &verified.command;
+        self.judge_command(id, message)
+    }
+
+    /// Whether it is a command of whose this device takes.
+    #[inline(never)]
+    fn authenticate(&self, message: &[u8]) -> Result<Result<(), Refusal>, Refused> {
+        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
+        let key = verifying_key(&join.command_key);
+        let verified = match &key {
+            Some(key) => command::verify(message, key),
+            None => SignedCommand::decode(message).map(drop),
+        };
+        let verdict = Verdict::of(|| verified.is_ok() && key.is_some());
+        Ok(match verified {
+            Err(FormatError::UnknownVersion) => Err(Refusal::UnknownVersion),
+            Err(FormatError::Crypto) => Err(Refusal::WrongSigner),
+            Err(_) => Err(Refusal::Malformed),
+            Ok(()) if key.is_none() => Err(Refusal::NoCommandKey),
+            Ok(()) if !verdict.is_good() => Err(Refusal::WrongSigner),
+            Ok(()) => Ok(()),
+        })
+    }
+
+    /// Of a message that was authenticated.
+    #[inline(never)]
+    fn judge_command<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
+        let signed = SignedCommand::decode(message).map_err(|_| Failure::Malformed)?;
+        let VerifiedCommand { command, canonical, .. } = signed.claimed_unverified();
+        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
         if command.id != *id {
-            return stranger(Refusal::Malformed);
+            return Ok(Judged::Refused(sha256(&[message]), Refusal::Malformed));
         }
         if self.book.knows(id) {
             return Ok(Judged::Known);
@@ -70,52 +85,58 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let now = self.clock.now().ok_or(Failure::NoTime)?;
         let mark = self.book.mark;
         let checked = Verdict::of(|| command.check(&audience, now, mark).is_ok());
-        let digest = digest(verified.canonical);
+        let digest = digest(canonical);
         match command.check(&audience, now, mark) {
             Err(Refusal::WrongAudience) => return Ok(Judged::Refused(digest, Refusal::WrongAudience)),
-            Err(reason) => return self.refuse(&verified, digest, reason),
+            Err(reason) => return self.refuse(command, digest, reason),
             Ok(()) if !checked.is_good() => return Err(Failure::Busy.into()),
             Ok(()) => {}
         }
         let call = Call::of_command(command.action.as_str(), command.input);
         if let Err(reason) = self.thing.check(&call) {
-            return self.refuse(&verified, digest, reason);
+            return self.refuse(command, digest, reason);
         }
-        if self.book.has_room() { Ok(Judged::Good(digest, verified)) } else { Err(Failure::Busy.into()) }
+        if !self.book.remember(*id, command.expires) {
+            return Err(Failure::Busy.into());
+        }
+        self.book.mark = self.book.mark.max(command.issued);
+        Ok(Judged::Good { digest, action: command.action, input: command.input })
     }
 
     /// The device's one word on a command of the service.
     fn refuse<'m>(
         &mut self,
-        verified: &VerifiedCommand<'m>,
+        command: &Command<'m>,
         digest: Digest,
         reason: Refusal,
     ) -> Result<Judged<'m>, Refused> {
-        let mut book = self.book.clone();
-        if !book.remember(verified.command.id, verified.command.expires) {
+        if !self.book.remember(command.id, command.expires) {
             return Err(Failure::Busy.into());
         }
-        self.keep(book)?;
+        self.keep()?;
         Ok(Judged::Refused(digest, reason))
     }
 
-    /// Does what was begun, and makes the answer durable; its length in `out`.
-    pub(super) fn perform(
+    /// Does what was begun.
+    pub(super) fn perform(&mut self, call: &Call<'_>) -> Outcome<'static> {
+        match self.thing.perform(call) {
+            Ok(()) => Outcome::Done(Data::NOTHING),
+            Err(text) => Outcome::Failed { text },
+        }
+    }
+
+    /// Makes the answer to what was begun durable; its length in `out`.
+    pub(super) fn conclude(
         &mut self,
         kind: EntryKind,
         id: Id,
         digest: Digest,
-        call: &Call<'_>,
+        outcome: Outcome<'_>,
         out: &mut [u8],
     ) -> Answer {
-        let outcome = match self.thing.perform(call) {
-            Ok(()) => Outcome::Done(Data::NOTHING),
-            Err(text) => Outcome::Failed { text },
-        };
         let len = self.reply(kind, id, digest, outcome, out)?;
-        let mut book = self.book.clone();
-        book.running = None;
-        self.keep(book)?;
+        self.book.running = None;
+        self.keep()?;
         Ok(len)
     }
 
@@ -146,19 +167,19 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             let mut out = [0; REPLY_BYTES_MAX];
             self.reply(kind, id, digest, Outcome::Interrupted, &mut out).map_err(|_| StartError::Memory)?;
         }
-        let mut book = self.book.clone();
-        book.running = None;
-        Ok(self.keep(book)?)
+        self.book.running = None;
+        Ok(self.keep()?)
     }
 }
 
 /// What a message is to the device.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one step; there is no heap to box it on"
-)]
 enum Judged<'m> {
-    Good(Digest, VerifiedCommand<'m>),
+    /// It is remembered, which is to be kept, and may begin.
+    Good {
+        digest: Digest,
+        action: ActionName,
+        input: Data<'m>,
+    },
     Refused(Digest, Refusal),
     /// It has had its word.
     Known,

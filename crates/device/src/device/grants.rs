@@ -5,7 +5,7 @@ use thingward_grant::{
     Device as Decider, Nonce, Permitted, Presentation, Refusal, Scope, Standing, TrustedIssuer, TrustedKey,
 };
 
-use super::{Answer, Device, Refused};
+use super::{Answer, Device, Refused, issuer};
 use crate::book::Running;
 use crate::keys::KeyStore;
 use crate::link::{Failure, put};
@@ -24,7 +24,9 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     /// Somebody shows a grant. A use is set down as begun and counted before it begins; the answer is the signed reply.
-    pub(super) fn present(&mut self, body: &[u8], out: &mut [u8]) -> Answer {
+    #[inline(never)]
+    pub(super) fn present(&mut self, room: &mut [u8], len: usize) -> Answer {
+        let body = room.get(..len).unwrap_or_default();
         let presentation = Presentation::decode(body).map_err(Refusal::from)?;
         let nonce = presentation.nonce();
         let open = self.nonces.iter_mut().find(|slot| slot.is_some_and(|(open, _)| open == nonce));
@@ -34,25 +36,26 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let permitted = self.decide(&presentation, &expected)?;
         let call = Call::of_grant(permitted.operation);
         self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
-        let mut book = self.book.clone();
-        if !book.count(&permitted) {
+        if !self.book.has_room_for(&permitted.grant) {
             return Err(Refusal::NoRoom.into());
         }
         let (state, digest) = (self.chain_state(), sha256(&[body]));
         self.spool.push(&mut self.store, EntryKind::Started, &nonce, &state, &[body])?;
-        book.running = Some(Running { id: nonce, digest, is_use: true });
-        self.keep(book)?;
-        self.perform(EntryKind::Use, nonce, digest, &call, out)
+        self.book.count(&permitted);
+        self.book.running = Some(Running { id: nonce, digest, is_use: true });
+        self.keep()?;
+        let outcome = self.perform(&call);
+        self.conclude(EntryKind::Use, nonce, digest, outcome, room)
     }
 
     #[inline(never)]
     fn decide<'p>(&self, presentation: &Presentation<'p>, nonce: &Nonce) -> Result<Permitted<'p>, Refused> {
-        let (join, key) = self.issuer()?;
+        let (join, key) = issuer(&self.member)?;
         let mut room = [0; 128];
         let opened = Scope::from_bytes(self.thing.opened(&mut room)).map_err(Refusal::from)?;
         let standing: &Standing = &self.book.standing;
         // The issuer is the service, which asks its policies before it issues; here it may what is open.
-        let issuers = [TrustedIssuer { key: TrustedKey::Public(key), right: opened, standing }];
+        let issuers = [TrustedIssuer { key: TrustedKey::Public(&key), right: opened, standing }];
         let decider = Decider {
             tenant: join.tenant.borrowed(),
             name: join.device.borrowed(),

@@ -5,7 +5,7 @@ use thingward_model::{Confidentiality, Reading, Timestamp, Value};
 use thingward_seal::writer::NewChain;
 use thingward_seal::{ChainWriter, FormatError};
 
-use super::{Device, Member, recipient, subject};
+use super::{Device, recipient, subject};
 use crate::keys::KeyStore;
 use crate::spool::{EntryKind, PushError};
 use crate::store::Flash;
@@ -65,20 +65,30 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             return Err(RecordError::Destroyed);
         }
         self.clock.now().ok_or(RecordError::NoTime)?;
-        self.open_chain()?;
+        if self.chain.is_none() {
+            self.open_chain()?;
+        }
+        self.append(readings)
+    }
+
+    #[inline(never)]
+    fn append(&mut self, readings: &[Reading<'_>]) -> Result<(), RecordError> {
         let chain = self.chain.as_mut().ok_or(RecordError::NotJoined)?;
         let (before, mut out) = (chain.clone(), [0; ITEM_BYTES]);
         let len = chain.append(readings, &mut out)?.len;
         let is_first = before.unsigned() == 0;
-        self.push_item(before, out.get(..len).unwrap_or_default())?;
-        if is_first {
+        let pushed = self.push_item(out.get(..len).unwrap_or_default());
+        if pushed.is_err() {
+            self.chain = Some(before);
+        } else if is_first {
             self.unsigned_micros = 0;
         }
-        Ok(())
+        pushed
     }
 
     /// Somebody opened the casing, or attached a debugger. The device says so, signed, and destroys its keys; what it said
     /// is kept in the clear, and sent as long as there is power.
+    #[inline(never)]
     pub fn tamper(&mut self) {
         let mut words = [0; crate::store::LAST_WORDS_BYTES];
         let said = self.last_words(&mut words);
@@ -121,17 +131,30 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let chain = self.chain.as_mut().ok_or(RecordError::NotJoined)?;
         let (before, mut out) = (chain.clone(), [0; ITEM_BYTES]);
         let Some(len) = chain.checkpoint(now, &self.keys, &mut out)? else { return Ok(()) };
-        self.push_item(before, out.get(..len).unwrap_or_default())
+        let pushed = self.push_item(out.get(..len).unwrap_or_default());
+        if pushed.is_err() {
+            self.chain = Some(before);
+        }
+        pushed
     }
 
     /// Starts the chain of this device, once.
     #[inline(never)]
     fn open_chain(&mut self) -> Result<(), RecordError> {
-        if self.chain.is_some() {
-            return Ok(());
+        let mut out = [0; ITEM_BYTES];
+        let len = self.start_chain(&mut out)?;
+        let pushed = self.push_item(out.get(..len).unwrap_or_default());
+        if pushed.is_err() {
+            self.chain = None;
         }
+        pushed
+    }
+
+    /// Writes the statement that opens it.
+    #[inline(never)]
+    fn start_chain(&mut self, out: &mut [u8]) -> Result<usize, RecordError> {
         let now = self.time();
-        let Member { join, .. } = self.member.as_ref().ok_or(RecordError::NotJoined)?;
+        let join = self.member.as_ref().ok_or(RecordError::NotJoined)?;
         let new = NewChain {
             subject: subject::<T>(join).ok_or(RecordError::Reading(FormatError::Malformed))?,
             confidentiality: Confidentiality::Service,
@@ -139,24 +162,17 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             cipher: AeadAlgorithm::AsconAead128,
             previous: None,
         };
-        let mut out = [0; ITEM_BYTES];
-        let (chain, len) = ChainWriter::open(&new, now, &self.keys, &mut self.random, &mut out)?;
-        let state = chain.save();
-        let opened = out.get(..len).unwrap_or_default();
-        self.spool.push(&mut self.store, EntryKind::Telemetry, &[0; 16], &state, &[opened])?;
+        let (chain, len) = ChainWriter::open(&new, now, &self.keys, &mut self.random, out)?;
         self.chain = Some(chain);
-        Ok(())
+        Ok(len)
     }
 
-    /// Makes an item durable together with the chain behind it. When that fails the chain is where it was: nobody has
+    /// Makes an item durable together with the chain behind it. When that fails the chain has to be what it was: nobody has
     /// seen the item.
-    fn push_item(&mut self, before: ChainWriter, item: &[u8]) -> Result<(), RecordError> {
+    #[inline(never)]
+    fn push_item(&mut self, item: &[u8]) -> Result<(), RecordError> {
         let state = self.chain_state();
-        let pushed = self.spool.push(&mut self.store, EntryKind::Telemetry, &[0; 16], &state, &[item]);
-        if let Err(error) = pushed {
-            self.chain = Some(before);
-            return Err(error.into());
-        }
+        self.spool.push(&mut self.store, EntryKind::Telemetry, &[0; 16], &state, &[item])?;
         Ok(())
     }
 }

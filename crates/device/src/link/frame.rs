@@ -5,6 +5,8 @@ use super::Frame;
 /// What a frame has besides its body: sequence, kind and checksum.
 pub const FRAME_OVERHEAD_BYTES: usize = 4;
 
+/// Sequence and kind.
+const HEAD_BYTES: usize = 2;
 const FLAG: u8 = 0x7e;
 const ESCAPE: u8 = 0x7d;
 const ESCAPED: u8 = 0x20;
@@ -61,6 +63,12 @@ impl<B: AsMut<[u8]>> Decoder<B> {
     /// A decoder for frames of at most `room`, the checksum included.
     pub const fn new(room: B) -> Self {
         Self { room, len: 0, check: FCS_START, is_escaped: false, is_spoilt: true }
+    }
+
+    /// Where the last frame's body stands, with all room behind it that a frame leaves: an answer may take its place.
+    pub fn body_mut(&mut self) -> &mut [u8] {
+        let end = self.room.len().saturating_sub(FRAME_OVERHEAD_BYTES - HEAD_BYTES);
+        self.room.get_mut(HEAD_BYTES..end).unwrap_or_default()
     }
 
     /// Takes one byte; gives a frame when that ends one.

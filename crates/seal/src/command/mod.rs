@@ -19,4 +19,5 @@ pub use reply::{Outcome, REPLY_BYTES_MAX, REPLY_TEXT_BYTES_MAX, Refusal, Reply, 
 pub use signed::{
     ACTOR_BYTES_MAX, APPROVAL_BYTES_MAX, Approval, Audience, CANONICAL_BYTES_MAX, CLOCK_SKEW_MAX_MICROS,
     COMMAND_BYTES_MAX, Command, CommandId, LIFETIME_MAX_MICROS, SignedCommand, VerifiedCommand, digest, sign,
+    verify,
 };

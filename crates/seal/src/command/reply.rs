@@ -8,7 +8,7 @@ use thingward_model::Timestamp;
 
 use super::{CommandId, DATA_BYTES_MAX, Data};
 use crate::FormatError;
-use crate::cose::{self, SIG_STRUCTURE_BYTES, Sign1};
+use crate::cose::{self, Sign1};
 
 /// What signatures over replies are bound to.
 const CONTEXT: &[u8] = b"thingward reply";
@@ -179,8 +179,13 @@ impl<'a> Reply<'a> {
     /// [`FormatError::Crypto`] when the signer fails, [`FormatError::BufferTooSmall`] below [`REPLY_BYTES_MAX`]
     /// bytes.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
-        let mut payload = [0; PAYLOAD_BYTES_MAX];
-        let mut e = cose::encoder(&mut payload);
+        cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| self.encode(payload))
+    }
+
+    /// Writes what is signed to the front of `out`; its length in bytes.
+    #[inline(never)]
+    fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
+        let mut e = cose::encoder(out);
         let len = match self.outcome {
             Outcome::Interrupted => 5,
             Outcome::Done(_) | Outcome::Failed { .. } => 6,
@@ -193,15 +198,12 @@ impl<'a> Reply<'a> {
             Outcome::Failed { text } => e.u8(FAILED)?.str(cut(text))?,
             Outcome::Interrupted => e.u8(INTERRUPTED)?,
         };
-        let mut len = e.writer().position();
-        if let Outcome::Done(output) = self.outcome {
-            let output = output.as_bytes();
-            let slot = payload.get_mut(len..len + output.len()).ok_or(FormatError::TooLarge)?;
-            slot.copy_from_slice(output);
-            len += output.len();
-        }
-        let mut room = [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES];
-        cose::sign1_in(&mut room, signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)
+        let len = e.writer().position();
+        let Outcome::Done(output) = self.outcome else { return Ok(len) };
+        let output = output.as_bytes();
+        let slot = out.get_mut(len..len + output.len()).ok_or(FormatError::BufferTooSmall)?;
+        slot.copy_from_slice(output);
+        Ok(len + output.len())
     }
 
     fn decode(payload: &'a [u8]) -> Result<Self, FormatError> {

@@ -7,7 +7,7 @@ use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 
 use super::{Data, Refusal};
 use crate::FormatError;
-use crate::cose::{self, SIG_STRUCTURE_BYTES, Sign1};
+use crate::cose::{self, Sign1};
 
 /// What signatures over commands are bound to.
 const CONTEXT: &[u8] = b"thingward command";
@@ -119,6 +119,7 @@ impl<'a> Command<'a> {
     /// # Errors
     ///
     /// [`FormatError`] when it is none, or not in its one encoding.
+    #[inline(never)]
     pub fn decode(canonical: &'a [u8]) -> Result<Self, FormatError> {
         let mut d = Decoder::new(canonical);
         let len = d.array()?;
@@ -158,6 +159,7 @@ impl<'a> Command<'a> {
     /// # Errors
     ///
     /// What to answer.
+    #[inline(always)]
     pub fn check(&self, audience: &Audience, now: Timestamp, mark: Timestamp) -> Result<(), Refusal> {
         if (self.tenant, self.device) != (audience.tenant, audience.device) {
             Err(Refusal::WrongAudience)
@@ -189,23 +191,22 @@ pub fn sign(
     if approval.is_some_and(|a| a.bytes() > APPROVAL_BYTES_MAX) {
         return Err(FormatError::TooLarge);
     }
-    let mut payload = [0; PAYLOAD_BYTES_MAX];
-    let mut e = cose::encoder(&mut payload);
-    e.array(3)?.bytes(canonical)?;
-    match log {
-        None => e.null()?,
-        Some(index) => e.u64(index)?,
-    };
-    match approval {
-        None => e.null()?,
-        Some(a) => {
-            e.array(4)?.bytes(a.credential_id)?.bytes(a.authenticator_data)?;
-            e.bytes(a.client_data_json)?.bytes(a.signature)?
-        }
-    };
-    let len = e.writer().position();
-    let mut room = [0; PAYLOAD_BYTES_MAX + SIG_STRUCTURE_BYTES];
-    cose::sign1_in(&mut room, signer, CONTEXT, payload.get(..len).unwrap_or_default(), out)
+    cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
+        let mut e = cose::encoder(payload);
+        e.array(3)?.bytes(canonical)?;
+        match log {
+            None => e.null()?,
+            Some(index) => e.u64(index)?,
+        };
+        match approval {
+            None => e.null()?,
+            Some(a) => {
+                e.array(4)?.bytes(a.credential_id)?.bytes(a.authenticator_data)?;
+                e.bytes(a.client_data_json)?.bytes(a.signature)?
+            }
+        };
+        Ok(e.writer().position())
+    })
 }
 
 /// A command whose signature was checked, with what belongs to it.
@@ -234,6 +235,7 @@ impl<'a> SignedCommand<'a> {
     /// # Errors
     ///
     /// [`FormatError`] when the bytes are something else.
+    #[inline(never)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(FormatError::TooLarge);
@@ -278,6 +280,22 @@ impl<'a> SignedCommand<'a> {
         self.sign1.verify(key, CONTEXT)?;
         Ok(self.claimed)
     }
+}
+
+/// Whether a message is a command, and `key` signed it: what [`SignedCommand`] does, for chips, which have no room for what
+/// a command says while they verify.
+///
+/// # Errors
+///
+/// Those of [`SignedCommand::decode`], then those of [`SignedCommand::verify`].
+pub fn verify(message: &[u8], key: &VerifyingKey) -> Result<(), FormatError> {
+    is_command(message)?;
+    Sign1::decode(&mut Decoder::new(message), PAYLOAD_BYTES_MAX)?.verify(key, CONTEXT)
+}
+
+#[inline(never)]
+fn is_command(message: &[u8]) -> Result<(), FormatError> {
+    SignedCommand::decode(message).map(drop)
 }
 
 fn decode_approval<'a>(d: &mut Decoder<'a>) -> Result<Approval<'a>, FormatError> {

@@ -1,7 +1,7 @@
 //! How the key of a chain comes to its recipient.
 
 use rand_core::CryptoRng;
-#[cfg(not(target_arch = "avr"))]
+#[cfg(not(target_os = "none"))]
 use thingward_crypto::RecipientSecretKey;
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, RecipientPublicKey};
@@ -21,6 +21,7 @@ impl RecordKey {
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when the recipient's key is not usable.
+    #[inline(never)]
     pub fn create(
         recipient: &RecipientPublicKey,
         algorithm: AeadAlgorithm,
@@ -39,7 +40,7 @@ impl RecordKey {
     /// # Errors
     ///
     /// [`FormatError::Crypto`] when the encapsulated key is not usable.
-    #[cfg(not(target_arch = "avr"))]
+    #[cfg(not(target_os = "none"))]
     pub fn derive(
         recipient: &RecipientSecretKey,
         encapsulated: &[u8; RECIPIENT_KEY_BYTES],

@@ -7,7 +7,7 @@ use thingward_model::{Confidentiality, Timestamp};
 use super::ChainWriter;
 use crate::FormatError;
 use crate::record::RecordKey;
-use crate::statement::{Link, Statement, StatementKind, Subject};
+use crate::statement::{Link, Parts, StatementKind, Subject};
 
 /// What a new chain is made of.
 pub struct NewChain<'a> {
@@ -46,7 +46,7 @@ impl ChainWriter {
             encapsulated,
             previous: new.previous,
         };
-        let len = Statement { subject: new.subject, chain, time: now, kind }.sign(signer, out)?;
+        let len = Parts { subject: &new.subject, chain: &chain, time: now, kind: &kind }.sign(signer, out)?;
         let head = sha256(&[out.get(..len).unwrap_or_default()]);
         let writer = Self { subject: new.subject, chain, key, next_seq: 1, unsigned_first: 1, head };
         Ok((writer, len))

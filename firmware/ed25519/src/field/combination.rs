@@ -30,14 +30,14 @@ impl Factors {
 #[cfg(not(target_arch = "avr"))]
 pub(crate) fn combine(x: &mut Wide, y: &Wide, factors: &Factors) {
     let [low, middle, high] = factors.start;
-    let mut sum = i64::from(u32::from_le_bytes([low, middle, high, 0]));
+    let mut sum = i32::from_le_bytes([low, middle, high, 0]);
     let byte = |number: &Wide, k: usize| number.get(k).copied().unwrap_or((number[32] >> 7).wrapping_neg());
     let mut bytes = [0; 35];
     for (k, out) in bytes.iter_mut().enumerate() {
         for (number, (magnitude, sign)) in
             [&*x, y].into_iter().zip(factors.magnitudes.iter().zip(factors.signs))
         {
-            sum += i64::from(byte(number, k) ^ sign) * i64::from(u16::from_le_bytes(*magnitude));
+            sum += i32::from(byte(number, k) ^ sign) * i32::from(u16::from_le_bytes(*magnitude));
         }
         *out = sum as u8;
         sum >>= 8;

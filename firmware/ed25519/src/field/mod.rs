@@ -1,29 +1,39 @@
 //! The field of integers modulo p = 2^255 - 19. An element may be kept as itself or with p or 2^256 - 38 more.
 
-#[cfg(target_arch = "avr")]
-mod avr;
+mod canonical;
+#[cfg(any(target_arch = "avr", test))]
 mod combination;
+#[cfg(any(target_arch = "avr", test))]
 mod inverse;
-#[cfg_attr(target_arch = "avr", allow(dead_code, reason = "most of it has kernels in its place"))]
-mod portable;
+#[cfg_attr(target_arch = "avr", path = "avr.rs")]
+#[cfg_attr(not(target_arch = "avr"), path = "words.rs")]
+mod kernels;
+mod power;
 
 use core::ops::{Add, AddAssign, Mul, MulAssign, Sub};
 
-#[cfg(target_arch = "avr")]
-use avr::{self as kernels, combine};
-#[cfg(not(target_arch = "avr"))]
-use {combination::combine, portable as kernels};
-
 use zeroize::Zeroize;
 
+use kernels::Number;
 pub(crate) use kernels::multiply_16;
 
 #[derive(Clone, Copy, Zeroize)]
 #[repr(transparent)]
-pub(crate) struct Element(pub(crate) [u8; 32]);
+pub(crate) struct Element(Number);
 
 impl Element {
-    pub(crate) const ZERO: Self = Self([0; 32]);
+    pub(crate) const ZERO: Self = Self::from_bytes(&[0; 32]);
+
+    /// From 32 bytes, little endian.
+    pub(crate) const fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(kernels::from_bytes(bytes))
+    }
+
+    /// From words, the lowest first.
+    #[cfg(not(target_arch = "avr"))]
+    pub(crate) const fn from_words(words: Number) -> Self {
+        Self(words)
+    }
 
     /// Not a constant, because those take RAM on AVR.
     #[inline(never)]
@@ -40,16 +50,6 @@ impl Element {
     pub(crate) fn squared(&self) -> Self {
         let mut square = *self;
         square.square();
-        square
-    }
-
-    /// The square of the square, and so on.
-    #[inline(never)]
-    pub(crate) fn squared_times(&self, times: u8) -> Self {
-        let mut square = *self;
-        for _ in 0..times {
-            square.square();
-        }
         square
     }
 
@@ -78,7 +78,7 @@ impl Element {
     /// The one representative below p.
     #[inline(never)]
     pub(crate) fn canonical(&self) -> [u8; 32] {
-        portable::canonical(&self.0)
+        canonical::canonical(&kernels::to_bytes(&self.0))
     }
 
     pub(crate) fn negated(&self) -> Self {

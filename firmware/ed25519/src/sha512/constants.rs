@@ -15,7 +15,7 @@ pub(crate) const START: [u64; 8] = [
 
 /// One for each round.
 #[allow(dead_code, reason = "on AVR only the kernel has them, in flash")]
-pub(crate) const ROUNDS: [u64; 80] = [
+pub(crate) static ROUNDS: [u64; 80] = [
     0x428a_2f98_d728_ae22,
     0x7137_4491_23ef_65cd,
     0xb5c0_fbcf_ec4d_3b2f,

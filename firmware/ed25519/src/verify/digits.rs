@@ -1,16 +1,24 @@
 //! Scalars as odd digits with many zeros between them.
 
-/// The non-adjacent form: each digit is 0, or odd and below 2^(width - 1) either way, with zeros behind it. The last digit
-/// may carry, so that there is one more than the number has bits.
-pub(super) struct Digits<const COUNT: usize>([i8; COUNT]);
+/// The non-adjacent form: each digit is 0, or odd and below 2^(width - 1) either way, with zeros behind it. There is room for
+/// 8 `BYTES` of them, of which at most `MOST` are not 0. The last digit may carry, so that there is one more than the number
+/// has bits.
+pub(super) struct Digits<const BYTES: usize, const MOST: usize> {
+    /// A bit for each digit: whether it is not 0.
+    places: [u8; BYTES],
+    /// Those that are not, the lowest first.
+    digits: [i8; MOST],
+    /// How many of them were not taken yet.
+    left: usize,
+}
 
-impl<const COUNT: usize> Digits<COUNT> {
+impl<const BYTES: usize, const MOST: usize> Digits<BYTES, MOST> {
     #[inline(never)]
     pub(super) fn new(number: &[u8], width: usize) -> Self {
-        let mut digits = [0; COUNT];
+        let mut new = Self { places: [0; BYTES], digits: [0; MOST], left: 0 };
         let mut carry = 0;
         let mut position = 0;
-        while position < COUNT {
+        while position < 8 * BYTES {
             let bit = bit(number, position);
             if bit == carry {
                 // Even: a zero, and the carry goes on.
@@ -19,19 +27,26 @@ impl<const COUNT: usize> Digits<COUNT> {
             }
             let low = (0..width).map(|k| self::bit(number, position + k) << k).sum::<u8>() + carry;
             carry = low >> (width - 1);
-            digits[position] = (i16::from(low) - (i16::from(carry) << width)) as i8;
+            new.places[position / 8] |= 1 << (position % 8);
+            new.digits[new.left] = (i16::from(low) - (i16::from(carry) << width)) as i8;
+            new.left += 1;
             position += width;
         }
-        Self(digits)
+        new
     }
 
-    pub(super) fn at(&self, position: usize) -> i8 {
-        self.0.get(position).copied().unwrap_or(0)
+    /// The digit of this place. They are to be taken from the highest on.
+    pub(super) fn take(&mut self, position: usize) -> i8 {
+        if bit(&self.places, position) == 0 {
+            return 0;
+        }
+        self.left -= 1;
+        self.digits[self.left]
     }
 
     /// From here on there are zeros only.
     pub(super) fn top(&self) -> usize {
-        self.0.iter().rposition(|digit| *digit != 0).map_or(0, |last| last + 1)
+        (0..8 * BYTES).rev().find(|position| bit(&self.places, *position) == 1).map_or(0, |last| last + 1)
     }
 }
 

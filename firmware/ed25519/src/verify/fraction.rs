@@ -30,11 +30,6 @@ impl Multiple {
 }
 
 impl Fraction {
-    /// Digits of a denominator, and of anything else below 2^128.
-    pub(super) const HALF_DIGITS: usize = 129;
-    /// Digits of the longest numerator.
-    pub(super) const NUMERATOR_DIGITS: usize = 257;
-
     /// By Euclid's algorithm for 8 L and k, half of the way. The two multiples have times of opposite signs all along,
     /// and `larger.number smaller.times + smaller.number larger.times` is 8 L: so when the smaller number is the first
     /// below 2^128, its times are, too. They have no factor in common, so one of them is odd.

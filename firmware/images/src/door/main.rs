@@ -1,32 +1,30 @@
 //! A whole device: a door that opens for those who may, and counts how often. A gateway asks over the serial port.
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "avr", feature(asm_experimental_arch))]
 #![allow(unsafe_code, reason = "registers, and calls to the emulator")]
 
+#[cfg_attr(target_arch = "avr", path = "part/avr.rs")]
+#[cfg_attr(target_arch = "arm", path = "part/cortex_m.rs")]
 mod part;
 mod thing;
 
 use core::mem::MaybeUninit;
 
 use thingward_chip::{end, measure, wipe_stack};
-use thingward_device::link::{Decoder, FRAME_OVERHEAD_BYTES, Frame, Kind, encode};
+use thingward_device::link::{Decoder, Frame, Kind, encode};
 use thingward_device::{Device, Dice};
 use thingward_model::{Reading, Value};
 
-use part::{Clock, Memory, Secret, Uart};
+use part::{Casing, Clock, FRAME_BYTES, Memory, READING_EVERY, Secret, Uart};
 use thing::Door;
 
 thingward_chip::image!(run);
 
-/// Largest frame, in bytes between the flags.
-const FRAME_BYTES: usize = 1200;
-/// How often a reading is taken, in microseconds.
-const READING_EVERY: u32 = 1_000_000;
-
 type Machine = Device<Dice<Secret>, Memory, Door>;
 
 /// Where the device is: what moves leaves copies of its keys on the stack.
-static mut DEVICE: MaybeUninit<Machine> = MaybeUninit::uninit();
+static mut DEVICE: MaybeUninit<Option<Machine>> = MaybeUninit::uninit();
 
 fn run() {
     let Some(device) = start() else { end(false) };
@@ -37,19 +35,19 @@ fn run() {
 #[inline(never)]
 fn start() -> Option<&'static mut Machine> {
     let memory = Memory::open()?;
-    let keys = Dice::start(Secret(memory), &part::measurement()).ok()?;
-    let device = Device::start(keys, memory, Door::default(), FRAME_BYTES as u16).ok()?;
+    let measurement = part::measurement();
+    let keys = Dice::start(Secret(memory), &measurement).ok()?;
     // SAFETY: called once, before anything else.
-    let place = unsafe { &mut *(&raw mut DEVICE) };
-    Some(place.write(device))
+    let place = unsafe { &mut *(&raw mut DEVICE) }.write(None);
+    Device::start(place, keys, memory, Door::default(), FRAME_BYTES as u16).ok()
 }
 
 /// Answers the gateway and takes readings, for ever.
 #[inline(never)]
 fn serve(device: &mut Machine) {
-    let (mut room, mut out) = ([0; FRAME_BYTES], [0; FRAME_BYTES - FRAME_OVERHEAD_BYTES]);
+    let mut room = [0; FRAME_BYTES];
     let (mut frames, mut clock) = (Decoder::new(&mut room), Clock::start());
-    let (line, alarm) = (Uart::line(), Uart::alarm());
+    let (line, mut casing) = (Uart::line(), Casing::watch());
     let mut since_reading = READING_EVERY;
     loop {
         let elapsed = clock.elapsed();
@@ -59,15 +57,16 @@ fn serve(device: &mut Machine) {
             since_reading = 0;
             record(device);
         }
-        if alarm.get().is_some() {
+        if casing.was_opened() {
             measure("tamper", || device.tamper());
             wipe_stack();
         }
         let Some(Frame { sequence, kind, body }) = line.get().and_then(|byte| frames.take(byte)) else {
             continue;
         };
-        let (kind, len) = measure(name(kind), || device.answer(kind, body, &mut out));
-        encode(&Frame { sequence, kind, body: &out[..len] }, |byte| line.put(byte));
+        let (len, room) = (body.len(), frames.body_mut());
+        let (kind, len) = measure(name(kind), || device.answer(kind, room, len));
+        encode(&Frame { sequence, kind, body: room.get(..len).unwrap_or_default() }, |byte| line.put(byte));
     }
 }
 

@@ -15,6 +15,8 @@ use crate::chip::Chip;
 use crate::output::Output;
 
 const FRAME_BYTES: usize = 1200;
+/// Where a board with one serial port looks whether its casing was opened.
+const CASING: &str = "casing";
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// A question is answered in less, also when the emulator shares its processor.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
@@ -29,12 +31,11 @@ pub(super) struct Powered<'f> {
 impl<'f> Powered<'f> {
     /// Switches the chip on. What it keeps is in `memory` in the folder.
     pub(super) fn on(chip: &Chip, folder: &'f Path) -> Result<Self> {
-        let mut emulator = chip.emulator("door");
-        emulator.current_dir(folder);
-        for (what, socket) in [("-serial", "line"), ("-serial", "alarm"), ("-monitor", "monitor")] {
-            let _ = fs::remove_file(folder.join(socket));
-            emulator.args([what, &format!("unix:{socket},server=on,wait=off")]);
+        for left in ["line", "alarm", "monitor", CASING] {
+            let _ = fs::remove_file(folder.join(left));
         }
+        let mut emulator = chip.connected("door");
+        emulator.current_dir(folder);
         let said = fs::File::create(folder.join("said"))?;
         let mut emulator = emulator.stdout(said.try_clone()?).stderr(said).spawn()?;
         let started = Instant::now();
@@ -93,8 +94,9 @@ impl<'f> Powered<'f> {
         Ok(self.line.write_all(bytes)?)
     }
 
-    /// Opens the casing.
+    /// Opens the casing. A board with one serial port has a file for that.
     pub(super) fn open_casing(&self) -> Result<()> {
+        fs::write(self.folder.join(CASING), [])?;
         Ok(UnixStream::connect(self.folder.join("alarm"))?.write_all(&[1])?)
     }
 
@@ -103,7 +105,7 @@ impl<'f> Powered<'f> {
         let (file, started) = (self.folder.join("ram"), Instant::now());
         let _ = fs::remove_file(&file);
         let mut monitor = UnixStream::connect(self.folder.join("monitor"))?;
-        monitor.write_all(format!("pmemsave 0x20000000 {bytes} ram\n").as_bytes())?;
+        monitor.write_all(format!("memsave 0x20000000 {bytes} ram\n").as_bytes())?;
         while started.elapsed() < STARTS_WITHIN {
             match fs::read(&file) {
                 Ok(ram) if ram.len() == bytes as usize => return Ok(ram),

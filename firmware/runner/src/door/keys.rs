@@ -61,7 +61,8 @@ impl Chip {
     fn flash(&self, image: &str) -> Result<Vec<u8>> {
         let file = self.file(image);
         let raw = file.with_extension("raw");
-        match Command::new("arm-none-eabi-objcopy").args(["-O", "binary"]).arg(file).arg(&raw).status()? {
+        let tool = if self.is_avr() { "avr-objcopy" } else { "arm-none-eabi-objcopy" };
+        match Command::new(tool).args(["-O", "binary"]).arg(file).arg(&raw).status()? {
             status if status.success() => Ok(std::fs::read(raw)?),
             _ => Err("no image".into()),
         }

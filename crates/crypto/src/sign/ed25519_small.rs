@@ -1,4 +1,4 @@
-//! Ed25519 (RFC 8032), with the kernels for this chip.
+//! Ed25519 (RFC 8032) as chips have it.
 
 use thingward_ed25519::SigningKey;
 

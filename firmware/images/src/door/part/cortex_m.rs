@@ -1,96 +1,36 @@
-//! The board `mps2-an386` under QEMU: serial port and timer as the chip has them. Memory that lasts is a file of the
-//! emulator's, since the board has none: [`MEMORY_BYTES`] for the device, and behind them its secret.
+//! Boards with a Cortex-M under QEMU. Memory that lasts is a file of the emulator's, since they have none:
+//! [`MEMORY_BYTES`] for the device, and behind them its secret.
+
+#[cfg_attr(target_feature = "dsp", path = "mps2.rs")]
+#[cfg_attr(not(target_feature = "dsp"), path = "microbit.rs")]
+mod board;
 
 use core::arch::asm;
+use core::ffi::CStr;
 
 use thingward_device::{DeviceSecret, Flash, FlashError, Measurement};
 use zeroize::Zeroizing;
 
+pub(crate) use board::{Casing, Clock, Uart};
+
+/// Largest frame, in bytes between the flags.
+pub(crate) const FRAME_BYTES: usize = 1200;
+/// How often a reading is taken, in microseconds.
+pub(crate) const READING_EVERY: u32 = 1_000_000;
 const MEMORY_BYTES: usize = 4064;
 /// What the image is measured in.
 const PAGE_BYTES: usize = 256;
 
-// SAFETY, of all accesses: these registers exist on this board, and nothing else uses them.
-
-/// A UART, as ARM's CMSDK has it: registers for data, state, control, interrupts and the divider.
-pub(super) struct Uart(*mut u32);
-
-impl Uart {
-    /// The gateway's line.
-    pub(super) fn line() -> Self {
-        Self::open(0x4000_4000 as *mut u32)
-    }
-
-    /// In place of the switch of a casing, which the board does not have: a byte is an alarm.
-    pub(super) fn alarm() -> Self {
-        Self::open(0x4000_5000 as *mut u32)
-    }
-
-    fn open(registers: *mut u32) -> Self {
-        // 25 MHz / 217 is 115200. Sends and receives.
-        unsafe {
-            registers.add(4).write_volatile(217);
-            registers.add(2).write_volatile(3);
-        }
-        Self(registers)
-    }
-
-    fn state(&self) -> u32 {
-        unsafe { self.0.add(1).read_volatile() }
-    }
-
-    pub(super) fn get(&self) -> Option<u8> {
-        (self.state() & 2 != 0).then(|| unsafe { self.0.read_volatile() } as u8)
-    }
-
-    pub(super) fn put(&self, byte: u8) {
-        while self.state() & 1 != 0 {}
-        unsafe { self.0.write_volatile(byte.into()) }
-    }
-}
-
-/// Timer 0, which counts down 25 times in a microsecond.
-pub(super) struct Clock {
-    last: u32,
-}
-
-impl Clock {
-    const CONTROL: *mut u32 = 0x4000_0000 as *mut u32;
-    const VALUE: *mut u32 = 0x4000_0004 as *mut u32;
-    const RELOAD: *mut u32 = 0x4000_0008 as *mut u32;
-    const TICKS_PER_MICRO: u32 = 25;
-
-    pub(super) fn start() -> Self {
-        unsafe {
-            Self::RELOAD.write_volatile(u32::MAX);
-            Self::VALUE.write_volatile(u32::MAX);
-            Self::CONTROL.write_volatile(1);
-        }
-        Self { last: u32::MAX }
-    }
-
-    /// Microseconds since the last call, which has to be less than two minutes ago.
-    pub(super) fn elapsed(&mut self) -> u32 {
-        let elapsed = self.last.wrapping_sub(unsafe { Self::VALUE.read_volatile() }) / Self::TICKS_PER_MICRO;
-        // What is less than a microsecond counts next time.
-        self.last = self.last.wrapping_sub(elapsed * Self::TICKS_PER_MICRO);
-        elapsed
-    }
-}
-
 /// The file `memory` where the emulator runs.
 #[derive(Clone, Copy)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     handle: u32,
 }
 
 impl Memory {
-    pub(super) fn open() -> Option<Self> {
-        const OPEN: u32 = 1;
+    pub(crate) fn open() -> Option<Self> {
         const READ_AND_WRITE: u32 = 3;
-        const NAME: &core::ffi::CStr = c"memory";
-        let handle = semihost(OPEN, [NAME.as_ptr().addr() as u32, READ_AND_WRITE, 6]);
-        (handle != u32::MAX).then_some(Self { handle })
+        open(c"memory", READ_AND_WRITE).map(|handle| Self { handle })
     }
 
     fn seek(self, at: usize) -> Result<(), FlashError> {
@@ -117,6 +57,20 @@ impl Flash for Memory {
     }
 }
 
+fn open(name: &CStr, mode: u32) -> Option<u32> {
+    const OPEN: u32 = 1;
+    let handle = semihost(OPEN, [name.as_ptr().addr() as u32, mode, name.count_bytes() as u32]);
+    (handle != u32::MAX).then_some(handle)
+}
+
+/// Whether there is a file where the emulator runs.
+#[cfg(not(target_feature = "dsp"))]
+fn exists(name: &CStr) -> bool {
+    const CLOSE: u32 = 2;
+    const READ: u32 = 0;
+    open(name, READ).map(|handle| semihost(CLOSE, [handle, 0, 0])).is_some()
+}
+
 /// Calls the emulator; what it does goes by the number of the operation.
 fn semihost(operation: u32, arguments: [u32; 3]) -> u32 {
     let answer;
@@ -126,7 +80,7 @@ fn semihost(operation: u32, arguments: [u32; 3]) -> u32 {
 }
 
 /// What a chip in use has in fuses, or where only its boot loader reads it.
-pub(super) struct Secret(pub(super) Memory);
+pub(crate) struct Secret(pub(crate) Memory);
 
 impl DeviceSecret for Secret {
     fn read(&mut self) -> Option<Zeroizing<[u8; 32]>> {
@@ -142,7 +96,8 @@ impl DeviceSecret for Secret {
 }
 
 /// Of the whole image, as it stands in flash.
-pub(super) fn measurement() -> Measurement {
+#[inline(never)]
+pub(crate) fn measurement() -> Measurement {
     unsafe extern "C" {
         static __data_start: u8;
         static __data_end: u8;
