@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use thingward_device::link::{Decoder, FRAME_OVERHEAD_BYTES, Frame, encode};
+use thingward_device::link::{Decoder, Frame, encode};
 use thingward_device::{Call, Device, DeviceSecret, Dice, Flash, FlashError, Measurement, Thing};
 use thingward_grant::{Permission, Scope};
 use thingward_model::{NameRef, Reading, Value};
@@ -134,15 +134,16 @@ fn serve(listener: &UnixListener, memory: Memory, is_off: &AtomicBool) {
     let mut measurement = Measurement::default();
     measurement.take(b"the device core on this machine");
     let keys = Dice::start(memory.clone(), &measurement).unwrap();
-    let mut device = Device::start(keys, memory.clone(), memory, FRAME_BYTES).unwrap();
+    let mut place = None;
+    let device = Device::start(&mut place, keys, memory.clone(), memory, FRAME_BYTES).unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut clock = Clock { last: Instant::now(), since_reading: READING_EVERY };
     while !is_off.load(Ordering::Relaxed) {
         match listener.accept() {
-            Ok((line, _)) => converse(&line, &mut device, &mut clock, is_off),
+            Ok((line, _)) => converse(&line, device, &mut clock, is_off),
             Err(_) => thread::sleep(TURN),
         }
-        clock.turn(&mut device);
+        clock.turn(device);
     }
 }
 
@@ -151,7 +152,7 @@ fn converse(mut line: &UnixStream, device: &mut Machine, clock: &mut Clock, is_o
     line.set_nonblocking(false).unwrap();
     line.set_read_timeout(Some(TURN)).unwrap();
     let mut frames = Decoder::new(vec![0; usize::from(FRAME_BYTES)]);
-    let (mut bytes, mut out) = ([0; 64], vec![0; usize::from(FRAME_BYTES) - FRAME_OVERHEAD_BYTES]);
+    let mut bytes = [0; 64];
     while !is_off.load(Ordering::Relaxed) {
         clock.turn(device);
         let read = match line.read(&mut bytes) {
@@ -162,9 +163,10 @@ fn converse(mut line: &UnixStream, device: &mut Machine, clock: &mut Clock, is_o
         };
         for byte in &bytes[..read] {
             let Some(Frame { sequence, kind, body }) = frames.take(*byte) else { continue };
-            let (kind, len) = device.answer(kind, body, &mut out);
+            let (len, room) = (body.len(), frames.body_mut());
+            let (kind, len) = device.answer(kind, room, len);
             let mut answer = Vec::new();
-            encode(&Frame { sequence, kind, body: &out[..len] }, |byte| answer.push(byte));
+            encode(&Frame { sequence, kind, body: &room[..len] }, |byte| answer.push(byte));
             if line.write_all(&answer).is_err() {
                 return;
             }

@@ -67,8 +67,9 @@ impl<B: AsMut<[u8]>> Decoder<B> {
 
     /// Where the last frame's body stands, with all room behind it that a frame leaves: an answer may take its place.
     pub fn body_mut(&mut self) -> &mut [u8] {
-        let end = self.room.len().saturating_sub(FRAME_OVERHEAD_BYTES - HEAD_BYTES);
-        self.room.get_mut(HEAD_BYTES..end).unwrap_or_default()
+        let room = self.room.as_mut();
+        let end = room.len().saturating_sub(FRAME_OVERHEAD_BYTES - HEAD_BYTES);
+        room.get_mut(HEAD_BYTES..end).unwrap_or_default()
     }
 
     /// Takes one byte; gives a frame when that ends one.

@@ -13,9 +13,11 @@ fn permission(text: &str) -> OwnedPermission {
 
 #[test]
 fn a_permission_reads_as_it_is_typed() {
-    let read = permission("reserve minutes=1..120 zone=a,b slowly=true note=\"a, b\" door=3 =..5");
+    let read =
+        permission("reserve minutes=1..120 zone=a,b slowly=true note=\"a, b\" until=\"1..2\" door=3 =..5");
     let json = json!([{"action": "reserve", "bounds": {
-        "": {"max": 5}, "door": 3, "minutes": {"min": 1, "max": 120}, "note": "a, b", "slowly": true, "zone": ["a", "b"],
+        "": {"max": 5}, "door": 3, "minutes": {"min": 1, "max": 120}, "note": "a, b", "slowly": true,
+        "until": "1..2", "zone": ["a", "b"],
     }}]);
     assert_eq!(permissions_to_json(core::slice::from_ref(&read)), json);
     assert_eq!(permissions_from_json(&json), Ok(Vec::from([read])));

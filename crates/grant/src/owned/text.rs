@@ -100,7 +100,9 @@ impl Quote {
 }
 
 fn read_bound(text: &str) -> Option<OwnedBound> {
-    if let Some((least, most)) = text.split_once("..") {
+    if !text.contains('"')
+        && let Some((least, most)) = text.split_once("..")
+    {
         let end = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
         let (at_least, at_most) = (end(least).ok()?, end(most).ok()?);
         let is_range = match (at_least, at_most) {
