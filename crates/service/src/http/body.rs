@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use thingward_store::StoreError;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::time::Instant;
 
 use super::app::App;
 use super::error::ApiError;
@@ -50,11 +51,15 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError
 
 /// A request's body that is taken from the connection to its end, also when the answer is given without it: closing
 /// with bytes unread resets the connection, and the client would not see the answer.
-pub(super) struct HeardOut(Option<Incoming>);
+pub(super) struct HeardOut {
+    body: Option<Incoming>,
+    /// How long its sender has.
+    until: Instant,
+}
 
 impl HeardOut {
-    pub(super) const fn new(body: Incoming) -> Self {
-        Self(Some(body))
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body: Some(body), until: Instant::now() + BODY_TIMEOUT }
     }
 }
 
@@ -66,23 +71,23 @@ impl hyper::body::Body for HeardOut {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.0.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Incoming::is_end_stream)
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 
 impl Drop for HeardOut {
     fn drop(&mut self) {
-        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(BODY_TIMEOUT, discard(body)));
+            runtime.spawn(tokio::time::timeout_at(self.until, discard(body)));
         }
     }
 }
