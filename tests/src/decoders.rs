@@ -212,9 +212,10 @@ pub fn grant(data: &[u8]) {
     }
     let Ok(opened) = Scope::from_bytes(b"\x81\x82\x67reserve\xa1\x67minutes\xa1\x01\x18\x78") else { return };
     let (Ok(tenant), Ok(name)) = (NameRef::new("acme"), NameRef::new("meter-1")) else { return };
-    let (key, standing) = (SharedKey::new(&[1; 32]), Standing::default());
-    let issuers = [TrustedIssuer { key: TrustedKey::Symmetric(&key), right: opened, standing: &standing }];
-    let device = Device { tenant, name, classes: &[], opened, issuers: &issuers, time: Time::clock(NOW, 0) };
+    let (key, standing) = (SharedKey::new(&[1; 32]), &Standing::default());
+    let key = TrustedKey::Symmetric(&key);
+    let issuers = [TrustedIssuer { key, right: opened, standing, classes: &[] }];
+    let device = Device { tenant, name, opened, issuers: &issuers, time: Time::clock(NOW, 0) };
     if let Ok(shown) = Presentation::decode(data) {
         let _ = device.decide(&shown, &[7; 16], 0);
     }

@@ -39,7 +39,7 @@ use worker::Command;
 
 pub use actions::Action;
 use actions::Actions;
-use source::DeviceSource;
+use source::{Asked, DeviceSource};
 pub use streams::StreamStatus;
 
 /// Most streams of one device.
@@ -231,7 +231,7 @@ impl Agent {
         started.map_err(AgentError::Thread)?;
         let client_id = Text::try_from(principal.name.as_str()).unwrap_or_default();
         let document = description.map(|d| d.as_json().to_string().into()).unwrap_or_default();
-        let asked = Arc::new(Notify::new());
+        let asked = Arc::<Asked>::default();
         let source = DeviceSource::new(Arc::clone(&streams), actions.clone(), document, Arc::clone(&asked));
         let uplink = Uplink::start(UplinkSettings::new(uplink_to.clone(), tls, client_id), source, wake);
         let (renewal_tx, renewal) = watch::channel(renewal::RenewalStatus::of(&identity.leaf));

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
 use thingward_grant::REVOCATION_BYTES_MAX;
-use thingward_model::{Confidentiality, DeviceName, Principal, Role, TenantName};
+use thingward_model::{Confidentiality, DeviceName, GroupName, Principal, Role, TenantName};
 use thingward_seal::approval::Approver;
 
 use crate::grants::is_issuer_key;
@@ -36,10 +36,23 @@ pub struct Membership {
     pub grant_key: Option<VerifyingKey>,
     /// What of its grants is taken back, signed.
     pub grant_revocation: Option<Vec<u8>>,
+    /// The classes that it is in, for which grants were issued.
+    pub classes: Vec<Class>,
     /// The passkeys whose approval of sensitive commands counts.
     pub approvers: Vec<Approver>,
 }
 
+/// A class that a device is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// Its name: that of a group of the tenant.
+    pub name: GroupName,
+    /// What of its grants is taken back, signed.
+    pub grant_revocation: Vec<u8>,
+}
+
+/// Most classes that a device is in.
+pub const CLASSES_MAX: usize = 64;
 /// Most passkeys that a member keeps.
 pub const APPROVERS_MAX: usize = 1024;
 
@@ -73,6 +86,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant_revocation: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<WireClass>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approvers: Vec<WireApprover>,
     /// Only in the file: the service does not know by what name it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +98,23 @@ struct Wire {
 struct Recipients {
     service: String,
     customer: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireClass {
+    name: String,
+    /// Base64.
+    grant_revocation: String,
+}
+
+impl WireClass {
+    fn of(class: &Class) -> Self {
+        Self { name: class.name.to_string(), grant_revocation: STANDARD.encode(&class.grant_revocation) }
+    }
+
+    fn class(&self) -> Option<Class> {
+        Some(Class { name: self.name.parse().ok()?, grant_revocation: revocation(&self.grant_revocation)? })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -145,6 +177,10 @@ impl Membership {
         if wire.approvers.len() > APPROVERS_MAX {
             return Err(field("list of approvers"));
         }
+        if wire.classes.len() > CLASSES_MAX {
+            return Err(field("list of classes"));
+        }
+        let classes = wire.classes.iter().map(|class| class.class().ok_or(field("class")));
         let approvers = wire.approvers.iter().map(|a| a.approver().ok_or(field("approver")));
         let key = |text: &Option<String>, name| {
             text.as_deref().map(|text| verifying_key(text).ok_or(field(name))).transpose()
@@ -153,10 +189,8 @@ impl Membership {
         if grant_key.as_ref().is_some_and(|key| !is_issuer_key(key)) {
             return Err(field("grant key"));
         }
-        let revocation = wire.grant_revocation.as_deref().map(|text| {
-            let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() <= REVOCATION_BYTES_MAX);
-            bytes.ok_or(field("revocation of grants"))
-        });
+        let taken_back = wire.grant_revocation.as_deref();
+        let taken_back = taken_back.map(|text| revocation(text).ok_or(field("revocation of grants")));
         Ok(Self {
             tenant: wire.tenant.parse().map_err(|_| field("tenant"))?,
             role: wire.role.parse().map_err(|_| field("role"))?,
@@ -172,7 +206,8 @@ impl Membership {
                 .transpose()?,
             command_key: key(&wire.command_key, "command key")?,
             grant_key,
-            grant_revocation: revocation.transpose()?,
+            grant_revocation: taken_back.transpose()?,
+            classes: classes.collect::<Result<_, _>>()?,
             approvers: approvers.collect::<Result<_, _>>()?,
         })
     }
@@ -193,6 +228,7 @@ impl Membership {
             command_key: self.command_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
             grant_key: self.grant_key.as_ref().map(|key| STANDARD.encode(key.to_spki())),
             grant_revocation: self.grant_revocation.as_ref().map(|bytes| STANDARD.encode(bytes)),
+            classes: self.classes.iter().map(WireClass::of).collect(),
             approvers: self.approvers.iter().map(WireApprover::of).collect(),
             service: Some(self.service.to_string()),
         };
@@ -227,6 +263,10 @@ fn recipient(text: &str) -> Option<RecipientPublicKey> {
     Some(RecipientPublicKey::from_bytes(bytes))
 }
 
+fn revocation(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok().filter(|bytes| bytes.len() <= REVOCATION_BYTES_MAX)
+}
+
 fn verifying_key(text: &str) -> Option<VerifyingKey> {
     VerifyingKey::from_spki(&STANDARD.decode(text).ok()?).ok()
 }
@@ -248,6 +288,7 @@ mod tests {
             "command_key": spki(1),
             "grant_key": STANDARD.encode(ed25519.public_key().to_spki()),
             "grant_revocation": STANDARD.encode([7; 120]),
+            "classes": [{"name": "meters", "grant_revocation": STANDARD.encode([8; 120])}],
             "approvers": [{
                 "actor": "user:01h", "credential_id": "AQI", "key": spki(2),
                 "rp_id": "console.example", "origins": ["https://console.example"],
@@ -265,10 +306,12 @@ mod tests {
         let membership = read(&answer()).unwrap();
         assert_eq!(Membership::from_json(membership.to_json().as_bytes()).unwrap(), membership);
         assert_eq!(membership.approvers[0].credential_id, [1, 2]);
+        assert_eq!(membership.classes[0].grant_revocation, [8; 120]);
         let mut older = answer();
         older.as_object_mut().unwrap().remove("command_key");
         older.as_object_mut().unwrap().remove("grant_key");
         older.as_object_mut().unwrap().remove("grant_revocation");
+        older.as_object_mut().unwrap().remove("classes");
         older.as_object_mut().unwrap().remove("approvers");
         let older = read(&older).unwrap();
         assert!(older.command_key.is_none() && older.grant_key.is_none() && older.approvers.is_empty());
@@ -284,6 +327,9 @@ mod tests {
             ("/grant_key", &none, "grant key"),
             ("/grant_key", &of_p256, "grant key"),
             ("/grant_revocation", &too_long, "revocation of grants"),
+            ("/classes/0/grant_revocation", &too_long, "class"),
+            ("/classes/0/name", &json!("a b"), "class"),
+            ("/classes", &json!(vec![answer()["classes"][0].clone(); CLASSES_MAX + 1]), "list of classes"),
             ("/approvers/0/key", &none, "approver"),
         ] {
             let mut wrong = answer();

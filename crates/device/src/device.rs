@@ -5,7 +5,7 @@ mod grants;
 mod readings;
 
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
-use thingward_grant::{Nonce, Refusal, SignedBeacon, SignedRevocation, TrustedKey};
+use thingward_grant::{Audience, Nonce, Refusal, SignedBeacon, SignedRevocation, TrustedKey};
 use thingward_model::Timestamp;
 use thingward_seal::writer::STATE_BYTES;
 use thingward_seal::{ChainWriter, Subject};
@@ -331,7 +331,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let (join, key) = issuer(&self.member)?;
         let signed = SignedRevocation::decode(body).map_err(Refusal::from)?;
         let revocation = signed.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
-        self.book.standing.apply(&revocation, join.device.borrowed(), &[])?;
+        self.book.standing.apply(&revocation, &Audience::Device(join.device.borrowed()))?;
         self.keep()?;
         Ok(0)
     }

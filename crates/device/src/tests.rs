@@ -116,6 +116,11 @@ fn name<K: thingward_model::name::Kind>(text: &'static str) -> NameRef<'static, 
     NameRef::new(text).unwrap()
 }
 
+/// The lamp itself, as grants have it.
+fn own() -> Audience<'static> {
+    Audience::Device(name("lamp-1"))
+}
+
 fn key(seed: u8) -> SoftwareKey {
     SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[seed; 32]).unwrap()
 }
@@ -254,7 +259,7 @@ fn grant(id: u8, uses: u32, out: &mut [u8]) -> usize {
     let scope = Scope::write(&permissions, &mut scope).unwrap();
     let origin = Origin { issuer: name("acme"), id: [id; 8], epoch: 0, reference: None };
     let terms = Terms {
-        audience: Some(Audience::Device(name("lamp-1"))),
+        audience: Some(own()),
         not_before: None,
         expires: Some(NOW.plus_micros(3_600_000_000)),
         scope: Some(scope),
@@ -385,7 +390,7 @@ fn a_grant_is_used_as_often_as_it_says_and_not_once_more_after_a_loss_of_power()
 fn what_was_taken_back_is_refused_after_a_loss_of_power_too() {
     let part = Part::new();
     let mut lamp = joined(&part);
-    let revocation = Revocation { issuer: name("acme"), audience: None, epoch: 0, ids: &[[7; 8]] };
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 0, ids: &[[7; 8]] };
     let mut out = [0; 672];
     let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
     ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
@@ -619,7 +624,7 @@ fn nothing_that_was_signed_counts_when_any_byte_of_it_is_another() {
         let shown = spoilt(&shown).nth(number).unwrap();
         refusal(&mut lamp, Kind::Use, &shown);
     }
-    let revocation = Revocation { issuer: name("acme"), audience: None, epoch: 0, ids: &[[7; 8]] };
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 0, ids: &[[7; 8]] };
     let mut out = [0; 672];
     let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
     for bytes in spoilt(&out[..len]) {

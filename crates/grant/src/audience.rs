@@ -10,8 +10,8 @@ use crate::cbor::{Reader, SliceEncoder, append};
 pub enum Audience<'a> {
     /// One device.
     Device(NameRef<'a, name::Device>),
-    /// All devices of a class.
-    Class(NameRef<'a, name::Class>),
+    /// All devices of a class, which is a group of the tenant.
+    Class(NameRef<'a, name::Group>),
 }
 
 const DEVICE_PREFIX: &str = "device/";
@@ -36,17 +36,5 @@ impl<'a> Audience<'a> {
         }
         let name = text.strip_prefix(CLASS_PREFIX).ok_or(FormatError::Malformed)?;
         NameRef::new(name).map(Self::Class).map_err(|_| FormatError::Malformed)
-    }
-
-    /// Whether a device of this name, in these classes, is meant.
-    pub(crate) fn includes(
-        &self,
-        device: NameRef<'_, name::Device>,
-        classes: &[NameRef<'_, name::Class>],
-    ) -> bool {
-        match self {
-            Self::Device(name) => *name == device,
-            Self::Class(name) => classes.contains(name),
-        }
     }
 }

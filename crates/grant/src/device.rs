@@ -6,7 +6,7 @@ use crate::claims::{GrantId, Reference, Terms};
 use crate::keys::{TrustedKey, Verifier};
 use crate::presentation::{Nonce, Presentation};
 use crate::scope::Arguments;
-use crate::{Grant, Operation, Refusal, Scope, Standing, Time, public, symmetric};
+use crate::{Audience, Grant, Operation, Refusal, Scope, Standing, Time, public, symmetric};
 
 /// A device, as far as grants go.
 #[derive(Clone, Copy)]
@@ -15,8 +15,6 @@ pub struct Device<'a> {
     pub tenant: NameRef<'a, name::Tenant>,
     /// Its name.
     pub name: NameRef<'a, name::Device>,
-    /// The classes that it is in.
-    pub classes: &'a [NameRef<'a, name::Class>],
     /// What its description opens to grants. Here an argument without a bound is not open.
     pub opened: Scope<'a>,
     /// Whose grants it takes.
@@ -32,8 +30,25 @@ pub struct TrustedIssuer<'a> {
     pub key: TrustedKey<'a>,
     /// What the issuer may grant.
     pub right: Scope<'a>,
-    /// What the issuer has taken back.
+    /// What the issuer has taken back of what it granted for the device.
     pub standing: &'a Standing,
+    /// The classes that the issuer has put the device in.
+    pub classes: &'a [Class<'a>],
+}
+
+/// A class that a device is in.
+#[derive(Clone, Copy)]
+pub struct Class<'a> {
+    /// Its name.
+    pub name: NameRef<'a, name::Group>,
+    /// What its issuer has taken back of what it granted for the class.
+    pub standing: &'a Standing,
+}
+
+impl<'a> TrustedIssuer<'a> {
+    fn class(&self, name: &NameRef<'_, name::Group>) -> Option<&Class<'a>> {
+        self.classes.iter().find(|class| class.name == *name)
+    }
 }
 
 /// A use that a device has to serve. Only [`Device::decide`] makes one.
@@ -43,6 +58,8 @@ pub struct TrustedIssuer<'a> {
 pub struct Permitted<'a> {
     /// Which grant was used: to be counted before the operation begins.
     pub grant: GrantId,
+    /// For whom it was issued.
+    pub audience: Audience<'a>,
     /// What to do.
     pub operation: Operation<'a>,
     /// When the right to it ends; `None` when only uses count.
@@ -51,11 +68,11 @@ pub struct Permitted<'a> {
     pub uses: Option<u32>,
     /// Why the holder has it.
     pub reference: Option<Reference<'a>>,
-    /// The issuer's epoch: for [`Standing::observe`].
+    /// The issuer's epoch at that audience: for [`Standing::observe`].
     pub epoch: u32,
 }
 
-impl Device<'_> {
+impl<'a> Device<'a> {
     /// Decides about one presentation. `nonce` is the one that the device made for it, and which is spent now whatever
     /// comes out; `used` is how often the grant was used here before.
     ///
@@ -78,8 +95,8 @@ impl Device<'_> {
         }
         authenticate(presentation, issuer.key)?;
         // From here on the issuer and all holders vouch for what is still called unverified.
-        self.check_audience(grant)?;
-        issuer.standing.check(grant.origin_unverified())?;
+        let (audience, standing) = self.audience(grant, issuer)?;
+        standing.check(grant.origin_unverified())?;
         let limits = Limits::of(grant)?;
         self.time.check(limits.not_before, limits.expires)?;
         if limits.uses.is_some_and(|uses| used >= uses) {
@@ -89,6 +106,7 @@ impl Device<'_> {
         let origin = grant.origin_unverified();
         Ok(Permitted {
             grant: origin.id,
+            audience,
             operation: *operation,
             expires: limits.expires,
             uses: limits.uses,
@@ -97,19 +115,32 @@ impl Device<'_> {
         })
     }
 
-    fn issuer(&self, grant: &Grant<'_>) -> Result<&TrustedIssuer<'_>, Refusal> {
+    fn issuer(&self, grant: &Grant<'_>) -> Result<&'a TrustedIssuer<'a>, Refusal> {
         let is_it = |issuer: &&TrustedIssuer<'_>| {
             issuer.key.verifier().profile() == grant.profile() && issuer.key.id() == grant.key_id()
         };
         self.issuers.iter().find(is_it).ok_or(Refusal::UnknownIssuer)
     }
 
-    fn check_audience(&self, grant: &Grant<'_>) -> Result<(), Refusal> {
-        let mut is_meant = grant.origin_unverified().issuer == self.tenant;
+    /// For whom the grant was issued, and what the issuer has taken back there. The device is among them, and among
+    /// those that each narrowing is for.
+    fn audience<'g>(
+        &self,
+        grant: &Grant<'g>,
+        issuer: &TrustedIssuer<'a>,
+    ) -> Result<(Audience<'g>, &'a Standing), Refusal> {
+        let mut found = None;
         for terms in grant.terms_unverified() {
-            is_meant &= terms?.audience.is_none_or(|a| a.includes(self.name, self.classes));
+            let Some(audience) = terms?.audience else { continue };
+            let standing = match &audience {
+                Audience::Device(name) => (*name == self.name).then_some(issuer.standing),
+                Audience::Class(name) => issuer.class(name).map(|class| class.standing),
+            };
+            // The issuer's block comes first, and has one.
+            let first = (audience, standing.ok_or(Refusal::WrongAudience)?);
+            found = found.or(Some(first));
         }
-        if is_meant { Ok(()) } else { Err(Refusal::WrongAudience) }
+        found.filter(|_| grant.origin_unverified().issuer == self.tenant).ok_or(Refusal::WrongAudience)
     }
 
     /// What may be done is what the description opens, the issuer may grant, and every block allows.

@@ -49,7 +49,7 @@ pub use beacon::{BEACON_BYTES_MAX, Beacon, SignedBeacon};
 pub use chain::Grant;
 pub use claims::{CLAIMS_BYTES_MAX, GrantId, HolderKey, Origin, REFERENCE_BYTES_MAX, Reference, Terms};
 pub use cose::Profile;
-pub use device::{Device, Permitted, TrustedIssuer};
+pub use device::{Class, Device, Permitted, TrustedIssuer};
 pub use keys::{IssuerKey, SharedKey, TrustedKey};
 pub use operation::{OPERATION_BYTES_MAX, Operation};
 pub use presentation::{Nonce, Presentation};

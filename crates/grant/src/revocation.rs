@@ -1,10 +1,10 @@
 //! Taking grants back: single ones by their ids, or all up to now by an epoch. Signed, so that anybody may carry it.
 //!
 //! ```text
-//! payload = [1, tenant, audience / null, epoch, ids]
+//! payload = [1, tenant, audience, epoch, ids]
 //! ```
 //!
-//! A device's epoch only rises, and within an epoch its list only grows. So revocations may come late, twice and in any
+//! The epoch of an audience only rises, and within an epoch its list only grows. So revocations may come late, twice and in any
 //! order.
 
 use thingward_crypto::KeyId;
@@ -29,10 +29,10 @@ const LABEL: &[u8] = b"thingward revocation";
 /// What an issuer takes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation<'a> {
-    /// The tenant whose devices it is for.
+    /// The tenant whose grants it is about.
     pub issuer: NameRef<'a, name::Tenant>,
-    /// Which of them; `None` for all.
-    pub audience: Option<Audience<'a>>,
+    /// For whom those grants are.
+    pub audience: Audience<'a>,
     /// Grants of an earlier epoch are void.
     pub epoch: u32,
     /// Grants of this epoch that are void: in ascending order, at most [`REVOKED_MAX`].
@@ -52,10 +52,7 @@ impl Revocation<'_> {
         let mut room = [0; PAYLOAD_BYTES_MAX];
         let payload = cbor::written(&mut room, |e| {
             e.array(5)?.u32(VERSION)?.str(self.issuer.as_str())?;
-            match &self.audience {
-                Some(audience) => audience.write(e)?,
-                None => e.null()?.ok()?,
-            }
+            self.audience.write(e)?;
             e.u32(self.epoch)?.bytes(self.ids.as_flattened())?.ok()?;
             Ok(())
         })?;
@@ -86,7 +83,7 @@ impl<'a> SignedRevocation<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (statement, claimed) = Statement::read(bytes, 5, |r| {
             let issuer = r.name()?;
-            let audience = r.nullable(Audience::read)?;
+            let audience = Audience::read(r)?;
             let epoch = r.u32()?;
             let (ids, []) = r.bytes()?.as_chunks() else { return Err(FormatError::Malformed) };
             check(ids)?;
@@ -116,7 +113,7 @@ impl<'a> SignedRevocation<'a> {
     }
 }
 
-/// What a device knows that one issuer has taken back. It has to be durable before a change of it counts.
+/// What a device knows that an issuer has taken back of one audience. It has to be durable before a change of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     epoch: u32,
@@ -148,19 +145,14 @@ impl Standing {
         self.revoked.get(..self.len).unwrap_or_default()
     }
 
-    /// Takes a verified revocation in.
+    /// Takes a verified revocation in; this is the standing of `own`.
     ///
     /// # Errors
     ///
-    /// [`Refusal::WrongAudience`] when it is not for this device, [`Refusal::OldEpoch`] when nothing that it speaks of is
+    /// [`Refusal::WrongAudience`] when it is about another audience, [`Refusal::OldEpoch`] when nothing that it speaks of is
     /// valid anyway, [`Refusal::NoRoom`] when there are more ids than the device can keep. Then nothing has changed.
-    pub fn apply(
-        &mut self,
-        revocation: &Revocation<'_>,
-        device: NameRef<'_, name::Device>,
-        classes: &[NameRef<'_, name::Class>],
-    ) -> Result<(), Refusal> {
-        if revocation.audience.is_some_and(|audience| !audience.includes(device, classes)) {
+    pub fn apply(&mut self, revocation: &Revocation<'_>, own: &Audience<'_>) -> Result<(), Refusal> {
+        if revocation.audience != *own {
             return Err(Refusal::WrongAudience);
         }
         if revocation.epoch < self.epoch {

@@ -22,8 +22,7 @@ pub mod time;
 pub use assurance::{Assurance, Confidentiality};
 pub use identity::{Principal, Role};
 pub use name::{
-    ActionName, ClassName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName,
-    TenantName, UserName,
+    ActionName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName, TenantName, UserName,
 };
 pub use senml::{Reading, SenmlError, Value};
 

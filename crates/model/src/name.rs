@@ -38,8 +38,6 @@ pub enum User {}
 pub enum Group {}
 /// Kind of [`ActionName`].
 pub enum Action {}
-/// Kind of [`ClassName`].
-pub enum Class {}
 
 impl Kind for Tenant {
     const WORD: &'static str = "tenant";
@@ -62,9 +60,6 @@ impl Kind for Group {
 impl Kind for Action {
     const WORD: &'static str = "action";
 }
-impl Kind for Class {
-    const WORD: &'static str = "class";
-}
 
 /// A customer.
 pub type TenantName = Name<Tenant>;
@@ -80,8 +75,6 @@ pub type UserName = Name<User>;
 pub type GroupName = Name<Group>;
 /// Something that a device can be told to do.
 pub type ActionName = Name<Action>;
-/// Devices of a tenant that are alike, for example all its parking meters.
-pub type ClassName = Name<Class>;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -114,13 +114,13 @@ impl Resource {
                 Ok(Self::Operation(device.parse().map_err(name(wrong))?, operation, None))
             }
             (Action::SendCommands | Action::IssueGrants, _) => Err("DEVICE/OPERATION"),
-            (Action::RevokeGrants, [device]) => Ok(Self::Member(device.parse().map_err(name("DEVICE"))?)),
-            (Action::RevokeGrants, _) => Err("DEVICE"),
             (_, ["tenant" | ""]) => Ok(Self::Tenant),
-            (Action::ReadDevices | Action::ManageDevices, [device]) => {
+            (Action::ReadDevices | Action::ManageDevices | Action::RevokeGrants, [device]) => {
                 Ok(Self::Member(device.parse().map_err(name("DEVICE or tenant"))?))
             }
-            (Action::ReadDevices | Action::ManageDevices, _) => Err("DEVICE or tenant"),
+            (Action::ReadDevices | Action::ManageDevices | Action::RevokeGrants, _) => {
+                Err("DEVICE or tenant")
+            }
             _ => Err("tenant"),
         }
     }

@@ -1,12 +1,12 @@
 //! Every tenant's policies at work, and what they are about: the registry's copy in memory, changed in the same call
 //! that changes the registry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_crypto::sha256;
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, Principal, Role, TenantName};
+use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName};
 use thingward_policy::{
     Act, Denied, Member, Permit, Policies, PolicyFile, Problems, Resource, Source, Subject, User, UserRole,
     World,
@@ -129,6 +129,33 @@ impl Access {
     /// [`Problems`]; the old ones stay.
     pub fn apply(&self, tenant: &TenantName, source: Source) -> Result<(), Problems> {
         self.of(tenant).map_or(Ok(()), |policies| policies.apply(source))
+    }
+
+    /// The groups that a member is in, directly or through others.
+    #[must_use]
+    pub(crate) fn groups_of(&self, tenant: &TenantName, name: &DeviceName) -> BTreeSet<GroupName> {
+        self.look(tenant, |world| {
+            world.members.get(name).map(|member| world.groups_above(&member.groups)).unwrap_or_default()
+        })
+    }
+
+    /// A group and those that it is in.
+    #[must_use]
+    pub(crate) fn groups_above(&self, tenant: &TenantName, group: GroupName) -> BTreeSet<GroupName> {
+        self.look(tenant, |world| world.groups_above(&[group].into()))
+    }
+
+    /// The members that are in a group, directly or through others.
+    #[must_use]
+    pub(crate) fn members_of(&self, tenant: &TenantName, group: &GroupName) -> Vec<DeviceName> {
+        self.look(tenant, |world| {
+            let members = world.members.iter().filter(|(_, m)| world.groups_above(&m.groups).contains(group));
+            members.map(|(name, _)| *name).collect()
+        })
+    }
+
+    fn look<T: Default>(&self, tenant: &TenantName, look: impl FnOnce(&World) -> T) -> T {
+        self.of(tenant).map(|policies| policies.world(look)).unwrap_or_default()
     }
 
     /// The policies of a tenant.

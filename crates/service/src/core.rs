@@ -97,6 +97,11 @@ enum Event {
         payload: Vec<u8>,
         done: oneshot::Sender<Result<u64, StoreError>>,
     },
+    TellMembership {
+        tenant: TenantName,
+        devices: Vec<DeviceName>,
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    },
     AskEvidence {
         tenant: TenantName,
         device: DeviceName,
@@ -350,6 +355,9 @@ impl Core {
             }
             Event::TellRevocation { tenant, device, payload, done } => {
                 self.tell_revocation(now, (tenant, device), payload, done);
+            }
+            Event::TellMembership { tenant, devices, done } => {
+                self.tell_membership(now, &tenant, &devices, done);
             }
             Event::AskEvidence { tenant, device } => self.ask_evidence(now, &tenant, &device),
             Event::NoteDevice { tenant, device, kind, detail } => {

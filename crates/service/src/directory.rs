@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_crypto::{KeyId, VerifyingKey};
-use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
+use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
 use thingward_store::registry::{LIST_MAX, PrincipalState, Registry};
 
@@ -112,6 +112,13 @@ impl Directory {
     pub fn role(&self, tenant: &TenantName, name: &DeviceName) -> Option<Role> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.members.get(&(*tenant, *name)).map(|m| m.role)
+    }
+
+    /// The enrolled devices of a group.
+    #[must_use]
+    pub fn devices_in(&self, tenant: &TenantName, group: &GroupName) -> Vec<DeviceName> {
+        let members = self.access.members_of(tenant, group).into_iter();
+        members.filter(|name| self.role(tenant, name) == Some(Role::Device)).collect()
     }
 
     /// A key of an enrolled member.

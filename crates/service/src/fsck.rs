@@ -240,7 +240,7 @@ impl Check<'_> {
     fn grant(&mut self, grant: &GrantEntry) -> Result<(), StoreError> {
         let id = base16ct::lower::encode_string(&grant.id);
         let target = format!("grant/{id}");
-        let is = (grant.device.to_string(), base16ct::lower::encode_string(&sha256(&[&grant.bytes])));
+        let is = (grant.audience.to_string(), base16ct::lower::encode_string(&sha256(&[&grant.bytes])));
         let by_somebody = matches!(grant.revoked, Some((_, GrantEnd::Revocation)));
         let counted = Count::of(self.store, &self.tenant, &grant.id)?.map_or(0, |count| count.used);
         let logged = self.deeds.uses.get(&id).copied().unwrap_or_default();
@@ -264,7 +264,11 @@ impl Deeds {
             "device.enrol" | "user.add" => drop(self.made.insert(entry.target)),
             "policy.apply" => drop(self.policies.insert(entry.target, detail("sha256"))),
             "grant.issue" => {
-                drop(self.grants.insert(entry.target.clone(), (detail("device"), detail("sha256"))));
+                let audience = match entry.details.get("class") {
+                    Some(class) => format!("class/{class}"),
+                    None => format!("device/{}", detail("device")),
+                };
+                drop(self.grants.insert(entry.target.clone(), (audience, detail("sha256"))));
             }
             "grant.revoke" => drop(self.revoked.insert(entry.target)),
             "grant.use" => *self.uses.entry(detail("grant")).or_default() += 1,

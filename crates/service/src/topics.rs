@@ -16,7 +16,10 @@ pub(crate) const REVOCATION: &str = "grants/revocation";
 /// What of a topic asks for evidence, behind `devices/<name>/`.
 pub(crate) const ATTESTATION: &str = "attestation";
 
-/// The same of a device behind a gateway, for the gateway.
+/// What of a topic says that a device's membership is another now, behind `devices/<name>/`.
+pub(crate) const MEMBERSHIP: &str = "membership";
+
+/// [`REVOCATION`] of a device behind a gateway, for the gateway.
 #[must_use]
 pub(crate) fn revocation_of(child: &DeviceName) -> String {
     format!("children/{child}/{REVOCATION}")
@@ -125,7 +128,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
         Role::Device | Role::Gateway => {
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
-            let is_own = matches!(area, "commands" | "state" | "grants" | "time" | ATTESTATION);
+            let is_own = matches!(area, "commands" | "state" | "grants" | "time" | ATTESTATION | MEMBERSHIP);
             if !(is_own || area == "children" && who.role == Role::Gateway) {
                 return None;
             }
@@ -181,6 +184,7 @@ mod tests {
         check_filter(Role::Device, "devices/me/time/+", Some("t/acme/devices/meter-1/time/+"));
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
         check_filter(Role::Device, "devices/me/attestation", Some("t/acme/devices/meter-1/attestation"));
+        check_filter(Role::Device, "devices/me/membership", Some("t/acme/devices/meter-1/membership"));
         for asked in [
             "#",
             "+/me/commands",
@@ -243,6 +247,7 @@ mod tests {
             "devices/me/time",
             "devices/me/time/01",
             "devices/me/grants/revocation",
+            "devices/me/membership",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",
             "devices/me/state",

@@ -229,12 +229,12 @@ fn a_token_signs_what_it_grants_and_revokes() {
     assert_eq!(shown["state"], "revoked");
 }
 
-/// The meter of the simulation, which takes grants at the port.
-fn simulated(place: &Place, port: u16) -> Running {
-    let (home, link) = (place.path("meter-1"), format!("127.0.0.1:{port}"));
+/// A meter of the simulation, which takes grants at the port.
+fn simulated(place: &Place, name: &str, port: u16) -> Running {
+    let (home, link) = (place.path(name), format!("127.0.0.1:{port}"));
     let kind = ["--simulate", "parking-meter", "--local-link", &link];
     let arguments = ["device", "run", "--home", shown(&home)];
-    let meter = place.start_as("meter-1", &[arguments.as_slice(), &kind].concat());
+    let meter = place.start_as(name, &[arguments.as_slice(), &kind].concat());
     wait_for("the local link", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     meter
 }
@@ -245,7 +245,7 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     let service = place.service(&["acme"]);
     place.enrol("acme", "device", "meter-1");
     let port = common::free_port();
-    let meter = simulated(&place, port);
+    let meter = simulated(&place, "meter-1", port);
     wait_for("the description", || place.run(&["command", "actions", "meter-1"]).0 == 0);
     let home = place.path("meter-1");
     let device_key = place.done(&["device", "status", "--home", shown(&home)])["key"].clone();
@@ -299,11 +299,11 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     assert_eq!(shows(shown(&more), shown(&anna_key), &["park", "120"]).0, 0);
     // A meter that is killed knows what began and what is over.
     drop(meter);
-    let meter = simulated(&place, port);
+    let meter = simulated(&place, "meter-1", port);
     says(shows(shown(&annas), shown(&anna_key), &["park", "10"]), "out-of-turn");
     assert_eq!(shows(shown(&annas), shown(&anna_key), &["leave"]).0, 0);
     drop(meter);
-    let _meter = simulated(&place, port);
+    let _meter = simulated(&place, "meter-1", port);
     says(shows(shown(&annas), shown(&anna_key), &["leave"]), "out-of-turn");
     assert_eq!(shows(shown(&more), shown(&anna_key), &["leave"]).0, 0);
 
@@ -312,4 +312,67 @@ fn a_meter_serves_strangers_while_the_service_is_gone_and_the_log_has_each_use_a
     let log = place.done(&["audit", "list", "--limit", "1000"]);
     let uses = log.as_array().unwrap().iter().filter(|entry| entry["action"] == "grant.use").count();
     assert_eq!(uses, 5, "those of three grants, with the one that somebody else had paid for");
+}
+
+#[test]
+fn a_grant_for_a_group_counts_at_each_of_its_meters_until_they_leave_it_or_it_is_revoked() {
+    let place = Place::new();
+    let service = place.service(&["acme"]);
+    let meters = ["meter-1", "meter-2"].map(|name| {
+        place.enrol("acme", "device", name);
+        let port = common::free_port();
+        let running = simulated(&place, name, port);
+        wait_for("the description", || place.run(&["command", "actions", name]).0 == 0);
+        place.done(&["group", "add", "north", &format!("device/{name}")]);
+        (name, port, running)
+    });
+    let anna = key(&place, "anna.key");
+    let issue = |name: &str| {
+        let (out, words) =
+            (place.path(name), ["grant", "issue", "--class", "north", "--holder", anna.as_str()]);
+        let more = ["--allow", "park =1..120", "--allow", "leave", "--for", "2h", "--uses", "2"];
+        place.done(&[&words[..], &more, &["--out", shown(&out)]].concat())["id"].as_str().unwrap().to_owned()
+    };
+    let id = issue("first.grant");
+    let shows = |(name, port, _): &(&str, u16, Running), grant: &str, what: &[&str]| {
+        let status = place.done(&["device", "status", "--home", shown(&place.path(name))]);
+        let (file, key, at) = (place.path(grant), place.path("anna.key"), format!("127.0.0.1:{port}"));
+        let device_key = status["key"].as_str().unwrap();
+        let words =
+            ["grant", "use", shown(&file), "--key", shown(&key), "--at", &at, "--device-key", device_key];
+        let (code, said) = place.run(&[&words[..], what].concat());
+        (code == 0, said.to_string())
+    };
+    // They hear by themselves that grants are issued for their group.
+    for meter in &meters {
+        wait_for("the class", || shows(meter, "first.grant", &["park", "60"]).0);
+        let (done, said) = shows(meter, "first.grant", &["leave"]);
+        assert!(done, "{said}");
+        let (_, said) = shows(meter, "first.grant", &["leave"]);
+        assert!(said.contains("used-up"), "twice at each: {said}");
+    }
+    let shown = || place.done(&["grant", "show", &id]);
+    wait_for("the uses", || shown()["used"] == 4);
+    assert_eq!((&shown()["state"], &shown()["audience"]), (&json!("active"), &json!("class/north")));
+
+    let second = issue("second.grant");
+    assert!(shows(&meters[0], "second.grant", &["park", "60"]).0);
+    place.done(&["group", "remove", "north", "device/meter-1"]);
+    wait_for("the leave", || shows(&meters[0], "second.grant", &["leave"]).1.contains("wrong-audience"));
+    assert!(shows(&meters[1], "second.grant", &["park", "60"]).0, "the other is in it still");
+    place.done(&["grant", "revoke", &second]);
+    wait_for("the revocation", || shows(&meters[1], "second.grant", &["leave"]).1.contains("revoked"));
+
+    // Who was away when it was revoked hears of it when it is back; before that nobody told it.
+    let third = issue("third.grant");
+    drop(service);
+    let [first, (name, port, running)] = meters;
+    drop((first, running));
+    let service = place.service(&[]);
+    place.done(&["grant", "revoke", &third]);
+    drop(service);
+    let meter = (name, port, simulated(&place, name, port));
+    assert!(shows(&meter, "third.grant", &["park", "60"]).0, "no service is in reach");
+    let _service = place.service(&[]);
+    wait_for("the revocation", || shows(&meter, "third.grant", &["leave"]).1.contains("revoked"));
 }

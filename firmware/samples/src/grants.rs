@@ -58,9 +58,8 @@ fn decide(shown: &[u8], key: TrustedKey<'_>, standing: &Standing) -> Result<(), 
     let device = Device {
         tenant: NameRef::new("stadtwerke").map_err(malformed)?,
         name: NameRef::new("meter-12").map_err(malformed)?,
-        classes: &[],
         opened: Scope::from_bytes(&OPENED)?,
-        issuers: &[TrustedIssuer { key, right: Scope::from_bytes(&RIGHT)?, standing }],
+        issuers: &[TrustedIssuer { key, right: Scope::from_bytes(&RIGHT)?, standing, classes: &[] }],
         time: Time::clock(NOW, 0),
     };
     device.decide(&presentation, &NONCE, 0).map(drop)

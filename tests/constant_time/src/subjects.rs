@@ -139,13 +139,13 @@ fn symmetric_grant() {
     let (len, holder) = symmetric::narrow(&holder, &grant, &fewer, &mut narrowed).expect("a narrowing");
     let grant = Grant::decode(&narrowed[..len]).expect("a grant");
 
-    let standing = Standing::restored(7, &[]).expect("nothing revoked");
+    let standing = &Standing::restored(7, &[]).expect("nothing revoked");
+    let key = TrustedKey::Symmetric(&shared);
     let device = Device {
         tenant: named("stadtwerke"),
         name: named("meter-12"),
-        classes: &[],
         opened: scope,
-        issuers: &[TrustedIssuer { key: TrustedKey::Symmetric(&shared), right: scope, standing: &standing }],
+        issuers: &[TrustedIssuer { key, right: scope, standing, classes: &[] }],
         time: Time::clock(Timestamp::from_seconds(1_800_000_000), 0),
     };
     for (secret, is_holder) in [(holder, true), (HolderSecret::from_bytes(&secret()), false)] {

@@ -265,7 +265,7 @@ fn write_grants() {
     put("grant", "symmetric-narrowed-shown", &out[..len]);
     let len = Beacon { issuer, time: NOW, answers: Some([7; 16]) }.sign(IssuerKey::Public(&signer), &mut out);
     put("grant", "beacon", &out[..len.unwrap()]);
-    let revocation = Revocation { issuer, audience: None, epoch: 7, ids: &[[3; 8]] };
+    let revocation = Revocation { issuer, audience: Audience::Device(device), epoch: 7, ids: &[[3; 8]] };
     let len = revocation.sign(IssuerKey::Symmetric(&shared), &mut out).unwrap();
     put("grant", "revocation", &out[..len]);
 }

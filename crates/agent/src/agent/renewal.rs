@@ -7,9 +7,10 @@ use std::time::Duration;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::actions::Actions;
+use super::source::Asked;
 use super::streams::Streams;
 use super::{Tls, lock};
 use crate::attest::attest;
@@ -43,11 +44,13 @@ pub(super) async fn keep_renewed(
     streams: Arc<Mutex<Streams>>,
     actions: Option<Actions>,
     status: watch::Sender<RenewalStatus>,
-    evidence_asked: Arc<Notify>,
+    asked: Arc<Asked>,
 ) {
     let mut backoff = Backoff::default();
     // The machine may have been started otherwise since the last time.
     let mut is_attested = false;
+    // The service said that the membership is another, and was not to be had yet.
+    let mut is_stale = false;
     loop {
         if !is_attested {
             let attested = attest(&home).await;
@@ -58,20 +61,25 @@ pub(super) async fn keep_renewed(
         }
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
-            backoff = Backoff::default();
-            match refresh(&home).await {
+            let refreshed = refresh(&home).await;
+            is_stale &= refreshed.is_err();
+            match refreshed {
                 Ok(None) => {}
                 Ok(Some(membership)) => set_membership(membership, &streams, actions.as_ref()).await,
                 // It may be out of reach behind a gateway; the next renewal brings it.
                 Err(error) => tracing::debug!(%error, "the membership stays as it was"),
             }
+            if !is_stale {
+                backoff = Backoff::default();
+            }
             if let Some(actions) = &actions {
                 actions.membership_is_fresh().await;
             }
             tokio::select! {
-                () = tokio::time::sleep(until(due)) => {}
-                () = asked(actions.as_ref()) => {}
-                () = evidence_asked.notified() => is_attested = false,
+                () = tokio::time::sleep(if is_stale { backoff.next() } else { until(due) }) => {}
+                () = passkey_asked(actions.as_ref()) => {}
+                () = asked.evidence.notified() => is_attested = false,
+                () = asked.membership.notified() => is_stale = true,
             }
             continue;
         }
@@ -118,7 +126,7 @@ async fn set_membership(membership: Membership, streams: &Arc<Mutex<Streams>>, a
 }
 
 /// Returns when a command waits for a newer membership.
-async fn asked(actions: Option<&Actions>) {
+async fn passkey_asked(actions: Option<&Actions>) {
     match actions {
         Some(actions) => actions.asks().await,
         None => std::future::pending().await,

@@ -19,13 +19,24 @@ use crate::uplink::{Outgoing, Received, Source};
 const REVOCATION: &str = "devices/me/grants/revocation";
 /// Where the service asks for evidence.
 const ATTESTATION: &str = "devices/me/attestation";
+/// Where the service says that the membership is another now.
+const MEMBERSHIP: &str = "devices/me/membership";
 
 /// Replies first: somebody waits for them. Then the description, and the telemetry of all streams, in turn.
 pub(super) struct DeviceSource {
     streams: Arc<Mutex<Streams>>,
     actions: Option<Actions>,
     description: Description,
-    evidence_asked: Arc<Notify>,
+    asked: Arc<Asked>,
+}
+
+/// What the service asks the device for.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// New evidence.
+    pub(super) evidence: Notify,
+    /// To look at its membership.
+    pub(super) membership: Notify,
 }
 
 /// The description goes up once in the life of a process: it does not change in it.
@@ -56,15 +67,15 @@ pub(super) enum Lane {
 }
 
 impl DeviceSource {
-    /// `description` is the document; empty for none. `evidence_asked` is told when the service asks for evidence.
+    /// `description` is the document; empty for none.
     pub(super) fn new(
         streams: Arc<Mutex<Streams>>,
         actions: Option<Actions>,
         description: Bytes,
-        evidence_asked: Arc<Notify>,
+        asked: Arc<Asked>,
     ) -> Self {
         let state = if description.is_empty() { DescriptionState::Ended } else { DescriptionState::ToSend };
-        Self { streams, actions, description: Description { bytes: description, state }, evidence_asked }
+        Self { streams, actions, description: Description { bytes: description, state }, asked }
     }
 
     fn next_reply(&self) -> Option<Outgoing<Key>> {
@@ -156,7 +167,7 @@ impl Source for DeviceSource {
         let takes_grants = |actions: &Actions| actions.with(|commands| commands.takes_grants());
         let commands = self.actions.as_ref().map(|_| "devices/me/commands/+");
         let grants = self.actions.as_ref().filter(|actions| takes_grants(actions)).map(|_| REVOCATION);
-        let filters = [ATTESTATION].into_iter().chain(commands).chain(grants);
+        let filters = [ATTESTATION, MEMBERSHIP].into_iter().chain(commands).chain(grants);
         filters.filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
 
@@ -169,7 +180,8 @@ impl Source for DeviceSource {
                     tracing::warn!(%error, "a revocation of grants has no effect");
                 }
             }
-            (_, None) if topic == ATTESTATION => self.evidence_asked.notify_one(),
+            (_, None) if topic == ATTESTATION => self.asked.evidence.notify_one(),
+            (_, None) if topic == MEMBERSHIP => self.asked.membership.notify_one(),
             _ => tracing::debug!(topic, "a message that is no command is let go"),
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn membership() -> Membership {
         command_key: Some(key("service").public_key().clone()),
         grant_key: None,
         grant_revocation: None,
+        classes: Vec::new(),
         approvers: vec![approver],
     }
 }

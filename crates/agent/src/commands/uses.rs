@@ -100,7 +100,8 @@ impl<D: Disk> Commands<D> {
         now: Timestamp,
     ) -> bool {
         let (id, mark) = (order.id, self.journal.mark());
-        let Some(grants) = self.grants.as_mut().filter(|g| g.still_counts(grant, mark, now)) else {
+        let Self { grants, membership, .. } = self;
+        let Some(grants) = grants.as_mut().filter(|g| g.still_counts(grant, membership, mark, now)) else {
             return false;
         };
         // First the journal: a crash before the count leaves a use that was not begun, and is answered as interrupted.
@@ -151,13 +152,15 @@ impl<D: Disk> Commands<D> {
 
     /// What the membership says is taken back holds as well: it also reaches devices behind gateways.
     pub(super) fn heed_membership(&mut self) {
-        let Some(message) = self.membership.grant_revocation.clone().filter(|_| self.grants.is_some()) else {
-            return;
-        };
-        match self.take_back(&message) {
-            // A newer one was here before.
-            Ok(()) | Err(TakeBackError::Refused(Refusal::OldEpoch)) => {}
-            Err(error) => tracing::warn!(%error, "a revocation of grants has no effect"),
+        let Self { grants: Some(grants), membership, .. } = self else { return };
+        grants.heed_classes(membership);
+        let of_classes = membership.classes.iter().map(|class| &class.grant_revocation);
+        for message in membership.grant_revocation.iter().chain(of_classes) {
+            match grants.take_back(message, membership) {
+                // A newer one was here before.
+                Ok(()) | Err(TakeBackError::Refused(Refusal::OldEpoch)) => {}
+                Err(error) => tracing::warn!(%error, "a revocation of grants has no effect"),
+            }
         }
     }
 }

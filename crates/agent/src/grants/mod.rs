@@ -15,8 +15,8 @@ use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
 use thingward_grant::opening::{OpeningError, input, opened};
 use thingward_grant::usage::Step;
 use thingward_grant::{
-    Device, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation, Time,
-    TrustedIssuer, TrustedKey,
+    Audience, Class, Device, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope,
+    SignedRevocation, Time, TrustedIssuer, TrustedKey,
 };
 use thingward_model::description::{ThingDescription, UseStep};
 use thingward_model::{ActionName, Timestamp};
@@ -105,13 +105,17 @@ impl<D: Disk> Grants<D> {
         let is_open = self.nonces.spend(&nonce, now);
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer)?;
         let opened = Scope::from_bytes(&self.opened)?;
-        let standing = self.book.standing();
+        let classes = membership.classes.iter().filter_map(|class| {
+            let standing = self.book.class_standing(&class.name)?;
+            Some(Class { name: class.name.borrowed(), standing })
+        });
+        let classes: Vec<_> = classes.collect();
+        let (key, standing) = (TrustedKey::Public(key), self.book.own_standing());
         // The issuer is the service, which asks its policies before it issues; here it may what is open.
-        let issuers = [TrustedIssuer { key: TrustedKey::Public(key), right: opened, standing }];
+        let issuers = [TrustedIssuer { key, right: opened, standing, classes: &classes }];
         let device = Device {
             tenant: membership.tenant.borrowed(),
             name: membership.name.borrowed(),
-            classes: &[],
             opened,
             issuers: &issuers,
             time: self.time(now, mark),
@@ -122,7 +126,7 @@ impl<D: Disk> Grants<D> {
         let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
         let permitted = device.decide(&presentation, &expected, used)?;
         let action = permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?;
-        let grant = Counted::new(&permitted, self.steps.get(&action).copied());
+        let grant = Counted::new(&permitted, self.steps.get(&action).copied())?;
         if !self.is_in_turn(&grant) {
             return Err(Refusal::OutOfTurn);
         }
@@ -140,9 +144,16 @@ impl<D: Disk> Grants<D> {
     }
 
     /// Whether a grant that was permitted still counts.
-    pub(crate) fn still_counts(&self, grant: &Counted, mark: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn still_counts(
+        &self,
+        grant: &Counted,
+        membership: &Membership,
+        mark: Timestamp,
+        now: Timestamp,
+    ) -> bool {
         let is_over = grant.expires.is_some_and(|end| end <= now.max(mark).max(self.book.mark()));
-        !is_over && !self.book.standing().revoked().contains(&grant.id) && self.is_in_turn(grant)
+        let is_meant = grant.class.is_none_or(|class| membership.classes.iter().any(|c| c.name == class));
+        !is_over && is_meant && !self.book.is_taken_back(grant) && self.is_in_turn(grant)
     }
 
     /// Whether the use can take the step that this is; `thingward_grant::usage`.
@@ -165,13 +176,29 @@ impl<D: Disk> Grants<D> {
         self.book.count(grant, now)
     }
 
+    /// Takes what this membership says of classes. One counts once it is known what was taken back of it.
+    pub(crate) fn heed_classes(&mut self, membership: &Membership) {
+        self.book.is_in(|name| membership.classes.iter().any(|class| class.name == *name));
+    }
+
     /// Takes a signed revocation in, whoever carries it.
     pub(crate) fn take_back(&mut self, message: &[u8], membership: &Membership) -> Result<(), TakeBackError> {
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer);
         let verified = SignedRevocation::decode(message)
             .map_err(Refusal::from)
             .and_then(|signed| signed.verify(&TrustedKey::Public(key?), membership.tenant.borrowed()));
-        self.book.take_back(&verified.map_err(TakeBackError::Refused)?, &membership.name)
+        let revocation = verified.map_err(TakeBackError::Refused)?;
+        let class = match &revocation.audience {
+            Audience::Device(name) => (*name == membership.name.borrowed()).then_some(None),
+            Audience::Class(name) => membership
+                .classes
+                .iter()
+                .map(|class| class.name)
+                .find(|class| class.borrowed() == *name)
+                .map(Some),
+        };
+        let class = class.ok_or(TakeBackError::Refused(Refusal::WrongAudience))?;
+        self.book.take_back(&revocation, class)
     }
 
     /// A clock that is behind what is certain is no clock.

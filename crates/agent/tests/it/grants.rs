@@ -220,7 +220,8 @@ async fn a_revocation_holds_whoever_carries_it() {
     let [first, second, third] = [1, 2, 3].map(|id| grant(&installation, id, &holder));
     let client = meter.client();
     let taken_back = |ids: &[[u8; 8]], issuer: &SoftwareKey| {
-        let revocation = Revocation { issuer: NameRef::new("acme").unwrap(), audience: None, epoch: 0, ids };
+        let audience = Audience::Device(NameRef::new("meter-1").unwrap());
+        let revocation = Revocation { issuer: NameRef::new("acme").unwrap(), audience, epoch: 0, ids };
         let mut out = [0; REVOCATION_BYTES_MAX];
         let len = revocation.sign(IssuerKey::Public(issuer), &mut out).unwrap();
         out[..len].to_vec()

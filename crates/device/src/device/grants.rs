@@ -55,11 +55,12 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let opened = Scope::from_bytes(self.thing.opened(&mut room)).map_err(Refusal::from)?;
         let standing: &Standing = &self.book.standing;
         // The issuer is the service, which asks its policies before it issues; here it may what is open.
-        let issuers = [TrustedIssuer { key: TrustedKey::Public(&key), right: opened, standing }];
+        // It is told of no class.
+        let key = TrustedKey::Public(&key);
+        let issuers = [TrustedIssuer { key, right: opened, standing, classes: &[] }];
         let decider = Decider {
             tenant: join.tenant.borrowed(),
             name: join.device.borrowed(),
-            classes: &[],
             opened,
             issuers: &issuers,
             time: self.clock.time(),

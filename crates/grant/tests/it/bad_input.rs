@@ -68,7 +68,8 @@ fn kinds() -> Vec<Kind> {
         let len = Beacon { issuer, time: NOW, answers: Some(NONCE) }.sign(signer, &mut out).unwrap();
         kinds.push(Kind { name: "beacon", good: out[..len].to_vec(), is_taken: is_beacon });
         let ids = [[1; 8], ID];
-        let len = Revocation { issuer, audience: None, epoch: 7, ids: &ids }.sign(signer, &mut out).unwrap();
+        let revocation = Revocation { issuer, audience: terms().audience.unwrap(), epoch: 7, ids: &ids };
+        let len = revocation.sign(signer, &mut out).unwrap();
         kinds.push(Kind { name: "revocation", good: out[..len].to_vec(), is_taken: is_revocation });
     }
     kinds

@@ -14,7 +14,7 @@ use thingward_grant::{
 use thingward_model::Timestamp;
 
 use crate::common::*;
-use crate::reference::{self, Known, Side};
+use crate::reference::{self, Known, Side, TakenBack};
 
 const PEOPLE: [&str; 5] = ["anna", "ben", "cem", "dana", "emil"];
 const ACTIONS: [&str; 5] = ["reserve", "open", "light", "release", "set-rate"];
@@ -79,6 +79,7 @@ fn audience() -> impl Strategy<Value = Audience<'static>> {
     prop_oneof![
         20 => Just(Audience::Device(named("meter-12"))),
         20 => Just(Audience::Class(named("parking-meters"))),
+        2 => Just(Audience::Class(named("street"))),
         1 => Just(Audience::Device(named("meter-13"))),
         1 => Just(Audience::Class(named("trams"))),
     ]
@@ -149,18 +150,25 @@ fn seconds(time: Timestamp) -> i64 {
     time.as_seconds()
 }
 
+fn taken_back(standing: &Standing) -> TakenBack {
+    TakenBack { epoch: standing.epoch(), revoked: standing.revoked().to_vec() }
+}
+
 /// The meter as the reference knows one.
 fn side(meter: &Meter) -> Side {
     Side {
         tenant: "stadtwerke".to_owned(),
         name: "meter-12".to_owned(),
-        classes: meter.classes.iter().map(ToString::to_string).collect(),
+        classes: meter
+            .classes
+            .iter()
+            .map(|(name, standing)| (name.to_string(), taken_back(standing)))
+            .collect(),
         opened: meter.opened.as_bytes().to_vec(),
         right: meter.right.as_bytes().to_vec(),
         issuer: key("issuer").public_key().clone(),
         shared: sha256(&[b"issuer and meter"]),
-        epoch: meter.standing.epoch(),
-        revoked: meter.standing.revoked().to_vec(),
+        own: taken_back(&meter.standing),
         time: match meter.time {
             Time::Unknown => Known::Nothing,
             Time::AtLeast(earliest) => Known::AtLeast(seconds(earliest)),
@@ -189,7 +197,9 @@ fn any_case() -> impl Strategy<Value = Case> {
     (chain, any_operation(), any_meter(), weighted(0.05, Just(()))).prop_map(
         |((is_public, origin, first, narrowings), operation, mut meter, is_revoked)| {
             let revoked: &[GrantId] = if is_revoked.is_some() { &[origin.id] } else { &[] };
-            meter.standing = Standing::restored(7, revoked).unwrap();
+            for standing in [&mut meter.standing, &mut meter.classes[0].1] {
+                *standing = Standing::restored(7, revoked).unwrap();
+            }
             (is_public, origin, first, narrowings, operation, meter)
         },
     )

@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
 use thingward_grant::symmetric::HolderSecret;
 use thingward_grant::{
-    Audience, Bound, Device, FormatError, GRANT_BYTES_MAX, Grant, HolderKey, Nonce, OPERATION_BYTES_MAX,
-    Operation, Origin, PRESENTATION_BYTES_MAX, Permission, Permitted, Presentation, Reference, Refusal,
-    SCOPE_BYTES_MAX, Scope, SharedKey, Standing, Terms, Time, TrustedIssuer, TrustedKey, Value, public,
-    symmetric,
+    Audience, Bound, Class, Device, FormatError, GRANT_BYTES_MAX, Grant, HolderKey, Nonce,
+    OPERATION_BYTES_MAX, Operation, Origin, PRESENTATION_BYTES_MAX, Permission, Permitted, Presentation,
+    Reference, Refusal, SCOPE_BYTES_MAX, Scope, SharedKey, Standing, Terms, Time, TrustedIssuer, TrustedKey,
+    Value, public, symmetric,
 };
-use thingward_model::name::{Class, Kind};
+use thingward_model::name::{Group, Kind};
 use thingward_model::{NameRef, Timestamp};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -187,7 +187,8 @@ impl Held {
 pub(crate) struct Meter {
     pub(crate) standing: Standing,
     pub(crate) time: Time,
-    pub(crate) classes: Vec<NameRef<'static, Class>>,
+    /// Each with what was taken back there.
+    pub(crate) classes: Vec<(NameRef<'static, Group>, Standing)>,
     pub(crate) right: Scope<'static>,
     pub(crate) opened: Scope<'static>,
     pub(crate) used: u32,
@@ -198,7 +199,9 @@ impl Default for Meter {
         Self {
             standing: Standing::restored(7, &[]).unwrap(),
             time: Time::clock(NOW, 0),
-            classes: vec![named("parking-meters"), named("street")],
+            classes: [("parking-meters", 7), ("street", 9)]
+                .map(|(name, epoch)| (named(name), Standing::restored(epoch, &[]).unwrap()))
+                .to_vec(),
             right: right(),
             opened: opened(),
             used: 0,
@@ -209,13 +212,15 @@ impl Default for Meter {
 impl Meter {
     pub(crate) fn with<T>(&self, ask: impl FnOnce(&Device<'_>) -> T) -> T {
         let (issuer, shared) = (key("issuer"), shared_key());
-        let trusted = |key| TrustedIssuer { key, right: self.right, standing: &self.standing };
+        let classes: Vec<_> =
+            self.classes.iter().map(|(name, standing)| Class { name: *name, standing }).collect();
+        let (right, standing) = (self.right, &self.standing);
+        let trusted = |key| TrustedIssuer { key, right, standing, classes: &classes };
         let issuers =
             [trusted(TrustedKey::Public(issuer.public_key())), trusted(TrustedKey::Symmetric(&shared))];
         ask(&Device {
             tenant: named("stadtwerke"),
             name: named("meter-12"),
-            classes: &self.classes,
             opened: self.opened,
             issuers: &issuers,
             time: self.time,

@@ -176,6 +176,26 @@ fn a_grant_of_an_old_epoch_or_that_was_taken_back_is_refused_at_the_ends_of_the_
 }
 
 #[test]
+fn what_is_taken_back_of_a_class_is_no_other_classs_and_not_the_devices_own() {
+    let taken_back = Standing::restored(8, &[ID]).unwrap();
+    let class = |name| Terms { audience: Some(Audience::Class(named(name))), ..terms() };
+    let mut meter = Meter::default();
+    check(&meter, &class("street"), &reserve(5), Err(Refusal::OldEpoch));
+    meter.classes[0].1 = taken_back.clone();
+    check(&meter, &class("parking-meters"), &reserve(5), Err(Refusal::OldEpoch));
+    check(&meter, &terms(), &reserve(5), Ok(()));
+    let meter = Meter { standing: taken_back, ..Meter::default() };
+    check(&meter, &class("parking-meters"), &reserve(5), Ok(()));
+    check(&meter, &terms(), &reserve(5), Err(Refusal::OldEpoch));
+    // Whom a narrowing is for changes nothing about whose grant it is.
+    let class = class("parking-meters");
+    for held in [Held::public(&origin(), &class, "anna"), Held::symmetric(&origin(), &class)] {
+        let here = Terms { audience: terms().audience, ..Terms::default() };
+        assert_eq!(meter.asked(&held.narrow(&here, "ben").unwrap(), &reserve(5)), Ok(()));
+    }
+}
+
+#[test]
 fn a_grant_is_used_as_often_as_it_says() {
     let used = |used| Meter { used, ..Meter::default() };
     let times = |uses| Terms { uses, ..terms() };

@@ -12,17 +12,22 @@ pub(crate) enum Known {
     Between(i64, i64),
 }
 
+/// What an issuer has taken back of one audience.
+pub(crate) struct TakenBack {
+    pub(crate) epoch: u32,
+    pub(crate) revoked: Vec<[u8; 8]>,
+}
+
 /// A device in the document's words.
 pub(crate) struct Side {
     pub(crate) tenant: String,
     pub(crate) name: String,
-    pub(crate) classes: Vec<String>,
+    pub(crate) own: TakenBack,
+    pub(crate) classes: Vec<(String, TakenBack)>,
     pub(crate) opened: Vec<u8>,
     pub(crate) right: Vec<u8>,
     pub(crate) issuer: VerifyingKey,
     pub(crate) shared: [u8; 32],
-    pub(crate) epoch: u32,
-    pub(crate) revoked: Vec<[u8; 8]>,
     pub(crate) time: Known,
     pub(crate) nonce: [u8; 16],
     pub(crate) used: u32,
@@ -137,17 +142,21 @@ fn check_claims(claims: &[Claims], operation: &Asked, side: &Side) -> Result<(),
     let first = &claims[0];
     let is_meant = |audience: &String| match audience.split_once('/').unwrap() {
         ("device", name) => name == side.name,
-        (_, name) => side.classes.iter().any(|class| class == name),
+        (_, name) => side.classes.iter().any(|(class, _)| class == name),
     };
     if first.tenant.as_ref() != Some(&side.tenant)
         || !claims.iter().filter_map(|c| c.audience.as_ref()).all(is_meant)
     {
         return Err("wrong-audience");
     }
-    if first.epoch.unwrap() < side.epoch {
+    let taken_back = match first.audience.as_ref().unwrap().split_once('/').unwrap() {
+        ("device", _) => &side.own,
+        (_, name) => &side.classes.iter().find(|(class, _)| class == name).unwrap().1,
+    };
+    if first.epoch.unwrap() < taken_back.epoch {
         return Err("old-epoch");
     }
-    if side.revoked.contains(&first.id.unwrap()) {
+    if taken_back.revoked.contains(&first.id.unwrap()) {
         return Err("revoked");
     }
     let (earliest, latest) = match side.time {

@@ -5,7 +5,7 @@ use thingward_grant::{
     ANSWER_MICROS_MAX, Audience, Beacon, FormatError, GrantId, IssuerKey, Nonce, Question, REVOKED_MAX,
     Refusal, Revocation, SignedBeacon, SignedRevocation, Standing, Time, TrustedKey,
 };
-use thingward_model::name::{Class, Device, Tenant};
+use thingward_model::name::{Device, Tenant};
 use thingward_model::{NameRef, Timestamp};
 
 use crate::common::*;
@@ -25,7 +25,7 @@ fn beacon(time: Timestamp, answers: Option<Nonce>) -> Beacon<'static> {
 }
 
 fn revocation(epoch: u32, ids: &[GrantId]) -> Revocation<'_> {
-    Revocation { issuer: tenant(), audience: None, epoch, ids }
+    Revocation { issuer: tenant(), audience: Audience::Device(meter()), epoch, ids }
 }
 
 #[test]
@@ -36,7 +36,6 @@ fn beacons_and_revocations_come_back_as_they_were_signed_by_either_key() {
         (IssuerKey::Symmetric(&shared), TrustedKey::Symmetric(&shared)),
     ];
     let ids = [[1; 8], [2; 8], ID];
-    let class: NameRef<'_, Class> = named("parking-meters");
     for (signer, trusted) in keys {
         let mut out = [0; 700];
         for answers in [None, Some(NONCE)] {
@@ -50,7 +49,7 @@ fn beacons_and_revocations_come_back_as_they_were_signed_by_either_key() {
             let other = read.verify(&TrustedKey::Public(key("mallory").public_key()), tenant());
             assert_eq!(other, Err(Refusal::UnknownIssuer));
         }
-        for audience in [None, Some(Audience::Device(meter())), Some(Audience::Class(class))] {
+        for audience in [Audience::Device(meter()), Audience::Class(named("parking-meters"))] {
             for ids in [&[][..], &ids] {
                 let revocation = Revocation { audience, ..revocation(u32::MAX, ids) };
                 let len = revocation.sign(signer, &mut out).unwrap();
@@ -106,7 +105,7 @@ fn revocations_may_come_late_twice_and_in_any_order() {
             for n in 0..2 * messages.len() {
                 let next = &messages[(first + n * step) % messages.len()];
                 let before = standing.clone();
-                let applied = standing.apply(next, meter(), &[]);
+                let applied = standing.apply(next, &Audience::Device(meter()));
                 assert_eq!(applied.is_ok(), next.epoch >= before.epoch());
                 assert!(standing.epoch() >= before.epoch(), "an epoch never falls");
                 if applied.is_err() {
@@ -121,16 +120,16 @@ fn revocations_may_come_late_twice_and_in_any_order() {
 
 #[test]
 fn a_revocation_reaches_whom_it_is_for() {
-    let classes: [NameRef<'_, Class>; 1] = [named("parking-meters")];
-    for (audience, want) in [
-        (None, Ok(())),
-        (Some(Audience::Device(meter())), Ok(())),
-        (Some(Audience::Class(classes[0])), Ok(())),
-        (Some(Audience::Device(named("meter-13"))), Err(Refusal::WrongAudience)),
-        (Some(Audience::Class(named("trams"))), Err(Refusal::WrongAudience)),
-    ] {
+    let all = [
+        Audience::Device(meter()),
+        Audience::Device(named("meter-13")),
+        Audience::Class(named("meter-12")),
+        Audience::Class(named("trams")),
+    ];
+    for (own, audience) in all.iter().flat_map(|own| all.map(|audience| (own, audience))) {
+        let want = if *own == audience { Ok(()) } else { Err(Refusal::WrongAudience) };
         let mut standing = Standing::default();
-        assert_eq!(standing.apply(&Revocation { audience, ..revocation(3, &[]) }, meter(), &classes), want);
+        assert_eq!(standing.apply(&Revocation { audience, ..revocation(3, &[]) }, own), want);
         assert_eq!(standing.epoch(), if want.is_ok() { 3 } else { 0 });
     }
 }
@@ -139,11 +138,18 @@ fn a_revocation_reaches_whom_it_is_for() {
 fn a_device_that_has_no_room_for_all_ids_changes_nothing_and_a_new_epoch_makes_room() {
     let ids: Vec<GrantId> = (0..u8::try_from(REVOKED_MAX).unwrap()).map(|n| [n; 8]).collect();
     let mut standing = Standing::restored(7, &ids).unwrap();
-    assert_eq!(standing.apply(&revocation(7, &ids), meter(), &[]), Ok(()), "they are there already");
+    assert_eq!(
+        standing.apply(&revocation(7, &ids), &Audience::Device(meter())),
+        Ok(()),
+        "they are there already"
+    );
     let full = standing.clone();
-    assert_eq!(standing.apply(&revocation(7, &[ids[0], [0xff; 8]]), meter(), &[]), Err(Refusal::NoRoom));
+    assert_eq!(
+        standing.apply(&revocation(7, &[ids[0], [0xff; 8]]), &Audience::Device(meter())),
+        Err(Refusal::NoRoom)
+    );
     assert_eq!(standing, full);
-    assert_eq!(standing.apply(&revocation(8, &[[0xff; 8]]), meter(), &[]), Ok(()));
+    assert_eq!(standing.apply(&revocation(8, &[[0xff; 8]]), &Audience::Device(meter())), Ok(()));
     assert_eq!((standing.epoch(), standing.revoked()), (8, &[[0xff; 8]][..]));
     let more = [ids.as_slice(), &[[0xff; 8]]].concat();
     assert_eq!(Standing::restored(7, &more), Err(Refusal::NoRoom));
@@ -159,9 +165,12 @@ fn the_last_epoch_stays_and_a_grant_of_a_new_epoch_brings_the_end_of_the_old() {
     assert_eq!((standing.epoch(), standing.revoked().len()), (u32::MAX, 0));
     standing.observe(0);
     assert_eq!(standing.epoch(), u32::MAX);
-    assert_eq!(standing.apply(&revocation(u32::MAX, &[ID]), meter(), &[]), Ok(()));
+    assert_eq!(standing.apply(&revocation(u32::MAX, &[ID]), &Audience::Device(meter())), Ok(()));
     assert_eq!(standing.revoked(), [ID]);
-    assert_eq!(standing.apply(&revocation(u32::MAX - 1, &[]), meter(), &[]), Err(Refusal::OldEpoch));
+    assert_eq!(
+        standing.apply(&revocation(u32::MAX - 1, &[]), &Audience::Device(meter())),
+        Err(Refusal::OldEpoch)
+    );
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -43,13 +43,16 @@ fn keys() -> Json {
     })
 }
 
-fn said(terms: &Terms<'_>) -> Json {
-    let audience = terms.audience.map(|audience| match audience {
+fn word(audience: &Audience<'_>) -> String {
+    match audience {
         Audience::Device(name) => format!("device/{name}"),
         Audience::Class(name) => format!("class/{name}"),
-    });
+    }
+}
+
+fn said(terms: &Terms<'_>) -> Json {
     json!({
-        "audience": audience,
+        "audience": terms.audience.as_ref().map(word),
         "expires": terms.expires.map(Timestamp::as_seconds),
         "not_before": terms.not_before.map(Timestamp::as_seconds),
         "uses": terms.uses,
@@ -161,12 +164,13 @@ fn statements() -> Vec<Json> {
                 "answers": answers.map(|nonce| hex(&nonce)), "bytes": hex(&out[..len]),
             }));
         }
+        let class = Audience::Class(named("parking-meters"));
         let device = Audience::Device(named("meter-12"));
-        for (audience, ids) in [(None, &[][..]), (Some(device), &[[1; 8], ID])] {
+        for (audience, ids) in [(class, &[][..]), (device, &[[1; 8], ID])] {
             let len = Revocation { issuer, audience, epoch: 7, ids }.sign(signer, &mut out).unwrap();
             vectors.push(json!({
                 "kind": "revocation", "profile": profile, "issuer": issuer.as_str(), "epoch": 7,
-                "audience": audience.map(|_| "device/meter-12"),
+                "audience": word(&audience),
                 "ids": ids.iter().map(|id| hex(id)).collect::<Vec<_>>(), "bytes": hex(&out[..len]),
             }));
         }
@@ -207,7 +211,10 @@ fn from_the_files_bytes_every_grant_and_statement_says_what_the_file_says() {
             public::verify(&grant, &issuer).unwrap();
         }
         assert_eq!(Presentation::decode(&shown).unwrap().grant(), &grant);
-        let meter = Meter { standing: thingward_grant::Standing::default(), ..Meter::default() };
+        let mut meter = Meter::default();
+        for standing in [&mut meter.standing, &mut meter.classes[0].1] {
+            *standing = thingward_grant::Standing::default();
+        }
         let permitted = meter.decide(&shown).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
         assert_eq!(permitted.operation.as_bytes(), unhex(&vector["operation"]), "{name}");
     }
@@ -225,6 +232,7 @@ fn from_the_files_bytes_every_grant_and_statement_says_what_the_file_says() {
             let revocation = SignedRevocation::decode(&bytes).unwrap().verify(&key, tenant).unwrap();
             assert_eq!(json!(revocation.ids.iter().map(|id| hex(id)).collect::<Vec<_>>()), vector["ids"]);
             assert_eq!(json!(revocation.epoch), vector["epoch"]);
+            assert_eq!(json!(word(&revocation.audience)), vector["audience"]);
         }
     }
 }

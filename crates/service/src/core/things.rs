@@ -136,6 +136,34 @@ impl Core {
         }
     }
 
+    /// Lets the word that their membership is another wait for devices. The answer comes once that is durable.
+    pub(super) fn tell_membership(
+        &mut self,
+        now: Timestamp,
+        tenant: &TenantName,
+        devices: &[DeviceName],
+        done: oneshot::Sender<Result<u64, StoreError>>,
+    ) {
+        // When: a retained message without a payload would be none.
+        let payload = Bytes::from(now.to_string());
+        let tell = |device| {
+            let message = Message {
+                topic: topics::inner(tenant, device, topics::MEMBERSHIP)?,
+                payload: payload.clone(),
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                properties: MessageProperties::default(),
+                author: Bytes::new(),
+            };
+            self.broker.publish(now, message).ok()
+        };
+        if devices.iter().map(tell).filter(Option::is_none).count() == 0 {
+            self.waiting.push((done, 0));
+        } else {
+            let _ = done.send(Err(StoreError::Conflict { what: "a device has no room for another message" }));
+        }
+    }
+
     /// Sends what is due, and gives what has to be kept of commands, descriptions and uses.
     ///
     /// # Errors
@@ -218,6 +246,23 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::TellRevocation { tenant, device, payload, done }).await;
         wait.await.unwrap_or_else(|_| Err(super::stopping("tell a device what was taken back"))).map(drop)
+    }
+
+    /// Lets the word that their membership is another wait for devices. It does once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: not all of them are told.
+    pub(crate) async fn tell_membership(
+        &self,
+        tenant: TenantName,
+        devices: Vec<DeviceName>,
+    ) -> Result<(), StoreError> {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::TellMembership { tenant, devices, done }).await;
+        wait.await
+            .unwrap_or_else(|_| Err(super::stopping("tell devices that their membership is another")))
+            .map(drop)
     }
 
     /// Asks a device that is connected for new evidence.

@@ -1,4 +1,4 @@
-//! A grant to issue: whether its device opens what it says, its bytes, and what the log gets.
+//! A grant to issue: whether a device opens what it says, its bytes, and what the log gets.
 
 use base16ct::lower::encode_string as hex;
 use base64::Engine;
@@ -11,8 +11,8 @@ use thingward_grant::{
     Audience, FormatError, GRANT_BYTES_MAX, HolderKey, Origin, Reference, SCOPE_BYTES_MAX, Terms, public,
 };
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, TenantName, Timestamp};
-use thingward_store::registry::{GrantEntry, GrantId};
+use thingward_model::{TenantName, Timestamp};
+use thingward_store::registry::{GrantAudience, GrantEntry, GrantId};
 
 use crate::audit::Deed;
 
@@ -20,7 +20,7 @@ use crate::audit::Deed;
 #[derive(Debug, Clone)]
 pub(crate) struct NewGrant {
     pub(crate) id: GrantId,
-    pub(crate) device: DeviceName,
+    pub(crate) audience: GrantAudience,
     pub(crate) permissions: Vec<OwnedPermission>,
     pub(crate) holder: HolderKey,
     pub(crate) not_before: Option<Timestamp>,
@@ -46,7 +46,7 @@ pub(crate) enum NotOpened {
 }
 
 impl NewGrant {
-    /// Whether the device's description opens each of its operations.
+    /// Whether this description opens each of its operations.
     pub(crate) fn opened_by(&self, thing: &ThingDescription) -> Result<(), NotOpened> {
         let mut room = [0; SCOPE_BYTES_MAX];
         let opened = opening::opened(thing, &mut room)?;
@@ -70,7 +70,7 @@ impl NewGrant {
         });
         let origin = Origin { issuer: tenant.borrowed(), id: self.id, epoch, reference };
         let terms = Terms {
-            audience: Some(Audience::Device(self.device.borrowed())),
+            audience: Some(said(&self.audience)),
             expires: self.expires,
             not_before: self.not_before,
             uses: self.uses,
@@ -79,15 +79,16 @@ impl NewGrant {
         let mut bytes = vec![0; GRANT_BYTES_MAX];
         let len = public::issue(key, &origin, &terms, self.holder, &mut bytes)?;
         bytes.truncate(len);
-        let (id, device, expires, (issued, issued_by)) = (self.id, self.device, self.expires, issued);
-        Ok(GrantEntry { id, device, bytes, epoch, issued, issued_by, expires, revoked: None })
+        let (id, audience, expires, (issued, issued_by)) = (self.id, self.audience, self.expires, issued);
+        Ok(GrantEntry { id, audience, bytes, epoch, issued, issued_by, expires, revoked: None })
     }
 
     /// What the log gets, and a caller signs: with the hash of the grant, so with all that it says.
     pub(crate) fn deed(&self, key: &SoftwareKey, entry: &GrantEntry) -> Deed {
         let actions: Vec<&str> = self.permissions.iter().map(|p| p.action.as_str()).collect();
+        let (kind, name) = detail(&self.audience);
         let deed = Deed::new(entry.issued_by.clone(), "grant.issue", target(&entry.id))
-            .with("device", self.device.to_string())
+            .with(kind, name)
             .with("actions", actions.join(" "))
             .with("holder", URL_SAFE_NO_PAD.encode(self.holder.to_bytes()))
             .with("epoch", entry.epoch.to_string())
@@ -101,6 +102,22 @@ impl NewGrant {
             Some(limit) => deed.with(name, limit),
             None => deed,
         })
+    }
+}
+
+/// As grants and revocations say for whom they are.
+pub(super) fn said(audience: &GrantAudience) -> Audience<'_> {
+    match audience {
+        GrantAudience::Device(name) => Audience::Device(name.borrowed()),
+        GrantAudience::Class(name) => Audience::Class(name.borrowed()),
+    }
+}
+
+/// The detail in which the log says for whom a grant is.
+pub(super) fn detail(audience: &GrantAudience) -> (&'static str, String) {
+    match audience {
+        GrantAudience::Device(name) => ("device", name.to_string()),
+        GrantAudience::Class(name) => ("class", name.to_string()),
     }
 }
 

@@ -13,14 +13,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use thingward_crypto::{RecipientSecretKey, Signer};
 use thingward_model::clock::now;
-use thingward_model::{Principal, Role};
+use thingward_model::{GroupName, Principal, Role};
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
 use thingward_pki::{Issued, SigningRequest};
 use thingward_seal::approval::Approver;
 use thingward_store::StoreError;
-use thingward_store::registry::LIST_MAX;
+use thingward_store::registry::{GrantAudience, LIST_MAX};
 use tracing::{info, warn};
 
 use super::app::App;
@@ -192,6 +192,9 @@ struct Membership {
     /// For a device: what of its grants is taken back, signed, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant_revocation: Option<String>,
+    /// The classes of a device that grants were issued for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<Class>,
     approvers: Vec<ApproverView>,
     time: String,
 }
@@ -217,6 +220,19 @@ impl From<Approver> for ApproverView {
             rp_id: approver.rp_id,
             origins: approver.origins,
         }
+    }
+}
+
+#[derive(Serialize)]
+struct Class {
+    name: String,
+    /// What is taken back of its grants, signed, base64.
+    grant_revocation: String,
+}
+
+impl From<(GroupName, Vec<u8>)> for Class {
+    fn from((name, revocation): (GroupName, Vec<u8>)) -> Self {
+        Self { name: name.to_string(), grant_revocation: STANDARD.encode(revocation) }
     }
 }
 
@@ -254,9 +270,12 @@ async fn tell_membership(app: &App, who: Principal) -> Result<Json<Membership>, 
         secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
     let passkeys = store.registry().passkeys(&who.tenant, LIST_MAX).await?;
     let console = &app.shared.settings.console;
-    let grant_revocation = match who.role {
-        Role::Device => Some(STANDARD.encode(app.shared.revocation(who.tenant, who.name).await?)),
-        Role::Gateway | Role::Application => None,
+    let (grant_revocation, classes) = match who.role {
+        Role::Device => {
+            let own = app.shared.revocation(who.tenant, GrantAudience::Device(who.name)).await?;
+            (Some(STANDARD.encode(own)), app.shared.classes_of(who.tenant, &who.name).await?)
+        }
+        Role::Gateway | Role::Application => (None, Vec::new()),
     };
     Ok(Json(Membership {
         tenant: who.tenant.to_string(),
@@ -271,6 +290,7 @@ async fn tell_membership(app: &App, who: Principal) -> Result<Json<Membership>, 
         command_key: STANDARD.encode(app.shared.command_key.to_spki()),
         grant_key: STANDARD.encode(app.shared.grant_key.public_key().to_spki()),
         grant_revocation,
+        classes: classes.into_iter().map(Class::from).collect(),
         approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),
     }))

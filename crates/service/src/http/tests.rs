@@ -2,6 +2,7 @@
 
 mod beacon;
 mod browser;
+mod classes;
 mod endpoints;
 mod enrolment;
 mod fsck;

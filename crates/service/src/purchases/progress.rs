@@ -10,7 +10,7 @@ use thingward_model::description::ThingDescription;
 use thingward_model::{TenantName, Timestamp};
 use thingward_payment::{Payment, PaymentId, ProviderError, Status};
 use thingward_store::StoreError;
-use thingward_store::registry::{Close, Purchase};
+use thingward_store::registry::{Close, GrantAudience, Purchase};
 
 use super::uses::{blocking, take_all};
 use super::ware::Ware;
@@ -274,7 +274,7 @@ impl Shared {
         let seconds = i64::try_from(purchase.seconds).unwrap_or(i64::MAX).saturating_add(to_start);
         let new = NewGrant {
             id: purchase.id,
-            device: purchase.device,
+            audience: GrantAudience::Device(purchase.device),
             permissions: ware.permissions(purchase.quantity),
             holder: holder(purchase),
             not_before: None,
@@ -294,7 +294,7 @@ impl Shared {
     ) -> Result<(), StoreError> {
         let turn = self.grants_turn().await;
         let registry = self.store.registry();
-        let standing = registry.grant_standing(&tenant, &purchase.device, now()).await?;
+        let standing = registry.grant_standing(&tenant, &new.audience, now()).await?;
         let too_large = |_| StoreError::Invalid { what: "the grant is too large" };
         let issued = (now(), "service".to_owned());
         let entry = new.sign(&self.grant_key, tenant, standing.epoch, issued).map_err(too_large)?;

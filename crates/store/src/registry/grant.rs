@@ -1,8 +1,13 @@
 //! Grants: what was issued, and what was taken back.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
 use base16ct::lower::encode_string as hex;
+use sqlx::QueryBuilder;
 use thingward_model::assurance::UnknownWord;
-use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_model::{DeviceName, GroupName, TenantName, Timestamp};
 
 use super::{Registry, SqlRow, failed, get, page, parse, parse_optional, time, time_optional};
 use crate::error::StoreError;
@@ -10,16 +15,47 @@ use crate::error::StoreError;
 /// The id of a grant, as grants have it.
 pub type GrantId = [u8; 8];
 
+/// For whom a grant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GrantAudience {
+    /// One device.
+    Device(DeviceName),
+    /// All devices of a group.
+    Class(GroupName),
+}
+
+/// `device/meter-1`, `class/north`.
+impl fmt::Display for GrantAudience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(name) => write!(f, "device/{name}"),
+            Self::Class(name) => write!(f, "class/{name}"),
+        }
+    }
+}
+
+impl FromStr for GrantAudience {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let audience = text.split_once('/').and_then(|(kind, name)| match kind {
+            "device" => name.parse().ok().map(Self::Device),
+            "class" => name.parse().ok().map(Self::Class),
+            _ => None,
+        });
+        audience.ok_or(UnknownWord { wanted: "device/NAME, class/NAME" })
+    }
+}
+
 /// A grant as registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantEntry {
     /// Names it.
     pub id: GrantId,
-    /// For which device.
-    pub device: DeviceName,
+    /// For whom.
+    pub audience: GrantAudience,
     /// As it was issued.
     pub bytes: Vec<u8>,
-    /// The device's epoch when it was issued.
+    /// The audience's epoch when it was issued.
     pub epoch: u32,
     /// When it was issued.
     pub issued: Timestamp,
@@ -36,7 +72,7 @@ pub struct GrantEntry {
 pub enum GrantEnd {
     /// Somebody took this one back.
     Revocation,
-    /// Others were taken back, so many that the device's epoch had to rise.
+    /// Others were taken back, so many that the audience's epoch had to rise.
     Epoch,
     /// The device left the tenant.
     Release,
@@ -56,7 +92,7 @@ impl GrantEnd {
     }
 }
 
-impl std::str::FromStr for GrantEnd {
+impl FromStr for GrantEnd {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let wanted = "revocation, epoch, release";
@@ -64,7 +100,7 @@ impl std::str::FromStr for GrantEnd {
     }
 }
 
-/// What is taken back at a device.
+/// What is taken back of an audience's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GrantStanding {
     /// Grants of earlier epochs are void.
@@ -101,7 +137,7 @@ impl Registry {
         read_grant(&row.ok_or(StoreError::NotFound { what: "grant" })?)
     }
 
-    /// Grants of the tenant, or of one of its devices, the newest first, from the first behind `last` on.
+    /// Grants of the tenant, or of these audiences, the newest first, from the first behind `last` on.
     ///
     /// # Errors
     ///
@@ -109,26 +145,29 @@ impl Registry {
     pub async fn grants(
         &self,
         tenant: &TenantName,
-        device: Option<&DeviceName>,
+        audiences: Option<&[GrantAudience]>,
         last: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<GrantEntry>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM grants WHERE tenant = $1 AND ($2 IS NULL OR device = $2) AND ($3 IS NULL \
-             OR (issued, id) < (SELECT issued, id FROM grants WHERE tenant = $1 AND id = $3)) \
-             ORDER BY issued DESC, id DESC LIMIT $4",
-        )
-        .bind(tenant.as_str())
-        .bind(device.map(DeviceName::as_str))
-        .bind(last.map(|id| hex(id)))
-        .bind(page(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("list grants"))?;
+        let mut query = QueryBuilder::new("SELECT * FROM grants WHERE tenant = ");
+        query.push_bind(tenant.as_str());
+        if let Some(audiences) = audiences {
+            let mut list = query.push(" AND audience IN (").separated(", ");
+            for audience in audiences {
+                list.push_bind(audience.to_string());
+            }
+            query.push(")");
+        }
+        if let Some(last) = last {
+            query.push(" AND (issued, id) < (SELECT issued, id FROM grants WHERE tenant = ");
+            query.push_bind(tenant.as_str()).push(" AND id = ").push_bind(hex(last)).push(")");
+        }
+        query.push(" ORDER BY issued DESC, id DESC LIMIT ").push_bind(page(limit));
+        let rows = query.build().fetch_all(&self.pool).await.map_err(failed("list grants"))?;
         rows.iter().map(read_grant).collect()
     }
 
-    /// What is taken back at a device now.
+    /// What is taken back of an audience's grants now.
     ///
     /// # Errors
     ///
@@ -136,33 +175,33 @@ impl Registry {
     pub async fn grant_standing(
         &self,
         tenant: &TenantName,
-        device: &DeviceName,
+        audience: &GrantAudience,
         now: Timestamp,
     ) -> Result<GrantStanding, StoreError> {
-        let row = sqlx::query("SELECT epoch FROM grant_epochs WHERE tenant = $1 AND device = $2")
+        let row = sqlx::query("SELECT epoch FROM grant_epochs WHERE tenant = $1 AND audience = $2")
             .bind(tenant.as_str())
-            .bind(device.as_str())
+            .bind(audience.to_string())
             .fetch_optional(&self.pool)
             .await
             .map_err(failed("read an epoch of grants"))?;
         let epoch = row.as_ref().map(epoch).transpose()?.unwrap_or_default();
         let rows = sqlx::query(
-            "SELECT id FROM grants WHERE tenant = $1 AND device = $2 AND epoch = $3 \
+            "SELECT id FROM grants WHERE tenant = $1 AND audience = $2 AND epoch = $3 \
              AND revoked IS NOT NULL AND (expires IS NULL OR expires > revoked) ORDER BY id",
         )
         .bind(tenant.as_str())
-        .bind(device.as_str())
+        .bind(audience.to_string())
         .bind(i64::from(epoch))
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list revoked grants"))?;
         let revoked = rows.iter().map(id).collect::<Result<_, _>>()?;
         let row = sqlx::query(
-            "SELECT COUNT(*) AS live FROM grants WHERE tenant = $1 AND device = $2 AND epoch = $3 \
+            "SELECT COUNT(*) AS live FROM grants WHERE tenant = $1 AND audience = $2 AND epoch = $3 \
              AND revoked IS NULL AND (expires IS NULL OR expires > $4)",
         )
         .bind(tenant.as_str())
-        .bind(device.as_str())
+        .bind(audience.to_string())
         .bind(i64::from(epoch))
         .bind(now.as_micros())
         .fetch_one(&self.pool)
@@ -172,8 +211,8 @@ impl Registry {
         Ok(GrantStanding { epoch, revoked, live })
     }
 
-    /// Takes a grant back, and in the same step all live ones of the device from before `epoch`. Until it is
-    /// [`Self::grants_told`], the device is to be told.
+    /// Takes a grant back, and in the same step all live ones of the audience from before `epoch`. Until it
+    /// is [`Self::grants_told`], the audience is to be told.
     ///
     /// # Errors
     ///
@@ -181,7 +220,7 @@ impl Registry {
     pub async fn revoke_grant(
         &self,
         tenant: &TenantName,
-        device: &DeviceName,
+        audience: &GrantAudience,
         id: &GrantId,
         epoch: u32,
         now: Timestamp,
@@ -198,7 +237,7 @@ impl Registry {
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
-        raise(&mut tx, tenant, device, epoch, GrantEnd::Epoch, now).await?;
+        raise(&mut tx, tenant, audience, epoch, GrantEnd::Epoch, now).await?;
         tx.commit().await.map_err(&failed)
     }
 
@@ -214,39 +253,80 @@ impl Registry {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let failed = failed("end grants");
-        if self.grants(tenant, Some(device), None, 1).await?.is_empty() {
+        let audience = &GrantAudience::Device(*device);
+        if self.grants(tenant, Some(&[*audience]), None, 1).await?.is_empty() {
             return Ok(false);
         }
-        let GrantStanding { epoch, .. } = self.grant_standing(tenant, device, now).await?;
+        let GrantStanding { epoch, .. } = self.grant_standing(tenant, audience, now).await?;
         let mut tx = self.pool.begin().await.map_err(&failed)?;
-        raise(&mut tx, tenant, device, epoch.saturating_add(1), GrantEnd::Release, now).await?;
+        raise(&mut tx, tenant, audience, epoch.saturating_add(1), GrantEnd::Release, now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(true)
     }
 
-    /// Devices that are to be told what was taken back.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn grants_untold(&self) -> Result<Vec<(TenantName, DeviceName)>, StoreError> {
-        let rows = sqlx::query("SELECT tenant, device FROM grant_epochs WHERE NOT told LIMIT $1")
-            .bind(page(super::LIST_MAX))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("list epochs of grants"))?;
-        rows.iter().map(|row| Ok((parse(row, "tenant")?, parse(row, "device")?))).collect()
-    }
-
-    /// What was taken back waits for the device, durable.
+    /// Grants are issued for this class from here on: until it is [`Self::grants_told`], its devices are to be told. Says
+    /// whether this is new.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn grants_told(&self, tenant: &TenantName, device: &DeviceName) -> Result<(), StoreError> {
-        sqlx::query("UPDATE grant_epochs SET told = TRUE WHERE tenant = $1 AND device = $2")
+    pub async fn open_class(&self, tenant: &TenantName, class: &GroupName) -> Result<bool, StoreError> {
+        sqlx::query(
+            "INSERT INTO grant_epochs (tenant, audience, epoch, told) VALUES ($1, $2, 0, FALSE) \
+             ON CONFLICT (tenant, audience) DO NOTHING",
+        )
+        .bind(tenant.as_str())
+        .bind(GrantAudience::Class(*class).to_string())
+        .execute(&self.pool)
+        .await
+        .map(|result| result.rows_affected() > 0)
+        .map_err(failed("open a class"))
+    }
+
+    /// The classes that grants were issued for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn classes(&self, tenant: &TenantName) -> Result<BTreeSet<GroupName>, StoreError> {
+        let rows =
+            sqlx::query("SELECT audience FROM grant_epochs WHERE tenant = $1 AND audience LIKE 'class/%'")
+                .bind(tenant.as_str())
+                .fetch_all(&self.pool)
+                .await
+                .map_err(failed("list classes"))?;
+        let audiences = rows.iter().map(|row| parse(row, "audience"));
+        let class = |audience| match audience {
+            Ok(GrantAudience::Class(name)) => Some(Ok(name)),
+            Ok(GrantAudience::Device(_)) => None,
+            Err(error) => Some(Err(error)),
+        };
+        audiences.filter_map(class).collect()
+    }
+
+    /// Audiences that are to be told what was taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn grants_untold(&self) -> Result<Vec<(TenantName, GrantAudience)>, StoreError> {
+        let rows = sqlx::query("SELECT tenant, audience FROM grant_epochs WHERE NOT told LIMIT $1")
+            .bind(page(super::LIST_MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("list epochs of grants"))?;
+        rows.iter().map(|row| Ok((parse(row, "tenant")?, parse(row, "audience")?))).collect()
+    }
+
+    /// What was taken back waits for its audience, durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn grants_told(&self, tenant: &TenantName, audience: &GrantAudience) -> Result<(), StoreError> {
+        sqlx::query("UPDATE grant_epochs SET told = TRUE WHERE tenant = $1 AND audience = $2")
             .bind(tenant.as_str())
-            .bind(device.as_str())
+            .bind(audience.to_string())
             .execute(&self.pool)
             .await
             .map(drop)
@@ -261,12 +341,12 @@ pub(super) async fn insert(
     grant: &GrantEntry,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO grants (tenant, id, device, bytes, epoch, issued, issued_by, expires) \
+        "INSERT INTO grants (tenant, id, audience, bytes, epoch, issued, issued_by, expires) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant.as_str())
     .bind(hex(&grant.id))
-    .bind(grant.device.as_str())
+    .bind(grant.audience.to_string())
     .bind(grant.bytes.as_slice())
     .bind(i64::from(grant.epoch))
     .bind(grant.issued.as_micros())
@@ -278,22 +358,22 @@ pub(super) async fn insert(
     .map_err(failed("add a grant"))
 }
 
-/// The device's epoch is this from now on, and it is to be told.
+/// The audience's epoch is this from now on, and it is to be told.
 async fn raise(
     tx: &mut sqlx::SqliteConnection,
     tenant: &TenantName,
-    device: &DeviceName,
+    audience: &GrantAudience,
     epoch: u32,
     why: GrantEnd,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let failed = failed("raise an epoch of grants");
     sqlx::query(
-        "UPDATE grants SET revoked = $4, ended_by = $5 WHERE tenant = $1 AND device = $2 AND epoch < $3 \
+        "UPDATE grants SET revoked = $4, ended_by = $5 WHERE tenant = $1 AND audience = $2 AND epoch < $3 \
          AND revoked IS NULL AND (expires IS NULL OR expires > $4)",
     )
     .bind(tenant.as_str())
-    .bind(device.as_str())
+    .bind(audience.to_string())
     .bind(i64::from(epoch))
     .bind(now.as_micros())
     .bind(why.as_str())
@@ -301,11 +381,11 @@ async fn raise(
     .await
     .map_err(&failed)?;
     sqlx::query(
-        "INSERT INTO grant_epochs (tenant, device, epoch, told) VALUES ($1, $2, $3, FALSE) \
-         ON CONFLICT (tenant, device) DO UPDATE SET epoch = excluded.epoch, told = FALSE",
+        "INSERT INTO grant_epochs (tenant, audience, epoch, told) VALUES ($1, $2, $3, FALSE) \
+         ON CONFLICT (tenant, audience) DO UPDATE SET epoch = excluded.epoch, told = FALSE",
     )
     .bind(tenant.as_str())
-    .bind(device.as_str())
+    .bind(audience.to_string())
     .bind(i64::from(epoch))
     .execute(&mut *tx)
     .await
@@ -317,7 +397,7 @@ fn read_grant(row: &SqlRow) -> Result<GrantEntry, StoreError> {
     let revoked = time_optional(row, "revoked")?.zip(parse_optional(row, "ended_by")?);
     Ok(GrantEntry {
         id: id(row)?,
-        device: parse(row, "device")?,
+        audience: parse(row, "audience")?,
         bytes: get::<&[u8]>(row, "bytes")?.to_vec(),
         epoch: epoch(row)?,
         issued: time(row, "issued")?,

@@ -33,7 +33,7 @@ use sqlx::{Row as _, SqlitePool};
 pub use attestation::{Attestation, KeptEvidence};
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;
-pub use grant::{GrantEnd, GrantEntry, GrantId, GrantStanding};
+pub use grant::{GrantAudience, GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};

@@ -42,6 +42,28 @@ pub(super) struct Limits {
     uses: Option<u32>,
 }
 
+/// For whom a grant is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Audience {
+    /// For which device.
+    #[arg(long)]
+    device: Option<String>,
+    /// For all devices of this group: a class. It counts at each of them, also at those that come into it later.
+    #[arg(long, value_name = "GROUP")]
+    class: Option<String>,
+}
+
+impl Audience {
+    /// As the API has it.
+    fn word(&self) -> String {
+        match (&self.device, &self.class) {
+            (Some(device), _) => format!("device/{device}"),
+            (None, class) => format!("class/{}", class.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Grant {
     /// Make a holder's key in a new file that only its owner reads, and show its public half.
@@ -49,13 +71,12 @@ pub(super) enum Grant {
         /// The file, PKCS#8 in PEM. One that is there is never overwritten.
         file: PathBuf,
     },
-    /// Issue a grant for a device to whoever has a key.
+    /// Issue a grant for a device, or for all devices of a group, to whoever has a key.
     Issue {
         #[command(flatten)]
         tenant: Whose,
-        /// For which device.
-        #[arg(long)]
-        device: String,
+        #[command(flatten)]
+        audience: Audience,
         #[command(flatten)]
         limits: Limits,
         /// From when on it counts, RFC 3339 [default: at once].
@@ -103,7 +124,7 @@ pub(super) enum Grant {
     List {
         #[command(flatten)]
         tenant: Whose,
-        /// Only for this device.
+        /// Only for this device, and for the groups that it is in.
         #[arg(long)]
         device: Option<String>,
         /// Only active, not-yet, expired, used-up or revoked.
@@ -127,8 +148,8 @@ impl Grant {
                 output::value(global.output, &json!({"holder": holder_of(&key)?, "file": file}), fields);
                 Ok(())
             }
-            Self::Issue { tenant, device, limits, from, holder: key, reason, out } => {
-                let wanted = Wanted { device, limits, from, holder: key, reason };
+            Self::Issue { tenant, audience, limits, from, holder: key, reason, out } => {
+                let wanted = Wanted { audience, limits, from, holder: key, reason };
                 issue(global, &tenant, wanted, out).await
             }
             Self::Narrow { file, key, limits, to, out } => {
@@ -165,7 +186,7 @@ impl Grant {
                 output::value(global.output, &json!(items), |_| {
                     let columns = [
                         ("ID", "id"),
-                        ("DEVICE", "device"),
+                        ("FOR", "audience"),
                         ("ALLOWS", "permissions"),
                         ("STATE", "state"),
                         ("USED", "used"),
@@ -191,7 +212,7 @@ fn show(output: Output, seen: &Json) {
 
 /// A grant to issue.
 struct Wanted {
-    device: String,
+    audience: Audience,
     limits: Limits,
     from: Option<String>,
     holder: String,
@@ -199,10 +220,11 @@ struct Wanted {
 }
 
 async fn issue(global: &Global, tenant: &Whose, wanted: Wanted, out: Option<PathBuf>) -> Result<(), Failure> {
-    let Wanted { device, limits, from, holder: key, reason } = wanted;
+    let Wanted { audience, limits, from, holder: key, reason } = wanted;
     if limits.allow.is_empty() {
+        let device = audience.device.as_deref().unwrap_or("DEVICE");
         return Err(Failure::Usage(format!(
-            "--allow says what may be done; `thingward command actions {device}` lists what {device} does"
+            "--allow says what may be done; `thingward command actions {device}` lists what a device does"
         )));
     }
     if limits.lifetime.is_none() && limits.uses.is_none() {
@@ -217,7 +239,7 @@ async fn issue(global: &Global, tenant: &Whose, wanted: Wanted, out: Option<Path
     let read = |text: String| Timestamp::parse_rfc3339(&text).ok_or_else(|| wrong(&text));
     let start = from.map(read).transpose()?.map(|start| Timestamp::from_seconds(start.as_seconds()));
     let body = json!({
-        "audience": format!("device/{device}"),
+        "audience": audience.word(),
         "permissions": owned::permissions_to_json(&limits.allow),
         "holder": key,
         "not_before": start.map(|start| start.to_string()),
@@ -291,7 +313,7 @@ async fn revoke(output: Output, api: &Api, tenant: &str, id: &str) -> Result<(),
         if others.is_empty() {
             return fields(&json!({"revoked": id}));
         }
-        let note = "the device can remember no more revocations, so these ended too; issue them again";
+        let note = "its devices can remember no more revocations, so these ended too; issue them again";
         format!("{}{note}\n", fields(said))
     });
     Ok(())
@@ -304,6 +326,7 @@ async fn ended_with(api: &Api, tenant: &str, path: &Path) -> Result<Vec<Json>, F
         Path::new(&["tenants", tenant, "grants"]).query("device", device).query("state", Some("revoked"));
     let is_one = |other: &Json| {
         other.get("ended_by").and_then(Json::as_str) == Some("epoch")
+            && other.get("audience") == seen.get("audience")
             && other.get("revoked") == seen.get("revoked")
     };
     let others = api.list(&all).await?.into_iter().filter(is_one);

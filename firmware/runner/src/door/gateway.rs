@@ -158,7 +158,8 @@ impl Gateway {
     }
 
     pub(super) fn revocation(&self, id: [u8; 8]) -> Result<Vec<u8>> {
-        let revocation = Revocation { issuer: name_of(TENANT)?, audience: None, epoch: 0, ids: &[id] };
+        let audience = Audience::Device(name_of(DEVICE)?);
+        let revocation = Revocation { issuer: name_of(TENANT)?, audience, epoch: 0, ids: &[id] };
         let mut out = [0; 672];
         let len = revocation.sign(IssuerKey::Public(&self.grants), &mut out)?;
         Ok(out[..len].to_vec())

@@ -17,7 +17,7 @@ use crate::commands::journal::JournalError;
 use crate::commands::tests;
 use crate::disk::memory::MemoryDisk;
 use crate::grants::Grants;
-use crate::membership::Membership;
+use crate::membership::{Class, Membership};
 
 const SECOND: i64 = 1_000_000;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -89,9 +89,18 @@ impl Bench {
     }
 }
 
+fn meter_1() -> Audience<'static> {
+    Audience::Device(NameRef::new("meter-1").unwrap())
+}
+
+fn class(name: &str) -> Audience<'_> {
+    Audience::Class(NameRef::new(name).unwrap())
+}
+
 /// A grant to `holder` for at most two hours of parking until two hours from the start.
 struct Ticket {
     issuer: SoftwareKey,
+    audience: Audience<'static>,
     id: GrantId,
     epoch: u32,
     expires: Option<Timestamp>,
@@ -102,7 +111,8 @@ struct Ticket {
 impl Ticket {
     fn new() -> Self {
         let holder = key("passer-by");
-        Self { issuer: key("city"), id: ID, epoch: 0, expires: Some(at(7200)), uses: None, holder }
+        let (issuer, audience) = (key("city"), meter_1());
+        Self { issuer, audience, id: ID, epoch: 0, expires: Some(at(7200)), uses: None, holder }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -115,7 +125,7 @@ impl Ticket {
         let tenant = NameRef::new("acme").unwrap();
         let origin = Origin { issuer: tenant, id: self.id, epoch: self.epoch, reference: None };
         let terms = Terms {
-            audience: Some(Audience::Device(NameRef::new("meter-1").unwrap())),
+            audience: Some(self.audience),
             not_before: None,
             expires: self.expires,
             uses: self.uses,
@@ -357,7 +367,11 @@ fn what_waited_past_its_grant_is_dropped_and_not_counted() {
 }
 
 fn taken_back(epoch: u32, ids: &[GrantId], issuer: &SoftwareKey) -> Vec<u8> {
-    let revocation = Revocation { issuer: NameRef::new("acme").unwrap(), audience: None, epoch, ids };
+    taken_back_of(meter_1(), epoch, ids, issuer)
+}
+
+fn taken_back_of(audience: Audience<'_>, epoch: u32, ids: &[GrantId], issuer: &SoftwareKey) -> Vec<u8> {
+    let revocation = Revocation { issuer: NameRef::new("acme").unwrap(), audience, epoch, ids };
     let mut out = [0; REVOCATION_BYTES_MAX];
     let len = revocation.sign(IssuerKey::Public(issuer), &mut out).unwrap();
     out[..len].to_vec()
@@ -399,6 +413,76 @@ fn what_the_membership_says_is_taken_back_holds_at_once_and_after_a_restart() {
     // An older one takes nothing of it back.
     meter.set_membership(taken(&[], "city"));
     assert_eq!(ticket.park(&mut bench.open(), 1, START), refused(Refusal::Revoked));
+}
+
+/// The membership of a meter in these classes, each with its epoch and what was taken back.
+fn in_classes(classes: &[(&str, u32, &[GrantId])]) -> Membership {
+    let classes = classes.iter().map(|(name, epoch, ids)| Class {
+        name: name.parse().unwrap(),
+        grant_revocation: taken_back_of(class(name), *epoch, ids, &key("city")),
+    });
+    Membership { classes: classes.collect(), ..membership() }
+}
+
+#[test]
+fn a_grant_for_a_class_is_good_at_a_device_that_is_in_it_and_counts_there() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    let ticket = Ticket { audience: class("meters"), epoch: 3, uses: Some(2), ..Ticket::new() };
+    assert_eq!(ticket.park(&mut meter, 1, START), refused(Refusal::WrongAudience));
+    meter.set_membership(in_classes(&[("meters", 3, &[]), ("street", 9, &[])]));
+    ticket.park(&mut meter, 1, START).unwrap();
+    let street = Ticket { audience: class("street"), id: [8; 8], ..ticket };
+    assert_eq!(street.park(&mut meter, 1, START), refused(Refusal::OldEpoch), "each class has its own epoch");
+    assert_eq!(work(&mut meter, START).len(), 1);
+    // Leaving and coming back is no way to use it more often.
+    meter.set_membership(membership());
+    let ticket = Ticket { audience: class("meters"), id: ID, ..street };
+    assert_eq!(ticket.park(&mut meter, 1, START), refused(Refusal::WrongAudience));
+    let mut meter = bench.open();
+    meter.set_membership(in_classes(&[("meters", 3, &[])]));
+    ticket.park(&mut meter, 2, START).unwrap();
+    assert_eq!(ticket.park(&mut meter, 3, START), refused(Refusal::UsedUp));
+}
+
+#[test]
+fn what_is_taken_back_of_a_class_reaches_what_waits_and_no_other_grant() {
+    let bench = Bench::new();
+    let mut meter = bench.open();
+    meter.set_membership(in_classes(&[("meters", 0, &[]), ("street", 0, &[])]));
+    let of_class = Ticket { audience: class("meters"), ..Ticket::new() };
+    let own = Ticket { holder: key("another"), ..Ticket::new() };
+    let id = of_class.park(&mut meter, 1, START).unwrap();
+    meter.take_back(&taken_back_of(class("meters"), 1, &[ID], &key("city"))).unwrap();
+    let not_ours = taken_back_of(class("trams"), 1, &[ID], &key("city"));
+    assert!(matches!(meter.take_back(&not_ours), Err(TakeBackError::Refused(Refusal::WrongAudience))));
+    assert_eq!(work(&mut meter, START), [] as [Json; 0], "its epoch is over");
+    assert_eq!(meter.use_state(&id), UseState::Dropped);
+    assert_eq!(of_class.park(&mut meter, 1, START), refused(Refusal::OldEpoch));
+    let next = Ticket { epoch: 1, ..of_class };
+    assert_eq!(next.park(&mut meter, 1, START), refused(Refusal::Revoked));
+    own.park(&mut meter, 1, START).unwrap();
+    Ticket { audience: class("street"), id: [8; 8], ..next }.park(&mut meter, 2, START).unwrap();
+    // Who leaves a class does nothing more for it, also of what waits.
+    meter.set_membership(in_classes(&[("meters", 1, &[ID])]));
+    assert_eq!(work(&mut meter, START), [json!(1)]);
+}
+
+#[test]
+fn a_class_of_which_it_is_not_known_what_was_taken_back_counts_for_nothing() {
+    let mut meter = Bench::new().open();
+    let ticket = Ticket { audience: class("meters"), ..Ticket::new() };
+    let mut forged = in_classes(&[("meters", 0, &[])]);
+    for wrong in [
+        taken_back_of(class("meters"), 0, &[], &key("thief")),
+        taken_back_of(class("street"), 0, &[], &key("city")),
+        taken_back(0, &[], &key("city")),
+        vec![],
+    ] {
+        forged.classes[0].grant_revocation = wrong;
+        meter.set_membership(forged.clone());
+        assert_eq!(ticket.park(&mut meter, 1, START), refused(Refusal::WrongAudience));
+    }
 }
 
 #[test]

@@ -15,9 +15,9 @@ use serde_json::Value;
 use thingward_crypto::VerifyingKey;
 use thingward_grant::{FormatError, Grant, HolderKey, REFERENCE_BYTES_MAX, Reference, Terms, owned};
 use thingward_model::clock::now;
-use thingward_model::{DeviceName, TenantName, Timestamp};
+use thingward_model::{DeviceName, GroupName, TenantName, Timestamp};
 use thingward_policy::{Action, IssueGrants, Permit, ReadDevices, Resource, RevokeGrants};
-use thingward_store::registry::{GrantEntry, GrantId};
+use thingward_store::registry::{GrantAudience, GrantEntry, GrantId};
 use thingward_store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
@@ -36,9 +36,9 @@ use crate::uses::Count;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewGrantBody {
-    /// For which device: `device/NAME`.
+    /// For which device, `device/NAME`, or for all devices of a group, `class/NAME`.
     audience: String,
-    /// What may be done, one or more: each an action that the device's description opens to grants, within its bounds.
+    /// What may be done, one or more: each an action that the description of the device, or of each that has one, opens to grants, within its bounds.
     #[schema(value_type = Vec<PermissionView>)]
     permissions: Value,
     /// Whose key has to show it: the 32 bytes of an Ed25519 public key, base64url.
@@ -69,9 +69,9 @@ pub(in crate::http) struct PermissionView {
 pub(in crate::http) struct GrantView {
     /// Names it: 16 hexadecimal digits.
     id: String,
-    /// For whom: `device/NAME`.
+    /// For whom: `device/NAME` or `class/NAME`.
     audience: String,
-    /// Which device that is.
+    /// Which device that is, when it is one.
     device: Option<String>,
     /// What may be done.
     #[schema(value_type = Vec<PermissionView>)]
@@ -86,11 +86,11 @@ pub(in crate::http) struct GrantView {
     not_before: Option<String>,
     /// From when on it counts no more.
     expires: Option<String>,
-    /// How often it can be used.
+    /// How often it can be used; one for a class, at each device.
     uses: Option<u32>,
-    /// How often it was used, as far as the device has said.
+    /// How often it was used, as far as its devices have said.
     used: u32,
-    /// When last, by the device's clock.
+    /// When last, by that device's clock.
     last_used: Option<String>,
     /// Why its holder has it.
     reason: Option<String>,
@@ -98,10 +98,10 @@ pub(in crate::http) struct GrantView {
     state: String,
     /// When it was taken back.
     revoked: Option<String>,
-    /// What took it back: `revocation`; `epoch` when the device could remember no more revocations, and all its grants
-    /// ended at once, to be issued again; `release` when the device left.
+    /// What took it back: `revocation`; `epoch` when its devices could remember no more revocations, and all grants for
+    /// that device or class ended at once, to be issued again; `release` when the device left.
     ended_by: Option<String>,
-    /// The device's epoch of grants that it is of.
+    /// The audience's epoch of grants that it is of.
     epoch: u32,
 }
 
@@ -119,7 +119,7 @@ pub(in crate::http) struct IssuedGrant {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct GrantParams {
-    /// Only for this device.
+    /// Only for this device, and for the classes that it is in.
     device: Option<String>,
     /// Only `active`, `not-yet`, `expired`, `used-up` or `revoked`.
     state: Option<String>,
@@ -174,7 +174,7 @@ impl GrantState {
             Self::Revoked
         } else if terms.expires.is_some_and(|expires| expires <= now) {
             Self::Expired
-        } else if terms.uses.is_some_and(|uses| used >= uses) {
+        } else if is_used_up(entry, terms, used) {
             Self::UsedUp
         } else if terms.not_before.is_some_and(|start| now < start) {
             Self::NotYet
@@ -182,6 +182,11 @@ impl GrantState {
             Self::Active
         }
     }
+}
+
+/// At another device of a class it may count still.
+fn is_used_up(entry: &GrantEntry, terms: &Terms<'_>, used: u32) -> bool {
+    matches!(entry.audience, GrantAudience::Device(_)) && terms.uses.is_some_and(|uses| used >= uses)
 }
 
 impl GrantView {
@@ -195,8 +200,11 @@ impl GrantView {
         let used = count.map_or(0, |count| count.used);
         Ok(Self {
             id: hex(&entry.id),
-            audience: format!("device/{}", entry.device),
-            device: Some(entry.device.to_string()),
+            audience: entry.audience.to_string(),
+            device: match entry.audience {
+                GrantAudience::Device(name) => Some(name.to_string()),
+                GrantAudience::Class(_) => None,
+            },
             permissions: owned::permissions_to_json(&scope),
             holder: URL_SAFE_NO_PAD.encode(holder),
             issued: entry.issued.to_string(),
@@ -221,7 +229,8 @@ impl GrantView {
 /// Issue a grant
 ///
 /// The device checks it by itself, without the service. Every operation of it has to be one that the caller may grant and
-/// that the device's description opens.
+/// that the device's description opens. One for a class counts at each device that is in the group, also at those that come
+/// into it later; the caller may grant it at all that are in it now.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/grants", tag = "grants", params(("tenant" = String, Path)),
     request_body = NewGrantBody,
@@ -236,26 +245,32 @@ pub(in crate::http) async fn issue(
     Sent(new): Sent<NewGrantBody>,
 ) -> Result<(StatusCode, Json<IssuedGrant>), ApiError> {
     let wanted = Wanted::read(new, &caller.occasion)?;
-    wanted.permitted(&app, tenant, &caller).await?;
+    let devices = devices_of(&app, &tenant, &wanted.0.audience);
+    wanted.permitted(&app, tenant, &caller, &devices).await?;
     let turn = app.shared.grants_turn().await;
-    if app.shared.directory.role(&tenant, &wanted.0.device).is_none() {
-        return Err(ApiError::NotFound("device"));
-    }
-    wanted.opened(&app, tenant).await?;
-    let standing = app.shared.store.registry().grant_standing(&tenant, &wanted.0.device, now()).await?;
+    wanted.opened(&app, tenant, &devices).await?;
+    let audience = wanted.0.audience;
+    let standing = app.shared.store.registry().grant_standing(&tenant, &audience, now()).await?;
     let (key, issued) = (&app.shared.grant_key, (caller.occasion.at, caller.actor()));
     let too_large = |e: FormatError| ApiError::Invalid(format!("the grant is {e}"));
     let entry = wanted.0.sign(key, tenant, standing.epoch, issued).map_err(too_large)?;
     let deed = app.ordered(&tenant, &caller, wanted.0.deed(key, &entry)).await?;
     let shared = Arc::clone(&app.shared);
     to_its_end(async move {
-        let _turn = turn;
         shared.record(tenant, deed).await?;
-        shared.store.registry().add_grant(&tenant, &entry).await?;
+        shared.keep_grant(&turn, tenant, &entry).await?;
         let view = GrantView::of(&entry, None, now()).map_err(|_| ApiError::Internal)?;
         Ok((StatusCode::CREATED, Json(IssuedGrant { view, grant: URL_SAFE_NO_PAD.encode(&entry.bytes) })))
     })
     .await
+}
+
+/// The devices that it is for, now.
+fn devices_of(app: &App, tenant: &TenantName, audience: &GrantAudience) -> Vec<DeviceName> {
+    match audience {
+        GrantAudience::Device(device) => vec![*device],
+        GrantAudience::Class(class) => app.shared.directory.devices_in(tenant, class),
+    }
 }
 
 /// What somebody wants to grant.
@@ -263,8 +278,6 @@ struct Wanted(NewGrant);
 
 impl Wanted {
     fn read(new: NewGrantBody, occasion: &Occasion) -> Result<Self, ApiError> {
-        let device = new.audience.strip_prefix("device/");
-        let device = device.ok_or_else(|| ApiError::parameter("audience", &"is not `device/NAME`"))?;
         let permissions = owned::permissions_from_json(&new.permissions).map_err(ApiError::Invalid)?;
         if permissions.is_empty() {
             return Err(ApiError::Invalid("`permissions` has none".to_owned()));
@@ -280,7 +293,7 @@ impl Wanted {
         }
         let wanted = NewGrant {
             id: [a, b, c, d, e, f, g, h],
-            device: word("audience", device)?,
+            audience: word("audience", &new.audience)?,
             permissions,
             holder: holder(&new.holder)?,
             not_before: second("not_before", new.not_before)?,
@@ -306,27 +319,57 @@ impl Wanted {
         Err(ApiError::Invalid(problem.to_owned()))
     }
 
-    /// Whether the caller may grant each of the operations.
-    async fn permitted(&self, app: &App, tenant: TenantName, caller: &Caller) -> Result<(), ApiError> {
+    /// Whether the caller may grant each of the operations at each of the devices.
+    async fn permitted(
+        &self,
+        app: &App,
+        tenant: TenantName,
+        caller: &Caller,
+        devices: &[DeviceName],
+    ) -> Result<(), ApiError> {
         for permission in &self.0.permissions {
-            let on = Resource::Operation(self.0.device, permission.action, None);
-            let _: Permit<IssueGrants> =
-                app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+            for device in devices {
+                let on = Resource::Operation(*device, permission.action, None);
+                let _: Permit<IssueGrants> =
+                    app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+            }
         }
         Ok(())
     }
 
-    /// Whether the device's description opens each of them.
-    async fn opened(&self, app: &Arc<App>, tenant: TenantName) -> Result<(), ApiError> {
-        let device = self.0.device;
-        let undescribed = |e| match e {
-            ApiError::Store(StoreError::NotFound { .. }) => ApiError::Conflict(format!(
-                "{device} has not said yet what it opens to grants; it does once it has been connected"
-            )),
-            other => other,
-        };
-        let thing = description_of(app, tenant, device).await.map_err(undescribed)?;
-        self.0.opened_by(&thing).map_err(|e| ApiError::Conflict(e.to_string()))
+    /// Whether the descriptions of the devices open each of them. One in a class need not have one yet.
+    async fn opened(
+        &self,
+        app: &Arc<App>,
+        tenant: TenantName,
+        devices: &[DeviceName],
+    ) -> Result<(), ApiError> {
+        let mut is_described = false;
+        for device in devices {
+            if app.shared.directory.role(&tenant, device).is_none() {
+                return Err(ApiError::NotFound("device"));
+            }
+            let thing = match description_of(app, tenant, *device).await {
+                Ok(thing) => thing,
+                Err(ApiError::Store(StoreError::NotFound { .. })) => continue,
+                Err(other) => return Err(other),
+            };
+            self.0.opened_by(&thing).map_err(|e| ApiError::Conflict(format!("{device}: {e}")))?;
+            is_described = true;
+        }
+        if is_described {
+            return Ok(());
+        }
+        Err(ApiError::Conflict(match self.0.audience {
+            GrantAudience::Device(device) => {
+                format!(
+                    "{device} has not said yet what it opens to grants; it does once it has been connected"
+                )
+            }
+            GrantAudience::Class(class) => format!(
+                "no device of the group {class} has said yet what it opens to grants; put one into it, or connect it"
+            ),
+        }))
     }
 }
 
@@ -352,6 +395,11 @@ pub(in crate::http) async fn list(
     Params(params): Params<GrantParams>,
 ) -> Result<Json<List<GrantView>>, ApiError> {
     let device = params.device.as_deref().map(|device| word::<DeviceName>("device", device)).transpose()?;
+    let audiences = device.map(|device| {
+        let groups = app.shared.directory.access.groups_of(&allowed.tenant(), &device).into_iter();
+        let classes = groups.map(GrantAudience::Class);
+        classes.chain([GrantAudience::Device(device)]).collect::<Vec<_>>()
+    });
     let state = params.state.as_deref().map(read_state).transpose()?;
     let page = ListParams { after: params.after, limit: params.limit };
     let limit = page.limit()?;
@@ -363,10 +411,10 @@ pub(in crate::http) async fn list(
     loop {
         let tenant = allowed.tenant();
         let found =
-            app.shared.store.registry().grants(&tenant, device.as_ref(), after.as_ref(), limit).await?;
+            app.shared.store.registry().grants(&tenant, audiences.as_deref(), after.as_ref(), limit).await?;
         let is_last = found.len() < wanted;
         after = found.last().map(|entry| entry.id);
-        let seen = found.into_iter().filter(|e| allowed.also(&app, &Resource::Member(e.device))).collect();
+        let seen = found.into_iter().filter(|entry| may_see(&app, &allowed, &entry.audience)).collect();
         for view in views(&app, tenant, seen).await? {
             if state.is_none_or(|state| view.state == state.as_str()) {
                 let id = view.id.clone();
@@ -380,6 +428,19 @@ pub(in crate::http) async fn list(
             return Ok(Json(List { items, next: None }));
         }
     }
+}
+
+/// Who sees one of its devices sees a grant; one for a class without devices, who sees all.
+fn may_see(app: &App, allowed: &Allowed<ReadDevices>, audience: &GrantAudience) -> bool {
+    let on = members_or_tenant(&devices_of(app, &allowed.tenant(), audience));
+    on.iter().any(|on| allowed.also(app, on))
+}
+
+fn members_or_tenant(devices: &[DeviceName]) -> Vec<Resource> {
+    if devices.is_empty() {
+        return vec![Resource::Tenant];
+    }
+    devices.iter().copied().map(Resource::Member).collect()
 }
 
 fn read_state(text: &str) -> Result<GrantState, ApiError> {
@@ -416,7 +477,7 @@ pub(in crate::http) async fn show(
     Part(Id(id)): Part<Id>,
 ) -> Result<Json<GrantView>, ApiError> {
     let entry = app.shared.store.registry().grant(&allowed.tenant(), &id).await?;
-    if !allowed.also(&app, &Resource::Member(entry.device)) {
+    if !may_see(&app, &allowed, &entry.audience) {
         return Err(ApiError::NotFound("grant"));
     }
     let mut found = views(&app, allowed.tenant(), vec![entry]).await?;
@@ -425,8 +486,8 @@ pub(in crate::http) async fn show(
 
 /// Take a grant back
 ///
-/// With all that was made of it. The device is told as soon as it can be reached. A device remembers 32 revocations; one
-/// more than that ends all its grants, which the log entry says.
+/// With all that was made of it. Its devices are told as soon as they can be reached. A device remembers 32 revocations of
+/// its own and of each class; one more than that ends all grants for that device or class, which the log entry says.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenant}/grants/{grant}", tag = "grants",
     params(("tenant" = String, Path), ("grant" = String, Path)),
@@ -448,9 +509,12 @@ pub(in crate::http) async fn revoke(
         Err(other) => return Err(other.into()),
     };
     if known.is_some() || !caller.may_in_scope(Action::RevokeGrants) {
-        let on = known.as_ref().map_or(Resource::Tenant, |entry| Resource::Member(entry.device));
-        let _: Permit<RevokeGrants> =
-            app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+        let devices =
+            known.as_ref().map(|entry| devices_of(&app, &tenant, &entry.audience)).unwrap_or_default();
+        for on in members_or_tenant(&devices) {
+            let _: Permit<RevokeGrants> =
+                app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
+        }
     }
     let entry = known.ok_or(ApiError::NotFound("grant"))?;
     if entry.revoked.is_some() {
@@ -483,7 +547,27 @@ pub(in crate::http) async fn revocation(
     allowed: Allowed<ReadDevices>,
     Part(device): Part<DeviceName>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed = app.shared.revocation(allowed.tenant(), device).await?;
+    let signed = app.shared.revocation(allowed.tenant(), GrantAudience::Device(device)).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
+}
+
+/// Fetch what was taken back of a class
+///
+/// Signed, so that anybody can carry it to devices that are in the group: `docs/wire/grants.md`.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/groups/{group}/revocation", tag = "grants",
+    params(("tenant" = String, Path), ("group" = String, Path)),
+    responses(
+        (status = 200, description = "A signed revocation", body = [u8], content_type = "application/cose"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revocation_of_class(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ReadDevices>,
+    Part(group): Part<GroupName>,
+) -> Result<impl IntoResponse, ApiError> {
+    let signed = app.shared.revocation(allowed.tenant(), GrantAudience::Class(group)).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
 }
 

@@ -138,6 +138,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/sessions", get(sessions::list)),
         route(DELETE, "/api/v1/tenants/{tenant}/sessions/{session}", delete(sessions::end)),
         route(GET, "/api/v1/tenants/{tenant}/groups", get(groups::list)),
+        route(GET, "/api/v1/tenants/{tenant}/groups/{group}/revocation", get(grants::revocation_of_class)),
         route(PUT, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", put(groups::add)),
         route(DELETE, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", delete(groups::remove)),
         route(GET, "/api/v1/tenants/{tenant}/policy", get(policy::show)),

@@ -126,6 +126,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(ReadDevices), ""),
     ("delete", "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}", Tenant(SendCommands), ""),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/revocation", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/groups/{group}/revocation", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/beacon", Tenant(ReadDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/grants", Tenant(ReadDevices), ""),
     ("post", "/api/v1/tenants/{tenant}/grants", Tenant(IssueGrants), NEW_GRANT),

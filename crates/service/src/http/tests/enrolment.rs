@@ -139,7 +139,7 @@ async fn a_claim_code_enrols_once_and_the_certificate_renews_itself() {
         (VerifyingKey::from_spki(&decoded("grant_key")).unwrap(), decoded("grant_revocation"));
     let taken_back = SignedRevocation::decode(&taken_back).unwrap();
     let taken_back = taken_back.verify(&TrustedKey::Public(&issuer), acme.borrowed()).unwrap();
-    assert_eq!(taken_back.audience, Some(Audience::Device(meter.name.borrowed())));
+    assert_eq!(taken_back.audience, Audience::Device(meter.name.borrowed()));
 
     let (shown, next) = (Shown { chain: chain.clone(), key: &key }, p256());
     let path = "/.well-known/est/simplereenroll";

@@ -527,7 +527,7 @@ async fn what_nobody_used_goes_back_a_day_after_its_time() {
     let id = Shop::id(&made);
     let entry = GrantEntry {
         id,
-        device: "meter-1".parse().unwrap(),
+        audience: "device/meter-1".parse().unwrap(),
         bytes: vec![1],
         epoch: 0,
         issued: until,
