@@ -338,9 +338,9 @@ fn a_grant_for_a_group_counts_at_each_of_its_meters_until_they_leave_it_or_it_is
         let status = place.done(&["device", "status", "--home", shown(&place.path(name))]);
         let (file, key, at) = (place.path(grant), place.path("anna.key"), format!("127.0.0.1:{port}"));
         let device_key = status["key"].as_str().unwrap();
-        let words =
-            ["grant", "use", shown(&file), "--key", shown(&key), "--at", &at, "--device-key", device_key];
-        let (code, said) = place.run(&[&words[..], what].concat());
+        let words = ["grant", "use", shown(&file), "--key", shown(&key), "--at", &at];
+        let (code, said) =
+            place.run(&[&words[..], &["--device", name, "--device-key", device_key], what].concat());
         (code == 0, said.to_string())
     };
     // They hear by themselves that grants are issued for their group.

@@ -36,6 +36,9 @@ pub(in crate::cli) struct Use {
     /// Where the device takes grants: its local link.
     #[arg(long, value_name = "HOST:PORT")]
     at: String,
+    /// Which device that is, when the grant is for all devices of a group.
+    #[arg(long)]
+    device: Option<DeviceName>,
     /// The device's public key, as `device show` and `device status` say it [default: what the service says].
     #[arg(long, value_name = "BASE64")]
     device_key: Option<String>,
@@ -50,7 +53,7 @@ impl Use {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let bytes = read_grant(&self.file)?;
         let grant = Grant::decode(&bytes).map_err(Failure::of)?;
-        let device = device_of(&grant)?;
+        let device = self.device.map_or_else(|| device_of(&grant), Ok)?;
         let at = Endpoint::parse(&self.at, LOCAL_LINK_PORT);
         let at = at.map_err(|e| Failure::Usage(format!("--at: {e}")))?;
         let holder = read_holder_key(&self.key)?;
@@ -74,7 +77,7 @@ fn device_of(grant: &Grant<'_>) -> Result<DeviceName, Failure> {
             return name.as_str().parse().map_err(Failure::of);
         }
     }
-    Err(Failure::Usage("the grant is for a class of devices and names none".to_owned()))
+    Err(Failure::Usage("the grant is for all devices of a group; --device says which is there".to_owned()))
 }
 
 fn operation<'o>(action: &str, input: &[String], room: &'o mut [u8]) -> Result<Operation<'o>, Failure> {
