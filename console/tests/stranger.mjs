@@ -156,6 +156,35 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     await picture(buyer, "refund");
   });
 
+  await test("a grant for a group is good at each of its devices, which hear of it by themselves", async () => {
+    await open(admin, "/users/groups");
+    await admin.getByLabel("Group").fill("street");
+    await admin.getByLabel("Kind").selectOption("device");
+    await admin.getByLabel("Name").fill("meter-1");
+    await admin.getByRole("button", { name: "Put it in" }).click();
+    await admin.getByRole("button", { name: "Take device/meter-1 out of street" }).waitFor();
+    await open(admin, "/grants");
+    await admin.getByLabel("Device").selectOption("meter-1");
+    await admin.getByLabel("For", { exact: true }).selectOption("all devices of street");
+    await admin.getByRole("checkbox", { name: "Leave leave" }).check();
+    await admin.getByRole("checkbox", { name: "Park park" }).check();
+    await admin.getByLabel("Holder's key").fill(await shown(thief, "Your key"));
+    assert.deepEqual(await axe(admin), []);
+    await admin.getByRole("button", { name: "Issue the grant" }).click();
+    const grant = await shown(admin, "Grant");
+    const row = admin.getByRole("listitem").filter({ hasText: "all of street" });
+    await row.getByText("active", { exact: true }).waitFor();
+    await take(thief, grant);
+    await use(thief, "park", "60");
+    await thief.getByText("Done, says the device.").waitFor();
+    await use(thief, "leave");
+    await row.getByRole("button", { name: /^Revoke / }).click();
+    await admin.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await row.getByText("revoked", { exact: true }).waitFor();
+    await use(thief, "park", "1");
+    await thief.getByText("revoked", { exact: true }).waitFor();
+  });
+
   await test("who looks after the meter sees what was bought, and sets the price", async () => {
     await open(admin, "/grants");
     const bought = admin.getByRole("listitem").filter({ hasText: "€3.60" });
