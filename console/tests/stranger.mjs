@@ -175,8 +175,14 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     const row = admin.getByRole("listitem").filter({ hasText: "all of street" });
     await row.getByText("active", { exact: true }).waitFor();
     await take(thief, grant);
+    // Whoever comes by brings what was taken back: of the device, and of the group.
+    const carried = [];
+    thief.on("response", (answer) => {
+      if (answer.url().startsWith(`${link}/thingward/grants/revocation`)) carried.push(answer.status());
+    });
     await use(thief, "park", "60");
     await thief.getByText("Done, says the device.").waitFor();
+    assert.deepEqual(carried, [204, 204]);
     await use(thief, "leave");
     await row.getByRole("button", { name: /^Revoke / }).click();
     await admin.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();

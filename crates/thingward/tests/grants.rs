@@ -376,3 +376,46 @@ fn a_grant_for_a_group_counts_at_each_of_its_meters_until_they_leave_it_or_it_is
     let _service = place.service(&[]);
     wait_for("the revocation", || shows(&meter, "third.grant", &["leave"]).1.contains("revoked"));
 }
+
+#[test]
+fn a_meter_that_is_cut_off_hears_from_whoever_comes_by_what_was_taken_back() {
+    let place = Place::new();
+    let _service = place.service(&["acme"]);
+    place.enrol("acme", "device", "meter-1");
+    place.done(&["group", "add", "north", "device/meter-1"]);
+    let port = common::free_port();
+    let running = simulated(&place, "meter-1", port);
+    wait_for("the description", || place.run(&["command", "actions", "meter-1"]).0 == 0);
+    let anna = key(&place, "anna.key");
+    let issue = |name: &str, audience: [&str; 2]| {
+        let (out, words) =
+            (place.path(name), ["grant", "issue", audience[0], audience[1], "--holder", &anna]);
+        let more = ["--allow", "park =1..120", "--allow", "leave", "--for", "2h", "--out", shown(&out)];
+        place.done(&[&words[..], &more].concat())["id"].as_str().unwrap().to_owned()
+    };
+    let own = issue("own.grant", ["--device", "meter-1"]);
+    let of_group = issue("group.grant", ["--class", "north"]);
+    let at = format!("127.0.0.1:{port}");
+    let shows = |grant: &str, what: &[&str]| {
+        let (file, key) = (place.path(grant), place.path("anna.key"));
+        let words = ["grant", "use", shown(&file), "--key", shown(&key), "--at", &at, "--device", "meter-1"];
+        let (code, said) = place.run(&[&words[..], what].concat());
+        (code == 0, said.to_string())
+    };
+    wait_for("the class", || shows("group.grant", &["park", "1"]).0);
+    drop(running);
+    let home = place.path("meter-1");
+    let words = ["device", "run", "--home", shown(&home), "--simulate", "parking-meter", "--local-link", &at];
+    let _cut_off = place.start_as("meter-1", &[&words[..], &["--uplink", "127.0.0.1:9"]].concat());
+    wait_for("the local link", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    place.done(&["grant", "revoke", &own]);
+    place.done(&["grant", "revoke", &of_group]);
+    let (done, said) = shows("own.grant", &["park", "1"]);
+    assert!(done, "nobody told it: {said}");
+    let brought = place.done(&["grant", "carry", "--device", "meter-1", "--at", &at]);
+    assert_eq!(brought["brought"], json!(["device/meter-1", "class/north"]));
+    for grant in ["own.grant", "group.grant"] {
+        let (_, said) = shows(grant, &["leave"]);
+        assert!(said.contains("revoked"), "{said}");
+    }
+}

@@ -38,7 +38,7 @@ use super::{cookie, ops};
         grants::list, grants::issue, grants::show, grants::revoke, grants::revocation,
         grants::revocation_of_class, grants::beacon,
         offers::show, offers::set, offers::remove, purchases::list, purchases::show, purchases::refund,
-        near::show, near::buy, near::bought, payments::webhook,
+        near::show, near::revocation, near::buy, near::bought, payments::webhook,
         users::list, users::put, users::remove, links::make, sessions::list, sessions::end,
         passkeys::list, passkeys::begin, passkeys::add, passkeys::remove, groups::list, groups::add, groups::remove,
         policy::show, policy::apply, policy::versions, policy::version, policy::check, policy::try_on_the_past,

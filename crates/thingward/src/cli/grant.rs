@@ -14,8 +14,8 @@ use serde_json::{Value as Json, json};
 use thingward_crypto::SoftwareKey;
 use thingward_grant::owned::{self, OwnedPermission};
 use thingward_grant::{FormatError, GRANT_BYTES_MAX, Grant as Signed, SCOPE_BYTES_MAX, Terms, public};
-use thingward_model::Timestamp;
 use thingward_model::clock::now;
+use thingward_model::{DeviceName, Timestamp};
 
 use super::Global;
 use super::connection::Tenant as Whose;
@@ -112,6 +112,17 @@ pub(super) enum Grant {
     },
     /// Show a grant to its device, which does what it allows. The service need not be in reach.
     Use(Use),
+    /// Bring a device what was taken back of its grants and those for its groups, when it cannot hear of that itself.
+    Carry {
+        #[command(flatten)]
+        tenant: Whose,
+        /// To which device.
+        #[arg(long)]
+        device: DeviceName,
+        /// Where it takes grants: its local link.
+        #[arg(long, value_name = "HOST:PORT")]
+        at: String,
+    },
     /// Show a grant: what is in its file, or what became of one by its id.
     Show {
         #[command(flatten)]
@@ -162,6 +173,7 @@ impl Grant {
                 Ok(())
             }
             Self::Use(shown) => shown.run(global).await,
+            Self::Carry { tenant, device, at } => present::carry(global, &tenant, device, &at).await,
             Self::Show { tenant, what } => {
                 let seen = if PathBuf::from(&what).is_file() {
                     view::of_file(&read_grant(what.as_ref())?)?

@@ -547,8 +547,7 @@ pub(in crate::http) async fn revocation(
     allowed: Allowed<ReadDevices>,
     Part(device): Part<DeviceName>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed = app.shared.revocation(allowed.tenant(), GrantAudience::Device(device)).await?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
+    cose(app.shared.revocation(allowed.tenant(), GrantAudience::Device(device)).await?)
 }
 
 /// Fetch what was taken back of a class
@@ -567,8 +566,7 @@ pub(in crate::http) async fn revocation_of_class(
     allowed: Allowed<ReadDevices>,
     Part(group): Part<GroupName>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed = app.shared.revocation(allowed.tenant(), GrantAudience::Class(group)).await?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
+    cose(app.shared.revocation(allowed.tenant(), GrantAudience::Class(group)).await?)
 }
 
 /// Which question is answered.
@@ -600,5 +598,10 @@ pub(in crate::http) async fn beacon(
     let answers = params.nonce.map(|text| parse_nonce(&text).ok_or_else(wrong)).transpose()?;
     let signed = crate::beacon::beacon(&app.shared.grant_key, &allowed.tenant(), now(), answers);
     let unsigned = |_| StoreError::Invalid { what: "the time cannot be signed" };
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed.map_err(unsigned)?))
+    cose(signed.map_err(unsigned)?)
+}
+
+/// A signed statement as an answer.
+pub(super) fn cose(signed: Vec<u8>) -> Result<impl IntoResponse, ApiError> {
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))], signed))
 }

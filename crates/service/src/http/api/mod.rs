@@ -73,6 +73,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(POST, "/api/v1/links/open", post(links::open)),
         route(POST, "/api/v1/links/redeem", post(links::redeem)),
         route(GET, "/api/v1/near/{tenant}/{device}", get(near::show)),
+        route(GET, "/api/v1/near/{tenant}/{device}/revocation", get(near::revocation)),
         route(POST, "/api/v1/near/{tenant}/{device}/purchases", post(near::buy)),
         route(GET, "/api/v1/near/{tenant}/{device}/purchases/{purchase}", get(near::bought)),
         route(POST, "/api/v1/payments/webhook", post(payments::webhook)),

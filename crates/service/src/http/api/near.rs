@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use thingward_grant::usage::State as Stage;
-use thingward_model::{DeviceName, TenantName};
+use thingward_model::{DeviceName, GroupName, Role, TenantName};
 use thingward_store::StoreError;
-use thingward_store::registry::Purchase;
-use utoipa::ToSchema;
+use thingward_store::registry::{GrantAudience, Purchase};
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::App;
 use super::super::body::Sent;
-use super::super::caller::Peer;
+use super::super::caller::{Params, Peer};
 use super::super::error::{ApiError, ErrorBody};
-use super::grants::{holder, parse_id};
+use super::grants::{cose, holder, parse_id};
 use super::offers::OfferView;
 use crate::purchases::Wish;
 
@@ -83,6 +84,46 @@ impl OwnPurchase {
             grant: grant.map(|grant| URL_SAFE_NO_PAD.encode(grant)),
         }
     }
+}
+
+/// Of which grants.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct RevocationParams {
+    /// Those for this class, which the device is in; without it, those for the device.
+    class: Option<String>,
+}
+
+/// Fetch what was taken back at a device, for anybody who goes there
+///
+/// A device that is cut off hears of it from whoever comes by: `docs/wire/grants.md`.
+#[utoipa::path(
+    get, path = "/api/v1/near/{tenant}/{device}/revocation", tag = "near", security(()),
+    params(("tenant" = String, Path), ("device" = String, Path), RevocationParams),
+    responses(
+        (status = 200, description = "A signed revocation", body = [u8], content_type = "application/cose"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn revocation(
+    State(app): State<Arc<App>>,
+    Path((tenant, device)): Path<(String, String)>,
+    Params(params): Params<RevocationParams>,
+) -> Result<impl IntoResponse, ApiError> {
+    let (tenant, device) = place(&tenant, &device)?;
+    if app.shared.directory.role(&tenant, &device) != Some(Role::Device) {
+        return Err(ApiError::NotFound("device"));
+    }
+    let audience = match params.class {
+        None => GrantAudience::Device(device),
+        Some(name) => {
+            let is_it = |class: &GroupName| class.as_str() == name;
+            let own = app.shared.directory.access.groups_of(&tenant, &device).into_iter().find(is_it);
+            GrantAudience::Class(own.ok_or(ApiError::NotFound("class"))?)
+        }
+    };
+    cose(app.shared.revocation(tenant, audience).await?)
 }
 
 fn place(tenant: &str, device: &str) -> Result<(TenantName, DeviceName), ApiError> {

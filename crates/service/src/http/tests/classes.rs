@@ -180,3 +180,27 @@ async fn a_devices_grants_are_its_own_and_those_of_its_classes() {
     assert_eq!(listed("meter-1").await, [own["id"].as_str().unwrap().to_owned(), of_class]);
     assert!(listed("meter-2").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_there_fetches_what_was_taken_back_of_a_device_and_of_its_classes_and_no_other() {
+    let fixture = Fixture::new().await;
+    let [one, _two] = [fixture.meter("meter-1").await, fixture.meter("meter-2").await];
+    fixture.put("north", "device/meter-1").await;
+    let id = fixture.issued("north").await;
+    fixture.admin("delete", &format!("{GRANTS}/{id}"), "").await;
+    let fetched = async |rest: &str| {
+        let asked = request(remote(), "get", &format!("/api/v1/near/acme/{rest}"), None, "");
+        let answer = fixture.tls().oneshot(asked).await.unwrap();
+        let is_there = answer.status().is_success();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        is_there.then(|| body.to_vec())
+    };
+    let own = fixture.app.shared.revocation(acme(), GrantAudience::Device(one.name)).await.unwrap();
+    assert_eq!(fetched("meter-1/revocation").await, Some(own));
+    let class = GrantAudience::Class("north".parse().unwrap());
+    let of_class = fixture.app.shared.revocation(acme(), class).await.unwrap();
+    assert_eq!(fetched("meter-1/revocation?class=north").await, Some(of_class));
+    for none in ["meter-2/revocation?class=north", "meter-1/revocation?class=south", "other/revocation"] {
+        assert_eq!(fetched(none).await, None, "{none}");
+    }
+}

@@ -1,4 +1,7 @@
-//! `grant use`: a grant is shown to the device itself, with no service in reach.
+//! `grant use`: a grant is shown to the device itself, with no service in reach. `grant carry`: a device without one in
+//! reach hears what was taken back.
+
+use std::collections::BTreeSet;
 
 use std::path::PathBuf;
 
@@ -54,8 +57,7 @@ impl Use {
         let bytes = read_grant(&self.file)?;
         let grant = Grant::decode(&bytes).map_err(Failure::of)?;
         let device = self.device.map_or_else(|| device_of(&grant), Ok)?;
-        let at = Endpoint::parse(&self.at, LOCAL_LINK_PORT);
-        let at = at.map_err(|e| Failure::Usage(format!("--at: {e}")))?;
+        let at = local_link(&self.at)?;
         let holder = read_holder_key(&self.key)?;
         let mut room = [0; OPERATION_BYTES_MAX];
         let operation = operation(&self.action, &self.input, &mut room)?;
@@ -68,6 +70,40 @@ impl Use {
         let shown = client.show(&holder, &grant, &operation).await.map_err(failure)?;
         said(global, &shown)
     }
+}
+
+fn local_link(at: &str) -> Result<Endpoint, Failure> {
+    Endpoint::parse(at, LOCAL_LINK_PORT).map_err(|e| Failure::Usage(format!("--at: {e}")))
+}
+
+/// Fetches what was taken back, and brings it to the device.
+pub(super) async fn carry(
+    global: &Global,
+    tenant: &Whose,
+    device: DeviceName,
+    at: &str,
+) -> Result<(), Failure> {
+    let at = local_link(at)?;
+    let api = global.api()?;
+    let own = tenant.name(&api).await?;
+    let listed = Path::new(&["tenants", &own, "grants"]).query("device", Some(device.as_str()));
+    let all = api.list(&listed).await?;
+    let audiences = all.iter().filter_map(|grant| grant.get("audience")?.as_str());
+    let audiences: BTreeSet<&str> = audiences.filter(|audience| audience.starts_with("class/")).collect();
+    let key = ask_for_key(global, tenant, &device).await?;
+    let client = LocalClient::new(at, device, key).map_err(Failure::of)?;
+    let mut brought = Vec::new();
+    for audience in [format!("device/{device}").as_str()].into_iter().chain(audiences) {
+        let (kind, name) = match audience.split_once('/') {
+            Some(("class", name)) => ("groups", name),
+            _ => ("devices", device.as_str()),
+        };
+        let path = Path::new(&["tenants", &own, kind, name, "revocation"]);
+        client.carry(api.fetch(path.as_str()).await?).await.map_err(failure)?;
+        brought.push(audience.to_owned());
+    }
+    output::value(global.output, &json!({"brought": brought}), fields);
+    Ok(())
 }
 
 /// The device that the grant names, which every block has to mean.
