@@ -56,12 +56,12 @@ export async function show(
 }
 
 /** Carries what the service has taken back to a device that may not have heard of it. */
-export async function carry(nearby: Nearby, revocation: Bytes): Promise<void> {
-  await post(nearby, "/revocation", revocation);
+export async function carry(nearby: Nearby, revocation: Bytes, signal: AbortSignal): Promise<void> {
+  await post(nearby, "/revocation", revocation, signal);
 }
 
-async function post({ link }: Nearby, path: string, body?: Bytes): Promise<Bytes> {
-  const send = { method: "POST", body, credentials: "omit", referrerPolicy: "no-referrer" } as const;
+async function post({ link }: Nearby, path: string, body?: Bytes, signal?: AbortSignal): Promise<Bytes> {
+  const send = { method: "POST", body, signal, credentials: "omit", referrerPolicy: "no-referrer" } as const;
   const answer = await fetch(link + PATH + path, send).catch(() => {
     throw new Refused("unreachable", "The device does not answer. Come closer, and try again.");
   });

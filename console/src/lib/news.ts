@@ -6,14 +6,14 @@ import type { Grant } from "./grant";
 import { carry } from "./link";
 import type { Place } from "./near";
 
-/** So long is waited for a service that may be out of reach, in milliseconds. */
+/** So long is waited for a service or device that may be out of reach, in milliseconds. */
 const PATIENCE = 2000;
 /** What this page has brought already. */
 const brought = new Set<string>();
 
 /**
  * Brings a device what was taken back of its grants, and of the classes that a grant is for. A device that has heard of it
- * stays as it is, and nobody waits for a service or device that does not answer: whether the grant counts, the device says.
+ * stays as it is, and nobody waits long for a service or device that does not answer: whether the grant counts, the device says.
  */
 export async function bringNews(place: Place, grant: Grant): Promise<void> {
   const classes = grant.blocks.flatMap(({ audience }) => (audience?.startsWith("class/") ? [audience.slice(6)] : []));
@@ -34,6 +34,6 @@ async function bring(place: Place, name: string | undefined): Promise<void> {
   );
   const text = toBase64url(revocation);
   if (brought.has(text)) return;
-  await carry(place, revocation);
+  await carry(place, revocation, AbortSignal.timeout(PATIENCE));
   brought.add(text);
 }

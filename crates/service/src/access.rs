@@ -149,7 +149,10 @@ impl Access {
     #[must_use]
     pub(crate) fn members_of(&self, tenant: &TenantName, group: &GroupName) -> Vec<DeviceName> {
         self.look(tenant, |world| {
-            let members = world.members.iter().filter(|(_, m)| world.groups_above(&m.groups).contains(group));
+            let is_below = |inner: &&GroupName| world.groups_above(&[**inner].into()).contains(group);
+            let mut below: BTreeSet<GroupName> = world.groups.keys().filter(is_below).copied().collect();
+            below.insert(*group);
+            let members = world.members.iter().filter(|(_, member)| !member.groups.is_disjoint(&below));
             members.map(|(name, _)| *name).collect()
         })
     }

@@ -28,6 +28,8 @@ pub(super) struct DeviceSource {
     actions: Option<Actions>,
     description: Description,
     asked: Arc<Asked>,
+    /// What was said last of the membership: it comes again with each connection.
+    heard: Bytes,
 }
 
 /// What the service asks the device for.
@@ -75,7 +77,13 @@ impl DeviceSource {
         asked: Arc<Asked>,
     ) -> Self {
         let state = if description.is_empty() { DescriptionState::Ended } else { DescriptionState::ToSend };
-        Self { streams, actions, description: Description { bytes: description, state }, asked }
+        Self {
+            streams,
+            actions,
+            description: Description { bytes: description, state },
+            asked,
+            heard: Bytes::new(),
+        }
     }
 
     fn next_reply(&self) -> Option<Outgoing<Key>> {
@@ -181,7 +189,12 @@ impl Source for DeviceSource {
                 }
             }
             (_, None) if topic == ATTESTATION => self.asked.evidence.notify_one(),
-            (_, None) if topic == MEMBERSHIP => self.asked.membership.notify_one(),
+            (_, None) if topic == MEMBERSHIP => {
+                if message.payload != self.heard {
+                    self.heard = message.payload;
+                    self.asked.membership.notify_one();
+                }
+            }
             _ => tracing::debug!(topic, "a message that is no command is let go"),
         }
     }

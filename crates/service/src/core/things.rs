@@ -136,7 +136,8 @@ impl Core {
         }
     }
 
-    /// Lets the word that their membership is another wait for devices. The answer comes once that is durable.
+    /// Lets the word that their membership is another wait for devices. The answer comes once that is durable. Who has no
+    /// room for it looks within the hour by itself, and holds up nobody else.
     pub(super) fn tell_membership(
         &mut self,
         now: Timestamp,
@@ -146,22 +147,21 @@ impl Core {
     ) {
         // When: a retained message without a payload would be none.
         let payload = Bytes::from(now.to_string());
-        let tell = |device| {
+        for device in devices {
+            let Some(topic) = topics::inner(tenant, device, topics::MEMBERSHIP) else { continue };
             let message = Message {
-                topic: topics::inner(tenant, device, topics::MEMBERSHIP)?,
+                topic,
                 payload: payload.clone(),
                 qos: QoS::AtLeastOnce,
                 retain: true,
                 properties: MessageProperties::default(),
                 author: Bytes::new(),
             };
-            self.broker.publish(now, message).ok()
-        };
-        if devices.iter().map(tell).filter(Option::is_none).count() == 0 {
-            self.waiting.push((done, 0));
-        } else {
-            let _ = done.send(Err(StoreError::Conflict { what: "a device has no room for another message" }));
+            if let Err(reason) = self.broker.publish(now, message) {
+                tracing::warn!(%tenant, %device, ?reason, "a device is not told to look at its membership");
+            }
         }
+        self.waiting.push((done, 0));
     }
 
     /// Sends what is due, and gives what has to be kept of commands, descriptions and uses.

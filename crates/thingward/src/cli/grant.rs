@@ -236,7 +236,7 @@ async fn issue(global: &Global, tenant: &Whose, wanted: Wanted, out: Option<Path
     if limits.allow.is_empty() {
         let device = audience.device.as_deref().unwrap_or("DEVICE");
         return Err(Failure::Usage(format!(
-            "--allow says what may be done; `thingward command actions {device}` lists what a device does"
+            "--allow says what may be done; `thingward command actions {device}` lists what {device} does"
         )));
     }
     if limits.lifetime.is_none() && limits.uses.is_none() {

@@ -247,8 +247,8 @@ pub(in crate::http) async fn issue(
     let wanted = Wanted::read(new, &caller.occasion)?;
     let devices = devices_of(&app, &tenant, &wanted.0.audience);
     wanted.permitted(&app, tenant, &caller, &devices).await?;
-    let turn = app.shared.grants_turn().await;
     wanted.opened(&app, tenant, &devices).await?;
+    let turn = app.shared.grants_turn().await;
     let audience = wanted.0.audience;
     let standing = app.shared.store.registry().grant_standing(&tenant, &audience, now()).await?;
     let (key, issued) = (&app.shared.grant_key, (caller.occasion.at, caller.actor()));
@@ -405,7 +405,7 @@ pub(in crate::http) async fn list(
     let limit = page.limit()?;
     let wrong = || ApiError::Invalid("`after` is not from an earlier page".to_owned());
     let mut after = page.after::<String>()?.map(|after| parse_id(&after).ok_or_else(wrong)).transpose()?;
-    let mut items = Vec::new();
+    let (mut items, mut seen) = (Vec::new(), BTreeMap::new());
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     // Which of them are in a state is not known before they are looked at.
     loop {
@@ -414,8 +414,10 @@ pub(in crate::http) async fn list(
             app.shared.store.registry().grants(&tenant, audiences.as_deref(), after.as_ref(), limit).await?;
         let is_last = found.len() < wanted;
         after = found.last().map(|entry| entry.id);
-        let seen = found.into_iter().filter(|entry| may_see(&app, &allowed, &entry.audience)).collect();
-        for view in views(&app, tenant, seen).await? {
+        let mut is_seen =
+            |audience| *seen.entry(audience).or_insert_with(|| may_see(&app, &allowed, &audience));
+        let found = found.into_iter().filter(|entry| is_seen(entry.audience)).collect();
+        for view in views(&app, tenant, found).await? {
             if state.is_none_or(|state| view.state == state.as_str()) {
                 let id = view.id.clone();
                 items.push(view);
