@@ -193,14 +193,19 @@ fn again(part: &Part) -> Lamp {
 }
 
 fn command(id: u8, action: &str, signer: &SoftwareKey) -> Vec<u8> {
+    command_of(id, action, NOW, signer)
+}
+
+/// For a minute.
+fn command_of(id: u8, action: &str, issued: Timestamp, signer: &SoftwareKey) -> Vec<u8> {
     let command = Command {
         tenant: "acme".parse().unwrap(),
         device: "lamp-1".parse().unwrap(),
         id: [id; 16],
         action: action.parse().unwrap(),
         input: Data::NOTHING,
-        issued: NOW,
-        expires: NOW.plus_micros(60_000_000),
+        issued,
+        expires: issued.plus_micros(60_000_000),
         actor: "user/1",
     };
     let mut canonical = [0; 1024];
@@ -649,4 +654,30 @@ fn without_a_time_no_command_is_judged() {
     let device = public_key(&mut lamp);
     ask(&mut lamp, Kind::Command, &order).unwrap();
     assert_eq!(outcomes(&mut lamp, &device), [([1; 16], "expired")]);
+}
+
+#[test]
+fn a_command_that_may_be_over_waits_for_the_time() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let order = command(1, "switch", &key(COMMANDS));
+    // By its oscillator a minute may be over, or not.
+    lamp.tick(59_500_000);
+    assert_eq!(ask(&mut lamp, Kind::Command, &order), Err(Failure::NoTime));
+    assert_eq!(*part.switched.borrow(), 0);
+    tell_time(&mut lamp, NOW.plus_micros(58_000_000));
+    ask(&mut lamp, Kind::Command, &order).unwrap();
+    assert_eq!(*part.switched.borrow(), 1);
+}
+
+#[test]
+fn a_command_that_came_timely_and_was_refused_tells_the_time_as_well() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let device = public_key(&mut lamp);
+    let later = NOW.plus_micros(60_000_000);
+    ask(&mut lamp, Kind::Command, &command_of(2, "explode", later, &key(COMMANDS))).unwrap();
+    ask(&mut lamp, Kind::Command, &command(1, "switch", &key(COMMANDS))).unwrap();
+    assert_eq!(outcomes(&mut lamp, &device), [([2; 16], "unknown-action"), ([1; 16], "expired")]);
+    assert_eq!(*part.switched.borrow(), 0);
 }

@@ -5,7 +5,7 @@ use core::hint::black_box;
 /// Yes or no, in two words of which every bit differs. One wrong step does not make both of them, and anything else is no.
 #[must_use]
 #[derive(Clone, Copy)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     first: u32,
     second: u32,
 }
@@ -16,7 +16,7 @@ const SECOND_YES: u32 = 0xa356_c94e;
 impl Verdict {
     /// Asks twice.
     #[inline(never)]
-    pub(crate) fn of(is_good: impl Fn() -> bool) -> Self {
+    pub fn of(is_good: impl Fn() -> bool) -> Self {
         let mut verdict = Self { first: 0, second: 0 };
         if black_box(is_good()) {
             verdict.first = black_box(FIRST_YES);
@@ -28,8 +28,9 @@ impl Verdict {
     }
 
     /// Looks twice.
+    #[must_use]
     #[inline(never)]
-    pub(crate) fn is_good(self) -> bool {
+    pub fn is_good(self) -> bool {
         let verdict = black_box(self);
         if verdict.first != FIRST_YES || verdict.second != SECOND_YES {
             return false;
