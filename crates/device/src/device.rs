@@ -5,7 +5,7 @@ mod grants;
 mod readings;
 
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
-use thingward_grant::{Audience, Nonce, Refusal, SignedBeacon, SignedRevocation, TrustedKey};
+use thingward_grant::{Nonce, Refusal, SignedBeacon, SignedRevocation, TrustedKey};
 use thingward_model::Timestamp;
 use thingward_seal::writer::STATE_BYTES;
 use thingward_seal::{ChainWriter, Subject};
@@ -17,6 +17,7 @@ use crate::keys::{KeyStore, Purpose};
 use crate::link::{
     Failure, Hello, JOIN_BYTES_MAX, Join, Kind, OUTGOING_HEAD_BYTES, Outgoing, Pending, hello_message, put,
 };
+use crate::permit::NONCE_MICROS;
 use crate::random::Random;
 use crate::request;
 use crate::spool::{EntryKind, PushError, Spool};
@@ -193,7 +194,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         for slot in &mut self.nonces {
             *slot = slot
                 .map(|(nonce, age)| (nonce, age.saturating_add(micros)))
-                .filter(|(_, age)| *age <= NONCE_MICROS_MAX);
+                .filter(|(_, age)| *age < NONCE_MICROS);
         }
         self.sign_when_due(micros);
     }
@@ -331,7 +332,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let (join, key) = issuer(&self.member)?;
         let signed = SignedRevocation::decode(body).map_err(Refusal::from)?;
         let revocation = signed.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
-        self.book.standing.apply(&revocation, &Audience::Device(join.device.borrowed()))?;
+        self.book.take_back(&revocation, join.device.borrowed())?;
         self.keep()?;
         Ok(0)
     }
@@ -360,9 +361,6 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.chain.as_ref().map_or_else(|| Zeroizing::new([0; STATE_BYTES]), ChainWriter::save)
     }
 }
-
-/// How long a nonce is open, in microseconds: a minute.
-const NONCE_MICROS_MAX: u32 = 60_000_000;
 
 fn write_failure(refused: Refused, out: &mut [u8]) -> usize {
     let bytes = match refused {

@@ -5,8 +5,8 @@
 //! [`Flash`] before it answers. What the thing itself can do is a [`Thing`]. Keys are a [`KeyStore`]'s; on chips they are
 //! derived from a secret of the device and the measured firmware ([`Dice`]).
 //!
-//! Whether a command may begin is decided by [`Judge`], for hosts too: the Linux agent is another shell around it. Decisions
-//! that a fault should not turn are [`Verdict`]s.
+//! Whether a command may begin is decided by [`Judge`], and whether a use of a grant may, by [`UseJudge`]: for hosts too, the
+//! Linux agent is another shell around them. Decisions that a fault should not turn are [`Verdict`]s.
 //!
 //! [`link`] is the wire, for both ends; `docs/wire/serial.md` has its bytes. Everything here is free of allocation.
 
@@ -22,6 +22,7 @@ mod clock;
 mod device;
 mod judge;
 mod keys;
+mod permit;
 mod random;
 mod request;
 mod spool;
@@ -33,6 +34,7 @@ pub use {
     device::{Device, RecordError, StartError},
     judge::{Authentic, Authenticated, Good, Judge, Judged},
     keys::{DeviceSecret, Dice, KeyStore, Measurement, Purpose},
+    permit::{NONCE_MICROS, UseJudge},
     store::{Flash, FlashError, LAYOUT_BYTES_MIN},
     thing::{Call, Thing},
     verdict::Verdict,

@@ -259,10 +259,14 @@ fn public_key(lamp: &mut Lamp) -> VerifyingKey {
 }
 
 fn grant(id: u8, uses: u32, out: &mut [u8]) -> usize {
+    grant_of(id, 0, uses, out)
+}
+
+fn grant_of(id: u8, epoch: u32, uses: u32, out: &mut [u8]) -> usize {
     let mut scope = [0; 64];
     let permissions = [Permission { action: name("switch"), bounds: &[] }];
     let scope = Scope::write(&permissions, &mut scope).unwrap();
-    let origin = Origin { issuer: name("acme"), id: [id; 8], epoch: 0, reference: None };
+    let origin = Origin { issuer: name("acme"), id: [id; 8], epoch, reference: None };
     let terms = Terms {
         audience: Some(own()),
         not_before: None,
@@ -389,6 +393,51 @@ fn a_grant_is_used_as_often_as_it_says_and_not_once_more_after_a_loss_of_power()
     let shown = presentation(&mut lamp, grant).unwrap();
     assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::UsedUp);
     assert_eq!(*part.switched.borrow(), 2);
+}
+
+#[test]
+fn a_nonce_is_open_for_a_minute_and_not_at_its_end() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let mut bytes = [0; 512];
+    let len = grant(7, 2, &mut bytes);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(60_000_000);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::WrongNonce);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(59_999_999);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+}
+
+#[test]
+fn grants_of_an_epoch_that_is_over_take_no_room() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let show = |lamp: &mut Lamp, id: u8, epoch: u32| {
+        let mut bytes = [0; 512];
+        let len = grant_of(id, epoch, 2, &mut bytes);
+        drain(lamp);
+        presentation(lamp, &bytes[..len]).unwrap()
+    };
+    let fill = |lamp: &mut Lamp, epoch: u32| {
+        for id in 0..6 {
+            let shown = show(lamp, id, epoch);
+            ask(lamp, Kind::Use, &shown).unwrap();
+        }
+        let shown = show(lamp, 6, epoch);
+        assert_eq!(refusal(lamp, Kind::Use, &shown), thingward_grant::Refusal::NoRoom);
+    };
+    fill(&mut lamp, 0);
+    // A grant of a higher epoch makes room, and so does a revocation.
+    let shown = show(&mut lamp, 0, 1);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 2, ids: &[] };
+    let mut out = [0; 672];
+    let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    fill(&mut lamp, 2);
+    let shown = show(&mut lamp, 0, 1);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::OldEpoch);
 }
 
 #[test]
