@@ -105,16 +105,18 @@ impl Book {
         }
     }
 
-    /// Takes a verified revocation in.
+    /// Takes a verified revocation in; whether there is anything new in it. Whoever brings one again wears no memory.
     pub(crate) fn take_back(
         &mut self,
         revocation: &Revocation<'_>,
         own: NameRef<'_, name::Device>,
-    ) -> Result<(), Refusal> {
-        let before = self.standing.epoch();
+    ) -> Result<bool, Refusal> {
+        // What is kept only grows.
+        let size = |standing: &Standing| (standing.epoch(), standing.revoked().len());
+        let before = size(&self.standing);
         self.standing.apply(revocation, &Audience::Device(own))?;
-        self.forget_epoch(before);
-        Ok(())
+        self.forget_epoch(before.0);
+        Ok(size(&self.standing) != before)
     }
 
     /// Grants of an epoch that is over are void, so nobody has to count them.

@@ -34,7 +34,7 @@ pub use {
     device::{Device, RecordError, StartError},
     judge::{Authentic, Authenticated, Good, Judge, Judged},
     keys::{DeviceSecret, Dice, KeyStore, Measurement, Purpose},
-    permit::{NONCE_MICROS, UseJudge},
+    permit::{NONCE_MICROS, UseJudge, revocation},
     store::{Flash, FlashError, LAYOUT_BYTES_MIN},
     thing::{Call, Thing},
     verdict::Verdict,

@@ -3,7 +3,8 @@
 
 use thingward_crypto::VerifyingKey;
 use thingward_grant::{
-    Class, Device, Permitted, Presentation, Refusal, Scope, Standing, Time, TrustedIssuer, TrustedKey,
+    Class, Device, Permitted, Presentation, Refusal, Revocation, Scope, SignedRevocation, Standing, Time,
+    TrustedIssuer, TrustedKey,
 };
 use thingward_model::{NameRef, name};
 
@@ -51,9 +52,20 @@ impl UseJudge<'_> {
         // For a nonce that is not open any other will do: the refusals keep their order.
         let nonce = presentation.nonce();
         let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
-        let decided = device.decide(presentation, &expected, used);
-        let verdict = Verdict::of(|| decided.is_ok());
-        let permitted = decided?;
-        if verdict.is_good() { Ok(permitted) } else { Err(Refusal::NotGranted) }
+        Verdict::hold(device.decide(presentation, &expected, used), Refusal::NotGranted)
     }
+}
+
+/// What a message takes back, on the word of `key`'s holder.
+///
+/// # Errors
+///
+/// As [`SignedRevocation::decode`] and [`SignedRevocation::verify`].
+pub fn revocation<'m>(
+    message: &'m [u8],
+    key: &VerifyingKey,
+    tenant: NameRef<'_, name::Tenant>,
+) -> Result<Revocation<'m>, Refusal> {
+    let signed = SignedRevocation::decode(message)?;
+    Verdict::hold(signed.verify(&TrustedKey::Public(key), tenant), Refusal::Forged)
 }

@@ -448,6 +448,9 @@ fn what_was_taken_back_is_refused_after_a_loss_of_power_too() {
     let mut out = [0; 672];
     let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
     ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    // Whoever brings it again wears no memory.
+    *part.writes_left.borrow_mut() = 0;
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
     let mut lamp = {
         drop(lamp);
         again(&part)

@@ -15,16 +15,32 @@ const SECOND_YES: u32 = 0xa356_c94e;
 
 impl Verdict {
     /// Asks twice.
-    #[inline(never)]
     pub fn of(is_good: impl Fn() -> bool) -> Self {
+        Self::from_answers(black_box(is_good()), black_box(!is_good()))
+    }
+
+    /// By itself, for a chip has flash for one of it.
+    #[inline(never)]
+    fn from_answers(is_good: bool, is_bad: bool) -> Self {
         let mut verdict = Self { first: 0, second: 0 };
-        if black_box(is_good()) {
+        if black_box(is_good) {
             verdict.first = black_box(FIRST_YES);
         }
-        if !black_box(!is_good()) {
+        if !black_box(is_bad) {
             verdict.second = black_box(SECOND_YES);
         }
         verdict
+    }
+
+    /// What was decided; when a fault came between, `fault`.
+    ///
+    /// # Errors
+    ///
+    /// What was decided, or `fault`.
+    pub fn hold<T, E>(decided: Result<T, E>, fault: E) -> Result<T, E> {
+        let verdict = Self::of(|| black_box(&decided).is_ok());
+        let good = decided?;
+        if verdict.is_good() { Ok(good) } else { Err(fault) }
     }
 
     /// Looks twice.
@@ -43,6 +59,12 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_decided_is_held() {
+        assert_eq!(Verdict::hold(Ok::<_, u8>(7), 0), Ok(7));
+        assert_eq!(Verdict::hold(Err::<u8, _>(7), 0), Err(7));
+    }
 
     #[test]
     fn one_of_the_two_words_alone_is_no() {

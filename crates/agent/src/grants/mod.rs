@@ -11,12 +11,11 @@ use std::net::IpAddr;
 
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
-use thingward_device::{UseJudge, Verdict};
+use thingward_device::{UseJudge, Verdict, revocation};
 use thingward_grant::opening::{OpeningError, input, opened};
 use thingward_grant::usage::Step;
 use thingward_grant::{
-    Audience, Class, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, SignedRevocation,
-    Time, TrustedKey,
+    Audience, Class, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, Time,
 };
 use thingward_model::description::{ThingDescription, UseStep};
 use thingward_model::{ActionName, Timestamp};
@@ -186,9 +185,7 @@ impl<D: Disk> Grants<D> {
     /// Takes a signed revocation in, whoever carries it.
     pub(crate) fn take_back(&mut self, message: &[u8], membership: &Membership) -> Result<(), TakeBackError> {
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer);
-        let verified = SignedRevocation::decode(message)
-            .map_err(Refusal::from)
-            .and_then(|signed| signed.verify(&TrustedKey::Public(key?), membership.tenant.borrowed()));
+        let verified = key.and_then(|key| revocation(message, key, membership.tenant.borrowed()));
         let revocation = verified.map_err(TakeBackError::Refused)?;
         let class = match &revocation.audience {
             Audience::Device(name) => (*name == membership.name.borrowed()).then_some(None),
