@@ -174,7 +174,7 @@ pub fn command(data: &[u8]) {
     assert_eq!(&again[..len], claimed.canonical);
     let input = claimed.command.input;
     assert_eq!(json::encode(&json::decode(input)).as_deref(), Ok(input.as_bytes()));
-    let audience = Audience { tenant: claimed.command.tenant, device: claimed.command.device };
+    let audience = Audience { tenant: &claimed.command.tenant, device: &claimed.command.device };
     let _ = claimed.command.check(&audience, NOW, NOW);
 }
 

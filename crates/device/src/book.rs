@@ -1,8 +1,8 @@
 //! What a device must not forget about commands and grants: what was done, counted and taken back, and how late it was.
 
 use thingward_crypto::Digest;
-use thingward_grant::{GrantId, Permitted, Standing};
-use thingward_model::Timestamp;
+use thingward_grant::{Audience, GrantId, Permitted, Refusal, Revocation, Standing};
+use thingward_model::{NameRef, Timestamp, name};
 
 use crate::link::put;
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
@@ -87,20 +87,43 @@ impl Book {
         self.counts.iter().flatten().find(|count| count.grant == *grant).map_or(0, |count| count.used)
     }
 
-    /// Whether it can count this grant.
-    pub(crate) fn has_room_for(&self, grant: &GrantId) -> bool {
-        self.slot_of(grant).is_some()
+    /// Whether it can count a use of this grant.
+    pub(crate) fn has_room_for(&self, permitted: &Permitted<'_>) -> bool {
+        permitted.epoch > self.standing.epoch() || self.slot_of(&permitted.grant).is_some()
     }
 
     /// Counts a use of a grant that there is room for.
     pub(crate) fn count(&mut self, permitted: &Permitted<'_>) {
+        let before = self.standing.epoch();
+        self.standing.observe(permitted.epoch);
+        self.forget_epoch(before);
         let grant = permitted.grant;
         let used = self.used(&grant).saturating_add(1);
         let expires = permitted.expires.map_or(u32::MAX, seconds_up);
         if let Some(slot) = self.slot_of(&grant).and_then(|slot| self.counts.get_mut(slot)) {
             *slot = Some(Count { grant, used, expires });
         }
-        self.standing.observe(permitted.epoch);
+    }
+
+    /// Takes a verified revocation in; whether there is anything new in it. Whoever brings one again wears no memory.
+    pub(crate) fn take_back(
+        &mut self,
+        revocation: &Revocation<'_>,
+        own: NameRef<'_, name::Device>,
+    ) -> Result<bool, Refusal> {
+        // What is kept only grows.
+        let size = |standing: &Standing| (standing.epoch(), standing.revoked().len());
+        let before = size(&self.standing);
+        self.standing.apply(revocation, &Audience::Device(own))?;
+        self.forget_epoch(before.0);
+        Ok(size(&self.standing) != before)
+    }
+
+    /// Grants of an epoch that is over are void, so nobody has to count them.
+    const fn forget_epoch(&mut self, before: u32) {
+        if self.standing.epoch() > before {
+            self.counts = [None; GRANTS_MAX];
+        }
     }
 
     /// Where a grant is counted, or can be.

@@ -5,7 +5,7 @@ mod grants;
 mod readings;
 
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
-use thingward_grant::{Audience, Nonce, Refusal, SignedBeacon, SignedRevocation, TrustedKey};
+use thingward_grant::{Nonce, Refusal, SignedBeacon, TrustedKey};
 use thingward_model::Timestamp;
 use thingward_seal::writer::STATE_BYTES;
 use thingward_seal::{ChainWriter, Subject};
@@ -17,11 +17,13 @@ use crate::keys::{KeyStore, Purpose};
 use crate::link::{
     Failure, Hello, JOIN_BYTES_MAX, Join, Kind, OUTGOING_HEAD_BYTES, Outgoing, Pending, hello_message, put,
 };
+use crate::permit::{NONCE_MICROS, revocation};
 use crate::random::Random;
 use crate::request;
 use crate::spool::{EntryKind, PushError, Spool};
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
 use crate::thing::Thing;
+use crate::verdict::Verdict;
 
 pub use readings::RecordError;
 
@@ -193,7 +195,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         for slot in &mut self.nonces {
             *slot = slot
                 .map(|(nonce, age)| (nonce, age.saturating_add(micros)))
-                .filter(|(_, age)| *age <= NONCE_MICROS_MAX);
+                .filter(|(_, age)| *age < NONCE_MICROS);
         }
         self.sign_when_due(micros);
     }
@@ -321,18 +323,18 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     fn beacon(&mut self, body: &[u8]) -> Answer {
         let (join, key) = issuer(&self.member)?;
         let beacon = SignedBeacon::decode(body).map_err(Refusal::from)?;
-        let beacon = beacon.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
-        self.clock.told(&beacon);
+        let verified = beacon.verify(&TrustedKey::Public(&key), join.tenant.borrowed());
+        self.clock.told(&Verdict::hold(verified, Refusal::Forged)?);
         Ok(0)
     }
 
     #[inline(never)]
     fn take_back(&mut self, body: &[u8]) -> Answer {
         let (join, key) = issuer(&self.member)?;
-        let signed = SignedRevocation::decode(body).map_err(Refusal::from)?;
-        let revocation = signed.verify(&TrustedKey::Public(&key), join.tenant.borrowed())?;
-        self.book.standing.apply(&revocation, &Audience::Device(join.device.borrowed()))?;
-        self.keep()?;
+        let revocation = revocation(body, &key, join.tenant.borrowed())?;
+        if self.book.take_back(&revocation, join.device.borrowed())? {
+            self.keep()?;
+        }
         Ok(0)
     }
 
@@ -360,9 +362,6 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.chain.as_ref().map_or_else(|| Zeroizing::new([0; STATE_BYTES]), ChainWriter::save)
     }
 }
-
-/// How long a nonce is open, in microseconds: a minute.
-const NONCE_MICROS_MAX: u32 = 60_000_000;
 
 fn write_failure(refused: Refused, out: &mut [u8]) -> usize {
     let bytes = match refused {

@@ -193,14 +193,19 @@ fn again(part: &Part) -> Lamp {
 }
 
 fn command(id: u8, action: &str, signer: &SoftwareKey) -> Vec<u8> {
+    command_of(id, action, NOW, signer)
+}
+
+/// For a minute.
+fn command_of(id: u8, action: &str, issued: Timestamp, signer: &SoftwareKey) -> Vec<u8> {
     let command = Command {
         tenant: "acme".parse().unwrap(),
         device: "lamp-1".parse().unwrap(),
         id: [id; 16],
         action: action.parse().unwrap(),
         input: Data::NOTHING,
-        issued: NOW,
-        expires: NOW.plus_micros(60_000_000),
+        issued,
+        expires: issued.plus_micros(60_000_000),
         actor: "user/1",
     };
     let mut canonical = [0; 1024];
@@ -254,10 +259,14 @@ fn public_key(lamp: &mut Lamp) -> VerifyingKey {
 }
 
 fn grant(id: u8, uses: u32, out: &mut [u8]) -> usize {
+    grant_of(id, 0, uses, out)
+}
+
+fn grant_of(id: u8, epoch: u32, uses: u32, out: &mut [u8]) -> usize {
     let mut scope = [0; 64];
     let permissions = [Permission { action: name("switch"), bounds: &[] }];
     let scope = Scope::write(&permissions, &mut scope).unwrap();
-    let origin = Origin { issuer: name("acme"), id: [id; 8], epoch: 0, reference: None };
+    let origin = Origin { issuer: name("acme"), id: [id; 8], epoch, reference: None };
     let terms = Terms {
         audience: Some(own()),
         not_before: None,
@@ -387,12 +396,60 @@ fn a_grant_is_used_as_often_as_it_says_and_not_once_more_after_a_loss_of_power()
 }
 
 #[test]
+fn a_nonce_is_open_for_a_minute_and_not_at_its_end() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let mut bytes = [0; 512];
+    let len = grant(7, 2, &mut bytes);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(60_000_000);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::WrongNonce);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(59_999_999);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+}
+
+#[test]
+fn grants_of_an_epoch_that_is_over_take_no_room() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let show = |lamp: &mut Lamp, id: u8, epoch: u32| {
+        let mut bytes = [0; 512];
+        let len = grant_of(id, epoch, 2, &mut bytes);
+        drain(lamp);
+        presentation(lamp, &bytes[..len]).unwrap()
+    };
+    let fill = |lamp: &mut Lamp, epoch: u32| {
+        for id in 0..6 {
+            let shown = show(lamp, id, epoch);
+            ask(lamp, Kind::Use, &shown).unwrap();
+        }
+        let shown = show(lamp, 6, epoch);
+        assert_eq!(refusal(lamp, Kind::Use, &shown), thingward_grant::Refusal::NoRoom);
+    };
+    fill(&mut lamp, 0);
+    // A grant of a higher epoch makes room, and so does a revocation.
+    let shown = show(&mut lamp, 0, 1);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 2, ids: &[] };
+    let mut out = [0; 672];
+    let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    fill(&mut lamp, 2);
+    let shown = show(&mut lamp, 0, 1);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::OldEpoch);
+}
+
+#[test]
 fn what_was_taken_back_is_refused_after_a_loss_of_power_too() {
     let part = Part::new();
     let mut lamp = joined(&part);
     let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 0, ids: &[[7; 8]] };
     let mut out = [0; 672];
     let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    // Whoever brings it again wears no memory.
+    *part.writes_left.borrow_mut() = 0;
     ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
     let mut lamp = {
         drop(lamp);
@@ -649,4 +706,30 @@ fn without_a_time_no_command_is_judged() {
     let device = public_key(&mut lamp);
     ask(&mut lamp, Kind::Command, &order).unwrap();
     assert_eq!(outcomes(&mut lamp, &device), [([1; 16], "expired")]);
+}
+
+#[test]
+fn a_command_that_may_be_over_waits_for_the_time() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let order = command(1, "switch", &key(COMMANDS));
+    // By its oscillator a minute may be over, or not.
+    lamp.tick(59_500_000);
+    assert_eq!(ask(&mut lamp, Kind::Command, &order), Err(Failure::NoTime));
+    assert_eq!(*part.switched.borrow(), 0);
+    tell_time(&mut lamp, NOW.plus_micros(58_000_000));
+    ask(&mut lamp, Kind::Command, &order).unwrap();
+    assert_eq!(*part.switched.borrow(), 1);
+}
+
+#[test]
+fn a_command_that_came_timely_and_was_refused_tells_the_time_as_well() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let device = public_key(&mut lamp);
+    let later = NOW.plus_micros(60_000_000);
+    ask(&mut lamp, Kind::Command, &command_of(2, "explode", later, &key(COMMANDS))).unwrap();
+    ask(&mut lamp, Kind::Command, &command(1, "switch", &key(COMMANDS))).unwrap();
+    assert_eq!(outcomes(&mut lamp, &device), [([2; 16], "unknown-action"), ([1; 16], "expired")]);
+    assert_eq!(*part.switched.borrow(), 0);
 }

@@ -5,7 +5,7 @@ use core::hint::black_box;
 /// Yes or no, in two words of which every bit differs. One wrong step does not make both of them, and anything else is no.
 #[must_use]
 #[derive(Clone, Copy)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     first: u32,
     second: u32,
 }
@@ -15,21 +15,38 @@ const SECOND_YES: u32 = 0xa356_c94e;
 
 impl Verdict {
     /// Asks twice.
+    pub fn of(is_good: impl Fn() -> bool) -> Self {
+        Self::from_answers(black_box(is_good()), black_box(!is_good()))
+    }
+
+    /// By itself, for a chip has flash for one of it.
     #[inline(never)]
-    pub(crate) fn of(is_good: impl Fn() -> bool) -> Self {
+    fn from_answers(is_good: bool, is_bad: bool) -> Self {
         let mut verdict = Self { first: 0, second: 0 };
-        if black_box(is_good()) {
+        if black_box(is_good) {
             verdict.first = black_box(FIRST_YES);
         }
-        if !black_box(!is_good()) {
+        if !black_box(is_bad) {
             verdict.second = black_box(SECOND_YES);
         }
         verdict
     }
 
+    /// What was decided; when a fault came between, `fault`.
+    ///
+    /// # Errors
+    ///
+    /// What was decided, or `fault`.
+    pub fn hold<T, E>(decided: Result<T, E>, fault: E) -> Result<T, E> {
+        let verdict = Self::of(|| black_box(&decided).is_ok());
+        let good = decided?;
+        if verdict.is_good() { Ok(good) } else { Err(fault) }
+    }
+
     /// Looks twice.
+    #[must_use]
     #[inline(never)]
-    pub(crate) fn is_good(self) -> bool {
+    pub fn is_good(self) -> bool {
         let verdict = black_box(self);
         if verdict.first != FIRST_YES || verdict.second != SECOND_YES {
             return false;
@@ -42,6 +59,12 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_decided_is_held() {
+        assert_eq!(Verdict::hold(Ok::<_, u8>(7), 0), Ok(7));
+        assert_eq!(Verdict::hold(Err::<u8, _>(7), 0), Err(7));
+    }
 
     #[test]
     fn one_of_the_two_words_alone_is_no() {

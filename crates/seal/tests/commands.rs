@@ -206,7 +206,7 @@ fn a_command_lives_a_week_at_most_and_more_than_no_time() {
 
 #[track_caller]
 fn check(device: &str, tenant: &str, now: i64, mark: i64, want: Result<(), Refusal>) {
-    let audience = Audience { tenant: tenant.parse().unwrap(), device: device.parse().unwrap() };
+    let audience = Audience { tenant: &tenant.parse().unwrap(), device: &device.parse().unwrap() };
     let got = command(Data::NOTHING).check(&audience, ISSUED.plus_micros(now), ISSUED.plus_micros(mark));
     assert_eq!(got, want, "{device} of {tenant} at {now} after {mark}");
 }

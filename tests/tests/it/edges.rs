@@ -23,7 +23,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("payment", &["model", "crypto"]),
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "grant", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
+    ("agent", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
     ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent"]),
     (
         "service",

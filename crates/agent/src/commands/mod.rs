@@ -22,6 +22,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use thingward_crypto::Digest;
 use thingward_crypto::sealed::SealingKey;
+use thingward_device::Verdict;
 use thingward_model::description::ThingDescription;
 use thingward_model::{ActionName, Timestamp};
 use thingward_seal::FormatError;
@@ -32,7 +33,7 @@ use crate::grants::{Counted, Grants};
 use crate::membership::Membership;
 use crate::stream::SharedSigner;
 use journal::{Entry, Journal, JournalError, Step};
-use judge::{Judged, Judgement};
+use judge::{Judgement, Refused, judge};
 pub use uses::{UseError, UseState};
 
 /// Most commands that wait for the one in execution. What comes beyond them is not answered, and sent again.
@@ -172,46 +173,24 @@ impl<D: Disk> Commands<D> {
 
     /// A message came to the topic of the command `id`. Says whether there is a new order.
     pub fn receive(&mut self, id: CommandId, message: &[u8], now: Timestamp) -> bool {
-        let mark = self.journal.mark();
-        let judged = judge::judge(id, message, &self.membership, &self.description, now, mark);
-        let Judged { command, expires, timely, judgement } = match judged {
-            Ok(judged) => judged,
-            Err(refused) => {
-                self.answer_stranger(id, refused.digest, (refused.reason, refused.text), now);
-                return false;
+        let is_waiting = |w: &Waiting| w.order.id == id;
+        let is_new = Verdict::of(|| self.journal.get(&id).is_none() && !self.waiting.iter().any(is_waiting));
+        let times = (now, self.journal.mark());
+        match judge(&id, message, &self.membership, &self.description, is_new, times) {
+            Judgement::Good { order, command, issued } if self.waiting.len() < WAITING_MAX => {
+                self.waiting.push_back(Waiting { order, command, origin: Origin::Service { issued } });
+                return true;
             }
-        };
-        if let Some(entry) = self.journal.get(&id) {
-            self.again(id, command, entry.clone(), now);
-            return false;
-        }
-        if self.waiting.iter().any(|w| w.order.id == id) {
-            return false;
-        }
-        match judgement {
-            Judgement::Good(order) if self.waiting.len() < WAITING_MAX => {
-                let origin = Origin::Service { issued: timely };
-                self.waiting.push_back(Waiting { order, command, origin });
-                true
+            Judgement::Good { .. } | Judgement::Unsure => {
+                tracing::warn!(id = %hex(&id), "a command cannot be taken now; it has to come again");
             }
-            Judgement::Good(_) => {
-                tracing::warn!(id = %hex(&id), "too many commands wait; this one has to come again");
-                false
-            }
-            Judgement::UnknownPasskey { .. } if self.may_ask(now) => {
+            Judgement::Known(command) => self.again(id, command, now),
+            Judgement::UnknownPasskey(_) if self.may_ask(now) => {
                 (self.asked, self.undecided) = (Some(now), Some((id, message.to_vec())));
-                false
             }
-            Judgement::UnknownPasskey { text } => {
-                let said = (Refusal::ApprovalInvalid, text.as_str());
-                self.refuse(id, command, expires, timely, said, now);
-                false
-            }
-            Judgement::Refused { reason, text } => {
-                self.refuse(id, command, expires, timely, (reason, &text), now);
-                false
-            }
+            Judgement::UnknownPasskey(refused) | Judgement::Refused(refused) => self.refuse(id, refused, now),
         }
+        false
     }
 
     fn may_ask(&self, now: Timestamp) -> bool {
@@ -225,16 +204,18 @@ impl<D: Disk> Commands<D> {
     }
 
     /// The service was asked for its membership, and what it has is set: the command that waited for it is judged
-    /// again. Says whether there is a new order.
+    /// again, and what a disk that failed did not take is tried again. Says whether there is a new order.
     pub fn membership_is_fresh(&mut self, now: Timestamp) -> bool {
+        self.heed_membership();
         self.undecided.take().is_some_and(|(id, message)| self.receive(id, &message, now))
     }
 
-    /// An id that is known came again.
-    fn again(&mut self, id: CommandId, command: Digest, entry: Entry, now: Timestamp) {
+    /// An id that is known came again. Nothing is said while it waits.
+    fn again(&mut self, id: CommandId, command: Digest, now: Timestamp) {
+        let Some(entry) = self.journal.get(&id).cloned() else { return };
         if entry.command != command {
-            let said = (Refusal::IdReused, "the id was another command's");
-            return self.answer_stranger(id, command, said, now);
+            let text = "the id was another command's".to_owned();
+            return self.refuse(id, Refused::once(command, Refusal::IdReused, text), now);
         }
         let is_outgoing = self.outgoing.iter().any(|o| o.is_kept && o.id == id);
         match entry.step {
@@ -249,44 +230,24 @@ impl<D: Disk> Commands<D> {
         self.outgoing.push_back(OutgoingReply { id, bytes, presentation, is_kept: true });
     }
 
-    fn refuse(
-        &mut self,
-        id: CommandId,
-        command: Digest,
-        expires: Timestamp,
-        timely: Timestamp,
-        (reason, text): (Refusal, &str),
-        now: Timestamp,
-    ) {
-        tracing::info!(id = %hex(&id), %reason, "command refused");
-        // What is over by the service's own clock stays so without being remembered.
-        if expires <= self.journal.mark() {
-            return self.answer_stranger(id, command, (reason, text), now);
-        }
-        let Some(bytes) = self.refusal(id, command, reason, text, now) else { return };
-        let step = Step::Answered(bytes.clone());
-        let entry = Entry { command, expires, timely, presentation: Vec::new(), step };
-        match self.journal.add(id, entry) {
-            Ok(()) => self.send(id, bytes, Vec::new()),
-            Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not answered"),
-        }
-    }
-
-    /// Refuses without remembering it, and without the work of it when many such answers wait.
-    fn answer_stranger(
-        &mut self,
-        id: CommandId,
-        command: Digest,
-        (reason, text): (Refusal, &str),
-        now: Timestamp,
-    ) {
-        let waiting = self.outgoing.iter().filter(|o| !o.is_kept).count();
-        if waiting >= STRANGERS_MAX {
+    /// Refuses a command, or a message; without the work of it when many answers wait that are not remembered.
+    fn refuse(&mut self, id: CommandId, refused: Refused, now: Timestamp) {
+        let Refused { digest: command, reason, text, until, timely } = refused;
+        let unkept = self.outgoing.iter().filter(|o| !o.is_kept).count();
+        if until.is_none() && unkept >= STRANGERS_MAX {
             return;
         }
-        if let Some(bytes) = self.refusal(id, command, reason, text, now) {
-            let presentation = Vec::new();
-            self.outgoing.push_back(OutgoingReply { id, bytes, presentation, is_kept: false });
+        let outcome = Outcome::Refused { reason, text: &text };
+        let Some(bytes) = self.sign(&Reply { id, command, time: now, outcome }) else { return };
+        let presentation = Vec::new();
+        let Some(expires) = until else {
+            return self.outgoing.push_back(OutgoingReply { id, bytes, presentation, is_kept: false });
+        };
+        tracing::info!(id = %hex(&id), %reason, "command refused");
+        let step = Step::Answered(bytes.clone());
+        match self.journal.add(id, Entry { command, expires, timely, presentation, step }) {
+            Ok(()) => self.send(id, bytes, Vec::new()),
+            Err(error) => tracing::error!(%error, id = %hex(&id), "a command is not answered"),
         }
     }
 
@@ -307,9 +268,11 @@ impl<D: Disk> Commands<D> {
     }
 
     fn begin(&mut self, order: &Order, command: Digest, issued: Timestamp, now: Timestamp) -> bool {
-        let (id, expires) = (order.id, order.expires);
-        if expires <= now.max(self.journal.mark()) {
-            self.refuse(id, command, expires, issued, (Refusal::Expired, "it waited too long"), now);
+        let (id, expires, mark) = (order.id, order.expires, self.journal.mark());
+        if expires <= now.max(mark) {
+            let until = (expires > mark).then_some(expires);
+            let (reason, text) = (Refusal::Expired, "it waited too long".to_owned());
+            self.refuse(id, Refused { digest: command, reason, text, until, timely: issued }, now);
             return false;
         }
         let entry = Entry { command, expires, timely: issued, presentation: Vec::new(), step: Step::Started };
@@ -393,17 +356,6 @@ impl<D: Disk> Commands<D> {
             started: count(|step| matches!(step, Step::Started)),
             replies: count(|step| matches!(step, Step::Answered(_))),
         }
-    }
-
-    fn refusal(
-        &self,
-        id: CommandId,
-        command: Digest,
-        reason: Refusal,
-        text: &str,
-        now: Timestamp,
-    ) -> Option<Vec<u8>> {
-        self.sign(&Reply { id, command, time: now, outcome: Outcome::Refused { reason, text } })
     }
 
     fn sign(&self, reply: &Reply<'_>) -> Option<Vec<u8>> {

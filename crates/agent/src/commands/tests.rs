@@ -392,6 +392,10 @@ fn another_command_with_a_known_id_is_refused_and_the_first_ones_answer_stays() 
     let refused =
         (other.id, digest(&other.canonical()), "id-reused: the id was another command's".to_owned());
     assert_eq!(replies(&mut commands), [refused]);
+    // That comes before everything else about it.
+    let other = Sent { device: "meter-2", ..Sent::new(1) };
+    assert!(!commands.receive([1; 16], &other.bytes(), START));
+    assert_eq!(said(&mut commands), ["id-reused: the id was another command's"]);
     commands.finish(&order.id, Ending::Done(Value::Null), START);
     assert_eq!(said(&mut commands), ["done null"]);
 }

@@ -77,13 +77,10 @@ impl<D: Disk> Commands<D> {
             |id: &_| u32::try_from(uses.clone().filter(|g| g.id == *id).count()).unwrap_or(u32::MAX);
         let grants = grants.as_mut().ok_or(UseError::Closed)?;
         let Use { order, grant } = grants
-            .judge(presentation, membership, journal.mark(), waiting_of, now)
+            .judge(presentation, membership, description, journal.mark(), waiting_of, now)
             .inspect_err(|refusal| {
                 tracing::info!(refusal = refusal.as_str(), "a grant was refused");
             })?;
-        // What is open is within the description's bounds; the description may ask for more.
-        let action = description.actions.get(&order.action).ok_or(Refusal::NotOpened)?;
-        action.validate(&order.input).map_err(|_| Refusal::NotOpened)?;
         let (id, presentation) = (order.id, presentation.to_vec());
         let command = sha256(&[&presentation]);
         self.waiting.push_back(Waiting { order, command, origin: Origin::Grant { grant, presentation } });
@@ -100,8 +97,7 @@ impl<D: Disk> Commands<D> {
         now: Timestamp,
     ) -> bool {
         let (id, mark) = (order.id, self.journal.mark());
-        let Self { grants, membership, .. } = self;
-        let Some(grants) = grants.as_mut().filter(|g| g.still_counts(grant, membership, mark, now)) else {
+        let Some(grants) = self.grants.as_mut().filter(|g| g.still_counts(grant, mark, now)) else {
             return false;
         };
         // First the journal: a crash before the count leaves a use that was not begun, and is answered as interrupted.
@@ -124,7 +120,7 @@ impl<D: Disk> Commands<D> {
     pub(super) fn use_failed(&mut self, id: &CommandId) {
         let presentation = self.presentation(id);
         let Some(grants) = self.grants.as_mut().filter(|_| !presentation.is_empty()) else { return };
-        if let Err(error) = grants.failed(&presentation) {
+        if let Err(error) = grants.failed(&presentation, &self.description) {
             tracing::error!(%error, id = %hex(id), "a step that failed counts as taken");
         }
     }

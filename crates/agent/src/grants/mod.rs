@@ -7,16 +7,15 @@
 mod book;
 mod nonces;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
+use thingward_device::{UseJudge, Verdict, revocation};
 use thingward_grant::opening::{OpeningError, input, opened};
 use thingward_grant::usage::Step;
 use thingward_grant::{
-    Audience, Class, Device, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope,
-    SignedRevocation, Time, TrustedIssuer, TrustedKey,
+    Audience, Class, Grant, GrantId, Nonce, Presentation, Refusal, SCOPE_BYTES_MAX, Scope, Time,
 };
 use thingward_model::description::{ThingDescription, UseStep};
 use thingward_model::{ActionName, Timestamp};
@@ -60,8 +59,6 @@ pub struct Grants<D> {
     nonces: Nonces,
     /// The scope that the description opens.
     opened: Vec<u8>,
-    /// The actions that are steps of a use.
-    steps: BTreeMap<ActionName, Step>,
 }
 
 impl<D: Disk> Grants<D> {
@@ -80,9 +77,7 @@ impl<D: Disk> Grants<D> {
         }
         let mut room = [0; SCOPE_BYTES_MAX];
         let opened = opened(description, &mut room)?.as_bytes().to_vec();
-        let steps = description.actions.iter().filter_map(|(name, action)| Some((*name, step(action.step?))));
-        let steps = steps.collect();
-        Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened, steps }))
+        Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened }))
     }
 
     /// A nonce for one presentation by `peer`, within a minute.
@@ -96,6 +91,7 @@ impl<D: Disk> Grants<D> {
         &mut self,
         presentation: &[u8],
         membership: &Membership,
+        description: &ThingDescription,
         mark: Timestamp,
         waiting: impl Fn(&GrantId) -> u32,
         now: Timestamp,
@@ -104,29 +100,29 @@ impl<D: Disk> Grants<D> {
         let nonce = presentation.nonce();
         let is_open = self.nonces.spend(&nonce, now);
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer)?;
-        let opened = Scope::from_bytes(&self.opened)?;
         let classes = membership.classes.iter().filter_map(|class| {
             let standing = self.book.class_standing(&class.name)?;
             Some(Class { name: class.name.borrowed(), standing })
         });
         let classes: Vec<_> = classes.collect();
-        let (key, standing) = (TrustedKey::Public(key), self.book.own_standing());
-        // The issuer is the service, which asks its policies before it issues; here it may what is open.
-        let issuers = [TrustedIssuer { key, right: opened, standing, classes: &classes }];
-        let device = Device {
+        let judge = UseJudge {
             tenant: membership.tenant.borrowed(),
             name: membership.name.borrowed(),
-            opened,
-            issuers: &issuers,
+            key,
+            opened: Scope::from_bytes(&self.opened)?,
+            standing: self.book.own_standing(),
+            classes: &classes,
             time: self.time(now, mark),
         };
         let id = presentation.grant().origin_unverified().id;
         let used = self.book.used(&id).saturating_add(waiting(&id));
-        // For one that is not open any other will do: the refusals keep their order.
-        let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
-        let permitted = device.decide(&presentation, &expected, used)?;
-        let action = permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?;
-        let grant = Counted::new(&permitted, self.steps.get(&action).copied())?;
+        let permitted = judge.judge(&presentation, is_open, used)?;
+        let name = permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?;
+        let input = input(&permitted.operation)?;
+        // What is open is within the description's bounds; the description may ask for more.
+        let action = description.actions.get(&name).ok_or(Refusal::NotOpened)?;
+        action.validate(&input).map_err(|_| Refusal::NotOpened)?;
+        let grant = Counted::new(&permitted, action.step.map(step))?;
         if !self.is_in_turn(&grant) {
             return Err(Refusal::OutOfTurn);
         }
@@ -135,25 +131,18 @@ impl<D: Disk> Grants<D> {
         }
         let order = Order {
             id: nonce,
-            action,
-            input: input(&permitted.operation)?,
+            action: name,
+            input,
             expires: permitted.expires.unwrap_or(now.plus_micros(WAIT_MICROS)),
             actor: actor(presentation.grant())?,
         };
         Ok(Use { order, grant })
     }
 
-    /// Whether a grant that was permitted still counts.
-    pub(crate) fn still_counts(
-        &self,
-        grant: &Counted,
-        membership: &Membership,
-        mark: Timestamp,
-        now: Timestamp,
-    ) -> bool {
+    /// Whether a grant that was permitted still counts. That for a class does not once the device has left it.
+    pub(crate) fn still_counts(&self, grant: &Counted, mark: Timestamp, now: Timestamp) -> bool {
         let is_over = grant.expires.is_some_and(|end| end <= now.max(mark).max(self.book.mark()));
-        let is_meant = grant.class.is_none_or(|class| membership.classes.iter().any(|c| c.name == class));
-        !is_over && is_meant && !self.book.is_taken_back(grant) && self.is_in_turn(grant)
+        Verdict::of(|| !is_over && !self.book.is_taken_back(grant) && self.is_in_turn(grant)).is_good()
     }
 
     /// Whether the use can take the step that this is; `thingward_grant::usage`.
@@ -162,11 +151,15 @@ impl<D: Disk> Grants<D> {
     }
 
     /// What was done with a permitted presentation failed. A step of a use was not taken then.
-    pub(crate) fn failed(&mut self, presentation: &[u8]) -> Result<(), BookError> {
+    pub(crate) fn failed(
+        &mut self,
+        presentation: &[u8],
+        description: &ThingDescription,
+    ) -> Result<(), BookError> {
         let Ok(shown) = Presentation::decode(presentation) else { return Ok(()) };
-        let action = shown.operation().action().as_str().parse().ok();
-        match action.and_then(|action: ActionName| self.steps.get(&action)) {
-            Some(step) => self.book.step_back(&shown.grant().origin_unverified().id, *step),
+        let action = shown.operation().action().as_str().parse::<ActionName>().ok();
+        match action.and_then(|action| description.actions.get(&action)?.step) {
+            Some(taken) => self.book.step_back(&shown.grant().origin_unverified().id, step(taken)),
             None => Ok(()),
         }
     }
@@ -184,9 +177,7 @@ impl<D: Disk> Grants<D> {
     /// Takes a signed revocation in, whoever carries it.
     pub(crate) fn take_back(&mut self, message: &[u8], membership: &Membership) -> Result<(), TakeBackError> {
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer);
-        let verified = SignedRevocation::decode(message)
-            .map_err(Refusal::from)
-            .and_then(|signed| signed.verify(&TrustedKey::Public(key?), membership.tenant.borrowed()));
+        let verified = key.and_then(|key| revocation(message, key, membership.tenant.borrowed()));
         let revocation = verified.map_err(TakeBackError::Refused)?;
         let class = match &revocation.audience {
             Audience::Device(name) => (*name == membership.name.borrowed()).then_some(None),

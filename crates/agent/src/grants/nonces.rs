@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use rand_core::Rng;
 use thingward_crypto::system_rng;
+use thingward_device::NONCE_MICROS;
 use thingward_grant::Nonce;
 use thingward_model::Timestamp;
 
-/// How long a nonce waits for its presentation, in microseconds: a minute, in which somebody may still be asked.
-const LIFE_MICROS: i64 = 60_000_000;
+const LIFE_MICROS: i64 = NONCE_MICROS as i64;
 /// Most nonces that wait.
 const OPEN_MAX: usize = 256;
 /// Most of them for one peer. Its oldest gives way to its next, so that nobody takes the room of the others.

@@ -1,15 +1,12 @@
 //! Commands: what the service tells the device to do, and what the device answers.
 
 use thingward_crypto::{Digest, sha256};
-use thingward_model::ActionName;
-use thingward_seal::FormatError;
-use thingward_seal::command::{
-    self, Audience, Command, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply, SignedCommand, VerifiedCommand,
-    digest,
-};
+use thingward_model::{ActionName, Timestamp};
+use thingward_seal::command::{Audience, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply};
 
 use super::{Answer, Device, Refused, StartError, verifying_key};
 use crate::book::Running;
+use crate::judge::{Authentic, Judge, Judged};
 use crate::keys::KeyStore;
 use crate::link::Failure;
 use crate::spool::EntryKind;
@@ -25,12 +22,13 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let body = room.get(..len).unwrap_or_default();
         let (&id, message) = body.split_first_chunk::<16>().ok_or(Failure::Malformed)?;
         let (digest, outcome) = match self.judge(&id, message)? {
-            Judged::Known => return Ok(0),
-            Judged::Refused(digest, reason) => {
+            Next::Nothing => return Ok(0),
+            Next::Refuse(digest, reason) => {
+                let digest = digest.unwrap_or_else(|| sha256(&[message]));
                 self.reply(EntryKind::Reply, id, digest, Outcome::Refused { reason, text: "" }, room)?;
                 return Ok(0);
             }
-            Judged::Good { digest, action, input } => {
+            Next::Begin { digest, action, input } => {
                 self.book.running = Some(Running { id, digest, is_use: false });
                 self.keep()?;
                 (digest, self.perform(&Call::of_command(action.as_str(), input)))
@@ -41,80 +39,56 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     #[inline(never)]
-    fn judge<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
-        if let Err(reason) = self.authenticate(message)? {
-            return Ok(Judged::Refused(sha256(&[message]), reason));
+    fn judge<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Next<'m>, Refused> {
+        match self.authenticate(message)? {
+            Ok(authentic) => self.judge_authentic(id, authentic),
+            Err(reason) => Ok(Next::Refuse(None, reason)),
         }
-        self.judge_command(id, message)
     }
 
-    /// Whether it is a command of whose this device takes.
     #[inline(never)]
-    fn authenticate(&self, message: &[u8]) -> Result<Result<(), Refusal>, Refused> {
+    fn authenticate<'m>(&self, message: &'m [u8]) -> Result<Result<Authentic<'m>, Refusal>, Failure> {
         let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
-        let key = verifying_key(&join.command_key);
-        let verified = match &key {
-            Some(key) => command::verify(message, key),
-            None => SignedCommand::decode(message).map(drop),
+        Ok(Authentic::of(message, verifying_key(&join.command_key).as_ref()))
+    }
+
+    /// A command is remembered, which is durable with what comes of it.
+    #[inline(never)]
+    fn judge_authentic<'m>(&mut self, id: &Id, authentic: Authentic<'m>) -> Result<Next<'m>, Refused> {
+        let read = authentic.read();
+        let authenticated = read.as_ref().map_err(|_| Failure::Malformed)?;
+        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
+        let judge = Judge {
+            audience: Audience { tenant: &join.tenant, device: &join.device },
+            time: self.clock.time(),
+            mark: self.book.mark,
         };
-        let verdict = Verdict::of(|| verified.is_ok() && key.is_some());
-        Ok(match verified {
-            Err(FormatError::UnknownVersion) => Err(Refusal::UnknownVersion),
-            Err(FormatError::Crypto) => Err(Refusal::WrongSigner),
-            Err(_) => Err(Refusal::Malformed),
-            Ok(()) if key.is_none() => Err(Refusal::NoCommandKey),
-            Ok(()) if !verdict.is_good() => Err(Refusal::WrongSigner),
-            Ok(()) => Ok(()),
-        })
-    }
-
-    /// Of a message that was authenticated.
-    #[inline(never)]
-    fn judge_command<'m>(&mut self, id: &Id, message: &'m [u8]) -> Result<Judged<'m>, Refused> {
-        let signed = SignedCommand::decode(message).map_err(|_| Failure::Malformed)?;
-        let VerifiedCommand { command, canonical, .. } = signed.claimed_unverified();
-        let join = self.member.as_ref().ok_or(Failure::NotJoined)?;
-        if command.id != *id {
-            return Ok(Judged::Refused(sha256(&[message]), Refusal::Malformed));
-        }
-        if self.book.knows(id) {
-            return Ok(Judged::Known);
-        }
-        let audience = Audience { tenant: join.tenant, device: join.device };
-        // Without a time nothing can be said of a command, and the gateway brings one.
-        let now = self.clock.now().ok_or(Failure::NoTime)?;
-        let mark = self.book.mark;
-        let checked = Verdict::of(|| command.check(&audience, now, mark).is_ok());
-        let digest = digest(canonical);
-        match command.check(&audience, now, mark) {
-            Err(Refusal::WrongAudience) => return Ok(Judged::Refused(digest, Refusal::WrongAudience)),
-            Err(reason) => return self.refuse(command, digest, reason),
-            Ok(()) if !checked.is_good() => return Err(Failure::Busy.into()),
-            Ok(()) => {}
-        }
-        let call = Call::of_command(command.action.as_str(), command.input);
-        if let Err(reason) = self.thing.check(&call) {
-            return self.refuse(command, digest, reason);
-        }
-        if !self.book.remember(*id, command.expires) {
-            return Err(Failure::Busy.into());
-        }
+        let command = match judge.judge(id, authenticated, Verdict::of(|| !self.book.knows(id))) {
+            Err(reason) => return Ok(Next::Refuse(None, reason)),
+            // The gateway brings the time, and asks again.
+            Ok(Judged::Unsure) => return Err(Failure::NoTime.into()),
+            Ok(Judged::Known) => return Ok(Next::Nothing),
+            Ok(Judged::Refused { reason, until }) => {
+                if let Some(expires) = until {
+                    self.remember(id, expires)?;
+                    self.keep()?;
+                }
+                return Ok(Next::Refuse(Some(authenticated.digest()), reason));
+            }
+            Ok(Judged::Good(good)) => &good.verified().command,
+        };
+        self.remember(id, command.expires)?;
         self.book.mark = self.book.mark.max(command.issued);
-        Ok(Judged::Good { digest, action: command.action, input: command.input })
+        let (digest, action, input) = (authenticated.digest(), command.action, command.input);
+        if let Err(reason) = self.thing.check(&Call::of_command(action.as_str(), input)) {
+            self.keep()?;
+            return Ok(Next::Refuse(Some(digest), reason));
+        }
+        Ok(Next::Begin { digest, action, input })
     }
 
-    /// The device's one word on a command of the service.
-    fn refuse<'m>(
-        &mut self,
-        command: &Command<'m>,
-        digest: Digest,
-        reason: Refusal,
-    ) -> Result<Judged<'m>, Refused> {
-        if !self.book.remember(command.id, command.expires) {
-            return Err(Failure::Busy.into());
-        }
-        self.keep()?;
-        Ok(Judged::Refused(digest, reason))
+    fn remember(&mut self, id: &Id, expires: Timestamp) -> Result<(), Failure> {
+        if self.book.remember(*id, expires) { Ok(()) } else { Err(Failure::Busy) }
     }
 
     /// Does what was begun.
@@ -172,15 +146,12 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 }
 
-/// What a message is to the device.
-enum Judged<'m> {
-    /// It is remembered, which is to be kept, and may begin.
-    Good {
-        digest: Digest,
-        action: ActionName,
-        input: Data<'m>,
-    },
-    Refused(Digest, Refusal),
+/// What becomes of a message.
+enum Next<'m> {
+    /// It is remembered, and begins once that is durable.
+    Begin { digest: Digest, action: ActionName, input: Data<'m> },
+    /// The command of this digest, or the message as a whole.
+    Refuse(Option<Digest>, Refusal),
     /// It has had its word.
-    Known,
+    Nothing,
 }

@@ -1,18 +1,16 @@
 //! Grants: what somebody who is here may do.
 
 use thingward_crypto::sha256;
-use thingward_grant::{
-    Device as Decider, Nonce, Permitted, Presentation, Refusal, Scope, Standing, TrustedIssuer, TrustedKey,
-};
+use thingward_grant::{Nonce, Permitted, Presentation, Refusal, Scope};
 
 use super::{Answer, Device, Refused, issuer};
 use crate::book::Running;
 use crate::keys::KeyStore;
 use crate::link::{Failure, put};
+use crate::permit::UseJudge;
 use crate::spool::{EntryKind, Spool};
 use crate::store::{Flash, FlashError};
 use crate::thing::{Call, Thing};
-use crate::verdict::Verdict;
 
 impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     /// A nonce for one presentation, within a minute.
@@ -31,12 +29,10 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let nonce = presentation.nonce();
         let open = self.nonces.iter_mut().find(|slot| slot.is_some_and(|(open, _)| open == nonce));
         let is_open = open.and_then(Option::take).is_some();
-        // For one that is not open any other will do: the refusals keep their order.
-        let expected = if is_open { nonce } else { nonce.map(|byte| !byte) };
-        let permitted = self.decide(&presentation, &expected)?;
+        let permitted = self.decide(&presentation, is_open)?;
         let call = Call::of_grant(permitted.operation);
         self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
-        if !self.book.has_room_for(&permitted.grant) {
+        if !self.book.has_room_for(&permitted) {
             return Err(Refusal::NoRoom.into());
         }
         let (state, digest) = (self.chain_state(), sha256(&[body]));
@@ -49,27 +45,21 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     #[inline(never)]
-    fn decide<'p>(&self, presentation: &Presentation<'p>, nonce: &Nonce) -> Result<Permitted<'p>, Refused> {
+    fn decide<'p>(&self, presentation: &Presentation<'p>, is_open: bool) -> Result<Permitted<'p>, Refused> {
         let (join, key) = issuer(&self.member)?;
         let mut room = [0; 128];
-        let opened = Scope::from_bytes(self.thing.opened(&mut room)).map_err(Refusal::from)?;
-        let standing: &Standing = &self.book.standing;
-        // The issuer is the service, which asks its policies before it issues; here it may what is open.
-        // It is told of no class.
-        let key = TrustedKey::Public(&key);
-        let issuers = [TrustedIssuer { key, right: opened, standing, classes: &[] }];
-        let decider = Decider {
+        let judge = UseJudge {
             tenant: join.tenant.borrowed(),
             name: join.device.borrowed(),
-            opened,
-            issuers: &issuers,
+            key: &key,
+            opened: Scope::from_bytes(self.thing.opened(&mut room)).map_err(Refusal::from)?,
+            standing: &self.book.standing,
+            // It is told of none.
+            classes: &[],
             time: self.clock.time(),
         };
         let used = self.book.used(&presentation.grant().origin_unverified().id);
-        let decided = decider.decide(presentation, nonce, used);
-        let verdict = Verdict::of(|| decided.is_ok());
-        let permitted = decided?;
-        if verdict.is_good() { Ok(permitted) } else { Err(Failure::Busy.into()) }
+        Ok(judge.judge(presentation, is_open, used)?)
     }
 
     /// Whether what was begun under `id` has its answer in the spool: power went between that and the end in the book.

@@ -18,6 +18,6 @@ pub use data::{DATA_BYTES_MAX, Data, MEMBERS_MAX, Members, Scalar, Shape};
 pub use reply::{Outcome, REPLY_BYTES_MAX, REPLY_TEXT_BYTES_MAX, Refusal, Reply, SignedReply};
 pub use signed::{
     ACTOR_BYTES_MAX, APPROVAL_BYTES_MAX, Approval, Audience, CANONICAL_BYTES_MAX, CLOCK_SKEW_MAX_MICROS,
-    COMMAND_BYTES_MAX, Command, CommandId, LIFETIME_MAX_MICROS, SignedCommand, VerifiedCommand, digest, sign,
-    verify,
+    COMMAND_BYTES_MAX, Command, CommandId, LIFETIME_MAX_MICROS, SignedCommand, VerifiedCommand, digest,
+    is_command, sign, verify,
 };

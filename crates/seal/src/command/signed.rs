@@ -53,11 +53,11 @@ pub struct Command<'a> {
 
 /// Whom commands have to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Audience {
+pub struct Audience<'a> {
     /// The tenant.
-    pub tenant: TenantName,
+    pub tenant: &'a TenantName,
     /// The device.
-    pub device: DeviceName,
+    pub device: &'a DeviceName,
 }
 
 /// A user's passkey over exactly one command: a WebAuthn assertion with [`digest`] as its challenge.
@@ -160,8 +160,8 @@ impl<'a> Command<'a> {
     ///
     /// What to answer.
     #[inline(always)]
-    pub fn check(&self, audience: &Audience, now: Timestamp, mark: Timestamp) -> Result<(), Refusal> {
-        if (self.tenant, self.device) != (audience.tenant, audience.device) {
+    pub fn check(&self, audience: &Audience<'_>, now: Timestamp, mark: Timestamp) -> Result<(), Refusal> {
+        if (&self.tenant, &self.device) != (audience.tenant, audience.device) {
             Err(Refusal::WrongAudience)
         } else if self.expires <= now.max(mark) {
             Err(Refusal::Expired)
@@ -293,8 +293,13 @@ pub fn verify(message: &[u8], key: &VerifyingKey) -> Result<(), FormatError> {
     Sign1::decode(&mut Decoder::new(message), PAYLOAD_BYTES_MAX)?.verify(key, CONTEXT)
 }
 
+/// Whether a message is a command, whoever signed it.
+///
+/// # Errors
+///
+/// Those of [`SignedCommand::decode`].
 #[inline(never)]
-fn is_command(message: &[u8]) -> Result<(), FormatError> {
+pub fn is_command(message: &[u8]) -> Result<(), FormatError> {
     SignedCommand::decode(message).map(drop)
 }
 
