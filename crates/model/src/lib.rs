@@ -16,6 +16,7 @@ pub mod description;
 pub mod identity;
 pub mod limits;
 pub mod name;
+mod number;
 pub mod senml;
 pub mod time;
 
@@ -25,6 +26,7 @@ pub use name::{
     ActionName, ClassName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName,
     TenantName, UserName,
 };
+pub use number::Shortest;
 pub use senml::{Reading, SenmlError, Value};
 
 pub use time::Timestamp;

@@ -2,6 +2,7 @@
 
 use minicbor::Decoder;
 use minicbor::data::Type;
+use thingward_model::Shortest;
 
 use crate::FormatError;
 use crate::cose::{self, SliceEncoder};
@@ -12,8 +13,6 @@ pub const DATA_BYTES_MAX: usize = 512;
 pub const MEMBERS_MAX: usize = 32;
 /// Longest name of a member in bytes.
 const KEY_BYTES_MAX: usize = 63;
-/// Integers beyond this are not all exact as doubles.
-pub(super) const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// One value. Numbers are doubles; a whole one is an integer to whoever wants one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -191,22 +190,13 @@ fn write_scalar(e: &mut SliceEncoder<'_>, value: Scalar<'_>) -> Result<(), Forma
 }
 
 fn write_number(e: &mut SliceEncoder<'_>, n: f64) -> Result<(), FormatError> {
-    if !n.is_finite() {
-        return Err(FormatError::Malformed);
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "both casts are checked by comparing what comes back"
-    )]
-    let (whole, single) = (n as i64, n as f32);
-    // Minus zero is zero.
-    if n.abs() < EXACT_INTEGER_MAX && whole as f64 == n {
-        e.i64(whole)?;
-    } else if f64::from(single) == n {
-        e.f32(single)?;
-    } else {
-        e.f64(n)?;
-    }
+    match Shortest::of(n).ok_or(FormatError::Malformed)? {
+        Shortest::Whole(whole) => e.i64(whole)?,
+        // Minus zero is zero.
+        Shortest::Single(single) if single.to_bits() << 1 == 0 => e.i64(0)?,
+        Shortest::Single(single) => e.f32(single)?,
+        Shortest::Double(double) => e.f64(double)?,
+    };
     Ok(())
 }
 
@@ -221,16 +211,26 @@ fn read_scalar<'a>(d: &mut Decoder<'a>) -> Result<Scalar<'a>, FormatError> {
 fn read_number(d: &mut Decoder<'_>) -> Result<f64, FormatError> {
     let start = d.position();
     let n = match d.datatype()? {
-        Type::F32 => f64::from(d.f32()?),
-        Type::F64 => d.f64()?,
-        _ => d.i64()? as f64,
+        Type::F32 => Shortest::Single(d.f32()?),
+        Type::F64 => Shortest::Double(read_double(d)?),
+        _ => Shortest::Whole(d.i64()?),
     };
+    let n = n.number().ok_or(FormatError::Malformed)?;
     let mut again = [0; 9];
     let mut e = cose::encoder(&mut again);
     write_number(&mut e, n)?;
     let len = e.writer().position();
     let is_the_encoding = d.input().get(start..d.position()) == again.get(..len);
     if is_the_encoding { Ok(n) } else { Err(FormatError::Malformed) }
+}
+
+/// Not as the codec does, which takes a single for one as well.
+fn read_double(d: &mut Decoder<'_>) -> Result<f64, FormatError> {
+    let bits =
+        d.input().get(d.position()..).and_then(<[u8]>::first_chunk::<9>).ok_or(FormatError::Malformed)?;
+    let [_, bits @ ..] = *bits;
+    d.set_position(d.position() + 9);
+    Ok(f64::from_be_bytes(bits))
 }
 
 fn read_text<'a>(d: &mut Decoder<'a>) -> Result<&'a str, FormatError> {

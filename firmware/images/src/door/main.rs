@@ -74,7 +74,7 @@ fn serve(device: &mut Machine) {
 #[inline(never)]
 fn record(device: &mut Machine) {
     let Some(time) = device.now() else { return };
-    let value = Value::Number(f64::from(device.thing().opened));
+    let value = Value::from(u32::from(device.thing().opened));
     let _ = device.record(&[Reading { field: None, unit: "", time, value }]);
 }
 
