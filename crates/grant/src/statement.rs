@@ -70,15 +70,18 @@ pub(crate) fn versioned<'a, T>(
     len: u64,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, FormatError>,
 ) -> Result<T, FormatError> {
+    let mut r = behind_version(payload, len)?;
+    let said = read(&mut r)?;
+    r.end()?;
+    Ok(said)
+}
+
+#[inline(never)]
+fn behind_version(payload: &[u8], len: u64) -> Result<Reader<'_>, FormatError> {
     let mut r = Reader::new(payload);
     let is_right = r.array()? == len;
     if r.u32()? != VERSION {
         return Err(FormatError::UnknownVersion);
     }
-    if !is_right {
-        return Err(FormatError::Malformed);
-    }
-    let said = read(&mut r)?;
-    r.end()?;
-    Ok(said)
+    if is_right { Ok(r) } else { Err(FormatError::Malformed) }
 }
