@@ -9,6 +9,7 @@
 extern crate std;
 
 pub mod assurance;
+pub mod cbor;
 #[cfg(feature = "std")]
 pub mod clock;
 #[cfg(feature = "std")]
