@@ -49,13 +49,15 @@ impl Shortest {
             let whole = (mantissa << exponent).cast_signed();
             Self::Whole(if is_negative { -whole } else { whole })
         } else if len <= SINGLE_BITS && exponent > -SINGLE_BIAS && top <= 128 {
-            Self::Single(single(is_negative, mantissa as u32, exponent, top))
+            #[expect(clippy::cast_possible_truncation, reason = "as long as a single's")]
+            let mantissa = mantissa as u32;
+            Self::Single(single(is_negative, mantissa, exponent, top))
         } else {
             Self::Double(number)
         })
     }
 
-    /// The number; `None` when it is not finite, or whole and beyond.
+    /// The number; `None` for a single that is not finite, and for a whole number that has no such form.
     #[must_use]
     pub const fn number(self) -> Option<f64> {
         match self {

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use minicbor::data::{Tag, Type};
+use minicbor::encode::Write as _;
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder};
 
@@ -174,7 +175,10 @@ fn encode_reading(
         encode_seconds(e, micros)?;
     }
     if let Some(field) = &reading.field {
-        write(e.i64(label::NAME).and_then(|e| e.str(field.as_str())))?;
+        // Not as a text: whether bytes are one is looked up in a table, which takes a chip's RAM.
+        let name = field.as_bytes();
+        write(e.i64(label::NAME).and_then(|e| e.str_len(name.len() as u64)))?;
+        e.writer_mut().write_all(name).map_err(|_| SenmlError::BufferTooSmall)?;
     }
     if !reading.unit.is_empty() {
         write(e.i64(label::UNIT).and_then(|e| e.str(reading.unit)))?;
