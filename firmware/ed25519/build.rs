@@ -24,7 +24,11 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=src");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let shape = if is_for_avr() { Shape::AVR } else { Shape::WORDS };
+    let shape = match (is_for_avr(), has_far_calls()) {
+        (true, true) => Shape::LARGE_AVR,
+        (true, false) => Shape::AVR,
+        (false, _) => Shape::WORDS,
+    };
     let tables = [("comb", comb::table(shape)), ("odd_multiples", comb::odd_multiples(shape))];
     if !is_for_avr() {
         return tables.iter().try_for_each(|(name, table)| write_words(&out.join(name), table));
@@ -35,6 +39,11 @@ fn main() -> io::Result<()> {
     let constants: Vec<u8> = constants::ROUNDS.iter().flat_map(|k| k.to_le_bytes()).collect();
     fs::write(out.join("sha512_constants.bin"), constants)?;
     kernels(&out.display().to_string()).link(&out, "ed25519_kernels")
+}
+
+/// Whether it is for an AVR with more than 128 KB of flash.
+fn has_far_calls() -> bool {
+    env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|features| features.split(',').any(|f| f == "eijmpcall"))
 }
 
 /// As an expression: for each point its coordinates, as words.

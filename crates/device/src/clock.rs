@@ -4,7 +4,7 @@ use thingward_grant::{Beacon, Nonce, Question, Time};
 use thingward_model::Timestamp;
 
 /// An oscillator is off by at most one part in so many: 1.5 percent covers an uncalibrated one.
-const OSCILLATOR_ERROR: i64 = 64;
+const OSCILLATOR_ERROR: u32 = 64;
 
 pub(crate) struct Clock {
     time: Time,
@@ -31,8 +31,7 @@ impl Clock {
     }
 
     pub(crate) fn tick(&mut self, micros: u32) {
-        let micros = i64::from(micros);
-        let error = micros / OSCILLATOR_ERROR + 1;
+        let (micros, error) = (i64::from(micros), i64::from(micros / OSCILLATOR_ERROR + 1));
         self.time = self.time.after(micros - error, micros + error);
         if let Some(asked) = &mut self.asked {
             asked.micros_ago = asked.micros_ago.saturating_add(micros + error);

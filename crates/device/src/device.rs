@@ -193,9 +193,11 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     pub fn tick(&mut self, micros: u32) {
         self.clock.tick(micros);
         for slot in &mut self.nonces {
-            *slot = slot
-                .map(|(nonce, age)| (nonce, age.saturating_add(micros)))
-                .filter(|(_, age)| *age < NONCE_MICROS);
+            let Some((_, age)) = slot else { continue };
+            *age = age.saturating_add(micros);
+            if *age >= NONCE_MICROS {
+                *slot = None;
+            }
         }
         self.sign_when_due(micros);
     }

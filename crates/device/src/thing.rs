@@ -1,6 +1,7 @@
 //! What a thing is and does, apart from being a device.
 
 use thingward_grant::{Operation, Value};
+use thingward_model::Shortest;
 use thingward_seal::command::{Data, Refusal, Scalar, Shape};
 
 /// A thing that can be told to do something. What it does is done when [`Thing::perform`] returns.
@@ -112,16 +113,14 @@ pub enum Argument<'a> {
 }
 
 impl<'a> Argument<'a> {
-    #[expect(clippy::cast_possible_truncation, reason = "what comes back is compared")]
     fn of(value: Scalar<'a>) -> Self {
         match value {
             Scalar::Bool(value) => Self::Bool(value),
             Scalar::Text(value) => Self::Text(value),
-            Scalar::Number(value) => {
-                let whole = value as i64;
-                let is_whole = whole as f64 == value && whole.unsigned_abs() < 1 << 53;
-                if is_whole { Self::Number(whole) } else { Self::NoWholeNumber }
-            }
+            Scalar::Number(value) => match Shortest::of(value) {
+                Some(Shortest::Whole(whole)) => Self::Number(whole),
+                _ => Self::NoWholeNumber,
+            },
         }
     }
 }

@@ -105,8 +105,8 @@ impl From<thingward_crypto::CryptoError> for FormatError {
     }
 }
 
-impl From<minicbor::decode::Error> for FormatError {
-    fn from(_: minicbor::decode::Error) -> Self {
+impl From<thingward_model::cbor::Malformed> for FormatError {
+    fn from(_: thingward_model::cbor::Malformed) -> Self {
         Self::Malformed
     }
 }

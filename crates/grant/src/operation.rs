@@ -15,7 +15,7 @@ pub const OPERATION_BYTES_MAX: usize = 1 + 65 + 1 + BOUNDS_MAX * 2 * (2 + TEXT_B
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation<'a> {
     action: NameRef<'a, name::Action>,
-    arguments: u64,
+    arguments: usize,
     bytes: &'a [u8],
 }
 
@@ -102,7 +102,7 @@ impl<'a> Operation<'a> {
         Ok(())
     }
 
-    pub(crate) const fn arguments_len(&self) -> u64 {
+    pub(crate) const fn arguments_len(&self) -> usize {
         self.arguments
     }
 }

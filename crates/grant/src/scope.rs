@@ -188,7 +188,7 @@ pub(crate) fn read_permissions<'a>(
 /// A bound as it stands in an encoded scope.
 enum Limit<'a> {
     /// As many values as the number says, from where the reader stands.
-    OneOf(u64, Reader<'a>),
+    OneOf(usize, Reader<'a>),
     Range(i64, i64),
 }
 
@@ -225,7 +225,7 @@ impl Limit<'_> {
     }
 }
 
-fn read_action<'a>(r: &mut Reader<'a>) -> Result<(NameRef<'a, name::Action>, u64), FormatError> {
+fn read_action<'a>(r: &mut Reader<'a>) -> Result<(NameRef<'a, name::Action>, usize), FormatError> {
     if r.array()? != 2 {
         return Err(FormatError::Malformed);
     }
@@ -284,8 +284,8 @@ pub(crate) fn read_text<'a>(r: &mut Reader<'a>) -> Result<&'a str, FormatError> 
     if text.len() > TEXT_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(text) }
 }
 
-pub(crate) fn at_most(len: u64, max: usize) -> Result<u64, FormatError> {
-    if len > max as u64 { Err(FormatError::TooLarge) } else { Ok(len) }
+pub(crate) fn at_most(len: usize, max: usize) -> Result<usize, FormatError> {
+    if len > max { Err(FormatError::TooLarge) } else { Ok(len) }
 }
 
 fn write_permission(e: &mut SliceEncoder<'_>, permission: &Permission<'_>) -> Result<(), FormatError> {

@@ -32,7 +32,7 @@ impl<'a> Statement<'a> {
     /// Reads a statement that is all of `bytes`, and what is behind the version in an array of `len`.
     pub(crate) fn read<T>(
         bytes: &'a [u8],
-        len: u64,
+        len: usize,
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, FormatError>,
     ) -> Result<(Self, T), FormatError> {
         let statement = Self::of(bytes)?;
@@ -67,18 +67,21 @@ impl<'a> Statement<'a> {
 /// What `read` makes of an array of `len` that is all of `payload`, behind its version.
 pub(crate) fn versioned<'a, T>(
     payload: &'a [u8],
-    len: u64,
+    len: usize,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, FormatError>,
 ) -> Result<T, FormatError> {
+    let mut r = behind_version(payload, len)?;
+    let said = read(&mut r)?;
+    r.end()?;
+    Ok(said)
+}
+
+#[inline(never)]
+fn behind_version(payload: &[u8], len: usize) -> Result<Reader<'_>, FormatError> {
     let mut r = Reader::new(payload);
     let is_right = r.array()? == len;
     if r.u32()? != VERSION {
         return Err(FormatError::UnknownVersion);
     }
-    if !is_right {
-        return Err(FormatError::Malformed);
-    }
-    let said = read(&mut r)?;
-    r.end()?;
-    Ok(said)
+    if is_right { Ok(r) } else { Err(FormatError::Malformed) }
 }

@@ -9,6 +9,7 @@
 extern crate std;
 
 pub mod assurance;
+pub mod cbor;
 #[cfg(feature = "std")]
 pub mod clock;
 #[cfg(feature = "std")]
@@ -16,6 +17,7 @@ pub mod description;
 pub mod identity;
 pub mod limits;
 pub mod name;
+mod number;
 pub mod senml;
 pub mod time;
 
@@ -24,6 +26,7 @@ pub use identity::{Principal, Role};
 pub use name::{
     ActionName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName, TenantName, UserName,
 };
+pub use number::Shortest;
 pub use senml::{Reading, SenmlError, Value};
 
 pub use time::Timestamp;

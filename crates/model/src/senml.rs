@@ -7,11 +7,13 @@
 use core::fmt;
 
 use minicbor::data::{Tag, Type};
+use minicbor::encode::Write as _;
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder};
 
 use crate::limits::{READINGS_PER_RECORD_MAX, UNIT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::name::{FieldName, NameError};
+use crate::number::{self, Shortest};
 use crate::time::Timestamp;
 
 /// One value of one field at one time.
@@ -38,6 +40,12 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Bytes.
     Data(&'a [u8]),
+}
+
+impl From<u32> for Value<'_> {
+    fn from(whole: u32) -> Self {
+        Self::Number(number::whole(whole))
+    }
 }
 
 /// Why a pack cannot be written or read.
@@ -167,7 +175,10 @@ fn encode_reading(
         encode_seconds(e, micros)?;
     }
     if let Some(field) = &reading.field {
-        write(e.i64(label::NAME).and_then(|e| e.str(field.as_str())))?;
+        // Not as a text: whether bytes are one is looked up in a table, which takes a chip's RAM.
+        let name = field.as_bytes();
+        write(e.i64(label::NAME).and_then(|e| e.str_len(name.len() as u64)))?;
+        e.writer_mut().write_all(name).map_err(|_| SenmlError::BufferTooSmall)?;
     }
     if !reading.unit.is_empty() {
         write(e.i64(label::UNIT).and_then(|e| e.str(reading.unit)))?;
@@ -196,21 +207,10 @@ fn encode_seconds(e: &mut BufferEncoder<'_>, micros: i64) -> Result<(), SenmlErr
 /// The shortest form that gives back the same double, except that a negative zero stays a float.
 #[inline(never)]
 fn encode_number(e: &mut BufferEncoder<'_>, n: f64) -> Result<(), SenmlError> {
-    if !n.is_finite() {
-        return Err(SenmlError::Number);
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "both casts are checked by comparing what comes back"
-    )]
-    let (whole, single) = (n as i64, n as f32);
-    let is_whole = n.abs() < EXACT_INTEGER_MAX && whole as f64 == n && !(n == 0.0 && n.is_sign_negative());
-    if is_whole {
-        write(e.i64(whole))
-    } else if f64::from(single) == n {
-        write(e.f32(single))
-    } else {
-        write(e.f64(n))
+    match Shortest::of(n).ok_or(SenmlError::Number)? {
+        Shortest::Whole(whole) => write(e.i64(whole)),
+        Shortest::Single(single) => write(e.f32(single)),
+        Shortest::Double(double) => write(e.f64(double)),
     }
 }
 

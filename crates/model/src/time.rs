@@ -72,12 +72,14 @@ impl Timestamp {
 
     /// This time plus `micros`; saturates at the ends of the range.
     #[must_use]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
 
     /// Microseconds from `earlier` to this time; negative when `earlier` is later.
     #[must_use]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub const fn micros_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }

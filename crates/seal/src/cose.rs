@@ -1,10 +1,11 @@
 //! The subset of COSE that chains use: tagged Sign1 and Encrypt0 with one protected header. RFC 9052 §4.2, §5.2.
 
+use minicbor::Encoder;
 use minicbor::data::Tag;
 use minicbor::encode::write::Cursor;
-use minicbor::{Decoder, Encoder};
 use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
+use thingward_model::cbor::Reader;
 
 use crate::{FormatError, SEQUENCE_MAX};
 
@@ -51,14 +52,12 @@ impl Protected {
 
 /// Reads a protected header that must hold the algorithm and nothing else.
 pub(crate) fn algorithm(protected: &[u8]) -> Result<i64, FormatError> {
-    let mut d = Decoder::new(protected);
-    if d.map()? != Some(1) || d.i64()? != ALGORITHM {
+    let mut r = Reader::new(protected);
+    if r.map()? != 1 || r.int()? != ALGORITHM {
         return Err(FormatError::Malformed);
     }
-    let algorithm = d.i64()?;
-    if d.position() != protected.len() || Protected::new(algorithm)?.as_bytes() != protected {
-        return Err(FormatError::Malformed);
-    }
+    let algorithm = r.int()?;
+    r.end()?;
     Ok(algorithm)
 }
 
@@ -72,19 +71,19 @@ pub(crate) struct Sign1<'a> {
 }
 
 impl<'a> Sign1<'a> {
-    /// Reads one tagged COSE_Sign1, leaving `d` behind it.
+    /// Reads one tagged COSE_Sign1, leaving `r` behind it.
     #[inline(never)]
-    pub(crate) fn decode(d: &mut Decoder<'a>, payload_bytes_max: usize) -> Result<Self, FormatError> {
-        if d.tag()? != Tag::new(SIGN1_TAG) || d.array()? != Some(4) {
+    pub(crate) fn read(r: &mut Reader<'a>, payload_bytes_max: usize) -> Result<Self, FormatError> {
+        if r.tag()? != SIGN1_TAG || r.array()? != 4 {
             return Err(FormatError::Malformed);
         }
-        let algorithm = algorithm(d.bytes()?)?;
-        if d.map()? != Some(1) || d.i64()? != KEY_ID {
+        let algorithm = algorithm(r.bytes()?)?;
+        if r.map()? != 1 || r.int()? != KEY_ID {
             return Err(FormatError::Malformed);
         }
-        let key_id = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-        let payload = d.bytes()?;
-        let signature = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
+        let key_id = *r.byte_array()?;
+        let payload = r.bytes()?;
+        let signature = r.byte_array()?;
         if payload.len() > payload_bytes_max {
             return Err(FormatError::TooLarge);
         }
@@ -183,15 +182,15 @@ pub(crate) fn encode_record_header(
 }
 
 /// Reads what [`encode_record_header`] wrote; a sequence number with leading zeros is malformed.
-pub(crate) fn decode_record_header(d: &mut Decoder<'_>) -> Result<([u8; 8], u64), FormatError> {
-    if d.map()? != Some(2) || d.i64()? != KEY_ID {
+pub(crate) fn read_record_header(r: &mut Reader<'_>) -> Result<([u8; 8], u64), FormatError> {
+    if r.map()? != 2 || r.int()? != KEY_ID {
         return Err(FormatError::Malformed);
     }
-    let chain = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-    if d.i64()? != PARTIAL_IV {
+    let chain = *r.byte_array()?;
+    if r.int()? != PARTIAL_IV {
         return Err(FormatError::Malformed);
     }
-    let iv = d.bytes()?;
+    let iv = r.bytes()?;
     if iv.is_empty() || iv.len() > 8 || iv.first() == Some(&0) {
         return Err(FormatError::Malformed);
     }

@@ -8,8 +8,8 @@
 //! The message itself follows the signature unchanged, so that a child's chain verifies at the service as if
 //! the gateway were not there.
 
-use minicbor::Decoder;
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
+use thingward_model::cbor::Reader;
 use thingward_model::{DeviceName, Timestamp};
 
 use crate::FormatError;
@@ -96,27 +96,23 @@ impl<'a> SignedEnvelope<'a> {
     ///
     /// [`FormatError`] when the bytes are something else.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(bytes);
-        let sign1 = Sign1::decode(&mut d, PAYLOAD_BYTES_MAX)?;
-        let message = d.bytes()?;
-        if d.position() != bytes.len() {
+        let mut r = Reader::new(bytes);
+        let sign1 = Sign1::read(&mut r, PAYLOAD_BYTES_MAX)?;
+        let message = r.bytes()?;
+        r.end()?;
+        let mut r = Reader::new(sign1.payload);
+        if r.array()? != 6 {
             return Err(FormatError::Malformed);
         }
-        let mut d = Decoder::new(sign1.payload);
-        if d.array()? != Some(6) {
-            return Err(FormatError::Malformed);
-        }
-        if d.u64()? != VERSION {
+        if r.u64()? != VERSION {
             return Err(FormatError::UnknownVersion);
         }
-        let child = d.str()?.parse().map_err(|_| FormatError::Malformed)?;
-        let topic = d.str()?;
-        let received = Timestamp::from_micros(d.i64()?);
-        let link = Link::from_code(d.u8()?).ok_or(FormatError::UnknownVersion)?;
-        let digest = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-        if d.position() != sign1.payload.len() {
-            return Err(FormatError::Malformed);
-        }
+        let child = r.str()?.parse().map_err(|_| FormatError::Malformed)?;
+        let topic = r.str()?;
+        let received = Timestamp::from_micros(r.int()?);
+        let link = Link::from_code(r.u8()?).ok_or(FormatError::UnknownVersion)?;
+        let digest = *r.byte_array()?;
+        r.end()?;
         Ok(Self { sign1, claimed: Envelope { child, topic, received, link, message }, digest })
     }
 

@@ -1,7 +1,6 @@
 //! What a message of a chained stream holds: a CBOR sequence (RFC 8742) of records and statements.
 
-use minicbor::Decoder;
-use minicbor::data::Tag;
+use thingward_model::cbor::Reader;
 use thingward_model::limits::ITEMS_PER_MESSAGE_MAX;
 
 use crate::FormatError;
@@ -31,7 +30,7 @@ pub fn is_chained(payload: &[u8]) -> bool {
 
 /// Reads the items of a message one after the other; ends after the first error.
 pub struct Items<'a> {
-    decoder: Decoder<'a>,
+    reader: Reader<'a>,
     left: usize,
     done: bool,
 }
@@ -40,7 +39,7 @@ impl<'a> Items<'a> {
     /// The items of `payload`.
     #[must_use]
     pub fn new(payload: &'a [u8]) -> Self {
-        Self { decoder: Decoder::new(payload), left: ITEMS_PER_MESSAGE_MAX, done: false }
+        Self { reader: Reader::new(payload), left: ITEMS_PER_MESSAGE_MAX, done: false }
     }
 
     fn read(&mut self) -> Result<Item<'a>, FormatError> {
@@ -48,13 +47,12 @@ impl<'a> Items<'a> {
             return Err(FormatError::TooLarge);
         }
         self.left -= 1;
-        let tag = self.decoder.probe().tag()?;
-        if tag == Tag::new(ENCRYPT0_TAG) {
-            Record::decode(&mut self.decoder).map(Item::Record)
-        } else if tag == Tag::new(SIGN1_TAG) {
-            SignedStatement::decode(&mut self.decoder).map(Item::Statement)
-        } else {
-            Err(FormatError::Malformed)
+        // From a copy: the item is read with its tag.
+        let mut next = self.reader;
+        match next.tag()? {
+            ENCRYPT0_TAG => Record::read(&mut self.reader).map(Item::Record),
+            SIGN1_TAG => SignedStatement::read(&mut self.reader).map(Item::Statement),
+            _ => Err(FormatError::Malformed),
         }
     }
 }
@@ -63,7 +61,7 @@ impl<'a> Iterator for Items<'a> {
     type Item = Result<Item<'a>, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done || self.decoder.position() >= self.decoder.input().len() {
+        if self.done || self.reader.is_at_end() {
             return None;
         }
         let item = self.read();

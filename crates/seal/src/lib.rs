@@ -86,8 +86,15 @@ impl From<thingward_crypto::CryptoError> for FormatError {
     }
 }
 
+#[cfg(feature = "std")]
 impl From<minicbor::decode::Error> for FormatError {
     fn from(_: minicbor::decode::Error) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<thingward_model::cbor::Malformed> for FormatError {
+    fn from(_: thingward_model::cbor::Malformed) -> Self {
         Self::Malformed
     }
 }

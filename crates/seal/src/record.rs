@@ -10,10 +10,10 @@
 #[cfg(feature = "hpke")]
 mod recipient;
 
-use minicbor::Decoder;
 use minicbor::data::Tag;
 use thingward_crypto::aead::{KEY_BYTES_MAX, NONCE_BYTES_MAX, TAG_BYTES};
 use thingward_crypto::{AeadAlgorithm, AeadKey};
+use thingward_model::cbor::Reader;
 use thingward_model::limits::RECORD_BYTES_MAX;
 use thingward_model::{Reading, senml};
 use zeroize::Zeroizing;
@@ -130,16 +130,16 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads one record, leaving `d` behind it.
-    pub(crate) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
-        let start = d.position();
-        if d.tag()? != Tag::new(ENCRYPT0_TAG) || d.array()? != Some(3) {
+    /// Reads one record, leaving `r` behind it.
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let start = r.position();
+        if r.tag()? != ENCRYPT0_TAG || r.array()? != 3 {
             return Err(FormatError::Malformed);
         }
-        let algorithm = cose::algorithm(d.bytes()?)?;
-        let (chain, seq) = cose::decode_record_header(d)?;
-        let sealed = d.bytes()?;
-        let bytes = d.input().get(start..d.position()).ok_or(FormatError::Malformed)?;
+        let algorithm = cose::algorithm(r.bytes()?)?;
+        let (chain, seq) = cose::read_record_header(r)?;
+        let sealed = r.bytes()?;
+        let bytes = r.since(start)?;
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(FormatError::TooLarge);
         }

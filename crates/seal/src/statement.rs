@@ -5,9 +5,9 @@
 //! Evolution: append kinds and trailing elements only, with a new version; a changed meaning is a new kind.
 //! Readers refuse versions they do not know, and devices live for ten years.
 
-use minicbor::Decoder;
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, Digest, KeyId, Signer, VerifyingKey};
+use thingward_model::cbor::Reader;
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName, Timestamp};
 
 use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
@@ -152,33 +152,31 @@ impl Statement {
     }
 
     fn decode(payload: &[u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(payload);
-        let len = d.array()?.ok_or(FormatError::Malformed)?;
-        if d.u64()? != VERSION {
+        let mut r = Reader::new(payload);
+        let len = r.array()?;
+        if r.u64()? != VERSION {
             return Err(FormatError::UnknownVersion);
         }
-        let kind = d.u8()?;
-        let subject = Subject { tenant: name(&mut d)?, device: name(&mut d)?, stream: name(&mut d)? };
-        let chain = array(&mut d)?;
-        let time = Timestamp::from_micros(d.i64()?);
+        let kind = r.u8()?;
+        let subject = Subject { tenant: name(&mut r)?, device: name(&mut r)?, stream: name(&mut r)? };
+        let chain = *r.byte_array()?;
+        let time = Timestamp::from_micros(r.int()?);
         let kind = match (kind, len) {
-            (KIND_OPEN, 12) => decode_open(&mut d)?,
+            (KIND_OPEN, 12) => read_open(&mut r)?,
             (KIND_CHECKPOINT, 10) => {
-                let (first, last) = range(&mut d)?;
-                StatementKind::Checkpoint { first, last, head: array(&mut d)? }
+                let (first, last) = range(&mut r)?;
+                StatementKind::Checkpoint { first, last, head: *r.byte_array()? }
             }
             (KIND_GAP, 12) => {
-                let (first, last) = range(&mut d)?;
-                let (before, head) = (array(&mut d)?, array(&mut d)?);
-                let reason = GapReason::from_code(d.u8()?).ok_or(FormatError::UnknownVersion)?;
+                let (first, last) = range(&mut r)?;
+                let (before, head) = (*r.byte_array()?, *r.byte_array()?);
+                let reason = GapReason::from_code(r.u8()?).ok_or(FormatError::UnknownVersion)?;
                 StatementKind::Gap { first, last, before, head, reason }
             }
             (KIND_OPEN | KIND_CHECKPOINT | KIND_GAP, _) => return Err(FormatError::Malformed),
             (_, _) => return Err(FormatError::UnknownVersion),
         };
-        if d.position() != payload.len() {
-            return Err(FormatError::Malformed);
-        }
+        r.end()?;
         Ok(Self { subject, chain, time, kind })
     }
 }
@@ -229,36 +227,30 @@ impl Parts<'_> {
     }
 }
 
-fn decode_open(d: &mut Decoder<'_>) -> Result<StatementKind, FormatError> {
-    let confidentiality = match d.u8()? {
+fn read_open(r: &mut Reader<'_>) -> Result<StatementKind, FormatError> {
+    let confidentiality = match r.u8()? {
         0 => Confidentiality::Service,
         1 => Confidentiality::Customer,
         _ => return Err(FormatError::UnknownVersion),
     };
-    let cipher = AeadAlgorithm::from_cose_id(d.i64()?).ok_or(FormatError::UnknownVersion)?;
-    let (recipient, encapsulated) = (array(d)?, array(d)?);
-    let previous = if d.datatype()? == minicbor::data::Type::Null {
-        d.null()?;
-        None
-    } else if d.array()? == Some(3) {
-        Some(Link { chain: array(d)?, last: d.u64()?, head: array(d)? })
-    } else {
-        return Err(FormatError::Malformed);
-    };
+    let cipher = AeadAlgorithm::from_cose_id(r.int()?).ok_or(FormatError::UnknownVersion)?;
+    let (recipient, encapsulated) = (*r.byte_array()?, *r.byte_array()?);
+    let previous = r.nullable(|r| {
+        if r.array()? != 3 {
+            return Err(FormatError::Malformed);
+        }
+        Ok(Link { chain: *r.byte_array()?, last: r.u64()?, head: *r.byte_array()? })
+    })?;
     Ok(StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous })
 }
 
-fn name<T: core::str::FromStr>(d: &mut Decoder<'_>) -> Result<T, FormatError> {
-    d.str()?.parse().map_err(|_| FormatError::Malformed)
-}
-
-fn array<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], FormatError> {
-    d.bytes()?.try_into().map_err(|_| FormatError::Malformed)
+fn name<T: core::str::FromStr>(r: &mut Reader<'_>) -> Result<T, FormatError> {
+    r.str()?.parse().map_err(|_| FormatError::Malformed)
 }
 
 /// First and last of a range that is not empty and starts at 1 or later.
-fn range(d: &mut Decoder<'_>) -> Result<(u64, u64), FormatError> {
-    let (first, last) = (d.u64()?, d.u64()?);
+fn range(r: &mut Reader<'_>) -> Result<(u64, u64), FormatError> {
+    let (first, last) = (r.u64()?, r.u64()?);
     if first == 0 || last < first || last > SEQUENCE_MAX {
         Err(FormatError::Malformed)
     } else {
@@ -276,11 +268,11 @@ pub struct SignedStatement<'a> {
 }
 
 impl<'a> SignedStatement<'a> {
-    /// Reads one statement, leaving `d` behind it.
-    pub(crate) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
-        let start = d.position();
-        let sign1 = Sign1::decode(d, PAYLOAD_BYTES_MAX)?;
-        let bytes = d.input().get(start..d.position()).ok_or(FormatError::Malformed)?;
+    /// Reads one statement, leaving `r` behind it.
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let start = r.position();
+        let sign1 = Sign1::read(r, PAYLOAD_BYTES_MAX)?;
+        let bytes = r.since(start)?;
         let claimed = Statement::decode(sign1.payload)?;
         Ok(Self { bytes, sign1, claimed })
     }

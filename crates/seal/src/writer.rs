@@ -175,8 +175,12 @@ impl ChainWriter {
             &self.unsigned_first.to_be_bytes(),
             &self.head,
         ];
-        for (slot, byte) in state.iter_mut().zip(parts.into_iter().flatten()) {
-            *slot = *byte;
+        let mut rest = state.as_mut_slice();
+        for part in parts {
+            // All of them are as long as the state.
+            let Some((slot, behind)) = rest.split_at_mut_checked(part.len()) else { break };
+            slot.copy_from_slice(part);
+            rest = behind;
         }
         state
     }

@@ -464,3 +464,17 @@ fn a_number_past_the_last_one_is_malformed() {
     let len = statement.sign(&device.key, &mut out).unwrap();
     assert_eq!(Items::new(&out[..len]).next(), Some(Err(FormatError::Malformed)));
 }
+
+#[test]
+fn an_item_in_another_encoding_is_no_item() {
+    let service = Service::new();
+    let mut device =
+        Device::new(SignatureAlgorithm::Ed25519, AeadAlgorithm::AsconAead128, &service.recipient);
+    device.read(21.5);
+    for item in &device.sent {
+        assert!(Items::new(item).next().unwrap().is_ok());
+        // Tag and array, whose length has a byte of its own here.
+        let longer = [&[item[0], 0x98, item[1] & 0x1f], &item[2..]].concat();
+        assert_eq!(Items::new(&longer).next(), Some(Err(FormatError::Malformed)));
+    }
+}

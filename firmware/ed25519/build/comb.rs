@@ -15,16 +15,13 @@ use portable::{Element, add, multiply, subtract};
 /// Three coordinates of a point: y + x, y - x and 2 d x y.
 pub(crate) const ENTRY_BYTES: usize = 96;
 
-/// Digits of a scalar.
-const DIGITS: usize = 264;
-
 /// X, Y, Z and T, with x = X/Z, y = Y/Z and x y = T/Z.
 type Point = [Element; 4];
 
 /// Every sum of one table's teeth, with signs: the highest tooth counts as plus, bit `k` of an entry's number says
 /// whether tooth `k` does.
 pub(crate) fn table(Shape { teeth, tables, columns, .. }: Shape) -> Vec<u8> {
-    let powers = powers_of_base();
+    let powers: Vec<_> = powers_of_base().take(teeth * tables * columns).collect();
     let mut table = Vec::new();
     for j in 0..tables {
         let tooth = |k: usize| powers[columns * (k + teeth * j)];
@@ -40,7 +37,7 @@ pub(crate) fn table(Shape { teeth, tables, columns, .. }: Shape) -> Vec<u8> {
 
 /// The base point, then 2^128 times that, times 1, 3, 5 and on, for verifying.
 pub(crate) fn odd_multiples(shape: Shape) -> Vec<u8> {
-    let powers = powers_of_base();
+    let powers: Vec<_> = powers_of_base().take(BASE_SHIFT + 2).collect();
     let shifted = |shift: usize| {
         let (first, twice) = (powers[shift], powers[shift + 1]);
         let multiples = std::iter::successors(Some(first), move |last| Some(plus(last, &twice)));
@@ -50,9 +47,8 @@ pub(crate) fn odd_multiples(shape: Shape) -> Vec<u8> {
 }
 
 /// The base point, doubled again and again.
-fn powers_of_base() -> Vec<Point> {
-    let powers = std::iter::successors(Some(base()), |last| Some(plus(last, last)));
-    powers.take(DIGITS).collect()
+fn powers_of_base() -> impl Iterator<Item = Point> {
+    std::iter::successors(Some(base()), |last| Some(plus(last, last)))
 }
 
 fn coordinates([x, y, z, _]: &Point) -> impl Iterator<Item = u8> + use<> {

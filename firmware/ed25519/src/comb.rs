@@ -6,7 +6,13 @@ use crate::curve::Shape;
 use crate::point::{Entry, Point, T};
 use crate::scalar::Scalar;
 
-pub(crate) const SHAPE: Shape = if cfg!(target_arch = "avr") { Shape::AVR } else { Shape::WORDS };
+pub(crate) const SHAPE: Shape = if cfg!(not(target_arch = "avr")) {
+    Shape::WORDS
+} else if cfg!(target_feature = "eijmpcall") {
+    Shape::LARGE_AVR
+} else {
+    Shape::AVR
+};
 const TEETH: usize = SHAPE.teeth;
 const TABLES: usize = SHAPE.tables;
 const COLUMNS: usize = SHAPE.columns;

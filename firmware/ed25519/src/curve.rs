@@ -2,8 +2,8 @@
 
 /// How many points there are tables of, and for what.
 ///
-/// For signing, a scalar's digits, each plus or minus one, are laid out in `tables` times `teeth` rows of `columns`: 264 of
-/// them. A column is one addition for each table and, but for the last one, a doubling.
+/// For signing, a scalar's digits, each plus or minus one, are laid out in `tables` times `teeth` rows of `columns`: at least
+/// 253 of them, as a scalar has bits. A column is one addition for each table and, but for the last one, a doubling.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) teeth: usize,
@@ -15,9 +15,16 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// 44 additions and 21 doublings from 6 KB of flash, and 12 KB for verifying: time is what there is least of.
-    pub(crate) const AVR: Self = Self { teeth: 6, tables: 2, columns: 22, base_width: 8 };
-    /// 88 additions and 87 doublings from 384 bytes of flash, and as many for verifying: a whole device has little of it.
-    pub(crate) const WORDS: Self = Self { teeth: 3, tables: 1, columns: 88, base_width: 3 };
+    pub(crate) const LARGE_AVR: Self = Self { teeth: 6, tables: 2, columns: 22, base_width: 8 };
+    /// 51 additions and 16 doublings from 4.5 KB of flash, and 384 bytes for verifying.
+    pub(crate) const AVR: Self = Self { teeth: 5, tables: 3, columns: 17, base_width: 3 };
+    /// 85 additions and 84 doublings from 384 bytes of flash, and as many for verifying: a whole device has little of it.
+    pub(crate) const WORDS: Self = Self { teeth: 3, tables: 1, columns: 85, base_width: 3 };
+
+    /// Digits of a scalar.
+    pub(crate) const fn digits(self) -> usize {
+        self.teeth * self.tables * self.columns
+    }
 
     /// Points in the tables for signing.
     #[allow(dead_code, reason = "on AVR the tables are the linker's")]

@@ -2,6 +2,7 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::comb::SHAPE;
 use crate::field::multiply_16;
 
 /// Below L. Wiped when dropped.
@@ -25,11 +26,19 @@ pub(crate) const COFACTOR_TIMES_ORDER: [u8; 32] = {
     product
 };
 
-/// 2^264 - 1 modulo L; 264 is the number of digits that the comb takes.
-const ALL_ONES: [u8; 32] = [
-    0xec, 0x03, 0xb7, 0xff, 0x4a, 0xbd, 0xe0, 0x31, 0x55, 0x37, 0x2a, 0x29, 0xaf, 0x0f, 0x41, 0x25, 0xb2,
-    0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f,
-];
+/// 2^n - 1 modulo L, for as many digits n as the comb takes: 2^252 is -C.
+const ALL_ONES: [u8; 32] = {
+    let mut number = [0; 32];
+    let (mut carry, mut k) = (-1, 0);
+    while k < number.len() {
+        let (c, top) = if k < C.len() { (C[k] as i32, 0) } else { (0, if k == 31 { 0x10 } else { 0 }) };
+        carry += c - (c << (SHAPE.digits() - 252)) + top;
+        number[k] = carry as u8;
+        carry >>= 8;
+        k += 1;
+    }
+    number
+};
 
 /// A number that may be negative, in two's complement.
 type Wide = [u8; 33];
@@ -90,7 +99,7 @@ impl Scalar {
         Self::reduced(&sum)
     }
 
-    /// Bits that stand for digits of plus one, or minus one where they are 0: those of (k + 2^264 - 1) / 2.
+    /// Bits that stand for digits of plus one, or minus one where they are 0: those of (k + 2^n - 1) / 2, for n digits.
     #[inline(never)]
     pub(crate) fn signed_digits(&self) -> Zeroizing<[u8; 33]> {
         let mut number = Zeroizing::new([0; 33]);

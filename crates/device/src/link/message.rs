@@ -1,7 +1,8 @@
 //! What frames say.
 
+use minicbor::Encoder;
 use minicbor::encode::write::Cursor;
-use minicbor::{Decoder, Encoder};
+use thingward_model::cbor::{Malformed, Reader};
 use thingward_model::{DeviceName, TenantName};
 
 /// What a gateway asks.
@@ -207,28 +208,23 @@ impl Join {
     /// Reads one.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut d = Decoder::new(bytes);
-        if d.array().ok()? != Some(6) || d.u8().ok()? != VERSION {
+        let mut r = Reader::new(bytes);
+        if r.array().ok()? != 6 || r.u8().ok()? != VERSION {
             return None;
         }
         let join = Self {
-            tenant: d.str().ok()?.parse().ok()?,
-            device: d.str().ok()?.parse().ok()?,
-            command_key: key(&mut d)?,
-            grant_key: key(&mut d)?,
-            recipient: d.bytes().ok()?.try_into().ok()?,
+            tenant: r.str().ok()?.parse().ok()?,
+            device: r.str().ok()?.parse().ok()?,
+            command_key: r.nullable(key).ok()?,
+            grant_key: r.nullable(key).ok()?,
+            recipient: key(&mut r).ok()?,
         };
-        (d.position() == bytes.len()).then_some(join)
+        r.is_at_end().then_some(join)
     }
 }
 
-/// The key that comes next; `None` within for null.
-fn key(d: &mut Decoder<'_>) -> Option<Option<[u8; 32]>> {
-    if d.datatype().ok()? == minicbor::data::Type::Null {
-        d.null().ok()?;
-        return Some(None);
-    }
-    Some(Some(d.bytes().ok()?.try_into().ok()?))
+fn key(r: &mut Reader<'_>) -> Result<[u8; 32], Malformed> {
+    r.byte_array().copied()
 }
 
 /// Which message a chip has for the service.

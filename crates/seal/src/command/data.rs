@@ -1,7 +1,9 @@
 //! What goes into an action and comes out of it: nothing, a scalar, or a flat map of scalars.
 
-use minicbor::Decoder;
-use minicbor::data::Type;
+use core::mem::discriminant;
+
+use thingward_model::Shortest;
+use thingward_model::cbor::{DOUBLE, Major, NULL, Reader, SINGLE};
 
 use crate::FormatError;
 use crate::cose::{self, SliceEncoder};
@@ -12,8 +14,6 @@ pub const DATA_BYTES_MAX: usize = 512;
 pub const MEMBERS_MAX: usize = 32;
 /// Longest name of a member in bytes.
 const KEY_BYTES_MAX: usize = 63;
-/// Integers beyond this are not all exact as doubles.
-pub(super) const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// One value. Numbers are doubles; a whole one is an integer to whoever wants one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,42 +99,21 @@ impl<'a> Data<'a> {
     ///
     /// [`FormatError::Malformed`] also when they are not in their one encoding; [`FormatError::TooLarge`].
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(bytes);
-        let data = Self::decode(&mut d)?;
-        if d.position() == bytes.len() { Ok(data) } else { Err(FormatError::Malformed) }
+        let mut r = Reader::new(bytes);
+        let data = Self::read(&mut r)?;
+        r.end()?;
+        Ok(data)
     }
 
-    /// Reads data, leaving `d` behind it.
-    pub(super) fn decode(d: &mut Decoder<'a>) -> Result<Self, FormatError> {
-        let start = d.position();
-        match d.datatype()? {
-            Type::Null => d.null()?,
-            Type::Map => {
-                let len = d.map()?.ok_or(FormatError::Malformed)?;
-                if len > MEMBERS_MAX as u64 {
-                    return Err(FormatError::TooLarge);
-                }
-                if d.position() - start != header_bytes(len) {
-                    return Err(FormatError::Malformed);
-                }
-                let mut last = None;
-                for _ in 0..len {
-                    let key = read_text(d)?;
-                    if key.len() > KEY_BYTES_MAX {
-                        return Err(FormatError::TooLarge);
-                    }
-                    if last.is_some_and(|last| order(last) >= order(key)) {
-                        return Err(FormatError::Malformed);
-                    }
-                    read_scalar(d)?;
-                    last = Some(key);
-                }
-            }
-            _ => {
-                read_scalar(d)?;
-            }
+    /// Reads data, leaving `r` behind it.
+    pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let start = r.position();
+        match (r.peek()?, r.next_major()?) {
+            (NULL, _) => drop(r.raw(1)?),
+            (_, Major::Map) => read_members(r)?,
+            _ => drop(read_scalar(r)?),
         }
-        let bytes = d.input().get(start..d.position()).ok_or(FormatError::Malformed)?;
+        let bytes = r.since(start)?;
         if bytes.len() > DATA_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(Self(bytes)) }
     }
 
@@ -147,14 +126,14 @@ impl<'a> Data<'a> {
     /// What it is.
     #[must_use]
     pub fn shape(&self) -> Shape<'a> {
-        let mut d = Decoder::new(self.0);
-        match d.datatype() {
-            Ok(Type::Map) => {
-                let left = d.map().ok().flatten().unwrap_or_default();
-                Shape::Map(Members { d, left })
+        let mut r = Reader::new(self.0);
+        match r.next_major() {
+            Ok(Major::Map) => {
+                let left = r.map().unwrap_or_default();
+                Shape::Map(Members { r, left })
             }
-            Ok(Type::Null) | Err(_) => Shape::Nothing,
-            Ok(_) => read_scalar(&mut d).map_or(Shape::Nothing, Shape::Scalar),
+            _ if self.0 == Self::NOTHING.0 => Shape::Nothing,
+            _ => read_scalar(&mut r).map_or(Shape::Nothing, Shape::Scalar),
         }
     }
 }
@@ -162,8 +141,8 @@ impl<'a> Data<'a> {
 /// The members of a map, in their order.
 #[derive(Debug, Clone)]
 pub struct Members<'a> {
-    d: Decoder<'a>,
-    left: u64,
+    r: Reader<'a>,
+    left: usize,
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -171,8 +150,8 @@ impl<'a> Iterator for Members<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let key = read_text(&mut self.d).ok()?;
-        Some((key, read_scalar(&mut self.d).ok()?))
+        let key = self.r.str().ok()?;
+        Some((key, read_scalar(&mut self.r).ok()?))
     }
 }
 
@@ -191,63 +170,53 @@ fn write_scalar(e: &mut SliceEncoder<'_>, value: Scalar<'_>) -> Result<(), Forma
 }
 
 fn write_number(e: &mut SliceEncoder<'_>, n: f64) -> Result<(), FormatError> {
-    if !n.is_finite() {
-        return Err(FormatError::Malformed);
+    match Shortest::of(n).ok_or(FormatError::Malformed)? {
+        Shortest::Whole(whole) => e.i64(whole)?,
+        // Minus zero is zero.
+        Shortest::Single(single) if single.to_bits() << 1 == 0 => e.i64(0)?,
+        Shortest::Single(single) => e.f32(single)?,
+        Shortest::Double(double) => e.f64(double)?,
+    };
+    Ok(())
+}
+
+fn read_members(r: &mut Reader<'_>) -> Result<(), FormatError> {
+    let len = r.map()?;
+    if len > MEMBERS_MAX {
+        return Err(FormatError::TooLarge);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "both casts are checked by comparing what comes back"
-    )]
-    let (whole, single) = (n as i64, n as f32);
-    // Minus zero is zero.
-    if n.abs() < EXACT_INTEGER_MAX && whole as f64 == n {
-        e.i64(whole)?;
-    } else if f64::from(single) == n {
-        e.f32(single)?;
-    } else {
-        e.f64(n)?;
+    let mut last = None;
+    for _ in 0..len {
+        let key = r.str()?;
+        if key.len() > KEY_BYTES_MAX {
+            return Err(FormatError::TooLarge);
+        }
+        if last.is_some_and(|last| order(last) >= order(key)) {
+            return Err(FormatError::Malformed);
+        }
+        read_scalar(r)?;
+        last = Some(key);
     }
     Ok(())
 }
 
-fn read_scalar<'a>(d: &mut Decoder<'a>) -> Result<Scalar<'a>, FormatError> {
-    match d.datatype()? {
-        Type::Bool => Ok(Scalar::Bool(d.bool()?)),
-        Type::String => Ok(Scalar::Text(read_text(d)?)),
-        _ => Ok(Scalar::Number(read_number(d)?)),
-    }
-}
-
-fn read_number(d: &mut Decoder<'_>) -> Result<f64, FormatError> {
-    let start = d.position();
-    let n = match d.datatype()? {
-        Type::F32 => f64::from(d.f32()?),
-        Type::F64 => d.f64()?,
-        _ => d.i64()? as f64,
+fn read_scalar<'a>(r: &mut Reader<'a>) -> Result<Scalar<'a>, FormatError> {
+    let number = match (r.peek()?, r.next_major()?) {
+        (_, Major::Text) => return Ok(Scalar::Text(r.str()?)),
+        (SINGLE, _) => Shortest::Single(f32::from_be_bytes(float(r)?)),
+        (DOUBLE, _) => Shortest::Double(f64::from_be_bytes(float(r)?)),
+        (_, Major::Simple) => return Ok(Scalar::Bool(r.bool()?)),
+        _ => Shortest::Whole(r.int()?),
     };
-    let mut again = [0; 9];
-    let mut e = cose::encoder(&mut again);
-    write_number(&mut e, n)?;
-    let len = e.writer().position();
-    let is_the_encoding = d.input().get(start..d.position()) == again.get(..len);
-    if is_the_encoding { Ok(n) } else { Err(FormatError::Malformed) }
+    let value = number.number().ok_or(FormatError::Malformed)?;
+    // One that has a shorter form has to be in it. Minus zero is zero.
+    let shortest = Shortest::of(value).ok_or(FormatError::Malformed)?;
+    let is_shortest = discriminant(&shortest) == discriminant(&number) && value.to_bits() != 1 << 63;
+    if is_shortest { Ok(Scalar::Number(value)) } else { Err(FormatError::Malformed) }
 }
 
-fn read_text<'a>(d: &mut Decoder<'a>) -> Result<&'a str, FormatError> {
-    let start = d.position();
-    let text = d.str()?;
-    let header = d.position().saturating_sub(start).saturating_sub(text.len());
-    let shortest = header_bytes(text.len() as u64);
-    if header == shortest { Ok(text) } else { Err(FormatError::Malformed) }
-}
-
-/// Bytes of the head of an item with this argument: RFC 8949 §3.
-const fn header_bytes(argument: u64) -> usize {
-    match argument {
-        0..=23 => 1,
-        24..=0xff => 2,
-        0x100..=0xffff => 3,
-        0x1_0000..=0xffff_ffff => 5,
-        _ => 9,
-    }
+/// The bytes of a floating-point number behind its head.
+fn float<const N: usize>(r: &mut Reader<'_>) -> Result<[u8; N], FormatError> {
+    r.raw(1)?;
+    r.raw(N)?.try_into().map_err(|_| FormatError::Malformed)
 }

@@ -5,7 +5,8 @@ use std::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use super::data::EXACT_INTEGER_MAX;
+use thingward_model::Shortest;
+
 use super::{DATA_BYTES_MAX, Data, Scalar, Shape};
 use crate::FormatError;
 
@@ -58,10 +59,9 @@ fn from_scalar(scalar: Scalar<'_>) -> Value {
     match scalar {
         Scalar::Bool(b) => b.into(),
         Scalar::Text(t) => t.into(),
-        Scalar::Number(n) => {
-            #[expect(clippy::cast_possible_truncation, reason = "checked by comparing what comes back")]
-            let whole = n as i64;
-            if n.abs() < EXACT_INTEGER_MAX && whole as f64 == n { whole.into() } else { n.into() }
-        }
+        Scalar::Number(n) => match Shortest::of(n) {
+            Some(Shortest::Whole(whole)) => whole.into(),
+            _ => n.into(),
+        },
     }
 }

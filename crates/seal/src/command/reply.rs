@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use minicbor::Decoder;
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey};
 use thingward_model::Timestamp;
+use thingward_model::cbor::Reader;
 
 use super::{CommandId, DATA_BYTES_MAX, Data};
 use crate::FormatError;
@@ -207,34 +207,31 @@ impl<'a> Reply<'a> {
     }
 
     fn decode(payload: &'a [u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(payload);
-        let len = d.array()?;
-        if d.u64()? != VERSION {
+        let mut r = Reader::new(payload);
+        let len = r.array()?;
+        if r.u64()? != VERSION {
             return Err(FormatError::UnknownVersion);
         }
-        let id = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-        let command = d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?;
-        let time = Timestamp::from_micros(d.i64()?);
-        let outcome = match (d.u8()?, len) {
-            (DONE, Some(6)) => Outcome::Done(Data::decode(&mut d)?),
-            (REFUSED, Some(7)) => {
-                let reason = Refusal::from_code(d.u8()?).ok_or(FormatError::UnknownVersion)?;
-                Outcome::Refused { reason, text: text(&mut d)? }
+        let (id, command) = (*r.byte_array()?, *r.byte_array()?);
+        let time = Timestamp::from_micros(r.int()?);
+        let outcome = match (r.u8()?, len) {
+            (DONE, 6) => Outcome::Done(Data::read(&mut r)?),
+            (REFUSED, 7) => {
+                let reason = Refusal::from_code(r.u8()?).ok_or(FormatError::UnknownVersion)?;
+                Outcome::Refused { reason, text: text(&mut r)? }
             }
-            (FAILED, Some(6)) => Outcome::Failed { text: text(&mut d)? },
-            (INTERRUPTED, Some(5)) => Outcome::Interrupted,
+            (FAILED, 6) => Outcome::Failed { text: text(&mut r)? },
+            (INTERRUPTED, 5) => Outcome::Interrupted,
             (DONE..=INTERRUPTED, _) => return Err(FormatError::Malformed),
             (_, _) => return Err(FormatError::UnknownVersion),
         };
-        if d.position() != payload.len() {
-            return Err(FormatError::Malformed);
-        }
+        r.end()?;
         Ok(Self { id, command, time, outcome })
     }
 }
 
-fn text<'a>(d: &mut Decoder<'a>) -> Result<&'a str, FormatError> {
-    let text = d.str()?;
+fn text<'a>(r: &mut Reader<'a>) -> Result<&'a str, FormatError> {
+    let text = r.str()?;
     if text.len() > REPLY_TEXT_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(text) }
 }
 
@@ -258,11 +255,9 @@ impl<'a> SignedReply<'a> {
     ///
     /// [`FormatError`] when the bytes are something else.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(bytes);
-        let sign1 = Sign1::decode(&mut d, PAYLOAD_BYTES_MAX)?;
-        if d.position() != bytes.len() {
-            return Err(FormatError::Malformed);
-        }
+        let mut r = Reader::new(bytes);
+        let sign1 = Sign1::read(&mut r, PAYLOAD_BYTES_MAX)?;
+        r.end()?;
         Ok(Self { sign1, claimed: Reply::decode(sign1.payload)? })
     }
 

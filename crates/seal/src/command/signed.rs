@@ -1,8 +1,7 @@
 //! The command itself.
 
-use minicbor::Decoder;
-use minicbor::data::Type;
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
+use thingward_model::cbor::Reader;
 use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 
 use super::{Data, Refusal};
@@ -95,12 +94,7 @@ impl<'a> Command<'a> {
     /// expire after it was issued and within [`LIFETIME_MAX_MICROS`]; [`FormatError::BufferTooSmall`] below
     /// [`CANONICAL_BYTES_MAX`] bytes.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
-        if self.actor.len() > ACTOR_BYTES_MAX {
-            return Err(FormatError::TooLarge);
-        }
-        if !self.has_lifetime() {
-            return Err(FormatError::Malformed);
-        }
+        self.check_limits()?;
         let mut e = cose::encoder(out);
         e.array(9)?.u64(VERSION)?.str(self.tenant.as_str())?.str(self.device.as_str())?.bytes(&self.id)?;
         e.str(self.action.as_str())?;
@@ -121,31 +115,35 @@ impl<'a> Command<'a> {
     /// [`FormatError`] when it is none, or not in its one encoding.
     #[inline(never)]
     pub fn decode(canonical: &'a [u8]) -> Result<Self, FormatError> {
-        let mut d = Decoder::new(canonical);
-        let len = d.array()?;
-        if d.u64()? != VERSION {
+        let mut r = Reader::new(canonical);
+        let len = r.array()?;
+        if r.u64()? != VERSION {
             return Err(FormatError::UnknownVersion);
         }
-        if len != Some(9) {
+        if len != 9 {
             return Err(FormatError::Malformed);
         }
         let command = Self {
-            tenant: name(&mut d)?,
-            device: name(&mut d)?,
-            id: d.bytes()?.try_into().map_err(|_| FormatError::Malformed)?,
-            action: name(&mut d)?,
-            input: Data::decode(&mut d)?,
-            issued: Timestamp::from_micros(d.i64()?),
-            expires: Timestamp::from_micros(d.i64()?),
-            actor: d.str()?,
+            tenant: name(&mut r)?,
+            device: name(&mut r)?,
+            id: *r.byte_array()?,
+            action: name(&mut r)?,
+            input: Data::read(&mut r)?,
+            issued: Timestamp::from_micros(r.int()?),
+            expires: Timestamp::from_micros(r.int()?),
+            actor: r.str()?,
         };
-        if d.position() != canonical.len() {
-            return Err(FormatError::Malformed);
+        r.end()?;
+        // One command has one encoding, and with it one digest: the reader takes no other.
+        command.check_limits()?;
+        Ok(command)
+    }
+
+    fn check_limits(&self) -> Result<(), FormatError> {
+        if self.actor.len() > ACTOR_BYTES_MAX {
+            return Err(FormatError::TooLarge);
         }
-        // One command has one encoding, and with it one digest.
-        let mut again = [0; CANONICAL_BYTES_MAX];
-        let len = command.encode(&mut again)?;
-        if again.get(..len) == Some(canonical) { Ok(command) } else { Err(FormatError::Malformed) }
+        if self.has_lifetime() { Ok(()) } else { Err(FormatError::Malformed) }
     }
 
     fn has_lifetime(&self) -> bool {
@@ -240,21 +238,17 @@ impl<'a> SignedCommand<'a> {
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(FormatError::TooLarge);
         }
-        let mut d = Decoder::new(bytes);
-        let sign1 = Sign1::decode(&mut d, PAYLOAD_BYTES_MAX)?;
-        if d.position() != bytes.len() {
+        let mut r = Reader::new(bytes);
+        let sign1 = Sign1::read(&mut r, PAYLOAD_BYTES_MAX)?;
+        r.end()?;
+        let mut r = Reader::new(sign1.payload);
+        if r.array()? != 3 {
             return Err(FormatError::Malformed);
         }
-        let mut d = Decoder::new(sign1.payload);
-        if d.array()? != Some(3) {
-            return Err(FormatError::Malformed);
-        }
-        let canonical = d.bytes()?;
-        let log = if is_null(&mut d)? { None } else { Some(d.u64()?) };
-        let approval = if is_null(&mut d)? { None } else { Some(decode_approval(&mut d)?) };
-        if d.position() != sign1.payload.len() {
-            return Err(FormatError::Malformed);
-        }
+        let canonical = r.bytes()?;
+        let log = r.nullable(Reader::u64)?;
+        let approval = r.nullable(read_approval)?;
+        r.end()?;
         let command = Command::decode(canonical)?;
         Ok(Self { sign1, claimed: VerifiedCommand { command, canonical, log, approval } })
     }
@@ -290,7 +284,7 @@ impl<'a> SignedCommand<'a> {
 /// Those of [`SignedCommand::decode`], then those of [`SignedCommand::verify`].
 pub fn verify(message: &[u8], key: &VerifyingKey) -> Result<(), FormatError> {
     is_command(message)?;
-    Sign1::decode(&mut Decoder::new(message), PAYLOAD_BYTES_MAX)?.verify(key, CONTEXT)
+    Sign1::read(&mut Reader::new(message), PAYLOAD_BYTES_MAX)?.verify(key, CONTEXT)
 }
 
 /// Whether a message is a command, whoever signed it.
@@ -303,28 +297,19 @@ pub fn is_command(message: &[u8]) -> Result<(), FormatError> {
     SignedCommand::decode(message).map(drop)
 }
 
-fn decode_approval<'a>(d: &mut Decoder<'a>) -> Result<Approval<'a>, FormatError> {
-    if d.array()? != Some(4) {
+fn read_approval<'a>(r: &mut Reader<'a>) -> Result<Approval<'a>, FormatError> {
+    if r.array()? != 4 {
         return Err(FormatError::Malformed);
     }
     let approval = Approval {
-        credential_id: d.bytes()?,
-        authenticator_data: d.bytes()?,
-        client_data_json: d.bytes()?,
-        signature: d.bytes()?,
+        credential_id: r.bytes()?,
+        authenticator_data: r.bytes()?,
+        client_data_json: r.bytes()?,
+        signature: r.bytes()?,
     };
     if approval.bytes() > APPROVAL_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(approval) }
 }
 
-/// Whether null comes next, which is then read.
-fn is_null(d: &mut Decoder<'_>) -> Result<bool, FormatError> {
-    if d.datatype()? != Type::Null {
-        return Ok(false);
-    }
-    d.null()?;
-    Ok(true)
-}
-
-fn name<T: core::str::FromStr>(d: &mut Decoder<'_>) -> Result<T, FormatError> {
-    d.str()?.parse().map_err(|_| FormatError::Malformed)
+fn name<T: core::str::FromStr>(r: &mut Reader<'_>) -> Result<T, FormatError> {
+    r.str()?.parse().map_err(|_| FormatError::Malformed)
 }

@@ -7,6 +7,7 @@
 #[cfg_attr(target_arch = "avr", path = "part/avr.rs")]
 #[cfg_attr(target_arch = "arm", path = "part/cortex_m.rs")]
 mod part;
+mod secret;
 mod thing;
 
 use core::mem::MaybeUninit;
@@ -16,7 +17,8 @@ use thingward_device::link::{Decoder, Frame, Kind, encode};
 use thingward_device::{Device, Dice};
 use thingward_model::{Reading, Value};
 
-use part::{Casing, Clock, FRAME_BYTES, Memory, READING_EVERY, Secret, Uart};
+use part::{Casing, Clock, FRAME_BYTES, Memory, READING_EVERY, Uart};
+use secret::Secret;
 use thing::Door;
 
 thingward_chip::image!(run);
@@ -74,7 +76,7 @@ fn serve(device: &mut Machine) {
 #[inline(never)]
 fn record(device: &mut Machine) {
     let Some(time) = device.now() else { return };
-    let value = Value::Number(f64::from(device.thing().opened));
+    let value = Value::from(u32::from(device.thing().opened));
     let _ = device.record(&[Reading { field: None, unit: "", time, value }]);
 }
 

@@ -3,14 +3,13 @@
 
 use core::arch::{asm, global_asm};
 
-use thingward_device::{DeviceSecret, Flash, FlashError, Measurement};
-use zeroize::Zeroizing;
+use thingward_device::{Flash, FlashError, Measurement};
 
 /// Largest frame, in bytes between the flags.
 pub(crate) const FRAME_BYTES: usize = 700;
 /// How often a reading is taken, in microseconds. A reading takes a second to write to EEPROM.
 pub(crate) const READING_EVERY: u32 = 10_000_000;
-const MEMORY_BYTES: usize = 4064;
+pub(crate) const MEMORY_BYTES: usize = 4064;
 /// What the image is measured in.
 const PAGE_BYTES: usize = 256;
 
@@ -189,22 +188,6 @@ impl Flash for Memory {
         }
         while read(Self::CONTROL) & Self::WRITE != 0 {}
         Ok(())
-    }
-}
-
-/// What a chip in use has where only its boot loader reads it.
-pub(crate) struct Secret(pub(crate) Memory);
-
-impl DeviceSecret for Secret {
-    fn read(&mut self) -> Option<Zeroizing<[u8; 32]>> {
-        let mut secret = Zeroizing::new([0; 32]);
-        self.0.read(MEMORY_BYTES, secret.as_mut()).ok()?;
-        (*secret != [0xff; 32]).then_some(secret)
-    }
-
-    fn erase(&mut self) {
-        // There is nothing else to be done when that fails.
-        let _ = self.0.write(MEMORY_BYTES, &[0xff; 32]);
     }
 }
 

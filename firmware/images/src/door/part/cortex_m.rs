@@ -8,8 +8,7 @@ mod board;
 use core::arch::asm;
 use core::ffi::CStr;
 
-use thingward_device::{DeviceSecret, Flash, FlashError, Measurement};
-use zeroize::Zeroizing;
+use thingward_device::{Flash, FlashError, Measurement};
 
 pub(crate) use board::{Casing, Clock, Uart};
 
@@ -17,7 +16,7 @@ pub(crate) use board::{Casing, Clock, Uart};
 pub(crate) const FRAME_BYTES: usize = 1200;
 /// How often a reading is taken, in microseconds.
 pub(crate) const READING_EVERY: u32 = 1_000_000;
-const MEMORY_BYTES: usize = 4064;
+pub(crate) const MEMORY_BYTES: usize = 4064;
 /// What the image is measured in.
 const PAGE_BYTES: usize = 256;
 
@@ -77,22 +76,6 @@ fn semihost(operation: u32, arguments: [u32; 3]) -> u32 {
     // SAFETY: it reads the arguments, and reads or writes what they point to, as long as they say.
     unsafe { asm!("bkpt 0xab", inout("r0") operation => answer, in("r1") &arguments, options(nostack)) }
     answer
-}
-
-/// What a chip in use has in fuses, or where only its boot loader reads it.
-pub(crate) struct Secret(pub(crate) Memory);
-
-impl DeviceSecret for Secret {
-    fn read(&mut self) -> Option<Zeroizing<[u8; 32]>> {
-        let mut secret = Zeroizing::new([0; 32]);
-        self.0.read(MEMORY_BYTES, secret.as_mut()).ok()?;
-        (*secret != [0xff; 32]).then_some(secret)
-    }
-
-    fn erase(&mut self) {
-        // There is nothing else to be done when that fails.
-        let _ = self.0.write(MEMORY_BYTES, &[0xff; 32]);
-    }
 }
 
 /// Of the whole image, as it stands in flash.
