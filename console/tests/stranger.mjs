@@ -208,7 +208,7 @@ export async function strangers({ test, admin, browser, faults, picture }) {
     assert.deepEqual(await axe(admin), []);
     await admin.getByRole("button", { name: "Offer it" }).click();
     await admin.getByText("€3.00 for 60 minutes, up to 120 at once.").waitFor();
-    await open(buyer, near);
+    await buyer.reload();
     await buyer.getByText("€3.00 for 60 minutes.").waitFor();
     await admin.getByRole("button", { name: "Sell it no more" }).click();
     await admin.getByRole("dialog").getByRole("button", { name: "Sell it no more" }).click();
