@@ -122,7 +122,7 @@ fn each_role_may_what_it_is_for_and_nothing_else() {
     may(A::IssueGrants, operation("meter-2/undescribed", None), "ao");
     may(A::IssueGrants, Resource::Tenant, "");
     may(A::RevokeGrants, Resource::Member("meter-1".parse().unwrap()), "ao");
-    may(A::RevokeGrants, Resource::Tenant, "");
+    may(A::RevokeGrants, Resource::Tenant, "ao");
     may(A::ReadDevices, Resource::Tenant, "aovu");
     may(A::ReadDevices, Resource::Member("meter-1".parse().unwrap()), "aovu");
     may(A::ManageDevices, Resource::Tenant, "ao");

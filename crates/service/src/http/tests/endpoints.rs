@@ -81,7 +81,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
     ("post", "/api/v1/links/open", Page, r#"{"code":"none"}"#),
     ("post", "/api/v1/links/redeem", Page, REDEEMED),
     ("get", "/api/v1/near/{tenant}/{device}", Stranger, ""),
-    ("get", "/api/v1/near/{tenant}/{device}/revocation", Stranger, ""),
+    ("get", "/api/v1/near/{tenant}/{device}/revocation", Open, ""),
     ("post", "/api/v1/near/{tenant}/{device}/purchases", Stranger, NEW_PURCHASE),
     ("get", "/api/v1/near/{tenant}/{device}/purchases/{purchase}", Stranger, ""),
     ("post", "/api/v1/payments/webhook", Provider, r#"{"data":{"payment":"pay_1"}}"#),
