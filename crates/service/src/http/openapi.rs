@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::api::{
     chains, claims, commands, devices, findings, follow, grants, groups, keys, links, log, makers, near,
-    offers, oidc, passkeys, payments, policy, purchases, readings, segments, sessions, sign_in, tenants,
-    tokens, users,
+    offers, oidc, passkeys, payments, policy, purchases, readings, segments, sessions, sign_in, statements,
+    tenants, tokens, users,
 };
 use super::app::App;
 use super::{cookie, ops};
@@ -35,8 +35,8 @@ use super::{cookie, ops};
         devices::list, devices::show, devices::release, devices::revoke, devices::ask_evidence,
         devices::accept_evidence, findings::list,
         commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
-        grants::list, grants::issue, grants::show, grants::revoke, grants::revocation,
-        grants::revocation_of_class, grants::beacon,
+        grants::list, grants::issue::issue, grants::show, grants::revoke, statements::revocation,
+        statements::revocation_of_class, statements::beacon,
         offers::show, offers::set, offers::remove, purchases::list, purchases::show, purchases::refund,
         near::show, near::revocation, near::buy, near::bought, payments::webhook,
         users::list, users::put, users::remove, links::make, sessions::list, sessions::end,

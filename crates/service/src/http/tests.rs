@@ -14,6 +14,7 @@ mod policy;
 mod purchases;
 mod readings;
 mod sign_in;
+mod uses;
 mod witness;
 
 use std::collections::HashMap;

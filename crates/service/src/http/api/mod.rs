@@ -23,6 +23,7 @@ pub(super) mod readings;
 pub(super) mod segments;
 pub(super) mod sessions;
 pub(super) mod sign_in;
+pub(super) mod statements;
 pub(super) mod tenants;
 pub(super) mod tokens;
 pub(super) mod users;
@@ -111,10 +112,10 @@ pub(super) fn routes() -> Vec<Route> {
             "/api/v1/tenants/{tenant}/devices/{device}/commands/{command}",
             delete(commands::cancel),
         ),
-        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/revocation", get(grants::revocation)),
-        route(GET, "/api/v1/tenants/{tenant}/beacon", get(grants::beacon)),
+        route(GET, "/api/v1/tenants/{tenant}/devices/{device}/revocation", get(statements::revocation)),
+        route(GET, "/api/v1/tenants/{tenant}/beacon", get(statements::beacon)),
         route(GET, "/api/v1/tenants/{tenant}/grants", get(grants::list)),
-        route(POST, "/api/v1/tenants/{tenant}/grants", post(grants::issue)),
+        route(POST, "/api/v1/tenants/{tenant}/grants", post(grants::issue::issue)),
         route(GET, "/api/v1/tenants/{tenant}/grants/{grant}", get(grants::show)),
         route(DELETE, "/api/v1/tenants/{tenant}/grants/{grant}", delete(grants::revoke)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/offer", get(offers::show)),
@@ -139,7 +140,11 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/sessions", get(sessions::list)),
         route(DELETE, "/api/v1/tenants/{tenant}/sessions/{session}", delete(sessions::end)),
         route(GET, "/api/v1/tenants/{tenant}/groups", get(groups::list)),
-        route(GET, "/api/v1/tenants/{tenant}/groups/{group}/revocation", get(grants::revocation_of_class)),
+        route(
+            GET,
+            "/api/v1/tenants/{tenant}/groups/{group}/revocation",
+            get(statements::revocation_of_class),
+        ),
         route(PUT, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", put(groups::add)),
         route(DELETE, "/api/v1/tenants/{tenant}/groups/{group}/{kind}/{member}", delete(groups::remove)),
         route(GET, "/api/v1/tenants/{tenant}/policy", get(policy::show)),

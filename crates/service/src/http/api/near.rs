@@ -20,8 +20,10 @@ use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Params, Peer};
 use super::super::error::{ApiError, ErrorBody};
-use super::grants::{cose, holder, parse_id};
+use super::grants::issue::holder;
+use super::grants::parse_id;
 use super::offers::OfferView;
+use super::statements::cose;
 use super::word;
 use crate::purchases::Wish;
 

@@ -24,7 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::grants::{Meter, TAKEN, acme, ed25519, holder, report};
+use super::grants::{Meter, TAKEN, acme, ed25519, holder};
+use super::uses::report;
 use super::{Fixture, answer_of, key_of, rand, remote, request, settings};
 use crate::settings::{PaymentSettings, ServiceSettings};
 

@@ -1,0 +1,127 @@
+//! Grants: used as often as they say, and not behind their end.
+
+use super::*;
+
+#[test]
+fn a_grant_is_used_as_often_as_it_says_and_not_once_more_after_a_loss_of_power() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let device = public_key(&mut lamp);
+    let mut grant_bytes = [0; 512];
+    let len = grant(7, 2, &mut grant_bytes);
+    let grant = &grant_bytes[..len];
+    let shown = presentation(&mut lamp, grant).unwrap();
+    let reply = ask(&mut lamp, Kind::Use, &shown).unwrap();
+    let reply = SignedReply::decode(&reply).unwrap().verify(&device).unwrap();
+    assert_eq!(reply.id, Presentation::decode(&shown).unwrap().nonce());
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::WrongNonce);
+    let report = drain(&mut lamp).pop().unwrap();
+    assert!(report.0 == Pending::Use && report.2.ends_with(&shown));
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    let shown = presentation(&mut lamp, grant).unwrap();
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    let shown = presentation(&mut lamp, grant).unwrap();
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::UsedUp);
+    assert_eq!(*part.switched.borrow(), 2);
+}
+
+#[test]
+fn a_nonce_is_open_for_a_minute_and_not_at_its_end() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let mut bytes = [0; 512];
+    let len = grant(7, 2, &mut bytes);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(60_000_000);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::WrongNonce);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    lamp.tick(59_999_999);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+}
+
+#[test]
+fn grants_of_an_epoch_that_is_over_take_no_room() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let show = |lamp: &mut Lamp, id: u8, epoch: u32| {
+        let mut bytes = [0; 512];
+        let len = grant_of(id, epoch, 2, &mut bytes);
+        drain(lamp);
+        presentation(lamp, &bytes[..len]).unwrap()
+    };
+    let fill = |lamp: &mut Lamp, epoch: u32| {
+        for id in 0..6 {
+            let shown = show(lamp, id, epoch);
+            ask(lamp, Kind::Use, &shown).unwrap();
+        }
+        let shown = show(lamp, 6, epoch);
+        assert_eq!(refusal(lamp, Kind::Use, &shown), thingward_grant::Refusal::NoRoom);
+    };
+    fill(&mut lamp, 0);
+    // A grant of a higher epoch makes room, and so does a revocation.
+    let shown = show(&mut lamp, 0, 1);
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 2, ids: &[] };
+    let mut out = [0; 672];
+    let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    fill(&mut lamp, 2);
+    let shown = show(&mut lamp, 0, 1);
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::OldEpoch);
+}
+
+#[test]
+fn what_was_taken_back_is_refused_after_a_loss_of_power_too() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let revocation = Revocation { issuer: name("acme"), audience: own(), epoch: 0, ids: &[[7; 8]] };
+    let mut out = [0; 672];
+    let len = revocation.sign(IssuerKey::Public(&key(GRANTS)), &mut out).unwrap();
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    // Whoever brings it again wears no memory.
+    *part.writes_left.borrow_mut() = 0;
+    ask(&mut lamp, Kind::Revocation, &out[..len]).unwrap();
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    let mut bytes = [0; 512];
+    let len = grant(7, 2, &mut bytes);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::Revoked);
+}
+
+#[test]
+fn wherever_power_goes_a_use_is_counted_before_it_is_done() {
+    for writes in 1.. {
+        let part = Part::new();
+        let mut lamp = joined(&part);
+        let device = public_key(&mut lamp);
+        let mut bytes = [0; 512];
+        let len = grant(7, 1, &mut bytes);
+        let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+        *part.writes_left.borrow_mut() = writes;
+        let done = ask(&mut lamp, Kind::Use, &shown);
+        let mut lamp = {
+            drop(lamp);
+            again(&part)
+        };
+        let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+        let second = ask(&mut lamp, Kind::Use, &shown);
+        let switched = *part.switched.borrow();
+        assert!(switched <= 1 && (switched == 1 || !(done.is_ok() || second.is_ok())), "{writes}");
+        let said = outcomes(&mut lamp, &device);
+        assert_eq!(said.len(), 1, "{writes}: {said:?}");
+        if done.is_ok() {
+            assert!(writes > 4);
+            return;
+        }
+    }
+}
