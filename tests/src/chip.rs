@@ -32,6 +32,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(20);
 pub struct Chip {
     folder: PathBuf,
     memory: Memory,
+    firmware: Vec<u8>,
     power: Option<Power>,
 }
 
@@ -48,7 +49,14 @@ impl Chip {
         let memory = Memory::new(number);
         let secret = memory.secret.lock().unwrap().unwrap();
         std::fs::write(folder.join("memory"), [&[0xff; MEMORY_BYTES][..], &secret].concat()).unwrap();
-        Self { folder: folder.to_owned(), memory, power: None }
+        let firmware = b"the device core on this machine".to_vec();
+        Self { folder: folder.to_owned(), memory, firmware, power: None }
+    }
+
+    /// Puts other firmware on it, which runs from the next start on; whether that can be done.
+    pub fn install(&mut self, firmware: &[u8]) -> bool {
+        self.firmware = firmware.to_vec();
+        std::env::var("THINGWARD_CHIP").is_err()
     }
 
     /// The socket in place of a terminal.
@@ -101,9 +109,11 @@ impl Chip {
     fn here(&self) -> Power {
         let listener = UnixListener::bind(self.line()).unwrap();
         let (is_off, memory) = (Arc::new(AtomicBool::new(false)), self.memory.clone());
+        let mut measurement = Measurement::default();
+        measurement.take(&self.firmware);
         let thread = thread::spawn({
             let is_off = Arc::clone(&is_off);
-            move || serve(&listener, memory, &is_off)
+            move || serve(&listener, &measurement, memory, &is_off)
         });
         Power::Here { is_off, thread }
     }
@@ -130,10 +140,8 @@ impl Drop for Chip {
 
 type Machine = Device<Dice<Memory>, Memory, Memory>;
 
-fn serve(listener: &UnixListener, memory: Memory, is_off: &AtomicBool) {
-    let mut measurement = Measurement::default();
-    measurement.take(b"the device core on this machine");
-    let keys = Dice::start(memory.clone(), &measurement).unwrap();
+fn serve(listener: &UnixListener, firmware: &Measurement, memory: Memory, is_off: &AtomicBool) {
+    let keys = Dice::start(memory.clone(), firmware).unwrap();
     let mut place = None;
     let device = Device::start(&mut place, keys, memory.clone(), memory, FRAME_BYTES).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -247,6 +255,7 @@ impl DeviceSecret for Memory {
 
 impl Thing for Memory {
     const STREAM: &'static str = "door";
+    const FIRMWARE: (&'static str, &'static str) = ("door", "1");
 
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8] {
         let permissions = [Permission { action: NameRef::new("open").unwrap(), bounds: &[] }];

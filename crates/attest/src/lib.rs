@@ -5,8 +5,12 @@
 
 #![cfg_attr(not(test), no_std)]
 
+mod firmware;
+
+pub use firmware::{ENDORSEMENT_BYTES, Endorsement};
+
 use minicbor::data::Tag;
-use minicbor::encode::write::Cursor;
+use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder, decode, encode};
 use thingward_crypto::{
     CryptoError, Digest, SIGNATURE_BYTES, SignatureAlgorithm, Signer, VerifyingKey, sha256,
@@ -16,8 +20,13 @@ use thingward_crypto::{
 pub const EVIDENCE_BYTES_MAX: usize = 4096;
 /// Longest name or version of software, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64;
-/// Room that signing and verifying need besides the token, in bytes.
+/// Shortest and longest nonce that is answered, in bytes: RFC 9711 §4.1.
+pub const NONCE_BYTES: core::ops::RangeInclusive<usize> = 8..=64;
+/// Room that verifying needs besides the token, in bytes.
 pub const ROOM_BYTES: usize = EVIDENCE_BYTES_MAX + 64;
+/// Room in front of the claims while they are signed: for what a signature covers besides them, and then for what the token
+/// has there.
+const FRONT_BYTES: usize = 24;
 
 /// CBOR tag of COSE_Sign1: RFC 9052 §2.
 const SIGN1: u64 = 18;
@@ -31,6 +40,7 @@ const SOFTWARE_NAME: i64 = 270;
 const SOFTWARE_VERSION: i64 = 271;
 /// Our own, where RFC 8392 §9.1 leaves room for private use.
 const TPM: i64 = -70_001;
+const FIRMWARE: i64 = -70_002;
 
 /// A UEID whose rest is random, or as good as that: RFC 9711 §4.2.1.
 const UEID_RANDOM: u8 = 1;
@@ -82,55 +92,71 @@ impl From<CryptoError> for AttestError {
     }
 }
 
+/// What proves where a device's key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root<'a> {
+    /// What its TPM says about the key and how the machine was started.
+    Tpm(&'a [u8]),
+    /// What the part says about the key and the firmware that has it.
+    Firmware(Endorsement),
+}
+
 /// What a device says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims<'a> {
-    /// What the service asked with.
+    /// What the service asked with: [`NONCE_BYTES`].
     pub nonce: &'a [u8],
     /// The name of its software.
     pub software: &'a str,
     /// Its version.
     pub version: &'a str,
-    /// What its TPM says about its key and how the machine was started.
-    pub tpm: Option<&'a [u8]>,
+    /// What others say of its key.
+    pub root: Option<Root<'a>>,
 }
 
 impl Claims<'_> {
-    /// The token, in `out`. `room` holds [`ROOM_BYTES`].
+    /// The token, at the front of `out`, which has room for [`EVIDENCE_BYTES_MAX`], or 128 bytes more than texts, nonce and
+    /// root take.
     ///
     /// # Errors
     ///
     /// [`AttestError::TooLarge`], or [`AttestError::Signature`] when the key does not sign.
-    pub fn sign<'o>(
-        &self,
-        signer: &dyn Signer,
-        room: &mut [u8],
-        out: &'o mut [u8],
-    ) -> Result<&'o [u8], AttestError> {
+    pub fn sign<'o>(&self, signer: &dyn Signer, out: &'o mut [u8]) -> Result<&'o [u8], AttestError> {
         let key = signer.public_key();
+        let protected = protected(key.algorithm())?;
+        let claims = out.get_mut(FRONT_BYTES..).ok_or(AttestError::TooLarge)?;
+        let end = FRONT_BYTES + self.write(key, claims)?;
+        let start = before(out, |e| sig_structure_head(e, &protected, end - FRONT_BYTES))?;
+        let signature = signer.sign(out.get(start..end).ok_or(AttestError::TooLarge)?)?;
+        let start = before(out, |e| {
+            e.tag(Tag::new(SIGN1))?.array(4)?.bytes(&protected)?.map(0)?;
+            e.bytes_len(len(end - FRONT_BYTES)).map(drop)
+        })?;
+        let mut e = encoder(out.get_mut(end..).ok_or(AttestError::TooLarge)?);
+        e.bytes(&signature)?;
+        let end = end + e.writer().position();
+        out.copy_within(start..end, 0);
+        out.get(..end - start).filter(|token| token.len() <= EVIDENCE_BYTES_MAX).ok_or(AttestError::TooLarge)
+    }
+
+    /// The claims, and their length. In the order of RFC 8949 §4.2.1.
+    fn write(&self, key: &VerifyingKey, out: &mut [u8]) -> Result<usize, AttestError> {
         let mut e = encoder(out);
-        e.map(4 + u64::from(self.tpm.is_some()))?.i64(NONCE)?.bytes(self.nonce)?;
+        e.map(4 + u64::from(self.root.is_some()))?.i64(NONCE)?.bytes(self.nonce)?;
         e.i64(UEID)?.bytes(&ueid(key))?;
         e.i64(SOFTWARE_NAME)?.str(self.software)?.i64(SOFTWARE_VERSION)?.str(self.version)?;
-        if let Some(tpm) = self.tpm {
-            e.i64(TPM)?.bytes(tpm)?;
+        match &self.root {
+            None => {}
+            Some(Root::Tpm(said)) => drop(e.i64(TPM)?.bytes(said)?),
+            Some(Root::Firmware(said)) => drop(e.i64(FIRMWARE)?.bytes(&said.to_bytes())?),
         }
-        let len = e.writer().position();
-        let payload = out.get(..len).ok_or(AttestError::TooLarge)?;
-        let protected = protected(key.algorithm())?;
-        let signature = signer.sign(sig_structure(room, &protected, payload)?)?;
-        let mut e = encoder(room);
-        e.tag(Tag::new(SIGN1))?.array(4)?.bytes(&protected)?.map(0)?.bytes(payload)?.bytes(&signature)?;
-        let len = e.writer().position();
-        let (signed, token) = (room.get(..len), out.get_mut(..len));
-        let (signed, token) = signed.zip(token).ok_or(AttestError::TooLarge)?;
-        token.copy_from_slice(signed);
-        if len > EVIDENCE_BYTES_MAX { Err(AttestError::TooLarge) } else { Ok(token) }
+        Ok(e.writer().position())
     }
 }
 
 impl<'a> Claims<'a> {
-    /// What the device with this key says, in answer to a nonce that `is_asked` knows. `room` holds [`ROOM_BYTES`].
+    /// What the device with this key says, in answer to a nonce that `is_asked` knows. `room` holds [`ROOM_BYTES`]. What a
+    /// TPM says is not checked here.
     ///
     /// # Errors
     ///
@@ -144,12 +170,15 @@ impl<'a> Claims<'a> {
         if token.len() > EVIDENCE_BYTES_MAX {
             return Err(AttestError::TooLarge);
         }
-        let (payload, signature) = split(token, key)?;
+        let (payload, signature) = split(token, key.algorithm())?;
         let message = sig_structure(room, &protected(key.algorithm())?, payload)?;
         key.verify(message, signature)?;
         let (claims, about) = Self::decode(payload)?;
         if about != ueid(key) {
             return Err(AttestError::Device);
+        }
+        if let Some(Root::Firmware(said)) = &claims.root {
+            said.verify(key)?;
         }
         if !is_asked(claims.nonce) {
             return Err(AttestError::Nonce);
@@ -163,7 +192,17 @@ impl<'a> Claims<'a> {
     ///
     /// [`AttestError::Malformed`].
     pub fn from_verified(token: &'a [u8], key: &VerifyingKey) -> Result<Self, AttestError> {
-        Ok(Self::decode(split(token, key)?.0)?.0)
+        Ok(Self::decode(split(token, key.algorithm())?.0)?.0)
+    }
+
+    /// The key that a token says a part endorses. Nothing of it is verified.
+    #[must_use]
+    pub fn endorsed_key(token: &'a [u8]) -> Option<VerifyingKey> {
+        let (payload, _) = split(token, SignatureAlgorithm::Ed25519).ok()?;
+        match Self::decode(payload).ok()?.0.root? {
+            Root::Firmware(said) => VerifyingKey::from_ed25519(&said.key).ok(),
+            Root::Tpm(_) => None,
+        }
     }
 
     fn decode(payload: &'a [u8]) -> Result<(Self, &'a [u8]), AttestError> {
@@ -173,15 +212,26 @@ impl<'a> Claims<'a> {
         let about = next(&mut d, UEID)?.bytes()?;
         let software = next(&mut d, SOFTWARE_NAME)?.str()?;
         let version = next(&mut d, SOFTWARE_VERSION)?.str()?;
-        let tpm = match claims {
+        let root = match claims {
             4 => None,
-            5 => Some(next(&mut d, TPM)?.bytes()?),
+            5 => Some(Root::read(&mut d)?),
             _ => return Err(AttestError::Malformed),
         };
-        if d.position() != payload.len() || software.len().max(version.len()) > TEXT_BYTES_MAX {
+        let is_long = software.len().max(version.len()) > TEXT_BYTES_MAX;
+        if d.position() != payload.len() || is_long || !NONCE_BYTES.contains(&nonce.len()) {
             return Err(AttestError::Malformed);
         }
-        Ok((Self { nonce, software, version, tpm }, about))
+        Ok((Self { nonce, software, version, root }, about))
+    }
+}
+
+impl<'a> Root<'a> {
+    fn read(d: &mut Decoder<'a>) -> Result<Self, AttestError> {
+        match d.i64()? {
+            TPM => Ok(Self::Tpm(d.bytes()?)),
+            FIRMWARE => Endorsement::read(d.bytes()?).map(Self::Firmware).ok_or(AttestError::Malformed),
+            _ => Err(AttestError::Malformed),
+        }
     }
 }
 
@@ -191,15 +241,15 @@ fn next<'d, 'a>(d: &'d mut Decoder<'a>, claim: i64) -> Result<&'d mut Decoder<'a
 }
 
 /// Payload and signature.
-fn split<'a>(
-    token: &'a [u8],
-    key: &VerifyingKey,
-) -> Result<(&'a [u8], &'a [u8; SIGNATURE_BYTES]), AttestError> {
+fn split(
+    token: &[u8],
+    algorithm: SignatureAlgorithm,
+) -> Result<(&[u8], &[u8; SIGNATURE_BYTES]), AttestError> {
     let mut d = Decoder::new(token);
     if d.tag()? != Tag::new(SIGN1) || d.array()? != Some(4) {
         return Err(AttestError::Malformed);
     }
-    if d.bytes()? != protected(key.algorithm())? {
+    if d.bytes()? != protected(algorithm)? {
         return Err(AttestError::Signature);
     }
     if d.map()? != Some(0) {
@@ -232,9 +282,39 @@ fn protected(algorithm: SignatureAlgorithm) -> Result<[u8; 3], AttestError> {
 /// RFC 9052 §4.4, without external data.
 fn sig_structure<'r>(room: &'r mut [u8], protected: &[u8], payload: &[u8]) -> Result<&'r [u8], AttestError> {
     let mut e = encoder(room);
-    e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes(payload)?;
-    let len = e.writer().position();
-    room.get(..len).ok_or(AttestError::TooLarge)
+    sig_structure_head(&mut e, protected, payload.len())?;
+    let start = e.writer().position();
+    let end = start + payload.len();
+    room.get_mut(start..end).ok_or(AttestError::TooLarge)?.copy_from_slice(payload);
+    room.get(..end).ok_or(AttestError::TooLarge)
+}
+
+/// All of it that stands in front of a payload of this length.
+fn sig_structure_head(
+    e: &mut Encoder<Cursor<&mut [u8]>>,
+    protected: &[u8],
+    payload: usize,
+) -> Result<(), encode::Error<EndOfSlice>> {
+    e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes_len(len(payload)).map(drop)
+}
+
+/// Writes something that ends where the claims begin; where it starts.
+fn before(
+    out: &mut [u8],
+    write: impl FnOnce(&mut Encoder<Cursor<&mut [u8]>>) -> Result<(), encode::Error<EndOfSlice>>,
+) -> Result<usize, AttestError> {
+    let mut front = [0; FRONT_BYTES];
+    let mut e = encoder(&mut front);
+    write(&mut e)?;
+    let start = FRONT_BYTES - e.writer().position();
+    let place = out.get_mut(start..FRONT_BYTES).ok_or(AttestError::TooLarge)?;
+    place.iter_mut().zip(front).for_each(|(to, from)| *to = from);
+    Ok(start)
+}
+
+/// A length is one of a slice, which no address space is too large for.
+fn len(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn encoder(out: &mut [u8]) -> Encoder<Cursor<&mut [u8]>> {
@@ -247,33 +327,66 @@ mod tests {
 
     use super::*;
 
-    const CLAIMS: Claims<'_> =
-        Claims { nonce: b"asked", software: "thingward", version: "0.1.0", tpm: Some(b"what the TPM says") };
+    const CLAIMS: Claims<'_> = Claims {
+        nonce: b"what is asked",
+        software: "thingward",
+        version: "0.1.0",
+        root: Some(Root::Tpm(b"what a TPM says")),
+    };
 
     fn key(algorithm: SignatureAlgorithm) -> SoftwareKey {
         SoftwareKey::generate(algorithm, &mut system_rng())
     }
 
     fn token(claims: &Claims<'_>, key: &SoftwareKey) -> Vec<u8> {
-        let (mut room, mut out) = ([0; ROOM_BYTES], [0; EVIDENCE_BYTES_MAX]);
-        claims.sign(key, &mut room, &mut out).unwrap().to_vec()
+        claims.sign(key, &mut [0; EVIDENCE_BYTES_MAX]).unwrap().to_vec()
     }
 
     fn verify<'a>(token: &'a [u8], key: &SoftwareKey, nonce: &[u8]) -> Result<Claims<'a>, AttestError> {
         Claims::verify(token, key.public_key(), |asked| asked == nonce, &mut [0; ROOM_BYTES])
     }
 
+    fn endorsed(key: &SoftwareKey) -> Endorsement {
+        let part = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[7; 32]).unwrap();
+        Endorsement::sign(&part, [8; 32], key.public_key()).unwrap()
+    }
+
     #[test]
     fn evidence_says_what_the_device_said_with_either_kind_of_key() {
         for algorithm in [SignatureAlgorithm::EcdsaP256, SignatureAlgorithm::Ed25519] {
             let key = key(algorithm);
-            for tpm in [None, CLAIMS.tpm] {
-                let claims = Claims { tpm, ..CLAIMS };
+            for root in [None, CLAIMS.root] {
+                let claims = Claims { root, ..CLAIMS };
                 let token = token(&claims, &key);
-                assert_eq!(verify(&token, &key, b"asked"), Ok(claims));
+                assert_eq!(verify(&token, &key, CLAIMS.nonce), Ok(claims));
                 assert_eq!(Claims::from_verified(&token, key.public_key()), Ok(claims));
+                assert_eq!(Claims::endorsed_key(&token), None);
             }
         }
+    }
+
+    #[test]
+    fn a_chip_says_which_firmware_has_its_key_in_a_frame_of_its_line() {
+        let key = key(SignatureAlgorithm::Ed25519);
+        let claims = Claims { root: Some(Root::Firmware(endorsed(&key))), nonce: &[5; 64], ..CLAIMS };
+        let mut frame = [0; 512];
+        let token = claims.sign(&key, &mut frame).unwrap();
+        assert_eq!(verify(token, &key, claims.nonce), Ok(claims));
+        assert_eq!(Claims::endorsed_key(token).as_ref(), Some(key.public_key()));
+        let len = token.len();
+        let mut small = vec![0; len];
+        assert_eq!(claims.sign(&key, &mut small).map(<[u8]>::len).err(), Some(AttestError::TooLarge));
+    }
+
+    #[test]
+    fn what_a_part_says_of_another_key_proves_nothing() {
+        let (key, other) = (key(SignatureAlgorithm::Ed25519), key(SignatureAlgorithm::Ed25519));
+        let claims = Claims { root: Some(Root::Firmware(endorsed(&other))), ..CLAIMS };
+        assert_eq!(verify(&token(&claims, &key), &key, CLAIMS.nonce), Err(AttestError::Signature));
+        let mut bent = endorsed(&key);
+        bent.firmware[0] ^= 1;
+        let claims = Claims { root: Some(Root::Firmware(bent)), ..CLAIMS };
+        assert_eq!(verify(&token(&claims, &key), &key, CLAIMS.nonce), Err(AttestError::Signature));
     }
 
     #[test]
@@ -283,12 +396,16 @@ mod tests {
         for at in 0..token.len() {
             let mut bent = token.clone();
             bent[at] ^= 1;
-            assert!(verify(&bent, &key, b"asked").is_err(), "bit flipped in byte {at}");
-            assert!(verify(&token[..at], &key, b"asked").is_err(), "cut to {at} bytes");
+            assert!(verify(&bent, &key, CLAIMS.nonce).is_err(), "bit flipped in byte {at}");
+            assert!(verify(&token[..at], &key, CLAIMS.nonce).is_err(), "cut to {at} bytes");
         }
-        assert_eq!(verify(&token, &other, b"asked"), Err(AttestError::Signature));
-        assert_eq!(verify(&token, &key, b"again"), Err(AttestError::Nonce));
+        assert_eq!(verify(&token, &other, CLAIMS.nonce), Err(AttestError::Signature));
+        assert_eq!(verify(&token, &key, b"something else"), Err(AttestError::Nonce));
         let long = [token.as_slice(), &[0; EVIDENCE_BYTES_MAX]].concat();
-        assert_eq!(verify(&long, &key, b"asked"), Err(AttestError::TooLarge));
+        assert_eq!(verify(&long, &key, CLAIMS.nonce), Err(AttestError::TooLarge));
+        for nonce in [&[1; 7][..], &[1; 65]] {
+            let token = self::token(&Claims { nonce, ..CLAIMS }, &key);
+            assert_eq!(verify(&token, &key, nonce), Err(AttestError::Malformed));
+        }
     }
 }

@@ -4,6 +4,7 @@ mod commands;
 mod grants;
 mod readings;
 
+use thingward_attest::{Claims, NONCE_BYTES, Root};
 use thingward_crypto::{RecipientPublicKey, VerifyingKey};
 use thingward_grant::{Nonce, Refusal, SignedBeacon, TrustedKey};
 use thingward_model::Timestamp;
@@ -232,6 +233,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             Kind::Revocation => self.take_back(body),
             Kind::Question => self.question(room),
             Kind::Beacon => self.beacon(body),
+            Kind::Evidence => self.evidence(room, len),
         }
     }
 
@@ -254,6 +256,19 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let (is_joined, frame_bytes_max) = (self.is_joined(), self.frame_bytes_max);
         let hello = Hello { is_joined, frame_bytes_max, public_key, signature };
         hello.write(room).ok_or(Failure::Busy.into())
+    }
+
+    /// Also before it is a member: firmware that was changed shows itself so.
+    #[inline(never)]
+    fn evidence(&mut self, room: &mut [u8], len: usize) -> Answer {
+        let mut nonce = [0; *NONCE_BYTES.end()];
+        let asked = room.get(..len).filter(|asked| NONCE_BYTES.contains(&asked.len()));
+        let len = put(&mut nonce, &[asked.ok_or(Failure::Malformed)?]).ok_or(Failure::Malformed)?;
+        let (software, version) = T::FIRMWARE;
+        let nonce = nonce.get(..len).unwrap_or_default();
+        let root = Some(Root::Firmware(*self.keys.endorsement()));
+        let token = Claims { nonce, software, version, root }.sign(&self.keys, room);
+        Ok(token.map_err(|_| Failure::Busy)?.len())
     }
 
     #[inline(never)]

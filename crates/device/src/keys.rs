@@ -2,8 +2,10 @@
 //!
 //! DICE (TCG, Hardware Requirements for a Device Identifier Composition Engine): a *device secret* that is in the part
 //! from the start and the measurement of the firmware make a compound identifier, from which all keys come. Firmware that
-//! was changed derives other keys: it cannot open what the old one kept, and is nobody whom the service knows.
+//! was changed derives other keys: it cannot open what the old one kept, and is nobody whom the service knows. What stays is
+//! the part key, which comes from the secret alone and says which firmware has which key.
 
+use thingward_attest::Endorsement;
 use thingward_crypto::{
     CryptoError, Digest, MacKey, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256,
 };
@@ -22,6 +24,9 @@ pub enum Purpose {
 pub trait KeyStore: Signer {
     /// A secret key; `None` when they are destroyed.
     fn secret(&self, purpose: Purpose) -> Option<MacKey>;
+
+    /// Which firmware has the key that signs, on the word of the part.
+    fn endorsement(&self) -> &Endorsement;
 
     /// Destroys them all, and what they come from.
     fn destroy(&mut self);
@@ -52,6 +57,7 @@ impl Measurement {
 pub struct Dice<S> {
     secret: S,
     public: VerifyingKey,
+    endorsement: Endorsement,
     keys: Option<Layer>,
 }
 
@@ -62,7 +68,7 @@ struct Layer {
 }
 
 impl<S: DeviceSecret> Dice<S> {
-    /// Derives the keys of this firmware on this device.
+    /// Derives the keys of this firmware on this device, and has the part say so.
     ///
     /// # Errors
     ///
@@ -70,11 +76,25 @@ impl<S: DeviceSecret> Dice<S> {
     pub fn start(mut secret: S, measurement: &Measurement) -> Result<Self, CryptoError> {
         let device = MacKey::new(&*secret.read().ok_or(CryptoError)?);
         let compound = device.derive(&[&measurement.0]);
-        let seed = compound.derive(&[b"thingward identity"]);
-        let identity = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, seed.expose())?;
+        let identity = signing_key(&compound, b"thingward identity")?;
         let public = identity.public_key().clone();
-        Ok(Self { secret, public, keys: Some(Layer { compound, identity }) })
+        let endorsement = endorse(&device, measurement, &public)?;
+        Ok(Self { secret, public, endorsement, keys: Some(Layer { compound, identity }) })
     }
+}
+
+#[inline(never)]
+fn endorse(
+    device: &MacKey,
+    measurement: &Measurement,
+    identity: &VerifyingKey,
+) -> Result<Endorsement, CryptoError> {
+    Endorsement::sign(&signing_key(device, b"thingward part")?, measurement.0, identity)
+}
+
+#[inline(never)]
+fn signing_key(secret: &MacKey, label: &[u8]) -> Result<SoftwareKey, CryptoError> {
+    SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, secret.derive(&[label]).expose())
 }
 
 impl<S> Signer for Dice<S> {
@@ -94,6 +114,10 @@ impl<S: DeviceSecret> KeyStore for Dice<S> {
             Purpose::Random => b"thingward random",
         };
         Some(self.keys.as_ref()?.compound.derive(&[label]))
+    }
+
+    fn endorsement(&self) -> &Endorsement {
+        &self.endorsement
     }
 
     fn destroy(&mut self) {

@@ -8,6 +8,8 @@ use thingward_seal::command::{Data, Refusal, Scalar, Shape};
 pub trait Thing {
     /// The stream of its readings: at most 16 bytes.
     const STREAM: &'static str;
+    /// The name of its firmware and its version, which it proves: at most 64 bytes each.
+    const FIRMWARE: (&'static str, &'static str);
 
     /// What it opens to grants, as a scope in AIF: at most 128 bytes.
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8];

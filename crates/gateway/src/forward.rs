@@ -14,11 +14,11 @@ use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
-use crate::serial::Visit;
+use crate::serial::{Bell, Visit};
 use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
@@ -28,13 +28,13 @@ pub(crate) struct Forwarder {
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
     pub(crate) questions: Questions,
-    /// The ways to chips of what was taken back.
-    pub(crate) visitors: HashMap<DeviceName, mpsc::Sender<Visit>>,
+    /// The ways to chips.
+    pub(crate) bells: HashMap<DeviceName, Bell>,
 }
 
-/// At which child, in a topic that says what was taken back.
-fn taken_back_at(topic: &str) -> Option<&str> {
-    topic.strip_prefix("devices/me/children/")?.strip_suffix("/grants/revocation")
+/// The child in a topic about this of it.
+fn child_in<'t>(topic: &'t str, what: &str) -> Option<&'t str> {
+    topic.strip_prefix("devices/me/children/")?.strip_suffix(what)
 }
 
 /// What is on its way.
@@ -65,13 +65,16 @@ impl Forwarder {
         Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
     }
 
+    fn bell(&self, child: &str) -> Option<&Bell> {
+        child.parse().ok().and_then(|child: DeviceName| self.bells.get(&child))
+    }
+
     /// Brings a chip what was taken back of its grants. One that is away is told when it is there; a child with a session
     /// asks the service itself.
     fn take_back(&self, child: &str, revocation: Vec<u8>) {
-        let chip = child.parse().ok().and_then(|child: DeviceName| self.visitors.get(&child));
         let (answer, _) = oneshot::channel();
-        if let Some(chip) = chip
-            && chip.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
+        if let Some(chip) = self.bell(child)
+            && chip.visitors.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
         {
             tracing::info!(child, "a chip is told later what was taken back");
         }
@@ -127,6 +130,7 @@ impl Source for Forwarder {
         let filters = [
             "devices/me/children/+/commands/+",
             "devices/me/children/+/grants/revocation",
+            "devices/me/children/+/attestation",
             "devices/me/time/+",
         ];
         filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
@@ -137,8 +141,15 @@ impl Source for Forwarder {
         if topic.starts_with(time::TOPIC) {
             return self.questions.answered(topic, message.payload);
         }
-        if let Some(child) = taken_back_at(topic) {
+        if let Some(child) = child_in(topic, "/grants/revocation") {
             return self.take_back(child, message.payload.to_vec());
+        }
+        if let Some(child) = child_in(topic, "/attestation") {
+            // One that is away proves itself when it is there.
+            if let Some(chip) = self.bell(child) {
+                chip.evidence.notify_one();
+            }
+            return;
         }
         match ChildCommand::read(topic, message.payload, message.expires_in) {
             Some(command) => self.core.command(command),

@@ -142,7 +142,7 @@ impl Gateway {
             topic: forward_topic()?,
             core: core.clone(),
             questions: questions.clone(),
-            visitors: std::mem::take(&mut lines.visitors),
+            bells: std::mem::take(&mut lines.bells),
         };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 

@@ -25,6 +25,12 @@ pub(crate) fn revocation_of(child: &DeviceName) -> String {
     format!("children/{child}/{REVOCATION}")
 }
 
+/// [`ATTESTATION`] of a device behind a gateway, for the gateway.
+#[must_use]
+pub(crate) fn attestation_of(child: &DeviceName) -> String {
+    format!("children/{child}/{ATTESTATION}")
+}
+
 /// How long the time is an answer, in seconds: a device takes none after a minute.
 pub(crate) const TIME_SECONDS: u32 = 60;
 

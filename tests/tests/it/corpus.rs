@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytes::BytesMut;
 use thingward_agent::home::Home;
-use thingward_attest::{Claims, EVIDENCE_BYTES_MAX, ROOM_BYTES};
+use thingward_attest::{Claims, EVIDENCE_BYTES_MAX, Endorsement, Root};
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::witness::AddCheckpoint;
 use thingward_crypto::{
@@ -120,10 +120,14 @@ fn write_evidence() {
     home.make_private_key(SignatureAlgorithm::EcdsaP256).unwrap();
     let said = home.tpm_evidence(b"asked").unwrap().unwrap();
     put("evidence", "tpm", &said);
-    for (name, tpm) in [("token", None), ("token-with-tpm", Some(said.as_slice()))] {
-        let claims = Claims { nonce: &[7; 32], software: "thingward", version: "0.1.0", tpm };
-        let (mut room, mut out) = ([0; ROOM_BYTES], [0; EVIDENCE_BYTES_MAX]);
-        put("evidence", name, claims.sign(&signer, &mut room, &mut out).unwrap());
+    let endorsed = Endorsement::sign(&signer, [5; 32], signer.public_key()).unwrap();
+    for (name, root) in [
+        ("token", None),
+        ("token-with-tpm", Some(Root::Tpm(&said))),
+        ("token-with-firmware", Some(Root::Firmware(endorsed))),
+    ] {
+        let claims = Claims { nonce: &[7; 32], software: "thingward", version: "0.1.0", root };
+        put("evidence", name, claims.sign(&signer, &mut [0; EVIDENCE_BYTES_MAX]).unwrap());
     }
 }
 

@@ -10,7 +10,7 @@ use thingward_agent::enrol::renew;
 use thingward_agent::home::{Home, HomeError};
 use thingward_agent::http::HttpsClient;
 use thingward_agent::key_store::KeyStoreReference;
-use thingward_attest::{Claims, EVIDENCE_BYTES_MAX, ROOM_BYTES};
+use thingward_attest::{Claims, EVIDENCE_BYTES_MAX};
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::write_private;
 use thingward_model::Role;
@@ -143,7 +143,7 @@ async fn findings(service: &Service) -> Vec<String> {
 }
 
 fn says(attestation: &Attestation) -> (Attested, Attested) {
-    let of = |kept| Attested::of_kept(kept, &attestation.key).unwrap();
+    let of = |kept| Attested::of_kept(kept).unwrap();
     (of(&attestation.reference), of(&attestation.latest))
 }
 
@@ -197,10 +197,9 @@ async fn evidence_is_of_the_member_that_was_asked_and_answers_once() {
     let asked: serde_json::Value = serde_json::from_slice(&asked).unwrap();
     let nonce = STANDARD.decode(asked["nonce"].as_str().unwrap()).unwrap();
     let token = |home: &Home| {
-        let (mut room, mut out) = ([0; ROOM_BYTES], [0; EVIDENCE_BYTES_MAX]);
-        let claims = Claims { nonce: &nonce, software: "thingward", version: "0.1.0", tpm: None };
+        let claims = Claims { nonce: &nonce, software: "thingward", version: "0.1.0", root: None };
         let key = home.identity().unwrap().key;
-        claims.sign(key.as_ref(), &mut room, &mut out).unwrap().to_vec()
+        claims.sign(key.as_ref(), &mut [0; EVIDENCE_BYTES_MAX]).unwrap().to_vec()
     };
     let post = async |by: &Home, token: Vec<u8>| {
         let sent = client(by).post(path, "application/eat+cwt", None, token.into()).await;

@@ -29,10 +29,12 @@ pub enum Kind {
     Question = 9,
     /// A beacon; nothing.
     Beacon = 10,
+    /// What runs on the chip, and where is its key? A nonce of 8 to 64 bytes; an Entity Attestation Token.
+    Evidence = 11,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Hello,
         Self::Request,
         Self::Join,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Revocation,
         Self::Question,
         Self::Beacon,
+        Self::Evidence,
     ];
     /// The kind of an answer that is none: [`Failure`], and why a grant is refused.
     pub const FAILED: u8 = 0x7f;

@@ -1,5 +1,7 @@
 //! Whoever has the line, the casing or the memory of a device.
 
+use thingward_attest::{Claims, Endorsement, Root};
+
 use super::*;
 
 #[test]
@@ -12,6 +14,49 @@ fn changed_firmware_is_somebody_else_and_opens_nothing() {
     assert!(!changed.is_joined() && public_key(&mut changed) != key);
     assert_eq!(drain(&mut changed), []);
     assert!(part.start().is_joined());
+}
+
+fn evidence(lamp: &mut Lamp) -> (VerifyingKey, Endorsement) {
+    let (key, nonce) = (public_key(lamp), [4; 36]);
+    let token = ask(lamp, Kind::Evidence, &nonce).unwrap();
+    let claims = Claims::verify(&token, &key, |asked| asked == nonce, &mut [0; 1024]).unwrap();
+    assert_eq!((claims.software, claims.version), ("lamp", "1"));
+    let Some(Root::Firmware(said)) = claims.root else { panic!("no word of the part") };
+    (key, said)
+}
+
+#[test]
+fn changed_firmware_says_so_on_the_word_of_the_same_part_and_another_part_has_no_such_word() {
+    let part = Part::new();
+    let (key, first) = evidence(&mut part.start());
+    assert_eq!(evidence(&mut part.start()), (key.clone(), first));
+    let (changed_key, changed) = evidence(&mut part.try_start(b"firmware 2").unwrap());
+    assert_ne!(key, changed_key);
+    assert_eq!(first.part, changed.part);
+    assert_ne!(first.firmware, changed.firmware);
+    let other = Part::new();
+    *other.secret.borrow_mut() = Some([0x5f; 32]);
+    let (_, other) = evidence(&mut other.start());
+    assert_eq!(first.firmware, other.firmware);
+    assert_ne!(first.part, other.part);
+}
+
+#[test]
+fn evidence_answers_nonces_of_eight_to_sixty_four_bytes_and_none_after_an_alarm() {
+    let part = Part::new();
+    let mut lamp = part.start();
+    for len in [0, 7, 65, 1000] {
+        assert_eq!(
+            ask(&mut lamp, Kind::Evidence, &std::vec![1; len]),
+            Err(Failure::Malformed),
+            "{len} bytes"
+        );
+    }
+    for len in [8, 64] {
+        assert!(ask(&mut lamp, Kind::Evidence, &std::vec![1; len]).is_ok(), "{len} bytes");
+    }
+    lamp.tamper();
+    assert_eq!(ask(&mut lamp, Kind::Evidence, &[1; 36]), Err(Failure::Destroyed));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A gateway and the chip at the other end of a line, from hello to the end of the line.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
@@ -11,7 +12,7 @@ use thingward_device::link::{
 use thingward_grant::Nonce;
 use thingward_model::{DeviceName, StreamName};
 use thingward_seal::{Item, Items};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::line::{AskError, Line, Stream};
@@ -31,7 +32,7 @@ pub(super) struct Timing {
     pub(super) poll: Duration,
     /// It is asked who it is, and told the time: one that lost power unnoticed has no time.
     pub(super) look: Duration,
-    /// Its certificate is looked at, and it is told what was taken back.
+    /// Its certificate is looked at, it is told what was taken back, and proves itself when that is due.
     pub(super) keep: Duration,
 }
 
@@ -45,6 +46,8 @@ impl Default for Timing {
 pub(super) struct Errands {
     pub(super) commands: mpsc::Receiver<ChildCommand>,
     pub(super) visits: mpsc::Receiver<Visit>,
+    /// The service asks what it proves of itself.
+    pub(super) evidence: Arc<Notify>,
     /// The way for visitors.
     pub(super) visitors: mpsc::Sender<Visit>,
 }
@@ -155,13 +158,15 @@ pub(super) struct Conversation<'o, S, O> {
     safe: u32,
     look_at: Instant,
     keep_at: Instant,
+    /// Whether the service has its evidence since this conversation began, it was renewed, or the service asked.
+    is_attested: bool,
 }
 
 impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     pub(super) fn new(stream: S, office: &'o mut O, timing: Timing) -> Self {
         let now = Instant::now();
         let partner = Partner { name: office.name(), line: Line::new(stream), frame_bytes_max: 0 };
-        Self { partner, office, timing, safe: 0, look_at: now, keep_at: now }
+        Self { partner, office, timing, safe: 0, look_at: now, keep_at: now, is_attested: false }
     }
 
     /// Speaks with the chip until that has an end. `met` is called once it is known who it is.
@@ -188,6 +193,10 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
                     self.command(command.ok_or(End::Stopping)?, &mut errands.visits).await?;
                 }
                 visit = errands.visits.recv() => self.partner.visit(visit.ok_or(End::Stopping)?).await?,
+                () = errands.evidence.notified() => {
+                    self.is_attested = false;
+                    self.keep_at = Instant::now();
+                }
                 () = tokio::time::sleep(self.timing.poll) => {}
             }
             self.look_after(&mut errands.visits).await?;
@@ -205,7 +214,9 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         if Instant::now() >= self.keep_at {
             self.renew(visits).await?;
             let is_told = self.bring_revocation(visits).await?;
-            self.keep_at = Instant::now() + if is_told { self.timing.keep } else { self.timing.look };
+            self.is_attested = self.is_attested || self.attest(visits).await?;
+            let is_done = is_told && self.is_attested;
+            self.keep_at = Instant::now() + if is_done { self.timing.keep } else { self.timing.look };
         }
         Ok(())
     }
@@ -243,7 +254,14 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
             return if hello.is_joined { Ok(()) } else { self.join(&join).await };
         }
         let request = self.partner.line.ask(Kind::Request, &[]).await?;
-        let record = self.office.enrol(&key, &request).await?;
+        let record = match self.office.enrol(&key, &request).await {
+            Err(refused) if self.office.record().is_some() => {
+                // Whether it is another one, or the same with other firmware, is for the service to see.
+                self.show_evidence().await?;
+                return Err(refused.into());
+            }
+            record => record?,
+        };
         // What the gateway knows as its chip has to know it too.
         self.join(&record.join).await?;
         let is_first = self.office.record().is_none();
@@ -279,10 +297,29 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         Ok(true)
     }
 
+    /// Whether there is nothing left to prove: the service has the chip's evidence, or the chip has none.
+    async fn attest(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<bool, End> {
+        let nonce = self.partner.meanwhile(visits, self.office.evidence_nonce()).await?;
+        let Some(nonce) = nonce else { return Ok(false) };
+        let Ok(token) = self.partner.ask(Kind::Evidence, &nonce).await? else { return Ok(true) };
+        self.partner.meanwhile(visits, self.office.attest(token)).await
+    }
+
+    /// As [`Self::attest`], of a chip that nobody here is to meet yet.
+    async fn show_evidence(&mut self) -> Result<(), End> {
+        if let Some(nonce) = self.office.evidence_nonce().await
+            && let Ok(token) = self.partner.ask(Kind::Evidence, &nonce).await?
+        {
+            self.office.attest(token).await;
+        }
+        Ok(())
+    }
+
     async fn renew(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<(), End> {
         if self.office.is_renewal_due() {
             let request = self.partner.line.ask(Kind::Request, &[]).await?;
             self.partner.meanwhile(visits, self.office.renew(&request)).await?;
+            self.is_attested = false;
         }
         Ok(())
     }

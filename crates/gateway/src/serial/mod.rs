@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use thingward_agent::home::Home;
 use thingward_agent::local::{self, LocalServer, ServeError};
 use thingward_model::DeviceName;
 use thingward_model::description::ThingDescription;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::conversation::{Conversation, End, Errands, Timing};
@@ -92,9 +93,17 @@ pub enum SerialError {
 pub(crate) struct Lines {
     /// The ways of commands, which the core hands over.
     pub(crate) commands: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
-    /// The ways of who wants something at once.
-    pub(crate) visitors: HashMap<DeviceName, mpsc::Sender<Visit>>,
+    /// The ways of what the service wants at once.
+    pub(crate) bells: HashMap<DeviceName, Bell>,
     all: Vec<(SerialSettings, Errands)>,
+}
+
+/// How the service gets the attention of a chip that is there.
+pub(crate) struct Bell {
+    /// It is told what was taken back.
+    pub(crate) visitors: mpsc::Sender<Visit>,
+    /// It is asked for evidence.
+    pub(crate) evidence: Arc<Notify>,
 }
 
 /// What chips need of their gateway.
@@ -107,13 +116,15 @@ pub(crate) struct Surroundings<'g> {
 
 impl Lines {
     pub(crate) fn new(settings: Vec<SerialSettings>) -> Self {
-        let mut lines = Self { commands: HashMap::new(), visitors: HashMap::new(), all: Vec::new() };
+        let mut lines = Self { commands: HashMap::new(), bells: HashMap::new(), all: Vec::new() };
         for chip in settings {
             let (of_core, commands) = mpsc::channel(COMMANDS_MAX);
             let (visitors, visits) = mpsc::channel(VISITS_MAX);
             lines.commands.insert(chip.name, of_core);
-            lines.visitors.insert(chip.name, visitors.clone());
-            lines.all.push((chip, Errands { commands, visits, visitors }));
+            let evidence = Arc::new(Notify::new());
+            let bell = Bell { visitors: visitors.clone(), evidence: Arc::clone(&evidence) };
+            lines.bells.insert(chip.name, bell);
+            lines.all.push((chip, Errands { commands, visits, evidence, visitors }));
         }
         lines
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use thingward_agent::attest;
 use thingward_agent::claim::{Claim, ClaimError, Fingerprint};
 use thingward_agent::enrol::{EnrolError, own_chain, renewal_due};
 use thingward_agent::home::{Home, Identity};
@@ -21,6 +22,9 @@ use super::record::Record;
 use crate::core::{CoreHandle, Said};
 use crate::time::Questions;
 
+/// Where evidence goes, behind the path of a child.
+const ATTESTATION: &str = "attestation";
+
 /// Why a message of a chip was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotTaken {
@@ -37,8 +41,11 @@ pub(crate) enum NotTaken {
 /// Why a chip has no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OfficeError {
-    /// Another chip is at the end of the line than the one that was enrolled.
-    #[error("it is not the chip that was enrolled; a new claim would enrol it in that one's place")]
+    /// Another chip is at the end of the line than the one that was enrolled, or other firmware is on it.
+    #[error(
+        "it is not the chip that was enrolled, or it has other firmware, whose evidence nobody accepted; \
+         a new claim would enrol it in that one's place"
+    )]
     OtherChip,
     /// Nobody has said whose it is.
     #[error("the service does not know it, and there is no claim for it")]
@@ -97,6 +104,12 @@ pub(super) trait Office: Send {
 
     /// Gets the next certificate, on the chip's request; when that fails it is tried again later.
     fn renew(&mut self, request: &[u8]) -> impl Future<Output = ()> + Send;
+
+    /// What the service asks the chip's evidence with, when it can be asked.
+    fn evidence_nonce(&self) -> impl Future<Output = Option<Vec<u8>>> + Send;
+
+    /// Brings the service evidence of the chip; whether it was taken.
+    fn attest(&self, token: Vec<u8>) -> impl Future<Output = bool> + Send;
 
     /// A beacon that answers this nonce, when one can be had.
     fn time(&self, nonce: Nonce) -> impl Future<Output = Option<Bytes>> + Send;
@@ -217,6 +230,10 @@ impl GatewayOffice {
         }
     }
 
+    fn has_no_evidence(&self, error: &EnrolError) {
+        tracing::info!(chip = %self.name, %error, "the service has no evidence of a chip");
+    }
+
     /// Forgets a chip that is no member any more: it, or another one, may be enrolled anew.
     pub(super) async fn forget(&mut self) {
         self.record = None;
@@ -275,6 +292,8 @@ impl Office for GatewayOffice {
             grant_key: ed25519(&membership.grant_key),
             recipient: *membership.service_recipient.as_bytes(),
         };
+        // A claim that was spent for the chip before is not shown again either.
+        let claim = claim.or_else(|| self.record.as_ref().and_then(|before| before.claim.clone()));
         tracing::info!(chip = %self.name, expires = %leaf.not_after, "a chip is enrolled");
         Ok(Record { chain, leaf, join, claim })
     }
@@ -305,6 +324,23 @@ impl Office for GatewayOffice {
                 tracing::warn!(chip = %self.name, %error, "a chip's certificate is not renewed");
             }
         }
+    }
+
+    async fn evidence_nonce(&self) -> Option<Vec<u8>> {
+        let asked = async {
+            let question = Self::client(&self.identity().await?)?.get(&self.path(ATTESTATION)).await?;
+            attest::read_question(&question)
+        };
+        asked.await.inspect_err(|error| self.has_no_evidence(error)).ok()
+    }
+
+    async fn attest(&self, token: Vec<u8>) -> bool {
+        let brought = async {
+            let client = Self::client(&self.identity().await?)?;
+            client.post(&self.path(ATTESTATION), attest::TYPE, None, token.into()).await?;
+            Ok::<_, EnrolError>(())
+        };
+        brought.await.inspect_err(|error| self.has_no_evidence(error)).is_ok()
     }
 
     async fn time(&self, nonce: Nonce) -> Option<Bytes> {

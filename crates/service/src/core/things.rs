@@ -82,9 +82,12 @@ impl Core {
         Ok(log)
     }
 
-    /// Asks a device for new evidence. One that is not connected brings some when it starts.
+    /// Asks a device for new evidence, or the gateway that it is behind. One that is not connected brings some when it starts.
     pub(super) fn ask_evidence(&mut self, now: Timestamp, tenant: &TenantName, device: &DeviceName) {
-        if let Some(topic) = topics::inner(tenant, device, topics::ATTESTATION) {
+        let gateway = self.broker.gate().commands.gateway_of(tenant, device);
+        let behind =
+            gateway.and_then(|gateway| topics::inner(tenant, &gateway, &topics::attestation_of(device)));
+        for topic in topics::inner(tenant, device, topics::ATTESTATION).into_iter().chain(behind) {
             self.broker.announce(
                 now,
                 Message {

@@ -8,6 +8,7 @@ use thingward_policy::{Forward, Permit, Resource, Subject};
 
 use super::Refusal;
 use super::certify::{Holder, Standing, certify};
+use crate::attestation::accepted_since;
 use crate::shared::Shared;
 
 /// The enrolled member that a client certificate names.
@@ -71,7 +72,8 @@ pub fn child_of(
     if is_device { Ok(child) } else { Err(Refusal::NotBehind) }
 }
 
-/// Gives a device behind a gateway its next certificate, for the key that it has now. That the request is the device's shows its
+/// Gives a device behind a gateway its next certificate, for the key that it has now, or that its new firmware has whose evidence
+/// was accepted. That the request is the device's shows its
 /// signature; an old one brings a certificate that only the device can use.
 ///
 /// # Errors
@@ -88,7 +90,11 @@ pub async fn renew_child(
     let principal = child_of(shared, chain, device, now)?;
     let registry = shared.store.registry();
     let newest = registry.keys(&principal.tenant, device).await?.into_iter().next();
-    if newest.is_none_or(|newest| newest.revoked.is_some() || newest.spki != request.key.to_spki()) {
+    let newest = newest.filter(|newest| newest.revoked.is_none()).ok_or(Refusal::NotBehind)?;
+    let who = (&principal.tenant, device);
+    if newest.spki != request.key.to_spki()
+        && !accepted_since(shared, who, &request.key, newest.not_before).await?
+    {
         return Err(Refusal::NotBehind);
     }
     let entry = registry.principal(&principal.tenant, device).await?;

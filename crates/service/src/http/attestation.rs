@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Serialize;
-use thingward_attest::{AttestError, EVIDENCE_BYTES_MAX};
+use thingward_attest::{AttestError, Claims, EVIDENCE_BYTES_MAX};
+use thingward_crypto::VerifyingKey;
+use thingward_model::Principal;
 use thingward_model::clock::now;
 use thingward_pki::LeafIdentity;
 use tracing::warn;
@@ -21,12 +24,14 @@ use super::body;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::est::chain;
-use crate::attestation::{EvidenceRefusal, receive};
-use crate::enrolment::{Refusal, member_of};
+use crate::attestation::{EvidenceRefusal, Witness, receive};
+use crate::enrolment::{Refusal, child_of, member_of};
 use crate::sign_in::Purpose;
 
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/.well-known/thingward/attestation", get(ask).post(answer))
+    Router::new()
+        .route("/.well-known/thingward/attestation", get(ask).post(answer))
+        .route("/.well-known/thingward/children/{device}/attestation", get(ask_child).post(answer_child))
 }
 
 impl IntoResponse for EvidenceRefusal {
@@ -34,7 +39,7 @@ impl IntoResponse for EvidenceRefusal {
         let status = match &self {
             Self::Token(AttestError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Token(_) | Self::Tpm(_) => StatusCode::BAD_REQUEST,
-            Self::OtherPlace => StatusCode::FORBIDDEN,
+            Self::OtherPlace | Self::Stranger => StatusCode::FORBIDDEN,
             Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => {
                 warn!(%error, "evidence is not kept");
@@ -51,17 +56,11 @@ struct Question {
     nonce: String,
 }
 
-fn member(app: &App, peer: &Peer) -> Result<LeafIdentity, Refusal> {
-    member_of(&app.shared, &chain(peer)?, now())
-}
-
 async fn ask(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
 ) -> Result<Json<Question>, Refusal> {
-    let who = member(&app, &peer)?.principal.to_string();
-    let nonce = app.challenges.make(Purpose::Evidence(&who), b"", now());
-    Ok(Json(Question { nonce: STANDARD.encode(nonce.map_err(|_| Refusal::Authority)?) }))
+    question(&app, &member_of(&app.shared, &chain(&peer)?, now())?.principal)
 }
 
 async fn answer(
@@ -69,18 +68,69 @@ async fn answer(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<StatusCode, Response> {
-    let member = member(&app, &peer).map_err(IntoResponse::into_response)?;
-    let refused = |refusal: EvidenceRefusal| refusal.into_response();
+    let member = chain(&peer).and_then(|chain| member_of(&app.shared, &chain, now()));
+    let LeafIdentity { principal, key, .. } = member.map_err(IntoResponse::into_response)?;
+    let token = token(body).await.map_err(IntoResponse::into_response)?;
+    take(&app, Witness { principal, key, is_member: true }, &token).await
+}
+
+/// As [`ask`], for a device that a gateway speaks for.
+async fn ask_child(
+    State(app): State<Arc<App>>,
+    Path(device): Path<String>,
+    Extension(peer): Extension<Peer>,
+) -> Result<Json<Question>, Refusal> {
+    question(&app, &child(&app, &peer, &device)?)
+}
+
+/// As [`answer`], for a device that a gateway speaks for, whatever firmware it has now.
+async fn answer_child(
+    State(app): State<Arc<App>>,
+    Path(device): Path<String>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<StatusCode, Response> {
+    let principal = child(&app, &peer, &device).map_err(IntoResponse::into_response)?;
+    let token = token(body).await.map_err(IntoResponse::into_response)?;
+    let witness = witness(&app, principal, &token).await.map_err(IntoResponse::into_response)?;
+    take(&app, witness, &token).await
+}
+
+fn child(app: &App, peer: &Peer, device: &str) -> Result<Principal, Refusal> {
+    child_of(&app.shared, &chain(peer)?, &device.parse().map_err(|_| Refusal::NotBehind)?, now())
+}
+
+/// The device, with the key that a token says: its newest, or one that firmware of its part has.
+async fn witness(app: &App, principal: Principal, token: &[u8]) -> Result<Witness, EvidenceRefusal> {
+    let keys = app.shared.store.registry().keys(&principal.tenant, &principal.name).await?;
+    let newest = keys.into_iter().next().filter(|newest| newest.revoked.is_none());
+    let newest = newest.ok_or(EvidenceRefusal::Stranger)?.spki;
+    let own = || VerifyingKey::from_spki(&newest).map_err(|_| AttestError::Signature);
+    let key = Claims::endorsed_key(token).map_or_else(own, Ok)?;
+    let is_member = key.to_spki() == newest;
+    Ok(Witness { principal, key, is_member })
+}
+
+fn question(app: &App, about: &Principal) -> Result<Json<Question>, Refusal> {
+    let nonce = app.challenges.make(Purpose::Evidence(&about.to_string()), b"", now());
+    Ok(Json(Question { nonce: STANDARD.encode(nonce.map_err(|_| Refusal::Authority)?) }))
+}
+
+async fn token(body: Body) -> Result<Bytes, EvidenceRefusal> {
     let unread = |error| match error {
         ApiError::TooLarge(_) => AttestError::TooLarge,
         _ => AttestError::Malformed,
     };
-    let token = body::read(body, EVIDENCE_BYTES_MAX).await.map_err(|e| refused(unread(e).into()))?;
-    let who = member.principal.to_string();
+    Ok(body::read(body, EVIDENCE_BYTES_MAX).await.map_err(unread)?)
+}
+
+async fn take(app: &App, witness: Witness, token: &[u8]) -> Result<StatusCode, Response> {
+    let about = witness.principal.to_string();
     let is_asked = |nonce: &[u8]| {
-        let note = app.challenges.note(Purpose::Evidence(&who), nonce, now());
+        let note = app.challenges.note(Purpose::Evidence(&about), nonce, now());
         note.is_some() && app.challenges.spend(nonce, now())
     };
-    receive(&app.shared, &member, &token, is_asked, now()).await.map_err(refused)?;
+    let taken = receive(&app.shared, &witness, token, is_asked, now()).await;
+    taken.map_err(IntoResponse::into_response)?;
     Ok(StatusCode::NO_CONTENT)
 }

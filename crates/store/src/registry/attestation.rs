@@ -9,17 +9,17 @@ use crate::error::StoreError;
 /// Evidence that was verified when it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptEvidence {
+    /// Who signed it.
+    pub key: VerifyingKey,
     /// The token.
     pub token: Vec<u8>,
     /// When it came.
     pub at: Timestamp,
 }
 
-/// The evidence of one key.
+/// The evidence of one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attestation {
-    /// Who signed it.
-    pub key: VerifyingKey,
     /// What later evidence is held against: what came first, or was accepted since.
     pub reference: KeptEvidence,
     /// What came last.
@@ -39,16 +39,19 @@ impl Registry {
         attestation: &Attestation,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO attestations (tenant, name, spki, reference, reference_at, latest, latest_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, name) DO UPDATE \
-             SET spki = excluded.spki, reference = excluded.reference, reference_at = excluded.reference_at, \
+            "INSERT INTO attestations \
+             (tenant, name, reference_spki, reference, reference_at, latest_spki, latest, latest_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO UPDATE \
+             SET reference_spki = excluded.reference_spki, reference = excluded.reference, \
+             reference_at = excluded.reference_at, latest_spki = excluded.latest_spki, \
              latest = excluded.latest, latest_at = excluded.latest_at",
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .bind(attestation.key.to_spki())
+        .bind(attestation.reference.key.to_spki())
         .bind(attestation.reference.token.as_slice())
         .bind(attestation.reference.at.as_micros())
+        .bind(attestation.latest.key.to_spki())
         .bind(attestation.latest.token.as_slice())
         .bind(attestation.latest.at.as_micros())
         .execute(&self.pool)
@@ -79,8 +82,15 @@ impl Registry {
 
 fn read(row: &SqlRow) -> Result<Attestation, StoreError> {
     Ok(Attestation {
-        key: key(get(row, "spki")?)?,
-        reference: KeptEvidence { token: get(row, "reference")?, at: time(row, "reference_at")? },
-        latest: KeptEvidence { token: get(row, "latest")?, at: time(row, "latest_at")? },
+        reference: KeptEvidence {
+            key: key(get(row, "reference_spki")?)?,
+            token: get(row, "reference")?,
+            at: time(row, "reference_at")?,
+        },
+        latest: KeptEvidence {
+            key: key(get(row, "latest_spki")?)?,
+            token: get(row, "latest")?,
+            at: time(row, "latest_at")?,
+        },
     })
 }

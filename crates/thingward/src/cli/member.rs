@@ -109,6 +109,19 @@ fn attested(attestation: &serde_json::Value) -> String {
         ("tpm", Some(pcrs)) => {
             format!("key in the TPM, started otherwise than on {}: PCR {pcrs}", text("reference"))
         }
+        ("dice", _) => {
+            let (firmware, flag) =
+                (text("firmware"), |name: &str| attestation.get(name) == Some(&true.into()));
+            let state = match (flag("pending"), flag("changed_firmware")) {
+                (true, _) => format!(
+                    ", no member until `thingward device accept-evidence` accepts it, other than on {}",
+                    text("reference")
+                ),
+                (false, true) => format!(", other than on {}", text("reference")),
+                (false, false) => format!(", as on {}", text("reference")),
+            };
+            format!("key made from the secret of its part and its firmware {firmware}{state}")
+        }
         ("unproven", _) => "nothing proves where its key is".to_owned(),
         _ => return "not attested".to_owned(),
     };

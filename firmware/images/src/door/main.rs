@@ -94,5 +94,6 @@ fn name(kind: u8) -> &'static str {
         Some(Kind::Revocation) => "revocation",
         Some(Kind::Question) => "question",
         Some(Kind::Beacon) => "beacon",
+        Some(Kind::Evidence) => "evidence",
     }
 }

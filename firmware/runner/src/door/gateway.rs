@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use thingward_attest::{Claims, ROOM_BYTES, Root};
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 use thingward_device::link::{
     Hello, JOIN_BYTES_MAX, Join, Kind, Outgoing, Pending, REQUEST_BYTES, hello_message,
@@ -90,6 +91,16 @@ impl Gateway {
             return Err("the device has forgotten who it is".into());
         }
         self.join(device)
+    }
+
+    /// The device says which firmware runs, on the word of its part.
+    pub(super) fn ask_evidence(&self, device: &mut Powered<'_>, keys: &Keys) -> Result<()> {
+        let token = device.ask(Kind::Evidence, &NONCE)?;
+        let claims = Claims::verify(&token, &self.device, |nonce| nonce == NONCE, &mut [0; ROOM_BYTES])?;
+        match claims.root {
+            Some(Root::Firmware(said)) if said == keys.endorsement && claims.software == "door" => Ok(()),
+            _ => Err("evidence of another firmware".into()),
+        }
     }
 
     fn join(&self, device: &mut Powered<'_>) -> Result<()> {

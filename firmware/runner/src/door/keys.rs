@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use thingward_attest::Endorsement;
 use thingward_crypto::{MacKey, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256};
 use thingward_device::{DeviceSecret, Dice, KeyStore, Measurement, Purpose};
 use zeroize::Zeroizing;
@@ -14,13 +15,20 @@ const PAGE_BYTES: usize = 256;
 
 pub(super) struct Keys {
     pub(super) public: VerifyingKey,
-    secrets: Vec<Vec<u8>>,
+    pub(super) endorsement: Endorsement,
+    of_firmware: Vec<Vec<u8>>,
+    of_part: Vec<Vec<u8>>,
 }
 
 impl Keys {
     /// What nobody shall read.
     pub(super) fn secrets(&self) -> Vec<Vec<u8>> {
-        self.secrets.clone()
+        [self.of_firmware.as_slice(), &self.of_part].concat()
+    }
+
+    /// What firmware shall not read either, once it runs.
+    pub(super) fn of_part(&self) -> &[Vec<u8>] {
+        &self.of_part
     }
 }
 
@@ -33,17 +41,25 @@ pub(super) fn of(chip: &Chip, secret: &[u8; 32]) -> Result<Keys> {
         digest = sha256(&[&digest, page]);
     }
     let dice = Dice::start(Secret(*secret), &measurement)?;
-    let compound = MacKey::new(secret).derive(&[&digest]);
-    let seed = compound.derive(&[b"thingward identity"]);
-    let identity = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, seed.expose())?;
-    if identity.public_key() != dice.public_key() {
+    let device = MacKey::new(secret);
+    let compound = device.derive(&[&digest]);
+    let (seed, seed_of_part) =
+        (compound.derive(&[b"thingward identity"]), device.derive(&[b"thingward part"]));
+    let key = |seed: &MacKey| SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, seed.expose());
+    let (identity, endorsement) =
+        (key(&seed)?, Endorsement::sign(&key(&seed_of_part)?, digest, dice.public_key())?);
+    if identity.public_key() != dice.public_key() || endorsement != *dice.endorsement() {
         return Err("an identity is derived in another way".into());
     }
     let derived = [Purpose::Sealing, Purpose::Random].map(|purpose| dice.secret(purpose));
-    let all = [MacKey::new(secret), compound, seed].into_iter().chain(derived.into_iter().flatten());
     // Ciphers take half of a key.
-    let secrets = all.map(|key| key.expose()[..16].to_vec()).collect();
-    Ok(Keys { public: dice.public_key().clone(), secrets })
+    let half = |key: &MacKey| key.expose()[..16].to_vec();
+    Ok(Keys {
+        public: dice.public_key().clone(),
+        endorsement,
+        of_firmware: [compound, seed].iter().chain(derived.iter().flatten()).map(half).collect(),
+        of_part: [device, seed_of_part].iter().map(half).collect(),
+    })
 }
 
 struct Secret([u8; 32]);

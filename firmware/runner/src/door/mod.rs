@@ -48,11 +48,16 @@ pub(crate) fn run(chip: &Chip) -> Result<Output> {
     if !gateway.knows(&keys) {
         return Err("the device has other keys than its secret and its image make".into());
     }
+    gateway.ask_evidence(&mut device, &keys)?;
     if shows(&kept()?[..MEMORY_BYTES - SECRET_BYTES], &[gateway.secrets(), keys.secrets()].concat()) {
         return Err("the memory shows what it should keep to itself".into());
     }
-    if !shows(&device.ram(chip.ram_bytes)?, &keys.secrets()) {
+    let at_work = device.ram(chip.ram_bytes)?;
+    if !shows(&at_work, &keys.secrets()) {
         return Err("a device at work has keys in its RAM, and they were not found".into());
+    }
+    if shows(&at_work, keys.of_part()) {
+        return Err("what only the start of the part needs is in the RAM of a device at work".into());
     }
     device.open_casing()?;
     gateway.hear_last_words(&mut device)?;

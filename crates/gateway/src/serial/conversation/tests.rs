@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use thingward_attest::{Claims, Endorsement, Root};
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey};
 use thingward_device::link::{Decoder, Frame, encode};
 use thingward_grant::{
@@ -33,6 +34,7 @@ fn key(seed: u8) -> SoftwareKey {
 const COMMANDS: u8 = 1;
 const GRANTS: u8 = 2;
 const HOLDER: u8 = 3;
+const EVIDENCE_NONCE: [u8; 36] = [8; 36];
 
 fn tenant() -> TenantName {
     "acme".parse().unwrap()
@@ -60,6 +62,8 @@ struct State {
     description: Option<Vec<u8>>,
     /// The service is out of reach, and every question to it waits.
     is_far: bool,
+    /// What the service was shown.
+    evidence: Vec<Vec<u8>>,
 }
 
 impl Office for Desk {
@@ -103,6 +107,15 @@ impl Office for Desk {
         self.state.lock().unwrap().renewals += 1;
     }
 
+    async fn evidence_nonce(&self) -> Option<Vec<u8>> {
+        (!self.state.lock().unwrap().is_far).then(|| EVIDENCE_NONCE.to_vec())
+    }
+
+    async fn attest(&self, token: Vec<u8>) -> bool {
+        self.state.lock().unwrap().evidence.push(token);
+        true
+    }
+
     async fn time(&self, nonce: Nonce) -> Option<Bytes> {
         while self.state.lock().unwrap().is_far {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -141,6 +154,7 @@ struct Talk {
     state: Arc<Mutex<State>>,
     commands: mpsc::Sender<ChildCommand>,
     visitors: mpsc::Sender<Visit>,
+    evidence: Arc<Notify>,
     delivered: mpsc::UnboundedReceiver<(String, Vec<u8>)>,
     end: tokio::task::JoinHandle<(End, Option<Record>)>,
 }
@@ -154,13 +168,16 @@ impl Talk {
         let (state, (delivered, all)) = (Arc::<Mutex<State>>::default(), mpsc::unbounded_channel());
         let (commands, of_service) = mpsc::channel(8);
         let (visitors, visits) = mpsc::channel(8);
-        let mut errands = Errands { commands: of_service, visits, visitors: visitors.clone() };
+        let evidence = Arc::new(Notify::new());
+        let asked = Arc::clone(&evidence);
+        let mut errands =
+            Errands { commands: of_service, visits, evidence: asked, visitors: visitors.clone() };
         let mut desk = Desk { record, tenant, state: Arc::clone(&state), delivered };
         let end = tokio::spawn(async move {
             let end = Conversation::new(stream, &mut desk, TIMING).run(&mut errands, |_| {}).await;
             (end, desk.record)
         });
-        Self { state, commands, visitors, delivered: all, end }
+        Self { state, commands, visitors, evidence, delivered: all, end }
     }
 
     /// The next message that is durable.
@@ -181,6 +198,18 @@ impl Talk {
                 return (topic, message);
             }
         }
+    }
+
+    /// What the service is shown, once it has so much.
+    async fn shown(&self, many: usize) -> Vec<Vec<u8>> {
+        for _ in 0..200 {
+            let shown = self.state.lock().unwrap().evidence.clone();
+            if shown.len() >= many {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no evidence");
     }
 
     async fn ask(&self, kind: Kind, body: Vec<u8>) -> Result<Vec<u8>, (Failure, u8)> {
@@ -304,6 +333,41 @@ async fn after_a_loss_of_power_of_either_end_nothing_is_missing_and_the_door_ope
     let all: Vec<u64> = (1..=*seen.last().unwrap()).collect();
     assert_eq!(seen, all);
     assert!(chip.opened().is_none_or(|opened| opened == 1), "{:?}", chip.opened());
+}
+
+/// What a token says of part and firmware, when the key that it names has signed it.
+fn endorsement(token: &[u8]) -> Endorsement {
+    let key = Claims::endorsed_key(token).unwrap();
+    let claims = Claims::verify(token, &key, |nonce| nonce == EVIDENCE_NONCE, &mut [0; 1024]).unwrap();
+    let Some(Root::Firmware(said)) = claims.root else { panic!("no word of the part") };
+    said
+}
+
+#[tokio::test]
+async fn a_chip_proves_itself_once_when_it_comes_and_again_when_it_is_renewed_or_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chip = chip(&folder, 1);
+    let mut talk = Talk::with(&chip, None).await;
+    let first = endorsement(&talk.shown(1).await[0]);
+    for _ in 0..3 {
+        talk.message().await;
+    }
+    assert_eq!(talk.shown(1).await.len(), 1);
+    talk.state.lock().unwrap().renewal_due = true;
+    talk.evidence.notify_one();
+    assert_eq!(endorsement(&talk.shown(2).await[1]), first);
+    chip.cut();
+    let (_, record) = talk.end().await;
+    // With other firmware it is not the one that was enrolled. Its evidence says why.
+    if chip.install(b"other firmware") {
+        chip.on();
+        let talk = Talk::with(&chip, record).await;
+        let second = endorsement(&talk.shown(1).await[0]);
+        assert_eq!(second.part, first.part);
+        assert!(second.firmware != first.firmware && second.key != first.key);
+        let (end, _) = talk.end().await;
+        assert!(matches!(end, End::NotEnrolled(OfficeError::OtherChip)), "{end}");
+    }
 }
 
 #[tokio::test]

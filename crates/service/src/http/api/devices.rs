@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role};
 use thingward_policy::{ManageDevices, ReadDevices, Resource};
 use thingward_store::StoreError;
-use thingward_store::registry::{Attestation, PrincipalEntry, PrincipalKey, RevocationReason};
+use thingward_store::registry::{Attestation, KeptEvidence, PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::{App, to_its_end};
@@ -61,12 +61,19 @@ pub(in crate::http) struct DeviceDetail {
 pub(in crate::http) struct AttestationView {
     /// Names the newest evidence.
     evidence: String,
-    /// Where its private key is: `tpm`, where it was made and cannot be taken out, or `unproven`.
+    /// Where its private key is: `tpm`, where it was made and cannot be taken out; `dice`, which makes it from a secret of the
+    /// part and the measured firmware; or `unproven`.
     keys: String,
     /// Name and version of its software, as it says.
     software: String,
     /// The PCRs that have other values than then; null without a TPM to say.
     changed_pcrs: Option<Vec<u8>>,
+    /// SHA-256 of the firmware as its part measured it; null where none does.
+    firmware: Option<String>,
+    /// Whether that is another than then; null where no part measures it.
+    changed_firmware: Option<bool>,
+    /// Whether it is of firmware that is no member until this is accepted.
+    pending: bool,
     /// When the evidence came that it is held against.
     reference: String,
     /// When the newest came.
@@ -74,17 +81,26 @@ pub(in crate::http) struct AttestationView {
 }
 
 impl AttestationView {
-    fn of(kept: &Attestation) -> Result<Self, StoreError> {
-        let reference = Attested::of_kept(&kept.reference, &kept.key)?;
-        let latest = Attested::of_kept(&kept.latest, &kept.key)?;
-        Ok(Self {
+    /// Of the member whose newest key is this; `None` when it proved nothing with it, or since.
+    fn of(kept: &Attestation, newest: &PrincipalKey) -> Result<Option<Self>, StoreError> {
+        let is_newest = |kept: &KeptEvidence| kept.key.to_spki() == newest.spki;
+        if !is_newest(&kept.reference) && !is_newest(&kept.latest) && kept.reference.at <= newest.not_before {
+            return Ok(None);
+        }
+        let reference = Attested::of_kept(&kept.reference)?;
+        let latest = Attested::of_kept(&kept.latest)?;
+        let firmware = latest.firmware();
+        Ok(Some(Self {
             evidence: evidence_id(&kept.latest),
             keys: latest.keys().to_owned(),
-            changed_pcrs: latest.tpm.is_some().then(|| latest.changed_pcrs(&reference)),
+            changed_pcrs: (latest.keys() == "tpm").then(|| latest.changed_pcrs(&reference)),
+            changed_firmware: firmware.is_some().then(|| reference.firmware() != firmware),
+            firmware,
+            pending: !is_newest(&kept.latest),
             software: latest.software,
             reference: kept.reference.at.to_string(),
             latest: kept.latest.at.to_string(),
-        })
+        }))
     }
 }
 
@@ -219,9 +235,10 @@ pub(in crate::http) async fn show(
     let presence = app.shared.core.presence(tenant).await;
     let device = DeviceView::of(registry.principal(&tenant, &name).await?, &presence);
     let keys = registry.keys(&tenant, &name).await?;
-    let kept = registry.attestation(&tenant, &name).await?;
-    let kept = kept.filter(|kept| keys.first().is_some_and(|newest| newest.spki == kept.key.to_spki()));
-    let attestation = kept.as_ref().map(AttestationView::of).transpose()?;
+    let attestation = match (registry.attestation(&tenant, &name).await?, keys.first()) {
+        (Some(kept), Some(newest)) => AttestationView::of(&kept, newest)?,
+        _ => None,
+    };
     Ok(Json(DeviceDetail { device, attestation, keys: keys.into_iter().map(DeviceKey::from).collect() }))
 }
 
@@ -267,7 +284,8 @@ pub(in crate::http) async fn revoke(
 
 /// Ask a device for evidence
 ///
-/// It proves anew what it is, as it does when it starts. Only for one that is connected to the service itself.
+/// It proves anew what it is, as it does when it starts. Only for one that is connected to the service itself, or is a chip
+/// on a line of a gateway that is.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/devices/{device}/attestation/ask", tag = "devices",
     params(("tenant" = String, Path), ("device" = String, Path)),
@@ -288,8 +306,12 @@ pub(in crate::http) async fn ask_evidence(
             "only devices are asked; others prove themselves when they renew".to_owned(),
         ));
     }
-    if !app.shared.core.presence(tenant).await.connected.contains_key(&name) {
-        return Err(ApiError::Conflict(format!("{name} is not connected to the service itself")));
+    let Presence { connected, gateways } = app.shared.core.presence(tenant).await;
+    let is_there = |name| connected.contains_key(name);
+    if !is_there(&name) && !gateways.get(&name).is_some_and(is_there) {
+        return Err(ApiError::Conflict(format!(
+            "{name} is not connected, nor is a gateway that it is behind"
+        )));
     }
     let deed = allowed.deed("evidence.ask", format!("{}/{name}", known.principal.role));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
