@@ -13,7 +13,10 @@ use thingward_assembly::{Assembly, Sha2, is_for_avr, op};
 
 const SCRATCH: &str = "sha256_scratch";
 const CONSTANTS: &str = "sha256_constants";
-/// The schedule of 16 words, at an address divisible by its length.
+/// What to start from lies behind the constants of the rounds.
+const START: u16 = 256;
+const STATE_BYTES: u16 = 32;
+/// The schedule of 16 words.
 const SCHEDULE: u16 = 0;
 const SCHEDULE_BYTES: u16 = 64;
 /// The window of 8 words starts 16 words above this.
@@ -39,13 +42,29 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let constants: Vec<u8> = constants::ROUNDS.iter().flat_map(|k| k.to_le_bytes()).collect();
+    let words = constants::ROUNDS.iter().chain(&constants::START);
+    let constants: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
     fs::write(out.join("constants.bin"), constants)?;
     let mut asm = Assembly::default();
+    start(&mut asm);
     block(&mut asm);
     asm.flash_table(CONSTANTS, &out.join("constants.bin").display().to_string());
-    asm.scratch(SCRATCH, SCRATCH_BYTES, 6);
+    asm.scratch(SCRATCH, SCRATCH_BYTES, 0);
     asm.link(&out, "sha256_kernel")
+}
+
+/// `sha256_start(state)`.
+fn start(asm: &mut Assembly) {
+    asm.routine("sha256_start");
+    op!(asm, "movw r26, r24");
+    asm.address(30, CONSTANTS, START);
+    op!(asm, "ldi r18, {STATE_BYTES}");
+    asm.label("1");
+    op!(asm, "lpm r0, Z+");
+    op!(asm, "st X+, r0");
+    op!(asm, "dec r18");
+    op!(asm, "brne 1b");
+    op!(asm, "ret");
 }
 
 /// `sha256_block(state, block)`.
@@ -73,8 +92,8 @@ fn block(asm: &mut Assembly) {
     op!(asm, "breq 1f");
     op!(asm, "jmp sha256_round");
     asm.label("1");
-    op!(asm, "ldi r18, hi8({CONSTANTS}+256)");
-    op!(asm, "cpi r30, lo8({CONSTANTS}+256)");
+    op!(asm, "ldi r18, hi8({CONSTANTS}+{START})");
+    op!(asm, "cpi r30, lo8({CONSTANTS}+{START})");
     op!(asm, "cpc r31, r18");
     op!(asm, "brne 1f");
     op!(asm, "jmp sha256_end");
@@ -160,7 +179,6 @@ fn store(asm: &mut Assembly, offset: usize, word: Word) {
 fn extend_schedule(asm: &mut Assembly) {
     op!(asm, "push r30");
     op!(asm, "push r31");
-    op!(asm, "ldi r31, hi8({SCRATCH}+{SCHEDULE})");
     op!(asm, "clr r26");
     asm.label("sha256_extend");
     // w[1] >>> 7 ^ w[1] >>> 18 ^ w[1] >> 3
@@ -219,5 +237,7 @@ fn point_at(asm: &mut Assembly, offset: u8) {
         op!(asm, "subi r30, {}", offset.wrapping_neg());
     }
     op!(asm, "andi r30, {}", SCHEDULE_BYTES - 1);
-    op!(asm, "ori r30, lo8({SCRATCH}+{SCHEDULE})");
+    op!(asm, "ldi r31, 0");
+    op!(asm, "subi r30, lo8(-({SCRATCH}+{SCHEDULE}))");
+    op!(asm, "sbci r31, hi8(-({SCRATCH}+{SCHEDULE}))");
 }

@@ -1,7 +1,5 @@
 //! HMAC-SHA256 (RFC 2104, FIPS 198-1), between two who share a key.
 
-use core::iter::once;
-
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -15,6 +13,8 @@ pub const MAC_TAG_BYTES: usize = 32;
 
 /// Length of a block of the hash, in bytes.
 const BLOCK_BYTES: usize = 64;
+/// A whole block of the key would have a chip's stack to itself.
+const PIECE_BYTES: usize = 8;
 const INNER: u8 = 0x36;
 const OUTER: u8 = 0x5c;
 
@@ -22,6 +22,7 @@ const OUTER: u8 = 0x5c;
 pub type MacTag = Digest;
 
 /// A key for message authentication. Wiped when dropped; never printed.
+#[derive(Clone)]
 pub struct MacKey(Zeroizing<[u8; MAC_KEY_BYTES]>);
 
 impl MacKey {
@@ -62,11 +63,16 @@ impl MacKey {
     /// other and not both at once, for the sake of a chip's stack.
     #[inline(never)]
     fn hash(&self, pad: u8, parts: &[&[u8]]) -> Digest {
-        let mut block = Zeroizing::new([pad; BLOCK_BYTES]);
-        for (slot, byte) in block.iter_mut().zip(self.0.iter()) {
-            *slot ^= byte;
-        }
-        sha256_of(once(block.as_slice()).chain(parts.iter().copied()))
+        sha256_of(|hasher| {
+            let (pieces, _) = self.0.as_chunks::<PIECE_BYTES>();
+            for piece in pieces {
+                hasher.update(Zeroizing::new(piece.map(|byte| byte ^ pad)).as_slice());
+            }
+            for _ in pieces.len()..BLOCK_BYTES / PIECE_BYTES {
+                hasher.update(&[pad; PIECE_BYTES]);
+            }
+            parts.iter().for_each(|part| hasher.update(part));
+        })
     }
 }
 

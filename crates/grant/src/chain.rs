@@ -113,7 +113,7 @@ impl<'a> Grant<'a> {
     /// [`FormatError`] never, in practice: the bytes were read before.
     pub fn holder_unverified(&self) -> Result<Option<HolderKey>, FormatError> {
         let last = self.blocks().last().ok_or(FormatError::Malformed)??;
-        Ok(last.claims()?.holder)
+        Ok(last.claims()?.holder.copied().map(HolderKey::from_bytes))
     }
 
     /// Whose key the issuer gave it to, on nobody's word. `None` in the symmetric profile.
@@ -123,7 +123,7 @@ impl<'a> Grant<'a> {
     /// As [`Self::holder_unverified`].
     pub fn first_holder_unverified(&self) -> Result<Option<HolderKey>, FormatError> {
         let first = self.blocks().next().ok_or(FormatError::Malformed)??;
-        Ok(first.claims()?.holder)
+        Ok(first.claims()?.holder.copied().map(HolderKey::from_bytes))
     }
 
     /// Its blocks, the issuer's first.
@@ -147,7 +147,7 @@ impl<'a> Grant<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block<'a> {
     pub(crate) item: Item<'a>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl<'a> Block<'a> {

@@ -23,8 +23,15 @@ const EPOCH: i64 = -65_537;
 const USES: i64 = -65_538;
 const REFERENCE: i64 = -65_539;
 
-/// The claims in the order that their encoded keys have: RFC 8949 §4.2.1.
-const ORDER: [i64; 10] = [ISSUER, AUDIENCE, EXPIRES, NOT_BEFORE, ID, HOLDER, SCOPE, EPOCH, USES, REFERENCE];
+/// The place of a claim in the order that their encoded keys have: a greater number comes later, and so does a smaller one
+/// below zero (RFC 8949 §4.2.1). `None` for a claim that is none of ours.
+const fn place_in_order(claim: i64) -> Option<u64> {
+    match claim {
+        ISSUER | AUDIENCE..=NOT_BEFORE | ID..=SCOPE => Some(claim.unsigned_abs()),
+        REFERENCE..=EPOCH => Some(claim.unsigned_abs()),
+        _ => None,
+    }
+}
 
 /// A `cnf` claim in front of the 32 bytes of an Ed25519 key: `{1: {1: 1, -1: 6, -2: h'...'}}`, a COSE_Key in RFC 8747
 /// §3.2 and RFC 9053 §7.2.
@@ -95,8 +102,8 @@ impl HolderKey {
         self.0
     }
 
-    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, FormatError> {
-        Ok(VerifyingKey::from_ed25519(&self.0)?)
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -105,7 +112,8 @@ impl HolderKey {
 pub(crate) struct Claims<'a> {
     pub(crate) origin: Option<Origin<'a>>,
     pub(crate) terms: Terms<'a>,
-    pub(crate) holder: Option<HolderKey>,
+    /// The bytes of a [`HolderKey`].
+    pub(crate) holder: Option<&'a [u8; 32]>,
 }
 
 /// Where a block stands in its grant.
@@ -158,9 +166,9 @@ impl<'a> Claims<'a> {
         if let Some(origin) = origin {
             e.i64(ID)?.bytes(&origin.id)?;
         }
-        if let Some(HolderKey(key)) = holder {
+        if let Some(key) = holder {
             append(e.i64(HOLDER)?, &CONFIRMATION)?;
-            append(e, key)?;
+            append(e, *key)?;
         }
         if let Some(scope) = scope {
             e.i64(SCOPE)?.bytes(scope.as_bytes())?;
@@ -184,16 +192,14 @@ impl<'a> Claims<'a> {
         let mut r = Reader::new(bytes);
         let (mut issuer, mut id, mut epoch, mut reference) = (None, None, None, None);
         let (mut terms, mut holder) = (Terms::default(), None);
-        let mut left = ORDER.into_iter();
+        let mut last = 0;
         for _ in 0..r.map()? {
             let claim = r.int()?;
-            if !ORDER.contains(&claim) {
-                return Err(FormatError::UnknownVersion);
-            }
-            // What is behind another claim in the order, or comes again, is not left.
-            if !left.any(|next| next == claim) {
+            let place = place_in_order(claim).ok_or(FormatError::UnknownVersion)?;
+            if place <= last {
                 return Err(FormatError::Malformed);
             }
+            last = place;
             match claim {
                 ISSUER => issuer = Some(r.name()?),
                 AUDIENCE => terms.audience = Some(Audience::read(&mut r)?),
@@ -255,9 +261,9 @@ pub(crate) fn read_time(r: &mut Reader<'_>) -> Result<Timestamp, FormatError> {
     Ok(Timestamp::from_seconds(r.u32()?.into()))
 }
 
-fn read_holder(r: &mut Reader<'_>) -> Result<HolderKey, FormatError> {
+fn read_holder<'a>(r: &mut Reader<'a>) -> Result<&'a [u8; 32], FormatError> {
     let key = r.raw(CONFIRMATION.len().saturating_add(32))?.strip_prefix(&CONFIRMATION);
-    Ok(HolderKey(key.and_then(|key| key.try_into().ok()).ok_or(FormatError::Malformed)?))
+    key.and_then(|key| key.try_into().ok()).ok_or(FormatError::Malformed)
 }
 
 fn read_reference<'a>(r: &mut Reader<'a>) -> Result<Reference<'a>, FormatError> {

@@ -10,7 +10,7 @@
 //! A symmetric block is a COSE_Mac0 whose tag stays with the holder: it is the holder's key.
 
 use minicbor::data::Tag;
-use thingward_crypto::{KeyId, MacKey};
+use thingward_crypto::KeyId;
 
 use crate::FormatError;
 use crate::cbor::{self, Major, Reader};
@@ -23,8 +23,10 @@ const _: () = assert!(CLAIMS_BYTES_MAX <= PAYLOAD_BYTES_MAX);
 /// Largest item in bytes: a payload, its head of 3 bytes, a signature with its head, and 17 bytes of structure.
 pub(crate) const ITEM_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 96;
 
-/// Room in front of the payload in what is authenticated: context, protected header and a digest of 32 bytes.
+/// Room in front of the payload in what is signed: context, protected header, a label and a digest of 32 bytes.
 pub(crate) const PREFIX_BYTES_MAX: usize = 96;
+/// The same in what is authenticated with a shared key: without a digest, on chips with little stack.
+const MAC_PREFIX_BYTES_MAX: usize = 40;
 
 /// Header labels: RFC 9052 §3.1.
 const KEY_ID: i64 = 4;
@@ -114,10 +116,14 @@ impl Context<'_> {
         out.get(..end).ok_or(FormatError::TooLarge)
     }
 
-    /// The key of whoever holds what ends with this block: the tag that is not sent.
-    pub(crate) fn derive(&self, key: &MacKey, payload: &[u8]) -> Result<MacKey, FormatError> {
-        let mut room = [0; PREFIX_BYTES_MAX];
-        Ok(key.derive(&[self.prefix(Profile::Symmetric, payload, &mut room)?, payload]))
+    /// What `work` makes of MAC_structure, in two parts.
+    pub(crate) fn with_mac_structure<T>(
+        &self,
+        payload: &[u8],
+        work: impl FnOnce(&[&[u8]]) -> T,
+    ) -> Result<T, FormatError> {
+        let mut room = [0; MAC_PREFIX_BYTES_MAX];
+        Ok(work(&[self.prefix(Profile::Symmetric, payload, &mut room)?, payload]))
     }
 }
 

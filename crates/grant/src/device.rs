@@ -3,7 +3,7 @@
 use thingward_model::{NameRef, Timestamp, name};
 
 use crate::claims::{GrantId, Reference, Terms};
-use crate::keys::{TrustedKey, Verifier};
+use crate::keys::TrustedKey;
 use crate::presentation::{Nonce, Presentation};
 use crate::scope::Arguments;
 use crate::{Audience, Grant, Operation, Refusal, Scope, Standing, Time, public, symmetric};
@@ -168,20 +168,11 @@ impl<'a> Device<'a> {
 }
 
 /// Checks that the issuer made the grant, that each holder made the next narrowing, and that the last made the proof.
-#[inline(never)]
 fn authenticate(presentation: &Presentation<'_>, issuer: TrustedKey<'_>) -> Result<(), Refusal> {
-    let grant = presentation.grant();
-    let is_holder = match issuer {
-        TrustedKey::Public(key) => {
-            let (holder, digest) = public::verified_end(grant, key)?;
-            presentation.verify(Verifier::Public(&holder), &digest)
-        }
-        TrustedKey::Symmetric(key) => {
-            let holder = symmetric::holder(grant, key)?;
-            presentation.verify(Verifier::Symmetric(&holder), &[])
-        }
-    };
-    is_holder.map_err(|_| Refusal::NotHolder)
+    match issuer {
+        TrustedKey::Public(key) => public::authenticate(presentation, key),
+        TrustedKey::Symmetric(key) => symmetric::authenticate(presentation, key),
+    }
 }
 
 /// The times and the use count that all blocks together leave.

@@ -135,10 +135,8 @@ fn verify_signature(
 
 #[inline(never)]
 fn verify_tag(key: &MacKey, context: Context<'_>, payload: &[u8], tag: &[u8]) -> Result<(), FormatError> {
-    let mut room = [0; PREFIX_BYTES_MAX];
     let tag = tag.try_into().map_err(|_| FormatError::Malformed)?;
-    let prefix = context.prefix(Profile::Symmetric, payload, &mut room)?;
-    Ok(key.verify(&[prefix, payload], tag)?)
+    Ok(context.with_mac_structure(payload, |parts| key.verify(parts, tag))??)
 }
 
 impl Authenticator<'_> {
@@ -167,8 +165,7 @@ impl Authenticator<'_> {
                 head.write(self.profile(), payload, Some(&signature), out)
             }
             Self::Symmetric(key) => {
-                let mut room = [0; PREFIX_BYTES_MAX];
-                let tag = key.tag(&[context.prefix(self.profile(), payload, &mut room)?, payload]);
+                let tag = context.with_mac_structure(payload, |parts| key.tag(parts))?;
                 head.write(self.profile(), payload, Some(&tag), out)
             }
         }

@@ -11,7 +11,7 @@ use crate::claims::{CLAIMS_BYTES_MAX, Claims, HolderKey, Origin, Place, Terms};
 use crate::cose::{Context, Profile};
 use crate::keys::{Authenticator, Verifier};
 use crate::presentation::{self, Nonce};
-use crate::{FormatError, Grant, NARROWINGS_MAX, Operation, Presentation};
+use crate::{FormatError, Grant, NARROWINGS_MAX, Operation, Presentation, Refusal};
 
 /// Issues a grant to `holder` into `out`; returns its length in bytes.
 ///
@@ -27,7 +27,7 @@ pub fn issue(
     holder: HolderKey,
     out: &mut [u8],
 ) -> Result<usize, FormatError> {
-    let claims = Claims { origin: Some(*origin), terms: *terms, holder: Some(holder) };
+    let claims = Claims { origin: Some(*origin), terms: *terms, holder: Some(holder.as_bytes()) };
     let mut room = [0; CLAIMS_BYTES_MAX];
     let payload = claims.write(Profile::Public, Place::First, &mut room)?;
     let head = head(Profile::Public, Place::First, Some(issuer.public_key().id()));
@@ -51,7 +51,7 @@ pub fn narrow(
         return Err(FormatError::TooLarge);
     }
     let digest = held(holder, grant)?;
-    let claims = Claims { origin: None, terms: *terms, holder: Some(next) };
+    let claims = Claims { origin: None, terms: *terms, holder: Some(next.as_bytes()) };
     let mut room = [0; CLAIMS_BYTES_MAX];
     let payload = claims.write(Profile::Public, Place::Narrowing, &mut room)?;
     let head = head(Profile::Public, Place::Narrowing, None);
@@ -119,18 +119,22 @@ pub fn verify_used<'a>(
     })
 }
 
+/// Checks every signature of a presentation.
+#[inline(never)]
+pub(crate) fn authenticate(presentation: &Presentation<'_>, issuer: &VerifyingKey) -> Result<(), Refusal> {
+    let (holder, digest) = verified_end(presentation.grant(), issuer)?;
+    presentation.verify(Verifier::Public(&holder), &digest).map_err(|_| Refusal::NotHolder)
+}
+
 /// The holder's key and the hash over all blocks, of a grant whose every signature was checked.
 #[inline(never)]
-pub(crate) fn verified_end(
-    grant: &Grant<'_>,
-    issuer: &VerifyingKey,
-) -> Result<(VerifyingKey, Digest), FormatError> {
+fn verified_end(grant: &Grant<'_>, issuer: &VerifyingKey) -> Result<(VerifyingKey, Digest), FormatError> {
     let (mut key, mut digest) = (issuer.clone(), None);
     for block in grant.blocks() {
         let block = block?;
         block.item.verify(Verifier::Public(&key), context(digest.as_ref()))?;
         digest = Some(extend(digest.as_ref(), &block));
-        key = block.claims()?.holder.ok_or(FormatError::Malformed)?.verifying_key()?;
+        key = VerifyingKey::from_ed25519(block.claims()?.holder.ok_or(FormatError::Malformed)?)?;
     }
     Ok((key, digest.ok_or(FormatError::Malformed)?))
 }
@@ -143,7 +147,7 @@ fn held(holder: &dyn Signer, grant: &Grant<'_>) -> Result<Digest, FormatError> {
         last = block.claims()?.holder;
         digest = Some(extend(digest.as_ref(), &block));
     }
-    if last != Some(HolderKey::from_key(holder.public_key())?) {
+    if last != Some(HolderKey::from_key(holder.public_key())?.as_bytes()) {
         return Err(FormatError::Crypto);
     }
     digest.ok_or(FormatError::Malformed)

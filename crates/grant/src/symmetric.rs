@@ -13,9 +13,9 @@ use thingward_model::{NameRef, name};
 use crate::chain::{GRANT, NARROWING, head};
 use crate::claims::{CLAIMS_BYTES_MAX, Claims, Origin, Place, Terms};
 use crate::cose::{Context, Profile};
-use crate::keys::{Authenticator, SharedKey};
+use crate::keys::{Authenticator, SharedKey, Verifier};
 use crate::presentation::{self, Nonce};
-use crate::{FormatError, Grant, NARROWINGS_MAX, Operation};
+use crate::{FormatError, Grant, NARROWINGS_MAX, Operation, Presentation, Refusal};
 
 /// The key of a grant's holder. Wiped when dropped; never printed.
 pub struct HolderSecret(MacKey);
@@ -51,7 +51,7 @@ pub fn issue(
     let payload = claims.write(Profile::Symmetric, Place::First, &mut room)?;
     let head = head(Profile::Symmetric, Place::First, Some(issuer.id()));
     let len = head.write(Profile::Symmetric, payload, None, out)?.len();
-    Ok((len, HolderSecret(context(Place::First).derive(issuer.mac_key(), payload)?)))
+    Ok((len, HolderSecret(derive(issuer.mac_key(), Place::First, payload)?)))
 }
 
 /// Narrows `grant`, and writes the whole of it into `out`; returns its length in bytes, and the secret of the next
@@ -75,7 +75,7 @@ pub fn narrow(
     let payload = claims.write(Profile::Symmetric, Place::Narrowing, &mut room)?;
     let head = head(Profile::Symmetric, Place::Narrowing, None);
     let len = grant.followed_by(out, |out| Ok(head.write(Profile::Symmetric, payload, None, out)?.len()))?;
-    Ok((len, HolderSecret(context(Place::Narrowing).derive(&holder.0, payload)?)))
+    Ok((len, HolderSecret(derive(&holder.0, Place::Narrowing, payload)?)))
 }
 
 /// Shows `grant` to `device` for one operation, and writes the presentation into `out`; returns its length in bytes.
@@ -94,16 +94,21 @@ pub fn present(
     presentation::write(Authenticator::Symmetric(&holder.0), grant, &[], device, nonce, operation, out)
 }
 
-/// The secret of the grant's holder, as whoever shares a key with the issuer computes it.
+/// Checks that whoever made the proof has the secret of the grant's holder.
 #[inline(never)]
-pub(crate) fn holder(grant: &Grant<'_>, issuer: &SharedKey) -> Result<MacKey, FormatError> {
-    let (mut key, mut place) = (None, Place::First);
-    for block in grant.blocks() {
-        let before = key.as_ref().unwrap_or(issuer.mac_key());
-        key = Some(context(place).derive(before, block?.item.payload)?);
-        place = Place::Narrowing;
+pub(crate) fn authenticate(presentation: &Presentation<'_>, issuer: &SharedKey) -> Result<(), Refusal> {
+    let mut key = issuer.mac_key().clone();
+    for block in presentation.grant().blocks() {
+        let block = block?;
+        key = derive(&key, block.place, block.item.payload)?;
     }
-    key.ok_or(FormatError::Malformed)
+    presentation.verify(Verifier::Symmetric(&key), &[]).map_err(|_| Refusal::NotHolder)
+}
+
+/// The key of whoever holds what ends with this block: the tag that is not sent.
+#[inline(never)]
+fn derive(key: &MacKey, place: Place, payload: &[u8]) -> Result<MacKey, FormatError> {
+    context(place).with_mac_structure(payload, |parts| key.derive(parts))
 }
 
 /// What a block's tag is for. It needs no digest: the key itself comes from all blocks before.

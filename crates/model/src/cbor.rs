@@ -5,6 +5,7 @@
 //! messages have, and nothing of indefinite lengths and error texts.
 
 use crate::name::{Kind, NameRef};
+use crate::text::from_utf8;
 
 /// Not what its place asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +211,7 @@ impl<'a> Reader<'a> {
     ///
     /// [`Malformed`].
     pub fn str(&mut self) -> Result<&'a str, Malformed> {
-        core::str::from_utf8(self.string(Major::Text)?).map_err(|_| Malformed)
+        from_utf8(self.string(Major::Text)?).ok_or(Malformed)
     }
 
     /// So many bytes.

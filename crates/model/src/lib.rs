@@ -19,6 +19,7 @@ pub mod limits;
 pub mod name;
 mod number;
 pub mod senml;
+mod text;
 pub mod time;
 
 pub use assurance::{Assurance, Confidentiality};

@@ -7,6 +7,7 @@ use core::marker::PhantomData;
 use core::str::FromStr;
 
 use crate::limits::NAME_BYTES_MAX;
+use crate::text::from_utf8;
 
 /// The name of one `K`: 1 to 63 characters of `A-Z a-z 0-9 . _ -`, starting with a letter or digit.
 ///
@@ -155,7 +156,7 @@ impl<K> Name<K> {
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// The same as bytes.

@@ -5,7 +5,7 @@ use ascon_aead::aead::{AeadInOut, KeyInit};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signer as _, SigningKey};
 use thingward_crypto::{MacKey, sha256};
-use thingward_grant::{Standing, TrustedKey};
+use thingward_grant::{Refusal, Standing, TrustedKey};
 use thingward_samples::{
     COUNT, HEADER, READING_ROOM, RECORD_ROOM, chain, coordinate, grants, message, seed, standard,
 };
@@ -144,7 +144,7 @@ pub(crate) fn verdicts(_: &str) -> Expected {
     (0..COUNT).map(|_| ("verdicts".to_owned(), hex(&[1, 0, 0, 0]))).collect()
 }
 
-/// Yes to the grant, and the same no as here to whatever was changed in it.
+/// Yes to the grant, no to it once more, and the same no as here to whatever was changed in it.
 pub(crate) fn symmetric_grant(_: &str) -> Expected {
     let key = grants::shared_key();
     granted(&grants::SYMMETRIC, 1, TrustedKey::Symmetric(&key))
@@ -158,11 +158,12 @@ pub(crate) fn public_grant(_: &str) -> Expected {
 
 fn granted(shown: &[u8], changed: usize, key: TrustedKey<'_>) -> Expected {
     let standing = Standing::default();
-    let mut expected = vec![("verdict".to_owned(), hex(&[0]))];
+    let replayed = hex(&[1 + Refusal::WrongNonce.code()]);
+    let mut expected = vec![("verdict".to_owned(), hex(&[0])), ("replayed".to_owned(), replayed)];
     let mut shown = shown.to_vec();
     for at in (0..shown.len()).step_by(changed) {
         shown[at] ^= 1;
-        let verdict = grants::verdict(&shown, key, &standing);
+        let verdict = grants::verdict(&shown, &grants::NONCE, key, &standing);
         if verdict != 0 {
             expected.push(("changed".to_owned(), hex(&[verdict])));
         }

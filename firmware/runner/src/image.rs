@@ -1,9 +1,9 @@
-//! The images, what they have to come to, and what they may take.
+//! The images, what they have to come to, and how long they may take.
 
 use crate::chip::Chip;
 use crate::expected::{self, Expected};
 use crate::output::Output;
-use crate::{Result, Run, door, wycheproof};
+use crate::{Result, door, wycheproof};
 
 pub(crate) struct Image {
     pub(crate) name: &'static str,
@@ -11,18 +11,18 @@ pub(crate) struct Image {
     /// Whether it has the product's signatures in it.
     pub(crate) signs: bool,
     pub(crate) run: fn(&Chip, &str) -> Result<Output>,
-    expected: fn(&str) -> Expected,
-    bounds: &'static [Bound],
+    pub(crate) expected: fn(&str) -> Expected,
+    pub(crate) bounds: &'static [Bound],
 }
 
 /// The most that an operation may take on a chip.
-struct Bound {
-    chip: &'static str,
-    operation: &'static str,
-    cycles: u32,
+pub(crate) struct Bound {
+    pub(crate) chip: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) cycles: u32,
 }
 
-const AVR_328: &str = "ATmega328P";
+pub(crate) const AVR_328: &str = "ATmega328P";
 const AVR_1284: &str = "ATmega1284P";
 const AVR_2560: &str = "ATmega2560";
 const M0: &str = "Cortex-M0";
@@ -34,9 +34,6 @@ const VERIFYING: &[&str] = &[AVR_1284, AVR_2560];
 /// Where an image runs that is about the compiler, or about what all others rest on.
 const ALL_CHIPS: &[&str] = &[AVR_328, AVR_1284, AVR_2560, M0, M4];
 const EVERY: &[&str] = &[AVR_328, AVR_2560, M0, M4];
-
-/// An image that a program of one's own has to fit beside, its chip, and the most flash that it may take.
-const WITH_ROOM: (&str, &str, u32) = ("sign-and-seal", AVR_328, 30 << 10);
 
 /// 8 ms at 16 MHz.
 const READING: u32 = 128_000;
@@ -156,12 +153,14 @@ const ALL: [Image; 23] = [
     },
     Image {
         name: "grant-symmetric",
-        // Without the ATmega328P, which has too little RAM for it.
-        chips: &[AVR_1284, M4],
+        chips: &[AVR_328, AVR_1284, M4],
         signs: false,
         run: Chip::run,
         expected: expected::symmetric_grant,
-        bounds: &[Bound { chip: AVR_1284, operation: "decide", cycles: SYMMETRIC_GRANT }],
+        bounds: &[
+            Bound { chip: AVR_328, operation: "decide", cycles: SYMMETRIC_GRANT },
+            Bound { chip: AVR_1284, operation: "decide", cycles: SYMMETRIC_GRANT },
+        ],
     },
     Image {
         name: "grant-public",
@@ -226,74 +225,4 @@ const fn arithmetic(name: &'static str) -> Image {
 /// The images that run on a chip.
 pub(crate) fn on(chip: &Chip) -> impl Iterator<Item = &'static Image> {
     ALL.iter().filter(|image| image.chips.contains(&chip.name) && !wycheproof::is_missing(image.name))
-}
-
-/// What is wrong with a run, in words.
-pub(crate) fn faults(run: &Run) -> Vec<String> {
-    let mut faults = run.output.complaints.clone();
-    faults.extend(wrong_results(run));
-    faults.extend(over_bounds(run));
-    faults.extend(unsteady(run));
-    // What is about the compiler has its faults, which are listed by name.
-    if !run.image.name.starts_with("arithmetic-") {
-        let misread = run.misread_functions.iter();
-        faults.extend(misread.map(|name| format!("{name} takes arguments off the stack")));
-    }
-    let Chip { flash_bytes, ram_bytes, .. } = *run.chip;
-    let stack = run.output.measured.iter().map(|measured| measured.stack).max().unwrap_or(0);
-    if run.size.flash > flash_bytes {
-        faults.push(format!("{} bytes of flash are more than the chip has", run.size.flash));
-    }
-    let (image, chip, flash_bytes) = WITH_ROOM;
-    if (run.image.name, run.chip.name) == (image, chip) && run.size.flash > flash_bytes {
-        faults.push(format!("{} bytes of flash are more than {flash_bytes}", run.size.flash));
-    }
-    if run.size.ram + stack > ram_bytes {
-        faults.push(format!("{} bytes of RAM are more than the chip has", run.size.ram + stack));
-    }
-    faults
-}
-
-fn wrong_results(run: &Run) -> Vec<String> {
-    let expected = (run.image.expected)(run.image.name);
-    let results = &run.output.results;
-    if expected.len() != results.len() {
-        return vec![format!("{} results where {} belong", results.len(), expected.len())];
-    }
-    let mut faults = Vec::new();
-    for ((name, right), (found, value)) in expected.iter().zip(results) {
-        let known = run.chip.compiler_faults.contains(&name.as_str());
-        if name != found {
-            faults.push(format!("the result {found} where {name} belongs"));
-        } else if known && right == value {
-            faults.push(format!("{name} is right: take it off the list of the compiler's faults"));
-        } else if !known && right != value {
-            faults.push(format!("{name} is {value}, not {right}"));
-        }
-    }
-    faults
-}
-
-fn over_bounds(run: &Run) -> Vec<String> {
-    let bounds = run.image.bounds.iter().filter(|bound| bound.chip == run.chip.name);
-    let over = |bound: &Bound| {
-        let measured = run.output.measured.iter().filter(|measured| measured.operation == bound.operation);
-        let most = measured.map(|measured| measured.cycles).max();
-        match most {
-            None => Some(format!("{} was not measured", bound.operation)),
-            Some(most) if most > bound.cycles => {
-                Some(format!("{} takes {most} cycles, more than {}", bound.operation, bound.cycles))
-            }
-            Some(_) => None,
-        }
-    };
-    bounds.filter_map(over).collect()
-}
-
-/// What works on secrets has to take as long for one as for another. Verifying works on what is public.
-fn unsteady(run: &Run) -> Option<String> {
-    let secret = || run.output.measured.iter().filter(|measured| measured.operation != "verify");
-    let other = secret()
-        .find(|one| secret().any(|two| one.operation == two.operation && one.cycles != two.cycles))?;
-    Some(format!("{} takes longer for some inputs than for others", other.operation))
 }

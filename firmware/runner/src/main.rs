@@ -6,6 +6,7 @@ mod chip;
 mod door;
 mod expected;
 mod image;
+mod judge;
 mod output;
 mod table;
 mod wycheproof;
@@ -66,7 +67,7 @@ fn run_all() -> Result<bool> {
 
 /// Says what came out; whether that was right.
 fn report(run: &Run) -> bool {
-    let faults = image::faults(run);
+    let faults = judge::faults(run);
     let verdict = if faults.is_empty() { "ok" } else { "WRONG" };
     println!("{:12} {:18} {verdict}", run.chip.name, run.image.name);
     for measured in run.output.most() {

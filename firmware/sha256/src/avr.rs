@@ -5,8 +5,14 @@
 const SCRATCH_BYTES: usize = 160;
 
 unsafe extern "C" {
+    fn sha256_start(state: *mut [u32; 8]);
     fn sha256_block(state: *mut [u32; 8], block: *const [u8; 64]);
     static mut sha256_scratch: [u8; SCRATCH_BYTES];
+}
+
+pub(crate) fn start(state: &mut [u32; 8]) {
+    // SAFETY: writes the state.
+    unsafe { sha256_start(state) }
 }
 
 pub(crate) fn compress(state: &mut [u32; 8], block: &[u8; 64]) {

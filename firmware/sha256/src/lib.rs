@@ -19,16 +19,18 @@ const BLOCK_BYTES: usize = 64;
 /// In the last block the message's length takes 8 bytes.
 const LENGTH_AT: usize = BLOCK_BYTES - 8;
 
-/// The hash of all parts, one behind the other.
+/// The hash of what `feed` hands to the hasher.
 #[must_use]
-pub fn sha256<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; HASH_BYTES] {
-    let mut hasher = Hasher { state: constants::START, block: [0; BLOCK_BYTES], filled: 0, length: 0 };
-    parts.for_each(|part| hasher.update(part));
+pub fn sha256(feed: impl FnOnce(&mut Hasher)) -> [u8; HASH_BYTES] {
+    let mut hasher = Hasher { state: [0; 8], block: [0; BLOCK_BYTES], filled: 0, length: 0 };
+    kernel::start(&mut hasher.state);
+    feed(&mut hasher);
     hasher.finish()
 }
 
+/// Takes a message in pieces.
 #[derive(Zeroize, ZeroizeOnDrop)]
-struct Hasher {
+pub struct Hasher {
     state: [u32; 8],
     block: [u8; BLOCK_BYTES],
     filled: usize,
@@ -36,8 +38,9 @@ struct Hasher {
 }
 
 impl Hasher {
+    /// Takes what comes next.
     #[inline(never)]
-    fn update(&mut self, mut part: &[u8]) {
+    pub fn update(&mut self, mut part: &[u8]) {
         self.length += part.len() as u64;
         while !part.is_empty() {
             let room = &mut self.block[self.filled..];
@@ -63,7 +66,7 @@ impl Hasher {
         self.compress();
         kernel::wipe();
         let mut hash = [0; HASH_BYTES];
-        for (out, word) in hash.chunks_exact_mut(4).zip(self.state) {
+        for (out, word) in hash.chunks_exact_mut(4).zip(&self.state) {
             out.copy_from_slice(&word.to_be_bytes());
         }
         hash

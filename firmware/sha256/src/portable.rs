@@ -2,7 +2,11 @@
 
 use zeroize::Zeroizing;
 
-use crate::constants::ROUNDS;
+use crate::constants::{ROUNDS, START};
+
+pub(crate) const fn start(state: &mut [u32; 8]) {
+    *state = START;
+}
 
 pub(crate) fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
     // The last sixteen words of the schedule, in turn.
