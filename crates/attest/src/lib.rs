@@ -9,12 +9,10 @@ mod firmware;
 
 pub use firmware::{ENDORSEMENT_BYTES, Endorsement};
 
-use minicbor::data::Tag;
-use minicbor::encode::write::{Cursor, EndOfSlice};
-use minicbor::{Decoder, Encoder, decode, encode};
 use thingward_crypto::{
     CryptoError, Digest, SIGNATURE_BYTES, SignatureAlgorithm, Signer, VerifyingKey, sha256,
 };
+use thingward_model::cbor::{Full, Malformed, Reader, Writer};
 
 /// Largest token that is read, in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 4096;
@@ -74,14 +72,14 @@ impl core::fmt::Display for AttestError {
 
 impl core::error::Error for AttestError {}
 
-impl From<decode::Error> for AttestError {
-    fn from(_: decode::Error) -> Self {
+impl From<Malformed> for AttestError {
+    fn from(_: Malformed) -> Self {
         Self::Malformed
     }
 }
 
-impl<E> From<encode::Error<E>> for AttestError {
-    fn from(_: encode::Error<E>) -> Self {
+impl From<Full> for AttestError {
+    fn from(_: Full) -> Self {
         Self::TooLarge
     }
 }
@@ -115,8 +113,7 @@ pub struct Claims<'a> {
 }
 
 impl Claims<'_> {
-    /// The token, at the front of `out`, which has room for [`EVIDENCE_BYTES_MAX`], or 128 bytes more than texts, nonce and
-    /// root take.
+    /// The token, at the front of `out`, which has room for [`ROOM_BYTES`], or 160 bytes more than texts, nonce and root take.
     ///
     /// # Errors
     ///
@@ -129,28 +126,27 @@ impl Claims<'_> {
         let start = before(out, |e| sig_structure_head(e, &protected, end - FRONT_BYTES))?;
         let signature = signer.sign(out.get(start..end).ok_or(AttestError::TooLarge)?)?;
         let start = before(out, |e| {
-            e.tag(Tag::new(SIGN1))?.array(4)?.bytes(&protected)?.map(0)?;
-            e.bytes_len(len(end - FRONT_BYTES)).map(drop)
+            e.tag(SIGN1)?.array(4)?.bytes(&protected)?.map(0)?.bytes_len(end - FRONT_BYTES).map(drop)
         })?;
-        let mut e = encoder(out.get_mut(end..).ok_or(AttestError::TooLarge)?);
+        let mut e = Writer::new(out.get_mut(end..).ok_or(AttestError::TooLarge)?);
         e.bytes(&signature)?;
-        let end = end + e.writer().position();
+        let end = end + e.position();
         out.copy_within(start..end, 0);
         out.get(..end - start).filter(|token| token.len() <= EVIDENCE_BYTES_MAX).ok_or(AttestError::TooLarge)
     }
 
     /// The claims, and their length. In the order of RFC 8949 §4.2.1.
     fn write(&self, key: &VerifyingKey, out: &mut [u8]) -> Result<usize, AttestError> {
-        let mut e = encoder(out);
-        e.map(4 + u64::from(self.root.is_some()))?.i64(NONCE)?.bytes(self.nonce)?;
-        e.i64(UEID)?.bytes(&ueid(key))?;
-        e.i64(SOFTWARE_NAME)?.str(self.software)?.i64(SOFTWARE_VERSION)?.str(self.version)?;
+        let mut e = Writer::new(out);
+        e.map(4 + usize::from(self.root.is_some()))?.int(NONCE)?.bytes(self.nonce)?;
+        e.int(UEID)?.bytes(&ueid(key))?;
+        e.int(SOFTWARE_NAME)?.str(self.software)?.int(SOFTWARE_VERSION)?.str(self.version)?;
         match &self.root {
             None => {}
-            Some(Root::Tpm(said)) => drop(e.i64(TPM)?.bytes(said)?),
-            Some(Root::Firmware(said)) => drop(e.i64(FIRMWARE)?.bytes(&said.to_bytes())?),
+            Some(Root::Tpm(said)) => drop(e.int(TPM)?.bytes(said)?),
+            Some(Root::Firmware(said)) => drop(e.int(FIRMWARE)?.bytes(&said.to_bytes())?),
         }
-        Ok(e.writer().position())
+        Ok(e.position())
     }
 }
 
@@ -206,19 +202,19 @@ impl<'a> Claims<'a> {
     }
 
     fn decode(payload: &'a [u8]) -> Result<(Self, &'a [u8]), AttestError> {
-        let mut d = Decoder::new(payload);
-        let claims = d.map()?.ok_or(AttestError::Malformed)?;
-        let nonce = next(&mut d, NONCE)?.bytes()?;
-        let about = next(&mut d, UEID)?.bytes()?;
-        let software = next(&mut d, SOFTWARE_NAME)?.str()?;
-        let version = next(&mut d, SOFTWARE_VERSION)?.str()?;
+        let mut r = Reader::new(payload);
+        let claims = r.map()?;
+        let nonce = next(&mut r, NONCE)?.bytes()?;
+        let about = next(&mut r, UEID)?.bytes()?;
+        let software = next(&mut r, SOFTWARE_NAME)?.str()?;
+        let version = next(&mut r, SOFTWARE_VERSION)?.str()?;
         let root = match claims {
             4 => None,
-            5 => Some(Root::read(&mut d)?),
+            5 => Some(Root::read(&mut r)?),
             _ => return Err(AttestError::Malformed),
         };
-        let is_long = software.len().max(version.len()) > TEXT_BYTES_MAX;
-        if d.position() != payload.len() || is_long || !NONCE_BYTES.contains(&nonce.len()) {
+        r.end()?;
+        if software.len().max(version.len()) > TEXT_BYTES_MAX || !NONCE_BYTES.contains(&nonce.len()) {
             return Err(AttestError::Malformed);
         }
         Ok((Self { nonce, software, version, root }, about))
@@ -226,18 +222,18 @@ impl<'a> Claims<'a> {
 }
 
 impl<'a> Root<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self, AttestError> {
-        match d.i64()? {
-            TPM => Ok(Self::Tpm(d.bytes()?)),
-            FIRMWARE => Endorsement::read(d.bytes()?).map(Self::Firmware).ok_or(AttestError::Malformed),
+    fn read(r: &mut Reader<'a>) -> Result<Self, AttestError> {
+        match r.int()? {
+            TPM => Ok(Self::Tpm(r.bytes()?)),
+            FIRMWARE => Endorsement::read(r.bytes()?).map(Self::Firmware).ok_or(AttestError::Malformed),
             _ => Err(AttestError::Malformed),
         }
     }
 }
 
 /// The next claim, which has to be this one: they are in the order of RFC 8949 §4.2.1.
-fn next<'d, 'a>(d: &'d mut Decoder<'a>, claim: i64) -> Result<&'d mut Decoder<'a>, AttestError> {
-    if d.i64()? == claim { Ok(d) } else { Err(AttestError::Malformed) }
+fn next<'r, 'a>(r: &'r mut Reader<'a>, claim: i64) -> Result<&'r mut Reader<'a>, AttestError> {
+    if r.int()? == claim { Ok(r) } else { Err(AttestError::Malformed) }
 }
 
 /// Payload and signature.
@@ -245,21 +241,19 @@ fn split(
     token: &[u8],
     algorithm: SignatureAlgorithm,
 ) -> Result<(&[u8], &[u8; SIGNATURE_BYTES]), AttestError> {
-    let mut d = Decoder::new(token);
-    if d.tag()? != Tag::new(SIGN1) || d.array()? != Some(4) {
+    let mut r = Reader::new(token);
+    if r.tag()? != SIGN1 || r.array()? != 4 {
         return Err(AttestError::Malformed);
     }
-    if d.bytes()? != protected(algorithm)? {
+    if r.bytes()? != protected(algorithm)? {
         return Err(AttestError::Signature);
     }
-    if d.map()? != Some(0) {
+    if r.map()? != 0 {
         return Err(AttestError::Malformed);
     }
-    let (payload, signature) = (d.bytes()?, d.bytes()?);
-    if d.position() != token.len() {
-        return Err(AttestError::Malformed);
-    }
-    Ok((payload, signature.try_into().map_err(|_| AttestError::Malformed)?))
+    let (payload, signature) = (r.bytes()?, r.byte_array()?);
+    r.end()?;
+    Ok((payload, signature))
 }
 
 /// Names a device by its key.
@@ -275,50 +269,35 @@ fn ueid(key: &VerifyingKey) -> [u8; 33] {
 /// The protected header: the algorithm and nothing else, which takes three bytes for both.
 fn protected(algorithm: SignatureAlgorithm) -> Result<[u8; 3], AttestError> {
     let mut bytes = [0; 3];
-    encoder(&mut bytes).map(1)?.i64(ALGORITHM)?.i64(algorithm.cose_id())?;
+    Writer::new(&mut bytes).map(1)?.int(ALGORITHM)?.int(algorithm.cose_id())?;
     Ok(bytes)
 }
 
 /// RFC 9052 §4.4, without external data.
 fn sig_structure<'r>(room: &'r mut [u8], protected: &[u8], payload: &[u8]) -> Result<&'r [u8], AttestError> {
-    let mut e = encoder(room);
+    let mut e = Writer::new(room);
     sig_structure_head(&mut e, protected, payload.len())?;
-    let start = e.writer().position();
-    let end = start + payload.len();
-    room.get_mut(start..end).ok_or(AttestError::TooLarge)?.copy_from_slice(payload);
-    room.get(..end).ok_or(AttestError::TooLarge)
+    let len = e.raw(payload)?.position();
+    room.get(..len).ok_or(AttestError::TooLarge)
 }
 
 /// All of it that stands in front of a payload of this length.
-fn sig_structure_head(
-    e: &mut Encoder<Cursor<&mut [u8]>>,
-    protected: &[u8],
-    payload: usize,
-) -> Result<(), encode::Error<EndOfSlice>> {
-    e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes_len(len(payload)).map(drop)
+fn sig_structure_head(e: &mut Writer<'_>, protected: &[u8], payload: usize) -> Result<(), Full> {
+    e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes_len(payload).map(drop)
 }
 
 /// Writes something that ends where the claims begin; where it starts.
 fn before(
     out: &mut [u8],
-    write: impl FnOnce(&mut Encoder<Cursor<&mut [u8]>>) -> Result<(), encode::Error<EndOfSlice>>,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Result<usize, AttestError> {
     let mut front = [0; FRONT_BYTES];
-    let mut e = encoder(&mut front);
+    let mut e = Writer::new(&mut front);
     write(&mut e)?;
-    let start = FRONT_BYTES - e.writer().position();
+    let start = FRONT_BYTES - e.position();
     let place = out.get_mut(start..FRONT_BYTES).ok_or(AttestError::TooLarge)?;
     place.iter_mut().zip(front).for_each(|(to, from)| *to = from);
     Ok(start)
-}
-
-/// A length is one of a slice, which no address space is too large for.
-fn len(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-fn encoder(out: &mut [u8]) -> Encoder<Cursor<&mut [u8]>> {
-    Encoder::new(Cursor::new(out))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use thingward_model::{NameRef, name};
 
 use crate::FormatError;
-use crate::cbor::{Reader, SliceEncoder, append};
+use crate::cbor::{Reader, Writer};
 
 /// For whom a grant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +19,14 @@ const CLASS_PREFIX: &str = "class/";
 
 impl<'a> Audience<'a> {
     /// `device/` or `class/` and the name, as in a SPIFFE ID; names have no slash.
-    pub(crate) fn write(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
+    pub(crate) fn write(&self, e: &mut Writer<'_>) -> Result<(), FormatError> {
         let (prefix, name) = match self {
             Self::Device(name) => (DEVICE_PREFIX, name.as_str()),
             Self::Class(name) => (CLASS_PREFIX, name.as_str()),
         };
-        e.str_len(prefix.len().saturating_add(name.len()) as u64)?;
-        append(e, prefix.as_bytes())?;
-        append(e, name.as_bytes())
+        let len = prefix.len().saturating_add(name.len());
+        e.str_len(len)?.raw(prefix.as_bytes())?.raw(name.as_bytes())?;
+        Ok(())
     }
 
     pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, FormatError> {

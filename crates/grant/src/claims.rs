@@ -3,7 +3,7 @@
 use thingward_crypto::VerifyingKey;
 use thingward_model::{NameRef, Timestamp, name};
 
-use crate::cbor::{self, Reader, SliceEncoder, append};
+use crate::cbor::{self, Reader, Writer};
 use crate::{Audience, FormatError, Profile, Scope};
 
 /// Largest claims of one block, in bytes: a scope, three names and a reference of greatest length, and the rest.
@@ -135,7 +135,7 @@ impl<'a> Claims<'a> {
         cbor::written(out, |e| self.encode(e))
     }
 
-    fn encode(&self, e: &mut SliceEncoder<'_>) -> Result<(), FormatError> {
+    fn encode(&self, e: &mut Writer<'_>) -> Result<(), FormatError> {
         let Self { origin, terms, holder } = self;
         let Terms { audience, expires, not_before, uses, scope } = terms;
         let reference = origin.and_then(|o| o.reference);
@@ -150,38 +150,38 @@ impl<'a> Claims<'a> {
             uses.is_some(),
             reference.is_some(),
         ];
-        e.map(alone.into_iter().map(u64::from).sum::<u64>().saturating_add(of_origin))?;
+        e.map(alone.into_iter().map(usize::from).sum::<usize>().saturating_add(of_origin))?;
         if let Some(origin) = origin {
-            e.i64(ISSUER)?.str(origin.issuer.as_str())?;
+            e.int(ISSUER)?.str(origin.issuer.as_str())?;
         }
         if let Some(audience) = audience {
-            audience.write(e.i64(AUDIENCE)?)?;
+            audience.write(e.int(AUDIENCE)?)?;
         }
         if let Some(time) = expires {
-            e.i64(EXPIRES)?.u32(seconds(*time)?)?;
+            e.int(EXPIRES)?.u32(seconds(*time)?)?;
         }
         if let Some(time) = not_before {
-            e.i64(NOT_BEFORE)?.u32(seconds(*time)?)?;
+            e.int(NOT_BEFORE)?.u32(seconds(*time)?)?;
         }
         if let Some(origin) = origin {
-            e.i64(ID)?.bytes(&origin.id)?;
+            e.int(ID)?.bytes(&origin.id)?;
         }
         if let Some(key) = holder {
-            append(e.i64(HOLDER)?, &CONFIRMATION)?;
-            append(e, *key)?;
+            e.int(HOLDER)?.raw(&CONFIRMATION)?;
+            e.raw(*key)?;
         }
         if let Some(scope) = scope {
-            e.i64(SCOPE)?.bytes(scope.as_bytes())?;
+            e.int(SCOPE)?.bytes(scope.as_bytes())?;
         }
         if let Some(origin) = origin {
-            e.i64(EPOCH)?.u32(origin.epoch)?;
+            e.int(EPOCH)?.u32(origin.epoch)?;
         }
         if let Some(uses) = uses {
-            e.i64(USES)?.u32(*uses)?;
+            e.int(USES)?.u32(*uses)?;
         }
         match reference {
-            Some(Reference::Payment(text)) => e.i64(REFERENCE)?.array(2)?.u8(PAYMENT)?.str(text)?,
-            Some(Reference::Reason(text)) => e.i64(REFERENCE)?.array(2)?.u8(REASON)?.str(text)?,
+            Some(Reference::Payment(text)) => e.int(REFERENCE)?.array(2)?.u8(PAYMENT)?.str(text)?,
+            Some(Reference::Reason(text)) => e.int(REFERENCE)?.array(2)?.u8(REASON)?.str(text)?,
             None => e,
         };
         Ok(())

@@ -9,7 +9,6 @@
 //!
 //! A symmetric block is a COSE_Mac0 whose tag stays with the holder: it is the holder's key.
 
-use minicbor::data::Tag;
 use thingward_crypto::KeyId;
 
 use crate::FormatError;
@@ -100,10 +99,8 @@ impl Context<'_> {
     ) -> Result<&'o [u8], FormatError> {
         cbor::written(out, |e| {
             e.array(4)?.str(profile.structure())?.bytes(profile.protected())?;
-            e.bytes_len(self.label.len().saturating_add(self.digest.len()) as u64)?;
-            cbor::append(e, self.label)?;
-            cbor::append(e, self.digest)?;
-            e.bytes_len(payload.len() as u64)?;
+            e.bytes_len(self.label.len().saturating_add(self.digest.len()))?;
+            e.raw(self.label)?.raw(self.digest)?.bytes_len(payload.len())?;
             Ok(())
         })
     }
@@ -147,11 +144,11 @@ impl Head {
         }
         cbor::written(out, |e| {
             if self.is_tagged {
-                e.tag(Tag::new(profile.tag()))?;
+                e.tag(profile.tag())?;
             }
             e.array(if authenticator.is_some() { 4 } else { 3 })?.bytes(profile.protected())?;
             match self.key_id {
-                Some(id) => e.map(1)?.i64(KEY_ID)?.bytes(&id)?,
+                Some(id) => e.map(1)?.int(KEY_ID)?.bytes(&id)?,
                 None => e.map(0)?,
             };
             e.bytes(payload)?;

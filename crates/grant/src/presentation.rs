@@ -7,7 +7,7 @@
 
 use thingward_model::{NameRef, name};
 
-use crate::cbor::{self, Reader, append};
+use crate::cbor::{self, Reader};
 use crate::cose::{Context, Head, Item, PAYLOAD_BYTES_MAX};
 use crate::keys::{Authenticator, Verifier};
 use crate::statement::{VERSION, versioned};
@@ -103,8 +103,8 @@ pub(crate) fn write(
 ) -> Result<usize, FormatError> {
     let mut room = [0; PAYLOAD_BYTES_MAX];
     let payload = cbor::written(&mut room, |e| {
-        e.array(4)?.u32(VERSION)?.str(device.as_str())?.bytes(nonce)?;
-        append(e, operation.as_bytes())
+        e.array(4)?.u32(VERSION)?.str(device.as_str())?.bytes(nonce)?.raw(operation.as_bytes())?;
+        Ok(())
     })?;
     let context = Context { label: USE, digest };
     grant.followed_by(out, |out| Ok(holder.write(context, PROOF, payload, out)?.len()))

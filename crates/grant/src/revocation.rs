@@ -53,7 +53,7 @@ impl Revocation<'_> {
         let payload = cbor::written(&mut room, |e| {
             e.array(5)?.u32(VERSION)?.str(self.issuer.as_str())?;
             self.audience.write(e)?;
-            e.u32(self.epoch)?.bytes(self.ids.as_flattened())?.ok()?;
+            e.u32(self.epoch)?.bytes(self.ids.as_flattened())?;
             Ok(())
         })?;
         statement::sign(key, LABEL, payload, out)

@@ -12,7 +12,7 @@
 
 use thingward_model::{NameRef, name};
 
-use crate::cbor::{self, Major, Reader, SliceEncoder, comes_before};
+use crate::cbor::{self, Major, Reader, Writer, comes_before};
 use crate::{FormatError, Operation};
 
 /// Largest scope in bytes. A device keeps one for what its description opens and one for each issuer.
@@ -89,7 +89,7 @@ impl<'a> Scope<'a> {
     /// [`FormatError::TooLarge`] or [`FormatError::BufferTooSmall`].
     pub fn write(permissions: &[Permission<'_>], out: &'a mut [u8]) -> Result<Self, FormatError> {
         let bytes = cbor::written(out, |e| {
-            e.array(permissions.len() as u64)?;
+            e.array(permissions.len())?;
             permissions.iter().try_for_each(|p| write_permission(e, p))
         })?;
         Self::from_bytes(bytes)
@@ -288,18 +288,18 @@ pub(crate) fn at_most(len: usize, max: usize) -> Result<usize, FormatError> {
     if len > max { Err(FormatError::TooLarge) } else { Ok(len) }
 }
 
-fn write_permission(e: &mut SliceEncoder<'_>, permission: &Permission<'_>) -> Result<(), FormatError> {
+fn write_permission(e: &mut Writer<'_>, permission: &Permission<'_>) -> Result<(), FormatError> {
     e.array(2)?.str(permission.action.as_str())?;
     write_map(e, permission.bounds, write_bound)
 }
 
 /// Writes a map whose members come in any order.
 pub(crate) fn write_map<T>(
-    e: &mut SliceEncoder<'_>,
+    e: &mut Writer<'_>,
     members: &[(&str, T)],
-    write: impl Fn(&mut SliceEncoder<'_>, &T) -> Result<(), FormatError>,
+    write: impl Fn(&mut Writer<'_>, &T) -> Result<(), FormatError>,
 ) -> Result<(), FormatError> {
-    e.map(members.len() as u64)?;
+    e.map(members.len())?;
     let mut last = None;
     for _ in members {
         // Few members, and no memory to sort them in. A name that comes twice leaves one round without a next.
@@ -313,30 +313,30 @@ pub(crate) fn write_map<T>(
     Ok(())
 }
 
-fn write_bound(e: &mut SliceEncoder<'_>, bound: &Bound<'_>) -> Result<(), FormatError> {
+fn write_bound(e: &mut Writer<'_>, bound: &Bound<'_>) -> Result<(), FormatError> {
     match bound {
         Bound::Exactly(value) | Bound::OneOf([value]) => write_value(e, value),
         Bound::OneOf(values) => {
-            e.array(values.len() as u64)?;
+            e.array(values.len())?;
             values.iter().try_for_each(|value| write_value(e, value))
         }
         Bound::Range { at_least, at_most } => {
-            e.map(at_least.iter().chain(at_most).count() as u64)?;
+            e.map(at_least.iter().chain(at_most).count())?;
             if let Some(least) = at_least {
-                e.i64(AT_LEAST)?.i64(*least)?;
+                e.int(AT_LEAST)?.int(*least)?;
             }
             if let Some(most) = at_most {
-                e.i64(AT_MOST)?.i64(*most)?;
+                e.int(AT_MOST)?.int(*most)?;
             }
             Ok(())
         }
     }
 }
 
-pub(crate) fn write_value(e: &mut SliceEncoder<'_>, value: &Value<'_>) -> Result<(), FormatError> {
+pub(crate) fn write_value(e: &mut Writer<'_>, value: &Value<'_>) -> Result<(), FormatError> {
     match value {
         Value::Bool(b) => e.bool(*b)?,
-        Value::Integer(n) => e.i64(*n)?,
+        Value::Integer(n) => e.int(*n)?,
         Value::Text(t) => e.str(t)?,
     };
     Ok(())

@@ -1,8 +1,12 @@
 //! Deterministic CBOR (RFC 8949 §4.2.1) and nothing else: every head is the shortest, every length definite.
 //!
-//! Whoever reads through [`Reader`] cannot be given two encodings of one value; the order of a map's keys is for the
-//! reader of the map to check. The reader is our own since a chip has to hold it: it knows the types that the product's
-//! messages have, and nothing of indefinite lengths and error texts.
+//! Whoever reads through [`Reader`] cannot be given two encodings of one value, and [`Writer`] writes no other; the order of a
+//! map's keys is for those who read and write the map. Both are our own since a chip has to hold them: they know the types
+//! that the product's messages have, and nothing of indefinite lengths and error texts.
+
+mod writer;
+
+pub use writer::{Full, Writer};
 
 use crate::name::{Kind, NameRef};
 use crate::text::from_utf8;

@@ -6,11 +6,10 @@
 
 use core::fmt;
 
+use minicbor::Decoder;
 use minicbor::data::{Tag, Type};
-use minicbor::encode::Write as _;
-use minicbor::encode::write::Cursor;
-use minicbor::{Decoder, Encoder};
 
+use crate::cbor::{Full, Writer};
 use crate::limits::{READINGS_PER_RECORD_MAX, UNIT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::name::{FieldName, NameError};
 use crate::number::{self, Shortest};
@@ -99,6 +98,12 @@ impl fmt::Display for SenmlError {
 
 impl core::error::Error for SenmlError {}
 
+impl From<Full> for SenmlError {
+    fn from(_: Full) -> Self {
+        Self::BufferTooSmall
+    }
+}
+
 /// RFC 8428 §4.5.3: times below 2^28 seconds are relative to the time of receipt.
 const RELATIVE_TIME_LIMIT_SECONDS: f64 = 268_435_456.0;
 /// RFC 8428 §4.4: the version that this code reads.
@@ -136,26 +141,18 @@ pub fn encode(readings: &[Reading<'_>], out: &mut [u8]) -> Result<usize, SenmlEr
     if readings.len() > READINGS_PER_RECORD_MAX {
         return Err(SenmlError::TooManyReadings);
     }
-    let mut e = Encoder::new(Cursor::new(out));
-    write(e.array(readings.len() as u64))?;
+    let mut e = Writer::new(out);
+    e.array(readings.len())?;
     for (i, reading) in readings.iter().enumerate() {
         let base = if i == 0 { None } else { Some(first.time) };
         encode_reading(&mut e, reading, base)?;
     }
-    Ok(e.writer().position())
-}
-
-type BufferEncoder<'a> = Encoder<Cursor<&'a mut [u8]>>;
-
-fn write<T>(
-    result: Result<T, minicbor::encode::Error<minicbor::encode::write::EndOfSlice>>,
-) -> Result<(), SenmlError> {
-    result.map(|_| ()).map_err(|_| SenmlError::BufferTooSmall)
+    Ok(e.position())
 }
 
 #[inline(never)]
 fn encode_reading(
-    e: &mut BufferEncoder<'_>,
+    e: &mut Writer<'_>,
     reading: &Reading<'_>,
     base: Option<Timestamp>,
 ) -> Result<(), SenmlError> {
@@ -163,55 +160,55 @@ fn encode_reading(
         return Err(SenmlError::TooLong);
     }
     let own_time = base != Some(reading.time);
-    let entries =
-        1 + u64::from(own_time) + u64::from(reading.field.is_some()) + u64::from(!reading.unit.is_empty());
-    write(e.map(entries))?;
+    let entries = 1
+        + usize::from(own_time)
+        + usize::from(reading.field.is_some())
+        + usize::from(!reading.unit.is_empty());
+    e.map(entries)?;
     if own_time {
         let (key, micros) = match base {
             None => (label::BASE_TIME, reading.time.as_micros()),
             Some(base) => (label::TIME, reading.time.micros_since(base)),
         };
-        write(e.i64(key))?;
+        e.int(key)?;
         encode_seconds(e, micros)?;
     }
     if let Some(field) = &reading.field {
-        // Not as a text: whether bytes are one is looked up in a table, which takes a chip's RAM.
         let name = field.as_bytes();
-        write(e.i64(label::NAME).and_then(|e| e.str_len(name.len() as u64)))?;
-        e.writer_mut().write_all(name).map_err(|_| SenmlError::BufferTooSmall)?;
+        e.int(label::NAME)?.str_len(name.len())?.raw(name)?;
     }
     if !reading.unit.is_empty() {
-        write(e.i64(label::UNIT).and_then(|e| e.str(reading.unit)))?;
+        e.int(label::UNIT)?.str(reading.unit)?;
     }
     match reading.value {
-        Value::Number(n) => {
-            write(e.i64(label::VALUE))?;
-            encode_number(e, n)
-        }
-        Value::Bool(b) => write(e.i64(label::BOOL).and_then(|e| e.bool(b))),
-        Value::Text(t) if t.len() <= VALUE_BYTES_MAX => write(e.i64(label::TEXT).and_then(|e| e.str(t))),
-        Value::Data(d) if d.len() <= VALUE_BYTES_MAX => write(e.i64(label::DATA).and_then(|e| e.bytes(d))),
-        Value::Text(_) | Value::Data(_) => Err(SenmlError::TooLong),
-    }
+        Value::Number(n) => return encode_number(e.int(label::VALUE)?, n),
+        Value::Bool(b) => e.int(label::BOOL)?.bool(b)?,
+        Value::Text(t) if t.len() <= VALUE_BYTES_MAX => e.int(label::TEXT)?.str(t)?,
+        Value::Data(d) if d.len() <= VALUE_BYTES_MAX => e.int(label::DATA)?.bytes(d)?,
+        Value::Text(_) | Value::Data(_) => return Err(SenmlError::TooLong),
+    };
+    Ok(())
 }
 
 /// Seconds as an integer where they are whole, else as the decimal fraction of RFC 8949 §3.4.4, which is exact.
-fn encode_seconds(e: &mut BufferEncoder<'_>, micros: i64) -> Result<(), SenmlError> {
+fn encode_seconds(e: &mut Writer<'_>, micros: i64) -> Result<(), SenmlError> {
     if let (seconds, 0) = Timestamp::from_micros(micros).split() {
-        write(e.i64(seconds))
+        e.int(seconds)?;
     } else {
-        write(e.tag(Tag::new(4)).and_then(|e| e.array(2)).and_then(|e| e.i64(-6)).and_then(|e| e.i64(micros)))
+        e.tag(4)?.array(2)?.int(-6)?.int(micros)?;
     }
+    Ok(())
 }
 
 /// The shortest form that gives back the same double, except that a negative zero stays a float.
 #[inline(never)]
-fn encode_number(e: &mut BufferEncoder<'_>, n: f64) -> Result<(), SenmlError> {
+fn encode_number(e: &mut Writer<'_>, n: f64) -> Result<(), SenmlError> {
     match Shortest::of(n).ok_or(SenmlError::Number)? {
-        Shortest::Whole(whole) => write(e.i64(whole)),
-        Shortest::Single(single) => write(e.f32(single)),
-        Shortest::Double(double) => write(e.f64(double)),
-    }
+        Shortest::Whole(whole) => e.int(whole)?,
+        Shortest::Single(single) => e.f32(single)?,
+        Shortest::Double(double) => e.f64(double)?,
+    };
+    Ok(())
 }
 
 /// Reads a pack and hands each reading to `each`, in order. Times relative to receipt are resolved against `now`.

@@ -1,11 +1,8 @@
 //! The subset of COSE that chains use: tagged Sign1 and Encrypt0 with one protected header. RFC 9052 §4.2, §5.2.
 
-use minicbor::Encoder;
-use minicbor::data::Tag;
-use minicbor::encode::write::Cursor;
 use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 
 use crate::{FormatError, SEQUENCE_MAX};
 
@@ -24,12 +21,6 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = 512;
 /// Room for the context and the structure around a payload that is signed, in bytes.
 pub(crate) const SIG_STRUCTURE_BYTES: usize = 64;
 
-pub(crate) type SliceEncoder<'a> = Encoder<Cursor<&'a mut [u8]>>;
-
-pub(crate) fn encoder(out: &mut [u8]) -> SliceEncoder<'_> {
-    Encoder::new(Cursor::new(out))
-}
-
 /// A protected header with the algorithm only, encoded.
 pub(crate) struct Protected {
     bytes: [u8; 8],
@@ -39,9 +30,9 @@ pub(crate) struct Protected {
 impl Protected {
     pub(crate) fn new(algorithm: i64) -> Result<Self, FormatError> {
         let mut bytes = [0; 8];
-        let mut e = encoder(&mut bytes);
-        e.map(1)?.i64(ALGORITHM)?.i64(algorithm)?;
-        let len = e.writer().position();
+        let mut e = Writer::new(&mut bytes);
+        e.map(1)?.int(ALGORITHM)?.int(algorithm)?;
+        let len = e.position();
         Ok(Self { bytes, len })
     }
 
@@ -140,18 +131,18 @@ fn sign_payload(
     let signed = out.get(start..payload.end).ok_or(FormatError::BufferTooSmall)?;
     let signature = signer.sign(signed)?;
 
-    let mut e = encoder(&mut room);
-    e.tag(Tag::new(SIGN1_TAG))?.array(4)?;
+    let mut e = Writer::new(&mut room);
+    e.tag(SIGN1_TAG)?.array(4)?;
     e.bytes(Protected::new(key.algorithm().cose_id())?.as_bytes())?;
-    e.map(1)?.i64(KEY_ID)?.bytes(&key.id())?.bytes_len(payload_bytes as u64)?;
-    let at = e.writer().position();
+    e.map(1)?.int(KEY_ID)?.bytes(&key.id())?.bytes_len(payload_bytes)?;
+    let at = e.position();
     out.copy_within(payload, at);
     let head = room.get(..at).ok_or(FormatError::BufferTooSmall)?;
     out.get_mut(..at).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(head);
     let at = at + payload_bytes;
-    let mut e = encoder(out.get_mut(at..).unwrap_or_default());
+    let mut e = Writer::new(out.get_mut(at..).unwrap_or_default());
     e.bytes(&signature)?;
-    Ok(at + e.writer().position())
+    Ok(at + e.position())
 }
 
 /// RFC 9052 §4.4, all of the structure up to the payload; its length in bytes. `context` is the externally supplied data: it
@@ -163,21 +154,17 @@ fn sig_structure_head(
     context: &[u8],
     payload_bytes: usize,
 ) -> Result<usize, FormatError> {
-    let mut e = encoder(buffer);
+    let mut e = Writer::new(buffer);
     e.array(4)?.str("Signature1")?.bytes(Protected::new(algorithm.cose_id())?.as_bytes())?;
-    e.bytes(context)?.bytes_len(payload_bytes as u64)?;
-    Ok(e.writer().position())
+    e.bytes(context)?.bytes_len(payload_bytes)?;
+    Ok(e.position())
 }
 
 /// The unprotected header of a record: the chain as key id, the sequence number as partial IV.
 #[inline(never)]
-pub(crate) fn encode_record_header(
-    e: &mut SliceEncoder<'_>,
-    chain: &[u8; 8],
-    seq: u64,
-) -> Result<(), FormatError> {
+pub(crate) fn encode_record_header(e: &mut Writer<'_>, chain: &[u8; 8], seq: u64) -> Result<(), FormatError> {
     let bytes = seq.to_be_bytes();
-    e.map(2)?.i64(KEY_ID)?.bytes(chain)?.i64(PARTIAL_IV)?.bytes(without_leading_zeros(&bytes))?;
+    e.map(2)?.int(KEY_ID)?.bytes(chain)?.int(PARTIAL_IV)?.bytes(without_leading_zeros(&bytes))?;
     Ok(())
 }
 
@@ -206,8 +193,8 @@ fn without_leading_zeros(bytes: &[u8; 8]) -> &[u8] {
 /// RFC 9052 §5.3, with no externally supplied data. Longest: 11 bytes and the protected header.
 #[inline(never)]
 pub(crate) fn enc_structure<'a>(buffer: &'a mut [u8; 24], protected: &[u8]) -> Result<&'a [u8], FormatError> {
-    let mut e = encoder(buffer);
+    let mut e = Writer::new(buffer);
     e.array(3)?.str("Encrypt0")?.bytes(protected)?.bytes(&[])?;
-    let len = e.writer().position();
+    let len = e.position();
     buffer.get(..len).ok_or(FormatError::BufferTooSmall)
 }

@@ -9,7 +9,7 @@
 //! the gateway were not there.
 
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 use thingward_model::{DeviceName, Timestamp};
 
 use crate::FormatError;
@@ -71,14 +71,14 @@ impl<'a> Envelope<'a> {
     /// or the topic is too long; [`FormatError::Crypto`] when the signer fails.
     pub fn sign(&self, signer: &impl Signer, out: &mut [u8]) -> Result<usize, FormatError> {
         let signed = cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
-            let mut e = cose::encoder(payload);
+            let mut e = Writer::new(payload);
             e.array(6)?.u64(VERSION)?.str(self.child.as_str())?.str(self.topic)?;
-            e.i64(self.received.as_micros())?.u8(self.link.code())?.bytes(&sha256(&[self.message]))?;
-            Ok(e.writer().position())
+            e.int(self.received.as_micros())?.u8(self.link.code())?.bytes(&sha256(&[self.message]))?;
+            Ok(e.position())
         })?;
-        let mut e = cose::encoder(out.get_mut(signed..).unwrap_or_default());
+        let mut e = Writer::new(out.get_mut(signed..).unwrap_or_default());
         e.bytes(self.message)?;
-        Ok(signed + e.writer().position())
+        Ok(signed + e.position())
     }
 }
 

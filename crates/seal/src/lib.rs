@@ -99,8 +99,8 @@ impl From<thingward_model::cbor::Malformed> for FormatError {
     }
 }
 
-impl<W> From<minicbor::encode::Error<W>> for FormatError {
-    fn from(_: minicbor::encode::Error<W>) -> Self {
+impl From<thingward_model::cbor::Full> for FormatError {
+    fn from(_: thingward_model::cbor::Full) -> Self {
         Self::BufferTooSmall
     }
 }

@@ -10,10 +10,9 @@
 #[cfg(feature = "hpke")]
 mod recipient;
 
-use minicbor::data::Tag;
 use thingward_crypto::aead::{KEY_BYTES_MAX, NONCE_BYTES_MAX, TAG_BYTES};
 use thingward_crypto::{AeadAlgorithm, AeadKey};
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 use thingward_model::limits::RECORD_BYTES_MAX;
 use thingward_model::{Reading, senml};
 use zeroize::Zeroizing;
@@ -87,10 +86,10 @@ impl RecordKey {
     ) -> Result<usize, FormatError> {
         let algorithm = self.algorithm();
         let protected = Protected::new(algorithm.cose_id())?;
-        let mut e = cose::encoder(out);
-        e.tag(Tag::new(ENCRYPT0_TAG))?.array(3)?.bytes(protected.as_bytes())?;
+        let mut e = Writer::new(out);
+        e.tag(ENCRYPT0_TAG)?.array(3)?.bytes(protected.as_bytes())?;
         cose::encode_record_header(&mut e, chain, seq)?;
-        let header = e.writer().position();
+        let header = e.position();
 
         // The pack goes where it ends up when its length takes three bytes, and is moved when it takes less.
         let at = header + 3;
@@ -107,9 +106,9 @@ impl RecordKey {
         out.get_mut(end..end + TAG_BYTES).ok_or(FormatError::BufferTooSmall)?.copy_from_slice(&tag);
 
         let length = out.get_mut(header..).ok_or(FormatError::BufferTooSmall)?;
-        let mut e = cose::encoder(length);
-        e.bytes_len(sealed_len as u64)?;
-        let start = header + e.writer().position();
+        let mut e = Writer::new(length);
+        e.bytes_len(sealed_len)?;
+        let start = header + e.position();
         out.copy_within(at..at + sealed_len, start);
         let len = start + sealed_len;
         if len > RECORD_BYTES_MAX { Err(FormatError::TooLarge) } else { Ok(len) }

@@ -7,7 +7,7 @@
 
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, Digest, KeyId, Signer, VerifyingKey};
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName, Timestamp};
 
 use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
@@ -199,7 +199,7 @@ impl Parts<'_> {
     #[inline(never)]
     fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
         let Self { subject, chain, time, kind } = self;
-        let mut e = cose::encoder(out);
+        let mut e = Writer::new(out);
         let (code, extra) = match kind {
             StatementKind::Open { .. } => (KIND_OPEN, 5),
             StatementKind::Checkpoint { .. } => (KIND_CHECKPOINT, 3),
@@ -207,10 +207,10 @@ impl Parts<'_> {
         };
         e.array(7 + extra)?.u64(VERSION)?.u8(code)?;
         e.str(subject.tenant.as_str())?.str(subject.device.as_str())?;
-        e.str(subject.stream.as_str())?.bytes(chain.as_slice())?.i64(time.as_micros())?;
+        e.str(subject.stream.as_str())?.bytes(chain.as_slice())?.int(time.as_micros())?;
         match kind {
             StatementKind::Open { confidentiality, cipher, recipient, encapsulated, previous } => {
-                e.u8(*confidentiality as u8)?.i64(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
+                e.u8(*confidentiality as u8)?.int(cipher.cose_id())?.bytes(recipient)?.bytes(encapsulated)?;
                 match previous {
                     None => e.null()?,
                     Some(link) => e.array(3)?.bytes(&link.chain)?.u64(link.last)?.bytes(&link.head)?,
@@ -223,7 +223,7 @@ impl Parts<'_> {
                 e.u64(*first)?.u64(*last)?.bytes(before)?.bytes(head)?.u8(reason.code())?;
             }
         }
-        Ok(e.writer().position())
+        Ok(e.position())
     }
 }
 

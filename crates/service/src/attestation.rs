@@ -4,13 +4,13 @@
 //! vouches for the first.
 //!
 //! Firmware that was changed has another key, with which it is nobody. When its part says that it runs there, its evidence is
-//! kept, and whoever accepts that lets it be the member again ([`accepted_since`]).
+//! kept, and whoever accepts that lets it be the member again ([`may_renew`]).
 
 use thingward_attest::{AttestError, Claims, Endorsement, ROOM_BYTES, Root};
 use thingward_crypto::{VerifyingKey, sha256};
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{Attestation, KeptEvidence};
+use thingward_store::registry::{Attestation, KeptEvidence, PrincipalKey};
 use thingward_tpm::{EvidenceError, TpmEvidence};
 
 use crate::audit::Deed;
@@ -47,15 +47,32 @@ pub enum EvidenceRefusal {
     Store(#[from] StoreError),
 }
 
-/// Who brings evidence.
-#[derive(Debug, Clone)]
-pub struct Witness {
-    /// Whom it is about.
-    pub principal: Principal,
-    /// Who signed it.
-    pub key: VerifyingKey,
-    /// Whether that is the member's key.
-    pub is_member: bool,
+/// The certificates that a member got last: one, or those of one second.
+pub struct Newest(Vec<PrincipalKey>);
+
+impl Newest {
+    /// Of all keys that the member ever had; `None` when nothing of it counts any more. Only for whoever holds
+    /// [`Shared::membership`]: else it may be another one already.
+    #[must_use]
+    pub fn of(keys: Vec<PrincipalKey>) -> Option<Self> {
+        let at = keys.first()?.not_before;
+        let newest = keys.into_iter().take_while(|key| key.not_before == at);
+        let newest: Vec<_> = newest.filter(|key| key.revoked.is_none()).collect();
+        (!newest.is_empty()).then_some(Self(newest))
+    }
+
+    /// Whether one of them is for this key.
+    #[must_use]
+    pub fn is_for(&self, key: &VerifyingKey) -> bool {
+        let spki = key.to_spki();
+        self.0.iter().any(|newest| newest.spki == spki)
+    }
+
+    /// Whether this evidence was accepted as that of the firmware which the member has now in their place.
+    #[must_use]
+    pub fn is_replaced_by(&self, known: &Attestation) -> bool {
+        known.in_place_of.as_ref().is_some_and(|serial| self.0.iter().any(|newest| newest.serial == *serial))
+    }
 }
 
 /// What proves where a key is.
@@ -77,17 +94,11 @@ pub struct Attested {
 }
 
 impl Attested {
-    /// What a kept token says.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Corrupt`] when it is none that was verified.
-    pub fn of_kept(kept: &KeptEvidence) -> Result<Self, StoreError> {
-        let read = || -> Result<Self, EvidenceRefusal> {
-            let claims = Claims::from_verified(&kept.token, &kept.key)?;
-            Ok(Self::new(&claims, TpmEvidence::read)?)
-        };
-        read().map_err(|_| StoreError::Corrupt { what: "kept evidence".to_owned() })
+    /// What a kept token says; `None` when this version does not read it.
+    #[must_use]
+    pub fn of_kept(kept: &KeptEvidence) -> Option<Self> {
+        let claims = Claims::from_verified(&kept.token, &kept.key).ok()?;
+        Self::new(&claims, TpmEvidence::read).ok()
     }
 
     fn new(
@@ -157,46 +168,58 @@ impl Attested {
 /// [`EvidenceRefusal`].
 pub async fn receive(
     shared: &Shared,
-    who: &Witness,
+    (who, key): (&Principal, &VerifyingKey),
     token: &[u8],
     is_asked: impl FnOnce(&[u8]) -> bool,
     now: Timestamp,
 ) -> Result<(), EvidenceRefusal> {
-    let claims = Claims::verify(token, &who.key, is_asked, &mut vec![0; ROOM_BYTES])?;
-    let attested = Attested::new(&claims, |said| TpmEvidence::verify(said, &who.key, claims.nonce))?;
-    let (tenant, name) = (who.principal.tenant, who.principal.name);
+    let claims = Claims::verify(token, key, is_asked, &mut vec![0; ROOM_BYTES])?;
+    let attested = Attested::new(&claims, |said| TpmEvidence::verify(said, key, claims.nonce))?;
+    let (tenant, name) = (who.tenant, who.name);
 
     let _turn = shared.membership.lock().await;
     let registry = shared.store.registry();
+    let newest = Newest::of(registry.keys(&tenant, &name).await?).ok_or(EvidenceRefusal::Stranger)?;
     let known = registry.attestation(&tenant, &name).await?;
-    let history = known.map(|known| History::of(known, &attested, who)).transpose()?;
-    if !who.is_member && !history.as_ref().is_some_and(|history| history.is_same_part) {
+    let has_given_way = |known: &Attestation| newest.is_replaced_by(known) && known.reference.key != *key;
+    let is_member = newest.is_for(key) && !known.as_ref().is_some_and(has_given_way);
+    let history = known.and_then(|known| History::of(known, &attested, key, &newest));
+    if !is_member && !history.as_ref().is_some_and(|history| history.is_same_part) {
         return Err(EvidenceRefusal::Stranger);
     }
-    if let Some(suspicion) = history.as_ref().and_then(|history| history.suspicion.clone()) {
-        shared.core.note_device(tenant, name, CHANGED, suspicion).await;
-    }
-    let latest = KeptEvidence { key: who.key.clone(), token: token.to_vec(), at: now };
-    let mut deed = Some(deed(&who.principal, &attested));
-    if let Some(History { known, before, is_same_key, .. }) = &history {
-        if *is_same_key && before.place() != attested.place() {
-            return Err(EvidenceRefusal::OtherPlace);
-        }
-        if *is_same_key && *before == attested {
-            deed = None;
-        } else if (*is_same_key || is_pending(known)) && now.micros_since(known.latest.at) < CHANGE_MICROS {
+    let mut deed = Some(deed(who, &attested));
+    if let Some(History { known, before, is_same_key, suspicion, .. }) = &history {
+        let (is_same, is_elsewhere) = (*before == attested, before.place() != attested.place());
+        let is_soon = now.micros_since(known.latest.at) < CHANGE_MICROS;
+        if is_soon && !is_same && !is_elsewhere && (*is_same_key || is_pending(known)) {
             return Err(EvidenceRefusal::TooOften);
-        } else if *is_same_key {
-            deed = deed.map(|deed| deed.with("changed_pcrs", numbers(&attested.changed_pcrs(before))));
+        }
+        if let Some(suspicion) = suspicion {
+            shared.core.note_device(tenant, name, CHANGED, suspicion.clone()).await;
+        }
+        match (*is_same_key, is_same) {
+            (true, false) if is_elsewhere => return Err(EvidenceRefusal::OtherPlace),
+            // What waits for somebody to accept it keeps its name meanwhile.
+            (true, true) if !is_member => return Ok(()),
+            (true, true) => deed = None,
+            (true, false) => {
+                deed = deed.map(|deed| deed.with("changed_pcrs", numbers(&attested.changed_pcrs(before))));
+            }
+            (false, _) => {}
         }
     }
     if let Some(deed) = deed {
         shared.record(tenant, deed).await?;
     }
-    // A new key of a member, after a new enrolment, begins anew.
-    let stays = history.filter(|history| history.is_same_key || !who.is_member);
-    let reference = stays.map_or_else(|| latest.clone(), |history| history.known.reference);
-    Ok(registry.set_attestation(&tenant, &name, &Attestation { reference, latest }).await?)
+    let latest = KeptEvidence { key: key.clone(), token: token.to_vec(), at: now };
+    let attestation = match history {
+        Some(History { known, is_same_key, .. }) if is_same_key || !is_member => {
+            Attestation { latest, ..known }
+        }
+        // A new key of a member, after a new enrolment, begins anew.
+        _ => Attestation { reference: latest.clone(), latest, in_place_of: None },
+    };
+    Ok(registry.set_attestation(&tenant, &name, &attestation).await?)
 }
 
 /// Whether the newest evidence is of firmware that nobody accepted.
@@ -218,10 +241,11 @@ struct History {
 }
 
 impl History {
-    fn of(known: Attestation, attested: &Attested, who: &Witness) -> Result<Self, StoreError> {
+    /// `None` when what was kept is not read by this version.
+    fn of(known: Attestation, attested: &Attested, key: &VerifyingKey, newest: &Newest) -> Option<Self> {
         let before = Attested::of_kept(&known.latest)?;
         let reference = Attested::of_kept(&known.reference)?;
-        let is_same_key = known.latest.key == who.key;
+        let is_same_key = known.latest.key == *key;
         let suspicion = if before.place() != attested.place() && (before.proof.is_some() || is_same_key) {
             let place = match (&attested.proof, &before.proof) {
                 (None, Some(Proof::Firmware(_))) => "no part",
@@ -233,9 +257,11 @@ impl History {
         } else {
             attested.otherwise(&reference).filter(|_| attested.otherwise(&before).is_some())
         };
+        // What is known of a part that was replaced since counts for nothing.
+        let is_current = newest.is_for(&known.reference.key) || newest.is_replaced_by(&known);
         let is_firmware = matches!(attested.proof, Some(Proof::Firmware(_)));
-        let is_same_part = is_firmware && reference.place() == attested.place();
-        Ok(Self { known, before, is_same_key, is_same_part, suspicion })
+        let is_same_part = is_current && is_firmware && reference.place() == attested.place();
+        Some(Self { known, before, is_same_key, is_same_part, suspicion })
     }
 }
 
@@ -269,24 +295,46 @@ pub async fn accept(
         return Err(StoreError::Conflict { what: "newer evidence came; look at that first" });
     }
     shared.record(tenant, deed).await?;
-    let reference = known.latest.clone();
-    registry.set_attestation(&tenant, &name, &Attestation { reference, ..known }).await
+    let newest = registry.keys(&tenant, &name).await?.into_iter().next();
+    let replaced = newest.filter(|newest| newest.spki != known.latest.key.to_spki());
+    let in_place_of = replaced.map(|newest| newest.serial).or(known.in_place_of);
+    let attestation = Attestation { reference: known.latest.clone(), latest: known.latest, in_place_of };
+    registry.set_attestation(&tenant, &name, &attestation).await
 }
 
-/// Whether the firmware with this key on a member's part was accepted after the member had its `newest` certificate.
+/// Whether a member may renew with this key: one of its newest certificates is for it, or somebody accepted that the firmware
+/// which has it is in the place of theirs.
 ///
 /// # Errors
 ///
 /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-pub async fn accepted_since(
-    shared: &Shared,
-    (tenant, name): (&TenantName, &DeviceName),
-    key: &VerifyingKey,
-    newest: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(known) = shared.store.registry().attestation(tenant, name).await? else { return Ok(false) };
-    let is_firmware = Attested::of_kept(&known.reference)?.firmware().is_some();
-    Ok(is_firmware && known.reference.key == *key && known.reference.at > newest)
+pub async fn may_renew(shared: &Shared, who: &Principal, key: &VerifyingKey) -> Result<bool, StoreError> {
+    let registry = shared.store.registry();
+    let known = registry.attestation(&who.tenant, &who.name).await?;
+    let keys = registry.keys(&who.tenant, &who.name).await?;
+    if known.as_ref().is_some_and(|known| has_given_way(known, &keys, key)) {
+        return Ok(false);
+    }
+    let Some(newest) = Newest::of(keys) else { return Ok(false) };
+    let is_in_place = |known: &Attestation| known.reference.key == *key && newest.is_replaced_by(known);
+    Ok(newest.is_for(key) || known.as_ref().is_some_and(is_in_place))
+}
+
+/// Whether other firmware was accepted in the place of that which has this key.
+///
+/// # Errors
+///
+/// [`StoreError::Database`] or [`StoreError::Corrupt`].
+pub async fn gave_way(shared: &Shared, who: &Principal, key: &VerifyingKey) -> Result<bool, StoreError> {
+    let registry = shared.store.registry();
+    let Some(known) = registry.attestation(&who.tenant, &who.name).await? else { return Ok(false) };
+    Ok(has_given_way(&known, &registry.keys(&who.tenant, &who.name).await?, key))
+}
+
+fn has_given_way(known: &Attestation, keys: &[PrincipalKey], key: &VerifyingKey) -> bool {
+    let Some(serial) = &known.in_place_of else { return false };
+    let spki = key.to_spki();
+    known.reference.key != *key && keys.iter().any(|own| own.serial == *serial && own.spki == spki)
 }
 
 /// On the word of the service, which has the token.

@@ -227,7 +227,7 @@ fn firmware_that_was_changed_is_no_member_until_somebody_accepts_what_its_part_s
         return;
     }
     chip.on();
-    wait_for("evidence of the other firmware", || evidence()["pending"] == true);
+    wait_for("evidence of the other firmware", || evidence()["standing"] == "pending");
     let pending = evidence();
     assert_ne!(pending["firmware"], first["firmware"]);
     assert_eq!((&pending["changed_firmware"], &pending["reference"]), (&json!(true), &first["reference"]));
@@ -237,10 +237,11 @@ fn firmware_that_was_changed_is_no_member_until_somebody_accepts_what_its_part_s
     assert!(finding["detail"].as_str().unwrap().contains(pending["firmware"].as_str().unwrap()), "{finding}");
 
     house.place.done(&["device", "accept-evidence", "door-1"]);
+    assert_eq!(evidence()["standing"], "accepted");
     // The line of a chip that is of no use is let be for half a minute, but not by a new gateway.
     drop(gateway);
     let gateway = house.place.gateway();
-    wait_for("the chip with its new firmware", || evidence()["pending"] == false);
+    wait_for("the chip with its new firmware", || evidence()["standing"] == "member");
     house.opens();
     house.wait_for_readings(house.readings().0.len());
     let accepted = evidence();
@@ -250,7 +251,7 @@ fn firmware_that_was_changed_is_no_member_until_somebody_accepts_what_its_part_s
     chip.cut();
     chip.install(b"the device core on this machine");
     chip.on();
-    wait_for("evidence of the old version", || evidence()["pending"] == true);
+    wait_for("evidence of the old version", || evidence()["standing"] == "pending");
     assert_eq!(evidence()["firmware"], first["firmware"]);
     drop(gateway);
 }

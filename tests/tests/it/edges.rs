@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("pki", &["model", "crypto"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
-    ("attest", &["crypto"]),
+    ("attest", &["model", "crypto"]),
     ("device", &["model", "crypto", "seal", "grant", "attest"]),
     ("witness", &["model", "crypto", "audit", "pki"]),
     ("oidc", &["model", "crypto", "policy"]),

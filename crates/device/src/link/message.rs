@@ -1,8 +1,6 @@
 //! What frames say.
 
-use minicbor::Encoder;
-use minicbor::encode::write::Cursor;
-use thingward_model::cbor::{Malformed, Reader};
+use thingward_model::cbor::{Malformed, Reader, Writer};
 use thingward_model::{DeviceName, TenantName};
 
 /// What a gateway asks.
@@ -195,7 +193,7 @@ pub struct Join {
 impl Join {
     /// Writes it to the front of `out`; `None` below [`JOIN_BYTES_MAX`] bytes.
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let mut e = Encoder::new(Cursor::new(out));
+        let mut e = Writer::new(out);
         e.array(6).ok()?.u8(VERSION).ok()?;
         e.str(self.tenant.as_str()).ok()?.str(self.device.as_str()).ok()?;
         for key in [&self.command_key, &self.grant_key] {
@@ -205,7 +203,7 @@ impl Join {
             };
         }
         e.bytes(&self.recipient).ok()?;
-        Some(e.writer().position())
+        Some(e.position())
     }
 
     /// Reads one.

@@ -255,12 +255,12 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         }
         let request = self.partner.line.ask(Kind::Request, &[]).await?;
         let record = match self.office.enrol(&key, &request).await {
-            Err(refused) if self.office.record().is_some() => {
+            Err(refused) => {
                 // Whether it is another one, or the same with other firmware, is for the service to see.
                 self.show_evidence().await?;
                 return Err(refused.into());
             }
-            record => record?,
+            Ok(record) => record,
         };
         // What the gateway knows as its chip has to know it too.
         self.join(&record.join).await?;
@@ -301,8 +301,10 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     async fn attest(&mut self, visits: &mut mpsc::Receiver<Visit>) -> Result<bool, End> {
         let nonce = self.partner.meanwhile(visits, self.office.evidence_nonce()).await?;
         let Some(nonce) = nonce else { return Ok(false) };
-        let Ok(token) = self.partner.ask(Kind::Evidence, &nonce).await? else { return Ok(true) };
-        self.partner.meanwhile(visits, self.office.attest(token)).await
+        match self.partner.ask(Kind::Evidence, &nonce).await? {
+            Ok(token) => self.partner.meanwhile(visits, self.office.attest(token)).await,
+            Err((failure, _)) => Ok(failure == Failure::Malformed),
+        }
     }
 
     /// As [`Self::attest`], of a chip that nobody here is to meet yet.

@@ -108,7 +108,7 @@ pub(super) trait Office: Send {
     /// What the service asks the chip's evidence with, when it can be asked.
     fn evidence_nonce(&self) -> impl Future<Output = Option<Vec<u8>>> + Send;
 
-    /// Brings the service evidence of the chip; whether it was taken.
+    /// Brings the service evidence of the chip; whether it heard of it, and took it or will not take it soon.
     fn attest(&self, token: Vec<u8>) -> impl Future<Output = bool> + Send;
 
     /// A beacon that answers this nonce, when one can be had.
@@ -340,7 +340,13 @@ impl Office for GatewayOffice {
             client.post(&self.path(ATTESTATION), attest::TYPE, None, token.into()).await?;
             Ok::<_, EnrolError>(())
         };
-        brought.await.inspect_err(|error| self.has_no_evidence(error)).is_ok()
+        match brought.await {
+            Ok(()) => true,
+            Err(error) => {
+                self.has_no_evidence(&error);
+                matches!(error, EnrolError::Http(HttpError::Status { status: 400 | 403 | 413, .. }))
+            }
+        }
     }
 
     async fn time(&self, nonce: Nonce) -> Option<Bytes> {

@@ -3,10 +3,9 @@
 use core::mem::discriminant;
 
 use thingward_model::Shortest;
-use thingward_model::cbor::{DOUBLE, Major, NULL, Reader, SINGLE};
+use thingward_model::cbor::{DOUBLE, Major, NULL, Reader, SINGLE, Writer};
 
 use crate::FormatError;
-use crate::cose::{self, SliceEncoder};
 
 /// Largest input or output in bytes.
 pub const DATA_BYTES_MAX: usize = 512;
@@ -53,9 +52,9 @@ impl<'a> Data<'a> {
     /// [`FormatError::Malformed`] for a number that is not finite, [`FormatError::TooLarge`] or
     /// [`FormatError::BufferTooSmall`].
     pub fn scalar(value: Scalar<'_>, out: &'a mut [u8]) -> Result<Self, FormatError> {
-        let mut e = cose::encoder(out);
+        let mut e = Writer::new(out);
         write_scalar(&mut e, value)?;
-        let len = e.writer().position();
+        let len = e.position();
         Self::of(out, len)
     }
 
@@ -68,8 +67,8 @@ impl<'a> Data<'a> {
         if members.len() > MEMBERS_MAX {
             return Err(FormatError::TooLarge);
         }
-        let mut e = cose::encoder(out);
-        e.map(members.len() as u64)?;
+        let mut e = Writer::new(out);
+        e.map(members.len())?;
         let mut last = None;
         for _ in members {
             // Few members, and no memory to sort them in.
@@ -82,7 +81,7 @@ impl<'a> Data<'a> {
             write_scalar(&mut e, *value)?;
             last = Some(key);
         }
-        let len = e.writer().position();
+        let len = e.position();
         Self::of(out, len)
     }
 
@@ -160,7 +159,7 @@ const fn order(key: &str) -> (usize, &str) {
     (key.len(), key)
 }
 
-fn write_scalar(e: &mut SliceEncoder<'_>, value: Scalar<'_>) -> Result<(), FormatError> {
+fn write_scalar(e: &mut Writer<'_>, value: Scalar<'_>) -> Result<(), FormatError> {
     match value {
         Scalar::Bool(b) => e.bool(b)?,
         Scalar::Text(t) => e.str(t)?,
@@ -169,11 +168,11 @@ fn write_scalar(e: &mut SliceEncoder<'_>, value: Scalar<'_>) -> Result<(), Forma
     Ok(())
 }
 
-fn write_number(e: &mut SliceEncoder<'_>, n: f64) -> Result<(), FormatError> {
+fn write_number(e: &mut Writer<'_>, n: f64) -> Result<(), FormatError> {
     match Shortest::of(n).ok_or(FormatError::Malformed)? {
-        Shortest::Whole(whole) => e.i64(whole)?,
+        Shortest::Whole(whole) => e.int(whole)?,
         // Minus zero is zero.
-        Shortest::Single(single) if single.to_bits() << 1 == 0 => e.i64(0)?,
+        Shortest::Single(single) if single.to_bits() << 1 == 0 => e.int(0)?,
         Shortest::Single(single) => e.f32(single)?,
         Shortest::Double(double) => e.f64(double)?,
     };

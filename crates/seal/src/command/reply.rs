@@ -4,7 +4,7 @@ use core::fmt;
 
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey};
 use thingward_model::Timestamp;
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 
 use super::{CommandId, DATA_BYTES_MAX, Data};
 use crate::FormatError;
@@ -185,20 +185,20 @@ impl<'a> Reply<'a> {
     /// Writes what is signed to the front of `out`; its length in bytes.
     #[inline(never)]
     fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
-        let mut e = cose::encoder(out);
+        let mut e = Writer::new(out);
         let len = match self.outcome {
             Outcome::Interrupted => 5,
             Outcome::Done(_) | Outcome::Failed { .. } => 6,
             Outcome::Refused { .. } => 7,
         };
-        e.array(len)?.u64(VERSION)?.bytes(&self.id)?.bytes(&self.command)?.i64(self.time.as_micros())?;
+        e.array(len)?.u64(VERSION)?.bytes(&self.id)?.bytes(&self.command)?.int(self.time.as_micros())?;
         match self.outcome {
             Outcome::Done(_) => e.u8(DONE)?,
             Outcome::Refused { reason, text } => e.u8(REFUSED)?.u8(reason.code())?.str(cut(text))?,
             Outcome::Failed { text } => e.u8(FAILED)?.str(cut(text))?,
             Outcome::Interrupted => e.u8(INTERRUPTED)?,
         };
-        let len = e.writer().position();
+        let len = e.position();
         let Outcome::Done(output) = self.outcome else { return Ok(len) };
         let output = output.as_bytes();
         let slot = out.get_mut(len..len + output.len()).ok_or(FormatError::BufferTooSmall)?;

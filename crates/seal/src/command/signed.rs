@@ -1,7 +1,7 @@
 //! The command itself.
 
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
-use thingward_model::cbor::Reader;
+use thingward_model::cbor::{Reader, Writer};
 use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 
 use super::{Data, Refusal};
@@ -95,17 +95,17 @@ impl<'a> Command<'a> {
     /// [`CANONICAL_BYTES_MAX`] bytes.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, FormatError> {
         self.check_limits()?;
-        let mut e = cose::encoder(out);
+        let mut e = Writer::new(out);
         e.array(9)?.u64(VERSION)?.str(self.tenant.as_str())?.str(self.device.as_str())?.bytes(&self.id)?;
         e.str(self.action.as_str())?;
-        let at = e.writer().position();
+        let at = e.position();
         let input = self.input.as_bytes();
         let slot = out.get_mut(at..at + input.len()).ok_or(FormatError::BufferTooSmall)?;
         slot.copy_from_slice(input);
         let at = at + input.len();
-        let mut e = cose::encoder(out.get_mut(at..).unwrap_or_default());
-        e.i64(self.issued.as_micros())?.i64(self.expires.as_micros())?.str(self.actor)?;
-        Ok(at + e.writer().position())
+        let mut e = Writer::new(out.get_mut(at..).unwrap_or_default());
+        e.int(self.issued.as_micros())?.int(self.expires.as_micros())?.str(self.actor)?;
+        Ok(at + e.position())
     }
 
     /// Reads a canonical command.
@@ -190,7 +190,7 @@ pub fn sign(
         return Err(FormatError::TooLarge);
     }
     cose::sign1(signer, CONTEXT, PAYLOAD_BYTES_MAX, out, |payload| {
-        let mut e = cose::encoder(payload);
+        let mut e = Writer::new(payload);
         e.array(3)?.bytes(canonical)?;
         match log {
             None => e.null()?,
@@ -203,7 +203,7 @@ pub fn sign(
                 e.bytes(a.client_data_json)?.bytes(a.signature)?
             }
         };
-        Ok(e.writer().position())
+        Ok(e.position())
     })
 }
 

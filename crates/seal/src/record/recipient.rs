@@ -5,10 +5,11 @@ use rand_core::CryptoRng;
 use thingward_crypto::RecipientSecretKey;
 use thingward_crypto::recipient::RECIPIENT_KEY_BYTES;
 use thingward_crypto::{AeadAlgorithm, RecipientPublicKey};
+use thingward_model::cbor::Writer;
 
 use super::{RecordKey, SECRET_BYTES};
 use crate::statement::{CONTEXT, Subject};
-use crate::{ChainId, FormatError, cose};
+use crate::{ChainId, FormatError};
 
 /// What the secret for a chain's records is exported under.
 const EXPORT_LABEL: &[u8] = b"thingward record key";
@@ -62,10 +63,10 @@ fn info<'a>(
     subject: &Subject,
     chain: &ChainId,
 ) -> Result<&'a [u8], FormatError> {
-    let mut e = cose::encoder(buffer);
+    let mut e = Writer::new(buffer);
     e.array(6)?.bytes(CONTEXT)?;
     e.str(subject.tenant.as_str())?.str(subject.device.as_str())?.str(subject.stream.as_str())?;
-    e.bytes(chain)?.i64(algorithm.cose_id())?;
-    let len = e.writer().position();
+    e.bytes(chain)?.int(algorithm.cose_id())?;
+    let len = e.position();
     buffer.get(..len).ok_or(FormatError::BufferTooSmall)
 }

@@ -8,7 +8,7 @@ use thingward_policy::{Forward, Permit, Resource, Subject};
 
 use super::Refusal;
 use super::certify::{Holder, Standing, certify};
-use crate::attestation::accepted_since;
+use crate::attestation::{gave_way, may_renew};
 use crate::shared::Shared;
 
 /// The enrolled member that a client certificate names.
@@ -38,7 +38,8 @@ pub fn member_of(
 ///
 /// # Errors
 ///
-/// As [`member_of`], and [`Refusal::TooManyCertificates`].
+/// As [`member_of`], and [`Refusal::TooManyCertificates`]. [`Refusal::Revoked`] also for firmware in whose place other one
+/// was accepted.
 pub async fn renew(
     shared: &Shared,
     chain: &[CertificateDer<'static>],
@@ -46,7 +47,10 @@ pub async fn renew(
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
     let turn = shared.membership.lock().await;
-    let who = member_of(shared, chain, now)?.principal;
+    let LeafIdentity { principal: who, key, .. } = member_of(shared, chain, now)?;
+    if gave_way(shared, &who, &key).await? {
+        return Err(Refusal::Revoked);
+    }
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
     let holder = Holder { standing: Standing::Member, principal: who, hardware: entry.hardware.as_ref() };
     certify(shared, &turn, holder, request, now).await
@@ -89,12 +93,7 @@ pub async fn renew_child(
     let turn = shared.membership.lock().await;
     let principal = child_of(shared, chain, device, now)?;
     let registry = shared.store.registry();
-    let newest = registry.keys(&principal.tenant, device).await?.into_iter().next();
-    let newest = newest.filter(|newest| newest.revoked.is_none()).ok_or(Refusal::NotBehind)?;
-    let who = (&principal.tenant, device);
-    if newest.spki != request.key.to_spki()
-        && !accepted_since(shared, who, &request.key, newest.not_before).await?
-    {
+    if !may_renew(shared, &principal, &request.key).await? {
         return Err(Refusal::NotBehind);
     }
     let entry = registry.principal(&principal.tenant, device).await?;

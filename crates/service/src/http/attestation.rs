@@ -24,7 +24,7 @@ use super::body;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::est::chain;
-use crate::attestation::{EvidenceRefusal, Witness, receive};
+use crate::attestation::{EvidenceRefusal, receive};
 use crate::enrolment::{Refusal, child_of, member_of};
 use crate::sign_in::Purpose;
 
@@ -71,7 +71,7 @@ async fn answer(
     let member = chain(&peer).and_then(|chain| member_of(&app.shared, &chain, now()));
     let LeafIdentity { principal, key, .. } = member.map_err(IntoResponse::into_response)?;
     let token = token(body).await.map_err(IntoResponse::into_response)?;
-    take(&app, Witness { principal, key, is_member: true }, &token).await
+    take(&app, &principal, &key, &token).await
 }
 
 /// As [`ask`], for a device that a gateway speaks for.
@@ -92,23 +92,22 @@ async fn answer_child(
 ) -> Result<StatusCode, Response> {
     let principal = child(&app, &peer, &device).map_err(IntoResponse::into_response)?;
     let token = token(body).await.map_err(IntoResponse::into_response)?;
-    let witness = witness(&app, principal, &token).await.map_err(IntoResponse::into_response)?;
-    take(&app, witness, &token).await
+    let key = key_of(&app, &principal, &token).await.map_err(IntoResponse::into_response)?;
+    take(&app, &principal, &key, &token).await
 }
 
 fn child(app: &App, peer: &Peer, device: &str) -> Result<Principal, Refusal> {
     child_of(&app.shared, &chain(peer)?, &device.parse().map_err(|_| Refusal::NotBehind)?, now())
 }
 
-/// The device, with the key that a token says: its newest, or one that firmware of its part has.
-async fn witness(app: &App, principal: Principal, token: &[u8]) -> Result<Witness, EvidenceRefusal> {
-    let keys = app.shared.store.registry().keys(&principal.tenant, &principal.name).await?;
-    let newest = keys.into_iter().next().filter(|newest| newest.revoked.is_none());
-    let newest = newest.ok_or(EvidenceRefusal::Stranger)?.spki;
-    let own = || VerifyingKey::from_spki(&newest).map_err(|_| AttestError::Signature);
-    let key = Claims::endorsed_key(token).map_or_else(own, Ok)?;
-    let is_member = key.to_spki() == newest;
-    Ok(Witness { principal, key, is_member })
+/// The key that a token says it is signed with: that of firmware on a part, else the newest of the device.
+async fn key_of(app: &App, who: &Principal, token: &[u8]) -> Result<VerifyingKey, EvidenceRefusal> {
+    if let Some(key) = Claims::endorsed_key(token) {
+        return Ok(key);
+    }
+    let keys = app.shared.store.registry().keys(&who.tenant, &who.name).await?;
+    let newest = keys.into_iter().next().ok_or(EvidenceRefusal::Stranger)?;
+    Ok(VerifyingKey::from_spki(&newest.spki).map_err(|_| AttestError::Signature)?)
 }
 
 fn question(app: &App, about: &Principal) -> Result<Json<Question>, Refusal> {
@@ -124,13 +123,13 @@ async fn token(body: Body) -> Result<Bytes, EvidenceRefusal> {
     Ok(body::read(body, EVIDENCE_BYTES_MAX).await.map_err(unread)?)
 }
 
-async fn take(app: &App, witness: Witness, token: &[u8]) -> Result<StatusCode, Response> {
-    let about = witness.principal.to_string();
+async fn take(app: &App, who: &Principal, key: &VerifyingKey, token: &[u8]) -> Result<StatusCode, Response> {
+    let about = who.to_string();
     let is_asked = |nonce: &[u8]| {
         let note = app.challenges.note(Purpose::Evidence(&about), nonce, now());
         note.is_some() && app.challenges.spend(nonce, now())
     };
-    let taken = receive(&app.shared, &witness, token, is_asked, now()).await;
+    let taken = receive(&app.shared, (who, key), token, is_asked, now()).await;
     taken.map_err(IntoResponse::into_response)?;
     Ok(StatusCode::NO_CONTENT)
 }

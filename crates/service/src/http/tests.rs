@@ -5,6 +5,7 @@ mod browser;
 mod classes;
 mod endpoints;
 mod enrolment;
+mod evidence;
 mod fsck;
 mod grants;
 mod line;

@@ -3,7 +3,7 @@
 use thingward_crypto::VerifyingKey;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 
-use super::{Registry, SqlRow, failed, get, key, time};
+use super::{Registry, Serial, SqlRow, failed, get, key, time};
 use crate::error::StoreError;
 
 /// Evidence that was verified when it came.
@@ -24,6 +24,8 @@ pub struct Attestation {
     pub reference: KeptEvidence,
     /// What came last.
     pub latest: KeptEvidence,
+    /// The certificate in whose place the key of accepted firmware may renew.
+    pub in_place_of: Option<Serial>,
 }
 
 impl Registry {
@@ -40,11 +42,11 @@ impl Registry {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO attestations \
-             (tenant, name, reference_spki, reference, reference_at, latest_spki, latest, latest_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO UPDATE \
+             (tenant, name, reference_spki, reference, reference_at, latest_spki, latest, latest_at, in_place_of) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, name) DO UPDATE \
              SET reference_spki = excluded.reference_spki, reference = excluded.reference, \
              reference_at = excluded.reference_at, latest_spki = excluded.latest_spki, \
-             latest = excluded.latest, latest_at = excluded.latest_at",
+             latest = excluded.latest, latest_at = excluded.latest_at, in_place_of = excluded.in_place_of",
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
@@ -54,6 +56,7 @@ impl Registry {
         .bind(attestation.latest.key.to_spki())
         .bind(attestation.latest.token.as_slice())
         .bind(attestation.latest.at.as_micros())
+        .bind(attestation.in_place_of.as_ref().map(Serial::as_bytes))
         .execute(&self.pool)
         .await
         .map(drop)
@@ -92,5 +95,6 @@ fn read(row: &SqlRow) -> Result<Attestation, StoreError> {
             token: get(row, "latest")?,
             at: time(row, "latest_at")?,
         },
+        in_place_of: get::<Option<&[u8]>>(row, "in_place_of")?.map(Serial::new).transpose()?,
     })
 }

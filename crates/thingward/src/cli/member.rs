@@ -110,17 +110,15 @@ fn attested(attestation: &serde_json::Value) -> String {
             format!("key in the TPM, started otherwise than on {}: PCR {pcrs}", text("reference"))
         }
         ("dice", _) => {
-            let (firmware, flag) =
-                (text("firmware"), |name: &str| attestation.get(name) == Some(&true.into()));
-            let state = match (flag("pending"), flag("changed_firmware")) {
-                (true, _) => format!(
-                    ", no member until `thingward device accept-evidence` accepts it, other than on {}",
-                    text("reference")
-                ),
-                (false, true) => format!(", other than on {}", text("reference")),
-                (false, false) => format!(", as on {}", text("reference")),
+            let (firmware, reference) = (text("firmware"), text("reference"));
+            let state = match text("standing") {
+                "pending" => {
+                    format!("other than on {reference}: no member until `thingward device accept-evidence`")
+                }
+                "accepted" => format!("accepted on {reference}: a member once its gateway renews it"),
+                _ => format!("as on {reference}"),
             };
-            format!("key made from the secret of its part and its firmware {firmware}{state}")
+            format!("key made from the secret of its part and its firmware {firmware}, {state}")
         }
         ("unproven", _) => "nothing proves where its key is".to_owned(),
         _ => return "not attested".to_owned(),

@@ -11,8 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_model::{DeviceName, Role};
 use thingward_policy::{ManageDevices, ReadDevices, Resource};
-use thingward_store::StoreError;
-use thingward_store::registry::{Attestation, KeptEvidence, PrincipalEntry, PrincipalKey, RevocationReason};
+use thingward_store::registry::{Attestation, PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::{App, to_its_end};
@@ -20,7 +19,7 @@ use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, word};
-use crate::attestation::{Attested, accept, evidence_id};
+use crate::attestation::{Attested, Newest, accept, evidence_id};
 use crate::core::Presence;
 
 /// A member.
@@ -72,8 +71,9 @@ pub(in crate::http) struct AttestationView {
     firmware: Option<String>,
     /// Whether that is another than then; null where no part measures it.
     changed_firmware: Option<bool>,
-    /// Whether it is of firmware that is no member until this is accepted.
-    pending: bool,
+    /// Whose it is: the `member`'s, `pending` when it is of other firmware, which is no member until this is accepted, or
+    /// `accepted` until that renews.
+    standing: String,
     /// When the evidence came that it is held against.
     reference: String,
     /// When the newest came.
@@ -81,26 +81,34 @@ pub(in crate::http) struct AttestationView {
 }
 
 impl AttestationView {
-    /// Of the member whose newest key is this; `None` when it proved nothing with it, or since.
-    fn of(kept: &Attestation, newest: &PrincipalKey) -> Result<Option<Self>, StoreError> {
-        let is_newest = |kept: &KeptEvidence| kept.key.to_spki() == newest.spki;
-        if !is_newest(&kept.reference) && !is_newest(&kept.latest) && kept.reference.at <= newest.not_before {
-            return Ok(None);
+    /// Of a member that ever had these keys; `None` when it proved nothing with the newest, or nothing that is read.
+    fn of(kept: &Attestation, keys: Vec<PrincipalKey>) -> Option<Self> {
+        let newest = Newest::of(keys)?;
+        let is_accepted = newest.is_replaced_by(kept);
+        if !newest.is_for(&kept.reference.key) && !newest.is_for(&kept.latest.key) && !is_accepted {
+            return None;
         }
+        let is_reference = kept.latest.key == kept.reference.key;
+        let standing = match (is_reference, is_accepted) {
+            (true, true) => "accepted",
+            (false, true) => "pending",
+            (false, false) if !newest.is_for(&kept.latest.key) => "pending",
+            (_, false) => "member",
+        };
         let reference = Attested::of_kept(&kept.reference)?;
         let latest = Attested::of_kept(&kept.latest)?;
         let firmware = latest.firmware();
-        Ok(Some(Self {
+        Some(Self {
             evidence: evidence_id(&kept.latest),
             keys: latest.keys().to_owned(),
             changed_pcrs: (latest.keys() == "tpm").then(|| latest.changed_pcrs(&reference)),
             changed_firmware: firmware.is_some().then(|| reference.firmware() != firmware),
             firmware,
-            pending: !is_newest(&kept.latest),
+            standing: standing.to_owned(),
             software: latest.software,
             reference: kept.reference.at.to_string(),
             latest: kept.latest.at.to_string(),
-        }))
+        })
     }
 }
 
@@ -235,10 +243,8 @@ pub(in crate::http) async fn show(
     let presence = app.shared.core.presence(tenant).await;
     let device = DeviceView::of(registry.principal(&tenant, &name).await?, &presence);
     let keys = registry.keys(&tenant, &name).await?;
-    let attestation = match (registry.attestation(&tenant, &name).await?, keys.first()) {
-        (Some(kept), Some(newest)) => AttestationView::of(&kept, newest)?,
-        _ => None,
-    };
+    let kept = registry.attestation(&tenant, &name).await?;
+    let attestation = kept.and_then(|kept| AttestationView::of(&kept, keys.clone()));
     Ok(Json(DeviceDetail { device, attestation, keys: keys.into_iter().map(DeviceKey::from).collect() }))
 }
 
@@ -307,11 +313,14 @@ pub(in crate::http) async fn ask_evidence(
         ));
     }
     let Presence { connected, gateways } = app.shared.core.presence(tenant).await;
-    let is_there = |name| connected.contains_key(name);
-    if !is_there(&name) && !gateways.get(&name).is_some_and(is_there) {
-        return Err(ApiError::Conflict(format!(
-            "{name} is not connected, nor is a gateway that it is behind"
-        )));
+    if !connected.contains_key(&name) {
+        let kept = app.shared.store.registry().attestation(&tenant, &name).await?;
+        let is_chip =
+            kept.is_some_and(|kept| Attested::of_kept(&kept.latest).is_some_and(|it| it.keys() == "dice"));
+        if !is_chip || !gateways.get(&name).is_some_and(|gateway| connected.contains_key(gateway)) {
+            let why = "is neither connected to the service itself nor a chip whose gateway is";
+            return Err(ApiError::Conflict(format!("{name} {why}; it proves itself when it starts")));
+        }
     }
     let deed = allowed.deed("evidence.ask", format!("{}/{name}", known.principal.role));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));

@@ -23,31 +23,31 @@ use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
 use crate::directory::Directory;
 
 /// A service with its listener.
-struct Listener {
-    fixture: Fixture,
+pub(super) struct Listener {
+    pub(super) fixture: Fixture,
     address: SocketAddr,
 }
 
 /// A client certificate with its key.
-struct Shown<'a> {
-    chain: Vec<Vec<u8>>,
-    key: &'a SoftwareKey,
+pub(super) struct Shown<'a> {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) key: &'a SoftwareKey,
 }
 
 impl Listener {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let fixture = Fixture::new().await;
         let address = fixture.service.https();
         Self { fixture, address }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: &str,
         path: &str,
         basic: Option<&str>,
         shown: Option<Shown<'_>>,
-        body: String,
+        body: impl Into<Bytes>,
     ) -> (StatusCode, Bytes) {
         let credentials = shown.map(|s| Credentials::new(&s.chain, s.key).unwrap());
         let config =
@@ -62,12 +62,11 @@ impl Listener {
         if let Some(pair) = basic {
             request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
         }
-        let response =
-            sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+        let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
         (response.status(), response.into_body().collect().await.unwrap().to_bytes())
     }
 
-    async fn claim(&self, name: &str) -> String {
+    pub(super) async fn claim(&self, name: &str) -> String {
         let body = format!(r#"{{"name":"{name}"}}"#);
         let (status, made) = self.fixture.admin("post", "/api/v1/tenants/acme/claims", &body).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
@@ -76,7 +75,7 @@ impl Listener {
         code.to_owned()
     }
 
-    async fn enrol(&self, code: &str, key: &SoftwareKey) -> (StatusCode, Bytes) {
+    pub(super) async fn enrol(&self, code: &str, key: &SoftwareKey) -> (StatusCode, Bytes) {
         let basic = format!("meter-1:{code}");
         let path = "/.well-known/est/simpleenroll";
         self.send("POST", path, Some(&basic), None, csr(key)).await
@@ -99,12 +98,12 @@ impl Listener {
     }
 }
 
-fn csr(key: &SoftwareKey) -> String {
+pub(super) fn csr(key: &SoftwareKey) -> String {
     est::encode_request(&SigningRequest::create(&"meter-1".parse().unwrap(), key).unwrap())
 }
 
 /// Leaf first; the message itself has them in no order.
-fn chain_of(answer: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn chain_of(answer: &[u8]) -> Vec<Vec<u8>> {
     let mut chain = est::decode_certificates(answer).unwrap();
     chain.sort_by_key(|der| LeafIdentity::from_verified(der, TRUST_DOMAIN).is_err());
     chain
