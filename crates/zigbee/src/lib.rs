@@ -1,0 +1,20 @@
+//! Zigbee without I/O: bytes go in, frames and decisions come out.
+//!
+//! From the air up:
+//!
+//! - [`ieee802154`]: the frames that everything travels in;
+//! - [`nwk`], [`aps`]: routes and endpoints;
+//! - [`green_power`]: the frames of switches without a battery;
+//! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters.
+//!
+//! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
+
+pub mod address;
+pub mod aps;
+mod bytes;
+pub mod green_power;
+pub mod ieee802154;
+pub mod nwk;
+pub mod security;
+
+pub use bytes::{Malformed, Problem};
