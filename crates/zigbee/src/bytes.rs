@@ -31,6 +31,9 @@ pub enum Problem {
     /// More than is taken.
     #[error("{0} is over the limit")]
     TooMuch(usize),
+    /// A field that has to be there is not.
+    #[error("missing")]
+    Missing,
     /// A value that does not fit into its field.
     #[error("value does not fit its type")]
     Range,

@@ -5,6 +5,7 @@
 //! - [`ieee802154`]: the frames that everything travels in;
 //! - [`nwk`], [`aps`]: routes and endpoints;
 //! - [`green_power`]: the frames of switches without a battery;
+//! - [`zcl`], [`layout`], [`library`]: what is asked and told, and the tables that say what it is called;
 //! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters.
 //!
 //! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
@@ -14,7 +15,10 @@ pub mod aps;
 mod bytes;
 pub mod green_power;
 pub mod ieee802154;
+pub mod layout;
+pub mod library;
 pub mod nwk;
 pub mod security;
+pub mod zcl;
 
 pub use bytes::{Malformed, Problem};

@@ -12,3 +12,5 @@ mod frames;
 mod hostile;
 mod security;
 mod vectors;
+mod zcl;
+mod zdo;
