@@ -6,17 +6,20 @@
 //! - [`nwk`], [`aps`]: routes and endpoints;
 //! - [`green_power`]: the frames of switches without a battery;
 //! - [`zcl`], [`layout`], [`library`]: what is asked and told, and the tables that say what it is called;
-//! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters.
+//! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters;
+//! - [`listen`]: all of it for somebody who listens; [`capture`]: the files that sniffers write.
 //!
 //! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
 
 pub mod address;
 pub mod aps;
 mod bytes;
+pub mod capture;
 pub mod green_power;
 pub mod ieee802154;
 pub mod layout;
 pub mod library;
+pub mod listen;
 pub mod nwk;
 pub mod security;
 pub mod zcl;

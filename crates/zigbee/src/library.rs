@@ -61,6 +61,21 @@ pub struct ZdoInfo {
     pub layout: Layout,
 }
 
+/// What the clusters of a profile are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clusters {
+    /// Messages of the device object.
+    Device,
+    /// Those of the library.
+    Library,
+}
+
+/// The profile's name, and what its clusters are. Makers' own profiles are known only where their clusters are the library's.
+#[must_use]
+pub fn profile(id: u16) -> Option<(&'static str, Clusters)> {
+    PROFILES.get(&id).copied()
+}
+
 /// The cluster's name.
 #[must_use]
 pub fn cluster(id: u16) -> Option<&'static str> {
@@ -106,18 +121,22 @@ pub fn green_power_command(id: u8) -> Option<&'static str> {
 /// How many lines of the tables there are, and how many of them could be read.
 #[must_use]
 pub fn lines() -> (usize, usize) {
-    let texts = [CLUSTER_LINES, ATTRIBUTE_LINES, COMMAND_LINES, ZDO_LINES, GREEN_POWER_LINES];
+    let texts = [PROFILE_LINES, CLUSTER_LINES, ATTRIBUTE_LINES, COMMAND_LINES, ZDO_LINES, GREEN_POWER_LINES];
     let written = texts.iter().map(|text| text.lines().skip(1).count()).sum();
-    let read = CLUSTERS.len() + ATTRIBUTES.len() + COMMANDS.len() + ZDO.len() + GREEN_POWER.len();
+    let clusters = PROFILES.len() + CLUSTERS.len() + ATTRIBUTES.len() + COMMANDS.len();
+    let read = clusters + ZDO.len() + GREEN_POWER.len();
     (written, read)
 }
 
+const PROFILE_LINES: &str = include_str!("../data/profiles.csv");
 const CLUSTER_LINES: &str = include_str!("../data/clusters.csv");
 const ATTRIBUTE_LINES: &str = include_str!("../data/attributes.csv");
 const COMMAND_LINES: &str = include_str!("../data/commands.csv");
 const ZDO_LINES: &str = include_str!("../data/zdo.csv");
 const GREEN_POWER_LINES: &str = include_str!("../data/green_power_commands.csv");
 
+static PROFILES: LazyLock<BTreeMap<u16, (&str, Clusters)>> =
+    LazyLock::new(|| table(PROFILE_LINES, profile_line));
 static CLUSTERS: LazyLock<BTreeMap<u16, &str>> = LazyLock::new(|| table(CLUSTER_LINES, named));
 static ATTRIBUTES: LazyLock<BTreeMap<(u16, u16), AttributeInfo>> =
     LazyLock::new(|| table(ATTRIBUTE_LINES, attribute_line));
@@ -134,6 +153,17 @@ fn table<K: Ord, V>(text: &'static str, line: impl Fn(&'static str) -> Option<(K
 fn named(line: &'static str) -> Option<(u16, &'static str)> {
     let (id, name) = line.split_once(',')?;
     Some((number(id)?, name))
+}
+
+fn profile_line(line: &'static str) -> Option<(u16, (&'static str, Clusters))> {
+    let mut columns = line.split(',');
+    let (id, name) = (number(columns.next()?)?, columns.next()?);
+    let clusters = match columns.next()? {
+        "device" => Clusters::Device,
+        "library" => Clusters::Library,
+        _ => return None,
+    };
+    Some((id, (name, clusters)))
 }
 
 fn attribute_line(line: &'static str) -> Option<((u16, u16), AttributeInfo)> {

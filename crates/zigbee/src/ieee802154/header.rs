@@ -1,5 +1,7 @@
 //! The MAC header: 7.2.
 
+use std::fmt;
+
 use crate::address::{Eui64, PanId, ShortAddress};
 use crate::bytes::{Malformed, Problem, Reader};
 
@@ -66,6 +68,15 @@ pub struct Header {
     pub security: Option<AuxiliarySecurity>,
     /// Header information elements with their termination, unread: 7.4.2.
     pub elements: Vec<u8>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short(short) => short.fmt(f),
+            Self::Extended(eui64) => eui64.fmt(f),
+        }
+    }
 }
 
 impl FrameControl {

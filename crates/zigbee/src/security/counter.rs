@@ -45,4 +45,9 @@ impl FrameCounters {
         *expected = next;
         Freshness::Fresh
     }
+
+    /// Forgets a source who got the key anew, and then counts from the start.
+    pub fn forget(&mut self, source: Eui64) {
+        self.next.remove(&source);
+    }
 }

@@ -7,6 +7,7 @@ mod foundation;
 mod header;
 mod integer;
 mod reporting;
+mod status;
 mod structured;
 mod value;
 
@@ -15,5 +16,6 @@ pub use foundation::{Attribute, AttributeRead, AttributeStatus, Foundation};
 pub use header::{Direction, FrameScope, ZclHeader};
 pub use integer::{Class, Integer};
 pub use reporting::{Reporting, ReportingRead, ReportingStatus};
+pub use status::status;
 pub use structured::{ElementRead, ElementStatus, ElementWrite, Selector};
 pub use value::{Collection, DEPTH_MAX, Length, Value};

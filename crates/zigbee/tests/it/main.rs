@@ -10,6 +10,7 @@
 
 mod frames;
 mod hostile;
+mod listen;
 mod security;
 mod vectors;
 mod zcl;
