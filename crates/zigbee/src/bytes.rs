@@ -84,6 +84,11 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.rest)
     }
 
+    /// What comes, without reading it; less where there is less.
+    pub(crate) fn peek(&self, len: usize) -> &'a [u8] {
+        self.rest.get(..len).unwrap_or(self.rest)
+    }
+
     pub(crate) fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Malformed> {
         let truncated = Problem::Truncated { needed: len, left: self.rest.len() };
         let (taken, rest) =

@@ -9,12 +9,18 @@
 //! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters;
 //! - [`listen`]: all of it for somebody who listens; [`capture`]: the files that sniffers write.
 //!
+//! And from a host down to the coordinator that has the radio:
+//!
+//! - [`ash`], [`ezsp`]: coordinators of Silicon Labs; [`znp`]: of Texas Instruments.
+//!
 //! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
 
 pub mod address;
 pub mod aps;
+pub mod ash;
 mod bytes;
 pub mod capture;
+pub mod ezsp;
 pub mod green_power;
 pub mod ieee802154;
 pub mod layout;
@@ -23,5 +29,6 @@ pub mod listen;
 pub mod nwk;
 pub mod security;
 pub mod zcl;
+pub mod znp;
 
 pub use bytes::{Malformed, Problem};

@@ -12,6 +12,7 @@ mod frames;
 mod hostile;
 mod listen;
 mod security;
+mod serial;
 mod vectors;
 mod zcl;
 mod zdo;

@@ -1,5 +1,9 @@
-//! Names and layouts of what clusters, the device object and Green Power devices have, from the tables in `data/`, which
-//! a reader can hold against the specifications.
+//! Names and layouts of what clusters, the device object, Green Power devices and coordinators have, from the tables in
+//! `data/`, which a reader can hold against the specifications.
+
+mod serial;
+
+pub use serial::{EzspInfo, ZnpInfo, ezsp, ezsp_named, znp, znp_named};
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -122,18 +126,19 @@ pub fn green_power_command(id: u8) -> Option<&'static str> {
 #[must_use]
 pub fn lines() -> (usize, usize) {
     let texts = [PROFILE_LINES, CLUSTER_LINES, ATTRIBUTE_LINES, COMMAND_LINES, ZDO_LINES, GREEN_POWER_LINES];
-    let written = texts.iter().map(|text| text.lines().skip(1).count()).sum();
+    let texts = texts.into_iter().chain([serial::EZSP_LINES, serial::ZNP_LINES]);
+    let written = texts.map(|text| text.lines().skip(1).count()).sum();
     let clusters = PROFILES.len() + CLUSTERS.len() + ATTRIBUTES.len() + COMMANDS.len();
-    let read = clusters + ZDO.len() + GREEN_POWER.len();
+    let read = clusters + ZDO.len() + GREEN_POWER.len() + serial::read();
     (written, read)
 }
 
-const PROFILE_LINES: &str = include_str!("../data/profiles.csv");
-const CLUSTER_LINES: &str = include_str!("../data/clusters.csv");
-const ATTRIBUTE_LINES: &str = include_str!("../data/attributes.csv");
-const COMMAND_LINES: &str = include_str!("../data/commands.csv");
-const ZDO_LINES: &str = include_str!("../data/zdo.csv");
-const GREEN_POWER_LINES: &str = include_str!("../data/green_power_commands.csv");
+const PROFILE_LINES: &str = include_str!("../../data/profiles.csv");
+const CLUSTER_LINES: &str = include_str!("../../data/clusters.csv");
+const ATTRIBUTE_LINES: &str = include_str!("../../data/attributes.csv");
+const COMMAND_LINES: &str = include_str!("../../data/commands.csv");
+const ZDO_LINES: &str = include_str!("../../data/zdo.csv");
+const GREEN_POWER_LINES: &str = include_str!("../../data/green_power_commands.csv");
 
 static PROFILES: LazyLock<BTreeMap<u16, (&str, Clusters)>> =
     LazyLock::new(|| table(PROFILE_LINES, profile_line));
