@@ -7,7 +7,8 @@
 //! - [`green_power`]: the frames of switches without a battery;
 //! - [`zcl`], [`layout`], [`library`]: what is asked and told, and the tables that say what it is called;
 //! - [`security`]: what protects them: CCM*, keys and what is derived from them, install codes, frame counters;
-//! - [`listen`]: all of it for somebody who listens; [`capture`]: the files that sniffers write.
+//! - [`listen`]: all of it for somebody who listens; [`capture`]: the files that sniffers write;
+//! - [`thing`]: what nodes have, say and are told as properties, events and actions of things.
 //!
 //! And from a host down to the coordinator that has the radio:
 //!
@@ -28,6 +29,7 @@ pub mod library;
 pub mod listen;
 pub mod nwk;
 pub mod security;
+pub mod thing;
 pub mod zcl;
 pub mod znp;
 

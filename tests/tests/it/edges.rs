@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
-    ("zigbee", &[]),
+    ("zigbee", &["model"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["crypto"]),

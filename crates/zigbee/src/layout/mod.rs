@@ -52,3 +52,13 @@ struct Condition {
     mask: i128,
     values: Vec<i128>,
 }
+
+impl Layout {
+    /// The type of a field that is one value.
+    pub(crate) fn data_type(&self, name: &str) -> Option<DataType> {
+        self.0.iter().find(|field| field.name == name).and_then(|field| match field.kind {
+            Kind::Value(data_type) => Some(data_type),
+            Kind::Tlv | Kind::Group(_) => None,
+        })
+    }
+}

@@ -13,6 +13,7 @@ mod hostile;
 mod listen;
 mod security;
 mod serial;
+mod thing;
 mod vectors;
 mod zcl;
 mod zdo;
