@@ -12,7 +12,8 @@
 //!
 //! And from a host down to the coordinator that has the radio:
 //!
-//! - [`ash`], [`ezsp`]: coordinators of Silicon Labs; [`znp`]: of Texas Instruments.
+//! - [`ash`], [`ezsp`]: coordinators of Silicon Labs; [`znp`]: of Texas Instruments;
+//! - [`coordinator`]: what a host has it do.
 //!
 //! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
 
@@ -21,6 +22,7 @@ pub mod aps;
 pub mod ash;
 mod bytes;
 pub mod capture;
+pub mod coordinator;
 pub mod ezsp;
 pub mod green_power;
 pub mod ieee802154;

@@ -64,6 +64,17 @@ impl<'a> Capture<'a> {
     }
 }
 
+/// Whether any checksum in a file is right. Where none is, they are no checksums: receivers of TI write signal strength and
+/// quality in their place, and say of damaged frames nothing that can be relied on.
+///
+/// # Errors
+///
+/// When the file is no capture of IEEE 802.15.4.
+pub fn has_checksums(file: &[u8]) -> Result<bool, CaptureError> {
+    let mut captured = Capture::open(file)?.flatten();
+    Ok(captured.any(|captured| captured.fcs == Fcs::Good))
+}
+
 impl<'a> Iterator for Capture<'a> {
     type Item = Result<Captured<'a>, CaptureError>;
 

@@ -3,11 +3,13 @@
 //! longer status codes.
 
 mod frame;
+mod host;
 
 pub use frame::{EzspFrame, EzspHeader, FrameKind};
+pub use host::{CommandError, EzspFailure, EzspHost, EzspOutput};
 
 use crate::bytes::{Malformed, Problem};
-use crate::layout::Record;
+use crate::layout::{Given, Record};
 use crate::library;
 
 /// Protocol versions that are spoken.
@@ -31,6 +33,12 @@ impl EzspMessage {
     pub fn named(name: &str, record: Record) -> Result<Self, Malformed> {
         let info = library::ezsp_named(name).ok_or(Malformed::new("ezsp.name", Problem::Missing))?;
         Ok(Self { info, record })
+    }
+
+    /// A command of this name with these fields, each of the type that it has there.
+    pub(crate) fn with(name: &str, given: Vec<(&'static str, Given)>) -> Result<Self, Malformed> {
+        let info = library::ezsp_named(name).ok_or(Malformed::new("ezsp.name", Problem::Missing))?;
+        Ok(Self { info, record: info.layout(false).record(given)? })
     }
 
     /// Reads the fields of a frame.

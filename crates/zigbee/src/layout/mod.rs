@@ -10,9 +10,11 @@
 //!
 //! The type `tlv` is octets whose count is sent less one (Zigbee, revision 23, annex I).
 
+mod given;
 mod parse;
 mod record;
 
+pub(crate) use given::Given;
 pub use record::{Item, Record};
 
 use crate::zcl::DataType;

@@ -6,7 +6,7 @@ mod tshark;
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
-use thingward_zigbee::capture::{Capture, CaptureError};
+use thingward_zigbee::capture::{Capture, CaptureError, has_checksums};
 use thingward_zigbee::ieee802154::{Address, Fcs};
 use thingward_zigbee::listen::{Heard, KeyRing, Layer, Listener, Message, ProtectionState};
 use thingward_zigbee::security::{Freshness, Key};
@@ -102,6 +102,8 @@ fn a_transported_network_key_is_learnt_and_then_opens_frames() {
     assert_eq!(heard.opened(), Some(Layer::Application));
     let heard = listener.hear(Duration::from_secs(1), &report);
     assert_eq!(heard.message.to_string(), "Report Attributes On/Off onOff = true");
+    let open = centre.open_transport_network_key(Eui64(5));
+    assert_eq!(Listener::default().hear(Duration::ZERO, &open).security(), "open, KEY IN THE CLEAR");
     // Under a link key of an install code, only who has it can follow.
     let code = Key::from_hex("66b6900981e1ee3ca4206b6b861c02bb").unwrap();
     let transport = centre.transport_network_key(Eui64(5), code.clone());
@@ -142,6 +144,19 @@ fn captures_of_all_formats_give_the_same_frames() {
             assert!(read.iter().all(|captured| captured.fcs == checked));
         }
     }
+}
+
+#[test]
+fn a_file_in_which_no_checksum_is_right_has_none() {
+    let frames = [Sender::new(0x1234, 1, NETWORK_KEY).on_off(1), vec![0x02, 0x00, 0x89]];
+    let mut file = pcap(195, false, &frames);
+    assert_eq!(has_checksums(&file), Ok(true));
+    let end = file.len();
+    file[end - 1] ^= 1;
+    assert_eq!(has_checksums(&file), Ok(true));
+    let first = end - 16 - 5;
+    file[first - 1] ^= 1;
+    assert_eq!(has_checksums(&file), Ok(false));
 }
 
 #[test]

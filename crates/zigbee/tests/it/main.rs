@@ -8,6 +8,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod coordinator;
 mod frames;
 mod hostile;
 mod listen;

@@ -1,5 +1,7 @@
 //! The lines to coordinators: third-party frames, and a line that loses and damages what goes over it.
 
+mod coordinator;
+mod ncp;
 mod noisy;
 
 use std::time::Duration;

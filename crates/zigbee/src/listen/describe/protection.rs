@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::listen::heard::{Heard, Layer, Protection, ProtectionState};
+use crate::aps::ApsCommand;
+use crate::listen::heard::{Heard, Layer, Message, Protection, ProtectionState};
 use crate::security::{Freshness, KeyIdentifier};
 
 impl fmt::Display for Protection {
@@ -36,12 +37,16 @@ fn fresh(f: &mut fmt::Formatter<'_>, freshness: Freshness) -> fmt::Result {
 }
 
 impl Heard {
-    /// How it is protected: each layer from the outside in, `open` where there is none, and whether it was there before.
+    /// How it is protected: each layer from the outside in, `open` where there is none, whether it was there before, and
+    /// whether it gives a key to everybody.
     #[must_use]
     pub fn security(&self) -> String {
         let mut parts: Vec<String> = self.protections.iter().map(ToString::to_string).collect();
         if parts.is_empty() {
             parts.push("open".to_owned());
+        }
+        if matches!(self.message, Message::Aps(ApsCommand::TransportKey(_))) && self.opened().is_none() {
+            parts.push("KEY IN THE CLEAR".to_owned());
         }
         match (self.repeats, self.is_fresh()) {
             (Some(_), _) => parts.push("repeated".to_owned()),

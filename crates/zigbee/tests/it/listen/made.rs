@@ -73,19 +73,28 @@ impl Sender {
     /// The network key under a link key, for somebody who joins.
     pub(super) fn transport_network_key(&mut self, to: Eui64, link: Key) -> Vec<u8> {
         let security = self.security(KeyIdentifier::KeyTransport);
-        let header = [0x21, 0x11];
-        let mut command = vec![0x05, 0x01];
-        command.extend(self.network_key);
-        command.push(0);
-        command.extend(to.0.to_le_bytes());
-        command.extend(self.eui64.0.to_le_bytes());
-        let key = link.key_transport();
+        let (header, command, key) = ([0x21, 0x11], self.network_key_for(to), link.key_transport());
         self.frame(0x0008, |_| {
             let mut out = header.to_vec();
             security.write(&mut out);
             out.extend(seal(&key, LEVEL, &header, &security, self.eui64, &command).unwrap());
             out
         })
+    }
+
+    /// The same for everybody to hear.
+    pub(super) fn open_transport_network_key(&self, to: Eui64) -> Vec<u8> {
+        let command = self.network_key_for(to);
+        self.frame(0x0008, |_| [&[0x01, 0x11], &command[..]].concat())
+    }
+
+    fn network_key_for(&self, to: Eui64) -> Vec<u8> {
+        let mut command = vec![0x05, 0x01];
+        command.extend(self.network_key);
+        command.push(0);
+        command.extend(to.0.to_le_bytes());
+        command.extend(self.eui64.0.to_le_bytes());
+        command
     }
 }
 
