@@ -37,7 +37,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
         "thingward",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "agent", "gateway", "service",
+            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee",
         ],
     ),
 ];
