@@ -4,7 +4,9 @@
 mod frame;
 mod host;
 mod line;
+mod output;
 
 pub use frame::{AshError, AshFrame, DATA_BYTES_MAX, DATA_BYTES_MIN};
-pub use host::{AshFailure, AshHost, AshOutput, SendError};
+pub use host::AshHost;
 pub use line::{LineDecoder, LineEvent};
+pub use output::{AshFailure, AshOutput, SendError};

@@ -12,6 +12,7 @@ use thingward_zigbee::listen::{Heard, KeyRing, Layer, Listener, Message, Protect
 use thingward_zigbee::security::{Freshness, Key};
 use thingward_zigbee::{Malformed, Problem};
 
+use crate::vectors::path;
 use made::{Sender, captured, pcap, pcapng};
 
 const NETWORK_KEY: [u8; 16] = [7; 16];
@@ -113,6 +114,27 @@ fn a_transported_network_key_is_learnt_and_then_opens_frames() {
     let mut listener = Listener::new(ring);
     assert_eq!(listener.hear(Duration::ZERO, &transport).security(), "link key #1");
     assert!(listener.hear(Duration::from_secs(1), &report).is_fresh());
+}
+
+#[test]
+fn a_third_party_network_that_sends_its_key_in_the_clear_is_open_from_then_on() {
+    let Some(path) = path("pcap/control4-sample.pcap") else { return };
+    let file = std::fs::read(path).unwrap();
+    let mut listener = Listener::default();
+    let (mut before, mut after, mut hidden, mut given_away) = (0, 0, 0, 0);
+    for captured in Capture::open(&file).unwrap().flatten().filter(|captured| captured.fcs == Fcs::Good) {
+        let heard = listener.hear(captured.at, captured.frame);
+        given_away += u32::from(heard.security().contains("KEY IN THE CLEAR"));
+        match (heard.opened(), &heard.message, given_away) {
+            (Some(_), _, 0) => panic!("opened without a key"),
+            (Some(_), ..) => after += 1,
+            (None, Message::Hidden, 0) => before += 1,
+            (None, Message::Hidden, _) => hidden += 1,
+            _ => {}
+        }
+    }
+    println!("{before} frames hidden before, {after} opened after the key was given away");
+    assert!(before > 0 && after > 0 && hidden == 0 && given_away > 0);
 }
 
 #[test]

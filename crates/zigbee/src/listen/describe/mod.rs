@@ -173,6 +173,7 @@ fn nwk(f: &mut fmt::Formatter<'_>, command: &NwkCommand) -> fmt::Result {
         NwkCommand::NetworkUpdate { extended_pan, update_id, .. } => {
             write!(f, ": network = {extended_pan}, update = {update_id}")
         }
+        NwkCommand::EndDeviceTimeoutRequest { timeout: 0, .. } => f.write_str(": timeout = 10 s"),
         NwkCommand::EndDeviceTimeoutRequest { timeout, .. } => write!(f, ": timeout = 2^{timeout} min"),
         NwkCommand::EndDeviceTimeoutResponse { status, .. } => write!(f, ": status = {status:#04x}"),
         NwkCommand::LinkPowerDelta(_) => Ok(()),
