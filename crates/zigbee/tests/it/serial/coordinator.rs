@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use thingward_zigbee::address::{Eui64, PanId};
 use thingward_zigbee::ash::AshFailure;
+use thingward_zigbee::coordinator::{Network, configure, form, read_backup, restore, run_backup};
 use thingward_zigbee::ezsp::{CommandError, EzspFailure, EzspHost, EzspMessage, EzspOutput};
 use thingward_zigbee::layout::Record;
+use thingward_zigbee::security::Key;
 
-use super::ncp::{Ncp, Respond};
+use super::emulated::Coordinator;
+use super::ncp::Ncp;
 use super::value;
 use crate::vectors::unhex;
 
@@ -33,8 +37,11 @@ fn bare(name: &str) -> EzspMessage {
     EzspMessage::named(name, Record::default()).unwrap()
 }
 
+/// What a coordinator answers to a message.
+type Respond = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
+
 /// Carries everything over the line until nothing moves; what the host has to say but for that.
-fn settle(host: &mut EzspHost, ncp: &mut Ncp, mut outputs: Vec<EzspOutput>) -> Vec<EzspOutput> {
+fn settle(host: &mut EzspHost, ncp: &mut Ncp<Respond>, mut outputs: Vec<EzspOutput>) -> Vec<EzspOutput> {
     let mut said = Vec::new();
     while !outputs.is_empty() {
         for output in std::mem::take(&mut outputs) {
@@ -51,8 +58,8 @@ fn settle(host: &mut EzspHost, ncp: &mut Ncp, mut outputs: Vec<EzspOutput>) -> V
     said
 }
 
-fn opened(respond: Respond) -> (EzspHost, Ncp, Vec<EzspOutput>) {
-    let (mut host, mut ncp) = (EzspHost::default(), Ncp::new(respond));
+fn opened(respond: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> (EzspHost, Ncp<Respond>, Vec<EzspOutput>) {
+    let (mut host, mut ncp) = (EzspHost::default(), Ncp::new(Box::new(respond) as Respond));
     let outputs = host.open(Duration::ZERO);
     let said = settle(&mut host, &mut ncp, outputs);
     (host, ncp, said)
@@ -86,13 +93,10 @@ fn a_coordinator_of_another_version_is_refused() {
 
 #[test]
 fn a_coordinator_that_does_not_answer_is_given_up() {
-    let (mut host, mut ncp, said) = opened(version_13);
+    let (mut host, _, said) = opened(version_13);
     assert_eq!(said.len(), 1);
     let outputs = host.command(permit(), Duration::ZERO).unwrap();
-    // It acknowledges, and then nothing comes.
-    let mut silent = Ncp::new(|_| Vec::new());
-    silent.receive(&unhex("c038bc7e"));
-    std::mem::swap(&mut ncp, &mut silent);
+    // It is written to the line, and nothing comes.
     assert!(outputs.iter().all(|output| matches!(output, EzspOutput::Write(_))));
     assert!(host.deadline().is_some());
     let said = host.tick(Duration::from_secs(10));
@@ -113,4 +117,46 @@ fn commands_whose_fields_are_wrong_are_not_taken() {
     assert!(matches!(host.command(bare("permitJoining"), Duration::ZERO), Err(CommandError::Fields(_))));
     let wide = EzspMessage::named("permitJoining", Record(vec![("duration", value("uint16", 60))])).unwrap();
     assert!(matches!(host.command(wide, Duration::ZERO), Err(CommandError::Fields(_))));
+}
+
+/// The answers to commands, one after the other.
+fn answers(host: &mut EzspHost, ncp: &mut Ncp<Respond>, commands: Vec<EzspMessage>) -> Vec<EzspMessage> {
+    let mut all = Vec::new();
+    for command in commands {
+        let outputs = host.command(command, Duration::ZERO).unwrap();
+        let said = settle(host, ncp, outputs);
+        all.extend(said.into_iter().filter_map(|output| match output {
+            EzspOutput::Answer(answer) => Some(answer),
+            _ => None,
+        }));
+    }
+    all
+}
+
+#[test]
+fn a_network_is_formed_copied_and_restored_on_an_emulated_coordinator() {
+    let network = || Network {
+        pan: PanId(0x1a62),
+        extended_pan: Eui64(0x1122_3344_5566_7788),
+        channel: 15,
+        update_id: 1,
+        key: Key::new([7; 16]),
+        key_sequence: 0,
+        frame_counter: 0,
+    };
+    let link = || Key::new([9; 16]);
+    let mut coordinator = Coordinator::default();
+    let (mut host, mut ncp, said) = opened(move |message| coordinator.respond(message));
+    assert_eq!(said, [EzspOutput::Ready(13)]);
+    let commands = [configure().unwrap(), form(&network(), link()).unwrap()].concat();
+    assert_eq!(answers(&mut host, &mut ncp, commands).len(), 4);
+    let copied = read_backup(&answers(&mut host, &mut ncp, run_backup(13).unwrap())).unwrap();
+    assert!(copied.key == network().key);
+    assert_eq!((copied.pan, copied.channel, copied.frame_counter), (PanId(0x1a62), 15, 0));
+    answers(&mut host, &mut ncp, vec![bare("leaveNetwork")]);
+    assert!(read_backup(&answers(&mut host, &mut ncp, vec![bare("getNetworkParameters")])).is_err());
+    answers(&mut host, &mut ncp, restore(&copied, link()).unwrap());
+    let again = read_backup(&answers(&mut host, &mut ncp, run_backup(13).unwrap())).unwrap();
+    assert!(again.key == network().key && again.frame_counter >= 100_000);
+    assert_eq!(again.extended_pan, network().extended_pan);
 }

@@ -2,73 +2,78 @@
 
 use thingward_zigbee::ash::{AshFrame, LineDecoder, LineEvent};
 
-/// What a coordinator answers to a message: any number of messages.
-pub(super) type Respond = fn(&[u8]) -> Vec<Vec<u8>>;
-
-/// The coordinator's end.
-pub(super) struct Ncp {
-    respond: Respond,
+/// The coordinator's end. What it answers to a message is any number of messages.
+pub(super) struct Ncp<R> {
+    respond: R,
     line: LineDecoder,
+    pub(super) received: Vec<Vec<u8>>,
+    numbers: Numbers,
+}
+
+/// What a reset forgets.
+#[derive(Default)]
+struct Numbers {
     expected: u8,
     next: u8,
     waiting: Vec<Vec<u8>>,
-    pub(super) received: Vec<Vec<u8>>,
     rejecting: bool,
     in_flight: bool,
 }
 
-impl Ncp {
-    pub(super) fn new(respond: Respond) -> Self {
-        Self {
-            respond,
-            line: LineDecoder::default(),
-            expected: 0,
-            next: 0,
-            waiting: Vec::new(),
-            received: Vec::new(),
-            rejecting: false,
-            in_flight: false,
-        }
+impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
+    pub(super) fn new(respond: R) -> Self {
+        Self { respond, line: LineDecoder::default(), received: Vec::new(), numbers: Numbers::default() }
     }
 
+    /// Takes what came over the line; what goes back.
     pub(super) fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         for event in self.line.receive(octets) {
             match event {
                 LineEvent::Frame(AshFrame::Reset) => {
-                    *self = Self::new(self.respond);
+                    self.numbers = Numbers::default();
+                    self.received.clear();
                     out.push(AshFrame::ResetDone { version: 2, code: 0x0b }.to_line());
                 }
                 LineEvent::Frame(AshFrame::Data { number, again, acknowledges, data }) => {
-                    self.acknowledged(acknowledges);
-                    if number == self.expected {
-                        self.expected = (number + 1) % 8;
-                        self.rejecting = false;
-                        out.push(self.ack());
-                        self.waiting.extend((self.respond)(&data));
+                    self.numbers.acknowledged(acknowledges);
+                    if number == self.numbers.expected {
+                        self.numbers.expected = (number + 1) % 8;
+                        self.numbers.rejecting = false;
+                        out.push(self.numbers.ack());
+                        self.numbers.waiting.extend((self.respond)(&data));
                         self.received.push(data);
                     } else if again {
-                        out.push(self.ack());
+                        out.push(self.numbers.ack());
                     } else {
-                        out.extend(self.nak());
+                        out.extend(self.numbers.nak());
                     }
                 }
-                LineEvent::Frame(AshFrame::Ack { acknowledges, .. }) => self.acknowledged(acknowledges),
+                LineEvent::Frame(AshFrame::Ack { acknowledges, .. }) => {
+                    self.numbers.acknowledged(acknowledges)
+                }
                 LineEvent::Frame(AshFrame::Nak { acknowledges, .. }) => {
-                    self.acknowledged(acknowledges);
+                    self.numbers.acknowledged(acknowledges);
                     out.extend(self.again());
                 }
                 LineEvent::Frame(AshFrame::ResetDone { .. } | AshFrame::Error { .. }) => {}
-                LineEvent::Damaged(_) => out.extend(self.nak()),
+                LineEvent::Damaged(_) => out.extend(self.numbers.nak()),
             }
         }
-        if !self.in_flight && !self.waiting.is_empty() {
-            self.in_flight = true;
-            out.push(self.frame(false));
+        if !self.numbers.in_flight && !self.numbers.waiting.is_empty() {
+            self.numbers.in_flight = true;
+            out.push(self.numbers.frame(false));
         }
         out
     }
 
+    /// What its timer makes it send again.
+    pub(super) fn again(&self) -> Option<Vec<u8>> {
+        self.numbers.in_flight.then(|| self.numbers.frame(true))
+    }
+}
+
+impl Numbers {
     fn ack(&self) -> Vec<u8> {
         AshFrame::Ack { not_ready: false, acknowledges: self.expected }.to_line()
     }
@@ -89,10 +94,5 @@ impl Ncp {
     fn frame(&self, again: bool) -> Vec<u8> {
         let (acknowledges, data) = (self.expected, self.waiting[0].clone());
         AshFrame::Data { number: self.next, again, acknowledges, data }.to_line()
-    }
-
-    /// What its timer makes it send again.
-    pub(super) fn again(&self) -> Option<Vec<u8>> {
-        self.in_flight.then(|| self.frame(true))
     }
 }
