@@ -22,12 +22,18 @@ use thingward_seal::envelope::SignedEnvelope;
 use thingward_seal::{ChainState, Earlier, Item, Items, Statement};
 use thingward_service::payload;
 use thingward_tpm::TpmEvidence;
+use thingward_zigbee::ash::AshHost;
+use thingward_zigbee::capture::Capture;
+use thingward_zigbee::ezsp::{EzspFrame, EzspMessage};
+use thingward_zigbee::listen::{KeyRing, Listener};
+use thingward_zigbee::security::Key;
+use thingward_zigbee::znp::ZnpLine;
 
 /// A decoder by its name, which is that of its corpus folder and fuzz target.
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 16] = [
+pub const ALL: [Decoder; 18] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -44,6 +50,8 @@ pub const ALL: [Decoder; 16] = [
     ("grant", grant),
     ("thing_description", thing_description),
     ("evidence", evidence),
+    ("zigbee_capture", zigbee_capture),
+    ("zigbee_serial", zigbee_serial),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -241,4 +249,31 @@ pub fn evidence(data: &[u8]) {
     assert!(!verified || Claims::from_verified(data, key).is_ok(), "what was verified is read again");
     let _ = TpmEvidence::read(data);
     let _ = TpmEvidence::verify(data, key, b"asked");
+}
+
+/// Captures of Zigbee, and every frame in them to somebody who has the network's key.
+pub fn zigbee_capture(data: &[u8]) {
+    let mut keys = KeyRing::default();
+    keys.add_network(Key::new([7; 16]));
+    let mut listener = Listener::new(keys);
+    let Ok(capture) = Capture::open(data) else { return };
+    for captured in capture.flatten() {
+        let heard = listener.hear(captured.at, captured.frame);
+        assert!(!heard.message.to_string().is_empty() && !heard.security().is_empty());
+    }
+}
+
+/// The lines to coordinators of Zigbee, as a host reads them. The reset that a host waits for comes first.
+pub fn zigbee_serial(data: &[u8]) {
+    let now = std::time::Duration::ZERO;
+    let mut host = AshHost::default();
+    let _ = host.reset(now);
+    let _ = host.receive(&[0xc1, 0x02, 0x02, 0x9b, 0x7b, 0x7e], now);
+    let _ = host.send(b"message", now);
+    let _ = host.receive(data, now);
+    let _ = EzspFrame::read(data).and_then(|frame| EzspMessage::read(&frame));
+    for frame in ZnpLine::default().receive(data).into_iter().flatten() {
+        assert!(frame.to_bytes().is_ok());
+        let _ = frame.fields();
+    }
 }

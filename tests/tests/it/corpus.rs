@@ -1,5 +1,7 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
+mod zigbee;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -94,6 +96,7 @@ fn write_corpus() {
     write_commands();
     write_grants();
     write_evidence();
+    zigbee::write();
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every crate with the crates of ours that it is built on, from the words at the bottom to the program.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("crypto", &[]),
     ("seal", &["model", "crypto"]),
@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("policy", &["model"]),
     ("mqtt", &["model"]),
     ("pki", &["model", "crypto"]),
+    ("zigbee", &["model"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["model", "crypto"]),
@@ -36,7 +37,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         "thingward",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "agent", "gateway", "service",
+            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee",
         ],
     ),
 ];

@@ -19,6 +19,7 @@ mod segment;
 mod setup;
 mod tenancy;
 mod witness;
+mod zigbee;
 
 use std::path::PathBuf;
 
@@ -118,6 +119,9 @@ enum Command {
     /// History as encrypted Parquet files.
     #[command(subcommand)]
     Segment(segment::Segment),
+    /// Zigbee: what goes over the air.
+    #[command(subcommand)]
+    Zigbee(zigbee::Zigbee),
     Fsck(setup::Fsck),
     /// Write a commented thingward.toml.
     Init(setup::Init),
@@ -184,6 +188,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Docs { file } => return docs::write(file),
         Command::Init(init) => return init.run(&global),
         Command::Config(config) => return config.run(&global),
+        Command::Zigbee(zigbee) => return zigbee.run(&global),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -216,9 +221,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
                 run.begin();
                 payment_testbed::run(&TestbedSettings { home, port, webhook }).await
             }
-            Command::Completion { .. } | Command::Docs { .. } | Command::Init(_) | Command::Config(_) => {
-                Ok(())
-            }
+            Command::Completion { .. }
+            | Command::Docs { .. }
+            | Command::Init(_)
+            | Command::Config(_)
+            | Command::Zigbee(_) => Ok(()),
         }
     })
 }

@@ -1,0 +1,142 @@
+//! Messages to nodes.
+
+use crate::address::{Eui64, ShortAddress};
+use crate::bytes::Malformed;
+use crate::ezsp::EzspMessage;
+use crate::layout::Given;
+use crate::library;
+use crate::zcl::{Foundation, Reporting, ZclHeader};
+
+/// The coordinator's endpoint for applications.
+const HOST_ENDPOINT: u8 = 1;
+/// Home automation, which all nodes of Zigbee 3.0 speak.
+const PROFILE: u16 = 0x0104;
+/// All routers and the coordinator.
+const ROUTERS: i128 = 0xfffc;
+/// Try again, look for a way, ask for an acknowledgement (`EmberApsOption`).
+const OPTIONS: i128 = 0x0040 | 0x0100 | 0x1000;
+
+/// A message to an endpoint of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whose functions.
+    pub profile: u16,
+    /// Which.
+    pub cluster: u16,
+    /// The host's endpoint.
+    pub source: u8,
+    /// The node's endpoint.
+    pub destination: u8,
+    /// The message.
+    pub payload: Vec<u8>,
+}
+
+impl Request {
+    /// A message to an application.
+    #[must_use]
+    pub const fn application(endpoint: u8, cluster: u16, payload: Vec<u8>) -> Self {
+        Self { profile: PROFILE, cluster, source: HOST_ENDPOINT, destination: endpoint, payload }
+    }
+
+    /// A message to the device object, with the host's number for the exchange.
+    pub(super) fn device_object(
+        cluster: u16,
+        sequence: u8,
+        given: Vec<(&'static str, Given)>,
+    ) -> Result<Self, Malformed> {
+        let info = library::zdo(cluster).ok_or_else(|| Malformed::unknown("zdo.cluster", cluster))?;
+        let mut payload = vec![sequence];
+        info.layout.write(&info.layout.record(given)?, &mut payload)?;
+        Ok(Self { profile: 0, cluster, source: 0, destination: 0, payload })
+    }
+
+    /// The command that sends it to a node. `tag` comes back when it was received or got lost.
+    ///
+    /// # Errors
+    ///
+    /// With more than a frame can carry.
+    pub fn unicast(&self, node: ShortAddress, tag: u8) -> Result<EzspMessage, Malformed> {
+        let given = vec![
+            // Directly, to its short address.
+            ("type", Given::Number(0)),
+            ("destination", Given::Number(node.0.into())),
+            ("profile", Given::Number(self.profile.into())),
+            ("cluster", Given::Number(self.cluster.into())),
+            ("sourceEndpoint", Given::Number(self.source.into())),
+            ("destinationEndpoint", Given::Number(self.destination.into())),
+            ("options", Given::Number(OPTIONS)),
+            ("group", Given::Number(0)),
+            ("sequence", Given::Number(0)),
+            ("tag", Given::Number(tag.into())),
+            ("message", Given::Octets(self.payload.clone())),
+        ];
+        EzspMessage::with("sendUnicast", given)
+    }
+}
+
+/// Tells all routers to let nodes join, for some seconds; zero: to let nobody join.
+pub(super) fn permit_everywhere(seconds: u8) -> Result<EzspMessage, Malformed> {
+    let given = vec![
+        ("duration", Given::Number(seconds.into())),
+        ("significance", Given::Number(1)),
+        ("tlvs", Given::Numbers(Vec::new())),
+    ];
+    let request = Request::device_object(0x0036, 0, given)?;
+    let given = vec![
+        ("destination", Given::Number(ROUTERS)),
+        ("profile", Given::Number(0)),
+        ("cluster", Given::Number(request.cluster.into())),
+        ("sourceEndpoint", Given::Number(0)),
+        ("destinationEndpoint", Given::Number(0)),
+        ("options", Given::Number(0)),
+        ("group", Given::Number(0)),
+        ("sequence", Given::Number(0)),
+        // As far as it goes.
+        ("radius", Given::Number(0)),
+        ("tag", Given::Number(0)),
+        ("message", Given::Octets(request.payload)),
+    ];
+    EzspMessage::with("sendBroadcast", given)
+}
+
+/// Binds a cluster of a node's endpoint to the host, which then gets its reports.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn bind(
+    node: Eui64,
+    endpoint: u8,
+    cluster: u16,
+    host: Eui64,
+    sequence: u8,
+) -> Result<Request, Malformed> {
+    let given = vec![
+        ("source", Given::Eui64(node)),
+        ("sourceEndpoint", Given::Number(endpoint.into())),
+        ("cluster", Given::Number(cluster.into())),
+        ("mode", Given::Number(3)),
+        ("destination", Given::Eui64(host)),
+        ("destinationEndpoint", Given::Number(HOST_ENDPOINT.into())),
+    ];
+    Request::device_object(0x0021, sequence, given)
+}
+
+/// Has a node report attributes.
+///
+/// # Errors
+///
+/// With changes that are no values of their attributes.
+pub fn configure_reporting(
+    endpoint: u8,
+    cluster: u16,
+    reports: Vec<Reporting>,
+    sequence: u8,
+) -> Result<Request, Malformed> {
+    let command = Foundation::ConfigureReporting(reports);
+    let mut payload = Vec::new();
+    let header = ZclHeader { control: 0x10, manufacturer: None, sequence, command: command.command() };
+    header.write(&mut payload);
+    command.write(&mut payload)?;
+    Ok(Request::application(endpoint, cluster, payload))
+}

@@ -1,0 +1,67 @@
+//! EZSP: what a host tells a coordinator of Silicon Labs, and the other way round, in the frames of [`ash`](crate::ash).
+//! Section numbers are those of UG100, EZSP Reference Guide. Versions 8 to 13 of the protocol are spoken; later ones have
+//! longer status codes.
+
+mod frame;
+mod host;
+
+pub use frame::{EzspFrame, EzspHeader, FrameKind};
+pub use host::{CommandError, EzspFailure, EzspHost, EzspOutput};
+
+use crate::bytes::{Malformed, Problem};
+use crate::layout::{Given, Record};
+use crate::library;
+
+/// Protocol versions that are spoken.
+pub const VERSIONS: std::ops::RangeInclusive<u8> = 8..=13;
+
+/// A command or what is answered to it, by its number and fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EzspMessage {
+    /// Which: a line of `data/ezsp.csv`.
+    pub info: &'static library::EzspInfo,
+    /// Its fields.
+    pub record: Record,
+}
+
+impl EzspMessage {
+    /// A message of this name.
+    ///
+    /// # Errors
+    ///
+    /// When no line has the name.
+    pub fn named(name: &str, record: Record) -> Result<Self, Malformed> {
+        let info = library::ezsp_named(name).ok_or(Malformed::new("ezsp.name", Problem::Missing))?;
+        Ok(Self { info, record })
+    }
+
+    /// A command of this name with these fields, each of the type that it has there.
+    pub(crate) fn with(name: &str, given: Vec<(&'static str, Given)>) -> Result<Self, Malformed> {
+        let info = library::ezsp_named(name).ok_or(Malformed::new("ezsp.name", Problem::Missing))?;
+        Ok(Self { info, record: info.layout(false).record(given)? })
+    }
+
+    /// Reads the fields of a frame.
+    ///
+    /// # Errors
+    ///
+    /// With a number that no line has, and with fields that are cut short.
+    pub fn read(frame: &EzspFrame) -> Result<Self, Malformed> {
+        let id = frame.header.id;
+        let info = library::ezsp(id).ok_or_else(|| Malformed::unknown("ezsp.frame_id", id))?;
+        // Later versions of the protocol append to messages.
+        let (record, _) = info.layout(frame.header.is_response()).read(&frame.parameters)?;
+        Ok(Self { info, record })
+    }
+
+    /// The command's frame.
+    ///
+    /// # Errors
+    ///
+    /// With fields that are missing or of another type.
+    pub fn command(&self, sequence: u8) -> Result<EzspFrame, Malformed> {
+        let mut parameters = Vec::new();
+        self.info.layout(false).write(&self.record, &mut parameters)?;
+        Ok(EzspFrame { header: EzspHeader::command(sequence, self.info.id), parameters })
+    }
+}

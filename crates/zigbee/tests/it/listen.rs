@@ -1,0 +1,234 @@
+//! Listening to captures, held against Wireshark, and to frames that are made here.
+
+mod made;
+mod tshark;
+
+use std::time::Duration;
+
+use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
+use thingward_zigbee::capture::{Capture, CaptureError, has_checksums};
+use thingward_zigbee::ieee802154::{Address, Fcs};
+use thingward_zigbee::listen::{Heard, KeyRing, Layer, Listener, Message, ProtectionState};
+use thingward_zigbee::security::{Freshness, Key};
+use thingward_zigbee::{Malformed, Problem};
+
+use crate::vectors::path;
+use made::{Sender, captured, pcap, pcapng};
+
+const NETWORK_KEY: [u8; 16] = [7; 16];
+
+fn keys() -> KeyRing {
+    let mut keys = KeyRing::default();
+    keys.add_network(Key::new(NETWORK_KEY));
+    keys
+}
+
+/// What a listener with the network's key makes of frames, one second apart.
+fn listen(frames: &[Vec<u8>]) -> Vec<Heard> {
+    let mut listener = Listener::new(keys());
+    frames.iter().zip(1..).map(|(frame, at)| listener.hear(Duration::from_secs(at), frame)).collect()
+}
+
+#[test]
+fn a_report_is_shown_with_its_name_and_unit() {
+    let mut sensor = Sender::new(0x1234, 1, NETWORK_KEY);
+    let frames = [
+        sensor.report(0x0402, &[0x00, 0x00, 0x29, 0x56, 0x08]),
+        sensor.report(0x0006, &[0x00, 0x00, 0x10, 0x01]),
+        sensor.report(0x0405, &[0x00, 0x00, 0x21, 0xff, 0xff]),
+        sensor.report(0x0402, &[0x12, 0xf0, 0x21, 0x05, 0x00]),
+        sensor.report(0x0402, &[0x00, 0x00, 0x21, 0x56, 0x08]),
+        sensor.report(0xfc01, &[0x00, 0x00, 0x42, 0x02, b'h', b'i']),
+        sensor.report(0x040d, &[0x00, 0x00, 0x39, 0x17, 0xb7, 0xd1, 0x39]),
+    ];
+    let shown: Vec<String> = listen(&frames).iter().map(|heard| heard.message.to_string()).collect();
+    assert_eq!(shown[0], "Report Attributes Temperature Measurement measuredValue = 21.34 °C");
+    assert_eq!(shown[1], "Report Attributes On/Off onOff = true");
+    assert_eq!(shown[2], "Report Attributes Relative Humidity Measurement measuredValue = no value");
+    assert_eq!(shown[3], "Report Attributes Temperature Measurement attribute 0xf012 = 5 (type 0x21)");
+    assert_eq!(shown[4], "Report Attributes Temperature Measurement measuredValue = 2134 (type 0x21)");
+    assert_eq!(shown[5], "Report Attributes cluster 0xfc01 attribute 0x0000 = \"hi\" (type 0x42)");
+    assert!(shown[6].starts_with("Report Attributes Carbon Dioxide Measurement measuredValue = 399.99"));
+    let heard = &listen(&frames)[0];
+    assert_eq!(heard.pan, Some(PanId(0x1a62)));
+    assert_eq!(heard.source, Some(Address::Short(ShortAddress(0x1234))));
+    assert_eq!(heard.security(), "network key #0");
+    assert_eq!(heard.opened(), Some(Layer::Network));
+}
+
+#[test]
+fn a_frame_that_comes_again_is_a_replay_and_at_once_a_repetition() {
+    let mut sensor = Sender::new(0x1234, 1, NETWORK_KEY);
+    let (first, second) = (sensor.on_off(1), sensor.on_off(0));
+    let mut listener = Listener::new(keys());
+    let mut hear = |ms, frame: &[u8]| listener.hear(Duration::from_millis(ms), frame);
+    assert_eq!(hear(0, &first).security(), "network key #0");
+    assert_eq!(hear(3, &first).security(), "network key #0, counter below 1, repeated");
+    let heard = hear(4, &first);
+    assert!(!heard.is_fresh() && heard.repeats == Some(Duration::from_millis(1)));
+    assert_eq!(hear(10, &second).security(), "network key #1");
+    let replay = hear(5000, &first);
+    assert_eq!(replay.security(), "network key #0, counter below 2, REPLAY");
+    let state = ProtectionState::Opened { freshness: Freshness::Replayed { expected: 2 }, well_known: false };
+    assert_eq!(replay.protections[0].state, state);
+    // Another node has counters of its own.
+    assert!(hear(5001, &Sender::new(0x4321, 2, NETWORK_KEY).on_off(1)).is_fresh());
+}
+
+#[test]
+fn without_the_key_nothing_is_shown_and_a_changed_frame_is_not_opened() {
+    let frame = Sender::new(0x1234, 1, NETWORK_KEY).on_off(1);
+    let mut listener = Listener::default();
+    let heard = listener.hear(Duration::ZERO, &frame);
+    assert!(matches!(heard.message, Message::Hidden));
+    assert_eq!(heard.security(), "network key #0, not opened");
+    // A forged counter does not shut the real node out.
+    let mut listener = Listener::new(keys());
+    let mut forged = frame.clone();
+    let counter = frame.len() - 4 - 11 - 1 - 8 - 4;
+    forged[counter + 2] = 0xff;
+    assert!(matches!(listener.hear(Duration::ZERO, &forged).message, Message::Hidden));
+    assert!(listener.hear(Duration::from_secs(1), &frame).is_fresh());
+}
+
+#[test]
+fn a_transported_network_key_is_learnt_and_then_opens_frames() {
+    let mut centre = Sender::new(0x0000, 0xcc, NETWORK_KEY);
+    let transport = centre.transport_network_key(Eui64(5), Key::new(Key::WELL_KNOWN_LINK));
+    let report = Sender::new(0x1234, 1, NETWORK_KEY).on_off(1);
+    let mut listener = Listener::default();
+    let heard = listener.hear(Duration::ZERO, &transport);
+    assert_eq!(heard.message.to_string(), "Transport Key: network key 0 for 00:00:00:00:00:00:00:05");
+    assert_eq!(heard.security(), "well-known link key #0");
+    assert_eq!(heard.opened(), Some(Layer::Application));
+    let heard = listener.hear(Duration::from_secs(1), &report);
+    assert_eq!(heard.message.to_string(), "Report Attributes On/Off onOff = true");
+    let open = centre.open_transport_network_key(Eui64(5));
+    assert_eq!(Listener::default().hear(Duration::ZERO, &open).security(), "open, KEY IN THE CLEAR");
+    // Under a link key of an install code, only who has it can follow.
+    let code = Key::from_hex("66b6900981e1ee3ca4206b6b861c02bb").unwrap();
+    let transport = centre.transport_network_key(Eui64(5), code.clone());
+    assert!(matches!(Listener::default().hear(Duration::ZERO, &transport).message, Message::Hidden));
+    let mut ring = KeyRing::default();
+    ring.add_link(code);
+    let mut listener = Listener::new(ring);
+    assert_eq!(listener.hear(Duration::ZERO, &transport).security(), "link key #1");
+    assert!(listener.hear(Duration::from_secs(1), &report).is_fresh());
+}
+
+#[test]
+fn a_third_party_network_that_sends_its_key_in_the_clear_is_open_from_then_on() {
+    let Some(path) = path("pcap/control4-sample.pcap") else { return };
+    let file = std::fs::read(path).unwrap();
+    let mut listener = Listener::default();
+    let (mut before, mut after, mut hidden, mut given_away) = (0, 0, 0, 0);
+    for captured in Capture::open(&file).unwrap().flatten().filter(|captured| captured.fcs == Fcs::Good) {
+        let heard = listener.hear(captured.at, captured.frame);
+        given_away += u32::from(heard.security().contains("KEY IN THE CLEAR"));
+        match (heard.opened(), &heard.message, given_away) {
+            (Some(_), _, 0) => panic!("opened without a key"),
+            (Some(_), ..) => after += 1,
+            (None, Message::Hidden, 0) => before += 1,
+            (None, Message::Hidden, _) => hidden += 1,
+            _ => {}
+        }
+    }
+    println!("{before} frames hidden before, {after} opened after the key was given away");
+    assert!(before > 0 && after > 0 && hidden == 0 && given_away > 0);
+}
+
+#[test]
+fn a_node_that_joins_again_counts_from_the_start() {
+    let mut centre = Sender::new(0x0000, 0xcc, NETWORK_KEY);
+    let mut node = Sender::new(0x1234, 5, NETWORK_KEY);
+    let before = [node.on_off(0), node.on_off(1)];
+    let link = || Key::new(Key::WELL_KNOWN_LINK);
+    let transport = centre.transport_network_key(Eui64(5), link());
+    let after = Sender::new(0x9090, 5, NETWORK_KEY).on_off(1);
+    let again = transport.clone();
+    let [first, second] = before;
+    let heard = listen(&[first, second.clone(), transport, after.clone(), again, after, second]);
+    let fresh: Vec<bool> = heard.iter().map(Heard::is_fresh).collect();
+    // The key that is transported again, as it was, frees nobody's counter.
+    assert_eq!(fresh, [true, true, true, true, false, false, true]);
+}
+
+#[test]
+fn captures_of_all_formats_give_the_same_frames() {
+    let frames = [Sender::new(0x1234, 1, NETWORK_KEY).on_off(1), vec![0x02, 0x00, 0x89]];
+    for link in [195u32, 230, 283] {
+        for file in [pcap(link, false, &frames), pcap(link, true, &frames), pcapng(link, &frames)] {
+            let read: Vec<_> = Capture::open(&file).unwrap().map(Result::unwrap).collect();
+            let found: Vec<Vec<u8>> = read.iter().map(|captured| captured.frame.to_vec()).collect();
+            assert_eq!(found, frames);
+            assert_eq!(read[1].at, Duration::from_micros(1_800_000_001_001_007));
+            let checked = if link == 230 { Fcs::Absent } else { Fcs::Good };
+            assert!(read.iter().all(|captured| captured.fcs == checked));
+        }
+    }
+}
+
+#[test]
+fn a_file_in_which_no_checksum_is_right_has_none() {
+    let frames = [Sender::new(0x1234, 1, NETWORK_KEY).on_off(1), vec![0x02, 0x00, 0x89]];
+    let mut file = pcap(195, false, &frames);
+    assert_eq!(has_checksums(&file), Ok(true));
+    let end = file.len();
+    file[end - 1] ^= 1;
+    assert_eq!(has_checksums(&file), Ok(true));
+    let first = end - 16 - 5;
+    file[first - 1] ^= 1;
+    assert_eq!(has_checksums(&file), Ok(false));
+}
+
+#[test]
+fn a_file_that_is_no_capture_of_these_frames_is_refused_with_reason() {
+    assert_eq!(Capture::open(b"").unwrap_err(), CaptureError::NotACapture);
+    assert_eq!(Capture::open(b"hello, world").unwrap_err(), CaptureError::NotACapture);
+    assert_eq!(Capture::open(&pcap(1, false, &[])).unwrap_err(), CaptureError::LinkType(1));
+    let file = pcap(195, false, &[vec![2, 0, 1]]);
+    let cut = Capture::open(&file[..file.len() - 1]).unwrap().next().unwrap().unwrap_err();
+    let problem = Problem::Truncated { needed: 5, left: 4 };
+    assert_eq!(cut, CaptureError::Broken(Malformed { field: "pcap.data", problem }));
+    let short = Capture::open(&captured(195, &[(vec![2, 0], 20)])).unwrap().next().unwrap().unwrap_err();
+    let problem = Problem::Truncated { needed: 20, left: 2 };
+    assert_eq!(short, CaptureError::Frame(Malformed { field: "capture.frame", problem }));
+}
+
+#[test]
+fn broken_captures_end_and_do_no_harm() {
+    let frames = [Sender::new(0x1234, 1, NETWORK_KEY).on_off(1), vec![0x02, 0x00, 0x89]];
+    for link in [195u32, 283] {
+        for file in [pcap(link, false, &frames), pcapng(link, &frames)] {
+            for at in 0..file.len() {
+                let _ = Capture::open(&file[..at]).map(|capture| capture.take(1000).count());
+                for value in [0x00, 0x7f, 0xff] {
+                    let mut bent = file.clone();
+                    bent[at] = value;
+                    if let Ok(capture) = Capture::open(&bent) {
+                        assert!(capture.take(1000).count() < 1000);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_cut_at_each_octet_are_heard_without_harm() {
+    let mut sensor = Sender::new(0x1234, 1, NETWORK_KEY);
+    let frames = [
+        sensor.on_off(1),
+        sensor.transport_network_key(Eui64(5), Key::new(Key::WELL_KNOWN_LINK)),
+        sensor.report(0x0402, &[0x00, 0x00, 0x29, 0x56, 0x08]),
+    ];
+    for frame in frames {
+        for at in 0..frame.len() {
+            let mut bent = frame.clone();
+            bent[at] ^= 0x40;
+            for heard in listen(&[frame[..at].to_vec(), bent]) {
+                let _ = (heard.message.to_string(), heard.security());
+            }
+        }
+    }
+}

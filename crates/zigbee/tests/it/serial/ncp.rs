@@ -1,0 +1,98 @@
+//! The coordinator's end of a line, which is written here after the document and not after the host.
+
+use thingward_zigbee::ash::{AshFrame, LineDecoder, LineEvent};
+
+/// The coordinator's end. What it answers to a message is any number of messages.
+pub(super) struct Ncp<R> {
+    respond: R,
+    line: LineDecoder,
+    pub(super) received: Vec<Vec<u8>>,
+    numbers: Numbers,
+}
+
+/// What a reset forgets.
+#[derive(Default)]
+struct Numbers {
+    expected: u8,
+    next: u8,
+    waiting: Vec<Vec<u8>>,
+    rejecting: bool,
+    in_flight: bool,
+}
+
+impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
+    pub(super) fn new(respond: R) -> Self {
+        Self { respond, line: LineDecoder::default(), received: Vec::new(), numbers: Numbers::default() }
+    }
+
+    /// Takes what came over the line; what goes back.
+    pub(super) fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        for event in self.line.receive(octets) {
+            match event {
+                LineEvent::Frame(AshFrame::Reset) => {
+                    self.numbers = Numbers::default();
+                    self.received.clear();
+                    out.push(AshFrame::ResetDone { version: 2, code: 0x0b }.to_line());
+                }
+                LineEvent::Frame(AshFrame::Data { number, again, acknowledges, data }) => {
+                    self.numbers.acknowledged(acknowledges);
+                    if number == self.numbers.expected {
+                        self.numbers.expected = (number + 1) % 8;
+                        self.numbers.rejecting = false;
+                        out.push(self.numbers.ack());
+                        self.numbers.waiting.extend((self.respond)(&data));
+                        self.received.push(data);
+                    } else if again {
+                        out.push(self.numbers.ack());
+                    } else {
+                        out.extend(self.numbers.nak());
+                    }
+                }
+                LineEvent::Frame(AshFrame::Ack { acknowledges, .. }) => {
+                    self.numbers.acknowledged(acknowledges)
+                }
+                LineEvent::Frame(AshFrame::Nak { acknowledges, .. }) => {
+                    self.numbers.acknowledged(acknowledges);
+                    out.extend(self.again());
+                }
+                LineEvent::Frame(AshFrame::ResetDone { .. } | AshFrame::Error { .. }) => {}
+                LineEvent::Damaged(_) => out.extend(self.numbers.nak()),
+            }
+        }
+        if !self.numbers.in_flight && !self.numbers.waiting.is_empty() {
+            self.numbers.in_flight = true;
+            out.push(self.numbers.frame(false));
+        }
+        out
+    }
+
+    /// What its timer makes it send again.
+    pub(super) fn again(&self) -> Option<Vec<u8>> {
+        self.numbers.in_flight.then(|| self.numbers.frame(true))
+    }
+}
+
+impl Numbers {
+    fn ack(&self) -> Vec<u8> {
+        AshFrame::Ack { not_ready: false, acknowledges: self.expected }.to_line()
+    }
+
+    fn nak(&mut self) -> Option<Vec<u8>> {
+        let nak = AshFrame::Nak { not_ready: false, acknowledges: self.expected };
+        (!std::mem::replace(&mut self.rejecting, true)).then(|| nak.to_line())
+    }
+
+    fn acknowledged(&mut self, number: u8) {
+        if self.in_flight && number == (self.next + 1) % 8 {
+            self.next = number;
+            self.in_flight = false;
+            self.waiting.remove(0);
+        }
+    }
+
+    fn frame(&self, again: bool) -> Vec<u8> {
+        let (acknowledges, data) = (self.expected, self.waiting[0].clone());
+        AshFrame::Data { number: self.next, again, acknowledges, data }.to_line()
+    }
+}
