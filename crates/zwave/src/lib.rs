@@ -1,0 +1,23 @@
+//! Z-Wave as pure state machines: bytes and the time go in, bytes and events come out.
+//!
+//! - [`security2`]: key derivation, nonces and encapsulation of Security 2; [`security0`]: the same of what came before;
+//! - [`dsk`], [`smart_start`]: what is printed on a thing.
+//!
+//! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
+//! *Z-Wave Host API Specification*.
+
+mod bytes;
+pub mod dsk;
+mod error;
+mod key;
+mod node;
+pub mod security0;
+pub mod security2;
+mod security_class;
+pub mod smart_start;
+
+pub use dsk::Dsk;
+pub use error::ParseError;
+pub use key::Key;
+pub use node::{HomeId, NodeId};
+pub use security_class::{LinkSecurity, S2Class, SecurityClass};

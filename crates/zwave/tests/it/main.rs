@@ -1,0 +1,7 @@
+//! The public face of the crate, against the shared vectors and against itself.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
+
+mod security0;
+mod security2;
+mod smart_start;
+mod vectors;
