@@ -44,8 +44,43 @@ impl<'a> Reader<'a> {
         self.array().map(|[byte]| byte)
     }
 
+    pub(crate) fn u16(&mut self) -> Result<u16, ParseError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, ParseError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// The next byte, if there is one: a field that came with a later version.
+    pub(crate) fn optional(&mut self) -> Option<u8> {
+        self.u8().ok()
+    }
+
     /// That nothing is left. Command classes do not ask for it: later versions append fields.
     pub(crate) const fn finish(&self) -> Result<(), ParseError> {
         if self.is_empty() { Ok(()) } else { Err(ParseError::Leftover) }
     }
+}
+
+/// The numbers of the bits that are set, from `first` for the lowest bit of the first byte.
+pub(crate) fn bits(mask: &[u8], first: u8) -> Vec<u8> {
+    let numbered =
+        (u16::from(first)..).zip(mask.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1)));
+    numbered.filter(|(_, set)| *set == 1).filter_map(|(number, _)| u8::try_from(number).ok()).collect()
+}
+
+/// The shortest mask with these bits set, of `least` bytes or more.
+pub(crate) fn mask(numbers: &[u8], first: u8, least: usize) -> Vec<u8> {
+    let mut mask = vec![0; least];
+    for bit in numbers.iter().filter_map(|number| number.checked_sub(first)) {
+        let byte = usize::from(bit / 8);
+        if mask.len() <= byte {
+            mask.resize(byte + 1, 0);
+        }
+        if let Some(byte) = mask.get_mut(byte) {
+            *byte |= 1 << (bit % 8);
+        }
+    }
+    mask
 }

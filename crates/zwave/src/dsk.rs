@@ -21,6 +21,13 @@ impl Dsk {
         let [.., a, b, c, d, _, _, _, _] = self.0;
         u32::from_be_bytes([a | 0xc0, b, c, d & 0xfe])
     }
+
+    /// The home id by which a thing with this key knows that it is meant: CC, SmartStart, "Auth Home ID".
+    #[must_use]
+    pub const fn authentication_home_id(&self) -> u32 {
+        let [.., a, b, c, d] = self.0;
+        u32::from_be_bytes([a & 0x3f, b, c, d | 0x01])
+    }
 }
 
 /// Not eight groups of five digits, each up to 65535.

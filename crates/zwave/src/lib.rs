@@ -1,6 +1,7 @@
 //! Z-Wave as pure state machines: bytes and the time go in, bytes and events come out.
 //!
 //! - [`security2`]: key derivation, nonces and encapsulation of Security 2; [`security0`]: the same of what came before;
+//! - [`serial`]: the line to a controller: frames, acknowledgement, functions;
 //! - [`dsk`], [`smart_start`]: what is printed on a thing.
 //!
 //! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
@@ -14,6 +15,7 @@ mod node;
 pub mod security0;
 pub mod security2;
 mod security_class;
+pub mod serial;
 pub mod smart_start;
 
 pub use dsk::Dsk;

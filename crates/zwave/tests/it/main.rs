@@ -3,5 +3,6 @@
 
 mod security0;
 mod security2;
+mod serial;
 mod smart_start;
 mod vectors;
