@@ -2,12 +2,14 @@
 //!
 //! - [`security2`]: key derivation, nonces and encapsulation of Security 2; [`security0`]: the same of what came before;
 //! - [`serial`]: the line to a controller: frames, acknowledgement, functions;
+//! - [`command_class`]: commands of nodes, typed;
 //! - [`dsk`], [`smart_start`]: what is printed on a thing.
 //!
 //! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
 //! *Z-Wave Host API Specification*.
 
 mod bytes;
+pub mod command_class;
 pub mod dsk;
 mod error;
 mod key;
@@ -18,6 +20,7 @@ mod security_class;
 pub mod serial;
 pub mod smart_start;
 
+pub use command_class::Command;
 pub use dsk::Dsk;
 pub use error::ParseError;
 pub use key::Key;

@@ -1,8 +1,10 @@
 //! The public face of the crate, against the shared vectors and against itself.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
+mod commands;
 mod security0;
 mod security2;
 mod serial;
 mod smart_start;
+mod transport_service;
 mod vectors;
