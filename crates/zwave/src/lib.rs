@@ -3,6 +3,7 @@
 //! - [`security2`]: key derivation, nonces and encapsulation of Security 2; [`security0`]: the same of what came before;
 //! - [`serial`]: the line to a controller: frames, acknowledgement, functions;
 //! - [`command_class`]: commands of nodes, typed;
+//! - [`controller`]: a host with its controller and nodes: who joins, with which key, what is asked and what is believed;
 //! - [`dsk`], [`smart_start`]: what is printed on a thing.
 //!
 //! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
@@ -10,6 +11,7 @@
 
 mod bytes;
 pub mod command_class;
+pub mod controller;
 pub mod dsk;
 mod error;
 mod key;

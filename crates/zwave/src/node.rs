@@ -9,6 +9,9 @@ pub struct HomeId(pub u32);
 pub struct NodeId(u16);
 
 impl NodeId {
+    /// The number of a network's first controller.
+    pub const FIRST: Self = Self(1);
+
     /// A node by its number; `None` for those that no node has.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {

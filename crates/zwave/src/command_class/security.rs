@@ -1,10 +1,10 @@
 //! Getting into a secure network: CC, "Security 2 (S2)", "Security 0 (S0)". Encrypting is in [`crate::security2`] and
 //! [`crate::security0`].
 
+use super::Value;
 use super::field::{Bytes, Field};
-use super::{Command, Value};
-use crate::ParseError;
 use crate::bytes::Reader;
+use crate::{Key, ParseError};
 
 /// What is said about how keys are exchanged: the offer of a joining node, and the choice of the including one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,28 @@ bit_fields! {
     }
 }
 
+/// A key that is handed out. It says nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HandedKey(pub Key);
+
+impl std::fmt::Debug for HandedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HandedKey")
+    }
+}
+
+impl Field for HandedKey {
+    fn read(reader: &mut Reader) -> Result<Self, ParseError> {
+        reader.array().map(|key| Self(Key::new(key)))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.0.expose());
+    }
+    fn value(&self) -> Value {
+        Value::Unknown
+    }
+}
+
 command_class! {
     /// Security 2: class 0x9f.
     Security2 = 0x9f {
@@ -141,8 +163,8 @@ command_class! {
         /// `including` is 1 in that of the including node. A joining node leaves out the digits of its PIN.
         PublicKeyReport = 0x08 { including: u8, public_key: [u8; 32] },
         NetworkKeyGet = 0x09 { requested_key: u8 },
-        /// The key is in the clear here: the command travels encrypted, and is not shown.
-        NetworkKeyReport = 0x0a { granted_key: u8, network_key: [u8; 16] },
+        /// Travels encrypted only.
+        NetworkKeyReport = 0x0a { granted_key: u8, network_key: HandedKey },
         NetworkKeyVerify = 0x0b {},
         TransferEnd = 0x0c { state: TransferEnd },
         CommandsSupportedGet = 0x0d {},
@@ -157,7 +179,7 @@ command_class! {
         CommandsSupportedReport = 0x03 { reports_to_follow: u8, classes: Bytes },
         SchemeGet = 0x04 { schemes: u8 },
         SchemeReport = 0x05 { schemes: u8 },
-        NetworkKeySet = 0x06 { network_key: [u8; 16] },
+        NetworkKeySet = 0x06 { network_key: HandedKey },
         NetworkKeyVerify = 0x07 {},
         NonceGet = 0x40 {},
         NonceReport = 0x80 { nonce: [u8; 8] },
@@ -171,14 +193,4 @@ command_class! {
 pub fn listed_classes(list: &Bytes) -> Vec<u16> {
     crate::serial::node_info::command_classes(&mut Reader::new(&list.0))
         .map_or_else(|_| Vec::new(), |(supported, _)| supported)
-}
-
-/// Whether a command carries a key, which is not for logs.
-#[must_use]
-pub const fn carries_key(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Security2(Security2::NetworkKeyReport { .. })
-            | Command::Security0(Security0::NetworkKeySet { .. })
-    )
 }
