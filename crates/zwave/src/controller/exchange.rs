@@ -211,8 +211,10 @@ impl<R: CryptoRng> Controller<R> {
 
     fn end_exchange(&mut self, outcome: Outcome, now: Duration) {
         let Some(exchange) = self.exchange.take() else { return };
-        self.interview_step(exchange.node);
-        self.events.extend(exchange.outgoing.id.map(|id| Event::Done(id, outcome)));
+        match exchange.outgoing.id {
+            Some(id) => self.events.push_back(Event::Done(id, outcome)),
+            None => self.interview_step(exchange.node),
+        }
         self.send_to_sleep(exchange.node);
         self.next_exchange(now);
     }

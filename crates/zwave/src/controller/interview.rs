@@ -49,7 +49,7 @@ impl<R: CryptoRng> Controller<R> {
         }
     }
 
-    /// A step of the interview ended, or another request did.
+    /// A step of the interview ended.
     pub(super) fn interview_step(&mut self, node: NodeId) {
         let Some(peer) = self.nodes.get_mut(&node) else { return };
         let Some(left) = peer.interview else { return };

@@ -1,6 +1,7 @@
 //! One node, as a host sees it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::event::Refusal;
 use super::exchange::Outgoing;
@@ -32,8 +33,8 @@ pub(super) struct Node {
     pub(super) awake: bool,
     /// What is left to be asked after it joined.
     pub(super) interview: Option<u32>,
-    /// The last supervised command of it that was passed on.
-    pub(super) last_session: Option<u8>,
+    /// The last supervised command of it that was passed on, and when it came.
+    pub(super) last_session: Option<(u8, Duration)>,
     outbox: VecDeque<Outgoing>,
 }
 

@@ -24,6 +24,9 @@ use crate::{Command, LinkSecurity, NodeId, ParseError};
 /// How often a command may be inside another: security, supervision, endpoint, checksum, and some.
 const DEPTH_MAX: u8 = 8;
 
+/// How long a supervised command may be sent again.
+const SESSION_LIFETIME: Duration = Duration::from_secs(10);
+
 /// Where a command comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
@@ -133,10 +136,9 @@ impl<R: CryptoRng> Controller<R> {
         }
         match command {
             Command::Supervision(Supervision::Get { session, encapsulated }) => {
-                let again =
-                    self.nodes.get_mut(&node).and_then(|node| node.last_session.replace(session.session_id));
-                self.supervised(node, session.session_id);
-                if again != Some(session.session_id) {
+                let session = session.session_id;
+                self.supervised(node, session);
+                if !self.repeats_session(node, session, now) {
                     self.command(&encapsulated.0, origin, now);
                 }
             }
@@ -156,6 +158,12 @@ impl<R: CryptoRng> Controller<R> {
             }
             command => self.report(command, origin, now),
         }
+    }
+
+    /// Whether a supervised command is the one before, sent again because our answer was lost.
+    fn repeats_session(&mut self, node: NodeId, session: u8, now: Duration) -> bool {
+        let last = self.nodes.get_mut(&node).and_then(|node| node.last_session.replace((session, now)));
+        last.is_some_and(|(last, came)| last == session && now.saturating_sub(came) < SESSION_LIFETIME)
     }
 
     fn report(&mut self, command: Command, origin: Origin, now: Duration) {

@@ -79,8 +79,9 @@ impl Transactions {
         callback
     }
 
+    /// Lets nodes out; nobody is told of the end.
     pub(super) fn remove(&mut self, start: bool) {
-        let callback = self.callback();
+        let callback = if start { self.callback() } else { 0 };
         self.push(Purpose::Membership, &Request::RemoveNode(start, callback), Wants::Nothing);
     }
 

@@ -101,7 +101,9 @@ impl<R: CryptoRng> Controller<R> {
                 let info = info.clone();
                 self.close(info, now);
             }
-            (MembershipStatus::Failed, _) => self.fail_inclusion(Refusal::Timeout, None, now),
+            (MembershipStatus::Failed, Stage::Waiting | Stage::Protocol(_)) => {
+                self.fail_inclusion(Refusal::Timeout, None, now);
+            }
             (MembershipStatus::Found | MembershipStatus::Done(_) | MembershipStatus::Other(_), _) => {}
             _ => self.unsound(None, Unsound::Status),
         }
