@@ -28,6 +28,7 @@ pub mod switches;
 pub mod thermostat;
 pub mod transport_service;
 pub mod user_code;
+pub mod user_credential;
 mod value;
 pub mod wake_up;
 
@@ -161,6 +162,7 @@ commands! {
     Time: information::Time,
     TransportService: transport_service::Segment,
     UserCode: user_code::UserCode,
+    UserCredential: user_credential::UserCredential,
     Version: information::Version,
     WakeUp: wake_up::WakeUp,
     ZWavePlusInfo: information::ZWavePlusInfo,

@@ -12,7 +12,10 @@ use crate::vectors::{bytes, cases, unhex};
 /// Classes of the vectors that are passed through raw, with the reason.
 const RAW: [(&str, &str); 2] = [
     ("FibaroVenetianBlind", "one maker's own"),
-    ("UserCredential", "successor of User Code, in no thing here yet"),
+    (
+        "UserCredentialCCKeyLockerCapabilitiesReport",
+        "keys that a lock keeps for others: nothing here asks for them",
+    ),
 ];
 
 /// How the oracle works, not what travels.
@@ -74,6 +77,10 @@ fn fields(command: &Command) -> BTreeMap<String, Value> {
     }
     if let Some(Value::Bool(down)) = fields.get("down") {
         more.push(("direction", Value::Text(if *down { "down" } else { "up" }.to_owned())));
+    }
+    if let Some(mask) = int("nameEncodings") {
+        let set = (0..3).filter(|bit| mask >> bit & 1 == 1).map(Value::Int).collect();
+        more.push(("supportedUserNameEncodings", Value::List(set)));
     }
     fields.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     fields

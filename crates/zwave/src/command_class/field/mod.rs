@@ -177,17 +177,17 @@ impl<const FIRST: u8> Field for Mask<FIRST> {
     }
 }
 
-/// The same after its length in bytes, which is in the lower bits of its byte.
+/// The same after its length in bytes, which is in the lower bits of its byte; written with `LEAST` bytes or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SizedMask<const FIRST: u8, const BITS: u32>(pub Vec<u8>);
+pub struct SizedMask<const FIRST: u8, const BITS: u32, const LEAST: usize = 0>(pub Vec<u8>);
 
-impl<const FIRST: u8, const BITS: u32> Field for SizedMask<FIRST, BITS> {
+impl<const FIRST: u8, const BITS: u32, const LEAST: usize> Field for SizedMask<FIRST, BITS, LEAST> {
     fn read(reader: &mut Reader) -> Result<Self, ParseError> {
         let length = reader.u8()? & low_bits(BITS);
         Ok(Self(bits(reader.take(length.into())?, FIRST)))
     }
     fn write(&self, out: &mut Vec<u8>) {
-        let mut mask = mask(&self.0, FIRST, 0);
+        let mut mask = mask(&self.0, FIRST, LEAST);
         mask.truncate(low_bits(BITS).into());
         out.push(u8::try_from(mask.len()).unwrap_or(u8::MAX));
         out.append(&mut mask);
