@@ -4,11 +4,13 @@
 //! - [`serial`]: the line to a controller: frames, acknowledgement, functions;
 //! - [`command_class`]: commands of nodes, typed;
 //! - [`controller`]: a host with its controller and nodes: who joins, with which key, what is asked and what is believed;
+//! - [`affordance`]: what commands mean, from the tables in `data/`;
 //! - [`dsk`], [`smart_start`]: what is printed on a thing.
 //!
 //! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
 //! *Z-Wave Host API Specification*.
 
+pub mod affordance;
 mod bytes;
 pub mod command_class;
 pub mod controller;
