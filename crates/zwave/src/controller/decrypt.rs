@@ -60,7 +60,12 @@ impl<R: CryptoRng> Controller<R> {
             };
         }
         match self.security2.open(node, bytes) {
-            Ok(opened) => self.opened(&opened.command, opened.slot, origin, now),
+            Ok(opened) => {
+                if let (Some(peer), Some(group)) = (self.nodes.get_mut(&node), opened.out_of_step) {
+                    peer.groups.remove(&group);
+                }
+                self.opened(&opened.command, opened.slot, origin, now);
+            }
             Err(error) => {
                 self.unsound(Some(node), Unsound::Security2(error));
                 match error {
@@ -111,7 +116,8 @@ impl<R: CryptoRng> Controller<R> {
             {
                 let wants_nonce = matches!(command, S0::MessageEncapsulationNonceGet { .. });
                 match self.security0.open((node, own.node), bytes, now) {
-                    Ok(inner) => {
+                    Ok(None) => {}
+                    Ok(Some(inner)) => {
                         origin.security = LinkSecurity::S0;
                         self.command(&inner, origin, now);
                     }

@@ -10,7 +10,7 @@ use super::node::{Node, Standing};
 use super::transactions::Purpose;
 use crate::command_class::encapsulation::SupervisionStatus;
 use crate::command_class::wake_up::WakeUp;
-use crate::security2::KeySlot;
+use crate::security2::{GroupId, KeySlot};
 use crate::serial::message::TransmitStatus;
 use crate::serial::node_info::Listening;
 use crate::{Command, NodeId, SecurityClass};
@@ -42,6 +42,8 @@ pub(super) struct Outgoing {
     pub(super) id: Option<RequestId>,
     pub(super) command: Vec<u8>,
     pub(super) answer: Answer,
+    /// It follows up a message to this group.
+    pub(super) group: Option<GroupId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,13 +88,20 @@ impl<R: CryptoRng> Controller<R> {
         };
         let sealed = match class {
             SecurityClass::S2(class) => {
-                let slot = KeySlot::Class(class);
-                self.security2.seal(node, slot, &exchange.outgoing.command, &mut self.rng).ok()
+                let Exchange { outgoing, .. } = exchange;
+                match outgoing.group {
+                    Some(group) => self.follow_up(node, group),
+                    None => {
+                        let slot = KeySlot::Class(class);
+                        self.security2.seal(node, slot, &outgoing.command, &mut self.rng).ok()
+                    }
+                }
             }
             SecurityClass::S0 => self.own.and_then(|own| {
                 self.security0.seal((own.node, node), &exchange.outgoing.command, now, &mut self.rng)
             }),
         };
+        let Some(exchange) = &mut self.exchange else { return };
         if let Some(frame) = sealed {
             exchange.stage = Stage::Sending;
             exchange.due = Some(now + SENDING_TIMEOUT);
@@ -110,7 +119,17 @@ impl<R: CryptoRng> Controller<R> {
         self.transactions.send(Purpose::Exchange(node), node, command);
     }
 
-    /// A node told its half of a nonce. Whether it was waited for.
+    /// The command again, for one member of the group that it was sent to; with the group's nonces where it lacks them.
+    fn follow_up(&mut self, node: NodeId, group: GroupId) -> Option<Vec<u8>> {
+        let command = &self.exchange.as_ref()?.outgoing.command;
+        let groups = &mut self.nodes.get_mut(&node)?.groups;
+        let tell = !groups.contains(&group);
+        let frame = self.security2.seal_follow_up(group, node, command, tell, &mut self.rng).ok()?;
+        groups.insert(group);
+        Some(frame)
+    }
+
+    /// A node told its half of a nonce.
     pub(super) fn exchange_nonce(&mut self, node: NodeId, now: Duration) {
         if self.exchange.as_ref().is_some_and(|exchange| exchange.node == node) {
             self.try_exchange(now);

@@ -77,7 +77,7 @@ fn push_rest(peer: &mut Node, own: u8) {
 
 /// A node that joined a moment ago has an empty outbox.
 fn push(peer: &mut Node, command: &Command, answer: Answer) {
-    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer }).is_ok() {
+    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer, group: None }).is_ok() {
         peer.interview = Some(peer.interview.unwrap_or(0) + 1);
     }
 }

@@ -13,6 +13,7 @@ mod exchange;
 mod inclusion;
 mod interview;
 mod membership;
+mod multicast;
 mod node;
 mod receive;
 mod security0;
@@ -36,6 +37,7 @@ use crate::serial::{LinkEvent, NodeIdType};
 use crate::{Command, Dsk, HomeId, NodeId};
 use exchange::{Answer, Exchange, Outgoing};
 use inclusion::Inclusion;
+use multicast::Group;
 use node::Node;
 use security0::Security0;
 use transactions::Transactions;
@@ -58,6 +60,12 @@ pub enum RequestError {
     /// Too much waits for it already.
     #[error(transparent)]
     Full(#[from] OutboxFull),
+    /// Longer than the node's link security carries.
+    #[error("the command is longer than the node's link security carries")]
+    TooLong,
+    /// Nodes that cannot be asked at once: of different classes, or that sleep, or do not say whether they did.
+    #[error("the nodes cannot be asked at once")]
+    Group,
     /// Somebody is joining or leaving already, or nobody is.
     #[error("not while the network is as it is")]
     Membership,
@@ -87,6 +95,8 @@ pub struct Controller<R> {
     assembler: Assembler,
     last_request: u32,
     last_session: u8,
+    groups: Vec<Group>,
+    last_group: u8,
     events: VecDeque<Event>,
 }
 
@@ -112,6 +122,8 @@ impl<R: CryptoRng> Controller<R> {
             assembler: Assembler::default(),
             last_request: 0,
             last_session: 0,
+            groups: Vec::new(),
+            last_group: 0,
             events: VecDeque::new(),
         };
         this.begin_start(now);
@@ -167,13 +179,9 @@ impl<R: CryptoRng> Controller<R> {
     ///
     /// [`RequestError`], with nothing asked.
     pub fn set(&mut self, node: NodeId, command: &Command, now: Duration) -> Result<RequestId, RequestError> {
-        let supervised = self.node(node)?.supports(Supervision::CLASS);
-        let (bytes, answer) = if supervised {
-            self.last_session = (self.last_session + 1) & 0x3f;
-            let session = Session { request_status_updates: true, session_id: self.last_session };
-            let encapsulated = SizedCommand(command.to_bytes());
-            let command = Command::from(Supervision::Get { session, encapsulated });
-            (command.to_bytes(), Answer::Supervision(self.last_session))
+        let (bytes, answer) = if self.node(node)?.is_supervised() {
+            let (bytes, session) = self.supervise(command);
+            (bytes, Answer::Supervision(session))
         } else {
             (command.to_bytes(), Answer::None)
         };
@@ -196,13 +204,28 @@ impl<R: CryptoRng> Controller<R> {
         answer: Answer,
         now: Duration,
     ) -> Result<RequestId, RequestError> {
-        self.node(node)?;
-        self.last_request = self.last_request.wrapping_add(1);
-        let id = RequestId(self.last_request);
+        if command.len() > self.node(node)?.command_max() {
+            return Err(RequestError::TooLong);
+        }
+        let id = self.next_id();
         let node = self.nodes.get_mut(&node).ok_or(RequestError::NoNode(node))?;
-        node.push(Outgoing { id: Some(id), command, answer })?;
+        node.push(Outgoing { id: Some(id), command, answer, group: None })?;
         self.go_on(now);
         Ok(id)
+    }
+
+    /// A command that is answered with whether it was done, and the number that names it.
+    fn supervise(&mut self, command: &Command) -> (Vec<u8>, u8) {
+        self.last_session = (self.last_session + 1) & 0x3f;
+        let session = Session { request_status_updates: true, session_id: self.last_session };
+        let command =
+            Command::from(Supervision::Get { session, encapsulated: SizedCommand(command.to_bytes()) });
+        (command.to_bytes(), self.last_session)
+    }
+
+    const fn next_id(&mut self) -> RequestId {
+        self.last_request = self.last_request.wrapping_add(1);
+        RequestId(self.last_request)
     }
 
     /// A node that may be spoken to.

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::event::Refusal;
 use super::exchange::Outgoing;
 use super::settings::KnownNode;
+use crate::command_class::encapsulation::Supervision;
+use crate::security0::COMMAND_MAX0;
+use crate::security2::{GroupId, TEXT_MAX};
 use crate::serial::node_info::Listening;
 use crate::{NodeId, SecurityClass};
 
@@ -35,6 +38,8 @@ pub(super) struct Node {
     pub(super) interview: Option<u32>,
     /// The last supervised command of it that was passed on, and when it came.
     pub(super) last_session: Option<(u8, Duration)>,
+    /// Groups whose nonces it can follow.
+    pub(super) groups: BTreeSet<GroupId>,
     outbox: VecDeque<Outgoing>,
 }
 
@@ -47,6 +52,7 @@ impl Node {
             awake: listening != Listening::Sleeping,
             interview: None,
             last_session: None,
+            groups: BTreeSet::new(),
             outbox: VecDeque::new(),
         }
     }
@@ -66,8 +72,26 @@ impl Node {
         self.supported.contains(&class.into())
     }
 
+    /// Whether it says if it did what it was told.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.supports(Supervision::CLASS)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.outbox.len() >= OUTBOX_MAX
+    }
+
+    /// Longest command that its link security carries, in bytes.
+    pub(super) const fn command_max(&self) -> usize {
+        match self.standing {
+            Standing::Granted(SecurityClass::S0) => COMMAND_MAX0,
+            Standing::Granted(SecurityClass::S2(_)) => TEXT_MAX,
+            Standing::Refused(_) => 0,
+        }
+    }
+
     pub(super) fn push(&mut self, outgoing: Outgoing) -> Result<(), OutboxFull> {
-        if self.outbox.len() >= OUTBOX_MAX {
+        if self.is_full() {
             return Err(OutboxFull);
         }
         self.outbox.push_back(outgoing);

@@ -11,7 +11,7 @@ use super::{Controller, WIDTH};
 use crate::command_class::encapsulation::{
     Answer, MultiChannel, MultiCommand, Supervision, SupervisionStatus,
 };
-use crate::command_class::transport_service::Assembled;
+use crate::command_class::transport_service::{Assembled, Segment};
 use crate::command_class::wake_up::WakeUp;
 use crate::command_class::{crc16, field};
 use crate::security2::KeySlot;
@@ -108,6 +108,9 @@ impl<R: CryptoRng> Controller<R> {
             Err(error) => return self.unsound(Some(origin.node), Unsound::Command(error)),
         };
         match command {
+            Command::TransportService(Segment::Request { session, offset }) => {
+                self.transactions.send_again(origin.node, session, offset);
+            }
             Command::TransportService(segment) => match self.assembler.push(origin.node, segment, now) {
                 Assembled::Command(whole, told) => {
                     self.aside(origin.node, &told.into());

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::settings::S0Permission;
 use crate::command_class::security;
-use crate::security0::{EncapsulationError, NetworkKeys0, Nonce, OwnNonces, open, seal};
+use crate::security0::{EncapsulationError, NetworkKeys0, Nonce, OwnNonces, Part, open, seal};
 use crate::{Command, Key, NodeId};
 
 /// How long a node's nonce may be used: CC, Security 0.
@@ -19,14 +19,16 @@ pub(super) struct Security0 {
     joining: Option<NodeId>,
     own: OwnNonces,
     theirs: BTreeMap<NodeId, (Nonce, Duration)>,
+    /// First parts of long commands, with their numbers.
+    parts: BTreeMap<NodeId, (u8, Vec<u8>, Duration)>,
     pub(super) permissions: Vec<S0Permission>,
 }
 
 impl Security0 {
     pub(super) fn new(network: Key) -> Self {
         let keys = NetworkKeys0::derive(network);
-        let (own, theirs) = (OwnNonces::default(), BTreeMap::new());
-        Self { keys, joining: None, own, theirs, permissions: Vec::new() }
+        let (own, theirs, parts) = (OwnNonces::default(), BTreeMap::new(), BTreeMap::new());
+        Self { keys, joining: None, own, theirs, parts, permissions: Vec::new() }
     }
 
     pub(super) fn is_permitted(&self, node: NodeId) -> bool {
@@ -71,13 +73,29 @@ impl Security0 {
         seal(&self.keys, (own, node), (&ours, &theirs), command)
     }
 
+    /// `None` for the first part of a command, whose second one is to come.
     pub(super) fn open(
         &mut self,
         (node, own): (NodeId, NodeId),
         frame: &[u8],
         now: Duration,
-    ) -> Result<Vec<u8>, EncapsulationError> {
-        open(&self.keys, (node, own), frame, |id| self.own.take(node, id, now))
+    ) -> Result<Option<Vec<u8>>, EncapsulationError> {
+        match open(&self.keys, (node, own), frame, |id| self.own.take(node, id, now))? {
+            Part::Whole(command) => Ok(Some(command)),
+            Part::First(number, part) => {
+                self.parts.insert(node, (number, part, now));
+                Ok(None)
+            }
+            Part::Second(number, second) => {
+                let first = self
+                    .parts
+                    .remove(&node)
+                    .filter(|(of, _, came)| *of == number && now.saturating_sub(*came) < NONCE_LIFETIME);
+                let (_, mut command, _) = first.ok_or(EncapsulationError::Partial)?;
+                command.extend(second);
+                Ok(Some(command))
+            }
+        }
     }
 
     pub(super) const fn network_key(&self) -> &Key {

@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::WIDTH;
-use crate::NodeId;
+use crate::command_class::transport_service::Segment;
 use crate::serial::message::TransmitStatus;
 use crate::serial::{AddMode, Frame, FrameKind, Link, Message, Request, TransmitOptions};
+use crate::{Command, NodeId};
 
 /// How long a response may take.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sending over the radio may take: Host API, 65 s with exploring.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(65);
+/// Longest command in one frame, in bytes.
+const FRAME_MAX: usize = 46;
 /// Requests that wait.
 const QUEUE_MAX: usize = 64;
 
@@ -65,6 +68,9 @@ pub(super) struct Transactions {
     queue: VecDeque<(Purpose, Frame, Wants)>,
     current: Option<Current>,
     last_callback: u8,
+    last_segmented: u8,
+    /// The last command that went in segments, with its number.
+    segmented: Option<(NodeId, u8, Vec<u8>)>,
 }
 
 impl Transactions {
@@ -85,10 +91,50 @@ impl Transactions {
         self.push(Purpose::Membership, &Request::RemoveNode(start, callback), Wants::Nothing);
     }
 
-    /// Sends a command to a node.
+    /// Sends a command to a node, in segments if it is long. What waits for it hears of the last one.
     pub(super) fn send(&mut self, purpose: Purpose, node: NodeId, command: Vec<u8>) {
+        if command.len() <= FRAME_MAX {
+            return self.send_frame(purpose, node, command);
+        }
+        self.last_segmented = (self.last_segmented + 1) & 0x0f;
+        let Some(segments) = Segment::split(&command, self.last_segmented) else { return };
+        let last = segments.len().saturating_sub(1);
+        for (at, segment) in segments.into_iter().enumerate() {
+            let purpose = if at == last { purpose } else { Purpose::Aside };
+            self.send_frame(purpose, node, Command::from(segment).to_bytes());
+        }
+        self.segmented = Some((node, self.last_segmented, command));
+    }
+
+    /// A node misses a segment: it is sent again, if it is of the last command in segments.
+    pub(super) fn send_again(&mut self, node: NodeId, session: u8, offset: u16) {
+        let Some((_, _, command)) =
+            self.segmented.as_ref().filter(|(to, number, _)| (*to, *number) == (node, session))
+        else {
+            return;
+        };
+        let segments = Segment::split(command, session).unwrap_or_default();
+        let missing = segments.into_iter().find(|segment| match segment {
+            Segment::First { .. } => offset == 0,
+            Segment::Subsequent { offset: at, .. } => *at == offset,
+            Segment::Request { .. } | Segment::Complete { .. } | Segment::Wait { .. } => false,
+        });
+        if let Some(segment) = missing {
+            self.send_frame(Purpose::Aside, node, Command::from(segment).to_bytes());
+        }
+    }
+
+    /// Sends one frame to several nodes at once.
+    pub(super) fn send_multicast(&mut self, nodes: Vec<NodeId>, data: Vec<u8>) {
         let callback = self.callback();
-        let request = Request::SendData { node, data: command, options: TransmitOptions::RELIABLE, callback };
+        let request =
+            Request::SendDataMulticast { nodes, data, options: TransmitOptions::MULTICAST, callback };
+        self.push(Purpose::Aside, &request, Wants::Callback(callback));
+    }
+
+    fn send_frame(&mut self, purpose: Purpose, node: NodeId, data: Vec<u8>) {
+        let callback = self.callback();
+        let request = Request::SendData { node, data, options: TransmitOptions::RELIABLE, callback };
         self.push(purpose, &request, Wants::Callback(callback));
     }
 

@@ -1,5 +1,8 @@
 //! Keys and encapsulation.
 
+#[cfg(test)]
+mod tests;
+
 use subtle::ConstantTimeEq;
 use zeroize::ZeroizeOnDrop;
 
@@ -14,7 +17,14 @@ pub type Nonce = [u8; 8];
 const OVERHEAD: usize = 2 + 8 + 1 + 8;
 /// Longest text, in bytes: sequence byte and command.
 const TEXT_MAX: usize = 30;
+/// Longest command that is sent, in bytes.
+pub const COMMAND_MAX0: usize = TEXT_MAX - 1;
 const ENCAPSULATION: u8 = 0x81;
+/// The same, where the sender asks for the next nonce: with the first part of a long command.
+const ENCAPSULATION_NONCE_GET: u8 = 0xc1;
+const IS_PART: u8 = 0x10;
+const IS_SECOND: u8 = 0x20;
+const PART_NUMBER: u8 = 0x0f;
 
 /// What follows from a network key.
 #[derive(Clone, ZeroizeOnDrop)]
@@ -55,9 +65,20 @@ pub enum EncapsulationError {
     /// The authentication code is another: it was forged, or is under another key.
     #[error("the authentication code is another")]
     Forged,
-    /// It is a part of a command in two frames, which no listening device of ours sends.
-    #[error("it is a part of a command in two frames")]
+    /// It is the second part of a command whose first one has not come.
+    #[error("it is the second part of a command whose first one has not come")]
     Partial,
+}
+
+/// What was in a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A command.
+    Whole(Vec<u8>),
+    /// The first part of a command, by its number.
+    First(u8, Vec<u8>),
+    /// The second.
+    Second(u8, Vec<u8>),
 }
 
 /// Encrypts a command. `None` for one that is too long.
@@ -75,7 +96,7 @@ pub fn seal(
     }
     let iv = initial_vector(ours, theirs);
     ofb(&keys.encryption, iv, &mut text);
-    let code = authentication_code(keys, iv, (from.mesh()?, to.mesh()?), &text);
+    let code = authentication_code(keys, iv, (ENCAPSULATION, from.mesh()?, to.mesh()?), &text);
     let mut frame = Vec::with_capacity(text.len() + OVERHEAD);
     let [nonce_id, ..] = theirs;
     frame.extend([0x98, ENCAPSULATION]);
@@ -86,7 +107,7 @@ pub fn seal(
     Some(frame)
 }
 
-/// Decrypts a command. `take` gives the nonce of an id once: it is used up even if the code is another.
+/// Decrypts a frame. `take` gives the nonce of an id once: it is used up even if the code is another.
 ///
 /// # Errors
 ///
@@ -96,9 +117,11 @@ pub fn open(
     (from, to): (NodeId, NodeId),
     frame: &[u8],
     take: impl FnOnce(u8) -> Option<Nonce>,
-) -> Result<Vec<u8>, EncapsulationError> {
+) -> Result<Part, EncapsulationError> {
     let mut reader = Reader::new(frame);
-    let [0x98, ENCAPSULATION] = reader.array()? else { return Err(ParseError::Kind.into()) };
+    let [0x98, header @ (ENCAPSULATION | ENCAPSULATION_NONCE_GET)] = reader.array()? else {
+        return Err(ParseError::Kind.into());
+    };
     let theirs: Nonce = reader.array()?;
     let length = reader.len().checked_sub(1 + 8).filter(|length| *length > 0).ok_or(ParseError::Truncated)?;
     let text = reader.take(length)?;
@@ -109,13 +132,17 @@ pub fn open(
     let code: [u8; 8] = reader.array()?;
     let nodes = from.mesh().zip(to.mesh()).ok_or(ParseError::Kind)?;
     let iv = initial_vector(&theirs, &take(id).ok_or(EncapsulationError::Nonce(id))?);
-    if !bool::from(authentication_code(keys, iv, nodes, text).ct_eq(&code)) {
+    if !bool::from(authentication_code(keys, iv, (header, nodes.0, nodes.1), text).ct_eq(&code)) {
         return Err(EncapsulationError::Forged);
     }
-    match decrypt(keys, iv, text).split_first() {
-        Some((sequence, command)) if sequence & 0x10 == 0 => Ok(command.to_vec()),
-        _ => Err(EncapsulationError::Partial),
-    }
+    let text = decrypt(keys, iv, text);
+    let (head, command) = text.split_first().ok_or(ParseError::Truncated)?;
+    let (number, command) = (head & PART_NUMBER, command.to_vec());
+    Ok(match (head & IS_PART != 0, head & IS_SECOND != 0) {
+        (false, _) => Part::Whole(command),
+        (true, false) => Part::First(number, command),
+        (true, true) => Part::Second(number, command),
+    })
 }
 
 /// The text of a packet, whoever sent it: sequence byte and command.
@@ -142,10 +169,15 @@ fn ofb(key: &Key, iv: [u8; 16], text: &mut [u8]) {
 }
 
 /// CBC-MAC over the initial vector, command, nodes, length and the encrypted text: its first 8 bytes.
-fn authentication_code(keys: &NetworkKeys0, iv: [u8; 16], (from, to): (u8, u8), text: &[u8]) -> [u8; 8] {
+fn authentication_code(
+    keys: &NetworkKeys0,
+    iv: [u8; 16],
+    (header, from, to): (u8, u8, u8),
+    text: &[u8],
+) -> [u8; 8] {
     let mut block = encrypt_block(&keys.authentication, iv);
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
-    let mut data = vec![ENCAPSULATION, from, to, length];
+    let mut data = vec![header, from, to, length];
     data.extend_from_slice(text);
     for chunk in data.chunks(16) {
         block.iter_mut().zip(chunk).for_each(|(byte, other)| *byte ^= other);

@@ -4,5 +4,5 @@
 mod frame;
 mod nonces;
 
-pub use frame::{EncapsulationError, NetworkKeys0, Nonce, decrypt, open, seal};
+pub use frame::{COMMAND_MAX0, EncapsulationError, NetworkKeys0, Nonce, Part, decrypt, open, seal};
 pub use nonces::OwnNonces;

@@ -7,8 +7,8 @@ use crate::{HomeId, Key, NodeId, ParseError};
 
 /// Command class and command.
 const HEADER: [u8; 2] = [0x9f, 0x03];
-/// Longest text of one message, in bytes: what Transport Service carries is the most that a link does.
-const TEXT_MAX: usize = 1280;
+/// Longest text of one message, in bytes: with what is around it, no more than Transport Service carries.
+pub const TEXT_MAX: usize = 1200;
 /// Extensions in one message: there are four kinds.
 const EXTENSIONS_MAX: usize = 8;
 const EXTENDED: u8 = 0x01;

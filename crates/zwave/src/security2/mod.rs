@@ -18,7 +18,7 @@ pub use aes128::cmac;
 pub(crate) use aes128::encrypt_block;
 pub use ctr_drbg::CtrDrbg;
 pub use key_derivation::{KeyPair, NetworkKeys, TemporaryKeys};
-pub use message::{Addresses, Destination, Extension, MessageError, Sealed};
+pub use message::{Addresses, Destination, Extension, MessageError, Sealed, TEXT_MAX};
 pub use mpan::Mpan;
 pub use multicast::{GroupId, MulticastError};
 pub use peer::SPAN_LOOKAHEAD;

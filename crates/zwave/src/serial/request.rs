@@ -39,6 +39,8 @@ pub struct TransmitOptions(pub u8);
 impl TransmitOptions {
     /// Acknowledged, routed, and by exploring where no route is known.
     pub const RELIABLE: Self = Self(0x01 | 0x04 | 0x20);
+    /// To who is in range: nobody acknowledges it.
+    pub const MULTICAST: Self = Self(0x00);
 }
 
 /// How nodes are let in.

@@ -182,6 +182,12 @@ impl Home {
                     self.radio(answers);
                 }
             }
+            Request::SendDataMulticast { data, callback, .. } => {
+                let (function, acknowledged) = (function::SEND_DATA_MULTICAST, TransmitStatus::Acknowledged);
+                self.message(&Message::Accepted(function, true));
+                self.message(&Message::Transmitted(function, callback, acknowledged));
+                self.thing.receive_multicast(&data);
+            }
             Request::AddNode(AddMode::Any, callback) => self.let_in(callback),
             // The key of a thing that starts smart does not travel whole.
             Request::Raw(function::ADD_NODE, data) => self.let_in(data[1]),

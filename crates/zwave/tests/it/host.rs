@@ -124,6 +124,32 @@ fn a_key_of_security_0_is_not_granted_beside_others_without_permission() {
 }
 
 #[test]
+fn things_switch_at_once_and_each_says_that_it_did() {
+    let mut home = Home::joined(thing(Fault::None));
+    for (round, value) in [OnOff::On, OnOff::Off, OnOff::On].into_iter().enumerate() {
+        let asked = home.host.set_all(&[thing_node()], &set(value), home.now).unwrap();
+        home.settle();
+        assert_eq!((home.outcome(asked[0]), home.thing.on), (Some(&Outcome::Confirmed), value));
+        // The first time it cannot follow, and is told how.
+        assert_eq!(home.thing.switched_with_others as usize, round);
+    }
+    assert_eq!(home.host.set_all(&[], &set(OnOff::On), home.now), Err(RequestError::Group));
+    let stranger = NodeId::new(77).unwrap();
+    let asked = home.host.set_all(&[thing_node(), stranger], &set(OnOff::On), home.now);
+    assert_eq!(asked, Err(RequestError::NoNode(stranger)));
+}
+
+#[test]
+fn a_long_command_goes_in_segments_and_one_that_is_too_long_not_at_all() {
+    let mut home = Home::joined(thing(Fault::None));
+    let raw = |length| Command::Raw { class: 0xee, payload: vec![1; length] };
+    let done = home.host.set(thing_node(), &raw(200), home.now).unwrap();
+    home.settle();
+    assert_eq!(home.outcome(done), Some(&Outcome::Confirmed));
+    assert_eq!(home.host.get(thing_node(), &raw(1300), home.now), Err(RequestError::TooLong));
+}
+
+#[test]
 fn everything_that_was_ever_said_is_refused_when_it_is_said_again() {
     let mut home = Home::joined(thing(Fault::None));
     home.host.set(thing_node(), &set(OnOff::On), home.now).unwrap();

@@ -6,6 +6,7 @@ use thingward_zwave::command_class::encapsulation::{Answer, Supervision, Supervi
 use thingward_zwave::command_class::field::{Bytes, Duration, OnOff};
 use thingward_zwave::command_class::security::{self, KexFail, KeyExchange, TransferEnd};
 use thingward_zwave::command_class::switches::BinarySwitch;
+use thingward_zwave::command_class::transport_service::{Assembled, Assembler};
 use thingward_zwave::security2::{KeyPair, KeySlot, Security2, TemporaryKeys};
 use thingward_zwave::{Command, Dsk, HomeId, NodeId, S2Class, SecurityClass};
 
@@ -39,9 +40,12 @@ pub(crate) struct Thing {
     pub(crate) fault: Fault,
     pub(crate) on: OnOff,
     pub(crate) failed: Option<KexFail>,
+    /// How often it switched with others.
+    pub(crate) switched_with_others: u32,
     pair: KeyPair,
     security2: Security2,
     rng: ChaCha20Rng,
+    assembler: Assembler,
     granted: u8,
     held: Vec<S2Class>,
     /// What waits for the host's half of a nonce.
@@ -58,9 +62,11 @@ impl Thing {
             fault,
             on: OnOff::Off,
             failed: None,
+            switched_with_others: 0,
             pair: KeyPair::generate(&mut rng),
             security2: Security2::new(HOME, node),
             rng,
+            assembler: Assembler::default(),
             granted: 0,
             held: Vec::new(),
             waiting: None,
@@ -85,7 +91,35 @@ impl Thing {
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         match Command::parse(bytes).unwrap() {
             Command::Security2(command) => self.security(command, bytes),
+            Command::TransportService(segment) => {
+                match self.assembler.push(HOST, segment, std::time::Duration::ZERO) {
+                    Assembled::Command(whole, complete) => {
+                        let mut answers = vec![Command::from(complete).to_bytes()];
+                        answers.extend(self.receive(&whole));
+                        answers
+                    }
+                    Assembled::Missing(segment) => vec![Command::from(segment).to_bytes()],
+                    Assembled::More | Assembled::Ignored => Vec::new(),
+                }
+            }
             _ => Vec::new(),
+        }
+    }
+
+    /// A message for several things; nobody answers to one.
+    pub(crate) fn receive_multicast(&mut self, bytes: &[u8]) {
+        let Ok(opened) = self.security2.open_multicast(HOST, bytes) else { return };
+        if let Ok(Command::Supervision(Supervision::Get { encapsulated, .. })) =
+            Command::parse(&opened.command)
+        {
+            self.switch(&encapsulated.0);
+            self.switched_with_others += 1;
+        }
+    }
+
+    fn switch(&mut self, command: &[u8]) {
+        if let Ok(Command::BinarySwitch(BinarySwitch::Set { target_value, .. })) = Command::parse(command) {
+            self.on = target_value;
         }
     }
 
@@ -164,11 +198,7 @@ impl Thing {
                     .into()
             }
             Command::Supervision(Supervision::Get { session, encapsulated }) => {
-                if let Ok(Command::BinarySwitch(BinarySwitch::Set { target_value, .. })) =
-                    Command::parse(&encapsulated.0)
-                {
-                    self.on = target_value;
-                }
+                self.switch(&encapsulated.0);
                 let answer = Answer {
                     more_updates_follow: false,
                     request_wake_up: false,
