@@ -23,7 +23,7 @@ impl Field for Targets {
     fn read(reader: &mut Reader) -> Result<Self, ParseError> {
         let [upgradable, count] = reader.array()?;
         let max_fragment_size = reader.u16()?;
-        let further = { 0..count }.map(|_| reader.u16()).collect::<Result<_, _>>()?;
+        let further = (0..count).map(|_| reader.u16()).collect::<Result<_, _>>()?;
         Ok(Self {
             upgradable: upgradable != 0,
             max_fragment_size,

@@ -37,7 +37,7 @@ impl Field for Scenes {
         let [scene_count, head] = reader.array()?;
         let (length, identical) = (usize::from(head >> 1 & 0x03), head & 1 == 1);
         let lists = if identical { scene_count.min(1) } else { scene_count };
-        let lists = { 0..lists }.map(|_| reader.take(length).map(|mask| bits(mask, 0)));
+        let lists = (0..lists).map(|_| reader.take(length).map(|mask| bits(mask, 0)));
         let key_attributes = lists.collect::<Result<_, _>>()?;
         Ok(Self { scene_count, supports_slow_refresh: head & 0x80 != 0, identical, key_attributes })
     }

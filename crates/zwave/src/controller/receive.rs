@@ -76,7 +76,19 @@ impl<R: CryptoRng> Controller<R> {
             Message::Membership(function::ADD_NODE, callback, status) => self.adding(callback, status, now),
             Message::Membership(_, _, status) => self.removing(status, now),
             Message::Update(Update::SmartStart { home }) => self.smart_start(home, now),
-            Message::Update(_) | Message::Started(_) | Message::Raw(..) => {}
+            // A button was pressed, which wakes up a node that sleeps.
+            Message::Update(Update::NodeInfo(info)) => {
+                if self.nodes.get(&info.node).is_some_and(|node| node.listening == Listening::Sleeping) {
+                    self.woke_up(info.node);
+                }
+            }
+            // What it was doing when it started again has no end.
+            Message::Started(_) => {
+                if let Some(ended) = self.transactions.lost() {
+                    self.transaction_ended(ended, now);
+                }
+            }
+            Message::Update(_) | Message::Raw(..) => {}
             _ => self.unsound(None, Unsound::Status),
         }
     }

@@ -89,9 +89,9 @@ impl Security2 {
             return Err(Unopened::NoNonce);
         };
         let addresses = Addresses { home: self.home, from: node, to: Destination::Group(group) };
-        let classes =
+        let mut classes =
             S2Class::ALL.into_iter().filter_map(|class| self.keys.get(&class).map(|keys| (class, keys)));
-        let opened = { classes }.find_map(|(class, keys)| {
+        let opened = classes.find_map(|(class, keys)| {
             open_with_mpan(&sealed, addresses, keys, mpan).map(|(text, mpan)| (class, text, mpan))
         });
         let Some((class, command, mpan)) = opened else {

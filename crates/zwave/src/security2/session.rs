@@ -140,9 +140,13 @@ impl Security2 {
     }
 
     /// Our half of a new nonce for a node: CC, Security 2, "Nonce Report". What was agreed before is void.
+    ///
+    /// One that was told and not used yet is told again: a peer that answers to it is not put off by requests that somebody
+    /// else makes in its name.
     pub fn nonce_report(&mut self, node: NodeId, rng: &mut impl CryptoRng) -> Vec<u8> {
-        let ours = entropy(rng);
+        let fresh = entropy(rng);
         let peer = self.peer(node, rng);
+        let ours = if let SpanState::Told(ours) = peer.span { ours } else { fresh };
         peer.span = SpanState::Told(ours);
         let mut command = vec![0x9f, 0x02, peer.next_sequence(), 0x01];
         command.extend(ours);

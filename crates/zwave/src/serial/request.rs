@@ -231,7 +231,7 @@ impl Request {
                 callback: reader.u8()?,
             },
             f::SEND_DATA_MULTICAST => Self::SendDataMulticast {
-                nodes: { 0..reader.u8()? }.map(|_| width.read(&mut reader)).collect::<Result<_, _>>()?,
+                nodes: (0..reader.u8()?).map(|_| width.read(&mut reader)).collect::<Result<_, _>>()?,
                 data: read_data(&mut reader)?,
                 options: TransmitOptions(reader.u8()?),
                 callback: reader.u8()?,

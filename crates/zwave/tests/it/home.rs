@@ -34,6 +34,8 @@ pub(crate) struct Home {
     /// Functions that the controller says it has.
     pub(crate) functions: Vec<u8>,
     pub(crate) silent: bool,
+    /// It takes requests and does nothing.
+    pub(crate) forgets: bool,
     decoder: Decoder,
 }
 
@@ -52,6 +54,7 @@ impl Home {
             units: 0,
             functions: vec![function::SEND_DATA, function::ADD_NODE, function::GET_PROTOCOL_INFO],
             silent: false,
+            forgets: false,
             decoder: Decoder::default(),
         }
     }
@@ -152,8 +155,9 @@ impl Home {
                 continue;
             }
             self.line.push_back(vec![0x06]);
-            let request = Request::parse(&frame, WIDTH).unwrap();
-            self.request(request);
+            if !self.forgets {
+                self.request(Request::parse(&frame, WIDTH).unwrap());
+            }
         }
     }
 

@@ -232,6 +232,18 @@ fn a_node_that_was_there_before_and_is_not_known_is_refused() {
 }
 
 #[test]
+fn a_controller_that_starts_again_is_asked_again() {
+    let mut home = Home::joined(thing(Fault::None));
+    home.forgets = true;
+    let done = home.host.set(thing_node(), &set(OnOff::On), home.now).unwrap();
+    home.settle();
+    home.forgets = false;
+    home.message(&Message::Started(vec![0]));
+    home.settle();
+    assert_eq!((home.outcome(done), home.thing.on), (Some(&Outcome::Confirmed), OnOff::On));
+}
+
+#[test]
 fn what_waits_for_a_node_is_bounded() {
     let mut home = Home::joined(thing(Fault::None));
     home.silent = true;

@@ -200,6 +200,18 @@ fn a_message_with_an_old_half_of_a_nonce_is_refused() {
 }
 
 #[test]
+fn a_nonce_that_was_told_and_not_used_is_told_again() {
+    let mut pair = Pair::new();
+    let told: Vec<_> =
+        (0..3).map(|_| pair.there.nonce_report(node(HERE), &mut pair.rng)[4..].to_vec()).collect();
+    assert!(told.iter().all(|half| *half == told[0]));
+    pair.agree();
+    let frame = pair.seal(&[0x20, 0x02]);
+    pair.open(&frame).unwrap();
+    assert_ne!(pair.there.nonce_report(node(HERE), &mut pair.rng)[4..], told[0]);
+}
+
+#[test]
 fn up_to_four_lost_messages_are_made_up_for_and_a_fifth_needs_a_new_nonce() {
     let mut pair = Pair::new();
     pair.agree();

@@ -82,7 +82,7 @@ pub struct Counted<T, const BITS: u32>(pub Vec<T>);
 impl<T: Field, const BITS: u32> Field for Counted<T, BITS> {
     fn read(reader: &mut Reader) -> Result<Self, ParseError> {
         let count = reader.u8()? & low_bits(BITS);
-        { 0..count }.map(|_| T::read(reader)).collect::<Result<_, _>>().map(Self)
+        (0..count).map(|_| T::read(reader)).collect::<Result<_, _>>().map(Self)
     }
     fn write(&self, out: &mut Vec<u8>) {
         let taken = self.0.iter().take(low_bits(BITS).into());
