@@ -82,7 +82,8 @@ fn read(row: &'static Row, values: &[(&'static str, Value)]) -> Option<Reading> 
             (name, shown(value), "")
         }
         By::Quantity => {
-            let measured = ["sensor_type", "meter_type", "setpoint_type"].into_iter().find_map(int)?;
+            let measured =
+                ["sensor_type", "meter_type", "setpoint_type", "parameter"].into_iter().find_map(int)?;
             let scale = int("scale")?;
             match quantities(row.class, measured, scale) {
                 // What is produced is another property than what is consumed.

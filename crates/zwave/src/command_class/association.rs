@@ -1,7 +1,7 @@
 //! Whom a thing tells: CC, "Association", "Multi Channel Association", "Association Group Information".
 
 use super::Value;
-use super::field::{Counted, Field, SizedText};
+use super::field::{Field, SizedText};
 use crate::ParseError;
 use crate::bytes::{Reader, bits, mask};
 
@@ -130,7 +130,40 @@ group! {
         mode: u8,
         profile: u16,
         reserved: u8,
-        event: u16,
+        event_code: u16,
+    }
+}
+
+/// What groups tell, and whether that may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// Whether all were asked about.
+    pub is_list_mode: bool,
+    /// Whether it may change.
+    pub has_dynamic_info: bool,
+    /// At most 63.
+    pub groups: Vec<GroupInfo>,
+}
+
+impl Field for Groups {
+    fn read(reader: &mut Reader) -> Result<Self, ParseError> {
+        let head = reader.u8()?;
+        let groups = (0..head & 0x3f).map(|_| GroupInfo::read(reader)).collect::<Result<_, _>>()?;
+        Ok(Self { is_list_mode: head & 0x80 != 0, has_dynamic_info: head & 0x40 != 0, groups })
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        let groups = self.groups.get(..63).unwrap_or(&self.groups);
+        let flags = u8::from(self.is_list_mode) << 7 | u8::from(self.has_dynamic_info) << 6;
+        out.push(flags | u8::try_from(groups.len()).unwrap_or(0));
+        groups.iter().for_each(|group| group.write(out));
+    }
+    fn value(&self) -> Value {
+        self.groups.value()
+    }
+    fn values(&self, name: &'static str, out: &mut Vec<(&'static str, Value)>) {
+        out.push((name, self.value()));
+        out.push(("is_list_mode", self.is_list_mode.into()));
+        out.push(("has_dynamic_info", self.has_dynamic_info.into()));
     }
 }
 
@@ -148,7 +181,7 @@ command_class! {
         NameGet = 0x01 { group_id: u8 },
         NameReport = 0x02 { group_id: u8, name: SizedText },
         InfoGet = 0x03 { mode: Mode, group_id: u8 },
-        InfoReport = 0x04 { groups: Counted<GroupInfo, 6> },
+        InfoReport = 0x04 { groups: Groups },
         CommandListGet = 0x05 { cache: Cache, group_id: u8 },
         /// The length of the list, and the list.
         CommandListReport = 0x06 { group_id: u8, length: u8, commands: Vec<GroupCommand> },

@@ -1,4 +1,4 @@
-//! What a thing is: CC, "Version", "Manufacturer Specific", "Z-Wave Plus Info", "Node Naming and Location", "Language", "Time",
+//! What a thing is: CC, "Version", "Manufacturer Specific", "Z-Wave Plus Info", "Node Naming and Location", "Language",
 //! "Powerlevel", "Device Reset Locally".
 
 use super::Value;
@@ -22,6 +22,30 @@ group! {
     }
 }
 
+bit_fields! {
+    /// What it tells of its versions.
+    Capabilities {
+        supports_zwave_software_get: bool = 2, 1,
+        supports_command_class_get: bool = 1, 1,
+        supports_get: bool = 0, 1,
+    }
+}
+
+group! {
+    /// Versions of three numbers each, with the numbers of their builds.
+    Software {
+        sdk_version: [u8; 3],
+        application_framework_api_version: [u8; 3],
+        application_framework_build_number: u16,
+        host_interface_version: [u8; 3],
+        host_interface_build_number: u16,
+        zwave_protocol_version: [u8; 3],
+        zwave_protocol_build_number: u16,
+        application_version: [u8; 3],
+        application_build_number: u16,
+    }
+}
+
 command_class! {
     /// Versions of a thing and of its command classes: class 0x86.
     Version = 0x86 {
@@ -37,8 +61,9 @@ command_class! {
         CommandClassGet = 0x13 { requested_class: u8 },
         CommandClassReport = 0x14 { requested_class: u8, class_version: u8 },
         CapabilitiesGet = 0x15 {},
-        CapabilitiesReport = 0x16 { capabilities: u8 },
+        CapabilitiesReport = 0x16 { capabilities: Capabilities },
         ZWaveSoftwareGet = 0x17 {},
+        ZWaveSoftwareReport = 0x18 { software: Software },
     }
 }
 
@@ -81,7 +106,7 @@ command_class! {
     /// What part it plays: class 0x5e.
     ZWavePlusInfo = 0x5e {
         Get = 0x01 {},
-        Report = 0x02 { z_wave_plus_version: u8, role_type: u8, node_type: u8, installer_icon: u16, user_icon: u16 },
+        Report = 0x02 { zwave_plus_version: u8, role_type: u8, node_type: u8, installer_icon: u16, user_icon: u16 },
     }
 }
 
@@ -108,24 +133,6 @@ command_class! {
         Set = 0x01 { language: [u8; 3], country: Option<[u8; 2]> },
         Get = 0x02 {},
         Report = 0x03 { language: [u8; 3], country: Option<[u8; 2]> },
-    }
-}
-
-bit_fields! {
-    /// An hour, and whether the clock has lost its power.
-    Hour {
-        clock_failed: bool = 7, 1,
-        hour: u8 = 0, 5,
-    }
-}
-
-command_class! {
-    /// What time it is: class 0x8a.
-    Time = 0x8a {
-        TimeGet = 0x01 {},
-        TimeReport = 0x02 { hour: Hour, minute: u8, second: u8 },
-        DateGet = 0x03 {},
-        DateReport = 0x04 { year: u16, month: u8, day: u8 },
     }
 }
 

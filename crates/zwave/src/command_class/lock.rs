@@ -1,6 +1,6 @@
-//! What is locked: CC, "Door Lock", "Door Lock Logging".
+//! What is locked: CC, "Door Lock", "Door Lock Logging", "Lock", "Protection".
 
-use super::field::{Counted, Duration, SizedMask, SizedText};
+use super::field::{Counted, Duration, OnOff, SizedMask, SizedText};
 
 bit_fields! {
     /// Which handles open, as bits: four outside, four inside.
@@ -131,5 +131,33 @@ command_class! {
             user_id: u8,
             user_code: SizedText,
         },
+    }
+}
+
+command_class! {
+    /// A simple lock: class 0x76.
+    Lock = 0x76 {
+        Set = 0x01 { locked: OnOff },
+        Get = 0x02 {},
+        Report = 0x03 { locked: OnOff },
+    }
+}
+
+bit_fields! {
+    /// 0 free, 1 by a sequence of keys, 2 not at all.
+    Local { local: u8 = 0, 4 }
+}
+
+bit_fields! {
+    /// 0 free, 1 no control, 2 no answers.
+    Radio { rf: u8 = 0, 4 }
+}
+
+command_class! {
+    /// What may be operated at the thing and by radio: class 0x75.
+    Protection = 0x75 {
+        Set = 0x01 { local: Local, rf: Option<Radio> },
+        Get = 0x02 {},
+        Report = 0x03 { local: Local, rf: Option<Radio> },
     }
 }

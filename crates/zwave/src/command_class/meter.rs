@@ -1,4 +1,4 @@
-//! What is metered: CC, "Meter".
+//! What is metered: CC, "Meter", "Energy Production".
 
 use super::Value;
 use super::field::{Bytes, Field, Scaled, read_signed, write_signed};
@@ -174,5 +174,13 @@ command_class! {
         SupportedGet = 0x03 {},
         SupportedReport = 0x04 { supported: Supported },
         Reset = 0x05 { target: Bytes },
+    }
+}
+
+command_class! {
+    /// What a plant produces: class 0x90. 0 is the present power, 1 all of it, 2 today's, 3 the time of it.
+    EnergyProduction = 0x90 {
+        Get = 0x02 { parameter: u8 },
+        Report = 0x03 { parameter: u8, value: Scaled },
     }
 }

@@ -9,6 +9,7 @@ pub mod association;
 pub mod battery;
 mod bits;
 pub mod configuration;
+pub mod covering;
 pub mod crc16;
 pub mod encapsulation;
 pub mod entry_control;
@@ -26,6 +27,7 @@ pub mod sensors;
 pub mod sound_switch;
 pub mod switches;
 pub mod thermostat;
+pub mod time;
 pub mod transport_service;
 pub mod user_code;
 pub mod user_credential;
@@ -117,19 +119,23 @@ macro_rules! commands {
 }
 
 commands! {
+    AlarmSensor: notification::AlarmSensor,
     Association: association::Association,
     AssociationGroupInfo: association::AssociationGroupInfo,
+    BarrierOperator: covering::BarrierOperator,
     Basic: switches::Basic,
     Battery: battery::Battery,
     BinarySensor: sensors::BinarySensor,
     BinarySwitch: switches::BinarySwitch,
     CentralScene: scene::CentralScene,
+    Clock: time::Clock,
     ColorSwitch: switches::ColorSwitch,
     Configuration: configuration::Configuration,
     Crc16: crc16::Crc16,
     DeviceResetLocally: information::DeviceResetLocally,
     DoorLock: lock::DoorLock,
     DoorLockLogging: lock::DoorLockLogging,
+    EnergyProduction: meter::EnergyProduction,
     EntryControl: entry_control::EntryControl,
     FirmwareUpdate: firmware_update::FirmwareUpdate,
     HumidityControlMode: humidity::HumidityControlMode,
@@ -137,6 +143,7 @@ commands! {
     HumidityControlSetpoint: humidity::HumidityControlSetpoint,
     Indicator: indicator::Indicator,
     Language: information::Language,
+    Lock: lock::Lock,
     ManufacturerSpecific: information::ManufacturerSpecific,
     Meter: meter::Meter,
     MultiChannel: encapsulation::MultiChannel,
@@ -147,6 +154,7 @@ commands! {
     NodeNaming: information::NodeNaming,
     Notification: notification::Notification,
     Powerlevel: information::Powerlevel,
+    Protection: lock::Protection,
     SceneActivation: scene::SceneActivation,
     SceneActuatorConfiguration: scene::SceneActuatorConfiguration,
     SceneControllerConfiguration: scene::SceneControllerConfiguration,
@@ -159,12 +167,15 @@ commands! {
     ThermostatMode: thermostat::ThermostatMode,
     ThermostatOperatingState: thermostat::ThermostatOperatingState,
     ThermostatSetpoint: thermostat::ThermostatSetpoint,
-    Time: information::Time,
+    ThermostatSetback: thermostat::ThermostatSetback,
+    Time: time::Time,
+    TimeParameters: time::TimeParameters,
     TransportService: transport_service::Segment,
     UserCode: user_code::UserCode,
     UserCredential: user_credential::UserCredential,
     Version: information::Version,
     WakeUp: wake_up::WakeUp,
+    WindowCovering: covering::WindowCovering,
     ZWavePlusInfo: information::ZWavePlusInfo,
 }
 

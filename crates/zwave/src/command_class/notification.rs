@@ -1,7 +1,7 @@
-//! What happened: CC, "Notification".
+//! What happened: CC, "Notification", "Alarm Sensor".
 
 use super::Value;
-use super::field::{Field, SizedMask};
+use super::field::{Field, OnOff, SizedMask};
 use crate::ParseError;
 use crate::bytes::{Reader, bits, mask};
 
@@ -106,5 +106,15 @@ command_class! {
         Set = 0x06 { notification_type: u8, notification_status: u8 },
         SupportedGet = 0x07 {},
         SupportedReport = 0x08 { kinds: Kinds },
+    }
+}
+
+command_class! {
+    /// An alarm of old things: class 0x9c. Types: 0 general, 1 smoke, 2 CO, 3 CO2, 4 heat, 5 water leak.
+    AlarmSensor = 0x9c {
+        Get = 0x01 { sensor_type: u8 },
+        Report = 0x02 { source_node: u8, sensor_type: u8, state: OnOff, duration: u16 },
+        SupportedGet = 0x03 {},
+        SupportedReport = 0x04 { supported_sensor_types: SizedMask<0, 8> },
     }
 }

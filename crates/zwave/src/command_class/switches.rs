@@ -1,6 +1,6 @@
 //! What is switched: CC, "Basic", "Binary Switch", "Multilevel Switch", "Color Switch".
 
-use super::field::{Counted, Duration, Level, OnOff};
+use super::field::{Counted, Duration, Level, Mask, OnOff};
 
 group! {
     /// Where a change is going.
@@ -82,8 +82,7 @@ command_class! {
     /// Colours: class 0x33.
     ColorSwitch = 0x33 {
         SupportedGet = 0x01 {},
-        /// Components as bits, the first byte first.
-        SupportedReport = 0x02 { components: [u8; 2] },
+        SupportedReport = 0x02 { supported_color_components: Mask<0, 2> },
         Get = 0x03 { color_component: u8 },
         Report = 0x04 { color_component: u8, current_value: u8, target: Option<ColorTarget> },
         Set = 0x05 { colors: Counted<Color, 5>, duration: Option<Duration> },

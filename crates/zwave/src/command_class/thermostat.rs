@@ -1,4 +1,5 @@
-//! What keeps a temperature: CC, "Thermostat Mode", "Thermostat Setpoint", "Thermostat Operating State", "Thermostat Fan".
+//! What keeps a temperature: CC, "Thermostat Mode", "Thermostat Setpoint", "Thermostat Operating State", "Thermostat Fan",
+//! "Thermostat Setback".
 
 use super::Value;
 use super::field::{Field, Mask, Scaled};
@@ -115,5 +116,19 @@ command_class! {
     ThermostatFanState = 0x45 {
         Get = 0x02 {},
         Report = 0x03 { state: State },
+    }
+}
+
+bit_fields! {
+    /// 0 none, 1 for a while, 2 until further notice.
+    SetbackType { setback_type: u8 = 0, 2 }
+}
+
+command_class! {
+    /// How far it is from its setpoint, in tenths of a kelvin; 121 protects from frost, 122 saves energy: class 0x47.
+    ThermostatSetback = 0x47 {
+        Set = 0x01 { setback_type: SetbackType, setback_state: i8 },
+        Get = 0x02 {},
+        Report = 0x03 { setback_type: SetbackType, setback_state: i8 },
     }
 }

@@ -22,6 +22,11 @@ impl Field for Seconds {
     }
 }
 
+bit_fields! {
+    /// What else it can do.
+    Features { wake_up_on_demand_supported: bool = 0, 1 }
+}
+
 command_class! {
     /// When it wakes up, and that it has: class 0x84.
     WakeUp = 0x84 {
@@ -36,7 +41,7 @@ command_class! {
             max_wake_up_interval: Seconds,
             default_wake_up_interval: Seconds,
             wake_up_interval_steps: Seconds,
-            flags: Option<u8>,
+            features: Option<Features>,
         },
     }
 }

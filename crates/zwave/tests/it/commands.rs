@@ -59,6 +59,8 @@ fn fields(command: &Command) -> BTreeMap<String, Value> {
     for (ours, theirs) in [
         ("outsideHandles", "outsideHandlesCanOpenDoorConfiguration"),
         ("insideHandles", "insideHandlesCanOpenDoorConfiguration"),
+        ("outsideHandles", "outsideHandlesCanOpenDoor"),
+        ("insideHandles", "insideHandlesCanOpenDoor"),
         ("outsideHandles", "supportedOutsideHandles"),
         ("insideHandles", "supportedInsideHandles"),
     ] {
@@ -68,12 +70,22 @@ fn fields(command: &Command) -> BTreeMap<String, Value> {
     }
     if let (Some(minutes), Some(seconds)) = (int("timeoutMinutes"), int("timeoutSeconds")) {
         more.push(("lockTimeoutConfiguration", Value::Int(minutes * 60 + seconds)));
+        more.push(("lockTimeout", Value::Int(minutes * 60 + seconds)));
     }
     if let (Some(major), Some(minor)) = (int("protocolVersion"), int("protocolSubVersion")) {
         more.push(("protocolVersion", Value::Text(format!("{major}.{minor}"))));
     }
     if let (Some(major), Some(minor)) = (int("firmwareVersion"), int("firmwareSubVersion")) {
         more.push(("firmwareVersions", Value::List(vec![Value::Text(format!("{major}.{minor}"))])));
+    }
+    for (ours, theirs, yes, no) in [
+        ("doorClosed", "doorStatus", "closed", "open"),
+        ("boltUnlocked", "boltStatus", "unlocked", "locked"),
+        ("latchClosed", "latchStatus", "closed", "open"),
+    ] {
+        if let Some(Value::Bool(is)) = fields.get(ours) {
+            more.push((theirs, Value::Text(if *is { yes } else { no }.to_owned())));
+        }
     }
     if let Some(Value::Bool(down)) = fields.get("down") {
         more.push(("direction", Value::Text(if *down { "down" } else { "up" }.to_owned())));

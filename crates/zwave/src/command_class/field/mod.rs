@@ -21,6 +21,18 @@ pub(crate) trait Field: Sized {
     }
 }
 
+impl Field for i8 {
+    fn read(reader: &mut Reader) -> Result<Self, ParseError> {
+        reader.array().map(Self::from_be_bytes)
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.to_be_bytes());
+    }
+    fn value(&self) -> Value {
+        i64::from(*self).into()
+    }
+}
+
 macro_rules! number_field {
     ($($type:ty, $read:ident);*) => {$(
         impl Field for $type {
@@ -161,16 +173,16 @@ impl Field for SizedText {
     }
 }
 
-/// Numbers as a mask up to the end; its lowest bit stands for `FIRST`.
+/// Numbers as a mask up to the end; its lowest bit stands for `FIRST`; written with `LEAST` bytes or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mask<const FIRST: u8>(pub Vec<u8>);
+pub struct Mask<const FIRST: u8, const LEAST: usize = 1>(pub Vec<u8>);
 
-impl<const FIRST: u8> Field for Mask<FIRST> {
+impl<const FIRST: u8, const LEAST: usize> Field for Mask<FIRST, LEAST> {
     fn read(reader: &mut Reader) -> Result<Self, ParseError> {
         Ok(Self(bits(reader.rest(), FIRST)))
     }
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend(mask(&self.0, FIRST, 1));
+        out.extend(mask(&self.0, FIRST, LEAST));
     }
     fn value(&self) -> Value {
         self.0.value()
