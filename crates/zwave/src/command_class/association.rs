@@ -1,7 +1,7 @@
 //! Whom a thing tells: CC, "Association", "Multi Channel Association", "Association Group Information".
 
-use super::Value;
 use super::field::{Field, SizedText};
+use super::{EXTENDED_FIRST, Value};
 use crate::ParseError;
 use crate::bytes::{Reader, bits, mask};
 
@@ -167,11 +167,45 @@ impl Field for Groups {
     }
 }
 
-group! {
-    /// A command of a class with one byte.
-    GroupCommand {
-        class: u8,
-        command: u8,
+/// Commands that a group tells, after the length of the list in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCommands(pub Vec<GroupCommand>);
+
+/// A command by its class and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupCommand {
+    /// Its class.
+    pub class: u16,
+    /// Its number.
+    pub command: u8,
+}
+
+impl Field for GroupCommands {
+    fn read(reader: &mut Reader) -> Result<Self, ParseError> {
+        let length = reader.u8()?;
+        let mut list = Reader::new(reader.take(length.into())?);
+        let mut commands = Vec::new();
+        while let Some(class) = list.optional() {
+            let extended = class >= EXTENDED_FIRST;
+            let class = if extended { u16::from_be_bytes([class, list.u8()?]) } else { class.into() };
+            commands.push(GroupCommand { class, command: list.u8()? });
+        }
+        Ok(Self(commands))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut list = Vec::new();
+        for GroupCommand { class, command } in &self.0 {
+            list.extend(class.to_be_bytes().into_iter().skip_while(|byte| *byte == 0));
+            list.push(*command);
+        }
+        list.truncate(u8::MAX.into());
+        out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
+        out.append(&mut list);
+    }
+    fn value(&self) -> Value {
+        let pairs =
+            self.0.iter().map(|pair| Value::List(vec![i64::from(pair.class).into(), pair.command.into()]));
+        pairs.collect::<Vec<_>>().into()
     }
 }
 
@@ -183,7 +217,6 @@ command_class! {
         InfoGet = 0x03 { mode: Mode, group_id: u8 },
         InfoReport = 0x04 { groups: Groups },
         CommandListGet = 0x05 { cache: Cache, group_id: u8 },
-        /// The length of the list, and the list.
-        CommandListReport = 0x06 { group_id: u8, length: u8, commands: Vec<GroupCommand> },
+        CommandListReport = 0x06 { group_id: u8, commands: GroupCommands },
     }
 }

@@ -1,6 +1,6 @@
 //! What is locked: CC, "Door Lock", "Door Lock Logging", "Lock", "Protection".
 
-use super::field::{Counted, Duration, OnOff, SizedMask, SizedText};
+use super::field::{Counted, Duration, SizedMask, SizedText};
 
 bit_fields! {
     /// Which handles open, as bits: four outside, four inside.
@@ -134,12 +134,17 @@ command_class! {
     }
 }
 
+bit_fields! {
+    /// Whether it is locked.
+    LockState { locked: bool = 0, 1 }
+}
+
 command_class! {
     /// A simple lock: class 0x76.
     Lock = 0x76 {
-        Set = 0x01 { locked: OnOff },
+        Set = 0x01 { state: LockState },
         Get = 0x02 {},
-        Report = 0x03 { locked: OnOff },
+        Report = 0x03 { state: LockState },
     }
 }
 

@@ -18,6 +18,7 @@ pub mod firmware_update;
 pub mod humidity;
 pub mod indicator;
 pub mod information;
+pub mod key_locker;
 pub mod lock;
 pub mod meter;
 pub mod notification;

@@ -2,6 +2,7 @@
 
 use super::Value;
 use super::field::{Field, SizedMask, SizedText};
+use super::key_locker::{KeyLockerTypes, Occupied};
 use super::user_code::{Secret, SizedSecret};
 use crate::ParseError;
 use crate::bytes::{Reader, bits, mask};
@@ -197,11 +198,6 @@ impl Field for AdminPin {
     }
 }
 
-bit_fields! {
-    /// Whether something is kept there.
-    Occupied { occupied: bool = 0, 1 }
-}
-
 command_class! {
     /// Users and what opens for them: class 0x83.
     UserCredential = 0x83 {
@@ -259,6 +255,7 @@ command_class! {
         AdminPinCodeGet = 0x1b {},
         AdminPinCodeReport = 0x1c { pin: AdminPin },
         KeyLockerCapabilitiesGet = 0x1d {},
+        KeyLockerCapabilitiesReport = 0x1e { key_locker_capabilities: KeyLockerTypes },
         KeyLockerEntryGet = 0x20 { entry_type: u8, entry_slot: u16 },
         KeyLockerEntryReport = 0x21 { occupied: Occupied, entry_type: u8, entry_slot: u16 },
     }

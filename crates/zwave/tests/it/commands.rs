@@ -10,13 +10,7 @@ use thingward_zwave::{Command, ParseError};
 use crate::vectors::{bytes, cases, unhex};
 
 /// Classes of the vectors that are passed through raw, with the reason.
-const RAW: [(&str, &str); 2] = [
-    ("FibaroVenetianBlind", "one maker's own"),
-    (
-        "UserCredentialCCKeyLockerCapabilitiesReport",
-        "keys that a lock keeps for others: nothing here asks for them",
-    ),
-];
+const RAW: [(&str, &str); 1] = [("FibaroVenetianBlind", "one maker's own")];
 
 /// How the oracle works, not what travels.
 const NOT_IN_THE_BYTES: [&str; 1] = ["allowUnexpectedResponse"];
