@@ -12,6 +12,9 @@ const { SecurityClass, dskToString } = require("@zwave-js/core");
 const { createMockZWaveRequestFrame } = require("@zwave-js/testing");
 const { BinarySwitchCCReport, Security2CC, WakeUpCCWakeUpNotification } = require("@zwave-js/cc");
 
+// It would announce itself on the network.
+require("@homebridge/ciao").getResponder = () => ({ createService: () => ({ advertise: async () => {} }) });
+
 // Its standard output is for answers.
 const say = (text) => process.stdout.write(`${text}\n`);
 console.log = console.error;
@@ -61,6 +64,9 @@ server.serialport.writeAsync = async (bytes) => {
   }
 };
 
+// A sensor of air temperature, in degrees Celsius.
+const details = { 0x31: { sensors: { 1: { supportedScales: [0] } } } };
+
 const asleep = new Set();
 
 const setUp = (node) => {
@@ -87,7 +93,13 @@ const tricks = {
         isListening: !sleeping,
         isFrequentListening: false,
         securityClasses: new Set(security.map((name) => SecurityClass[name])),
-        commandClasses: classes.map(([ccId, secure]) => ({ ccId, version: 1, isSupported: true, secure })),
+        commandClasses: classes.map(([ccId, secure]) => ({
+          ccId,
+          version: 1,
+          isSupported: true,
+          secure,
+          ...details[ccId],
+        })),
       },
       setup: (node) => {
         setUp(node);

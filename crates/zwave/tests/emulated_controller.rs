@@ -15,12 +15,16 @@ use std::time::{Duration, Instant};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use serde_json::{Value, json};
+use thingward_zwave::affordance::readings;
 use thingward_zwave::command_class::field::OnOff;
+use thingward_zwave::command_class::lock::DoorLock;
+use thingward_zwave::command_class::meter::Meter;
 use thingward_zwave::command_class::security::KexFail;
+use thingward_zwave::command_class::sensors::MultilevelSensor;
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::controller::{
-    Controller, Event, KnownNode, NetworkKeySet, Outcome, Refusal, RequestError, S0Permission, Standing,
-    Unsound,
+    Controller, Event, KnownNode, NetworkKeySet, Outcome, Refusal, RequestError, RequestId, S0Permission,
+    Standing, Unsound,
 };
 use thingward_zwave::security2::Unopened;
 use thingward_zwave::{Command, Dsk, LinkSecurity, NodeId, S2Class, SecurityClass};
@@ -174,17 +178,21 @@ impl Home {
         let now = self.now();
         let command = BinarySwitch::Set { target_value: value, duration: None }.into();
         let asked = self.host.set(node(), &command, now).unwrap();
-        self.until(|event| {
-            if let Event::Done(id, outcome) = event { (*id == asked).then(|| outcome.clone()) } else { None }
-        })
+        self.until(|event| done(event, asked))
     }
 
     fn get(&mut self) -> Outcome {
         let now = self.now();
         let asked = self.host.get(node(), &BinarySwitch::Get {}.into(), now).unwrap();
-        self.until(|event| {
-            if let Event::Done(id, outcome) = event { (*id == asked).then(|| outcome.clone()) } else { None }
-        })
+        self.until(|event| done(event, asked))
+    }
+}
+
+/// What became of this request.
+fn done(event: &Event, asked: RequestId) -> Option<Outcome> {
+    match event {
+        Event::Done(id, outcome) if *id == asked => Some(outcome.clone()),
+        _ => None,
     }
 }
 
@@ -213,6 +221,35 @@ fn a_switch_is_included_with_its_key_and_read_and_switched() {
     home.do_it(json!({ "do": "report", "id": 2, "on": false, "secure": true }));
     let told = home.until(|event| reports(event).filter(|(_, command)| *command == report(OnOff::Off)));
     assert_eq!(told.0, LinkSecurity::S2AccessControl);
+}
+
+#[test]
+fn a_lock_a_meter_and_a_sensor_are_read() {
+    let Some(mut home) = Home::start(9) else { return };
+    let secure =
+        [SUPERVISION, DoorLock::CLASS, Meter::CLASS, MultilevelSensor::CLASS].map(|class| (class, true));
+    let dsk = home.begin(&["S2_AccessControl"], &[&[(SECURITY_2, false)], secure.as_slice()].concat(), false);
+    home.until(|event| matches!(event, Event::PinNeeded { .. }).then_some(()));
+    let now = home.now();
+    home.host.confirm(node(), dsk.pin(), now).unwrap();
+    home.until(|event| matches!(event, Event::Interviewed(_)).then_some(()));
+    for question in [
+        Command::from(DoorLock::OperationGet {}),
+        Meter::Get { wanted: None }.into(),
+        MultilevelSensor::Get { wanted: None }.into(),
+    ] {
+        let now = home.now();
+        let asked = home.host.get(node(), &question, now).unwrap();
+        let outcome = home.until(|event| done(event, asked));
+        let Outcome::Answered(answer) = outcome else { panic!("{question:?}: {outcome:?}") };
+        let shown = readings(&answer);
+        println!("{shown:?}");
+        assert!(!shown.is_empty(), "{answer:?}");
+    }
+    let lock = DoorLock::OperationSet { mode: 0xff }.into();
+    let now = home.now();
+    let asked = home.host.set(node(), &lock, now).unwrap();
+    assert_eq!(home.until(|event| done(event, asked)), Outcome::Confirmed);
 }
 
 #[test]
@@ -313,9 +350,7 @@ fn a_sleeping_node_is_told_when_it_wakes_up() {
     assert_eq!(home.during(Duration::from_secs(2)), []);
     assert_eq!(home.do_it(json!({ "do": "state", "id": 2 })), "undefined");
     home.do_it(json!({ "do": "wake", "id": 2 }));
-    let outcome = home.until(|event| {
-        if let Event::Done(id, outcome) = event { (*id == asked).then(|| outcome.clone()) } else { None }
-    });
+    let outcome = home.until(|event| done(event, asked));
     assert_eq!(outcome, Outcome::Confirmed);
     assert_eq!(home.do_it(json!({ "do": "state", "id": 2 })), "true");
 }

@@ -31,6 +31,8 @@ pub(crate) struct Home {
     /// Bytes that are changed on the way to the host: after so many units, this bit of the next.
     pub(crate) flip: Option<(usize, usize)>,
     pub(crate) units: usize,
+    /// Nodes that the controller says there are.
+    pub(crate) members: Vec<NodeId>,
     /// Functions that the controller says it has.
     pub(crate) functions: Vec<u8>,
     pub(crate) silent: bool,
@@ -52,6 +54,7 @@ impl Home {
             heard: Vec::new(),
             flip: None,
             units: 0,
+            members: vec![HOST],
             functions: vec![function::SEND_DATA, function::ADD_NODE, function::GET_PROTOCOL_INFO],
             silent: false,
             forgets: false,
@@ -170,7 +173,8 @@ impl Home {
                 self.message(&Message::Capabilities(capabilities));
             }
             Request::GetInitData => {
-                let data = InitData { version: 9, capabilities: 8, nodes: vec![HOST], chip: None };
+                let nodes = self.members.clone();
+                let data = InitData { version: 9, capabilities: 8, nodes, chip: None };
                 self.message(&Message::InitData(data));
             }
             Request::GetProtocolInfo(_) => {

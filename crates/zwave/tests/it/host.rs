@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use thingward_zwave::command_class::encapsulation::Supervision;
 use thingward_zwave::command_class::field::OnOff;
 use thingward_zwave::command_class::security::KexFail;
 use thingward_zwave::command_class::switches::BinarySwitch;
@@ -219,6 +220,39 @@ fn a_controller_that_lies_about_who_joins_changes_nothing() {
     home.settle();
     assert_eq!(home.host.standing(thing_node()), Some(Standing::Granted(BEST)));
     assert!(home.events.iter().all(|event| matches!(event, Event::Unsound(..))), "{:?}", home.events);
+}
+
+#[test]
+fn a_host_that_starts_again_with_what_it_kept_speaks_to_its_things() {
+    let before = Home::joined(thing(Fault::None));
+    let known = KnownNode {
+        node: thing_node(),
+        class: BEST,
+        listening: Listening::Always,
+        supported: vec![BinarySwitch::CLASS.into(), Supervision::CLASS.into()],
+    };
+    let mut home = Home::new(before.thing, vec![known]);
+    home.members.push(thing_node());
+    home.settle();
+    // What the thing says under the nonces of before is not believed, and it is told half of new ones.
+    let said = home.thing.say(&report(OnOff::On));
+    home.radio(said);
+    home.settle();
+    assert!(!home.events.iter().any(|event| matches!(event, Event::Report { .. })));
+    let done = home.host.set(thing_node(), &set(OnOff::On), home.now).unwrap();
+    home.settle();
+    assert_eq!((home.outcome(done), home.thing.on), (Some(&Outcome::Confirmed), OnOff::On));
+}
+
+#[test]
+fn a_stranger_in_the_network_is_named_and_not_believed() {
+    let mut home = Home::new(thing(Fault::None), Vec::new());
+    home.members.push(thing_node());
+    home.settle();
+    assert!(matches!(&home.events[0], Event::Ready { strangers, .. } if *strangers == [thing_node()]));
+    home.radio(vec![report(OnOff::On).to_bytes()]);
+    home.settle();
+    assert_eq!(home.events[1..], [Event::Unsound(Some(thing_node()), Unsound::Refused)]);
 }
 
 #[test]
