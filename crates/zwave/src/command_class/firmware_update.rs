@@ -98,7 +98,12 @@ command_class! {
     /// Updates: class 0x7a.
     FirmwareUpdate = 0x7a {
         MetaDataGet = 0x01 {},
-        MetaDataReport = 0x02 { manufacturer_id: u16, firmware_id: u16, checksum: u16, targets: Option<Targets> },
+        MetaDataReport = 0x02 {
+            manufacturer_id: u16,
+            firmware_id: u16,
+            checksum: u16,
+            targets: Option<Targets>,
+        },
         RequestGet = 0x03 { manufacturer_id: u16, firmware_id: u16, checksum: u16, target: Option<Target> },
         /// 0xff says that it may begin.
         RequestReport = 0x04 { status: u8, flags: Option<u8> },
@@ -106,9 +111,28 @@ command_class! {
         Report = 0x06 { fragment: Fragment },
         /// 0xff says that it is done, from 0xfd on that it was right.
         StatusReport = 0x07 { status: u8, wait_time: Option<u16> },
-        ActivationSet = 0x08 { manufacturer_id: u16, firmware_id: u16, checksum: u16, firmware_target: u8, further: Bytes },
-        ActivationReport = 0x09 { manufacturer_id: u16, firmware_id: u16, checksum: u16, firmware_target: u8, status: u8, further: Bytes },
-        PrepareGet = 0x0a { manufacturer_id: u16, firmware_id: u16, firmware_target: u8, fragment_size: u16, further: Bytes },
+        ActivationSet = 0x08 {
+            manufacturer_id: u16,
+            firmware_id: u16,
+            checksum: u16,
+            firmware_target: u8,
+            further: Bytes,
+        },
+        ActivationReport = 0x09 {
+            manufacturer_id: u16,
+            firmware_id: u16,
+            checksum: u16,
+            firmware_target: u8,
+            status: u8,
+            further: Bytes,
+        },
+        PrepareGet = 0x0a {
+            manufacturer_id: u16,
+            firmware_id: u16,
+            firmware_target: u8,
+            fragment_size: u16,
+            further: Bytes,
+        },
         PrepareReport = 0x0b { status: u8, checksum: u16 },
     }
 }

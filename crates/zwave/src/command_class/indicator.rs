@@ -18,7 +18,11 @@ command_class! {
         Get = 0x02 { indicator_id: Option<u8> },
         Report = 0x03 { indicator_0_value: u8, values: Option<Counted<Property, 5>> },
         SupportedGet = 0x04 { indicator_id: u8 },
-        SupportedReport = 0x05 { indicator_id: u8, next_indicator_id: u8, supported_properties: SizedMask<0, 5> },
+        SupportedReport = 0x05 {
+            indicator_id: u8,
+            next_indicator_id: u8,
+            supported_properties: SizedMask<0, 5>,
+        },
         DescriptionGet = 0x06 { indicator_id: u8 },
         DescriptionReport = 0x07 { indicator_id: u8, description: SizedText },
     }

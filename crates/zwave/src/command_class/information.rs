@@ -106,7 +106,13 @@ command_class! {
     /// What part it plays: class 0x5e.
     ZWavePlusInfo = 0x5e {
         Get = 0x01 {},
-        Report = 0x02 { zwave_plus_version: u8, role_type: u8, node_type: u8, installer_icon: u16, user_icon: u16 },
+        Report = 0x02 {
+            zwave_plus_version: u8,
+            role_type: u8,
+            node_type: u8,
+            installer_icon: u16,
+            user_icon: u16,
+        },
     }
 }
 

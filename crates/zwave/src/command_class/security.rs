@@ -154,7 +154,11 @@ command_class! {
     /// Security 2: class 0x9f.
     Security2 = 0x9f {
         NonceGet = 0x01 { sequence_number: u8 },
-        NonceReport = 0x02 { sequence_number: u8, out_of_sync: OutOfSync, receiver_entropy: Option<[u8; 16]> },
+        NonceReport = 0x02 {
+            sequence_number: u8,
+            out_of_sync: OutOfSync,
+            receiver_entropy: Option<[u8; 16]>,
+        },
         MessageEncapsulation = 0x03 { sealed: Bytes },
         KexGet = 0x04 {},
         KexReport = 0x05 { offer: KeyExchange },

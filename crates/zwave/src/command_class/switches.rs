@@ -86,7 +86,12 @@ command_class! {
         Get = 0x03 { color_component: u8 },
         Report = 0x04 { color_component: u8, current_value: u8, target: Option<ColorTarget> },
         Set = 0x05 { colors: Counted<Color, 5>, duration: Option<Duration> },
-        StartLevelChange = 0x06 { change: LevelChange, color_component: u8, start_level: u8, duration: Option<Duration> },
+        StartLevelChange = 0x06 {
+            change: LevelChange,
+            color_component: u8,
+            start_level: u8,
+            duration: Option<Duration>,
+        },
         StopLevelChange = 0x07 { color_component: u8 },
     }
 }

@@ -210,7 +210,10 @@ command_class! {
             supported_user_types: SizedMask<0, 8, 2>,
         },
         CredentialCapabilitiesGet = 0x03 {},
-        CredentialCapabilitiesReport = 0x04 { features: CredentialFeatures, credential_types: CredentialTypes },
+        CredentialCapabilitiesReport = 0x04 {
+            features: CredentialFeatures,
+            credential_types: CredentialTypes,
+        },
         /// Without a user: deletes one.
         UserSet = 0x05 { operation: Operation, user_id: u16, user: Option<User> },
         UserGet = 0x06 { user_id: u16 },

@@ -40,7 +40,7 @@ impl<R: CryptoRng> Controller<R> {
                     self.unsound(Some(node), Unsound::Nonce);
                 }
             }
-            S2::MessageEncapsulation { .. } if origin.security == LinkSecurity::None => {
+            S2::MessageEncapsulation { .. } if origin.is_clear() => {
                 self.encrypted(bytes, origin, now);
             }
             S2::CommandsSupportedReport { .. } if origin.slot.is_some() => {
@@ -107,12 +107,15 @@ impl<R: CryptoRng> Controller<R> {
         match command {
             S0::NonceGet {} => self.tell_nonce0(node, now),
             S0::NonceReport { nonce } => {
+                if !self.joining_expects_nonce0(node) && !self.exchange_asked_for_nonce(node) {
+                    return self.unsound(Some(node), Unsound::Nonce);
+                }
                 self.security0.heard_nonce(node, nonce, now);
                 self.joining_nonce0(node, now);
                 self.exchange_nonce(node, now);
             }
             S0::MessageEncapsulation { .. } | S0::MessageEncapsulationNonceGet { .. }
-                if origin.security == LinkSecurity::None =>
+                if origin.is_clear() =>
             {
                 let wants_nonce = matches!(command, S0::MessageEncapsulationNonceGet { .. });
                 match self.security0.open((node, own.node), bytes, now) {

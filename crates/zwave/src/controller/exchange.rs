@@ -144,6 +144,11 @@ impl<R: CryptoRng> Controller<R> {
         })
     }
 
+    /// Whether a nonce of this node was asked for and has not come.
+    pub(super) fn exchange_asked_for_nonce(&self, node: NodeId) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.node == node && exchange.stage == Stage::Nonce)
+    }
+
     pub(super) fn exchange_transmitted(&mut self, node: NodeId, status: TransmitStatus, now: Duration) {
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.node == node) else { return };
         if status == TransmitStatus::Acknowledged {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 
 use super::event::{ControllerFault, Event, Unsound};
-use super::node::Standing;
+use super::node::{Node, Standing};
 use super::transactions::{Ended, Purpose};
 use super::{Controller, WIDTH};
 use crate::command_class::encapsulation::{
@@ -37,6 +37,13 @@ pub(super) struct Origin {
     pub(super) slot: Option<KeySlot>,
     pub(super) multicast: bool,
     depth: u8,
+}
+
+impl Origin {
+    /// Whether it came in the clear, with nothing around it that was encrypted.
+    pub(super) fn is_clear(self) -> bool {
+        self.slot.is_none() && self.security == LinkSecurity::None
+    }
 }
 
 impl<R: CryptoRng> Controller<R> {
@@ -120,6 +127,10 @@ impl<R: CryptoRng> Controller<R> {
             Err(error) => return self.unsound(Some(origin.node), Unsound::Command(error)),
         };
         match command {
+            // Segments are outermost: what was put together of several would have the protection of the last.
+            Command::TransportService(_) if origin.depth > 1 => {
+                self.unsound(Some(origin.node), Unsound::Command(ParseError::TooDeep));
+            }
             Command::TransportService(Segment::Request { session, offset }) => {
                 self.transactions.send_again(origin.node, session, offset);
             }
@@ -152,7 +163,9 @@ impl<R: CryptoRng> Controller<R> {
         match command {
             Command::Supervision(Supervision::Get { session, encapsulated }) => {
                 let session = session.session_id;
-                self.supervised(node, session);
+                if !origin.multicast {
+                    self.supervised(node, session);
+                }
                 if !self.repeats_session(node, session, now) {
                     self.command(&encapsulated.0, origin, now);
                 }
@@ -192,7 +205,8 @@ impl<R: CryptoRng> Controller<R> {
     }
 
     fn woke_up(&mut self, node: NodeId) {
-        if let Some(peer) = self.nodes.get_mut(&node) {
+        let granted = |peer: &&mut Node| matches!(peer.standing, Standing::Granted(_));
+        if let Some(peer) = self.nodes.get_mut(&node).filter(granted) {
             peer.awake = true;
             self.events.push_back(Event::Awake(node));
             if peer.is_drained() {

@@ -98,8 +98,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Whether a value is what the vectors say.
 fn same(value: &Value, json: &Json) -> bool {
-    if let Some(duration) = json.get("$class").filter(|class| *class == "Duration") {
-        let _ = duration;
+    if json.get("$class").is_some_and(|class| class == "Duration") {
         let seconds = json["_value"].as_i64().unwrap();
         return match json["unit"].as_str().unwrap() {
             "seconds" => *value == Value::Int(seconds),

@@ -28,6 +28,8 @@ pub(crate) struct Home {
     pub(crate) line: VecDeque<Vec<u8>>,
     /// What the thing said over the radio, as the host got it.
     pub(crate) heard: Vec<Vec<u8>>,
+    /// What the host sent over the radio.
+    pub(crate) sent: Vec<Vec<u8>>,
     /// Bytes that are changed on the way to the host: after so many units, this bit of the next.
     pub(crate) flip: Option<(usize, usize)>,
     pub(crate) units: usize,
@@ -52,6 +54,7 @@ impl Home {
             events: Vec::new(),
             line: VecDeque::new(),
             heard: Vec::new(),
+            sent: Vec::new(),
             flip: None,
             units: 0,
             members: vec![HOST],
@@ -185,6 +188,7 @@ impl Home {
                 self.message(&Message::Accepted(function::SEND_DATA, true));
                 let acknowledged = TransmitStatus::Acknowledged;
                 self.message(&Message::Transmitted(function::SEND_DATA, callback, acknowledged));
+                self.sent.push(data.clone());
                 if node == self.thing.node {
                     let answers = self.thing.receive(&data);
                     self.radio(answers);

@@ -7,6 +7,7 @@ use thingward_zwave::command_class::encapsulation::Supervision;
 use thingward_zwave::command_class::field::OnOff;
 use thingward_zwave::command_class::security::KexFail;
 use thingward_zwave::command_class::switches::BinarySwitch;
+use thingward_zwave::command_class::transport_service::Segment;
 use thingward_zwave::controller::{
     Event, KnownNode, OUTBOX_MAX, Outcome, Refusal, RequestError, Standing, Unsound,
 };
@@ -14,7 +15,7 @@ use thingward_zwave::serial::message::{MembershipStatus, Update};
 use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::serial::request::function;
 use thingward_zwave::serial::{FrameKind, Message, Received};
-use thingward_zwave::{Command, HomeId, LinkSecurity, NodeId, S2Class, SecurityClass};
+use thingward_zwave::{Command, HomeId, LinkSecurity, NodeId, ParseError, S2Class, SecurityClass};
 
 use crate::home::{Home, THING, thing_node};
 use crate::thing::{Fault, HOST, Thing};
@@ -242,6 +243,40 @@ fn a_host_that_starts_again_with_what_it_kept_speaks_to_its_things() {
     let done = home.host.set(thing_node(), &set(OnOff::On), home.now).unwrap();
     home.settle();
     assert_eq!((home.outcome(done), home.thing.on), (Some(&Outcome::Confirmed), OnOff::On));
+}
+
+#[test]
+fn a_nonce_that_nobody_asked_for_sends_nothing() {
+    let class = SecurityClass::S0;
+    let known = KnownNode { node: thing_node(), class, listening: Listening::Always, supported: vec![0x25] };
+    let mut home = Home::new(thing(Fault::None), vec![known]);
+    home.members.push(thing_node());
+    home.settle();
+    home.events.clear();
+    let nonce = |byte| vec![[&[0x98, 0x80], [byte; 8].as_slice()].concat()];
+    home.radio(nonce(1));
+    home.settle();
+    assert_eq!(home.events, [Event::Unsound(Some(thing_node()), Unsound::Nonce)]);
+    home.host.get(thing_node(), &BinarySwitch::Get {}.into(), home.now).unwrap();
+    home.settle();
+    home.radio(nonce(2));
+    home.settle();
+    assert_eq!(home.sent.iter().filter(|frame| frame.starts_with(&[0x98, 0x81])).count(), 1);
+    home.radio(nonce(3));
+    home.settle();
+    assert_eq!(home.sent.iter().filter(|frame| frame.starts_with(&[0x98, 0x81])).count(), 1);
+    assert_eq!(home.events[1..], [Event::Unsound(Some(thing_node()), Unsound::Nonce)]);
+}
+
+#[test]
+fn segments_inside_what_is_encrypted_are_refused() {
+    let mut home = Home::joined(thing(Fault::None));
+    let segment = Segment::First { size: 4, session: 1, data: report(OnOff::On).to_bytes() };
+    let said = home.thing.say(&segment.into());
+    home.radio(said);
+    home.settle();
+    let deep = Event::Unsound(Some(thing_node()), Unsound::Command(ParseError::TooDeep));
+    assert_eq!(home.events.last(), Some(&deep));
 }
 
 #[test]

@@ -96,10 +96,14 @@ impl<R: CryptoRng> Controller<R> {
         }
     }
 
+    /// Whether the joining node was asked for a nonce and has not told it.
+    pub(in crate::controller) fn joining_expects_nonce0(&self, node: NodeId) -> bool {
+        self.join0().is_some_and(|join| join.node() == node && join.step == Step::Nonce)
+    }
+
     /// The joining node told a nonce: the key goes out under the key that everybody knows.
     pub(in crate::controller) fn joining_nonce0(&mut self, node: NodeId, now: Duration) {
-        let waits = self.join0().is_some_and(|join| join.node() == node && join.step == Step::Nonce);
-        let Some(own) = self.own.filter(|_| waits) else { return };
+        let Some(own) = self.own.filter(|_| self.joining_expects_nonce0(node)) else { return };
         let network_key = HandedKey(self.security0.network_key().clone());
         let command =
             zeroize::Zeroizing::new(Command::from(Security0::NetworkKeySet { network_key }).to_bytes());
