@@ -1,6 +1,6 @@
 //! Security 2: CC, "Security 2 (S2) Command Class".
 //!
-//! [`key_derivation`] makes keys of keys, [`span`] and [`mpan`] the nonces that both ends draw in step, [`message`] is the
+//! [`key_derivation`] makes keys of keys, [`Span`] and [`Mpan`] the nonces that both ends draw in step, [`message`] is the
 //! frame, and [`Security2`] does it for all peers of a node: it refuses what was seen already and says when the nonces
 //! of two ends have come apart.
 

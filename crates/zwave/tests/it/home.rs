@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
+use thingward_zwave::command_class::field::OnOff;
+use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::controller::{Controller, Event, KnownNode, NetworkKeySet, RequestId};
 use thingward_zwave::serial::message::{Capabilities, InitData, MembershipStatus, TransmitStatus};
 use thingward_zwave::serial::request::function;
 use thingward_zwave::serial::{
     AddMode, Decoder, Message, NodeIdType, NodeInfo, ProtocolInfo, Received, Request, Unit,
 };
-use thingward_zwave::{NodeId, S2Class};
+use thingward_zwave::{Command, NodeId, S2Class, SecurityClass};
 
-use crate::thing::{HOME, HOST, Thing};
+use crate::thing::{Fault, HOME, HOST, Thing};
 
 const WIDTH: NodeIdType = NodeIdType::Short;
 /// More than an inclusion takes.
@@ -243,4 +245,19 @@ pub(crate) const THING: u16 = 9;
 
 pub(crate) fn thing_node() -> NodeId {
     NodeId::new(THING).unwrap()
+}
+
+pub(crate) const ALL_OF_S2: u8 = 0x07;
+pub(crate) const BEST: SecurityClass = SecurityClass::S2(S2Class::AccessControl);
+
+pub(crate) fn thing(fault: Fault) -> Thing {
+    Thing::new(THING, ALL_OF_S2, fault)
+}
+
+pub(crate) fn set(value: OnOff) -> Command {
+    BinarySwitch::Set { target_value: value, duration: None }.into()
+}
+
+pub(crate) fn report(value: OnOff) -> Command {
+    BinarySwitch::Report { current_value: value, target: None }.into()
 }

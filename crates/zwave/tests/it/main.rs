@@ -4,6 +4,7 @@
 mod commands;
 mod home;
 mod host;
+mod joining;
 mod security0;
 mod security2;
 mod serial;
