@@ -34,7 +34,7 @@ use crate::command_class::encapsulation::{Session, SizedCommand, Supervision};
 use crate::command_class::transport_service::Assembler;
 use crate::security2::Security2;
 use crate::serial::{LinkEvent, NodeIdType};
-use crate::{Command, Dsk, HomeId, NodeId};
+use crate::{Command, Dsk, HomeId, NodeId, S2Class};
 use exchange::{Answer, Exchange, Outgoing};
 use inclusion::Inclusion;
 use multicast::Group;
@@ -85,6 +85,7 @@ pub struct Controller<R> {
     own: Option<Own>,
     ready: bool,
     keys: NetworkKeySet,
+    least: S2Class,
     security2: Security2,
     security0: Security0,
     nodes: BTreeMap<NodeId, Node>,
@@ -112,6 +113,7 @@ impl<R: CryptoRng> Controller<R> {
             own: None,
             ready: false,
             keys,
+            least: S2Class::Unauthenticated,
             security2,
             security0,
             nodes: known.into_iter().map(|known| (known.node, Node::known(&known))).collect(),
@@ -171,6 +173,12 @@ impl<R: CryptoRng> Controller<R> {
     #[must_use]
     pub fn standing(&self, node: NodeId) -> Option<Standing> {
         self.nodes.get(&node).map(|node| node.standing)
+    }
+
+    /// Grants no key of a lesser class from now on: with [`S2Class::Authenticated`], no node joins whose device-specific key
+    /// nobody compared.
+    pub const fn require(&mut self, least: S2Class) {
+        self.least = least;
     }
 
     /// Has a node do something. Where it can, it says whether it did.

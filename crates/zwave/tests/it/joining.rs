@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use thingward_zwave::HomeId;
 use thingward_zwave::command_class::security::KexFail;
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::controller::{Event, Refusal, RequestError, Standing, Unsound};
 use thingward_zwave::serial::Message;
 use thingward_zwave::serial::message::Update;
+use thingward_zwave::{HomeId, S2Class};
 
 use crate::home::{ALL_OF_S2, BEST, Home, THING, thing, thing_node};
 use crate::thing::{Fault, Thing};
@@ -106,5 +106,17 @@ fn a_flipped_bit_anywhere_never_gives_more_than_was_meant() {
                 Some(Standing::Granted(class)) => assert_eq!(class, BEST, "unit {unit}, bit {bit}"),
             }
         }
+    }
+}
+
+#[test]
+fn where_keys_have_to_be_compared_nothing_joins_without_that() {
+    for (requested, refused) in [(0x01, true), (0x03, false)] {
+        let mut home = Home::ready(Thing::new(THING, requested, Fault::None));
+        home.host.require(S2Class::Authenticated);
+        home.join();
+        assert_eq!(home.refusal(), refused.then_some(Refusal::Exchange(KexFail::Keys)));
+        let class = (!refused).then_some(S2Class::Authenticated);
+        assert_eq!(home.thing.class(), class);
     }
 }

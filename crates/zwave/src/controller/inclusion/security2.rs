@@ -81,7 +81,8 @@ impl<R: CryptoRng> Controller<R> {
     }
 
     fn offered(&mut self, offer: KeyExchange, now: Duration) {
-        let ours = S2Class::ALL.iter().map(|class| bit(*class)).sum::<u8>();
+        let least = self.least;
+        let ours = S2Class::ALL.iter().filter(|class| **class >= least).map(|class| bit(*class)).sum::<u8>();
         let Some(join) = self.join2() else { return };
         let node = join.node();
         let s0 = if self.security0.is_permitted(node) { SecurityClass::S0.bit() } else { 0 };
