@@ -13,6 +13,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("audit", &["crypto", "seal", "grant"]),
     ("policy", &["model"]),
     ("mqtt", &["model"]),
+    ("zwave", &[]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
     ("tpm", &["crypto"]),

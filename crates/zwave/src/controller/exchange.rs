@@ -1,0 +1,281 @@
+//! Asking one node at a time: a nonce where one is needed, the command, and the answer.
+
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use super::Controller;
+use super::event::{Event, Outcome, RequestId};
+use super::node::{Node, Standing};
+use super::transactions::Purpose;
+use crate::command_class::encapsulation::SupervisionStatus;
+use crate::command_class::wake_up::WakeUp;
+use crate::security2::{GroupId, KeySlot};
+use crate::serial::message::TransmitStatus;
+use crate::serial::node_info::Listening;
+use crate::{Command, NodeId, SecurityClass};
+
+/// How long a node may take for its half of a nonce: CC, Security 2, "Nonce Report" (at most 20 s for S0, seconds in use).
+const NONCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command may wait for the radio, where the controller lies about it.
+const SENDING_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a node may take for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a command is tried when the nonces have come apart, or the radio did not reach.
+const TRIES: u8 = 3;
+
+/// What ends an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// That it arrived.
+    None,
+    /// What the node says of the supervised command.
+    Supervision(u8),
+    /// The next command of this class.
+    Class(u16),
+}
+
+/// What is to be sent to a node.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    /// `None` for what nobody but us waits for.
+    pub(super) id: Option<RequestId>,
+    pub(super) command: Vec<u8>,
+    pub(super) answer: Answer,
+    /// It follows up a message to this group.
+    pub(super) group: Option<GroupId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// Asked for a nonce.
+    Nonce,
+    /// Being sent.
+    Sending,
+    /// It was answered before the radio's acknowledgement came.
+    Early(Outcome),
+    /// Arrived; waiting for the answer.
+    Waiting,
+}
+
+pub(super) struct Exchange {
+    pub(super) node: NodeId,
+    outgoing: Outgoing,
+    stage: Stage,
+    tries: u8,
+    pub(super) due: Option<Duration>,
+}
+
+impl<R: CryptoRng> Controller<R> {
+    /// Starts with the next node that something waits for.
+    pub(super) fn next_exchange(&mut self, now: Duration) {
+        if !self.ready || self.exchange.is_some() || self.inclusion.is_some() {
+            return;
+        }
+        let next = self.nodes.iter_mut().find_map(|(id, node)| node.pop().map(|outgoing| (*id, outgoing)));
+        let Some((node, outgoing)) = next else { return };
+        self.exchange = Some(Exchange { node, outgoing, stage: Stage::Sending, tries: 0, due: None });
+        self.try_exchange(now);
+    }
+
+    /// Sends the command, or asks for the nonce that it needs.
+    fn try_exchange(&mut self, now: Duration) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let node = exchange.node;
+        exchange.tries += 1;
+        let Some(Standing::Granted(class)) = self.nodes.get(&node).map(|node| node.standing) else {
+            return self.end_exchange(Outcome::Gone, now);
+        };
+        let sealed = match class {
+            SecurityClass::S2(class) => {
+                let Exchange { outgoing, .. } = exchange;
+                match outgoing.group {
+                    Some(group) => self.follow_up(node, group),
+                    None => {
+                        let slot = KeySlot::Class(class);
+                        self.security2.seal(node, slot, &outgoing.command, &mut self.rng).ok()
+                    }
+                }
+            }
+            SecurityClass::S0 => self.own.and_then(|own| {
+                self.security0.seal((own.node, node), &exchange.outgoing.command, now, &mut self.rng)
+            }),
+        };
+        let Some(exchange) = &mut self.exchange else { return };
+        if let Some(frame) = sealed {
+            exchange.stage = Stage::Sending;
+            exchange.due = Some(now + SENDING_TIMEOUT);
+            return self.transactions.send(Purpose::Exchange(node), node, frame);
+        }
+        if exchange.tries > TRIES {
+            return self.end_exchange(Outcome::NoNonce, now);
+        }
+        exchange.stage = Stage::Nonce;
+        exchange.due = Some(now + NONCE_TIMEOUT);
+        let command = match class {
+            SecurityClass::S2(_) => self.security2.nonce_get(node, &mut self.rng),
+            SecurityClass::S0 => self.security0.nonce_get(node),
+        };
+        self.transactions.send(Purpose::Exchange(node), node, command);
+    }
+
+    /// The command again, for one member of the group that it was sent to; with the group's nonces where it lacks them.
+    fn follow_up(&mut self, node: NodeId, group: GroupId) -> Option<Vec<u8>> {
+        let command = &self.exchange.as_ref()?.outgoing.command;
+        let groups = &mut self.nodes.get_mut(&node)?.groups;
+        let tell = !groups.contains(&group);
+        let frame = self.security2.seal_follow_up(group, node, command, tell, &mut self.rng).ok()?;
+        groups.insert(group);
+        Some(frame)
+    }
+
+    /// A node told its half of a nonce.
+    pub(super) fn exchange_nonce(&mut self, node: NodeId, now: Duration) {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.node == node) {
+            self.try_exchange(now);
+        }
+    }
+
+    /// Whether a nonce of this node may be taken: it was asked for, or answers what we sent.
+    pub(super) fn exchange_expects_nonce(&self, node: NodeId) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| {
+            let waits = !matches!(exchange.stage, Stage::Early(_));
+            exchange.node == node && waits && exchange.tries <= TRIES
+        })
+    }
+
+    /// Whether a nonce of this node was asked for and has not come.
+    pub(super) fn exchange_asked_for_nonce(&self, node: NodeId) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.node == node && exchange.stage == Stage::Nonce)
+    }
+
+    pub(super) fn exchange_transmitted(&mut self, node: NodeId, status: TransmitStatus, now: Duration) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.node == node) else { return };
+        if status == TransmitStatus::Acknowledged {
+            match exchange.stage.clone() {
+                Stage::Sending if exchange.outgoing.answer == Answer::None => {
+                    self.end_exchange(Outcome::Delivered, now);
+                }
+                Stage::Sending => {
+                    exchange.stage = Stage::Waiting;
+                    exchange.due = Some(now + ANSWER_TIMEOUT);
+                }
+                Stage::Early(outcome) => self.end_exchange(outcome, now),
+                Stage::Nonce | Stage::Waiting => {}
+            }
+            return;
+        }
+        let Some(peer) = self.nodes.get_mut(&node) else { return };
+        if peer.listening == Listening::Sleeping {
+            // It fell asleep: what was for it waits until it wakes up again.
+            peer.awake = false;
+            if let Some(exchange) = self.exchange.take() {
+                peer.push_back_again(exchange.outgoing);
+            }
+        } else if exchange.tries < TRIES {
+            self.try_exchange(now);
+        } else {
+            self.end_exchange(Outcome::NotReachable, now);
+        }
+    }
+
+    /// A command came that may be the answer.
+    pub(super) fn exchange_answer(&mut self, node: NodeId, command: &Command, now: Duration) {
+        let expected = |exchange: &&mut Exchange| {
+            exchange.node == node && exchange.outgoing.answer == Answer::Class(command.class())
+        };
+        if self.exchange.as_mut().filter(expected).is_some() {
+            self.outcome(Outcome::Answered(command.clone()), now);
+        }
+    }
+
+    pub(super) fn exchange_supervised(
+        &mut self,
+        node: NodeId,
+        session: u8,
+        (status, more, takes): (SupervisionStatus, bool, Option<Duration>),
+        now: Duration,
+    ) {
+        let expected = |exchange: &&mut Exchange| {
+            exchange.node == node && exchange.outgoing.answer == Answer::Supervision(session)
+        };
+        let Some(exchange) = self.exchange.as_mut().filter(expected) else { return };
+        match status {
+            SupervisionStatus::Working if more => {
+                let takes = takes.unwrap_or_default();
+                exchange.stage = Stage::Waiting;
+                exchange.due = Some(now + ANSWER_TIMEOUT + takes);
+            }
+            SupervisionStatus::Working => self.outcome(Outcome::Begun, now),
+            SupervisionStatus::Success => self.outcome(Outcome::Confirmed, now),
+            SupervisionStatus::Fail => self.outcome(Outcome::Failed, now),
+            SupervisionStatus::NoSupport => self.outcome(Outcome::NotSupported, now),
+        }
+    }
+
+    /// The answer may come before the radio's acknowledgement.
+    fn outcome(&mut self, outcome: Outcome, now: Duration) {
+        match &mut self.exchange {
+            Some(Exchange { stage: stage @ Stage::Sending, .. }) => *stage = Stage::Early(outcome),
+            Some(_) => self.end_exchange(outcome, now),
+            None => {}
+        }
+    }
+
+    pub(super) fn exchange_due(&mut self, now: Duration) {
+        let Some(exchange) = &self.exchange else { return };
+        if exchange.due.is_none_or(|due| due > now) {
+            return;
+        }
+        match exchange.stage {
+            Stage::Nonce => self.try_exchange(now),
+            Stage::Sending | Stage::Early(_) | Stage::Waiting => self.end_exchange(Outcome::NoAnswer, now),
+        }
+    }
+
+    fn end_exchange(&mut self, outcome: Outcome, now: Duration) {
+        let Some(exchange) = self.exchange.take() else { return };
+        match exchange.outgoing.id {
+            Some(id) => self.events.push_back(Event::Done(id, outcome)),
+            None => self.interview_step(exchange.node),
+        }
+        self.send_to_sleep(exchange.node);
+        self.next_exchange(now);
+    }
+
+    /// A node that sleeps may go back to it once nothing waits for it.
+    pub(super) fn send_to_sleep(&mut self, node: NodeId) {
+        let drained =
+            |node: &&mut Node| node.listening == Listening::Sleeping && node.awake && node.is_drained();
+        if self.nodes.get_mut(&node).filter(drained).is_none() {
+            return;
+        }
+        let command = Command::from(WakeUp::NoMoreInformation {}).to_bytes();
+        if let Some(frame) = self.seal_aside(node, &command) {
+            self.transactions.send(Purpose::Aside, node, frame);
+        }
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.awake = false;
+        }
+    }
+
+    /// Encrypts what needs no answer, if that takes no nonce.
+    pub(super) fn seal_aside(&mut self, node: NodeId, command: &[u8]) -> Option<Vec<u8>> {
+        let Standing::Granted(SecurityClass::S2(class)) = self.nodes.get(&node)?.standing else {
+            return None;
+        };
+        self.security2.seal(node, KeySlot::Class(class), command, &mut self.rng).ok()
+    }
+
+    /// A node is gone: what waited for it comes to nothing.
+    pub(super) fn drop_node(&mut self, node: NodeId, now: Duration) {
+        self.security2.remove(node);
+        if let Some(mut gone) = self.nodes.remove(&node) {
+            let ids: Vec<_> = gone.drain().filter_map(|outgoing| outgoing.id).collect();
+            self.events.extend(ids.into_iter().map(|id| Event::Done(id, Outcome::Gone)));
+        }
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.node == node) {
+            self.end_exchange(Outcome::Gone, now);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Security 0 with all nodes that have it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use super::settings::S0Permission;
+use crate::command_class::security;
+use crate::security0::{EncapsulationError, NetworkKeys0, Nonce, OwnNonces, Part, open, seal};
+use crate::{Command, Key, NodeId};
+
+/// How long a node's nonce may be used: CC, Security 0.
+const NONCE_LIFETIME: Duration = Duration::from_secs(10);
+
+pub(super) struct Security0 {
+    keys: NetworkKeys0,
+    /// Who joins now, under the key that everybody knows.
+    joining: Option<NodeId>,
+    own: OwnNonces,
+    theirs: BTreeMap<NodeId, (Nonce, Duration)>,
+    /// First parts of long commands, with their numbers.
+    parts: BTreeMap<NodeId, (u8, Vec<u8>, Duration)>,
+    pub(super) permissions: Vec<S0Permission>,
+}
+
+impl Security0 {
+    pub(super) fn new(network: Key) -> Self {
+        let keys = NetworkKeys0::derive(network);
+        let (own, theirs, parts) = (OwnNonces::default(), BTreeMap::new(), BTreeMap::new());
+        Self { keys, joining: None, own, theirs, parts, permissions: Vec::new() }
+    }
+
+    pub(super) fn is_permitted(&self, node: NodeId) -> bool {
+        self.permissions.iter().any(|permission| permission.node() == node)
+    }
+
+    pub(super) const fn join(&mut self, node: Option<NodeId>) {
+        self.joining = node;
+    }
+
+    pub(super) fn nonce_get(&mut self, node: NodeId) -> Vec<u8> {
+        self.theirs.remove(&node);
+        Command::from(security::Security0::NonceGet {}).to_bytes()
+    }
+
+    pub(super) fn nonce_report(&mut self, node: NodeId, now: Duration, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let nonce = self.own.tell(node, now, rng);
+        Command::from(security::Security0::NonceReport { nonce }).to_bytes()
+    }
+
+    pub(super) fn heard_nonce(&mut self, node: NodeId, nonce: Nonce, now: Duration) {
+        self.theirs.insert(node, (nonce, now));
+    }
+
+    /// `None` where the node's nonce is missing or too old, or the command too long.
+    pub(super) fn seal(
+        &mut self,
+        (own, node): (NodeId, NodeId),
+        command: &[u8],
+        now: Duration,
+        rng: &mut impl CryptoRng,
+    ) -> Option<Vec<u8>> {
+        let (theirs, heard) = self.theirs.remove(&node)?;
+        if now.saturating_sub(heard) >= NONCE_LIFETIME {
+            return None;
+        }
+        let mut ours = Nonce::default();
+        rng.fill_bytes(&mut ours);
+        if self.joining == Some(node) {
+            return seal(&NetworkKeys0::initial(), (own, node), (&ours, &theirs), command);
+        }
+        seal(&self.keys, (own, node), (&ours, &theirs), command)
+    }
+
+    /// `None` for the first part of a command, whose second one is to come.
+    pub(super) fn open(
+        &mut self,
+        (node, own): (NodeId, NodeId),
+        frame: &[u8],
+        now: Duration,
+    ) -> Result<Option<Vec<u8>>, EncapsulationError> {
+        match open(&self.keys, (node, own), frame, |id| self.own.take(node, id, now))? {
+            Part::Whole(command) => Ok(Some(command)),
+            Part::First(number, part) => {
+                self.parts.insert(node, (number, part, now));
+                Ok(None)
+            }
+            Part::Second(number, second) => {
+                let first = self
+                    .parts
+                    .remove(&node)
+                    .filter(|(of, _, came)| *of == number && now.saturating_sub(*came) < NONCE_LIFETIME);
+                let (_, mut command, _) = first.ok_or(EncapsulationError::Partial)?;
+                command.extend(second);
+                Ok(Some(command))
+            }
+        }
+    }
+
+    pub(super) const fn network_key(&self) -> &Key {
+        &self.keys.network
+    }
+}

@@ -1,0 +1,14 @@
+//! The public face of the crate, against the shared vectors and against itself.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
+
+mod commands;
+mod home;
+mod host;
+mod joining;
+mod security0;
+mod security2;
+mod serial;
+mod smart_start;
+mod thing;
+mod transport_service;
+mod vectors;
