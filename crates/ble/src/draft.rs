@@ -42,9 +42,9 @@ impl Draft {
         }
     }
 
-    /// Whether all that was read had a meaning.
+    /// Whether there was something, and all of it had a meaning.
     pub(crate) fn is_understood(&self) -> bool {
-        self.raw.is_empty()
+        self.raw.is_empty() && !(self.readings.is_empty() && self.events.is_empty())
     }
 
     pub(crate) fn finish(mut self, address: Address, format: Format, security: Security) -> Report {

@@ -161,7 +161,7 @@ fn body(value: &[u8], draft: &mut Draft) -> Option<()> {
 }
 
 /// The scale S400: who stands on it, and in one number mass, heart rate and impedance. With a mass the impedance is that
-/// of the lower frequency.
+/// at the lower frequency, without one that at the higher.
 fn scale(value: &[u8], draft: &mut Draft) -> Option<()> {
     let [profile, m0, m1, m2, m3, ..] = *<&[u8; 9]>::try_from(value).ok()?;
     let measured = u32::from_le_bytes([m0, m1, m2, m3]);
@@ -170,7 +170,7 @@ fn scale(value: &[u8], draft: &mut Draft) -> Option<()> {
     draft.number("profile_id", "", f64::from(profile));
     draft.number("mass", "kg", tenths(mass));
     draft.number("heart_rate", "1/min", (1..127).contains(&heart).then(|| f64::from(heart + 50)));
-    draft.number(if mass == 0 { "impedance_high" } else { "impedance" }, "Ohm", tenths(impedance));
+    draft.number(if mass == 0 { "impedance_high" } else { "impedance_low" }, "Ohm", tenths(impedance));
     draft.flag("stabilized", measured != 0);
     Some(())
 }

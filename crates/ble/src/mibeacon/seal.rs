@@ -29,7 +29,7 @@ pub(super) fn open(frame: &Frame<'_>, devices: &mut Devices) -> Result<Vec<u8>, 
 
 /// Versions 2 and 3: behind the text three bytes of the counter and one that checks nothing we know of.
 ///
-/// There is no tag, so a key is taken for the right one when its text is objects that all have a meaning.
+/// There is no tag, so a key is taken for the right one when its text is objects, and all of them have a meaning.
 pub(super) fn open_legacy(
     frame: &Frame<'_>,
     product: Option<Product>,

@@ -3,8 +3,8 @@
 use crate::draft::Draft;
 use crate::ruuvi::{Fields, climate, scaled};
 
-/// Metres per second squared in a thousandth of `g`. Receivers of these tags take 9.8, well within what they measure.
-const MILLI_G: f64 = 9.8 / 1000.0;
+/// Metres per second squared in ten `g`. Receivers of these tags take 9.8 for one, well within what they measure.
+const TEN_G: i64 = 98;
 
 /// Data format 3, "RAWv1".
 pub(super) fn read_3(data: &[u8], draft: &mut Draft) -> Option<()> {
@@ -44,7 +44,7 @@ pub(super) fn read_5(data: &[u8], draft: &mut Draft) -> Option<()> {
 
 /// Three axes and their sum; without one of them the others are no acceleration.
 fn acceleration(fields: &mut Fields<'_>, draft: &mut Draft) -> Option<()> {
-    let axis = |raw| scaled(raw, i16::MIN, 1).map(|milli_g| milli_g * MILLI_G);
+    let axis = |raw: i16| scaled(i64::from(raw) * TEN_G, i64::from(i16::MIN) * TEN_G, 10_000);
     let axes = (axis(fields.i16()?), axis(fields.i16()?), axis(fields.i16()?));
     if let (Some(x), Some(y), Some(z)) = axes {
         draft.number("acceleration_x", "m/s2", x);

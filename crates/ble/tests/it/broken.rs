@@ -97,6 +97,13 @@ fn a_changed_legacy_advertisement_is_never_called_encrypted() {
 }
 
 #[test]
+fn a_legacy_advertisement_without_an_object_shows_no_key_right() {
+    let mut receiver = Receiver::default();
+    receiver.devices.trust(ADDRESS, BindKey::legacy(&[7; 12]), None).unwrap();
+    assert_eq!(service(&mut receiver, 0xfe95, &unhex("4830b60301000000ff")), [Err(Error::WrongKey)]);
+}
+
+#[test]
 fn what_is_not_understood_is_given_raw() {
     let raw = |uuid, hex: &str| service(&mut Receiver::default(), uuid, &unhex(hex)).remove(0).unwrap().raw;
     let object = |id, hex| Raw::Object { id, value: unhex(hex) };

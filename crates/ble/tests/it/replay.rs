@@ -1,9 +1,9 @@
 //! What is sent again, with another key, or in the open.
 
 use proptest::prelude::*;
-use thingward_ble::{BindKey, Error, Receiver, Security};
+use thingward_ble::{BindKey, Error, Receiver, Security, Value};
 
-use crate::support::{ADDRESS, KEY, OBJECTS, bthome, bthome_v1, mibeacon, service, with_key};
+use crate::support::{ADDRESS, KEY, OBJECTS, bthome, bthome_v1, mibeacon, service, unhex, with_key};
 
 const MI_BATTERY: [u8; 4] = [0x03, 0x4c, 1, 50];
 
@@ -16,6 +16,17 @@ const SEALS: [(u16, Seal); 3] = [
     (0x181e, |counter| bthome_v1(counter, &[0x02, 0x01, 93])),
     (0xfe95, |counter| mibeacon(counter, &MI_BATTERY)),
 ];
+
+/// bthome.io/encryption: the example of its pages.
+#[test]
+fn the_published_example_opens_with_its_key() {
+    let key: [u8; 16] = unhex("231d39c1d7cc1ab1aee224cd096db932").try_into().unwrap();
+    let mut receiver = Receiver::default();
+    receiver.devices.trust(ADDRESS, BindKey::new(&key), None).unwrap();
+    let report = service(&mut receiver, 0xfcd2, &unhex("41a47266c95f730011223378237214")).remove(0).unwrap();
+    let values: Vec<_> = report.readings.iter().map(|reading| &reading.value).collect();
+    assert_eq!(values, [&Value::Number(25.06), &Value::Number(50.55)]);
+}
 
 #[test]
 fn a_counter_is_taken_once_and_never_backwards() {
