@@ -1,4 +1,5 @@
-//! The structures that an advertisement is made of (Core Specification Supplement, Part A; Core 5.4, Vol 3 Part C §11).
+//! The structures that an advertisement is made of (Core Specification Supplement, Part A; Core 5.4, Vol 3 Part C
+//! §11).
 
 /// Service data with a UUID of 16 bits.
 pub const SERVICE_DATA_16: u8 = 0x16;
@@ -22,8 +23,8 @@ impl<'a> Structure<'a> {
     }
 }
 
-/// The structures of an advertisement. It ends at a length of zero, behind which there is nothing but zeros, and before
-/// a structure that is cut off.
+/// The structures of an advertisement. It ends at a length of zero, behind which there is nothing but zeros, and
+/// before a structure that is cut off.
 #[derive(Debug, Clone)]
 pub struct Structures<'a>(&'a [u8]);
 

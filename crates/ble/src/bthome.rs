@@ -1,6 +1,8 @@
-//! BTHome, version 2 and 1 (bthome.io/format, bthome.io/v1): service data with a list of objects, which may be encrypted.
+//! BTHome, version 2 and 1 (bthome.io/format, bthome.io/v1): service data with a list of objects, which may be
+//! encrypted.
 //!
-//! The objects are in `data/bthome.csv`. Both versions have the same; version 1 writes length and type before each id.
+//! The objects are in `data/bthome.csv`. Both versions have the same; version 1 writes length and type before each
+//! id.
 
 mod objects;
 mod seal;

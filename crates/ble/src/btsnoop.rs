@@ -1,5 +1,5 @@
-//! A recording of a controller's packets in the format btsnoop: that of RFC 1761 with a name, a version and a time of its
-//! own. All numbers are big-endian.
+//! A recording of a controller's packets in the format btsnoop: that of RFC 1761 with a name, a version and a time of
+//! its own. All numbers are big-endian.
 
 use crate::hci::{Advertisement, Event, HciError, Packet, split};
 

@@ -1,5 +1,5 @@
-//! Event packets of a controller over H4, and the advertisements in them (Bluetooth Core 5.4, Vol 4 Part A §2 and Part E
-//! §5.4, §7.7.65.2, §7.7.65.13).
+//! Event packets of a controller over H4, and the advertisements in them (Bluetooth Core 5.4, Vol 4 Part A §2 and
+//! Part E §5.4, §7.7.65.2, §7.7.65.13).
 
 use crate::address::{Address, AddressKind};
 
@@ -56,8 +56,8 @@ const EXTENDED_ADVERTISING_REPORT: u8 = 0x0d;
 /// An RSSI that was not measured.
 const RSSI_NONE: i8 = 127;
 
-/// The first packet of a stream over H4, and how many bytes it has; `None` until all of it is there. No packet has more
-/// than 65 540 bytes.
+/// The first packet of a stream over H4, and how many bytes it has; `None` until all of it is there. No packet has
+/// more than 65 540 bytes.
 ///
 /// # Errors
 ///

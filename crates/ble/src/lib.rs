@@ -1,5 +1,5 @@
-//! Sensors that advertise over Bluetooth LE, as a pure library: bytes of a controller or a recording go in, readings and
-//! events come out.
+//! Sensors that advertise over Bluetooth LE, as a pure library: bytes of a controller or a recording go in, readings
+//! and events come out.
 //!
 //! - [`hci`]: event packets of a controller, and the advertisements in them;
 //! - [`btsnoop`]: a recording of such packets;
@@ -7,8 +7,8 @@
 //! - [`Receiver`]: what they say, in one model ([`Report`]), with the keys and counters of the devices that encrypt;
 //! - [`bthome`], [`ruuvi`], [`mibeacon`], [`xiaomi`]: the formats.
 //!
-//! What an open advertisement says, anybody in reach can say. A report therefore names the [`Security`] of its link, and
-//! of a device whose key is known nothing in the open is taken.
+//! What an open advertisement says, anybody in reach can say. A report therefore names the [`Security`] of its link,
+//! and of a device whose key is known nothing in the open is taken.
 
 pub mod ad;
 mod address;

@@ -1,7 +1,7 @@
 //! Xiaomi's MiBeacon, versions 2 to 5: service data with objects, which may be encrypted.
 //!
-//! What objects and devices there are is in `data/mibeacon.csv` and `data/mibeacon_devices.csv`, written from the maker's
-//! object definitions and what its devices are known to send.
+//! What objects and devices there are is in `data/mibeacon.csv` and `data/mibeacon_devices.csv`. The maker's own
+//! definitions cover a part of them; the rest is what open receivers of these devices read in them.
 
 mod buttons;
 mod devices;

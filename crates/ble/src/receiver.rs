@@ -16,8 +16,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// What an advertisement says: for each structure in a format of ours a report, or why there is none. Of all else it
-    /// says nothing.
+    /// What an advertisement says: for each structure in a format of ours a report, or why there is none. Of all else
+    /// it says nothing.
     pub fn receive(&mut self, advertisement: &Advertisement<'_>) -> Vec<Result<Report, Error>> {
         let Advertisement { address, complete, data, .. } = *advertisement;
         let mut said: Vec<_> =

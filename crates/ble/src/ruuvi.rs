@@ -1,4 +1,5 @@
-//! Sensors of Ruuvi: data formats 3, 5, 6 and E1 (docs.ruuvi.com, Bluetooth advertisements), which are never encrypted.
+//! Sensors of Ruuvi: data formats 3, 5, 6 and E1 (docs.ruuvi.com, Bluetooth advertisements), which are never
+//! encrypted.
 //!
 //! A value that its format calls unavailable is no reading. Numbers are big-endian.
 

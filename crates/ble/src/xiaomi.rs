@@ -34,7 +34,8 @@ struct Weighing {
 }
 
 impl Weighing {
-    /// Reads into `draft` a mass in 1/200 kg, or in hundredths of the other units; says whether somebody stands still.
+    /// Reads into `draft` a mass in 1/200 kg, or in hundredths of the other units; says whether somebody stands
+    /// still.
     fn read(self, raw: u16, draft: &mut Draft) -> bool {
         let raw = f64::from(raw);
         let mass = match (self.pounds, self.catty) {

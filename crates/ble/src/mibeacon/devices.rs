@@ -16,8 +16,8 @@ pub(super) struct Product {
     /// Its light sensor says light or dark, not how much.
     pub(super) light_is_a_flag: bool,
     pub(super) style: Option<Style>,
-    /// The names of its buttons by their codes, between `|`; several pressed at once have a `+` between. A device with a
-    /// single button has none.
+    /// The names of its buttons by their codes, between `|`; several pressed at once have a `+` between. A device
+    /// with a single button has none.
     pub(super) buttons: &'static str,
 }
 

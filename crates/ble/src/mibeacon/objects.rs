@@ -49,6 +49,7 @@ enum Kind {
     Always(bool),
     Recent,
     Light,
+    Cell,
     Event(&'static str),
     Click(&'static str),
     Buttons,
@@ -76,6 +77,7 @@ pub(super) fn parse(mut fields: impl Iterator<Item = &'static str>) -> Option<(u
         ("false", _) => Kind::Always(false),
         ("recent", _) => Kind::Recent,
         ("light", _) => Kind::Light,
+        ("cell", _) => Kind::Cell,
         ("event", action) => Kind::Event(action),
         ("click", action) => Kind::Click(action),
         ("buttons", _) => Kind::Buttons,
@@ -134,6 +136,7 @@ impl Part {
                 Some(Product { light_is_a_flag: true, .. }) => draft.flag("light", unsigned(bytes)? >= LIGHT),
                 _ => draft.number(name, unit, double(unsigned(bytes)?)),
             },
+            Kind::Cell => draft.number(name, unit, cell(unsigned(bytes)?)),
             Kind::Event(action) => draft.event(Name::new(name), Some(action), None),
             Kind::Click(action) => buttons::click(action, value, product, draft)?,
             Kind::Buttons => buttons::read(value, product?, draft)?,
@@ -147,8 +150,13 @@ impl Part {
     }
 }
 
-/// A thermometer's two probes and its battery. Of the body's temperature there is no published formula; this is the one
-/// that receivers fitted to what the maker's app shows between 36.5 and 37.8 degrees.
+/// The voltage of a battery's level, as receivers of these devices show it: from 2.2 V in a straight line to 3.1 V.
+fn cell(percent: i64) -> f64 {
+    double(2200 + 9 * percent) / 1000.0
+}
+
+/// A thermometer's two probes and its battery. Of the body's temperature there is no published formula; this is the
+/// one that receivers fitted to what the maker's app shows between 36.5 and 37.8 degrees.
 #[expect(clippy::approx_constant, reason = "a fitted figure, not the logarithm of two")]
 fn body(value: &[u8], draft: &mut Draft) -> Option<()> {
     let [a0, a1, b0, b1, battery] = *<&[u8; 5]>::try_from(value).ok()?;
@@ -160,8 +168,8 @@ fn body(value: &[u8], draft: &mut Draft) -> Option<()> {
     Some(())
 }
 
-/// The scale S400: who stands on it, and in one number mass, heart rate and impedance. With a mass the impedance is that
-/// at the lower frequency, without one that at the higher.
+/// The scale S400: who stands on it, and in one number mass, heart rate and impedance. With a mass the impedance is
+/// that at the lower frequency, without one that at the higher.
 fn scale(value: &[u8], draft: &mut Draft) -> Option<()> {
     let [profile, m0, m1, m2, m3, ..] = *<&[u8; 9]>::try_from(value).ok()?;
     let measured = u32::from_le_bytes([m0, m1, m2, m3]);

@@ -69,7 +69,7 @@ fn a_door_says_several_things_at_once() {
 #[test]
 fn a_lock_tells_a_fault_in_the_keys_place() {
     let fault = "lock=Flag(false), lock_method=Text(\"nfc\"), key_id=Text(\"key id 3\"), timestamp=Time(1), \
-                 lock lock, error lock_picking";
+                 lock locked, error picked";
     check(0x069e, "0b0009510300dec001000000", fault);
     let bolt = "childlock=Flag(false), lock_method=Text(\"manual\"), key_id=Text(\"Bluetooth key 7\"), \
                 timestamp=Time(1), lock turn_on_child_lock";
@@ -82,6 +82,12 @@ fn light_is_a_flag_or_a_number_by_the_product() {
     check(0x07f6, "071003640000", "light=Flag(true)");
     check(0x0098, "071003640000", "illuminance=Number(100.0)");
     check(0x0a83, "0f0003120000", "motion=Flag(true), illuminance=Number(18.0)");
+}
+
+#[test]
+fn a_battery_has_a_level_and_the_voltage_of_it() {
+    check(0x0a8d, "0a100164", "battery=Number(100.0), voltage=Number(3.1)");
+    check(0x0a8d, "0a10012a", "battery=Number(42.0), voltage=Number(2.578)");
 }
 
 #[test]

@@ -95,6 +95,26 @@ fn all_three_kinds_of_recording_give_the_same_advertisements() {
 }
 
 #[test]
+fn a_recording_with_any_byte_changed_or_added_is_read_to_its_end_or_first_error() {
+    let event = event(0x0d, 2, &[extended(0x00, &data()), extended(0x00, &data())].concat());
+    let file = recording(2001, &[(3, &event), (3, &event)]);
+    let mut receiver = Receiver::default();
+    let mut play = |file: &[u8]| {
+        let Ok(recording) = Recording::new(file) else { return 0 };
+        recording.advertisements().flatten().map(|(_, told)| receiver.receive(&told).len()).sum()
+    };
+    assert_eq!(play(&file), 4);
+    for at in 0..file.len() {
+        for mask in [0x01, 0x80, 0xff] {
+            let mut bent = file.clone();
+            bent[at] ^= mask;
+            assert!(play(&bent) <= 8, "byte {at}");
+        }
+    }
+    assert_eq!(play(&[&file[..], &[0]].concat()), 4);
+}
+
+#[test]
 fn what_is_no_recording_is_refused_by_name() {
     assert_eq!(Recording::new(b"snoop\0\0\0").unwrap_err(), SnoopError::Header);
     assert_eq!(Recording::new(&recording(7, &[])).unwrap_err(), SnoopError::DataLink(7));

@@ -65,7 +65,7 @@ fn unit(ours: &str) -> &str {
     }
 }
 
-/// Whether a reading is what the case has; texts of times are compared by their seconds elsewhere.
+/// Whether a reading is what the case has, whose numbers are rounded to hundredths. There is one time among them.
 fn same(ours: &Value, theirs: &Json) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Json::Number(theirs)) => {
