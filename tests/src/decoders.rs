@@ -5,6 +5,9 @@ use bytes::{Bytes, BytesMut};
 use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
 use thingward_audit::witness::{AddCheckpoint, Seen};
+use thingward_ble::btsnoop::Recording;
+use thingward_ble::hci::{Packet, split};
+use thingward_ble::{Address, BindKey};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
 use thingward_grant::{
     Device, Grant, Presentation, Scope, SharedKey, SignedBeacon, SignedRevocation, Standing, Time,
@@ -33,7 +36,7 @@ use thingward_zigbee::znp::ZnpLine;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 18] = [
+pub const ALL: [Decoder; 19] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -52,6 +55,10 @@ pub const ALL: [Decoder; 18] = [
     ("evidence", evidence),
     ("zigbee_capture", zigbee_capture),
     ("zigbee_serial", zigbee_serial),
+    }
+}
+
+    ("advertisement", advertisement),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -275,5 +282,26 @@ pub fn zigbee_serial(data: &[u8]) {
     for frame in ZnpLine::default().receive(data).into_iter().flatten() {
         assert!(frame.to_bytes().is_ok());
         let _ = frame.fields();
+    }
+}
+
+/// What a Bluetooth controller tells, as a stream of packets or a recording, and what sensors say in it.
+pub fn advertisement(data: &[u8]) {
+    let mut receiver = thingward_ble::Receiver::default();
+    let trusted = receiver.devices.trust(Address([1, 2, 3, 4, 5, 6]), BindKey::new(&[1; 16]), None);
+    trusted.expect("there is room for one");
+    if let Ok(recording) = Recording::new(data) {
+        for (_, told) in recording.advertisements().flatten() {
+            let _ = receiver.receive(&told);
+        }
+    }
+    let mut stream = data;
+    while let Ok(Some((packet, len))) = split(stream) {
+        if let Packet::Event(event) = packet {
+            for told in event.advertisements().flatten() {
+                let _ = receiver.receive(&told);
+            }
+        }
+        stream = &stream[len..];
     }
 }

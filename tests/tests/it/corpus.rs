@@ -97,6 +97,7 @@ fn write_corpus() {
     write_grants();
     write_evidence();
     zigbee::write();
+    write_advertisements();
     let json = [
         ("number", "21.5"),
         ("object", r#"{"temperature":{"value":21.5,"unit":"Cel"},"door":"open","on":true}"#),
@@ -113,6 +114,21 @@ fn write_corpus() {
     {
         put("mqtt_topic", name, text.as_bytes());
     }
+}
+
+/// An event with one advertisement of a sensor in the open, by itself and recorded; and one with Bluetooth 5.
+fn write_advertisements() {
+    let objects = b"\x0a\x16\xd2\xfc\x40\x02\xca\x09\x03\xbf\x13";
+    let legacy =
+        [&b"\x04\x3e\x17\x02\x01\x00\x00\x06\x05\x04\x03\x02\x02\x0b"[..], objects, b"\xc4"].concat();
+    put("advertisement", "bthome", &legacy);
+    let head = b"btsnoop\0\0\0\0\x01\0\0\x03\xea\0\0\0\x1a\0\0\0\x1a\0\0\0\x03\0\0\0\0\0\xe2\xe8\0\0\0\0\0";
+    put("advertisement", "recording", &[&head[..], &legacy].concat());
+    let ruuvi =
+        b"\x05\x12\xfc\x53\x94\xc3\x7c\0\x04\xff\xfc\x04\x0c\xac\x36\x42\0\xcd\x01\x02\x03\x04\x05\x06";
+    let extended =
+        b"\x04\x3e\x36\x0d\x01\0\0\x01\x06\x05\x04\x03\x02\x02\x01\0\xff\x7f\xc4\0\0\0\0\0\0\0\0\0\x1c";
+    put("advertisement", "ruuvi", &[&extended[..], b"\x1b\xff\x99\x04", ruuvi].concat());
 }
 
 fn write_evidence() {
