@@ -55,9 +55,6 @@ pub const ALL: [Decoder; 19] = [
     ("evidence", evidence),
     ("zigbee_capture", zigbee_capture),
     ("zigbee_serial", zigbee_serial),
-    }
-}
-
     ("advertisement", advertisement),
 ];
 
