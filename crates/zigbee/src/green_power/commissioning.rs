@@ -41,6 +41,8 @@ pub struct ApplicationInformation {
 impl Commissioning {
     /// The command's number.
     pub const COMMAND: u8 = 0xe0;
+    /// The number of what is answered to it.
+    pub const REPLY: u8 = 0xf0;
 
     /// Reads what follows the command's number.
     ///

@@ -115,6 +115,21 @@ impl GreenPowerFrame {
         }
     }
 
+    /// Whether there is a key in it that everybody can read: its own in a commissioning command, or the one that it is
+    /// given in the reply (A.4.2.1.1, A.4.2.1.2).
+    #[must_use]
+    pub fn gives_key_away(&self) -> bool {
+        const HAS_KEY: u8 = 0x02;
+        const HIDES_KEY: u8 = 0x04;
+        match (self.command(), self.payload.get(1)) {
+            (Some(Commissioning::REPLY), Some(options)) => options & (HAS_KEY | HIDES_KEY) == HAS_KEY,
+            _ => {
+                let told = self.commissioning().ok().flatten();
+                told.is_some_and(|told| told.key.is_some() && told.key_mic.is_none())
+            }
+        }
+    }
+
     /// What it tells of itself, where it is a commissioning command that can be read.
     ///
     /// # Errors

@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::{Condition, Field, Kind, Layout, Times};
 use crate::bytes::{Malformed, Problem, Reader};
+use crate::green_power::Commissioning;
 use crate::zcl::{Length, Value};
 
 /// The fields of a message, in order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Record(pub Vec<(&'static str, Item)>);
 
 /// What a field holds.
@@ -177,6 +178,20 @@ impl Record {
     pub fn number(&self, name: &str) -> Option<i128> {
         self.get(name).and_then(Item::number)
     }
+
+    /// What stands in the place of a field that nobody should read over a shoulder: what opens a door, and what a Green
+    /// Power device and its network tell each other as they meet, which has the device's key in it. Keys as such are
+    /// values that do not show themselves.
+    fn secret(&self, name: &str, item: &Item) -> Option<&'static str> {
+        let told = || self.number("gpdCommand").and_then(|command| u8::try_from(command).ok());
+        match (name, item) {
+            ("code", Item::Value(Value::Octets(Some(_), _) | Value::Text(Some(_), _))) => Some("a code"),
+            ("gpdPayload", _) if matches!(told(), Some(Commissioning::COMMAND | Commissioning::REPLY)) => {
+                Some("not shown")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Item {
@@ -193,9 +208,20 @@ impl Item {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (name, item)) in self.0.iter().enumerate() {
-            write!(f, "{}{name} = {item}", if i == 0 { "" } else { ", " })?;
+            write!(f, "{}{name} = ", if i == 0 { "" } else { ", " })?;
+            match self.secret(name, item) {
+                Some(secret) => f.write_str(secret)?,
+                None => item.fmt(f)?,
+            }
         }
         Ok(())
+    }
+}
+
+/// As it is displayed: secrets are not shown.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{self}}}")
     }
 }
 

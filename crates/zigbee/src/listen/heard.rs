@@ -27,7 +27,7 @@ pub struct Heard {
     pub green_power: Option<GreenPowerDevice>,
     /// How it is protected, from the outside in. None means that anybody can have sent it.
     pub protections: Vec<Protection>,
-    /// How long ago the same frame was heard, where its sender repeats it because nobody acknowledged it.
+    /// How long ago the same frame was first heard, where its sender repeats it because nobody acknowledged it.
     pub repeats: Option<Duration>,
     /// What it says.
     pub message: Message,
@@ -155,14 +155,34 @@ impl Heard {
         }
     }
 
-    /// Whether no layer says that the frame was there before. What is not fresh is refused: nothing is learnt from it.
+    /// Whether no layer that was opened says that the frame was there before. A counter that nothing vouches for says
+    /// nothing: anybody could make others look like replays.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
+        self.opened_all(|freshness| matches!(freshness, Freshness::Fresh | Freshness::Untracked))
+    }
+
+    /// Whether something may be learnt from it: nothing from what was there before, or may have been.
+    pub(super) fn is_new(&self) -> bool {
+        self.opened_all(|freshness| freshness == Freshness::Fresh)
+    }
+
+    /// Whether it gives a key to everybody who listens.
+    #[must_use]
+    pub fn gives_key_away(&self) -> bool {
+        match &self.message {
+            Message::Aps(ApsCommand::TransportKey(_)) => self.opened().is_none(),
+            Message::GreenPower(frame) => frame.gives_key_away(),
+            _ => false,
+        }
+    }
+
+    fn opened_all(&self, holds: impl Fn(Freshness) -> bool) -> bool {
         self.protections.iter().all(|protection| match protection.state {
-            ProtectionState::Opened { freshness, .. } | ProtectionState::Unchecked(freshness) => {
-                matches!(freshness, Freshness::Fresh | Freshness::Untracked)
+            ProtectionState::Opened { freshness, .. } => holds(freshness),
+            ProtectionState::NotOpened | ProtectionState::UnknownSource | ProtectionState::Unchecked(_) => {
+                true
             }
-            ProtectionState::NotOpened | ProtectionState::UnknownSource => true,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What the application support sublayer carries.
 
+use zeroize::Zeroizing;
+
 use super::heard::{Heard, Message, ZclContent};
 use super::keys::KeyRing;
 use crate::address::Eui64;
@@ -31,8 +33,9 @@ pub(super) fn application(
     };
     match (header.frame_type(), header.addressing) {
         (ApsFrameType::Command, _) => {
-            let command = ApsCommand::read(&payload)?;
-            if heard.is_fresh() {
+            // A key may be in it.
+            let command = ApsCommand::read(&Zeroizing::new(payload))?;
+            if heard.is_new() {
                 learn_key(keys, &command);
             }
             Ok(Message::Aps(command))

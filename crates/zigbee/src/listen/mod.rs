@@ -54,14 +54,17 @@ impl Listener {
         heard
     }
 
-    /// How long ago the same frame was heard, where it can be a repetition.
+    /// How long ago the same frame was first heard, where this can be a repetition.
     fn repeats(&mut self, at: Duration, bytes: &[u8]) -> Option<Duration> {
         let same = self.recent.iter().rev().find(|(_, frame)| frame == bytes);
         let since = same.and_then(|(then, _)| at.checked_sub(*then)).filter(|since| *since <= REPETITION);
-        if self.recent.len() >= RECENT {
-            self.recent.pop_front();
+        // Counted from the first: who repeats each repetition in time could go on for ever.
+        if since.is_none() {
+            if self.recent.len() >= RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((at, bytes.to_vec()));
         }
-        self.recent.push_back((at, bytes.to_vec()));
         since
     }
 
@@ -120,7 +123,7 @@ impl Listener {
         } else {
             rest.to_vec()
         };
-        if heard.is_fresh() && header.secured() {
+        if heard.is_new() && header.secured() {
             self.learn_nodes(frame, &header, heard);
         }
         match header.frame_type()? {

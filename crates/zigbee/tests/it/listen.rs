@@ -65,14 +65,18 @@ fn a_frame_that_comes_again_is_a_replay_and_at_once_a_repetition() {
     assert_eq!(hear(0, &first).security(), "network key #0");
     assert_eq!(hear(3, &first).security(), "network key #0, counter below 1, repeated");
     let heard = hear(4, &first);
-    assert!(!heard.is_fresh() && heard.repeats == Some(Duration::from_millis(1)));
+    assert!(!heard.is_fresh() && heard.repeats == Some(Duration::from_millis(4)));
     assert_eq!(hear(10, &second).security(), "network key #1");
     let replay = hear(5000, &first);
     assert_eq!(replay.security(), "network key #0, counter below 2, REPLAY");
     let state = ProtectionState::Opened { freshness: Freshness::Replayed { expected: 2 }, well_known: false };
     assert_eq!(replay.protections[0].state, state);
+    // Who sends a frame again and again is not taken for its sender who repeats it.
+    let chain: Vec<bool> =
+        (0..4).map(|i| hear(10_000 + i * 150, &second).security().ends_with("REPLAY")).collect();
+    assert_eq!(chain, [true, false, true, false]);
     // Another node has counters of its own.
-    assert!(hear(5001, &Sender::new(0x4321, 2, NETWORK_KEY).on_off(1)).is_fresh());
+    assert!(hear(20_000, &Sender::new(0x4321, 2, NETWORK_KEY).on_off(1)).is_fresh());
 }
 
 #[test]
@@ -179,6 +183,57 @@ fn a_file_in_which_no_checksum_is_right_has_none() {
     let first = end - 16 - 5;
     file[first - 1] ^= 1;
     assert_eq!(has_checksums(&file), Ok(false));
+    // One that is right by chance among many that are none makes them none.
+    let frames = vec![vec![0x02, 0x00, 0x89]; 20];
+    let mut file = pcap(195, false, &frames);
+    for record in (24 + 21..file.len() - 1).step_by(21) {
+        file[record + 20] ^= 1;
+    }
+    assert_eq!(has_checksums(&file), Ok(false));
+}
+
+/// A Green Power frame of device 0x11223344 between networks.
+fn green_power(octets: &[u8]) -> Vec<u8> {
+    [&[0x01, 0x08, 0x01, 0xff, 0xff, 0xff, 0xff][..], octets].concat()
+}
+
+#[test]
+fn a_green_power_counter_that_nobody_checked_makes_no_replay_of_other_frames() {
+    let press = |counter: u32| {
+        let mut frame = vec![0x8c, 0x10, 0x44, 0x33, 0x22, 0x11];
+        frame.extend(counter.to_le_bytes());
+        green_power(&[&frame[..], &[0x20, 1, 2, 3, 4]].concat())
+    };
+    let heard = listen(&[press(5), press(u32::MAX), press(6)]);
+    let security: Vec<String> = heard.iter().map(Heard::security).collect();
+    assert_eq!(security[0], "Green Power #5, not checked");
+    assert_eq!(security[2], "Green Power #6, not checked, counter below 4294967295");
+    assert!(heard.iter().all(Heard::is_fresh));
+}
+
+#[test]
+fn keys_and_codes_are_not_shown_and_a_green_power_key_in_the_clear_is_told() {
+    let key = [0xab; 16];
+    let open = [&[0x0c, 0x44, 0x33, 0x22, 0x11, 0xe0, 0x02, 0x80, 0x20][..], &key].concat();
+    let hidden = [&[0x0c, 0x44, 0x33, 0x22, 0x11, 0xe0, 0x02, 0x80, 0x60][..], &key, &[1, 2, 3, 4]].concat();
+    let reply = [&[0x0c, 0x44, 0x33, 0x22, 0x11, 0xf0, 0x02][..], &key].concat();
+    let frames = [open, hidden, reply].map(|frame| green_power(&frame));
+    let notified =
+        [&[0x00, 1, 0x21, 0x00, 0x04, 0x01, 1, 9, 0x11, 1, 0x04][..], &[0, 0, 0x44, 0x33, 0x22, 0x11]];
+    let notified =
+        [&notified.concat()[..], &[0, 0, 0, 0, 0xe0, 19, 0x02, 0x80, 0x20], &key, &[0, 0, 0]].concat();
+    let unlock = [0x00, 1, 0x01, 0x01, 0x04, 0x01, 1, 9, 0x11, 1, 0x01, 4, 0xab, 0xab, 0xab, 0xab];
+    let mut node = Sender::new(0x1234, 1, NETWORK_KEY);
+    let heard = listen(&[&frames[..], &[node.data(&notified), node.data(&unlock)]].concat());
+    let away: Vec<bool> = heard.iter().map(Heard::gives_key_away).collect();
+    assert_eq!(away, [true, false, true, false, false]);
+    assert!(heard[0].security().ends_with("KEY IN THE CLEAR"));
+    for heard in &heard {
+        let shown = heard.message.to_string();
+        assert!(!shown.contains("abab"), "{shown}");
+    }
+    assert_eq!(heard[4].message.to_string(), "Door Lock unlockDoor: code = a code");
+    assert!(heard[3].message.to_string().contains("gpdPayload = not shown"), "{}", heard[3].message);
 }
 
 #[test]

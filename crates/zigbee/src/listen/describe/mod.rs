@@ -1,4 +1,4 @@
-//! What was heard, as a person reads it. Keys are not shown.
+//! What was heard, as a person reads it. Keys and the codes of doors are not shown.
 
 mod library;
 mod protection;
@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::heard::Message;
 use crate::aps::{Addressing, ApsCommand, ApsHeader, TransportedKey};
-use crate::green_power::{GreenPowerDevice, GreenPowerFrame};
+use crate::green_power::{Commissioning, GreenPowerDevice, GreenPowerFrame};
 use crate::ieee802154::{Beacon, MacCommand};
 use crate::library as tables;
 use crate::nwk::NwkCommand;
@@ -220,6 +220,10 @@ fn green_power(f: &mut fmt::Formatter<'_>, frame: &GreenPowerFrame) -> fmt::Resu
     match tables::green_power_command(*command) {
         Some(name) => write!(f, "Green Power {name}")?,
         None => write!(f, "Green Power command {command:#04x}")?,
+    }
+    // A key may be in it.
+    if *command == Commissioning::REPLY {
+        return Ok(());
     }
     match frame.commissioning() {
         Ok(Some(commissioning)) => write!(f, ": device type = {:#04x}", commissioning.device),

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::aps::ApsCommand;
-use crate::listen::heard::{Heard, Layer, Message, Protection, ProtectionState};
+use crate::listen::heard::{Heard, Layer, Protection, ProtectionState};
 use crate::security::{Freshness, KeyIdentifier};
 
 impl fmt::Display for Protection {
@@ -20,6 +19,7 @@ impl fmt::Display for Protection {
             ProtectionState::NotOpened => f.write_str(", not opened"),
             ProtectionState::UnknownSource => f.write_str(", source unknown"),
             ProtectionState::Opened { freshness, .. } => fresh(f, freshness),
+            ProtectionState::Unchecked(Freshness::Untracked) => f.write_str(", not checked"),
             ProtectionState::Unchecked(freshness) => {
                 f.write_str(", not checked")?;
                 fresh(f, freshness)
@@ -30,7 +30,8 @@ impl fmt::Display for Protection {
 
 fn fresh(f: &mut fmt::Formatter<'_>, freshness: Freshness) -> fmt::Result {
     match freshness {
-        Freshness::Fresh | Freshness::Untracked => Ok(()),
+        Freshness::Fresh => Ok(()),
+        Freshness::Untracked => f.write_str(", counter not compared"),
         Freshness::Replayed { expected } => write!(f, ", counter below {expected}"),
         Freshness::Exhausted => f.write_str(", counter exhausted"),
     }
@@ -45,7 +46,7 @@ impl Heard {
         if parts.is_empty() {
             parts.push("open".to_owned());
         }
-        if matches!(self.message, Message::Aps(ApsCommand::TransportKey(_))) && self.opened().is_none() {
+        if self.gives_key_away() {
             parts.push("KEY IN THE CLEAR".to_owned());
         }
         match (self.repeats, self.is_fresh()) {
