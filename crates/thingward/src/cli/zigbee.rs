@@ -1,5 +1,7 @@
 //! `zigbee`: what goes over the air.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -84,9 +86,10 @@ impl Decode {
         }
         for file in &self.key_file {
             let text = read_private(file).map_err(Failure::file(file))?;
-            let wrong = |e| Failure::Failed(format!("{}: {e}", file.display()));
             let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
-            for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let lines = (1u64..).zip(text.lines().map(str::trim));
+            for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
+                let wrong = |e| Failure::Failed(format!("{}, line {number}: {e}", file.display()));
                 add(&mut ring, line).map_err(wrong)?;
             }
         }
@@ -101,21 +104,26 @@ fn add(ring: &mut KeyRing, text: &str) -> Result<(), String> {
         let key = Key::from_hex(text).map_err(|e| e.to_string())?;
         (ring.add_network(key.clone()), ring.add_link(key))
     } else {
-        let code = InstallCode::parse(text).map_err(|e| e.to_string())?;
+        let neither =
+            |e| format!("neither a key of {KEY_DIGITS} hexadecimal digits nor an install code: {e}");
+        let code = InstallCode::parse(text).map_err(neither)?;
         (true, ring.add_link(code.link_key()))
     };
     if network && link { Ok(()) } else { Err("more keys than are kept".to_owned()) }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = std::fs::metadata(file).map_err(Failure::file(file))?.len();
-    if bytes > FILE_BYTES_MAX {
+    let mut bytes = Vec::new();
+    // A pipe does not say how long it is.
+    let read = File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let length = u64::try_from(read.map_err(Failure::file(file))?).unwrap_or(u64::MAX);
+    if length > FILE_BYTES_MAX {
         let file = file.display();
         return Err(Failure::Failed(format!(
-            "{file} has {bytes} bytes; captures up to {FILE_BYTES_MAX} are read"
+            "{file} is too long: captures up to {FILE_BYTES_MAX} bytes are read; Wireshark's editcap -c cuts one"
         )));
     }
-    std::fs::read(file).map_err(Failure::file(file))
+    Ok(bytes)
 }
 
 /// A frame of the file, and what there is to say of it.
@@ -170,6 +178,7 @@ impl Frame {
             "via": heard.via.map(address),
             "green_power_device": heard.green_power.map(|device| device.to_string()),
             "security": heard.protections.iter().map(protection).collect::<Vec<_>>(),
+            "key_in_the_clear": heard.gives_key_away(),
             "replayed": !heard.is_fresh() && heard.repeats.is_none(),
             "repeated": heard.repeats.is_some(),
             "kind": kind(&heard.message),

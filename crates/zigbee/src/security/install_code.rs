@@ -11,8 +11,8 @@ pub struct InstallCode(Vec<u8>);
 /// Why digits are not an install code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InstallCodeError {
-    /// Something that is no hexadecimal digit.
-    #[error("an install code has hexadecimal digits, blanks and hyphens only")]
+    /// Something that is no hexadecimal digit, or one digit without another.
+    #[error("an install code has pairs of hexadecimal digits, blanks and hyphens only")]
     Digit,
     /// Not one of the lengths that there are.
     #[error("an install code has 6, 8, 12 or 16 octets and a checksum of 2, this one has {0} in all")]
