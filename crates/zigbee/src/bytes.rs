@@ -37,6 +37,9 @@ pub enum Problem {
     /// A value that does not fit into its field.
     #[error("value does not fit its type")]
     Range,
+    /// A key that everybody knows, where it has to be a secret.
+    #[error("everybody knows this key")]
+    WellKnown,
     /// Structures within structures, deeper than is taken.
     #[error("nested too deep")]
     TooDeep,

@@ -6,7 +6,7 @@ use crate::bytes::{Malformed, Reader};
 use crate::layout::{Given, Item, Record};
 use crate::library;
 use crate::thing::{Endpoint, Thing};
-use crate::zcl::{Foundation, Value, ZclHeader};
+use crate::zcl::{Foundation, FrameScope, Value, ZclHeader};
 
 /// Endpoints of a node that are asked about.
 const ENDPOINTS_MAX: usize = 32;
@@ -19,9 +19,11 @@ const RESPONSE: u16 = 0x8000;
 const BASIC: u16 = 0x0000;
 const MANUFACTURER: u16 = 0x0004;
 const MODEL: u16 = 0x0005;
+/// The general command that asks for attributes.
+const READ: u8 = 0x00;
 
 /// The course of an interview. Ask, hand over what comes, ask again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Interview {
     node: ShortAddress,
     sequence: u8,
@@ -99,7 +101,7 @@ impl Interview {
                 let command = Foundation::Read(vec![MANUFACTURER, MODEL]);
                 let sequence = self.sequence;
                 let mut payload = Vec::new();
-                ZclHeader { control: 0x10, manufacturer: None, sequence, command: 0 }.write(&mut payload);
+                ZclHeader { control: 0x10, manufacturer: None, sequence, command: READ }.write(&mut payload);
                 command.write(&mut payload)?;
                 Ok(Some(Request::application(endpoint, BASIC, payload)))
             }
@@ -162,7 +164,8 @@ impl Interview {
         payload: &[u8],
     ) -> Result<Option<Record>, InterviewError> {
         let mut reader = Reader::new(payload);
-        if profile != 0 || cluster != asked | RESPONSE || reader.u8("zdo.sequence")? != self.sequence {
+        let sequence = reader.u8("zdo.sequence");
+        if profile != 0 || cluster != asked | RESPONSE || sequence != Ok(self.sequence) {
             return Ok(None);
         }
         let Some(info) = library::zdo(cluster) else { return Ok(None) };
@@ -208,12 +211,15 @@ impl Interview {
     }
 
     fn basic(&mut self, payload: &[u8]) -> Result<Option<Step>, InterviewError> {
-        let (header, rest) = ZclHeader::read(payload)?;
-        if header.sequence != self.sequence || header.command != 0x01 {
+        let Ok((header, rest)) = ZclHeader::read(payload) else { return Ok(None) };
+        if header.sequence != self.sequence || header.scope() != FrameScope::Foundation {
             return Ok(None);
         }
-        let Some(Foundation::ReadResponse(list)) = Foundation::read(header.command, rest)? else {
-            return Ok(None);
+        let list = match Foundation::read(header.command, rest)? {
+            Some(Foundation::ReadResponse(list)) => list,
+            // It does not answer such questions: nobody knows who made it.
+            Some(Foundation::DefaultResponse { command: READ, .. }) => Vec::new(),
+            _ => return Ok(None),
         };
         for read in list {
             let Ok(Value::Text(Some(text), _)) = read.value else { continue };

@@ -16,13 +16,16 @@ const SECONDS_MAX: u8 = 254;
 ///
 /// # Errors
 ///
-/// Never, unless the tables are broken.
+/// With an address that stands for any node or for none.
 pub fn permit(
     version: u8,
     node: Eui64,
     code: &InstallCode,
     seconds: u8,
 ) -> Result<Vec<EzspMessage>, Malformed> {
+    if matches!(node, Eui64(0 | u64::MAX)) {
+        return Err(Malformed::unknown("join.node", node.0));
+    }
     let mut key = vec![("partner", Given::Eui64(node)), ("key", Given::Key(code.link_key()))];
     let command = if version < KEY_MANAGER_VERSION {
         "addTransientLinkKey"

@@ -72,7 +72,7 @@ pub fn configure() -> Result<Vec<EzspMessage>, Malformed> {
 ///
 /// # Errors
 ///
-/// With a channel that there is not.
+/// With a channel that there is not, and with a key that everybody knows.
 pub fn form(network: &Network, link_key: Key) -> Result<Vec<EzspMessage>, Malformed> {
     Ok(vec![security(network, link_key, SECURITY)?, form_network(network)?])
 }
@@ -81,7 +81,7 @@ pub fn form(network: &Network, link_key: Key) -> Result<Vec<EzspMessage>, Malfor
 ///
 /// # Errors
 ///
-/// With a channel that there is not, and with a counter that is used up.
+/// With a channel that there is not, with a counter that is used up, and with a key that everybody knows.
 pub fn restore(network: &Network, link_key: Key) -> Result<Vec<EzspMessage>, Malformed> {
     let counter = network.frame_counter.checked_add(COUNTER_MARGIN);
     let counter = counter.ok_or(Malformed::new("network.frame_counter", Problem::Range))?;
@@ -156,6 +156,13 @@ pub fn read_backup(answers: &[EzspMessage]) -> Result<Network, Malformed> {
 }
 
 fn security(network: &Network, link_key: Key, bitmask: i128) -> Result<EzspMessage, Malformed> {
+    // Whoever knows what link keys are hashed from has them all.
+    let well_known = Key::new(Key::WELL_KNOWN_LINK);
+    for (field, key) in [("network.link_key", &link_key), ("network.key", &network.key)] {
+        if *key == well_known {
+            return Err(Malformed::new(field, Problem::WellKnown));
+        }
+    }
     let given = vec![
         ("bitmask", Given::Number(bitmask)),
         ("preconfiguredKey", Given::Key(link_key)),

@@ -9,11 +9,12 @@ use thingward_zigbee::ezsp::{EzspFrame, EzspMessage};
 use thingward_zigbee::security::{InstallCode, Key};
 use thingward_zigbee::thing::describe;
 use thingward_zigbee::zcl::{DataType, Reporting, Value};
+use thingward_zigbee::{Malformed, Problem};
 
 use crate::vectors::{hex, unhex};
 
 const KEY: &str = "00112233445566778899aabbccddeeff";
-const LINK: &str = "5a6967426565416c6c69616e63653039";
+const LINK: &str = "ffeeddccbbaa99887766554433221100";
 
 fn network() -> Network {
     Network {
@@ -51,6 +52,14 @@ fn a_network_is_formed_with_its_keys() {
     assert_eq!(formed[1], named("formNetwork", parameters));
     assert!(form(&Network { channel: 10, ..network() }, link()).is_err());
     assert!(form(&Network { channel: 200, ..network() }, link()).is_err());
+    let well_known = || Key::new(Key::WELL_KNOWN_LINK);
+    let problem = Problem::WellKnown;
+    let refused = [form(&network(), well_known()), restore(&network(), well_known())];
+    for refused in refused {
+        assert_eq!(refused, Err(Malformed { field: "network.link_key", problem }));
+    }
+    let refused = form(&Network { key: well_known(), ..network() }, link());
+    assert_eq!(refused, Err(Malformed { field: "network.key", problem }));
 }
 
 #[test]
@@ -96,6 +105,9 @@ fn a_node_joins_with_the_key_of_its_install_code() {
     );
     assert_eq!(permitted[1], named("permitJoining", "fe"));
     assert_eq!(permitted[2], named("sendBroadcast", "fcff 0000 3600 00 00 0000 0000 00 00 00 03 00 fe 01"));
+    for anybody in [Eui64(0), Eui64(u64::MAX)] {
+        assert!(permit(13, anybody, &code, 60).is_err());
+    }
     assert_eq!(parameters(&close().unwrap())[0], named("permitJoining", "00"));
     assert_eq!(parameters(&configure().unwrap())[1], named("setPolicy", "00 11"));
 }
@@ -150,6 +162,13 @@ fn a_node_that_is_asked_what_it_is_becomes_a_thing() {
     );
     assert_eq!(asked(&interview), (0x0000, 1, "10090004000500".to_owned()));
     assert!(interview.thing().is_none());
+    // A command of the cluster, something that is cut short, and a default response to another command are no answers.
+    for other in ["19 09 01", "18 09", "18 09 0b 01 81"] {
+        assert_eq!(heard(&mut interview, 0x0104, 0x0000, other), Progress::NotForUs);
+    }
+    let mut silent = interview.clone();
+    assert_eq!(heard(&mut silent, 0x0104, 0x0000, "18 09 0b 00 81"), Progress::Answered);
+    assert!(silent.thing().is_some() && silent.maker() == (None, None));
     let basic = "18 09 01 0400 00 42 04 41636d65 0500 00 42 02 5431";
     assert_eq!(heard(&mut interview, 0x0104, 0x0000, basic), Progress::Answered);
     assert_eq!(interview.question().unwrap(), None);
@@ -166,7 +185,8 @@ fn a_node_that_refuses_or_tells_nonsense_is_given_up_with_reason() {
     let refused = interview().heard(0, 0x8002, &unhex("0581"));
     assert_eq!(refused, Err(InterviewError::Refused(0x81)));
     assert!(matches!(interview().heard(0, 0x8002, &unhex("0500")), Err(InterviewError::Malformed(_))));
-    assert!(matches!(interview().heard(0, 0x8002, &[]), Err(InterviewError::Malformed(_))));
+    // What does not even have a number answers nothing.
+    assert_eq!(interview().heard(0, 0x8002, &[]), Ok(Progress::NotForUs));
     let mut asked = interview();
     let node = unhex("05003412024080 5f11525200002c520000".replace(' ', "").as_str());
     assert_eq!(asked.heard(0, 0x8002, &node), Ok(Progress::Answered));
