@@ -30,9 +30,11 @@ pub mod layout;
 pub mod library;
 pub mod listen;
 pub mod nwk;
+mod octets;
 pub mod security;
 pub mod thing;
 pub mod zcl;
 pub mod znp;
 
 pub use bytes::{Malformed, Problem};
+pub use octets::Octets;

@@ -1,11 +1,15 @@
 //! Frames: section 2.
 
+use crate::Octets;
 use crate::bytes::{Malformed, Problem, Reader};
 
 /// Octets of the shortest data field: 2.1.
 pub const DATA_BYTES_MIN: usize = 3;
 /// Octets of the longest data field: 2.1.
 pub const DATA_BYTES_MAX: usize = 128;
+
+/// Octets of the longest frame between two flags: control, data and checksum.
+pub(super) const FRAME_BYTES_MAX: usize = DATA_BYTES_MAX + 3;
 
 /// A frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub enum AshFrame {
         /// The number of the frame that is expected next.
         acknowledges: u8,
         /// The message.
-        data: Vec<u8>,
+        data: Octets,
     },
     /// Frames came.
     Ack {
@@ -91,7 +95,7 @@ impl AshFrame {
             if !(DATA_BYTES_MIN..=DATA_BYTES_MAX).contains(&data.len()) {
                 return Err(Malformed::new("ash.data", Problem::TooMuch(data.len())));
             }
-            let data = randomized(data);
+            let data = Octets::from(randomized(data).collect::<Vec<_>>());
             return Ok(Self::Data { number: (control >> 4) & 7, again: not_ready, acknowledges, data });
         }
         let read = match control {
@@ -108,23 +112,27 @@ impl AshFrame {
 
     /// The octets between two flags, without escapes.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = match self {
+    pub fn to_bytes(&self) -> Octets {
+        // What grows leaves copies behind.
+        let mut out = Vec::with_capacity(FRAME_BYTES_MAX);
+        match self {
             Self::Data { number, again, acknowledges, data } => {
-                let control = ((number & 7) << 4) | flag(*again) | (acknowledges & 7);
-                let mut out = vec![control];
+                out.push(((number & 7) << 4) | flag(*again) | (acknowledges & 7));
                 out.extend(randomized(data));
-                out
             }
-            Self::Ack { not_ready, acknowledges } => vec![0x80 | flag(*not_ready) | (acknowledges & 7)],
-            Self::Nak { not_ready, acknowledges } => vec![0xa0 | flag(*not_ready) | (acknowledges & 7)],
-            Self::Reset => vec![0xc0],
-            Self::ResetDone { version, code } => vec![0xc1, *version, *code],
-            Self::Error { version, code } => vec![0xc2, *version, *code],
-        };
+            Self::Ack { not_ready, acknowledges } => {
+                out.push(0x80 | flag(*not_ready) | (acknowledges & 7));
+            }
+            Self::Nak { not_ready, acknowledges } => {
+                out.push(0xa0 | flag(*not_ready) | (acknowledges & 7));
+            }
+            Self::Reset => out.push(0xc0),
+            Self::ResetDone { version, code } => out.extend([0xc1, *version, *code]),
+            Self::Error { version, code } => out.extend([0xc2, *version, *code]),
+        }
         let crc = crc(&out);
         out.extend(crc.to_be_bytes());
-        out
+        out.into()
     }
 }
 
@@ -133,9 +141,9 @@ const fn flag(set: bool) -> u8 {
 }
 
 /// Data goes over the line mixed with a row of numbers, so that few octets need an escape: 4.3.
-fn randomized(data: &[u8]) -> Vec<u8> {
+fn randomized(data: &[u8]) -> impl Iterator<Item = u8> {
     let row = std::iter::successors(Some(0x42u8), |n| Some((n >> 1) ^ if n & 1 == 1 { 0xb8 } else { 0 }));
-    data.iter().zip(row).map(|(octet, random)| octet ^ random).collect()
+    data.iter().zip(row).map(|(octet, random)| octet ^ random)
 }
 
 /// CRC-CCITT, highest bit first, from 0xffff: 2.3.

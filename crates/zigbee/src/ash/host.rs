@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::line::{CANCEL_BEGUN, LineDecoder, LineEvent};
 use super::output::{AshFailure, AshOutput, SendError};
 use super::{AshFrame, DATA_BYTES_MAX, DATA_BYTES_MIN};
+use crate::Octets;
 
 /// Frames on their way that nobody acknowledged yet: of at most 7, what a coordinator has room for in any case.
 const WINDOW: usize = 1;
@@ -33,7 +34,7 @@ pub struct AshHost {
     /// The number of the frame that is expected.
     expected: u8,
     /// Sent and not acknowledged, oldest first, and what waits behind them.
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Octets>,
     in_flight: usize,
     /// A NAK was sent, and the frame that it asks for did not come yet.
     rejecting: bool,
@@ -94,7 +95,7 @@ impl AshHost {
         if self.queue.len() >= QUEUE_MAX {
             return Err(SendError::Full);
         }
-        self.queue.push_back(message.to_vec());
+        self.queue.push_back(message.to_vec().into());
         Ok(self.send_waiting(now))
     }
 
@@ -182,7 +183,7 @@ impl AshHost {
         }
     }
 
-    fn data(&mut self, number: u8, again: bool, data: Vec<u8>) -> Vec<AshOutput> {
+    fn data(&mut self, number: u8, again: bool, data: Octets) -> Vec<AshOutput> {
         if number == self.expected {
             self.expected = (self.expected + 1) % 8;
             self.rejecting = false;
@@ -266,7 +267,5 @@ impl AshHost {
 }
 
 fn reset() -> AshOutput {
-    let mut line = vec![CANCEL_BEGUN];
-    line.extend(AshFrame::Reset.to_line());
-    AshOutput::Write(line)
+    AshOutput::Write(AshFrame::Reset.to_line_behind(&[CANCEL_BEGUN]))
 }

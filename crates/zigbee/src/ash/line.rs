@@ -1,7 +1,12 @@
 //! Frames on the line: flags, escapes, and octets that say that something went wrong (4.2).
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 use super::AshFrame;
-use super::frame::{AshError, DATA_BYTES_MAX};
+use super::frame::{AshError, FRAME_BYTES_MAX};
+use crate::Octets;
 
 const FLAG: u8 = 0x7e;
 const ESCAPE: u8 = 0x7d;
@@ -9,13 +14,11 @@ const CANCEL: u8 = 0x1a;
 const SUBSTITUTE: u8 = 0x18;
 const XON: u8 = 0x11;
 const XOFF: u8 = 0x13;
-/// Octets between two flags that are kept: control, data and checksum.
-const FRAME_BYTES_MAX: usize = DATA_BYTES_MAX + 3;
 
 /// What is on the line, octet for octet, made to frames.
-#[derive(Debug, Default)]
 pub struct LineDecoder {
-    frame: Vec<u8>,
+    /// Up to [`FRAME_BYTES_MAX`], which there is room for from the start: what grows leaves copies of keys behind.
+    frame: Zeroizing<Vec<u8>>,
     escaped: bool,
     /// What comes until the next flag is no frame.
     spoilt: bool,
@@ -33,21 +36,42 @@ pub enum LineEvent {
 impl AshFrame {
     /// The octets on the line, with the flag behind them.
     #[must_use]
-    pub fn to_line(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for octet in self.to_bytes() {
+    pub fn to_line(&self) -> Octets {
+        self.to_line_behind(&[])
+    }
+
+    /// The same behind octets that are no frame's.
+    pub(super) fn to_line_behind(&self, before: &[u8]) -> Octets {
+        let frame = self.to_bytes();
+        let mut out = Vec::with_capacity(before.len() + 2 * frame.len() + 1);
+        out.extend(before);
+        for octet in frame.iter().copied() {
             match octet {
                 FLAG | ESCAPE | XON | XOFF | SUBSTITUTE | CANCEL => out.extend([ESCAPE, octet ^ 0x20]),
                 octet => out.push(octet),
             }
         }
         out.push(FLAG);
-        out
+        out.into()
     }
 }
 
 /// What a host sends before its reset, so that what was begun is forgotten.
 pub(super) const CANCEL_BEGUN: u8 = CANCEL;
+
+impl Default for LineDecoder {
+    fn default() -> Self {
+        let frame = Zeroizing::new(Vec::with_capacity(FRAME_BYTES_MAX));
+        Self { frame, escaped: false, spoilt: false }
+    }
+}
+
+/// What is in the frame is not shown.
+impl fmt::Debug for LineDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LineDecoder({} octets)", self.frame.len())
+    }
+}
 
 impl LineDecoder {
     /// Takes what came over the line; what it completes.

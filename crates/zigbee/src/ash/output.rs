@@ -1,17 +1,19 @@
 //! What the host's side has to do, and why it ends.
 
+use crate::Octets;
+
 /// What there is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AshOutput {
     /// Write this to the line.
-    Write(Vec<u8>),
+    Write(Octets),
     /// The coordinator was reset, for this reason, and takes messages.
     Open {
         /// Why: 2.4, table 5.
         code: u8,
     },
     /// A message.
-    Received(Vec<u8>),
+    Received(Octets),
     /// Nothing goes any more until the next reset.
     Failed(AshFailure),
 }

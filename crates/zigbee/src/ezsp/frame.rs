@@ -1,5 +1,6 @@
 //! Frames: section 4.
 
+use crate::Octets;
 use crate::bytes::{Malformed, Reader};
 
 /// A frame's header.
@@ -30,10 +31,12 @@ pub struct EzspFrame {
     /// Its header.
     pub header: EzspHeader,
     /// Its fields, unread.
-    pub parameters: Vec<u8>,
+    pub parameters: Octets,
 }
 
 const RESPONSE: u8 = 0x80;
+/// Octets of a header.
+const HEADER_BYTES: usize = 5;
 /// The version of the frame's format: 1 from version 8 of the protocol.
 const FORMAT: u8 = 0x01;
 
@@ -89,17 +92,18 @@ impl EzspFrame {
         }
         let id = reader.u16("ezsp.frame_id")?;
         let header = EzspHeader { sequence, control, id };
-        Ok(Self { header, parameters: reader.rest().to_vec() })
+        Ok(Self { header, parameters: reader.rest().to_vec().into() })
     }
 
     /// The octets that are sent.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![self.header.sequence];
+    pub fn to_bytes(&self) -> Octets {
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.parameters.len());
+        out.push(self.header.sequence);
         out.extend(self.header.control);
         out.extend(self.header.id.to_le_bytes());
-        out.extend(&self.parameters);
-        out
+        out.extend(self.parameters.iter());
+        out.into()
     }
 
     /// The first question of all, for the version: in the format of old, which every coordinator reads.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{EzspFrame, EzspMessage, FrameKind, VERSIONS};
+use crate::Octets;
 use crate::ash::{AshFailure, AshHost, AshOutput, SendError};
 use crate::bytes::Malformed;
 
@@ -51,7 +52,7 @@ struct Asked {
 #[derive(Debug, PartialEq)]
 pub enum EzspOutput {
     /// Write this to the line.
-    Write(Vec<u8>),
+    Write(Octets),
     /// Commands are taken; the protocol's version.
     Ready(u8),
     /// The answer to the oldest command that has none.
@@ -198,7 +199,7 @@ impl EzspHost {
         }
         self.state = State::Agreeing;
         let header = super::EzspHeader::command(self.sequence, VERSION);
-        let frame = EzspFrame { header, parameters: vec![version] };
+        let frame = EzspFrame { header, parameters: vec![version].into() };
         self.send(VERSION, &frame.to_bytes(), now)
     }
 

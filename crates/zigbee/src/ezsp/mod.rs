@@ -60,8 +60,8 @@ impl EzspMessage {
     ///
     /// With fields that are missing or of another type.
     pub fn command(&self, sequence: u8) -> Result<EzspFrame, Malformed> {
-        let mut parameters = Vec::new();
+        let mut parameters = Vec::with_capacity(crate::ash::DATA_BYTES_MAX);
         self.info.layout(false).write(&self.record, &mut parameters)?;
-        Ok(EzspFrame { header: EzspHeader::command(sequence, self.info.id), parameters })
+        Ok(EzspFrame { header: EzspHeader::command(sequence, self.info.id), parameters: parameters.into() })
     }
 }

@@ -34,7 +34,7 @@ fn ash_frame(case: &Json) -> AshFrame {
             number: n(case, "frm_num"),
             again: case["re_tx"] == true,
             acknowledges: n(case, "ack_num"),
-            data: unhex(case["ezsp_frame"].as_str().unwrap()),
+            data: unhex(case["ezsp_frame"].as_str().unwrap()).into(),
         },
     }
 }
@@ -85,7 +85,7 @@ fn what_is_cancelled_or_spoilt_is_no_frame_and_the_next_one_is() {
 
 fn open_host() -> AshHost {
     let mut host = AshHost::default();
-    assert_eq!(host.reset(Duration::ZERO), [AshOutput::Write(unhex("1ac038bc7e"))]);
+    assert_eq!(host.reset(Duration::ZERO), [AshOutput::Write(unhex("1ac038bc7e").into())]);
     let opened = host.receive(&unhex("c102029b7b7e"), Duration::ZERO);
     assert_eq!(opened, [AshOutput::Open { code: 2 }]);
     host
@@ -95,7 +95,8 @@ fn open_host() -> AshHost {
 fn a_host_sends_again_what_nobody_acknowledges_and_gives_up_in_the_end() {
     let mut host = open_host();
     let message = [1, 2, 3, 4];
-    let data = |again| AshFrame::Data { number: 0, again, acknowledges: 0, data: message.to_vec() }.to_line();
+    let data =
+        |again| AshFrame::Data { number: 0, again, acknowledges: 0, data: message.to_vec().into() }.to_line();
     assert_eq!(host.send(&message, Duration::ZERO).unwrap(), [AshOutput::Write(data(false))]);
     assert_eq!(host.deadline(), Some(Duration::from_millis(1600)));
     assert_eq!(host.tick(Duration::from_millis(1599)), []);

@@ -16,15 +16,19 @@ const SOURCE: Eui64 = Eui64(0x1122_3344_5566_7788);
 pub(super) fn write() {
     put("zigbee_capture", "network.pcap", &pcap(&frames()));
     put("zigbee_capture", "network.pcapng", &pcapng(&frames()));
-    let ask =
-        AshFrame::Data { number: 0, again: false, acknowledges: 1, data: EzspFrame::ask_version(0, 13) };
+    let ask = AshFrame::Data {
+        number: 0,
+        again: false,
+        acknowledges: 1,
+        data: EzspFrame::ask_version(0, 13).into(),
+    };
     let incoming = [
         0x00, 0x04, 0x01, 0x06, 0x00, 1, 1, 0x40, 1, 0, 0, 9, 0xff, 0xd0, 0x34, 0x12, 0xff, 0xff, 3, 1, 2, 3,
     ];
     let header = EzspHeader { sequence: 1, control: [0x90, 1], id: 0x45 };
-    let incoming = EzspFrame { header, parameters: incoming.to_vec() }.to_bytes();
+    let incoming = EzspFrame { header, parameters: incoming.to_vec().into() }.to_bytes();
     let news = AshFrame::Data { number: 0, again: false, acknowledges: 1, data: incoming.clone() };
-    put("zigbee_serial", "ash", &[ask.to_line(), news.to_line()].concat());
+    put("zigbee_serial", "ash", &[ask.to_line().to_vec(), news.to_line().to_vec()].concat());
     put("zigbee_serial", "ezsp", &incoming);
     let announced = vec![0, 0, 0x34, 0x12, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x8e];
     let znp = ZnpFrame { kind: 2, subsystem: 5, command: 0xc1, data: announced };

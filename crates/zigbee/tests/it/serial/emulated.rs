@@ -93,5 +93,5 @@ fn nothing(info: &EzspInfo) -> Vec<u8> {
 
 fn written(sequence: u8, control: u8, id: u16, parameters: &[u8]) -> Vec<u8> {
     let header = EzspHeader { sequence, control: [control, 1], id };
-    EzspFrame { header, parameters: parameters.to_vec() }.to_bytes()
+    EzspFrame { header, parameters: parameters.to_vec().into() }.to_bytes().to_vec()
 }

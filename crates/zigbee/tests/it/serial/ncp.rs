@@ -33,7 +33,7 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
                 LineEvent::Frame(AshFrame::Reset) => {
                     self.numbers = Numbers::default();
                     self.received.clear();
-                    out.push(AshFrame::ResetDone { version: 2, code: 0x0b }.to_line());
+                    out.push(AshFrame::ResetDone { version: 2, code: 0x0b }.to_line().to_vec());
                 }
                 LineEvent::Frame(AshFrame::Data { number, again, acknowledges, data }) => {
                     self.numbers.acknowledged(acknowledges);
@@ -42,7 +42,7 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
                         self.numbers.rejecting = false;
                         out.push(self.numbers.ack());
                         self.numbers.waiting.extend((self.respond)(&data));
-                        self.received.push(data);
+                        self.received.push(data.to_vec());
                     } else if again {
                         out.push(self.numbers.ack());
                     } else {
@@ -75,12 +75,12 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
 
 impl Numbers {
     fn ack(&self) -> Vec<u8> {
-        AshFrame::Ack { not_ready: false, acknowledges: self.expected }.to_line()
+        AshFrame::Ack { not_ready: false, acknowledges: self.expected }.to_line().to_vec()
     }
 
     fn nak(&mut self) -> Option<Vec<u8>> {
         let nak = AshFrame::Nak { not_ready: false, acknowledges: self.expected };
-        (!std::mem::replace(&mut self.rejecting, true)).then(|| nak.to_line())
+        (!std::mem::replace(&mut self.rejecting, true)).then(|| nak.to_line().to_vec())
     }
 
     fn acknowledged(&mut self, number: u8) {
@@ -92,7 +92,7 @@ impl Numbers {
     }
 
     fn frame(&self, again: bool) -> Vec<u8> {
-        let (acknowledges, data) = (self.expected, self.waiting[0].clone());
-        AshFrame::Data { number: self.next, again, acknowledges, data }.to_line()
+        let (acknowledges, data) = (self.expected, self.waiting[0].clone().into());
+        AshFrame::Data { number: self.next, again, acknowledges, data }.to_line().to_vec()
     }
 }

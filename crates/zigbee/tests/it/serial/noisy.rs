@@ -40,8 +40,8 @@ proptest! {
             let mut to_coordinator = Vec::new();
             for output in std::mem::take(&mut outputs) {
                 match output {
-                    AshOutput::Write(octets) => to_coordinator.push(octets),
-                    AshOutput::Received(message) => received.push(message),
+                    AshOutput::Write(octets) => to_coordinator.push(octets.to_vec()),
+                    AshOutput::Received(message) => received.push(message.to_vec()),
                     AshOutput::Open { .. } => quiet = false,
                     AshOutput::Failed(_) => failed = true,
                 }
