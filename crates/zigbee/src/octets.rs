@@ -1,12 +1,12 @@
-//! What goes over the line to a coordinator.
+//! Octets that may hold keys.
 
 use std::fmt;
 use std::ops::Deref;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Octets on their way to or from a coordinator. Keys are among what it is told and asked: they are wiped when they are
-/// dropped, and cannot be printed.
+/// Octets among which keys may be: what a coordinator is told and asked, and what a Green Power device tells of itself. They
+/// are wiped when they are dropped, and cannot be printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Octets(Vec<u8>);
 

@@ -5,6 +5,7 @@ mod commissioning;
 
 pub use commissioning::{ApplicationInformation, Commissioning};
 
+use crate::Octets;
 use crate::address::Eui64;
 use crate::bytes::{Malformed, Problem, Reader};
 
@@ -22,7 +23,7 @@ pub struct GreenPowerFrame {
     /// The sender's counter, in protected frames.
     pub frame_counter: Option<u32>,
     /// The command and what belongs to it; hidden where the frame is encrypted.
-    pub payload: Vec<u8>,
+    pub payload: Octets,
     /// The integrity code; empty in frames without protection.
     pub mic: Vec<u8>,
 }
@@ -83,7 +84,7 @@ impl GreenPowerFrame {
         let payload_bytes = reader.left().checked_sub(mic_bytes).ok_or_else(|| {
             Malformed::new("gp.mic", Problem::Truncated { needed: mic_bytes, left: reader.left() })
         })?;
-        let payload = reader.take("gp.payload", payload_bytes)?.to_vec();
+        let payload = reader.take("gp.payload", payload_bytes)?.to_vec().into();
         Ok(Self { control, extended, source, endpoint, frame_counter, payload, mic: reader.rest().to_vec() })
     }
 
@@ -95,7 +96,7 @@ impl GreenPowerFrame {
         out.extend(self.source.iter().flat_map(|source| source.to_le_bytes()));
         out.extend(self.endpoint);
         out.extend(self.frame_counter.iter().flat_map(|counter| counter.to_le_bytes()));
-        out.extend(&self.payload);
+        out.extend(self.payload.iter());
         out.extend(&self.mic);
         out
     }

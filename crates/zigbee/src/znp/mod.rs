@@ -1,6 +1,9 @@
 //! ZNP: what a host and a coordinator of Texas Instruments tell each other over a serial line. Section numbers are those of
 //! the Z-Stack Monitor and Test API (SWRA198).
 
+use zeroize::Zeroizing;
+
+use crate::Octets;
 use crate::bytes::{Malformed, Problem, Reader};
 use crate::layout::Record;
 use crate::library;
@@ -9,6 +12,8 @@ use crate::library;
 const START: u8 = 0xfe;
 /// Octets of the longest content: 2.1.2.
 pub const DATA_BYTES_MAX: usize = 250;
+/// Octets of the longest frame: start, length, command and checksum are around its content.
+const FRAME_BYTES_MAX: usize = DATA_BYTES_MAX + 5;
 
 /// A frame: 2.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +25,19 @@ pub struct ZnpFrame {
     /// Which command.
     pub command: u8,
     /// Its fields, unread.
-    pub data: Vec<u8>,
+    pub data: Octets,
 }
 
 /// What is on the line, octet for octet, made to frames.
-#[derive(Debug, Default)]
 pub struct ZnpLine {
-    octets: Vec<u8>,
+    /// Up to [`FRAME_BYTES_MAX`], which there is room for from the start: what grows leaves copies of keys behind.
+    octets: Zeroizing<Vec<u8>>,
+}
+
+impl Default for ZnpLine {
+    fn default() -> Self {
+        Self { octets: Zeroizing::new(Vec::with_capacity(FRAME_BYTES_MAX)) }
+    }
 }
 
 impl ZnpFrame {
@@ -47,7 +58,7 @@ impl ZnpFrame {
             return Err(Malformed::new("znp.length", Problem::TooMuch(length)));
         }
         let (first, command) = (reader.u8("znp.command")?, reader.u8("znp.command")?);
-        let data = reader.take("znp.data", length)?.to_vec();
+        let data = reader.take("znp.data", length)?.to_vec().into();
         let found = u32::from(reader.u8("znp.fcs")?);
         reader.finish("znp.frame")?;
         let computed = u32::from(fcs(checked.peek(length + 3)));
@@ -67,7 +78,7 @@ impl ZnpFrame {
             u8::try_from(self.data.len()).ok().filter(|length| usize::from(*length) <= DATA_BYTES_MAX);
         let length = length.ok_or(Malformed::new("znp.data", Problem::TooMuch(self.data.len())))?;
         let mut out = vec![START, length, (self.kind << 5) | (self.subsystem & 31), self.command];
-        out.extend(&self.data);
+        out.extend(self.data.iter());
         out.push(fcs(out.get(1..).unwrap_or_default()));
         Ok(out)
     }
@@ -91,28 +102,45 @@ impl ZnpFrame {
     /// When no line has the name, and with fields that are missing or of another type.
     pub fn named(kind: u8, name: &str, record: &Record) -> Result<Self, Malformed> {
         let info = library::znp_named(kind, name).ok_or(Malformed::new("znp.name", Problem::Missing))?;
-        let mut data = Vec::new();
+        let mut data = Vec::with_capacity(DATA_BYTES_MAX);
         info.layout.write(record, &mut data)?;
-        Ok(Self { kind, subsystem: info.subsystem, command: info.command, data })
+        Ok(Self { kind, subsystem: info.subsystem, command: info.command, data: data.into() })
     }
 }
 
 impl ZnpLine {
-    /// Takes what came over the line: frames, and what was damaged. What is no frame is skipped to the next start.
+    /// Takes what came over the line: frames, and what was damaged. What is no frame is skipped to the next start, which may
+    /// be within it.
     pub fn receive(&mut self, octets: &[u8]) -> Vec<Result<ZnpFrame, Malformed>> {
         let mut found = Vec::new();
         for octet in octets {
-            if self.octets.is_empty() && *octet != START {
-                continue;
-            }
             self.octets.push(*octet);
-            let whole = self.octets.get(1).map(|length| usize::from(*length) + 5);
-            let too_long = whole.is_some_and(|whole| whole > DATA_BYTES_MAX + 5);
-            if too_long || whole == Some(self.octets.len()) {
-                found.push(ZnpFrame::read(&std::mem::take(&mut self.octets)));
+            while let Some(read) = self.next() {
+                found.extend(read);
             }
         }
         found
+    }
+
+    /// Reads what there is; `None` where more has to come first, and nothing inside where something was skipped.
+    fn next(&mut self) -> Option<Option<Result<ZnpFrame, Malformed>>> {
+        if *self.octets.first()? != START {
+            let start = self.octets.iter().position(|octet| *octet == START);
+            self.skip(start.unwrap_or(self.octets.len()));
+            return Some(None);
+        }
+        let whole = usize::from(*self.octets.get(1)?) + 5;
+        if whole <= FRAME_BYTES_MAX && self.octets.len() < whole {
+            return None;
+        }
+        let read = ZnpFrame::read(self.octets.get(..whole).unwrap_or(&self.octets));
+        self.skip(if read.is_ok() { whole } else { 1 });
+        Some(Some(read))
+    }
+
+    fn skip(&mut self, count: usize) {
+        let count = count.min(self.octets.len());
+        self.octets.drain(..count);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn write() {
     put("zigbee_serial", "ash", &[ask.to_line().to_vec(), news.to_line().to_vec()].concat());
     put("zigbee_serial", "ezsp", &incoming);
     let announced = vec![0, 0, 0x34, 0x12, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x8e];
-    let znp = ZnpFrame { kind: 2, subsystem: 5, command: 0xc1, data: announced };
+    let znp = ZnpFrame { kind: 2, subsystem: 5, command: 0xc1, data: announced.into() };
     put("zigbee_serial", "znp", &znp.to_bytes().unwrap());
 }
 
