@@ -117,22 +117,10 @@ impl ApsHeader {
         }
     }
 
-    /// 0: unicast, 2: broadcast, 3: group.
-    #[must_use]
-    pub const fn delivery(&self) -> u8 {
-        (self.control >> 2) & 3
-    }
-
     /// Whether an auxiliary header follows.
     #[must_use]
     pub const fn secured(&self) -> bool {
         self.control & SECURITY != 0
-    }
-
-    /// Whether an acknowledgement is asked for.
-    #[must_use]
-    pub const fn acknowledge(&self) -> bool {
-        self.control & 0x40 != 0
     }
 
     /// Whether it is a part of a longer message, which cannot be read alone.

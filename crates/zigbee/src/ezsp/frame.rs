@@ -68,12 +68,6 @@ impl EzspHeader {
     pub const fn overflowed(&self) -> bool {
         self.is_response() && self.control[0] & 1 != 0
     }
-
-    /// Whether something of the response is missing.
-    #[must_use]
-    pub const fn truncated(&self) -> bool {
-        self.is_response() && self.control[0] & 2 != 0
-    }
 }
 
 impl EzspFrame {

@@ -59,8 +59,12 @@ pub enum EzspOutput {
     Answer(EzspMessage),
     /// The coordinator knows no such command, or not in its state, for this reason: the answer to the oldest command.
     Refused(u8),
+    /// The answer to the oldest command cannot be read, or is another command's.
+    BadAnswer(Malformed),
     /// News.
     News(EzspMessage),
+    /// News came faster than the coordinator could hand them over, and some are lost.
+    NewsLost,
     /// A frame that cannot be read, which was left out.
     Unreadable(Malformed),
     /// Nothing goes any more until the next opening.
@@ -170,22 +174,28 @@ impl EzspHost {
                 Err(malformed) => vec![EzspOutput::Unreadable(malformed)],
             };
         }
-        let read = EzspFrame::read(bytes);
-        let (frame, message) = match read.and_then(|frame| Ok((frame.header, EzspMessage::read(&frame)?))) {
-            Ok(read) => read,
+        let frame = match EzspFrame::read(bytes) {
+            Ok(frame) => frame,
             Err(malformed) => return vec![EzspOutput::Unreadable(malformed)],
         };
-        match (frame.kind(), self.asked) {
-            (FrameKind::Response, Some(asked)) if asked.sequence == frame.sequence => {
-                self.asked = None;
-                let mut outputs = vec![answer(asked, message)];
-                outputs.extend(self.next(now));
-                outputs
-            }
-            (FrameKind::Callback, _) => vec![EzspOutput::News(message)],
-            // An answer that nobody waits for any more, or a command, which coordinators do not send.
-            (FrameKind::Response | FrameKind::Command, _) => Vec::new(),
+        let (header, message) = (frame.header, EzspMessage::read(&frame));
+        let mut outputs = Vec::new();
+        if header.overflowed() {
+            outputs.push(EzspOutput::NewsLost);
         }
+        match (header.kind(), self.asked) {
+            (FrameKind::Response, Some(asked)) if asked.sequence == header.sequence => {
+                self.asked = None;
+                outputs.push(answer(asked, message));
+                outputs.extend(self.next(now));
+            }
+            (FrameKind::Callback, _) => {
+                outputs.push(message.map_or_else(EzspOutput::Unreadable, EzspOutput::News));
+            }
+            // An answer that nobody waits for any more, or a command, which coordinators do not send.
+            (FrameKind::Response | FrameKind::Command, _) => {}
+        }
+        outputs
     }
 
     fn version(&mut self, version: u8, now: Duration) -> Vec<EzspOutput> {
@@ -231,12 +241,14 @@ impl EzspHost {
     }
 }
 
-fn answer(asked: Asked, message: EzspMessage) -> EzspOutput {
-    match message.info.id {
-        INVALID if asked.id != INVALID => {
+fn answer(asked: Asked, message: Result<EzspMessage, Malformed>) -> EzspOutput {
+    match message {
+        Ok(message) if message.info.id == asked.id => EzspOutput::Answer(message),
+        Ok(message) if message.info.id == INVALID => {
             let reason = message.record.number("reason").and_then(|reason| u8::try_from(reason).ok());
             EzspOutput::Refused(reason.unwrap_or(0))
         }
-        _ => EzspOutput::Answer(message),
+        Ok(message) => EzspOutput::BadAnswer(Malformed::unknown("ezsp.frame_id", message.info.id)),
+        Err(malformed) => EzspOutput::BadAnswer(malformed),
     }
 }

@@ -101,18 +101,6 @@ impl FrameControl {
         self.bit(3)
     }
 
-    /// The sender has more for the receiver.
-    #[must_use]
-    pub const fn pending(self) -> bool {
-        self.bit(4)
-    }
-
-    /// An acknowledgement is asked for.
-    #[must_use]
-    pub const fn acknowledge(self) -> bool {
-        self.bit(5)
-    }
-
     /// A PAN ID is left out.
     #[must_use]
     pub const fn pan_compression(self) -> bool {

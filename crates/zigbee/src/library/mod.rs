@@ -86,11 +86,6 @@ pub fn cluster(id: u16) -> Option<&'static str> {
     CLUSTERS.get(&id).copied()
 }
 
-/// All attributes that are known of a cluster.
-pub fn attributes(cluster: u16) -> impl Iterator<Item = &'static AttributeInfo> {
-    ATTRIBUTES.range((cluster, 0)..=(cluster, u16::MAX)).map(|(_, info)| info)
-}
-
 /// An attribute that is not a manufacturer's own.
 #[must_use]
 pub fn attribute(cluster: u16, id: u16) -> Option<&'static AttributeInfo> {
@@ -101,13 +96,6 @@ pub fn attribute(cluster: u16, id: u16) -> Option<&'static AttributeInfo> {
 #[must_use]
 pub fn command(cluster: u16, direction: Direction, id: u8) -> Option<&'static CommandInfo> {
     COMMANDS.get(&(cluster, direction, id))
-}
-
-/// All commands that are known of a cluster.
-pub fn commands(cluster: u16) -> impl Iterator<Item = &'static CommandInfo> {
-    COMMANDS
-        .range((cluster, Direction::ToServer, 0)..=(cluster, Direction::ToClient, u8::MAX))
-        .map(|(_, info)| info)
 }
 
 /// A message of the device object.

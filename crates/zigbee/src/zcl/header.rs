@@ -69,10 +69,4 @@ impl ZclHeader {
     pub const fn direction(&self) -> Direction {
         if self.control & 8 == 0 { Direction::ToServer } else { Direction::ToClient }
     }
-
-    /// Whether no answer is wanted where all went well.
-    #[must_use]
-    pub const fn disables_default_response(&self) -> bool {
-        self.control & 16 != 0
-    }
 }

@@ -105,6 +105,28 @@ fn a_coordinator_that_does_not_answer_is_given_up() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_read_is_told_and_the_next_command_goes() {
+    // To the first two, an answer that is cut short and that of another command, with news of lost news; then as it should.
+    let mut answers =
+        vec![vec![0x80, 0x01, 0x22, 0x00, 0x00], vec![0x81, 0x01, 0x26, 0x00, 1, 2, 3, 4, 5, 6, 7, 8]];
+    answers.push(vec![0x80, 0x01, 0x22, 0x00]);
+    let (mut host, mut ncp, _) = opened(move |message| match message {
+        [sequence, 0x00, 0x01, 0x22, 0x00, _] => vec![[vec![*sequence], answers.pop().unwrap()].concat()],
+        _ => version_13(message),
+    });
+    let mut outputs = host.command(permit(), Duration::ZERO).unwrap();
+    outputs.extend(host.command(permit(), Duration::ZERO).unwrap());
+    outputs.extend(host.command(permit(), Duration::ZERO).unwrap());
+    let said = settle(&mut host, &mut ncp, outputs);
+    let [EzspOutput::BadAnswer(_), EzspOutput::NewsLost, EzspOutput::BadAnswer(other), EzspOutput::Answer(_)] =
+        &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!(other.field, "ezsp.frame_id");
+}
+
+#[test]
 fn a_line_that_ends_ends_the_host_too() {
     let (mut host, _, _) = opened(version_13);
     let said = host.receive(&unhex("c20251a8bd7e"), Duration::ZERO);
