@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -129,21 +130,22 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 /// A frame of the file, and what there is to say of it.
 struct Frame {
     number: u64,
-    /// Absent where the frame was not captured whole.
+    /// Absent where the frame was not captured whole, or the file does not say it.
     time: Option<Timestamp>,
     heard: Result<Heard, String>,
 }
 
 impl Frame {
     fn of(number: u64, captured: &Captured<'_>, checked: bool, listener: &mut Listener) -> Self {
-        let micros = i64::try_from(captured.at.as_micros()).unwrap_or(i64::MAX);
+        let micros = |at: Duration| i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+        let time = captured.at.map(|at| Timestamp::from_micros(micros(at)));
         let heard = match captured.fcs {
             Fcs::Bad { found, computed } if checked => {
                 Err(format!("damaged: checksum is {found:#06x}, the bytes give {computed:#06x}"))
             }
             Fcs::Good | Fcs::Absent | Fcs::Bad { .. } => Ok(listener.hear(captured.at, captured.frame)),
         };
-        Self { number, time: Some(Timestamp::from_micros(micros)), heard }
+        Self { number, time, heard }
     }
 
     fn damaged(number: u64, why: impl ToString) -> Self {

@@ -30,7 +30,7 @@ impl LinkType {
     /// The frame in what was captured, whose whole length was `length`.
     pub(super) fn frame(
         self,
-        at: Duration,
+        at: Option<Duration>,
         data: &[u8],
         length: usize,
     ) -> Result<Captured<'_>, CaptureError> {

@@ -14,8 +14,8 @@ use crate::ieee802154::Fcs;
 /// A captured frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Captured<'a> {
-    /// When it was heard, from the start of 1970.
-    pub at: Duration,
+    /// When it was heard, from the start of 1970; absent where the file does not say it.
+    pub at: Option<Duration>,
     /// Whether it was heard well.
     pub fcs: Fcs,
     /// The frame without its checksum.

@@ -54,6 +54,6 @@ impl<'a> Pcap<'a> {
         let data = self.rest.take("pcap.data", length(captured)).map_err(CaptureError::Broken)?;
         let nanoseconds = u64::from(fraction) * u64::from(self.unit);
         let at = Duration::from_secs(seconds.into()).saturating_add(Duration::from_nanos(nanoseconds));
-        self.link.frame(at, data, length(whole))
+        self.link.frame(Some(at), data, length(whole))
     }
 }

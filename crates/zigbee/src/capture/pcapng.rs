@@ -116,7 +116,7 @@ impl<'a> PcapNg<'a> {
         let seconds = Duration::from_secs(ticks / interface.clock);
         let part = u128::from(ticks % interface.clock) * 1_000_000_000 / u128::from(interface.clock);
         let at = seconds.saturating_add(Duration::from_nanos(u64::try_from(part).unwrap_or(0)));
-        Ok(interface.link.and_then(|link| link.frame(at, data, length(whole))))
+        Ok(interface.link.and_then(|link| link.frame(Some(at), data, length(whole))))
     }
 
     /// A packet without a time, of the first interface.
@@ -125,7 +125,7 @@ impl<'a> PcapNg<'a> {
         let interface = self.interfaces.first().ok_or(Malformed::unknown("pcapng.interface", 0u8))?;
         let data = body.rest();
         let data = data.get(..whole).unwrap_or(data);
-        Ok(interface.link.and_then(|link| link.frame(Duration::ZERO, data, whole)))
+        Ok(interface.link.and_then(|link| link.frame(None, data, whole)))
     }
 }
 

@@ -43,9 +43,10 @@ impl Listener {
         Self { keys, ..Self::default() }
     }
 
-    /// Hears a frame without its checksum, which was right, at a time from the start of 1970.
-    pub fn hear(&mut self, at: Duration, bytes: &[u8]) -> Heard {
-        let repeats = self.repeats(at, bytes);
+    /// Hears a frame without its checksum, which was right, at a time from the start of 1970, where that is known: without
+    /// it, a repetition is a replay like others.
+    pub fn hear(&mut self, at: impl Into<Option<Duration>>, bytes: &[u8]) -> Heard {
+        let repeats = at.into().and_then(|at| self.repeats(at, bytes));
         let mut heard = match Frame::read(bytes) {
             Ok(frame) => self.mac(&frame),
             Err(malformed) => Heard::new(Message::Malformed(malformed)),

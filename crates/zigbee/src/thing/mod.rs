@@ -40,17 +40,14 @@ impl Thing {
 
     /// Everything that it has, with the endpoints where it is.
     fn lines(&self) -> impl Iterator<Item = (u8, &'static Line)> {
-        let of = |endpoint: &Endpoint| {
-            let id = endpoint.id;
-            let there = endpoint.clone();
-            table::lines().filter(move |line| there.has(line)).map(move |line| (id, line))
-        };
-        self.endpoints.iter().flat_map(of)
+        self.endpoints.iter().flat_map(|endpoint| {
+            table::lines().filter(|line| endpoint.has(line)).map(|line| (endpoint.id, line))
+        })
     }
 
     /// The name of something: with the endpoint's number behind it where other endpoints have the same.
     fn name(&self, endpoint: u8, line: &Line) -> String {
-        let same = self.lines().filter(|(_, other)| other.name == line.name).count();
+        let same = self.endpoints.iter().filter(|endpoint| endpoint.has(line)).count();
         if same > 1 { format!("{}-{endpoint}", line.name) } else { line.name.to_owned() }
     }
 }

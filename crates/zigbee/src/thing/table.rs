@@ -139,4 +139,10 @@ mod tests {
         let (written, read) = super::counts();
         assert_eq!(written, read);
     }
+
+    #[test]
+    fn no_two_lines_have_the_same_name() {
+        let names: std::collections::BTreeSet<&str> = super::lines().map(|line| line.name).collect();
+        assert_eq!(names.len(), super::lines().count());
+    }
 }

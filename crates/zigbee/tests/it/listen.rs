@@ -13,7 +13,7 @@ use thingward_zigbee::security::{Freshness, Key};
 use thingward_zigbee::{Malformed, Problem};
 
 use crate::vectors::path;
-use made::{Sender, captured, pcap, pcapng};
+use made::{Sender, captured, pcap, pcapng, pcapng_without_times};
 
 const NETWORK_KEY: [u8; 16] = [7; 16];
 
@@ -165,11 +165,22 @@ fn captures_of_all_formats_give_the_same_frames() {
             let read: Vec<_> = Capture::open(&file).unwrap().map(Result::unwrap).collect();
             let found: Vec<Vec<u8>> = read.iter().map(|captured| captured.frame.to_vec()).collect();
             assert_eq!(found, frames);
-            assert_eq!(read[1].at, Duration::from_micros(1_800_000_001_001_007));
+            assert_eq!(read[1].at, Some(Duration::from_micros(1_800_000_001_001_007)));
             let checked = if link == 230 { Fcs::Absent } else { Fcs::Good };
             assert!(read.iter().all(|captured| captured.fcs == checked));
         }
     }
+}
+
+#[test]
+fn in_a_file_without_times_what_comes_again_is_a_replay() {
+    let frame = Sender::new(0x1234, 1, NETWORK_KEY).on_off(1);
+    let file = pcapng_without_times(&[frame.clone(), frame]);
+    let mut listener = Listener::new(keys());
+    let captured: Vec<_> = Capture::open(&file).unwrap().map(Result::unwrap).collect();
+    assert!(captured.iter().all(|captured| captured.at.is_none()));
+    let heard = captured.iter().map(|captured| listener.hear(captured.at, captured.frame).security());
+    assert_eq!(heard.collect::<Vec<_>>(), ["network key #0", "network key #0, counter below 1, REPLAY"]);
 }
 
 #[test]

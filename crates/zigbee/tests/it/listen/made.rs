@@ -158,3 +158,20 @@ pub(super) fn pcapng(link: u32, frames: &[Vec<u8>]) -> Vec<u8> {
     }
     file
 }
+
+/// The same without times, and with its order of octets turned.
+pub(super) fn pcapng_without_times(frames: &[Vec<u8>]) -> Vec<u8> {
+    let turned = |kind: u32, body: Vec<u8>| {
+        let length = u32::try_from(body.len() + 12).unwrap();
+        [u32s(true, &[kind, length]), body, u32s(true, &[length])].concat()
+    };
+    let mut file = turned(0x0a0d_0d0a, u32s(true, &[0x1a2b_3c4d, 0x0001_0000, u32::MAX, u32::MAX]));
+    file.extend(turned(1, [&[0, 230, 0, 0][..], &u32s(true, &[65535])].concat()));
+    for frame in frames {
+        let mut body = u32s(true, &[u32::try_from(frame.len()).unwrap()]);
+        body.extend(frame);
+        body.resize(body.len().next_multiple_of(4), 0);
+        file.extend(turned(3, body));
+    }
+    file
+}
