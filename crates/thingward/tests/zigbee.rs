@@ -69,6 +69,8 @@ fn a_capture_is_shown_with_values_and_replays_and_without_the_key_it_is_hidden()
     assert_eq!(frames[0]["time"], "2027-01-15T08:00:00Z");
     assert_eq!(frames[0]["source"], "0x1234");
     assert_eq!(frames[0]["security"][0]["state"], "opened");
+    assert_eq!(frames[0]["security"][0]["key_given_away"], false);
+    assert_eq!(frames[0]["key_in_the_clear"], false);
     assert_eq!(frames[0]["what"], "Report Attributes Temperature Measurement measuredValue = 21.34 °C");
     assert_eq!(frames[1]["what"], "Report Attributes Temperature Measurement measuredValue = -5.50 °C");
     let replayed: Vec<&Json> = frames.iter().map(|frame| &frame["replayed"]).collect();

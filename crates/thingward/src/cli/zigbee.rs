@@ -12,7 +12,7 @@ use thingward_model::Timestamp;
 use thingward_zigbee::capture::{Capture, CaptureError, Captured, has_checksums};
 use thingward_zigbee::ieee802154::{Address, Fcs};
 use thingward_zigbee::listen::{
-    Heard, KeyRing, Layer, Listener, Message, Protection, ProtectionState, ZclContent,
+    Heard, KeyRing, Layer, Listener, Message, Protection, ProtectionState, Secrecy, ZclContent,
 };
 use thingward_zigbee::security::{Freshness, InstallCode, Key};
 use zeroize::Zeroizing;
@@ -233,7 +233,8 @@ fn protection(protection: &Protection) -> Json {
         "source": protection.source.map(|source| source.to_string()),
         "state": state,
         "freshness": fresh,
-        "well_known_key": matches!(protection.state, ProtectionState::Opened { well_known: true, .. }),
+        "well_known_key": matches!(protection.state, ProtectionState::Opened { secrecy: Secrecy::WellKnown, .. }),
+        "key_given_away": matches!(protection.state, ProtectionState::Opened { secrecy: Secrecy::GivenAway, .. }),
     })
 }
 

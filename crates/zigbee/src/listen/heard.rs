@@ -66,8 +66,8 @@ pub enum ProtectionState {
     Opened {
         /// Whether it was there before.
         freshness: Freshness,
-        /// Whether the key is the link key that everybody knows.
-        well_known: bool,
+        /// Who may have the key.
+        secrecy: Secrecy,
     },
     /// No key at hand opens it, or it was changed on its way.
     NotOpened,
@@ -75,6 +75,18 @@ pub enum ProtectionState {
     UnknownSource,
     /// There was nothing to open, and nothing was checked but the counter.
     Unchecked(Freshness),
+}
+
+/// Who may have a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// As far as was heard, those who should.
+    Secret,
+    /// Everybody who listened: it went over the air in the clear, or under keys that are not secret. Whoever sent it may also
+    /// have made it up.
+    GivenAway,
+    /// Everybody.
+    WellKnown,
 }
 
 /// What a frame says.
@@ -165,6 +177,13 @@ impl Heard {
     /// Whether something may be learnt from it: nothing from what was there before, or may have been.
     pub(super) fn is_new(&self) -> bool {
         self.opened_all(|freshness| freshness == Freshness::Fresh)
+    }
+
+    /// How secret is what it says: as secret as the best of the keys that protect it.
+    pub(super) fn secrecy(&self) -> Secrecy {
+        let secret = |state| matches!(state, ProtectionState::Opened { secrecy: Secrecy::Secret, .. });
+        let any = self.protections.iter().any(|protection| secret(protection.state));
+        if any { Secrecy::Secret } else { Secrecy::GivenAway }
     }
 
     /// Whether it gives a key to everybody who listens.

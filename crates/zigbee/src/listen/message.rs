@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::heard::{Heard, Message, ZclContent};
+use super::heard::{Heard, Message, Secrecy, ZclContent};
 use super::keys::KeyRing;
 use crate::address::Eui64;
 use crate::aps::{Addressing, ApsCommand, ApsFrameType, ApsHeader, TransportedKey};
@@ -36,7 +36,7 @@ pub(super) fn application(
             // A key may be in it.
             let command = ApsCommand::read(&Zeroizing::new(payload))?;
             if heard.is_new() {
-                learn_key(keys, &command);
+                learn_key(keys, &command, heard.secrecy());
             }
             Ok(Message::Aps(command))
         }
@@ -50,15 +50,15 @@ pub(super) fn application(
 }
 
 /// Keys that were transported are tried from here on.
-fn learn_key(keys: &mut KeyRing, command: &ApsCommand) {
+fn learn_key(keys: &mut KeyRing, command: &ApsCommand, secrecy: Secrecy) {
     match command {
         ApsCommand::TransportKey(TransportedKey::Network { key, destination, .. }) => {
-            keys.hand_out(key, *destination);
+            keys.hand_out(key, *destination, secrecy);
         }
         ApsCommand::TransportKey(
             TransportedKey::TrustCentreLink { key, .. } | TransportedKey::ApplicationLink { key, .. },
         ) => {
-            keys.add_link(key.clone());
+            keys.hand_out_link(key, secrecy);
         }
         _ => {}
     }

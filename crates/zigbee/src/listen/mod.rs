@@ -6,7 +6,7 @@ mod heard;
 mod keys;
 mod message;
 
-pub use heard::{Heard, Layer, Message, Protection, ProtectionState, ZclContent};
+pub use heard::{Heard, Layer, Message, Protection, ProtectionState, Secrecy, ZclContent};
 pub use keys::KeyRing;
 
 use std::collections::{BTreeMap, VecDeque};

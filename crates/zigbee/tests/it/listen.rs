@@ -8,7 +8,7 @@ use std::time::Duration;
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::capture::{Capture, CaptureError, has_checksums};
 use thingward_zigbee::ieee802154::{Address, Fcs};
-use thingward_zigbee::listen::{Heard, KeyRing, Layer, Listener, Message, ProtectionState};
+use thingward_zigbee::listen::{Heard, KeyRing, Layer, Listener, Message, ProtectionState, Secrecy};
 use thingward_zigbee::security::{Freshness, Key};
 use thingward_zigbee::{Malformed, Problem};
 
@@ -69,7 +69,8 @@ fn a_frame_that_comes_again_is_a_replay_and_at_once_a_repetition() {
     assert_eq!(hear(10, &second).security(), "network key #1");
     let replay = hear(5000, &first);
     assert_eq!(replay.security(), "network key #0, counter below 2, REPLAY");
-    let state = ProtectionState::Opened { freshness: Freshness::Replayed { expected: 2 }, well_known: false };
+    let state =
+        ProtectionState::Opened { freshness: Freshness::Replayed { expected: 2 }, secrecy: Secrecy::Secret };
     assert_eq!(replay.protections[0].state, state);
     // Who sends a frame again and again is not taken for its sender who repeats it.
     let chain: Vec<bool> =
@@ -107,6 +108,10 @@ fn a_transported_network_key_is_learnt_and_then_opens_frames() {
     assert_eq!(heard.opened(), Some(Layer::Application));
     let heard = listener.hear(Duration::from_secs(1), &report);
     assert_eq!(heard.message.to_string(), "Report Attributes On/Off onOff = true");
+    // Whoever listened has the key, also where the listener had it before.
+    assert_eq!(heard.security(), "network key given away #0");
+    let heard = &listen(&[transport, Sender::new(0x1234, 1, NETWORK_KEY).on_off(1)])[1];
+    assert_eq!(heard.security(), "network key given away #0");
     let open = centre.open_transport_network_key(Eui64(5));
     assert_eq!(Listener::default().hear(Duration::ZERO, &open).security(), "open, KEY IN THE CLEAR");
     // Under a link key of an install code, only who has it can follow.
@@ -117,7 +122,9 @@ fn a_transported_network_key_is_learnt_and_then_opens_frames() {
     ring.add_link(code);
     let mut listener = Listener::new(ring);
     assert_eq!(listener.hear(Duration::ZERO, &transport).security(), "link key #1");
-    assert!(listener.hear(Duration::from_secs(1), &report).is_fresh());
+    let heard = listener.hear(Duration::from_secs(1), &report);
+    assert!(heard.is_fresh());
+    assert_eq!(heard.security(), "network key #0");
 }
 
 #[test]

@@ -2,19 +2,22 @@
 
 use std::fmt;
 
-use crate::listen::heard::{Heard, Layer, Protection, ProtectionState};
+use crate::listen::heard::{Heard, Layer, Protection, ProtectionState, Secrecy};
 use crate::security::{Freshness, KeyIdentifier};
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let well_known = matches!(self.state, ProtectionState::Opened { well_known: true, .. });
-        let key = match (self.key, well_known) {
-            (Some(KeyIdentifier::Network(_)), _) => "network key",
-            (Some(_), true) => "well-known link key",
-            (Some(_), false) => "link key",
-            (None, _) => "Green Power",
+        let (before, behind) = match self.state {
+            ProtectionState::Opened { secrecy: Secrecy::WellKnown, .. } => ("well-known ", ""),
+            ProtectionState::Opened { secrecy: Secrecy::GivenAway, .. } => ("", " given away"),
+            _ => ("", ""),
         };
-        write!(f, "{key} #{}", self.frame_counter)?;
+        let key = match self.key {
+            Some(KeyIdentifier::Network(_)) => "network key",
+            Some(_) => "link key",
+            None => "Green Power",
+        };
+        write!(f, "{before}{key}{behind} #{}", self.frame_counter)?;
         match self.state {
             ProtectionState::NotOpened => f.write_str(", not opened"),
             ProtectionState::UnknownSource => f.write_str(", source unknown"),
