@@ -73,14 +73,15 @@ impl ZnpFrame {
     /// # Errors
     ///
     /// With more content than a frame can carry.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
+    pub fn to_bytes(&self) -> Result<Octets, Malformed> {
         let length =
             u8::try_from(self.data.len()).ok().filter(|length| usize::from(*length) <= DATA_BYTES_MAX);
         let length = length.ok_or(Malformed::new("znp.data", Problem::TooMuch(self.data.len())))?;
-        let mut out = vec![START, length, (self.kind << 5) | (self.subsystem & 31), self.command];
+        let mut out = Vec::with_capacity(FRAME_BYTES_MAX);
+        out.extend([START, length, (self.kind << 5) | (self.subsystem & 31), self.command]);
         out.extend(self.data.iter());
         out.push(fcs(out.get(1..).unwrap_or_default()));
-        Ok(out)
+        Ok(out.into())
     }
 
     /// What it is called and its fields.
