@@ -1,14 +1,18 @@
 //! CoAP as pure state machines: bytes and the time go in, bytes and events come out.
 //!
 //! - [`message`]: messages from and to bytes, RFC 7252 §3;
-//! - [`oscore`]: their protection end to end, RFC 8613.
+//! - [`oscore`]: their protection end to end, RFC 8613;
+//! - [`endpoint`]: client and server, with block-wise transfers and observation.
 //!
-//! None of this allocates, and no datagram panics.
+//! No datagram panics. Only the endpoint allocates.
 
 #![no_std]
+
+extern crate alloc;
 
 #[cfg(test)]
 extern crate std;
 
+pub mod endpoint;
 pub mod message;
 pub mod oscore;

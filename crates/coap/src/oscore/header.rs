@@ -43,6 +43,9 @@ const PARTIAL_IV_LEN: u8 = 0x07;
 
 /// Longest value that is written here.
 pub(super) const HEADER_BYTES_MAX: usize = 2 + PARTIAL_IV_BYTES_MAX + ID_CONTEXT_BYTES_MAX + ID_BYTES_MAX;
+/// How much longer than the plain message a protected one is at most: the option with its head, the inner code, a second
+/// Observe, marker and tag.
+pub const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES_MAX + 5 + 1 + 6 + 1 + 16;
 const _: () = assert!(HEADER_BYTES_MAX <= 255);
 
 impl Header {

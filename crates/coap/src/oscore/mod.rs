@@ -25,7 +25,7 @@ pub use aead::Aead;
 pub use context::{Context, Parameters};
 pub use derive::{Hkdf, MasterSecret};
 pub use error::{ContextError, ProtectError, UnprotectError};
-pub use header::{Header, HeaderError};
+pub use header::{Header, HeaderError, OVERHEAD_BYTES_MAX};
 pub use id::{ContextId, Id, PartialIv};
 pub use request::{Exchange, Opened};
 pub use response::Nonce;
