@@ -1,0 +1,255 @@
+//! Both roles against another implementation over UDP, with and without OSCORE: tests/peers/aiocoap_peer.py.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail this way"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet};
+use thingward_coap::message::{Code, OptionNumber};
+use thingward_coap::oscore::{Aead, Context, Hkdf, MasterSecret, Parameters};
+
+/// What the peer's resource has.
+fn body() -> Vec<u8> {
+    (0..5000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect()
+}
+
+/// Longer than any exchange here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The other implementation as a process, which ends with this.
+struct Peer {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    /// `None`, said aloud, where no interpreter is named.
+    fn start(role: &str, port: u16) -> Option<Self> {
+        let Ok(python) = std::env::var("THINGWARD_PYTHON") else {
+            println!("SKIPPED: THINGWARD_PYTHON is not set");
+            return None;
+        };
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/aiocoap_peer.py");
+        let port = port.to_string();
+        let mut child =
+            Command::new(python).args([script, role, &port]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Some(Self { child, lines })
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The endpoint at a socket.
+struct Shell {
+    socket: UdpSocket,
+    endpoint: Endpoint<SocketAddr>,
+    start: Instant,
+}
+
+impl Shell {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        Self { socket, endpoint: Endpoint::new(Limits::default(), [3; 32]), start: Instant::now() }
+    }
+
+    fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
+    fn secured(&mut self, (sender, recipient): (&str, &str)) -> ContextHandle {
+        let secret = MasterSecret::new(&(1..=16).collect::<Vec<u8>>()).unwrap();
+        let mut context = Context::new(&Parameters {
+            secret: &secret,
+            salt: &[0x9e, 0x7c, 0xa9, 0x22, 0x23, 0x78, 0x63, 0x40],
+            sender_id: sender.as_bytes().try_into().unwrap(),
+            recipient_id: recipient.as_bytes().try_into().unwrap(),
+            id_context: None,
+            aead: Aead::default(),
+            hkdf: Hkdf::default(),
+        })
+        .unwrap();
+        context.set_aside(1000);
+        self.endpoint.add_context(context)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Sends what waits, takes a datagram if one comes, and returns the next event.
+    fn step(&mut self) -> Option<Event<SocketAddr>> {
+        while let Some((peer, datagram)) = self.endpoint.poll_transmit() {
+            self.socket.send_to(&datagram, peer).unwrap();
+        }
+        if let Some(event) = self.endpoint.poll_event() {
+            return Some(event);
+        }
+        let mut buffer = [0; 2048];
+        if let Ok((len, peer)) = self.socket.recv_from(&mut buffer) {
+            self.endpoint.receive(self.now(), peer, &buffer[..len]).unwrap();
+        }
+        if self.endpoint.poll_timeout().is_some_and(|due| due <= self.now()) {
+            self.endpoint.handle_timeout(self.now());
+        }
+        None
+    }
+
+    #[track_caller]
+    fn event(&mut self) -> Event<SocketAddr> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(event) = self.step() {
+                return event;
+            }
+        }
+        panic!("nothing came");
+    }
+
+    #[track_caller]
+    fn ask(
+        &mut self,
+        peer: SocketAddr,
+        context: Option<ContextHandle>,
+        packet: Packet,
+    ) -> (ExchangeId, Packet) {
+        let now = self.now();
+        let asked = self.endpoint.request(now, peer, context, packet).unwrap();
+        match self.event() {
+            Event::Response { exchange, response, .. } if exchange == asked => (exchange, response),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn number(packet: &Packet) -> u32 {
+    std::str::from_utf8(&packet.payload).unwrap().parse().unwrap()
+}
+
+#[test]
+fn as_a_client_it_is_answered_by_another_implementation() {
+    let mut shell = Shell::new();
+    // A port that was free a moment ago.
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let Some(mut peer) = Peer::start("server", port) else { return };
+    assert_eq!(peer.line(), "ready");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let secured = shell.secured(("c", "s"));
+    for context in [None, Some(secured)] {
+        let (_, state) = shell.ask(address, context, Packet::to(Code::GET, &["state"]));
+        assert_eq!((state.code, &state.payload[..]), (Code::CONTENT, &b"21"[..]));
+        let (_, got) = shell.ask(address, context, Packet::to(Code::GET, &["body"]));
+        assert_eq!(got.payload, body());
+        let put = Packet::to(Code::PUT, &["body"]).with_payload(&body());
+        let (_, put) = shell.ask(address, context, put);
+        assert_eq!(put.code, Code::CHANGED);
+        assert!(put.payload.iter().rev().eq(&body()));
+        let (_, missing) = shell.ask(address, context, Packet::to(Code::GET, &["nowhere"]));
+        assert_eq!(missing.code, Code::NOT_FOUND);
+
+        let observe = Packet::to(Code::GET, &["counter"]).with_uint(OptionNumber::OBSERVE, 0);
+        let (observation, first) = shell.ask(address, context, observe);
+        let mut counts = vec![number(&first)];
+        while counts.len() < 4 {
+            match shell.event() {
+                Event::Notification { exchange, response } => {
+                    assert_eq!(exchange, observation);
+                    counts.push(number(&response));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
+        shell.endpoint.forget(observation);
+    }
+}
+
+/// The resources that the peer's client asks for.
+struct Site {
+    observers: Vec<ObservationId>,
+    count: u32,
+    changed: Duration,
+    secured: u32,
+}
+
+impl Site {
+    fn state(&self) -> Packet {
+        Packet::new(Code::CONTENT).with_payload(self.count.to_string().as_bytes())
+    }
+
+    fn event(&mut self, shell: &mut Shell, event: Event<SocketAddr>) {
+        let now = shell.now();
+        match event {
+            Event::Request { id, context, request, observe, .. } => {
+                self.secured += u32::from(context.is_some());
+                let path: Vec<_> = request.values(OptionNumber::URI_PATH).collect();
+                let content = |payload: &[u8]| Packet::new(Code::CONTENT).with_payload(payload);
+                let response = match (request.code, &path[..]) {
+                    (Code::GET, [b"counter"]) if observe => {
+                        self.observers.push(shell.endpoint.observe(now, id, self.state()).unwrap());
+                        return;
+                    }
+                    (Code::GET, [b"counter"]) => self.state(),
+                    (Code::GET, [b"state"]) => content(b"21"),
+                    (Code::GET, [b"body"]) => content(&body()),
+                    (Code::PUT, [b"body"]) => {
+                        let reversed: Vec<_> = request.payload.iter().rev().copied().collect();
+                        Packet::new(Code::CHANGED).with_payload(&reversed)
+                    }
+                    _ => Packet::new(Code::NOT_FOUND),
+                };
+                shell.endpoint.respond(now, id, response).unwrap();
+            }
+            Event::ObserverLeft { observation } => self.observers.retain(|other| *other != observation),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A newer state, five times a second.
+    fn change(&mut self, shell: &mut Shell) {
+        let now = shell.now();
+        if now >= self.changed + Duration::from_millis(200) {
+            self.changed = now;
+            self.count += 1;
+            for observer in &self.observers {
+                shell.endpoint.notify(now, *observer, self.state()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn as_a_server_it_answers_another_implementation() {
+    let mut shell = Shell::new();
+    shell.secured(("s", "c"));
+    let Some(mut peer) = Peer::start("client", shell.port()) else { return };
+    let mut site = Site { observers: vec![], count: 0, changed: Duration::ZERO, secured: 0 };
+    while peer.child.try_wait().unwrap().is_none() {
+        if let Some(event) = shell.step() {
+            site.event(&mut shell, event);
+        }
+        site.change(&mut shell);
+    }
+    assert_eq!(peer.line(), "ok");
+    assert!(site.secured >= 4, "{}", site.secured);
+}
