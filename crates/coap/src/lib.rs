@@ -2,9 +2,10 @@
 //!
 //! - [`message`]: messages from and to bytes, RFC 7252 §3;
 //! - [`oscore`]: their protection end to end, RFC 8613;
+//! - [`edhoc`]: the exchange that gives two endpoints the secret for it, RFC 9528;
 //! - [`endpoint`]: client and server, with block-wise transfers and observation.
 //!
-//! No datagram panics. Only the endpoint allocates.
+//! No datagram panics. Only the endpoint and EDHOC allocate.
 
 #![no_std]
 
@@ -13,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod edhoc;
 pub mod endpoint;
 pub mod message;
 pub mod oscore;
