@@ -14,6 +14,7 @@ import tempfile
 import aiocoap
 from aiocoap import resource
 from aiocoap.credentials import CredentialsMap
+from aiocoap.edhoc import CoseKeyForEdhoc
 from aiocoap.oscore_sitewrapper import OscoreSiteWrapper
 
 BODY = bytes(i % 251 for i in range(5000))
@@ -30,6 +31,28 @@ def credentials(sender: str, recipient: str) -> dict:
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     return {"oscore": {"basedir": str(folder)}}
+
+
+def edhoc(kid: bytes, secret: int, peer_kid: bytes, peer_secret: int) -> dict:
+    """Static keys of this end and of the other."""
+
+    def key(secret: int) -> dict:
+        return {1: 2, -1: 1, -4: bytes([secret]) * 32}
+
+    def credential(kid: bytes, secret: int) -> dict:
+        return CoseKeyForEdhoc.from_map(key(secret)).as_ccs(kid=kid, subject="x")
+
+    return {
+        "edhoc-oscore": {
+            "suite": 2,
+            "method": 3,
+            "own_cred": credential(kid, secret),
+            "own_cred_style": "by-key-id",
+            "private_key": key(secret),
+            "peer_cred": credential(peer_kid, peer_secret),
+            "use_combined_edhoc": False,
+        }
+    }
 
 
 class State(resource.Resource):
@@ -69,7 +92,9 @@ async def server(port: int):
     site.add_resource(["body"], Body())
     site.add_resource(["counter"], Counter())
     known = CredentialsMap()
-    known.load_from_dict({":client": credentials("s", "c")})
+    known.load_from_dict(
+        {":client": credentials("s", "c"), f"coap://127.0.0.1:{port}/*": edhoc(b"\x32", 5, b"\x2b", 6)}
+    )
     await aiocoap.Context.create_server_context(
         OscoreSiteWrapper(site, known), bind=("127.0.0.1", port), server_credentials=known
     )

@@ -12,6 +12,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use p256::elliptic_curve::sec1::ToSec1Point;
+use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator};
 use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::oscore::{Aead, Context, Hkdf, MasterSecret, Parameters};
@@ -182,6 +184,60 @@ fn as_a_client_it_is_answered_by_another_implementation() {
         assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
         shell.endpoint.forget(observation);
     }
+}
+
+/// Somebody with a static key, and a CWT Claims Set that says so.
+fn somebody(kid: u8, secret: u8) -> (DhKey, Credential) {
+    let point = p256::SecretKey::from_slice(&[secret; 32]).unwrap().public_key().to_sec1_point(false);
+    let (x, y) = point.as_bytes()[1..].split_at(32);
+    let mut bytes = vec![0xa2, 2, 0x61, b'x', 8, 0xa1, 1, 0xa5, 1, 2, 2, 0x41, kid, 0x20, 1, 0x21, 0x58, 32];
+    bytes.extend_from_slice(x);
+    bytes.extend_from_slice(&[0x22, 0x58, 32]);
+    bytes.extend_from_slice(y);
+    let key = DhKey::new(&[secret; 32]).unwrap();
+    let credential = Credential { id: Identifier::new(&[kid]).unwrap(), public: key.public(), bytes };
+    (key, credential)
+}
+
+#[test]
+fn as_an_initiator_it_agrees_with_another_implementation() {
+    let mut shell = Shell::new();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let Some(mut peer) = Peer::start("server", port) else { return };
+    assert_eq!(peer.line(), "ready");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let (_, theirs) = somebody(0x32, 5);
+    let (key, own) = somebody(0x2b, 6);
+    let mut post = |payload: &[u8]| {
+        let packet = Packet::to(Code::POST, &[".well-known", "edhoc"]).with_payload(payload);
+        let (_, response) = shell.ask(address, None, packet);
+        assert_eq!(response.code, Code::CHANGED);
+        response.payload
+    };
+    // RFC 9528 appendix A.2: the CBOR value true stands in front of message 1, and C_R in front of message 3.
+    let begun = Initiator::start(DhKey::new(&[9; 32]).unwrap(), Identifier::new(&[0x0e]).unwrap(), &[]);
+    let message_2 = post(&[&[0xf5], begun.message_1()].concat());
+    let answer = begun.read(&message_2).unwrap();
+    assert_eq!(answer.id(), &theirs.id);
+    let (message_3, session) = answer.finish(&theirs, &key, &own).unwrap();
+    let message_4 = post(&[session.responder().to_cbor(), message_3].concat());
+    session.check_message_4(&message_4).unwrap();
+
+    let (secret, salt) = session.oscore().unwrap();
+    let mut context = Context::new(&Parameters {
+        secret: &secret,
+        salt: &salt,
+        sender_id: session.responder().as_bytes().try_into().unwrap(),
+        recipient_id: session.initiator().as_bytes().try_into().unwrap(),
+        id_context: None,
+        aead: Aead::default(),
+        hkdf: Hkdf::default(),
+    })
+    .unwrap();
+    context.set_aside(10);
+    let context = shell.endpoint.add_context(context);
+    let (_, state) = shell.ask(address, Some(context), Packet::to(Code::GET, &["state"]));
+    assert_eq!((state.code, &state.payload[..]), (Code::CONTENT, &b"21"[..]));
 }
 
 /// The resources that the peer's client asks for.

@@ -29,6 +29,14 @@ impl Identifier {
         &self.0
     }
 
+    /// As it stands in front of message 3 in a CoAP request: RFC 9528 appendix A.2.
+    #[must_use]
+    pub fn to_cbor(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self.0[..] {
             [byte] if is_short_int(byte) => out.push(byte),

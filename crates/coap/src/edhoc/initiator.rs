@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::EdhocError;
 use super::cbor::{Identifier, check_data, read_bytes, write_bytes, write_head};
 use super::keys::{Credential, DhKey, KEY_BYTES};
-use super::schedule::{Hash, Label, Prk, Session, th_2, th_next};
+use super::schedule::{Hash, Label, MESSAGE_3, Prk, Session, th_2, th_next};
 
 /// METHOD: static Diffie-Hellman at both ends.
 pub(super) const METHOD: u8 = 3;
@@ -123,9 +123,8 @@ impl Responding {
         let mut plaintext_3 = Vec::new();
         own.id.write(&mut plaintext_3);
         write_bytes(&mac_3, &mut plaintext_3);
-        let mut message_3 = Vec::new();
-        write_bytes(&prk_3e2m.seal(&th_3, &plaintext_3)?, &mut message_3);
+        let message_3 = prk_3e2m.seal(MESSAGE_3, &th_3, &plaintext_3)?;
         let th_4 = th_next(&th_3, &plaintext_3, own);
-        Ok((message_3, Session::new(&prk_4e3m, &th_4, self.initiator.c_i, self.c_r)?))
+        Ok((message_3, Session::new(prk_4e3m, th_4, self.initiator.c_i, self.c_r)?))
     }
 }

@@ -1,4 +1,4 @@
-//! EDHOC, three messages that give two endpoints a fresh secret and prove who they are: RFC 9528.
+//! EDHOC, three messages, and one more where it is wanted, that give two endpoints a fresh secret and prove who they are: RFC 9528.
 //!
 //! Method 3 with cipher suite 2: both prove themselves with static Diffie-Hellman keys on P-256, which the other knows as
 //! a credential with a key identifier. Each step consumes the state before it, and only a credential that was checked
@@ -8,7 +8,8 @@
 //! initiator                                    responder
 //! Initiator::start ── message_1 ─────────────► Responder::answer
 //! Initiator::read  ◄───────────── message_2 ──
-//!   Named::finish  ── message_3 ─────────────► Responder::read, Named::finish
+//!   Responding::finish ─ message_3 ──────────► Responder::read, Initiating::finish
+//!   Session          ◄────────── message_4 ── Session, where no OSCORE message follows
 //! ```
 
 mod cbor;

@@ -6,7 +6,7 @@ use super::EdhocError;
 use super::cbor::{Identifier, check_data, read_bytes, read_small, write_bytes};
 use super::initiator::{METHOD, SUITE};
 use super::keys::{Credential, DhKey, KEY_BYTES};
-use super::schedule::{Hash, Label, Prk, Session, th_2, th_next};
+use super::schedule::{Hash, Label, MESSAGE_3, Prk, Session, th_2, th_next};
 
 /// Has sent message 2.
 pub struct Responder {
@@ -77,12 +77,7 @@ impl Responder {
     ///
     /// [`EdhocError`]; the session is over.
     pub fn read(self, message_3: &[u8]) -> Result<Initiating, EdhocError> {
-        let mut rest = message_3;
-        let ciphertext = read_bytes(&mut rest)?;
-        if !rest.is_empty() {
-            return Err(EdhocError::Malformed);
-        }
-        let plaintext_3 = self.prk_3e2m.open(&self.th_3, ciphertext)?;
+        let plaintext_3 = self.prk_3e2m.open(MESSAGE_3, &self.th_3, message_3)?;
         let mut rest = plaintext_3.as_slice();
         let id = Identifier::read(&mut rest)?;
         let mac = read_bytes(&mut rest)?.to_vec();
@@ -109,7 +104,8 @@ impl Initiating {
         let prk_4e3m = prk_3e2m.next(Label::Salt4e3m, &th_3, &*ephemeral.agree(&peer.public)?)?;
         let mac_3 = prk_4e3m.mac(Label::Mac3, None, &th_3, peer, &self.data)?;
         Prk::check(&mac_3, &self.mac)?;
-        Session::new(&prk_4e3m, &th_next(&th_3, &self.plaintext_3, peer), c_i, c_r)
+        let th_4 = th_next(&th_3, &self.plaintext_3, peer);
+        Session::new(prk_4e3m, th_4, c_i, c_r)
     }
 }
 

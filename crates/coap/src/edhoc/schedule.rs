@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::cbor::{write_bytes, write_head};
+use super::cbor::{check_data, read_bytes, write_bytes, write_head};
 use super::keys::{Credential, KEY_BYTES};
 use super::{EdhocError, Identifier};
 use crate::oscore::MasterSecret;
@@ -33,8 +33,15 @@ pub(super) enum Label {
     Salt4e3m = 5,
     Mac3 = 6,
     Out = 7,
+    K4 = 8,
+    Iv4 = 9,
     Exporter = 10,
 }
+
+/// Those of the key and the IV of a message.
+pub(super) type Labels = (Label, Label);
+pub(super) const MESSAGE_3: Labels = (Label::K3, Label::Iv3);
+const MESSAGE_4: Labels = (Label::K4, Label::Iv4);
 
 /// A pseudorandom key. Wiped when dropped.
 pub(super) struct Prk(Zeroizing<[u8; KEY_BYTES]>);
@@ -98,20 +105,26 @@ impl Prk {
         if mac.ct_eq(said).into() { Ok(()) } else { Err(EdhocError::NotAuthentic) }
     }
 
-    /// Encrypts message 3.
-    pub(super) fn seal(&self, th: &Hash, plaintext: &[u8]) -> Result<Vec<u8>, EdhocError> {
-        let (cipher, nonce) = self.cipher(th)?;
+    /// Encrypts a message, as a byte string.
+    pub(super) fn seal(&self, labels: Labels, th: &Hash, plaintext: &[u8]) -> Result<Vec<u8>, EdhocError> {
+        let (cipher, nonce) = self.cipher(labels, th)?;
         let mut text = plaintext.to_vec();
         let tag = cipher
             .encrypt_inout_detached((&*nonce).into(), &aad(th), text.as_mut_slice().into())
             .map_err(|_| EdhocError::Malformed)?;
         text.extend_from_slice(&tag);
-        Ok(text)
+        let mut message = Vec::new();
+        write_bytes(&text, &mut message);
+        Ok(message)
     }
 
-    /// Decrypts message 3.
-    pub(super) fn open(&self, th: &Hash, ciphertext: &[u8]) -> Result<Vec<u8>, EdhocError> {
-        let (cipher, nonce) = self.cipher(th)?;
+    /// Decrypts a message.
+    pub(super) fn open(&self, labels: Labels, th: &Hash, mut message: &[u8]) -> Result<Vec<u8>, EdhocError> {
+        let ciphertext = read_bytes(&mut message)?;
+        if !message.is_empty() {
+            return Err(EdhocError::Malformed);
+        }
+        let (cipher, nonce) = self.cipher(labels, th)?;
         let (text, tag) = ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(EdhocError::NotAuthentic)?;
         let mut text = text.to_vec();
         cipher
@@ -120,10 +133,10 @@ impl Prk {
         Ok(text)
     }
 
-    fn cipher(&self, th: &Hash) -> Result<(Cipher, Zeroizing<[u8; 13]>), EdhocError> {
-        let key = self.derive::<16>(Label::K3, th)?;
+    fn cipher(&self, (key, iv): Labels, th: &Hash) -> Result<(Cipher, Zeroizing<[u8; 13]>), EdhocError> {
+        let key = self.derive::<16>(key, th)?;
         let cipher = Cipher::new_from_slice(key.as_slice()).map_err(|_| EdhocError::Malformed)?;
-        Ok((cipher, self.derive(Label::Iv3, th)?))
+        Ok((cipher, self.derive(iv, th)?))
     }
 }
 
@@ -154,19 +167,22 @@ pub(super) fn th_next(th: &Hash, plaintext: &[u8], credential: &Credential) -> H
 /// A session of which both endpoints are who they say. Its keys are wiped when it is dropped.
 pub struct Session {
     exporter: Prk,
+    prk_4e3m: Prk,
+    th_4: Hash,
     initiator: Identifier,
     responder: Identifier,
 }
 
 impl Session {
     pub(super) fn new(
-        prk_4e3m: &Prk,
-        th_4: &Hash,
+        prk_4e3m: Prk,
+        th_4: Hash,
         initiator: Identifier,
         responder: Identifier,
     ) -> Result<Self, EdhocError> {
-        let out = Prk(prk_4e3m.derive(Label::Out, th_4)?);
-        Ok(Self { exporter: Prk(out.derive(Label::Exporter, &[])?), initiator, responder })
+        let out = Prk(prk_4e3m.derive(Label::Out, &th_4)?);
+        let exporter = Prk(out.derive(Label::Exporter, &[])?);
+        Ok(Self { exporter, prk_4e3m, th_4, initiator, responder })
     }
 
     /// C_I, which is the Recipient ID of the initiator and the Sender ID of the responder: RFC 9528 appendix A.1.
@@ -179,6 +195,24 @@ impl Session {
     #[must_use]
     pub const fn responder(&self) -> &Identifier {
         &self.responder
+    }
+
+    /// Message 4, by which the responder proves that it has the keys, where no OSCORE message of its does: §5.5.
+    ///
+    /// # Errors
+    ///
+    /// None for a session; the type has no other form.
+    pub fn message_4(&self) -> Result<Vec<u8>, EdhocError> {
+        self.prk_4e3m.seal(MESSAGE_4, &self.th_4, &[])
+    }
+
+    /// Checks message 4.
+    ///
+    /// # Errors
+    ///
+    /// [`EdhocError::NotAuthentic`] when the responder does not have the keys.
+    pub fn check_message_4(&self, message_4: &[u8]) -> Result<(), EdhocError> {
+        check_data(&self.prk_4e3m.open(MESSAGE_4, &self.th_4, message_4)?)
     }
 
     /// The master secret and salt of the OSCORE context: RFC 9528 appendix A.1.

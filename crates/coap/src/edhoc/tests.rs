@@ -85,6 +85,10 @@ fn the_standards_trace_is_met_by_both_ends() {
     let named = answer.read(&message_3).unwrap();
     assert_eq!(named.id(), &initiator.id);
     let theirs = named.finish(&initiator).unwrap();
+    let message_4 = theirs.message_4().unwrap();
+    assert_eq!(message_4, value(&trace, "message_4", &[" message_4 ("]));
+    ours.check_message_4(&message_4).unwrap();
+    assert_eq!(ours.check_message_4(&[&[0x48][..], &[0; 8]].concat()), Err(EdhocError::NotAuthentic));
     for session in [ours, theirs] {
         let (secret, salt) = session.oscore().unwrap();
         let parameters = "OSCORE Parameters";
