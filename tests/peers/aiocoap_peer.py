@@ -1,4 +1,5 @@
-"""A CoAP client or server that is not ours, with and without OSCORE: `aiocoap_peer.py server|client PORT`.
+"""A CoAP client or server that is not ours, without OSCORE, with it, and with a context
+from EDHOC: `aiocoap_peer.py server|client PORT`.
 
 The client asks a server at the port of 127.0.0.1 and says "ok" when all answers were right; the server says "ready" and stays.
 Both end after a minute at the latest.
@@ -125,6 +126,9 @@ async def client(port: int):
     await ask_all(await aiocoap.Context.create_client_context(), uri)
     context = await aiocoap.Context.create_client_context()
     context.client_credentials.load_from_dict({f"{uri}/*": credentials("c", "s")})
+    await ask_all(context, uri)
+    context = await aiocoap.Context.create_client_context()
+    context.client_credentials.load_from_dict({f"{uri}/*": edhoc(b"\x2b", 6, b"\x32", 5)})
     await ask_all(context, uri)
     print("ok", flush=True)
 

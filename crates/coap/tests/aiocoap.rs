@@ -1,4 +1,4 @@
-//! Both roles against another implementation over UDP, with and without OSCORE: tests/peers/aiocoap_peer.py.
+//! Both roles against another implementation over UDP, without OSCORE, with it, and with EDHOC: tests/peers/aiocoap_peer.py.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use p256::elliptic_curve::sec1::ToSec1Point;
-use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator};
+use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator, Responder, Session};
 use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::oscore::{Aead, Context, Hkdf, MasterSecret, Parameters};
@@ -84,6 +84,27 @@ impl Shell {
         let mut context = Context::new(&Parameters {
             secret: &secret,
             salt: &[0x9e, 0x7c, 0xa9, 0x22, 0x23, 0x78, 0x63, 0x40],
+            sender_id: sender.as_bytes().try_into().unwrap(),
+            recipient_id: recipient.as_bytes().try_into().unwrap(),
+            id_context: None,
+            aead: Aead::default(),
+            hkdf: Hkdf::default(),
+        })
+        .unwrap();
+        context.set_aside(1000);
+        self.endpoint.add_context(context)
+    }
+
+    /// The context that comes of a session, with the Sender and Recipient ID of this end.
+    fn agreed(
+        &mut self,
+        session: &Session,
+        (sender, recipient): (&Identifier, &Identifier),
+    ) -> ContextHandle {
+        let (secret, salt) = session.oscore().unwrap();
+        let mut context = Context::new(&Parameters {
+            secret: &secret,
+            salt: &salt,
             sender_id: sender.as_bytes().try_into().unwrap(),
             recipient_id: recipient.as_bytes().try_into().unwrap(),
             id_context: None,
@@ -223,19 +244,7 @@ fn as_an_initiator_it_agrees_with_another_implementation() {
     let message_4 = post(&[session.responder().to_cbor(), message_3].concat());
     session.check_message_4(&message_4).unwrap();
 
-    let (secret, salt) = session.oscore().unwrap();
-    let mut context = Context::new(&Parameters {
-        secret: &secret,
-        salt: &salt,
-        sender_id: session.responder().as_bytes().try_into().unwrap(),
-        recipient_id: session.initiator().as_bytes().try_into().unwrap(),
-        id_context: None,
-        aead: Aead::default(),
-        hkdf: Hkdf::default(),
-    })
-    .unwrap();
-    context.set_aside(10);
-    let context = shell.endpoint.add_context(context);
+    let context = shell.agreed(&session, (session.responder(), session.initiator()));
     let (_, state) = shell.ask(address, Some(context), Packet::to(Code::GET, &["state"]));
     assert_eq!((state.code, &state.payload[..]), (Code::CONTENT, &b"21"[..]));
 }
@@ -246,6 +255,10 @@ struct Site {
     count: u32,
     changed: Duration,
     secured: u32,
+    /// The EDHOC session that waits for message 3.
+    responder: Option<Responder>,
+    /// C_R, another one for each session, for it says which context a request is for.
+    c_r: u8,
 }
 
 impl Site {
@@ -272,6 +285,9 @@ impl Site {
                         let reversed: Vec<_> = request.payload.iter().rev().copied().collect();
                         Packet::new(Code::CHANGED).with_payload(&reversed)
                     }
+                    (Code::POST, [b".well-known", b"edhoc"]) => {
+                        Packet::new(Code::CHANGED).with_payload(&self.edhoc(shell, &request.payload))
+                    }
                     _ => Packet::new(Code::NOT_FOUND),
                 };
                 shell.endpoint.respond(now, id, response).unwrap();
@@ -279,6 +295,24 @@ impl Site {
             Event::ObserverLeft { observation } => self.observers.retain(|other| *other != observation),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Message 2 for message 1, which the CBOR value true stands in front of; message 4 for message 3 behind C_R.
+    fn edhoc(&mut self, shell: &mut Shell, payload: &[u8]) -> Vec<u8> {
+        let (key, own) = somebody(0x32, 5);
+        let (_, peer) = somebody(0x2b, 6);
+        if payload[0] == 0xf5 {
+            self.c_r += 1;
+            let (ephemeral, c_r) = (DhKey::new(&[8; 32]).unwrap(), Identifier::new(&[self.c_r]).unwrap());
+            let responder = Responder::answer(&payload[1..], ephemeral, c_r, &key, &own).unwrap();
+            let message_2 = responder.message_2().to_vec();
+            self.responder = Some(responder);
+            return message_2;
+        }
+        assert_eq!(payload[0], self.c_r);
+        let session = self.responder.take().unwrap().read(&payload[1..]).unwrap().finish(&peer).unwrap();
+        shell.agreed(&session, (session.initiator(), session.responder()));
+        session.message_4().unwrap()
     }
 
     /// A newer state, five times a second.
@@ -299,7 +333,8 @@ fn as_a_server_it_answers_another_implementation() {
     let mut shell = Shell::new();
     shell.secured(("s", "c"));
     let Some(mut peer) = Peer::start("client", shell.port()) else { return };
-    let mut site = Site { observers: vec![], count: 0, changed: Duration::ZERO, secured: 0 };
+    let mut site =
+        Site { observers: vec![], count: 0, changed: Duration::ZERO, secured: 0, responder: None, c_r: 0x1f };
     while peer.child.try_wait().unwrap().is_none() {
         if let Some(event) = shell.step() {
             site.event(&mut shell, event);
@@ -307,5 +342,5 @@ fn as_a_server_it_answers_another_implementation() {
         site.change(&mut shell);
     }
     assert_eq!(peer.line(), "ok");
-    assert!(site.secured >= 4, "{}", site.secured);
+    assert!(site.secured >= 8, "{}", site.secured);
 }
