@@ -18,7 +18,7 @@ use crate::oscore::{self, Context, Nonce};
 
 /// One of an endpoint's security contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContextHandle(usize);
+pub struct ContextHandle(u64);
 
 /// What a message was protected with, for those that belong to it.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Endpoint<P> {
     pub(super) unguessable: Unguessable,
     next_id: u64,
     message_id: u16,
-    pub(super) contexts: Vec<Context>,
+    contexts: Vec<(ContextHandle, Context)>,
     pub(super) reliable: Reliable<P>,
     pub(super) seen: Seen<P>,
     pub(super) exchanges: Vec<Exchange<P>>,
@@ -66,15 +66,23 @@ impl<P: Copy + Eq> Endpoint<P> {
         }
     }
 
-    /// Adds a security context. Requests that are protected with it are taken from now on.
+    /// Adds a security context. Requests that are protected with it are taken from now on; of two with the same Recipient ID
+    /// the newer one counts.
     pub fn add_context(&mut self, context: Context) -> ContextHandle {
-        self.contexts.push(context);
-        ContextHandle(self.contexts.len() - 1)
+        let handle = ContextHandle(self.fresh_id());
+        self.contexts.push((handle, context));
+        handle
     }
 
     /// A security context, for setting sequence numbers aside: RFC 8613 appendix B.1.1.
     pub fn context(&mut self, handle: ContextHandle) -> Option<&mut Context> {
-        self.contexts.get_mut(handle.0)
+        self.contexts.iter_mut().find(|(other, _)| *other == handle).map(|(_, context)| context)
+    }
+
+    /// Takes a security context back. What was asked with it is not answered any more.
+    pub fn remove_context(&mut self, handle: ContextHandle) -> Option<Context> {
+        let at = self.contexts.iter().position(|(other, _)| *other == handle)?;
+        Some(self.contexts.remove(at).1)
     }
 
     /// Takes a datagram. What is wrong with it is answered as RFC 7252 wants; it is told for the log.
@@ -198,9 +206,9 @@ impl<P: Copy + Eq> Endpoint<P> {
         Ok(out)
     }
 
-    /// The handle of the context that matches, with the context.
+    /// All security contexts, the newest first.
     pub(super) fn contexts_mut(&mut self) -> impl Iterator<Item = (ContextHandle, &mut Context)> {
-        self.contexts.iter_mut().enumerate().map(|(at, context)| (ContextHandle(at), context))
+        self.contexts.iter_mut().rev().map(|(handle, context)| (*handle, context))
     }
 }
 

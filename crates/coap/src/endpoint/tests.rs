@@ -338,6 +338,22 @@ fn after_its_restart_a_server_is_convinced_by_its_challenge() {
 }
 
 #[test]
+fn the_newer_of_two_contexts_counts_until_it_is_taken_back() {
+    let mut net = Net::new();
+    net.secured();
+    let context = net.secured();
+    let exchange = net.ask(Some(context), get());
+    let Some(Event::Request { id, context: Some(newer), .. }) = net.server.poll_event() else { panic!() };
+    net.respond(id, content(b"21"));
+    answered(&mut net, exchange, b"21");
+    assert!(net.server.remove_context(newer).is_some());
+    assert!(net.server.remove_context(newer).is_none());
+    net.ask(Some(context), get());
+    let Some(Event::Request { context: Some(older), .. }) = net.server.poll_event() else { panic!() };
+    assert_ne!(older, newer);
+}
+
+#[test]
 fn a_ping_a_critical_option_and_an_unknown_token_are_answered() {
     let mut net = Net::new();
     let said = |net: &mut Net, datagram: &[u8]| {
