@@ -12,6 +12,7 @@
 mod block;
 mod client;
 mod event;
+mod exchange;
 mod limits;
 mod notify;
 mod packet;
@@ -21,6 +22,7 @@ mod secret;
 mod seen;
 mod server;
 mod state;
+mod transfer;
 
 pub use event::{Event, ExchangeId, Failure, ObservationId, RequestError, RequestId, RespondError};
 pub use limits::Limits;

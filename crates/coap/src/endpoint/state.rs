@@ -5,14 +5,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::client::Exchange;
 use super::event::{Event, Failure, RequestError};
+use super::exchange::Exchange;
 use super::limits::Limits;
 use super::notify::Observer;
 use super::reliable::{Due, Owner, Reliable};
 use super::secret::Unguessable;
 use super::seen::Seen;
-use super::server::{Asked, Transfer};
+use super::server::Asked;
+use super::transfer::Transfer;
 use crate::message::{DecodeError, Message};
 use crate::oscore::{self, Context, Nonce};
 
