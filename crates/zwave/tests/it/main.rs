@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod commands;
+mod groups;
 mod home;
 mod host;
 mod joining;
