@@ -69,7 +69,9 @@ impl Link {
     pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Vec<LinkEvent> {
         let mut units = Vec::new();
         self.decoder.push(bytes, |unit| units.push(unit));
-        self.frame_due = self.decoder.is_in_frame().then(|| self.frame_due.unwrap_or(now + FRAME_TIMEOUT));
+        // After a unit another frame has begun.
+        let began = self.frame_due.filter(|_| units.is_empty());
+        self.frame_due = self.decoder.is_in_frame().then(|| began.unwrap_or(now + FRAME_TIMEOUT));
         let events = units.into_iter().filter_map(|unit| self.unit(unit, now)).collect();
         self.start_next(now);
         events
