@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use thingward_zwave::command_class::encapsulation::Supervision;
-use thingward_zwave::command_class::field::OnOff;
+use thingward_zwave::command_class::association::Endpoints;
+use thingward_zwave::command_class::encapsulation::{MultiChannel, Session, SizedCommand, Supervision};
+use thingward_zwave::command_class::field::{Bytes, OnOff};
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::command_class::transport_service::Segment;
 use thingward_zwave::controller::{Event, KnownNode, OUTBOX_MAX, Outcome, RequestError, Standing, Unsound};
@@ -162,6 +163,21 @@ fn segments_inside_what_is_encrypted_are_refused() {
     home.settle();
     let deep = Event::Unsound(Some(thing_node()), Unsound::Command(ParseError::TooDeep));
     assert_eq!(home.events.last(), Some(&deep));
+}
+
+#[test]
+fn a_supervised_command_of_an_endpoint_is_answered_to_this_endpoint() {
+    let mut home = Home::joined(thing(Fault::None));
+    let session = Session { request_status_updates: false, session_id: 5 };
+    let encapsulated = SizedCommand(report(OnOff::On).to_bytes());
+    let get = Command::from(Supervision::Get { session, encapsulated }).to_bytes();
+    let (destination, encapsulated) = (Endpoints::One(0), Bytes(get));
+    let said = home.thing.say(&MultiChannel::Encapsulation { source: 3, destination, encapsulated }.into());
+    home.radio(said);
+    home.settle();
+    let reported = |event: &Event| matches!(event, Event::Report { endpoint: 3, .. });
+    assert!(home.events.iter().any(reported), "{:?}", home.events);
+    assert_eq!(home.thing.told.last(), Some(&vec![0x60, 0x0d, 0, 3, 0x6c, 0x02, 5, 0xff, 0]));
 }
 
 #[test]

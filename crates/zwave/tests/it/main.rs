@@ -6,6 +6,7 @@ mod groups;
 mod home;
 mod host;
 mod joining;
+mod patience;
 mod security0;
 mod security2;
 mod serial;
