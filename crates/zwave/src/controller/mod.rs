@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-pub use event::{Event, Outcome, Refusal, RequestId, Unsound};
+pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound};
 pub use node::{OUTBOX_MAX, OutboxFull, Standing};
 pub use settings::{KnownNode, NetworkKeySet, S0Permission};
 

@@ -90,13 +90,7 @@ impl<R: CryptoRng> Controller<R> {
                     self.woke_up(info.node);
                 }
             }
-            // What it was doing when it started again has no end.
-            Message::Started(_) => {
-                if let Some(ended) = self.transactions.lost() {
-                    self.transaction_ended(ended, now);
-                }
-                self.listen_for_smart_start();
-            }
+            Message::Started(_) => self.started_again(now),
             Message::Update(_) | Message::Raw(..) => {}
             _ => self.unsound(None, Unsound::Status),
         }

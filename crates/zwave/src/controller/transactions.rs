@@ -178,6 +178,13 @@ impl Transactions {
         Some(Ended::Failed(current.purpose))
     }
 
+    /// Drops everything that waits or is under way.
+    pub(super) fn abandon(&mut self) {
+        self.queue.clear();
+        self.current = None;
+        self.link.abandon();
+    }
+
     pub(super) fn lost(&mut self) -> Option<Ended> {
         self.current.take().map(|current| Ended::Failed(current.purpose))
     }

@@ -65,6 +65,12 @@ impl Link {
         Ok(())
     }
 
+    /// Drops what waits and what is not acknowledged.
+    pub fn abandon(&mut self) {
+        self.queue.clear();
+        self.in_flight = None;
+    }
+
     /// Takes bytes as they come.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Vec<LinkEvent> {
         let mut units = Vec::new();

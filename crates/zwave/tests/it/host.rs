@@ -8,7 +8,9 @@ use thingward_zwave::command_class::encapsulation::{MultiChannel, Session, Sized
 use thingward_zwave::command_class::field::{Bytes, OnOff};
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::command_class::transport_service::Segment;
-use thingward_zwave::controller::{Event, KnownNode, OUTBOX_MAX, Outcome, RequestError, Standing, Unsound};
+use thingward_zwave::controller::{
+    ControllerFault, Event, KnownNode, OUTBOX_MAX, Outcome, RequestError, Standing, Unsound,
+};
 use thingward_zwave::serial::message::MembershipStatus;
 use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::serial::request::function;
@@ -41,6 +43,8 @@ fn things_switch_at_once_and_each_says_that_it_did() {
         assert_eq!(home.thing.switched_with_others as usize, round);
     }
     assert_eq!(home.host.set_all(&[], &set(OnOff::On), home.now), Err(RequestError::Group));
+    let long = Command::Raw { class: 0xee, payload: vec![1; 40] };
+    assert_eq!(home.host.set_all(&[thing_node()], &long, home.now), Err(RequestError::TooLong));
     let stranger = NodeId::new(77).unwrap();
     let asked = home.host.set_all(&[thing_node(), stranger], &set(OnOff::On), home.now);
     assert_eq!(asked, Err(RequestError::NoNode(stranger)));
@@ -85,13 +89,30 @@ fn a_controller_that_says_nothing_or_lacks_a_function_is_named() {
     home.silent = true;
     home.settle();
     home.wait(Duration::from_secs(60));
-    assert!(home.events.iter().any(|event| matches!(event, Event::ControllerFailed(_))), "{:?}", home.events);
+    assert_eq!(home.events, [Event::ControllerFailed(ControllerFault::Silent)]);
     let asked = home.host.include(home.now);
     assert_eq!(asked, Err(RequestError::NotReady));
+    // It was unplugged, and starts.
+    home.silent = false;
+    home.message(&Message::Started(vec![0]));
+    home.settle();
+    assert!(matches!(home.events[1..], [Event::Ready { .. }]), "{:?}", home.events);
     let mut home = Home::new(thing(Fault::None), Vec::new());
     home.functions.clear();
     home.settle();
-    assert!(home.events.iter().any(|event| matches!(event, Event::ControllerFailed(_))), "{:?}", home.events);
+    assert_eq!(home.events, [Event::ControllerFailed(ControllerFault::Function(function::SEND_DATA))]);
+    assert_eq!(home.host.include(home.now), Err(RequestError::NotReady));
+}
+
+#[test]
+fn a_controller_that_starts_again_while_it_is_asked_who_it_is_is_asked_again() {
+    let mut home = Home::new(thing(Fault::None), Vec::new());
+    home.forgets = true;
+    home.settle();
+    home.forgets = false;
+    home.message(&Message::Started(vec![0]));
+    home.settle();
+    assert!(matches!(home.events[..], [Event::Ready { .. }]), "{:?}", home.events);
 }
 
 #[test]
