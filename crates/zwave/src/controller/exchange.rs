@@ -1,5 +1,6 @@
 //! Asking one node at a time: a nonce where one is needed, the command, and the answer.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use rand_core::CryptoRng;
@@ -76,8 +77,13 @@ impl<R: CryptoRng> Controller<R> {
         if !self.ready || self.exchange.is_some() || self.inclusion.is_some() {
             return;
         }
-        let next = self.nodes.iter_mut().find_map(|(id, node)| node.pop().map(|outgoing| (*id, outgoing)));
+        // In turn: a node that is asked a lot, or answers nothing, does not keep the ones after it waiting.
+        let waits = |(id, node): (&NodeId, &mut Node)| node.pop().map(|outgoing| (*id, outgoing));
+        let after = (Bound::Excluded(self.last_asked), Bound::Unbounded);
+        let next =
+            self.nodes.range_mut(after).find_map(waits).or_else(|| self.nodes.iter_mut().find_map(waits));
         let Some((node, outgoing)) = next else { return };
+        self.last_asked = node;
         self.exchange = Some(Exchange { node, outgoing, stage: Stage::Sending, tries: 0, due: None });
         self.try_exchange(now);
     }

@@ -95,6 +95,7 @@ pub struct Controller<R> {
     /// Until when somebody may leave.
     excluding: Option<Duration>,
     assembler: Assembler,
+    last_asked: NodeId,
     last_request: u32,
     last_session: u8,
     groups: Vec<Group>,
@@ -123,6 +124,7 @@ impl<R: CryptoRng> Controller<R> {
             inclusion: None,
             excluding: None,
             assembler: Assembler::default(),
+            last_asked: NodeId::FIRST,
             last_request: 0,
             last_session: 0,
             groups: Vec::new(),

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use thingward_zwave::Command;
+use thingward_zwave::command_class::encapsulation::Supervision;
 use thingward_zwave::command_class::field::OnOff;
 use thingward_zwave::command_class::security::Security2;
-use thingward_zwave::controller::{Event, Outcome, RequestError};
+use thingward_zwave::command_class::switches::BinarySwitch;
+use thingward_zwave::controller::{Event, KnownNode, Outcome, RequestError};
+use thingward_zwave::serial::node_info::Listening;
+use thingward_zwave::{Command, NodeId};
 
-use crate::home::{Home, set, thing, thing_node};
+use crate::home::{BEST, Home, set, thing, thing_node};
 use crate::thing::Fault;
 
 #[test]
@@ -30,6 +33,25 @@ fn a_thing_that_is_at_it_for_hours_does_not_keep_others_waiting() {
     assert_eq!(home.outcome(asked), None);
     home.wait(Duration::from_secs(2));
     assert_eq!(home.outcome(asked), Some(&Outcome::Begun));
+}
+
+#[test]
+fn nodes_are_asked_in_turn_so_that_one_that_is_silent_does_not_keep_others_waiting() {
+    let before = Home::joined(thing(Fault::None));
+    let silent = NodeId::new(3).unwrap();
+    let known = |node| {
+        let supported = vec![BinarySwitch::CLASS.into(), Supervision::CLASS.into()];
+        KnownNode { node, class: BEST, listening: Listening::Always, supported }
+    };
+    let mut home = Home::new(before.thing, vec![known(silent), known(thing_node())]);
+    home.members.extend([silent, thing_node()]);
+    home.settle();
+    let [first, ..] = [(); 3].map(|()| home.host.set(silent, &set(OnOff::On), home.now).unwrap());
+    let asked = home.host.set(thing_node(), &set(OnOff::On), home.now).unwrap();
+    home.settle();
+    home.wait(Duration::from_secs(25));
+    assert_eq!(home.outcome(first), Some(&Outcome::NoNonce));
+    assert_eq!(home.outcome(asked), Some(&Outcome::Confirmed));
 }
 
 #[test]
