@@ -13,7 +13,7 @@ pub const MAC_TAG_BYTES: usize = 32;
 
 /// Length of a block of the hash, in bytes.
 const BLOCK_BYTES: usize = 64;
-/// A whole block of the key would have a chip's stack to itself.
+/// How many bytes of the padded key go into the hash at once: for a whole block more a chip has no stack.
 const PIECE_BYTES: usize = 8;
 const INNER: u8 = 0x36;
 const OUTER: u8 = 0x5c;

@@ -23,8 +23,8 @@ const EPOCH: i64 = -65_537;
 const USES: i64 = -65_538;
 const REFERENCE: i64 = -65_539;
 
-/// The place of a claim in the order that their encoded keys have: a greater number comes later, and so does a smaller one
-/// below zero (RFC 8949 §4.2.1). `None` for a claim that is none of ours.
+/// The place of a claim in the order that their encoded keys have: those from 0 on ascend, those below come behind them and
+/// descend (RFC 8949 §4.2.1), and ours are so far below that none has the place of another. `None` for what is none of ours.
 const fn place_in_order(claim: i64) -> Option<u64> {
     match claim {
         ISSUER | AUDIENCE..=NOT_BEFORE | ID..=SCOPE => Some(claim.unsigned_abs()),

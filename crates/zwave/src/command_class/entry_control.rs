@@ -1,7 +1,10 @@
 //! Keypads: CC, "Entry Control".
 
+use zeroize::Zeroizing;
+
 use super::Value;
 use super::field::{Field, SizedMask};
+use super::user_code::Secret;
 use crate::ParseError;
 use crate::bytes::Reader;
 
@@ -17,26 +20,26 @@ pub struct Entered {
     pub data_type: u8,
     /// What was done: 2 enter, 3 disarm all, 5 arm away, 25 cancel, …
     pub event_type: u8,
-    /// Up to 32 bytes, without padding.
-    pub data: Vec<u8>,
+    /// Up to 32 bytes, without padding: often the code that somebody typed.
+    pub data: Secret,
 }
 
 impl Field for Entered {
     fn read(reader: &mut Reader) -> Result<Self, ParseError> {
         let [data_type, event_type, length] = reader.array()?;
-        let mut data = reader.take(length.into())?.to_vec();
+        let mut data = Zeroizing::new(reader.take(length.into())?.to_vec());
         if data_type & 0x03 == ASCII {
-            data.truncate(data.iter().rposition(|byte| *byte != PADDING).map_or(0, |last| last + 1));
+            let length = data.iter().rposition(|byte| *byte != PADDING).map_or(0, |last| last + 1);
+            data.truncate(length);
         }
-        Ok(Self { data_type: data_type & 0x03, event_type, data })
+        Ok(Self { data_type: data_type & 0x03, event_type, data: Secret(data) })
     }
     fn write(&self, out: &mut Vec<u8>) {
-        let mut data = self.data.get(..240).unwrap_or(&self.data).to_vec();
-        if self.data_type == ASCII {
-            data.resize(data.len().next_multiple_of(BLOCK), PADDING);
-        }
-        out.extend([self.data_type, self.event_type, u8::try_from(data.len()).unwrap_or(u8::MAX)]);
-        out.append(&mut data);
+        let data = self.data.0.get(..240).unwrap_or(&self.data.0);
+        let block = if self.data_type == ASCII { BLOCK } else { 1 };
+        let length = data.len().next_multiple_of(block);
+        out.extend([self.data_type, self.event_type, u8::try_from(length).unwrap_or(u8::MAX)]);
+        out.extend(data.iter().copied().chain(std::iter::repeat(PADDING)).take(length));
     }
     fn value(&self) -> Value {
         self.event_type.into()
@@ -44,7 +47,7 @@ impl Field for Entered {
     fn values(&self, _: &'static str, out: &mut Vec<(&'static str, Value)>) {
         out.push(("data_type", self.data_type.into()));
         out.push(("event_type", self.event_type.into()));
-        out.push(("event_data", Value::Bytes(self.data.clone())));
+        out.push(("event_data", self.data.value()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is locked: CC, "Door Lock", "Door Lock Logging", "Lock", "Protection".
 
-use super::field::{Counted, Duration, SizedMask, SizedText};
+use super::field::{Counted, Duration, SizedMask};
+use super::user_code::SizedSecret;
 
 bit_fields! {
     /// Which handles open, as bits: four outside, four inside.
@@ -129,7 +130,7 @@ command_class! {
             second: u8,
             event_type: u8,
             user_id: u8,
-            user_code: SizedText,
+            user_code: SizedSecret<8>,
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Codes that open locks: CC, "User Code".
+//! Codes that open locks, and what keeps them from being printed: CC, "User Code".
 
 use zeroize::Zeroizing;
 

@@ -128,8 +128,8 @@ pub enum Refusal {
     /// The digits of its device-specific key were not told in time.
     #[error("the digits of its device-specific key were not told in time")]
     NoPin,
-    /// It shows another device-specific key than the one that was expected.
-    #[error("it shows another device-specific key than the one that was expected")]
+    /// It shows another device-specific key than the one that was expected, or none.
+    #[error("it does not show the device-specific key that was expected")]
     OtherDsk,
     /// Its public key has nothing in common with any other.
     #[error("its public key is of small order")]

@@ -1,5 +1,6 @@
 //! Asking one node at a time: a nonce where one is needed, the command, and the answer.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use rand_core::CryptoRng;
@@ -21,6 +22,8 @@ const NONCE_TIMEOUT: Duration = Duration::from_secs(5);
 const SENDING_TIMEOUT: Duration = Duration::from_secs(150);
 /// How long a node may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node may keep all others waiting by saying that it is still at it.
+const WORKING_MAX: Duration = Duration::from_secs(30);
 /// How often a command is tried when the nonces have come apart, or the radio did not reach.
 const TRIES: u8 = 3;
 
@@ -56,6 +59,8 @@ enum Stage {
     Early(Outcome),
     /// Arrived; waiting for the answer.
     Waiting,
+    /// The node does it and will say more; until then at most.
+    Working(Duration),
 }
 
 pub(super) struct Exchange {
@@ -72,8 +77,13 @@ impl<R: CryptoRng> Controller<R> {
         if !self.ready || self.exchange.is_some() || self.inclusion.is_some() {
             return;
         }
-        let next = self.nodes.iter_mut().find_map(|(id, node)| node.pop().map(|outgoing| (*id, outgoing)));
+        // In turn: a node that is asked a lot, or answers nothing, does not keep the ones after it waiting.
+        let waits = |(id, node): (&NodeId, &mut Node)| node.pop().map(|outgoing| (*id, outgoing));
+        let after = (Bound::Excluded(self.last_asked), Bound::Unbounded);
+        let next =
+            self.nodes.range_mut(after).find_map(waits).or_else(|| self.nodes.iter_mut().find_map(waits));
         let Some((node, outgoing)) = next else { return };
+        self.last_asked = node;
         self.exchange = Some(Exchange { node, outgoing, stage: Stage::Sending, tries: 0, due: None });
         self.try_exchange(now);
     }
@@ -139,7 +149,7 @@ impl<R: CryptoRng> Controller<R> {
     /// Whether a nonce of this node may be taken: it was asked for, or answers what we sent.
     pub(super) fn exchange_expects_nonce(&self, node: NodeId) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| {
-            let waits = !matches!(exchange.stage, Stage::Early(_));
+            let waits = !matches!(exchange.stage, Stage::Early(_) | Stage::Working(_));
             exchange.node == node && waits && exchange.tries <= TRIES
         })
     }
@@ -151,7 +161,9 @@ impl<R: CryptoRng> Controller<R> {
 
     pub(super) fn exchange_transmitted(&mut self, node: NodeId, status: TransmitStatus, now: Duration) {
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.node == node) else { return };
-        if status == TransmitStatus::Acknowledged {
+        // Who answered got it, whether or not that was acknowledged.
+        let answered = matches!(exchange.stage, Stage::Early(_) | Stage::Working(_));
+        if answered || status == TransmitStatus::Acknowledged {
             match exchange.stage.clone() {
                 Stage::Sending if exchange.outgoing.answer == Answer::None => {
                     self.end_exchange(Outcome::Delivered, now);
@@ -161,7 +173,7 @@ impl<R: CryptoRng> Controller<R> {
                     exchange.due = Some(now + ANSWER_TIMEOUT);
                 }
                 Stage::Early(outcome) => self.end_exchange(outcome, now),
-                Stage::Nonce | Stage::Waiting => {}
+                Stage::Nonce | Stage::Waiting | Stage::Working(_) => {}
             }
             return;
         }
@@ -202,9 +214,10 @@ impl<R: CryptoRng> Controller<R> {
         let Some(exchange) = self.exchange.as_mut().filter(expected) else { return };
         match status {
             SupervisionStatus::Working if more => {
-                let takes = takes.unwrap_or_default();
-                exchange.stage = Stage::Waiting;
-                exchange.due = Some(now + ANSWER_TIMEOUT + takes);
+                let latest =
+                    if let Stage::Working(latest) = exchange.stage { latest } else { now + WORKING_MAX };
+                exchange.stage = Stage::Working(latest);
+                exchange.due = Some(latest.min(now + ANSWER_TIMEOUT + takes.unwrap_or_default()));
             }
             SupervisionStatus::Working => self.outcome(Outcome::Begun, now),
             SupervisionStatus::Success => self.outcome(Outcome::Confirmed, now),
@@ -229,6 +242,7 @@ impl<R: CryptoRng> Controller<R> {
         }
         match exchange.stage {
             Stage::Nonce => self.try_exchange(now),
+            Stage::Working(_) => self.end_exchange(Outcome::Begun, now),
             Stage::Sending | Stage::Early(_) | Stage::Waiting => self.end_exchange(Outcome::NoAnswer, now),
         }
     }
@@ -270,6 +284,7 @@ impl<R: CryptoRng> Controller<R> {
     /// A node is gone: what waited for it comes to nothing.
     pub(super) fn drop_node(&mut self, node: NodeId, now: Duration) {
         self.security2.remove(node);
+        self.security0.remove(node);
         if let Some(mut gone) = self.nodes.remove(&node) {
             let ids: Vec<_> = gone.drain().filter_map(|outgoing| outgoing.id).collect();
             self.events.extend(ids.into_iter().map(|id| Event::Done(id, Outcome::Gone)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 
 use super::event::{Event, Unsound};
+use super::inclusion::LEARN_TIMEOUT;
 use super::settings::S0Permission;
 use super::{Controller, RequestError};
 use crate::serial::AddMode;
@@ -24,15 +25,17 @@ impl<R: CryptoRng> Controller<R> {
         if self.provisioned.len() >= PROVISIONED_MAX {
             return Err(RequestError::Membership);
         }
-        self.provisioned.push(dsk);
+        if !self.provisioned.contains(&dsk) {
+            self.provisioned.push(dsk);
+        }
         self.listen_for_smart_start();
         self.go_on(now);
         Ok(())
     }
 
-    /// Permits Security 0 to one node, for a reason.
+    /// Permits Security 0 to one node, for a reason, when it joins: once it has, or was refused, the permission is spent.
     pub fn permit_s0(&mut self, permission: S0Permission, now: Duration) {
-        self.security0.permissions.retain(|other| other.node() != permission.node());
+        self.security0.forbid(permission.node());
         self.security0.permissions.push(permission);
         self.s0_permitted(now);
         self.go_on(now);
@@ -47,24 +50,25 @@ impl<R: CryptoRng> Controller<R> {
         if !self.ready {
             return Err(RequestError::NotReady);
         }
-        if self.excluding || self.inclusion.is_some() {
+        if self.excluding.is_some() || self.inclusion.is_some() {
             return Err(RequestError::Membership);
         }
-        self.excluding = true;
+        self.excluding = Some(now + LEARN_TIMEOUT);
         self.transactions.remove(true);
         self.go_on(now);
         Ok(())
     }
 
     pub(super) fn listen_for_smart_start(&mut self) {
-        if self.ready && self.inclusion.is_none() && !self.excluding && !self.provisioned.is_empty() {
+        if self.ready && self.inclusion.is_none() && self.excluding.is_none() && !self.provisioned.is_empty()
+        {
             self.transactions.add(AddMode::SmartStartListen);
         }
     }
 
     /// A thing wants to join by itself: it is let in if it is expected.
     pub(super) fn smart_start(&mut self, home: HomeId, now: Duration) {
-        if !self.ready || self.inclusion.is_some() || self.excluding {
+        if !self.ready || self.inclusion.is_some() || self.excluding.is_some() {
             return;
         }
         let expected = self.provisioned.iter().copied().find(|dsk| dsk.smart_start_home_id() == home.0);
@@ -75,7 +79,7 @@ impl<R: CryptoRng> Controller<R> {
     }
 
     pub(super) fn removing(&mut self, status: MembershipStatus, now: Duration) {
-        if !self.excluding {
+        if self.excluding.is_none() {
             return self.unsound(None, Unsound::Status);
         }
         match status {
@@ -88,10 +92,7 @@ impl<R: CryptoRng> Controller<R> {
                 self.left(node, now);
                 self.end_exclusion();
             }
-            MembershipStatus::Failed => {
-                self.events.push_back(Event::ExclusionEnded);
-                self.end_exclusion();
-            }
+            MembershipStatus::Failed => self.fail_exclusion(),
             MembershipStatus::Found | MembershipStatus::ProtocolDone | MembershipStatus::Other(_) => {}
         }
     }
@@ -99,12 +100,25 @@ impl<R: CryptoRng> Controller<R> {
     fn left(&mut self, node: Option<NodeId>, now: Duration) {
         if let Some(node) = node.filter(|node| self.nodes.contains_key(node)) {
             self.drop_node(node, now);
+            self.security0.forbid(node);
             self.events.push_back(Event::Excluded(node));
         }
     }
 
+    /// Nobody left in time.
+    pub(super) fn exclusion_due(&mut self, now: Duration) {
+        if self.excluding.is_some_and(|due| due <= now) {
+            self.fail_exclusion();
+        }
+    }
+
+    fn fail_exclusion(&mut self) {
+        self.events.push_back(Event::ExclusionEnded);
+        self.end_exclusion();
+    }
+
     fn end_exclusion(&mut self) {
-        self.excluding = false;
+        self.excluding = None;
         self.transactions.remove(false);
         self.listen_for_smart_start();
     }

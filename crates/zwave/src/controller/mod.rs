@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-pub use event::{Event, Outcome, Refusal, RequestId, Unsound};
+pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound};
 pub use node::{OUTBOX_MAX, OutboxFull, Standing};
 pub use settings::{KnownNode, NetworkKeySet, S0Permission};
 
@@ -92,8 +92,10 @@ pub struct Controller<R> {
     provisioned: Vec<Dsk>,
     exchange: Option<Exchange>,
     inclusion: Option<Inclusion>,
-    excluding: bool,
+    /// Until when somebody may leave.
+    excluding: Option<Duration>,
     assembler: Assembler,
+    last_asked: NodeId,
     last_request: u32,
     last_session: u8,
     groups: Vec<Group>,
@@ -120,8 +122,9 @@ impl<R: CryptoRng> Controller<R> {
             provisioned: Vec::new(),
             exchange: None,
             inclusion: None,
-            excluding: false,
+            excluding: None,
             assembler: Assembler::default(),
+            last_asked: NodeId::FIRST,
             last_request: 0,
             last_session: 0,
             groups: Vec::new(),
@@ -148,6 +151,7 @@ impl<R: CryptoRng> Controller<R> {
         }
         self.exchange_due(now);
         self.inclusion_due(now);
+        self.exclusion_due(now);
         self.go_on(now);
     }
 
@@ -156,7 +160,7 @@ impl<R: CryptoRng> Controller<R> {
     pub fn due(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().and_then(|exchange| exchange.due);
         let inclusion = self.inclusion.as_ref().map(|inclusion| inclusion.due);
-        self.transactions.due().into_iter().chain(exchange).chain(inclusion).min()
+        self.transactions.due().into_iter().chain(exchange).chain(inclusion).chain(self.excluding).min()
     }
 
     /// Bytes to be written at once, if there are any.

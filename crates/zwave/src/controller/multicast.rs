@@ -14,8 +14,9 @@ use crate::{Command, NodeId, S2Class, SecurityClass};
 
 /// Groups that are kept; the oldest one gives way.
 const GROUPS_MAX: usize = 32;
-/// Longest encrypted message that goes to several nodes, in bytes: such a message has no segments.
-const MULTICAST_MAX: usize = 46;
+/// Longest command that goes to several nodes, in bytes: such a message has no segments, so that it is one frame of 46
+/// bytes, of which 15 are around the command.
+const COMMAND_MAX: usize = 46 - 15;
 
 pub(super) struct Group {
     id: GroupId,
@@ -39,11 +40,11 @@ impl<R: CryptoRng> Controller<R> {
         let members: BTreeSet<_> = nodes.iter().copied().collect();
         let class = self.common_class(&members)?;
         let (bytes, session) = self.supervise(command);
-        let group = self.group(class, members.clone());
-        let message = self.security2.seal_multicast(group, &bytes).map_err(|_| RequestError::Group)?;
-        if message.len() > MULTICAST_MAX {
+        if bytes.len() > COMMAND_MAX {
             return Err(RequestError::TooLong);
         }
+        let group = self.group(class, members.clone());
+        let message = self.security2.seal_multicast(group, &bytes).map_err(|_| RequestError::Group)?;
         self.transactions.send_multicast(members.iter().copied().collect(), message);
         let mut asked = Vec::with_capacity(members.len());
         for node in members {
@@ -83,7 +84,7 @@ impl<R: CryptoRng> Controller<R> {
             self.groups.remove(0);
         }
         // Numbers come round after 255 groups, of which 32 are kept.
-        self.last_group = self.last_group.wrapping_add(1);
+        self.last_group = self.last_group.checked_add(1).unwrap_or(1);
         let id = GroupId(self.last_group);
         self.security2.insert_group(id, class, &mut self.rng);
         for node in self.nodes.values_mut() {

@@ -8,6 +8,7 @@ use super::event::{ControllerFault, Event, Unsound};
 use super::node::{Node, Standing};
 use super::transactions::{Ended, Purpose};
 use super::{Controller, WIDTH};
+use crate::command_class::association::Endpoints;
 use crate::command_class::encapsulation::{
     Answer, MultiChannel, MultiCommand, Supervision, SupervisionStatus,
 };
@@ -89,12 +90,7 @@ impl<R: CryptoRng> Controller<R> {
                     self.woke_up(info.node);
                 }
             }
-            // What it was doing when it started again has no end.
-            Message::Started(_) => {
-                if let Some(ended) = self.transactions.lost() {
-                    self.transaction_ended(ended, now);
-                }
-            }
+            Message::Started(_) => self.started_again(now),
             Message::Update(_) | Message::Raw(..) => {}
             _ => self.unsound(None, Unsound::Status),
         }
@@ -164,7 +160,7 @@ impl<R: CryptoRng> Controller<R> {
             Command::Supervision(Supervision::Get { session, encapsulated }) => {
                 let session = session.session_id;
                 if !origin.multicast {
-                    self.supervised(node, session);
+                    self.supervised(node, origin.endpoint, session);
                 }
                 if !self.repeats_session(node, session, now) {
                     self.command(&encapsulated.0, origin, now);
@@ -215,11 +211,15 @@ impl<R: CryptoRng> Controller<R> {
         }
     }
 
-    /// Says that a supervised command was taken.
-    fn supervised(&mut self, node: NodeId, session_id: u8) {
+    /// Says that a supervised command was taken, to the endpoint that it came from.
+    fn supervised(&mut self, node: NodeId, endpoint: u8, session_id: u8) {
         let answer = Answer { more_updates_follow: false, request_wake_up: false, session_id };
         let (status, duration) = (SupervisionStatus::Success, field::Duration(0));
-        let command = Command::from(Supervision::Report { answer, status, duration });
+        let mut command = Command::from(Supervision::Report { answer, status, duration });
+        if endpoint != 0 {
+            let (destination, encapsulated) = (Endpoints::One(endpoint), field::Bytes(command.to_bytes()));
+            command = MultiChannel::Encapsulation { source: 0, destination, encapsulated }.into();
+        }
         if let Some(frame) = self.seal_aside(node, &command.to_bytes()) {
             self.transactions.send(Purpose::Aside, node, frame);
         }

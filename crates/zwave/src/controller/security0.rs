@@ -35,6 +35,17 @@ impl Security0 {
         self.permissions.iter().any(|permission| permission.node() == node)
     }
 
+    /// A permission is for one time of joining: the next node may get the same number.
+    pub(super) fn forbid(&mut self, node: NodeId) {
+        self.permissions.retain(|permission| permission.node() != node);
+    }
+
+    /// A node is gone.
+    pub(super) fn remove(&mut self, node: NodeId) {
+        self.theirs.remove(&node);
+        self.parts.remove(&node);
+    }
+
     pub(super) const fn join(&mut self, node: Option<NodeId>) {
         self.joining = node;
     }

@@ -37,7 +37,7 @@ impl<R: CryptoRng> Controller<R> {
             }
             Message::Capabilities(capabilities) => {
                 if let Some(missing) = NEEDED.iter().find(|needed| !capabilities.functions.contains(needed)) {
-                    self.events.push_back(Event::ControllerFailed(ControllerFault::Function(*missing)));
+                    self.start_failed(ControllerFault::Function(*missing));
                 }
             }
             Message::InitData(data) => {
@@ -59,7 +59,21 @@ impl<R: CryptoRng> Controller<R> {
         }
     }
 
+    /// The controller started again: what it was doing has no end, and it listens for nobody.
+    pub(super) fn started_again(&mut self, now: Duration) {
+        if !self.ready {
+            self.transactions.abandon();
+            return self.begin_start(now);
+        }
+        if let Some(ended) = self.transactions.lost() {
+            self.transaction_ended(ended, now);
+        }
+        self.listen_for_smart_start();
+    }
+
+    /// Nothing more is asked, until the controller starts again.
     pub(super) fn start_failed(&mut self, fault: ControllerFault) {
+        self.transactions.abandon();
         self.events.push_back(Event::ControllerFailed(fault));
     }
 }

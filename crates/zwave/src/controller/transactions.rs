@@ -16,7 +16,9 @@ const CALLBACK_TIMEOUT: Duration = Duration::from_secs(65);
 /// Longest command in one frame, in bytes.
 const FRAME_MAX: usize = 46;
 /// Requests that wait.
-const QUEUE_MAX: usize = 64;
+const QUEUE_MAX: usize = 128;
+/// Those among which one more answer or segment may wait: others cause them, and what we began does not give way to them.
+const ASIDE_MAX: usize = 64;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +142,9 @@ impl Transactions {
 
     /// In the order in which they were encrypted: each one is under the nonce after that of the one before.
     fn push(&mut self, purpose: Purpose, request: &Request, wants: Wants) {
+        let most = if purpose == Purpose::Aside { ASIDE_MAX } else { QUEUE_MAX };
         if let Ok(frame) = request.to_frame(WIDTH)
-            && self.queue.len() < QUEUE_MAX
+            && self.queue.len() < most
         {
             self.queue.push_back((purpose, frame, wants));
         }
@@ -173,6 +176,13 @@ impl Transactions {
     pub(super) fn expire(&mut self, now: Duration) -> Option<Ended> {
         let current = self.current.take_if(|current| current.due <= now)?;
         Some(Ended::Failed(current.purpose))
+    }
+
+    /// Drops everything that waits or is under way.
+    pub(super) fn abandon(&mut self) {
+        self.queue.clear();
+        self.current = None;
+        self.link.abandon();
     }
 
     pub(super) fn lost(&mut self) -> Option<Ended> {

@@ -84,21 +84,20 @@ impl Security2 {
         let sealed = Sealed::parse(frame)?;
         let group = sealed.group().ok_or(MessageError::Parse(ParseError::Kind))?;
         let peer = self.peers.get_mut(&node).ok_or(Unopened::NoNonce)?;
-        let Some(mpan) = peer.groups.get(&group) else {
+        if !S2Class::ALL.iter().any(|class| peer.groups.contains_key(&(*class, group))) {
             peer.out_of_step = true;
             return Err(Unopened::NoNonce);
-        };
+        }
         let addresses = Addresses { home: self.home, from: node, to: Destination::Group(group) };
-        let mut classes =
-            S2Class::ALL.into_iter().filter_map(|class| self.keys.get(&class).map(|keys| (class, keys)));
-        let opened = classes.find_map(|(class, keys)| {
+        let opened = S2Class::ALL.into_iter().find_map(|class| {
+            let (keys, mpan) = self.keys.get(&class).zip(peer.groups.get(&(class, group)))?;
             open_with_mpan(&sealed, addresses, keys, mpan).map(|(text, mpan)| (class, text, mpan))
         });
         let Some((class, command, mpan)) = opened else {
             peer.out_of_step = true;
             return Err(Unopened::OutOfStep);
         };
-        peer.groups.insert(group, mpan);
+        peer.groups.insert((class, group), mpan);
         Ok(Opened { slot: KeySlot::Class(class), command, out_of_step: None })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::message::{Addresses, Sealed};
 use super::{EntropyInput, GroupId, KeySlot, Mpan, NetworkKeys, Span};
-use crate::Key;
+use crate::{Key, S2Class};
 
 /// How many messages of a peer may get lost before the nonces have come apart.
 pub const SPAN_LOOKAHEAD: usize = 5;
@@ -33,8 +33,9 @@ pub(super) struct Peer {
     /// The one of the last request for a nonce, which anybody can send.
     pub(super) received_clear: Option<u8>,
     pub(super) span: SpanState,
-    /// The nonces of the peer's groups.
-    pub(super) groups: BTreeMap<GroupId, Mpan>,
+    /// The nonces of the peer's groups, by the class under whose key they were told: who holds the key of a lesser one
+    /// cannot put them out of step.
+    pub(super) groups: BTreeMap<(S2Class, GroupId), Mpan>,
     /// A group of the peer that we could not follow and have not told yet.
     pub(super) out_of_step: bool,
 }

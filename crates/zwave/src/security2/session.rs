@@ -32,7 +32,7 @@ pub struct Opened {
     pub out_of_step: Option<GroupId>,
 }
 
-/// Why a message was not opened. Nothing of it was used, and no state changed.
+/// Why a message was not opened. Nothing of it was used, and what was agreed stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unopened {
     /// Not an encrypted message.
@@ -124,16 +124,6 @@ impl Security2 {
         self.peers.remove(&node);
     }
 
-    /// Whether a message under this key can be sealed without asking for a nonce.
-    #[must_use]
-    pub fn has_nonce(&self, node: NodeId, slot: KeySlot) -> bool {
-        match self.peers.get(&node).map(|peer| &peer.span) {
-            Some(SpanState::Heard(_)) => true,
-            Some(SpanState::Agreed(agreed, _)) => *agreed == slot,
-            Some(SpanState::None | SpanState::Told(_)) | None => false,
-        }
-    }
-
     /// A request for a node's half of a nonce: CC, Security 2, "Nonce Get".
     pub fn nonce_get(&mut self, node: NodeId, rng: &mut impl CryptoRng) -> Vec<u8> {
         vec![0x9f, 0x01, self.peer(node, rng).next_sequence()]
@@ -210,7 +200,9 @@ impl Security2 {
         let peer = self.peers.get_mut(&node).ok_or(Unopened::NoNonce)?;
         peer.received = Some(sealed.sequence);
         peer.span = SpanState::Agreed(slot, span);
-        follow_groups(peer, &sealed, &inside);
+        if let KeySlot::Class(class) = slot {
+            follow_groups(peer, class, &sealed, &inside);
+        }
         let out_of_step = sealed.extensions.contains(&Extension::OutOfStep).then(|| sealed.group()).flatten();
         Ok(Opened { slot, command, out_of_step })
     }
@@ -287,13 +279,13 @@ fn split_text(sealed: &Sealed, text: &[u8]) -> Result<(Vec<Extension>, Vec<u8>),
 }
 
 /// A follow-up steps its group on, or tells where it is.
-fn follow_groups(peer: &mut Peer, sealed: &Sealed, inside: &[Extension]) {
-    if let Some(mpan) = sealed.group().and_then(|group| peer.groups.get_mut(&group)) {
+fn follow_groups(peer: &mut Peer, class: S2Class, sealed: &Sealed, inside: &[Extension]) {
+    if let Some(mpan) = sealed.group().and_then(|group| peer.groups.get_mut(&(class, group))) {
         *mpan = Mpan::new(u128::from_be_bytes(mpan.state()).wrapping_add(1).to_be_bytes());
     }
     for extension in inside {
         if let Extension::Mpan(group, state) = extension {
-            peer.groups.insert(*group, Mpan::new(*state));
+            peer.groups.insert((class, *group), Mpan::new(*state));
         }
     }
 }

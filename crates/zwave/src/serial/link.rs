@@ -65,11 +65,19 @@ impl Link {
         Ok(())
     }
 
+    /// Drops what waits and what is not acknowledged.
+    pub fn abandon(&mut self) {
+        self.queue.clear();
+        self.in_flight = None;
+    }
+
     /// Takes bytes as they come.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Vec<LinkEvent> {
         let mut units = Vec::new();
         self.decoder.push(bytes, |unit| units.push(unit));
-        self.frame_due = self.decoder.is_in_frame().then(|| self.frame_due.unwrap_or(now + FRAME_TIMEOUT));
+        // After a unit another frame has begun.
+        let began = self.frame_due.filter(|_| units.is_empty());
+        self.frame_due = self.decoder.is_in_frame().then(|| began.unwrap_or(now + FRAME_TIMEOUT));
         let events = units.into_iter().filter_map(|unit| self.unit(unit, now)).collect();
         self.start_next(now);
         events

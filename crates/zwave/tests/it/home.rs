@@ -42,6 +42,10 @@ pub(crate) struct Home {
     pub(crate) silent: bool,
     /// It takes requests and does nothing.
     pub(crate) forgets: bool,
+    /// It does not hear acknowledgements of the radio, but what the thing says.
+    pub(crate) deaf: bool,
+    /// Command classes that the joining thing says it has.
+    pub(crate) supported: Vec<u16>,
     decoder: Decoder,
 }
 
@@ -63,6 +67,8 @@ impl Home {
             functions: vec![function::SEND_DATA, function::ADD_NODE, function::GET_PROTOCOL_INFO],
             silent: false,
             forgets: false,
+            deaf: false,
+            supported: vec![0x9f, 0x6c, 0x25],
             decoder: Decoder::default(),
         }
     }
@@ -188,11 +194,14 @@ impl Home {
             }
             Request::SendData { node, data, callback, .. } => {
                 self.message(&Message::Accepted(function::SEND_DATA, true));
-                let acknowledged = TransmitStatus::Acknowledged;
-                self.message(&Message::Transmitted(function::SEND_DATA, callback, acknowledged));
+                let told = |status| Message::Transmitted(function::SEND_DATA, callback, status);
                 self.sent.push(data.clone());
-                if node == self.thing.node {
-                    let answers = self.thing.receive(&data);
+                let answers = if node == self.thing.node { self.thing.receive(&data) } else { Vec::new() };
+                if self.deaf {
+                    self.radio(answers);
+                    self.message(&told(TransmitStatus::NotAcknowledged));
+                } else {
+                    self.message(&told(TransmitStatus::Acknowledged));
                     self.radio(answers);
                 }
             }
@@ -210,7 +219,7 @@ impl Home {
     }
 
     fn let_in(&mut self, callback: u8) {
-        let supported = vec![0x9f, 0x6c, 0x25];
+        let supported = self.supported.clone();
         let info =
             NodeInfo { node: self.thing.node, device_class: [4, 16, 1], supported, controlled: vec![] };
         for status in [

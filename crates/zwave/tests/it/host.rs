@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use thingward_zwave::command_class::encapsulation::Supervision;
-use thingward_zwave::command_class::field::OnOff;
+use thingward_zwave::command_class::association::Endpoints;
+use thingward_zwave::command_class::encapsulation::{MultiChannel, Session, SizedCommand, Supervision};
+use thingward_zwave::command_class::field::{Bytes, OnOff};
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::command_class::transport_service::Segment;
-use thingward_zwave::controller::{Event, KnownNode, OUTBOX_MAX, Outcome, RequestError, Standing, Unsound};
+use thingward_zwave::controller::{
+    ControllerFault, Event, KnownNode, OUTBOX_MAX, Outcome, RequestError, Standing, Unsound,
+};
 use thingward_zwave::serial::message::MembershipStatus;
 use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::serial::request::function;
@@ -40,6 +43,8 @@ fn things_switch_at_once_and_each_says_that_it_did() {
         assert_eq!(home.thing.switched_with_others as usize, round);
     }
     assert_eq!(home.host.set_all(&[], &set(OnOff::On), home.now), Err(RequestError::Group));
+    let long = Command::Raw { class: 0xee, payload: vec![1; 40] };
+    assert_eq!(home.host.set_all(&[thing_node()], &long, home.now), Err(RequestError::TooLong));
     let stranger = NodeId::new(77).unwrap();
     let asked = home.host.set_all(&[thing_node(), stranger], &set(OnOff::On), home.now);
     assert_eq!(asked, Err(RequestError::NoNode(stranger)));
@@ -84,13 +89,30 @@ fn a_controller_that_says_nothing_or_lacks_a_function_is_named() {
     home.silent = true;
     home.settle();
     home.wait(Duration::from_secs(60));
-    assert!(home.events.iter().any(|event| matches!(event, Event::ControllerFailed(_))), "{:?}", home.events);
+    assert_eq!(home.events, [Event::ControllerFailed(ControllerFault::Silent)]);
     let asked = home.host.include(home.now);
     assert_eq!(asked, Err(RequestError::NotReady));
+    // It was unplugged, and starts.
+    home.silent = false;
+    home.message(&Message::Started(vec![0]));
+    home.settle();
+    assert!(matches!(home.events[1..], [Event::Ready { .. }]), "{:?}", home.events);
     let mut home = Home::new(thing(Fault::None), Vec::new());
     home.functions.clear();
     home.settle();
-    assert!(home.events.iter().any(|event| matches!(event, Event::ControllerFailed(_))), "{:?}", home.events);
+    assert_eq!(home.events, [Event::ControllerFailed(ControllerFault::Function(function::SEND_DATA))]);
+    assert_eq!(home.host.include(home.now), Err(RequestError::NotReady));
+}
+
+#[test]
+fn a_controller_that_starts_again_while_it_is_asked_who_it_is_is_asked_again() {
+    let mut home = Home::new(thing(Fault::None), Vec::new());
+    home.forgets = true;
+    home.settle();
+    home.forgets = false;
+    home.message(&Message::Started(vec![0]));
+    home.settle();
+    assert!(matches!(home.events[..], [Event::Ready { .. }]), "{:?}", home.events);
 }
 
 #[test]
@@ -162,6 +184,21 @@ fn segments_inside_what_is_encrypted_are_refused() {
     home.settle();
     let deep = Event::Unsound(Some(thing_node()), Unsound::Command(ParseError::TooDeep));
     assert_eq!(home.events.last(), Some(&deep));
+}
+
+#[test]
+fn a_supervised_command_of_an_endpoint_is_answered_to_this_endpoint() {
+    let mut home = Home::joined(thing(Fault::None));
+    let session = Session { request_status_updates: false, session_id: 5 };
+    let encapsulated = SizedCommand(report(OnOff::On).to_bytes());
+    let get = Command::from(Supervision::Get { session, encapsulated }).to_bytes();
+    let (destination, encapsulated) = (Endpoints::One(0), Bytes(get));
+    let said = home.thing.say(&MultiChannel::Encapsulation { source: 3, destination, encapsulated }.into());
+    home.radio(said);
+    home.settle();
+    let reported = |event: &Event| matches!(event, Event::Report { endpoint: 3, .. });
+    assert!(home.events.iter().any(reported), "{:?}", home.events);
+    assert_eq!(home.thing.told.last(), Some(&vec![0x60, 0x0d, 0, 3, 0x6c, 0x02, 5, 0xff, 0]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thingward_zwave::command_class::security::KexFail;
 use thingward_zwave::command_class::switches::BinarySwitch;
-use thingward_zwave::controller::{Event, Refusal, RequestError, Standing, Unsound};
+use thingward_zwave::controller::{Event, Refusal, RequestError, S0Permission, Standing, Unsound};
 use thingward_zwave::serial::Message;
 use thingward_zwave::serial::message::Update;
 use thingward_zwave::{HomeId, S2Class};
@@ -47,6 +47,7 @@ fn what_a_thing_does_wrong_when_it_joins_has_a_name_and_it_is_told() {
         (Fault::Curve, KexFail::Curves),
         (Fault::Echo, KexFail::Authentication),
         (Fault::Greedy, KexFail::Get),
+        (Fault::Insatiable, KexFail::Get),
         (Fault::OtherKey, KexFail::Decrypt),
     ] {
         let mut home = Home::ready(thing(fault));
@@ -119,4 +120,40 @@ fn where_keys_have_to_be_compared_nothing_joins_without_that() {
         let class = (!refused).then_some(S2Class::Authenticated);
         assert_eq!(home.thing.class(), class);
     }
+}
+
+#[test]
+fn what_somebody_says_in_the_clear_does_not_end_the_exchange_of_a_key() {
+    let mut home = Home::ready(thing(Fault::Overtaken));
+    home.join();
+    assert_eq!(home.host.standing(thing_node()), Some(Standing::Granted(BEST)));
+    assert!(home.events.contains(&Event::Unsound(Some(thing_node()), Unsound::KeyExchange)));
+}
+
+#[test]
+fn a_permission_for_security_0_is_for_one_time_of_joining() {
+    let mut home = Home::ready(thing(Fault::None));
+    home.supported = vec![0x98, 0x25];
+    home.host.permit_s0(S0Permission::new(thing_node(), "the old valve").unwrap(), home.now);
+    for asked in [false, true] {
+        home.events.clear();
+        home.host.include(home.now).unwrap();
+        home.settle();
+        assert_eq!(home.events.contains(&Event::S0Asked(thing_node())), asked);
+        home.host.cancel_inclusion(home.now);
+        home.settle();
+        assert_eq!(home.refusal(), Some(Refusal::Cancelled));
+    }
+}
+
+#[test]
+fn a_thing_that_starts_smart_without_security_2_is_refused_and_nobody_is_asked() {
+    let mut home = Home::ready(thing(Fault::None));
+    home.supported = vec![0x98, 0x25];
+    let dsk = home.thing.dsk();
+    home.host.provision(dsk, home.now).unwrap();
+    home.message(&Message::Update(Update::SmartStart { home: HomeId(dsk.smart_start_home_id()) }));
+    home.settle();
+    assert_eq!(home.refusal(), Some(Refusal::OtherDsk));
+    assert!(!home.events.contains(&Event::S0Asked(thing_node())));
 }

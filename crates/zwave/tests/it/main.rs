@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 mod commands;
+mod groups;
 mod home;
 mod host;
 mod joining;
+mod patience;
 mod security0;
 mod security2;
 mod serial;

@@ -206,6 +206,17 @@ fn a_frame_that_came_is_acknowledged_and_a_broken_one_is_not() {
 }
 
 #[test]
+fn a_frame_has_its_own_time_when_it_begins_right_after_another() {
+    let mut link = Link::default();
+    let bytes = unhex("0104015601ad");
+    link.receive(&bytes[..3], ms(0));
+    assert_eq!(link.receive(&[&bytes[3..], &bytes[..3]].concat(), ms(1000)).len(), 1);
+    assert_eq!(link.due(), Some(ms(2500)));
+    link.tick(ms(1500));
+    assert_eq!(link.receive(&bytes[3..], ms(1501)), [LinkEvent::Received(frame(&bytes))]);
+}
+
+#[test]
 fn half_a_frame_is_dropped_in_time() {
     let mut link = Link::default();
     let bytes = unhex("0104015601ad");

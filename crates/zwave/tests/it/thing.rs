@@ -31,6 +31,12 @@ pub(crate) enum Fault {
     Silent,
     /// It gives up.
     GivesUp,
+    /// It asks for the same key again and again.
+    Insatiable,
+    /// Somebody else says in the clear and in its name that it has a key, before it does.
+    Overtaken,
+    /// It is at it for two hours, whatever it is told to do.
+    Slow,
 }
 
 /// The thing. Commands in, commands out.
@@ -42,6 +48,8 @@ pub(crate) struct Thing {
     pub(crate) failed: Option<KexFail>,
     /// How often it switched with others.
     pub(crate) switched_with_others: u32,
+    /// What it was told, decrypted.
+    pub(crate) told: Vec<Vec<u8>>,
     pair: KeyPair,
     security2: Security2,
     rng: ChaCha20Rng,
@@ -63,6 +71,7 @@ impl Thing {
             on: OnOff::Off,
             failed: None,
             switched_with_others: 0,
+            told: Vec::new(),
             pair: KeyPair::generate(&mut rng),
             security2: Security2::new(HOME, node),
             rng,
@@ -175,6 +184,7 @@ impl Thing {
     }
 
     fn opened(&mut self, slot: KeySlot, command: &[u8]) -> Vec<Vec<u8>> {
+        self.told.push(command.to_vec());
         let answer: Command = match Command::parse(command).unwrap() {
             Command::Security2(S2::KexReport { .. }) => self.ask_for_key(),
             Command::Security2(S2::NetworkKeyReport { granted_key, network_key }) => {
@@ -186,7 +196,10 @@ impl Thing {
                     self.security2.insert_key(class, thingward_zwave::Key::new([0x5a; 16]));
                 }
                 self.held.push(class);
-                return self.secret(KeySlot::Class(class), &S2::NetworkKeyVerify {}.into());
+                let verify = Command::from(S2::NetworkKeyVerify {});
+                let overtaken = (self.fault == Fault::Overtaken).then(|| verify.to_bytes());
+                let said = self.secret(KeySlot::Class(class), &verify);
+                return overtaken.into_iter().chain(said).collect();
             }
             Command::Security2(S2::TransferEnd { .. }) => self.ask_for_key(),
             Command::Security2(S2::KexFailed { reason }) => {
@@ -199,13 +212,15 @@ impl Thing {
             }
             Command::Supervision(Supervision::Get { session, encapsulated }) => {
                 self.switch(&encapsulated.0);
+                let slow = self.fault == Fault::Slow;
                 let answer = Answer {
-                    more_updates_follow: false,
+                    more_updates_follow: slow,
                     request_wake_up: false,
                     session_id: session.session_id,
                 };
-                Supervision::Report { answer, status: SupervisionStatus::Success, duration: Duration(0) }
-                    .into()
+                let (status, duration) =
+                    if slow { (SupervisionStatus::Working, 0xf7) } else { (SupervisionStatus::Success, 0) };
+                Supervision::Report { answer, status, duration: Duration(duration) }.into()
             }
             Command::BinarySwitch(BinarySwitch::Get {}) => {
                 BinarySwitch::Report { current_value: self.on, target: None }.into()
@@ -218,6 +233,9 @@ impl Thing {
     fn ask_for_key(&self) -> Command {
         if self.fault == Fault::Greedy {
             return S2::NetworkKeyGet { requested_key: 0x80 }.into();
+        }
+        if self.fault == Fault::Insatiable {
+            return S2::NetworkKeyGet { requested_key: 0x01 }.into();
         }
         let next = S2Class::ALL
             .into_iter()

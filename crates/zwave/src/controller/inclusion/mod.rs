@@ -24,7 +24,7 @@ use join2::Join2;
 use security0::Join0;
 
 /// How long somebody has for putting a node into learn mode.
-const LEARN_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const LEARN_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long each step of the other end may take: CC, Security 2, timers TA1 to TA7 (10 s).
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long somebody has for the digits: CC, Security 2, timer TAI2 (240 s).
@@ -62,7 +62,7 @@ impl<R: CryptoRng> Controller<R> {
         if !self.ready {
             return Err(RequestError::NotReady);
         }
-        if self.excluding || self.inclusion.is_some() {
+        if self.excluding.is_some() || self.inclusion.is_some() {
             return Err(RequestError::Membership);
         }
         self.begin_inclusion(AddMode::Any, None, now);
@@ -131,6 +131,9 @@ impl<R: CryptoRng> Controller<R> {
         let supports = |class: u8| info.supported.contains(&class.into());
         if supports(security::Security2::CLASS) {
             self.begin_security2(info, listening, now);
+        } else if self.inclusion.as_ref().is_some_and(|inclusion| inclusion.expected.is_some()) {
+            // It was let in for a key that only Security 2 shows.
+            self.fail_inclusion(Refusal::OtherDsk, None, now);
         } else if supports(security::Security0::CLASS) {
             self.begin_security0(info, listening, now);
         } else {
@@ -183,6 +186,9 @@ impl<R: CryptoRng> Controller<R> {
         };
         self.security2.end_exchange();
         self.security0.join(None);
+        self.security0.forbid(node);
+        // One that was there before the protocol let this one in.
+        self.drop_node(node, now);
         self.nodes.insert(node, Node::new(Standing::Refused(refusal), listening, &[]));
         self.events.push_back(Event::Refused(node, refusal));
         self.listen_for_smart_start();
@@ -195,6 +201,7 @@ impl<R: CryptoRng> Controller<R> {
         self.provisioned.retain(|dsk| Some(*dsk) != expected);
         self.security2.end_exchange();
         self.security0.join(None);
+        self.security0.forbid(info.node);
         let mut node = Node::new(Standing::Granted(class), listening, &info.supported);
         // It is awake for a while after it joined.
         node.awake = true;

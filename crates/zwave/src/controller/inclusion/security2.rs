@@ -14,7 +14,7 @@ use crate::controller::{Controller, RequestError};
 use crate::security2::{KeyPair, KeySlot, TemporaryKeys};
 use crate::serial::NodeInfo;
 use crate::serial::node_info::Listening;
-use crate::{Command, Dsk, LinkSecurity, NodeId, S2Class, SecurityClass};
+use crate::{Command, Dsk, NodeId, S2Class, SecurityClass};
 
 impl<R: CryptoRng> Controller<R> {
     /// Tells the first five digits of the joining node's device-specific key.
@@ -67,7 +67,9 @@ impl<R: CryptoRng> Controller<R> {
             (Step::Key, Security2::NetworkKeyGet { requested_key }) if secret => {
                 self.key_asked(requested_key, now)
             }
-            (Step::Verify(class), Security2::NetworkKeyVerify {}) => self.shown_key(class, origin, now),
+            (Step::Verify(class), Security2::NetworkKeyVerify {}) if !origin.is_clear() => {
+                self.shown_key(class, origin, now);
+            }
             (Step::Key, Security2::TransferEnd { state }) if secret && state.key_request_complete => {
                 self.finish(now)
             }
@@ -155,7 +157,9 @@ impl<R: CryptoRng> Controller<R> {
 
     fn key_asked(&mut self, requested: u8, now: Duration) {
         let Some(join) = self.join2() else { return };
-        let class = SecurityClass::from_bit(requested).filter(|class| join.granted & class.bit() != 0);
+        // Each key once: a node that asks for ever would keep all others waiting.
+        let left = join.granted & !join.verified;
+        let class = SecurityClass::from_bit(requested).filter(|class| left & class.bit() != 0);
         let Some(class) = class else { return self.end(KexFail::Get, now) };
         let key = match class {
             SecurityClass::S0 => self.security0.network_key(),
@@ -167,7 +171,7 @@ impl<R: CryptoRng> Controller<R> {
     }
 
     fn shown_key(&mut self, class: SecurityClass, origin: Origin, now: Duration) {
-        if origin.security == LinkSecurity::None || origin.security != class.into() {
+        if origin.security != class.into() {
             return self.end(KexFail::Verify, now);
         }
         let Some(join) = self.join2_mut() else { return };

@@ -1,0 +1,30 @@
+//! EDHOC, three messages, and one more where it is wanted, that give two endpoints a fresh secret and prove who they are: RFC 9528.
+//!
+//! Method 3 with cipher suite 2: both prove themselves with static Diffie-Hellman keys on P-256, which the other knows as
+//! a credential with a key identifier. Each step consumes the state before it, and only a credential that was checked
+//! leads to keys.
+//!
+//! ```text
+//! initiator                                    responder
+//! Initiator::start ── message_1 ─────────────► Responder::answer
+//! Initiator::read  ◄───────────── message_2 ──
+//!   Responding::finish ─ message_3 ──────────► Responder::read, Initiating::finish
+//!   Session          ◄────────── message_4 ── Session, where no OSCORE message follows
+//! ```
+
+mod cbor;
+mod error;
+mod initiator;
+mod keys;
+mod responder;
+mod schedule;
+
+pub use cbor::Identifier;
+pub use error::EdhocError;
+pub use initiator::{Initiator, Responding};
+pub use keys::{Credential, DhKey};
+pub use responder::{Initiating, Responder};
+pub use schedule::Session;
+
+#[cfg(test)]
+mod tests;

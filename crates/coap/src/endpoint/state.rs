@@ -1,0 +1,219 @@
+//! The endpoint's state, and the ways in and out.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::event::{Event, Failure, RequestError};
+use super::exchange::Exchange;
+use super::limits::Limits;
+use super::notify::Observer;
+use super::reliable::{Due, Owner, Reliable};
+use super::secret::Unguessable;
+use super::seen::Seen;
+use super::server::Asked;
+use super::transfer::Transfer;
+use crate::message::{DecodeError, Message};
+use crate::oscore::{self, Context, Nonce};
+
+/// One of an endpoint's security contexts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContextHandle(u64);
+
+/// What a message was protected with, for those that belong to it.
+#[derive(Clone)]
+pub(super) struct Protection {
+    pub(super) context: ContextHandle,
+    pub(super) exchange: oscore::Exchange,
+}
+
+/// Client and server at one socket. `P` is the address of a peer.
+pub struct Endpoint<P> {
+    pub(super) limits: Limits,
+    pub(super) unguessable: Unguessable,
+    next_id: u64,
+    message_id: u16,
+    contexts: Vec<(ContextHandle, Context)>,
+    pub(super) reliable: Reliable<P>,
+    pub(super) seen: Seen<P>,
+    pub(super) exchanges: Vec<Exchange<P>>,
+    pub(super) asked: Vec<Asked<P>>,
+    pub(super) observers: Vec<Observer<P>>,
+    pub(super) transfers: Vec<Transfer<P>>,
+    transmits: VecDeque<(P, Vec<u8>)>,
+    events: VecDeque<Event<P>>,
+}
+
+impl<P: Copy + Eq> Endpoint<P> {
+    /// An endpoint that knows nobody. `seed` is random and never used again: tokens follow from it.
+    #[must_use]
+    pub fn new(limits: Limits, seed: [u8; 32]) -> Self {
+        let mut unguessable = Unguessable::new(seed);
+        Self {
+            message_id: unguessable.message_id(),
+            unguessable,
+            next_id: 0,
+            contexts: Vec::new(),
+            reliable: Reliable::new(),
+            seen: Seen::new(limits.seen_max),
+            exchanges: Vec::new(),
+            asked: Vec::new(),
+            observers: Vec::new(),
+            transfers: Vec::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            limits,
+        }
+    }
+
+    /// Adds a security context. Requests that are protected with it are taken from now on; of two with the same Recipient ID
+    /// the newer one counts.
+    pub fn add_context(&mut self, context: Context) -> ContextHandle {
+        let handle = ContextHandle(self.fresh_id());
+        self.contexts.push((handle, context));
+        handle
+    }
+
+    /// A security context, for setting sequence numbers aside: RFC 8613 appendix B.1.1.
+    pub fn context(&mut self, handle: ContextHandle) -> Option<&mut Context> {
+        self.contexts.iter_mut().find(|(other, _)| *other == handle).map(|(_, context)| context)
+    }
+
+    /// Takes a security context back. What was asked with it is not answered any more.
+    pub fn remove_context(&mut self, handle: ContextHandle) -> Option<Context> {
+        let at = self.contexts.iter().position(|(other, _)| *other == handle)?;
+        Some(self.contexts.remove(at).1)
+    }
+
+    /// Takes a datagram. What is wrong with it is answered as RFC 7252 wants; it is told for the log.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when it is not a message.
+    pub fn receive(&mut self, now: Duration, peer: P, datagram: &[u8]) -> Result<(), DecodeError> {
+        match Message::decode(datagram) {
+            Ok(message) => self.take(now, peer, &message),
+            Err(error) => {
+                if let Some(reset) = Message::rejection(datagram) {
+                    self.send(peer, reset.to_vec());
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next datagram to send. Ask until there is none, after each call.
+    pub fn poll_transmit(&mut self) -> Option<(P, Vec<u8>)> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event. Ask until there is none, after each call.
+    pub fn poll_event(&mut self) -> Option<Event<P>> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`] next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let exchanges = self.exchanges.iter().filter_map(Exchange::due);
+        let asked = self.asked.iter().map(Asked::due);
+        exchanges.chain(asked).chain(self.reliable.next_due()).min()
+    }
+
+    /// Does what is due: sends again, acknowledges, gives up.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        while let Some(due) = self.reliable.poll(now) {
+            match due {
+                Due::Send(peer, datagram) => self.send(peer, datagram),
+                Due::GivenUp(owner) => self.given_up(owner, Failure::Timeout),
+            }
+        }
+        self.acknowledge_late(now);
+        self.asked.retain(|asked| !asked.is_over(now));
+        self.transfers.retain(|transfer| !transfer.is_over(now));
+        while let Some(at) = self.exchanges.iter().position(|e| e.due().is_some_and(|due| due <= now)) {
+            self.fail(at, Failure::Timeout);
+        }
+    }
+
+    /// What is to be done when a message of `owner` was not acknowledged, or reset.
+    pub(super) fn given_up(&mut self, owner: Owner, failure: Failure) {
+        match owner {
+            Owner::Exchange(id) => {
+                if let Some(at) = self.exchanges.iter().position(|exchange| exchange.id == id) {
+                    self.fail(at, failure);
+                }
+            }
+            Owner::Observation(id) => self.observer_left(id),
+            Owner::Response => {}
+        }
+    }
+
+    pub(super) fn send(&mut self, peer: P, datagram: Vec<u8>) {
+        self.transmits.push_back((peer, datagram));
+    }
+
+    pub(super) fn tell(&mut self, event: Event<P>) {
+        self.events.push_back(event);
+    }
+
+    pub(super) const fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) const fn fresh_message_id(&mut self) -> u16 {
+        self.message_id = self.message_id.wrapping_add(1);
+        self.message_id
+    }
+
+    /// Sends a confirmable message until it is acknowledged.
+    pub(super) fn send_reliably(&mut self, now: Duration, peer: P, id: u16, owner: Owner, datagram: Vec<u8>) {
+        let wait = self.unguessable.ack_timeout();
+        self.send(peer, datagram.clone());
+        self.reliable.sent((now, wait), peer, id, owner, datagram);
+    }
+
+    /// The datagram of a request as it goes out.
+    pub(super) fn protect_request(
+        &mut self,
+        context: Option<ContextHandle>,
+        plain: Vec<u8>,
+    ) -> Result<(Vec<u8>, Option<Protection>), RequestError> {
+        let Some(handle) = context else { return Ok((plain, None)) };
+        let context = self.context(handle).ok_or(RequestError::UnknownContext)?;
+        let message = decoded(&plain)?;
+        let mut out = vec![0; plain.len() + oscore::OVERHEAD_BYTES_MAX];
+        let (len, exchange) = context.protect_request(&message, &mut out)?;
+        out.truncate(len);
+        Ok((out, Some(Protection { context: handle, exchange })))
+    }
+
+    /// The datagram of a response as it goes out.
+    pub(super) fn protect_response(
+        &mut self,
+        protection: Option<&mut Protection>,
+        plain: Vec<u8>,
+        nonce: Nonce,
+    ) -> Result<Vec<u8>, RequestError> {
+        let Some(Protection { context, exchange }) = protection else { return Ok(plain) };
+        let context = self.context(*context).ok_or(RequestError::UnknownContext)?;
+        let message = decoded(&plain)?;
+        let mut out = vec![0; plain.len() + oscore::OVERHEAD_BYTES_MAX];
+        let len = context.protect_response(exchange, &message, nonce, &mut out)?;
+        out.truncate(len);
+        Ok(out)
+    }
+
+    /// All security contexts, the newest first.
+    pub(super) fn contexts_mut(&mut self) -> impl Iterator<Item = (ContextHandle, &mut Context)> {
+        self.contexts.iter_mut().rev().map(|(handle, context)| (*handle, context))
+    }
+}
+
+/// What was just encoded here.
+fn decoded(plain: &[u8]) -> Result<Message<'_>, RequestError> {
+    Message::decode(plain).map_err(|_| RequestError::NotAMessage)
+}

@@ -1,0 +1,111 @@
+//! Bodies between their blocks, at the end that is asked: RFC 7959 §2.3 and §2.4.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::block::{Block, NotJoined, join};
+use super::limits::EXCHANGE_LIFETIME;
+use super::packet::Packet;
+use super::server::Asked;
+use super::state::{ContextHandle, Endpoint};
+use crate::message::{Code, OptionNumber};
+
+/// A body between its blocks.
+pub(super) struct Transfer<P> {
+    peer: P,
+    context: Option<ContextHandle>,
+    key: Packet,
+    body: Body,
+    until: Duration,
+}
+
+enum Body {
+    Coming(Vec<u8>),
+    Going(Packet),
+}
+
+impl<P: Copy + Eq> Transfer<P> {
+    pub(super) fn is_over(&self, now: Duration) -> bool {
+        self.until <= now
+    }
+
+    fn is_of(&self, asked: &Asked<P>) -> bool {
+        self.peer == asked.peer && self.context == asked.context() && self.key == asked.key
+    }
+}
+
+impl<P: Copy + Eq> Endpoint<P> {
+    /// A later block of a response that is kept: RFC 7959 §2.4.
+    pub(super) fn next_block_of(&mut self, now: Duration, asked: &Asked<P>) -> Option<Packet> {
+        let block = asked.block2.filter(|block| block.number > 0)?;
+        let transfer =
+            self.transfers.iter().find(|transfer| transfer.is_of(asked) && !transfer.is_over(now))?;
+        let Body::Going(response) = &transfer.body else { return None };
+        Some(one_block(response, block).unwrap_or_else(|| Packet::new(Code::BAD_OPTION)))
+    }
+
+    /// Joins the blocks of a request; as long as some are missing, and when they do not fit, says what to answer.
+    pub(super) fn join_upload(
+        &mut self,
+        now: Duration,
+        asked: &Asked<P>,
+        request: &mut Packet,
+    ) -> Result<(), Packet> {
+        let Some(block) = asked.block1 else { return Ok(()) };
+        let kept = self.transfers.iter().position(|transfer| transfer.is_of(asked));
+        let mut body = match kept.map(|at| self.transfers.swap_remove(at).body) {
+            Some(Body::Coming(body)) if block.number > 0 => body,
+            _ => Vec::new(),
+        };
+        join(&mut body, block, &request.payload, self.limits.body_bytes_max).map_err(|error| {
+            Packet::new(match error {
+                NotJoined::OutOfOrder => Code::REQUEST_ENTITY_INCOMPLETE,
+                NotJoined::TooLarge => Code::REQUEST_ENTITY_TOO_LARGE,
+            })
+        })?;
+        if block.more {
+            self.keep(now, asked, Body::Coming(body));
+            return Err(Packet::new(Code::CONTINUE));
+        }
+        request.payload = body;
+        Ok(())
+    }
+
+    /// Keeps a body for its next block, in the place of the oldest where there is no room.
+    fn keep(&mut self, now: Duration, asked: &Asked<P>, body: Body) {
+        self.transfers.retain(|transfer| !transfer.is_of(asked) && !transfer.is_over(now));
+        let of_peer = self.transfers.iter().filter(|transfer| transfer.peer == asked.peer).count();
+        let crowded = of_peer >= self.limits.per_peer_max;
+        if crowded || self.transfers.len() >= self.limits.transfers_max {
+            let oldest = self.transfers.iter().position(|t| !crowded || t.peer == asked.peer);
+            oldest.map(|at| self.transfers.remove(at));
+        }
+        self.transfers.push(Transfer {
+            peer: asked.peer,
+            context: asked.context(),
+            key: asked.key.clone(),
+            body,
+            until: now + EXCHANGE_LIFETIME,
+        });
+    }
+
+    /// The block of a response that was asked for, and the rest kept, where it does not fit into one.
+    pub(super) fn in_blocks(&mut self, now: Duration, asked: &Asked<P>, response: Packet) -> Packet {
+        let ours = self.limits.block_exponent;
+        let wanted = asked.block2.unwrap_or(Block { number: 0, more: false, exponent: ours });
+        let block = Block::at(wanted.start(), wanted.exponent.min(ours));
+        if wanted.number == 0 && response.payload.len() <= 16 << wanted.exponent.min(ours) {
+            return response;
+        }
+        let first = block.and_then(|block| one_block(&response, block));
+        self.keep(now, asked, Body::Going(response));
+        first.unwrap_or_else(|| Packet::new(Code::BAD_OPTION))
+    }
+}
+
+/// One block of a response as a response.
+fn one_block(response: &Packet, block: Block) -> Option<Packet> {
+    let (block, payload) = block.cut(&response.payload)?;
+    let packet = response.clone().with_payload(payload);
+    Some(packet.with_uint(OptionNumber::BLOCK2, block.value()))
+}
