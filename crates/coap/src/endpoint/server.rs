@@ -178,6 +178,10 @@ impl<P: Copy + Eq> Endpoint<P> {
         if let Some(answer) = self.next_block_of(now, asked) {
             return Err(answer);
         }
+        // What was kept of the response is gone, and only a GET says again all that was asked.
+        if asked.block2.is_some_and(|block| block.number > 0) && request.code != Code::GET {
+            return Err(answer(Code::REQUEST_ENTITY_INCOMPLETE));
+        }
         self.join_upload(now, asked, &mut request)?;
         let of_peer = self.asked.iter().filter(|other| other.peer == asked.peer).count();
         if self.asked.len() >= self.limits.asked_max || of_peer >= self.limits.per_peer_max {

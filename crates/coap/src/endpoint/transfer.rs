@@ -71,14 +71,19 @@ impl<P: Copy + Eq> Endpoint<P> {
         Ok(())
     }
 
-    /// Keeps a body for its next block, in the place of the oldest where there is no room.
+    /// Keeps a body for its next block, where there is no room in the place of another: an unprotected one, else the
+    /// oldest. Without a context none takes the place of one with it.
     fn keep(&mut self, now: Duration, asked: &Asked<P>, body: Body) {
         self.transfers.retain(|transfer| !transfer.is_of(asked) && !transfer.is_over(now));
         let of_peer = self.transfers.iter().filter(|transfer| transfer.peer == asked.peer).count();
         let crowded = of_peer >= self.limits.per_peer_max;
         if crowded || self.transfers.len() >= self.limits.transfers_max {
-            let oldest = self.transfers.iter().position(|t| !crowded || t.peer == asked.peer);
-            oldest.map(|at| self.transfers.remove(at));
+            let (in_the_way, secured) = (self.transfers.iter().enumerate(), asked.context().is_some());
+            let least = in_the_way
+                .filter(|(_, t)| (!crowded || t.peer == asked.peer) && (secured || t.context.is_none()))
+                .min_by_key(|(_, t)| t.context.is_some());
+            let Some((at, _)) = least else { return };
+            self.transfers.remove(at);
         }
         self.transfers.push(Transfer {
             peer: asked.peer,
