@@ -119,7 +119,8 @@ impl<P> Exchange<P> {
         if packet.code == Code::CONTINUE {
             return self.next_block(&packet);
         }
-        let notification = packet.get(OptionNumber::OBSERVE).and_then(uint);
+        // Unasked, it says nothing.
+        let notification = packet.get(OptionNumber::OBSERVE).and_then(uint).filter(|_| self.observes());
         if self.collected.is_none() || notification.is_some() {
             self.collected = None;
             if !self.observed(now, token, notification) {
@@ -147,6 +148,10 @@ impl<P> Exchange<P> {
         self.sent += taken;
         self.exponent = self.exponent.min(block.exponent);
         Next::Ask
+    }
+
+    fn observes(&self) -> bool {
+        self.request.get(OptionNumber::OBSERVE).and_then(uint) == Some(0)
     }
 
     /// Notes a notification; says whether it is newer than the last: RFC 7641 §3.4. What is no notification is.

@@ -51,3 +51,15 @@ fn bodies_without_protection_take_no_place_of_one_with_it() {
     net.carry();
     answered(&mut net, exchange, &[7; 3000]);
 }
+
+#[test]
+fn a_response_starts_no_observation_that_was_not_asked_for() {
+    for asked in [get(), get().with_uint(OptionNumber::OBSERVE, 1)] {
+        let mut net = Net::new();
+        let exchange = net.ask(None, asked);
+        let (id, _) = net.asked();
+        net.respond(id, content(b"21").with_uint(OptionNumber::OBSERVE, 5));
+        answered(&mut net, exchange, b"21");
+        assert!(net.client.exchanges.is_empty());
+    }
+}
