@@ -75,9 +75,13 @@ impl<P> Exchange<P> {
         self.pending.as_ref().map(|(_, until)| *until)
     }
 
-    pub(super) fn wants(&self, token: Token) -> bool {
+    /// Whether the message with this token was not answered yet.
+    pub(super) fn awaits(&self, token: Token) -> bool {
         self.pending.as_ref().is_some_and(|(ticket, _)| ticket.token == token)
-            || self.observation.as_ref().is_some_and(|ticket| ticket.token == token)
+    }
+
+    pub(super) fn wants(&self, token: Token) -> bool {
+        self.awaits(token) || self.observation.as_ref().is_some_and(|ticket| ticket.token == token)
     }
 
     pub(super) fn ticket(&mut self, token: Token) -> Option<&mut Ticket> {

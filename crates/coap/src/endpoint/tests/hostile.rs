@@ -63,3 +63,18 @@ fn a_response_starts_no_observation_that_was_not_asked_for() {
         assert!(net.client.exchanges.is_empty());
     }
 }
+
+#[test]
+fn a_response_stops_the_repetition_of_its_request() {
+    let mut net = Net::new();
+    net.client.request(net.now, SERVER, None, get().with_uint(OptionNumber::OBSERVE, 0)).unwrap();
+    // The acknowledgement that goes in front of the response gets lost.
+    net.lost = vec![2];
+    net.carry();
+    let (id, _) = net.asked();
+    net.wait();
+    net.server.observe(net.now, id, content(b"0")).unwrap();
+    net.carry();
+    assert!(matches!(net.client.poll_event(), Some(Event::Response { observing: true, .. })));
+    assert_eq!(net.client.poll_timeout(), None);
+}
