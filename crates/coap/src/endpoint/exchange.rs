@@ -125,11 +125,11 @@ impl<P> Exchange<P> {
         }
         // Unasked, it says nothing.
         let notification = packet.get(OptionNumber::OBSERVE).and_then(uint).filter(|_| self.observes());
-        if self.collected.is_none() || notification.is_some() {
-            self.collected = None;
-            if !self.observed(now, token, notification) {
+        if let Some(number) = notification {
+            if !self.observed(now, token, number) {
                 return Next::Wait;
             }
+            self.collected = None;
         }
         match self.collect(packet, body_bytes_max) {
             Ok(None) => Next::Ask,
@@ -158,9 +158,8 @@ impl<P> Exchange<P> {
         self.request.get(OptionNumber::OBSERVE).and_then(uint) == Some(0)
     }
 
-    /// Notes a notification; says whether it is newer than the last: RFC 7641 §3.4. What is no notification is.
-    fn observed(&mut self, now: Duration, token: Token, number: Option<u32>) -> bool {
-        let Some(number) = number else { return true };
+    /// Notes a notification; says whether it is newer than the last: RFC 7641 §3.4.
+    fn observed(&mut self, now: Duration, token: Token, number: u32) -> bool {
         let pending = self.pending.as_ref().filter(|(ticket, _)| ticket.token == token);
         if let Some((ticket, _)) = pending {
             self.observation = Some(ticket.clone());
