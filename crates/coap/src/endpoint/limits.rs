@@ -7,7 +7,7 @@ use core::time::Duration;
 pub struct Limits {
     /// Own requests and observations that are not over.
     pub exchanges_max: usize,
-    /// Requests of others that were not answered.
+    /// Requests of others that were not answered, and by themselves responses that were not acknowledged.
     pub asked_max: usize,
     /// Those who observe something here.
     pub observers_max: usize,
@@ -15,7 +15,7 @@ pub struct Limits {
     pub transfers_max: usize,
     /// Messages that are remembered, so that they are not taken twice. The oldest is forgotten.
     pub seen_max: usize,
-    /// Of requests, observers and transfers those that one peer may have.
+    /// Of requests, responses, observers and transfers those that one peer may have.
     pub per_peer_max: usize,
     /// Longest body in bytes, whichever way it goes.
     pub body_bytes_max: usize,

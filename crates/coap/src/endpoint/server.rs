@@ -205,7 +205,9 @@ impl<P: Copy + Eq> Endpoint<P> {
         }
         let (kind, id) = match (asked.kind, asked.acknowledged) {
             (Type::Confirmable, false) => (Type::Acknowledgement, asked.message_id),
-            (Type::Confirmable, true) => (Type::Confirmable, self.fresh_message_id()),
+            (Type::Confirmable, true) if self.may_repeat_to(asked.peer) => {
+                (Type::Confirmable, self.fresh_message_id())
+            }
             _ => (Type::NonConfirmable, self.fresh_message_id()),
         };
         let plain = response.encode(kind, id, asked.token)?;
@@ -214,9 +216,17 @@ impl<P: Copy + Eq> Endpoint<P> {
             self.send_reliably(now, asked.peer, id, Owner::Response, datagram);
             return Ok(());
         }
-        self.seen.answered(asked.peer, asked.message_id, &datagram);
+        if !asked.acknowledged {
+            self.seen.answered(asked.peer, asked.message_id, &datagram);
+        }
         self.send(asked.peer, datagram);
         Ok(())
+    }
+
+    /// Whether one more response by itself may wait for its acknowledgement. Where it may not it goes once.
+    fn may_repeat_to(&self, peer: P) -> bool {
+        let (of_peer, all) = self.reliable.responses(peer);
+        of_peer < self.limits.per_peer_max && all < self.limits.asked_max
     }
 
     /// Acknowledges requests whose answers take their time: RFC 7252 §5.2.2.

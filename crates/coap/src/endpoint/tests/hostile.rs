@@ -78,3 +78,47 @@ fn a_response_stops_the_repetition_of_its_request() {
     assert!(matches!(net.client.poll_event(), Some(Event::Response { observing: true, .. })));
     assert_eq!(net.client.poll_timeout(), None);
 }
+
+#[test]
+fn a_notification_that_was_overtaken_does_not_disturb_the_blocks_of_a_newer_one() {
+    let mut net = Net::new();
+    let exchange = net.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
+    let (id, _) = net.asked();
+    let observation = net.server.observe(net.now, id, content(b"0")).unwrap();
+    net.carry();
+    net.client.poll_event().unwrap();
+    net.server.notify(net.now, observation, content(b"1")).unwrap();
+    let (_, overtaken) = net.server.poll_transmit().unwrap();
+    net.server.reliable.settle(CLIENT, Message::decode(&overtaken).unwrap().id);
+    net.server.notify(net.now, observation, content(&[2; 3000])).unwrap();
+    net.carry_to_client();
+    net.client.receive(net.now, SERVER, &overtaken).unwrap();
+    net.carry();
+    match net.client.poll_event() {
+        Some(Event::Notification { exchange: of, response }) => {
+            assert_eq!((of, response.payload), (exchange, vec![2; 3000]));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_acknowledges_nothing_does_not_fill_the_memory_with_responses() {
+    let mut net = Net::new();
+    let limits = Limits::default();
+    for round in 0..20_u16 {
+        for peer in 10..60 {
+            let datagram = get().encode(Type::Confirmable, round, Token::default()).unwrap();
+            net.server.receive(net.now, peer, &datagram).unwrap();
+        }
+        net.now += Duration::from_secs(1);
+        net.server.handle_timeout(net.now);
+        while let Some(event) = net.server.poll_event() {
+            let Event::Request { id, .. } = event else { panic!("{event:?}") };
+            net.server.respond(net.now, id, content(b"21")).unwrap();
+        }
+        let (of_peer, all) = net.server.reliable.responses(10);
+        assert!(of_peer <= limits.per_peer_max && all <= limits.asked_max, "{of_peer} {all}");
+    }
+    assert!(net.server.reliable.responses(10).1 > 0);
+}
