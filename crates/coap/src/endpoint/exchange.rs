@@ -93,7 +93,7 @@ impl<P> Exchange<P> {
     pub(super) fn next_packet(&self) -> Option<Packet> {
         if let Some(collected) = &self.collected {
             let block = Block::at(collected.payload.len(), self.exponent)?;
-            let request = self.request.clone().with_payload(&[]);
+            let request = self.request.with_body(&[]);
             return Some(
                 request.without(OptionNumber::OBSERVE).with_uint(OptionNumber::BLOCK2, block.value()),
             );
@@ -102,7 +102,7 @@ impl<P> Exchange<P> {
             return Some(self.request.clone());
         }
         let (block, payload) = Block::at(self.sent, self.exponent)?.cut(&self.request.payload)?;
-        let request = self.request.clone().with_payload(payload);
+        let request = self.request.with_body(payload);
         Some(request.with_uint(OptionNumber::BLOCK1, block.value()))
     }
 
@@ -190,7 +190,7 @@ impl<P> Exchange<P> {
                 return Err(Failure::Blocks);
             }
             Some(collected) => collected,
-            None => packet.clone().with_payload(&[]),
+            None => packet.with_body(&[]),
         };
         let payload = core::mem::take(&mut packet.payload);
         join(&mut whole.payload, block, &payload, max).map_err(|error| match error {

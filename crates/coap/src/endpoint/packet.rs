@@ -49,6 +49,11 @@ impl Packet {
         self
     }
 
+    /// A copy with another body.
+    pub(super) fn with_body(&self, payload: &[u8]) -> Self {
+        Self { code: self.code, options: self.options.clone(), payload: payload.to_vec() }
+    }
+
     /// Without all options of this number.
     #[must_use]
     pub(super) fn without(mut self, number: OptionNumber) -> Self {

@@ -111,6 +111,5 @@ impl<P: Copy + Eq> Endpoint<P> {
 /// One block of a response as a response.
 fn one_block(response: &Packet, block: Block) -> Option<Packet> {
     let (block, payload) = block.cut(&response.payload)?;
-    let packet = response.clone().with_payload(payload);
-    Some(packet.with_uint(OptionNumber::BLOCK2, block.value()))
+    Some(response.with_body(payload).with_uint(OptionNumber::BLOCK2, block.value()))
 }

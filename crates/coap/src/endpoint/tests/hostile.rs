@@ -122,3 +122,30 @@ fn who_acknowledges_nothing_does_not_fill_the_memory_with_responses() {
     }
     assert!(net.server.reliable.responses(10).1 > 0);
 }
+
+#[test]
+fn a_peer_that_says_much_does_not_make_another_ones_messages_forgotten() {
+    let mut net = Net::new();
+    net.server.receive(net.now, CLIENT, &non(7, &get())).unwrap();
+    let (id, _) = net.asked();
+    net.server.respond(net.now, id, content(b"21")).unwrap();
+    for id in 0..2000 {
+        net.server.receive(net.now, 10, &non(id, &get())).unwrap();
+        net.server.poll_event();
+    }
+    net.server.receive(net.now, CLIENT, &non(7, &get())).unwrap();
+    assert_eq!(net.server.poll_event(), None);
+}
+
+#[test]
+fn a_datagram_that_is_too_large_is_not_taken() {
+    let mut net = Net::new();
+    let limit = Limits::default().datagram_bytes_max;
+    // Options of a single byte each, with nothing in them.
+    let mut datagram = [&[0x50, 1, 0, 1][..], &vec![0; limit - 4]].concat();
+    net.server.receive(net.now, CLIENT, &datagram).unwrap();
+    datagram.push(0);
+    datagram[3] = 2;
+    assert_eq!(net.server.receive(net.now, CLIENT, &datagram), Err(ReceiveError::TooLarge));
+    assert_eq!(net.server.seen.take(net.now, CLIENT, 2), Ok(()));
+}
