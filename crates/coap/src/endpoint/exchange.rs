@@ -93,7 +93,9 @@ impl<P> Exchange<P> {
     pub(super) fn next_packet(&self) -> Option<Packet> {
         if let Some(collected) = &self.collected {
             let block = Block::at(collected.payload.len(), self.exponent)?;
-            let request = self.request.with_body(&[]);
+            // RFC 8132 §2.1: the body of a FETCH says what it is about. One that went in blocks is not said again.
+            let is_said = self.request.code == Code::FETCH && self.sent == 0;
+            let request = if is_said { self.request.clone() } else { self.request.with_body(&[]) };
             return Some(
                 request.without(OptionNumber::OBSERVE).with_uint(OptionNumber::BLOCK2, block.value()),
             );

@@ -149,3 +149,36 @@ fn a_datagram_that_is_too_large_is_not_taken() {
     assert_eq!(net.server.receive(net.now, CLIENT, &datagram), Err(ReceiveError::TooLarge));
     assert_eq!(net.server.seen.take(net.now, CLIENT, 2), Ok(()));
 }
+
+#[test]
+fn blocks_of_two_states_are_not_joined() {
+    let mut net = Net::new();
+    let exchange = net.ask(None, get());
+    let (id, _) = net.asked();
+    net.server.respond(net.now, id, content(&[1; 3000])).unwrap();
+    net.carry_to_client();
+    net.server.transfers.clear();
+    net.carry();
+    let (id, _) = net.asked();
+    net.respond(id, content(&[2; 3000]));
+    assert_eq!(net.client.poll_event(), Some(Event::Failed { exchange, failure: Failure::Blocks }));
+}
+
+#[test]
+fn blocks_of_what_was_fetched_belong_to_what_was_asked() {
+    let mut net = Net::new();
+    let fetch = |asked: &[u8]| Packet::to(Code::FETCH, &["state"]).with_payload(asked);
+    for (message, asked) in [(1, b"a"), (2, b"b")] {
+        net.server.receive(net.now, CLIENT, &non(message, &fetch(asked))).unwrap();
+        let (id, _) = net.asked();
+        net.server.respond(net.now, id, content(&[asked[0]; 3000])).unwrap();
+        net.server.poll_transmit().unwrap();
+    }
+    // Who says nothing means the newest.
+    for (message, asked, got) in [(3, b"a".as_slice(), b'a'), (4, b"b", b'b'), (5, b"", b'b')] {
+        let later = fetch(asked).with_uint(OptionNumber::BLOCK2, 1 << 4 | 6);
+        net.server.receive(net.now, CLIENT, &non(message, &later)).unwrap();
+        let (_, datagram) = net.server.poll_transmit().unwrap();
+        assert_eq!(Message::decode(&datagram).unwrap().payload, [got; 1024]);
+    }
+}
