@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use p256::elliptic_curve::sec1::ToSec1Point;
 use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator, Responder, Session};
-use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet};
+use thingward_coap::endpoint::{
+    ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet, RespondError,
+};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::oscore::{Aead, Context, Hkdf, MasterSecret, Parameters};
 
@@ -322,7 +324,9 @@ impl Site {
             self.changed = now;
             self.count += 1;
             for observer in &self.observers {
-                shell.endpoint.notify(now, *observer, self.state()).unwrap();
+                // Who left is told of by an event that may still wait.
+                let told = shell.endpoint.notify(now, *observer, self.state());
+                assert!(matches!(told, Ok(()) | Err(RespondError::Unknown)), "{told:?}");
             }
         }
     }

@@ -171,7 +171,9 @@ impl<P: Copy + Eq> Endpoint<P> {
         asked.block1 = Block::of(&request, OptionNumber::BLOCK1).map_err(|_| answer(Code::BAD_REQUEST))?;
         asked.block2 = Block::of(&request, OptionNumber::BLOCK2).map_err(|_| answer(Code::BAD_REQUEST))?;
         let observe = request.get(OptionNumber::OBSERVE).and_then(uint);
-        asked.observe = observe == Some(0) && matches!(request.code, Code::GET | Code::FETCH);
+        // RFC 7959 §2.6: a later block of a state is no observation.
+        let is_first = asked.block2.is_none_or(|block| block.number == 0);
+        asked.observe = observe == Some(0) && is_first && matches!(request.code, Code::GET | Code::FETCH);
         if observe == Some(1) {
             self.stop_observing(asked);
         }

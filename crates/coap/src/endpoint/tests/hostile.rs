@@ -182,3 +182,26 @@ fn blocks_of_what_was_fetched_belong_to_what_was_asked() {
         assert_eq!(Message::decode(&datagram).unwrap().payload, [got; 1024]);
     }
 }
+
+#[test]
+fn a_later_block_is_not_observed() {
+    let mut net = Net::new();
+    for (message, number, observed) in [(1, 0, true), (2, 1, false)] {
+        let asked = block2(Code::GET, number).with_uint(OptionNumber::OBSERVE, 0);
+        net.server.receive(net.now, CLIENT, &non(message, &asked)).unwrap();
+        let Some(Event::Request { observe, .. }) = net.server.poll_event() else { panic!() };
+        assert_eq!(observe, observed);
+    }
+}
+
+#[test]
+fn who_could_not_be_told_the_first_state_can_still_be_answered() {
+    let mut net = Net::new();
+    let exchange = net.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
+    let (id, _) = net.asked();
+    let too_large = content(&vec![0; Limits::default().body_bytes_max + 1]);
+    let refused = net.server.observe(net.now, id, too_large);
+    assert_eq!(refused, Err(RespondError::Send(RequestError::TooLarge)));
+    net.respond(id, content(b"21"));
+    answered(&mut net, exchange, b"21");
+}
