@@ -80,18 +80,20 @@ impl<P: Copy + Eq> Endpoint<P> {
         Ok(())
     }
 
-    /// Keeps a body for its next block, where there is no room in the place of another: an unprotected one, else the
-    /// oldest. Without a context none takes the place of one with it.
+    /// Keeps a body for its next block, where there is no room in the place of another: one without a context before one
+    /// with it, then the peer's own, then the oldest. Without a context none takes the place of one with it.
     fn keep(&mut self, now: Duration, asked: &Asked<P>, body: Body) {
         self.transfers.retain(|transfer| !transfer.is_of(asked) && !transfer.is_over(now));
         let of_peer = self.transfers.iter().filter(|transfer| transfer.peer == asked.peer).count();
         let crowded = of_peer >= self.limits.per_peer_max;
         if crowded || self.transfers.len() >= self.limits.transfers_max {
-            let (in_the_way, secured) = (self.transfers.iter().enumerate(), asked.context().is_some());
-            let least = in_the_way
-                .filter(|(_, t)| (!crowded || t.peer == asked.peer) && (secured || t.context.is_none()))
-                .min_by_key(|(_, t)| t.context.is_some());
-            let Some((at, _)) = least else { return };
+            let secured = asked.context().is_some();
+            let may_go =
+                |t: &Transfer<P>| (!crowded || t.peer == asked.peer) && (secured || t.context.is_none());
+            let first = (self.transfers.iter().enumerate())
+                .filter(|(_, transfer)| may_go(transfer))
+                .min_by_key(|(_, transfer)| (transfer.context.is_some(), transfer.peer != asked.peer));
+            let Some((at, _)) = first else { return };
             self.transfers.remove(at);
         }
         self.transfers.push(Transfer {
