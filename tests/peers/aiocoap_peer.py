@@ -1,8 +1,8 @@
 """A CoAP client or server that is not ours, without OSCORE, with it, and with a context
-from EDHOC: `aiocoap_peer.py server|client PORT`.
+from EDHOC: `aiocoap_peer.py server` or `aiocoap_peer.py client PORT`.
 
-The client asks a server at the port of 127.0.0.1 and says "ok" when all answers were right; the server says "ready" and stays.
-Both end after a minute at the latest.
+The client asks a server at the port of 127.0.0.1 and says "ok" when all answers were right; the server takes a free port,
+says "ready" with it and stays. Both end after a minute at the latest.
 """
 
 import asyncio
@@ -87,19 +87,30 @@ class Counter(resource.ObservableResource):
         return aiocoap.Message(payload=str(self.count).encode())
 
 
-async def server(port: int):
+def udp_port(context) -> int:
+    """The port that a server was given."""
+    for interface in context.request_interfaces:
+        messages = getattr(interface, "token_interface", None)
+        transport = getattr(getattr(messages, "message_interface", None), "transport", None)
+        if transport:
+            return transport.get_extra_info("socket").getsockname()[1]
+    raise RuntimeError("no UDP")
+
+
+async def server():
     site = resource.Site()
     site.add_resource(["state"], State())
     site.add_resource(["body"], Body())
     site.add_resource(["counter"], Counter())
     known = CredentialsMap()
+    context = await aiocoap.Context.create_server_context(
+        OscoreSiteWrapper(site, known), bind=("127.0.0.1", 0), server_credentials=known
+    )
+    port = udp_port(context)
     known.load_from_dict(
         {":client": credentials("s", "c"), f"coap://127.0.0.1:{port}/*": edhoc(b"\x32", 5, b"\x2b", 6)}
     )
-    await aiocoap.Context.create_server_context(
-        OscoreSiteWrapper(site, known), bind=("127.0.0.1", port), server_credentials=known
-    )
-    print("ready", flush=True)
+    print("ready", port, flush=True)
     await asyncio.get_running_loop().create_future()
 
 
@@ -134,4 +145,4 @@ async def client(port: int):
 
 
 signal.alarm(60)
-asyncio.run({"server": server, "client": client}[sys.argv[1]](int(sys.argv[2])))
+asyncio.run({"server": server, "client": client}[sys.argv[1]](*map(int, sys.argv[2:])))

@@ -30,10 +30,23 @@ pub struct Advertisement<'a> {
     pub address_kind: AddressKind,
     /// How strongly it was received, in dBm, if the controller knows.
     pub rssi: Option<i8>,
+    /// Which of the device's advertising sets it is of; none for a legacy report.
+    pub set: Option<u8>,
     /// Whether all of its data is here.
-    pub complete: bool,
+    pub status: DataStatus,
     /// Its [structures](crate::ad).
     pub data: &'a [u8],
+}
+
+/// How much of an advertisement's data a report has (§7.7.65.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataStatus {
+    /// All of it, or the last part behind others.
+    Complete,
+    /// A part; the next one is in a later report.
+    MoreToCome,
+    /// A part; the rest was lost.
+    Truncated,
 }
 
 /// Why bytes are not packets of H4, or an event not one of advertisements.
@@ -152,7 +165,8 @@ struct Report<'a> {
     address_type: u8,
     address: [u8; 6],
     rssi: u8,
-    complete: bool,
+    set: Option<u8>,
+    status: DataStatus,
     data: &'a [u8],
 }
 
@@ -169,7 +183,8 @@ impl<'a> Report<'a> {
             address: Address::from_air(self.address),
             address_kind,
             rssi: (rssi != RSSI_NONE).then_some(rssi),
-            complete: self.complete,
+            set: self.set,
+            status: self.status,
             data: self.data,
         })
     }
@@ -181,15 +196,20 @@ fn legacy(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
     let (data, rest) = rest.split_at_checked(usize::from(*len))?;
     let (rssi, rest) = rest.split_first()?;
     let address = [*a, *b, *c, *d, *e, *f];
-    Some((Report { address_type: *address_type, address, rssi: *rssi, complete: true, data }, rest))
+    let (set, status) = (None, DataStatus::Complete);
+    Some((Report { address_type: *address_type, address, rssi: *rssi, set, status, data }, rest))
 }
 
 /// §7.7.65.13. Bits 5 and 6 of the event type say whether more follows or was lost.
 fn extended(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<24>()?;
-    let [event_type, _, address_type, a, b, c, d, e, f, _phy, _phy2, _set, _power, rssi, .., len] = head;
+    let [event_type, _, address_type, a, b, c, d, e, f, _phy, _phy2, set, _power, rssi, .., len] = head;
     let (data, rest) = rest.split_at_checked(usize::from(*len))?;
     let address = [*a, *b, *c, *d, *e, *f];
-    let complete = event_type & 0x60 == 0;
-    Some((Report { address_type: *address_type, address, rssi: *rssi, complete, data }, rest))
+    let status = match event_type & 0x60 {
+        0x00 => DataStatus::Complete,
+        0x20 => DataStatus::MoreToCome,
+        _ => DataStatus::Truncated,
+    };
+    Some((Report { address_type: *address_type, address, rssi: *rssi, set: Some(*set), status, data }, rest))
 }

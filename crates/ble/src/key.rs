@@ -47,8 +47,8 @@ impl BindKey {
 
 /// The devices whose keys are known, each with the highest counter that was taken from it.
 ///
-/// Only who has the key moves a counter, and no device is forgotten to make room for another, so nobody can make a
-/// counter start again.
+/// Where a tag is checked only who has the key moves a counter, and no device is forgotten to make room for another, so
+/// nobody can make a counter start again. Without a tag, in MiBeacon 2 and 3, anybody can.
 #[derive(Default)]
 pub struct Devices {
     known: BTreeMap<Address, Device>,
@@ -112,7 +112,8 @@ impl Devices {
 }
 
 impl Device {
-    /// The legacy counter has eight bits and begins anew every 256 advertisements: there only a repetition is seen.
+    /// Of the legacy counter eight bits are known to count, and 24 above them were only seen as zero. So there only what
+    /// was taken last is told when it comes again. To refuse lower ones would let a forged high one silence the device.
     fn advance(&mut self, counter: u32) -> Result<(), Error> {
         match self.last {
             Some(last) if last == counter => return Err(Error::Repeated { counter }),

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use p256::elliptic_curve::sec1::ToSec1Point;
 use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator, Responder, Session};
-use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet};
+use thingward_coap::endpoint::{
+    ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet, RespondError,
+};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::oscore::{Aead, Context, Hkdf, MasterSecret, Parameters};
 
@@ -34,17 +36,23 @@ struct Peer {
 
 impl Peer {
     /// `None`, said aloud, where no interpreter is named.
-    fn start(role: &str, port: u16) -> Option<Self> {
+    fn start(role: &[&str]) -> Option<Self> {
         let Ok(python) = std::env::var("THINGWARD_PYTHON") else {
             println!("SKIPPED: THINGWARD_PYTHON is not set");
             return None;
         };
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/aiocoap_peer.py");
-        let port = port.to_string();
-        let mut child =
-            Command::new(python).args([script, role, &port]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(python).arg(script).args(role).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Some(Self { child, lines })
+    }
+
+    /// A server, and where it is.
+    fn server() -> Option<(Self, SocketAddr)> {
+        let mut peer = Self::start(&["server"])?;
+        let line = peer.line();
+        let port: u16 = line.strip_prefix("ready ").unwrap().parse().unwrap();
+        Some((peer, SocketAddr::from(([127, 0, 0, 1], port))))
     }
 
     fn line(&mut self) -> String {
@@ -172,11 +180,7 @@ fn number(packet: &Packet) -> u32 {
 #[test]
 fn as_a_client_it_is_answered_by_another_implementation() {
     let mut shell = Shell::new();
-    // A port that was free a moment ago.
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let Some(mut peer) = Peer::start("server", port) else { return };
-    assert_eq!(peer.line(), "ready");
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let Some((_peer, address)) = Peer::server() else { return };
     let secured = shell.secured(("c", "s"));
     for context in [None, Some(secured)] {
         let (_, state) = shell.ask(address, context, Packet::to(Code::GET, &["state"]));
@@ -223,10 +227,7 @@ fn somebody(kid: u8, secret: u8) -> (DhKey, Credential) {
 #[test]
 fn as_an_initiator_it_agrees_with_another_implementation() {
     let mut shell = Shell::new();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let Some(mut peer) = Peer::start("server", port) else { return };
-    assert_eq!(peer.line(), "ready");
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let Some((_peer, address)) = Peer::server() else { return };
     let (_, theirs) = somebody(0x32, 5);
     let (key, own) = somebody(0x2b, 6);
     let mut post = |payload: &[u8]| {
@@ -322,7 +323,9 @@ impl Site {
             self.changed = now;
             self.count += 1;
             for observer in &self.observers {
-                shell.endpoint.notify(now, *observer, self.state()).unwrap();
+                // Who left is told of by an event that may still wait.
+                let told = shell.endpoint.notify(now, *observer, self.state());
+                assert!(matches!(told, Ok(()) | Err(RespondError::Unknown)), "{told:?}");
             }
         }
     }
@@ -332,7 +335,7 @@ impl Site {
 fn as_a_server_it_answers_another_implementation() {
     let mut shell = Shell::new();
     shell.secured(("s", "c"));
-    let Some(mut peer) = Peer::start("client", shell.port()) else { return };
+    let Some(mut peer) = Peer::start(&["client", &shell.port().to_string()]) else { return };
     let mut site =
         Site { observers: vec![], count: 0, changed: Duration::ZERO, secured: 0, responder: None, c_r: 0x1f };
     while peer.child.try_wait().unwrap().is_none() {

@@ -62,6 +62,37 @@ fn an_extended_event_tells_what_is_incomplete() {
 }
 
 #[test]
+fn of_an_advertisement_in_parts_no_later_part_is_taken_for_a_whole_one() {
+    let (data, mut receiver) = (data(), Receiver::default());
+    let mut said = |event_type: u8, set: u8, data: &[u8]| {
+        let mut report = extended(event_type, data);
+        report[11] = set;
+        let event = event(0x0d, 1, &report);
+        let told = Event::parse(&event).unwrap().advertisements().next().unwrap().unwrap();
+        receiver.receive(&told)
+    };
+    for (last, after) in [(0x00, 0x20), (0x40, 0x20)] {
+        assert_eq!(said(0x20, 1, &data[..4]), [Err(Error::Incomplete)]);
+        assert_eq!(said(after, 1, &data), [Err(Error::Incomplete)]);
+        // Another set of the same device is another advertisement.
+        assert!(said(0x00, 2, &data)[0].is_ok());
+        assert_eq!(said(last, 1, &data), [Err(Error::Incomplete)]);
+        assert!(said(0x00, 1, &data)[0].is_ok());
+    }
+}
+
+#[test]
+fn an_advertisement_that_names_nobody_is_of_nobody() {
+    let data = data();
+    let mut report = extended(0x00, &data);
+    report[2] = 0xff;
+    let event = event(0x0d, 1, &report);
+    let told = Event::parse(&event).unwrap().advertisements().next().unwrap().unwrap();
+    assert_eq!(told.address_kind, AddressKind::Anonymous);
+    assert_eq!(Receiver::default().receive(&told), []);
+}
+
+#[test]
 fn other_packets_are_passed_over_and_a_lost_place_is_told() {
     assert_eq!(split(&[0x01, 0x0c, 0x20, 0x02, 1, 0, 0x04]), Ok(Some((Packet::Other, 6))));
     assert_eq!(split(&[0x02, 0x40, 0x20, 0x01, 0x00, 0xaa]), Ok(Some((Packet::Other, 6))));

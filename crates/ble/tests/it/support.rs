@@ -5,7 +5,7 @@ use aes::cipher::KeyInit;
 use ccm::Ccm;
 use ccm::aead::{AeadInOut, Nonce};
 use ccm::consts::{U4, U12, U13};
-use thingward_ble::hci::Advertisement;
+use thingward_ble::hci::{Advertisement, DataStatus};
 use thingward_ble::{Address, AddressKind, BindKey, Error, Receiver, Report};
 
 pub(crate) const ADDRESS: Address = Address([0x54, 0x48, 0xe6, 0x8f, 0x80, 0xa5]);
@@ -24,7 +24,14 @@ pub(crate) fn structure(kind: u8, tag: u16, data: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn advertisement(address: Address, data: &[u8]) -> Advertisement<'_> {
-    Advertisement { address, address_kind: AddressKind::Public, rssi: Some(-60), complete: true, data }
+    Advertisement {
+        address,
+        address_kind: AddressKind::Public,
+        rssi: Some(-60),
+        set: None,
+        status: DataStatus::Complete,
+        data,
+    }
 }
 
 /// What `receiver` makes of service data.

@@ -70,6 +70,10 @@ impl Initiator {
         let mut plaintext_2 = ciphertext.to_vec();
         prk_2e.keystream(&th_2, &mut plaintext_2)?;
         let Plaintext2 { c_r, id, mac, data } = Plaintext2::read(&plaintext_2)?;
+        // Contexts could not be told apart: RFC 9528 §3.3.3.
+        if c_r == self.c_i {
+            return Err(EdhocError::Malformed);
+        }
         let (mac, data) = (mac.to_vec(), data.to_vec());
         Ok(Responding { initiator: self, c_r, id, mac, data, plaintext_2, prk_2e, th_2, g_y: *g_y })
     }

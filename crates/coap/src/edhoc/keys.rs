@@ -39,7 +39,8 @@ impl DhKey {
         let mut compressed = [2; 1 + KEY_BYTES];
         compressed.iter_mut().skip(1).zip(other).for_each(|(byte, other)| *byte = *other);
         let other = PublicKey::from_sec1_bytes(&compressed).map_err(|_| EdhocError::PublicKey)?;
-        let shared = p256::ecdh::diffie_hellman(self.0.to_nonzero_scalar(), other.as_affine());
+        let own = Zeroizing::new(self.0.to_nonzero_scalar());
+        let shared = p256::ecdh::diffie_hellman(&*own, other.as_affine());
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         bytes.copy_from_slice(shared.raw_secret_bytes());
         Ok(bytes)

@@ -132,9 +132,19 @@ fn read_suites(rest: &mut &[u8]) -> Result<(), EdhocError> {
         *rest = left;
     }
     for _ in 0..preferred {
-        if read_small(rest)? == SUITE {
+        if read_suite(rest)? == Some(SUITE) {
             return Err(EdhocError::Suite);
         }
     }
-    if read_small(rest)? == SUITE { Ok(()) } else { Err(EdhocError::Suite) }
+    if read_suite(rest)? == Some(SUITE) { Ok(()) } else { Err(EdhocError::Suite) }
+}
+
+/// A suite; `None` for a negative one, which is for private use (§10.2) and here for nobody.
+fn read_suite(rest: &mut &[u8]) -> Result<Option<u8>, EdhocError> {
+    let left = match *rest {
+        [0x20..=0x37, left @ ..] | [0x38, 24..=u8::MAX, left @ ..] => left,
+        _ => return read_small(rest).map(Some),
+    };
+    *rest = left;
+    Ok(None)
 }

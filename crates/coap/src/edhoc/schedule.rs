@@ -8,7 +8,7 @@ use ccm::consts::{U8, U13};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::cbor::{check_data, read_bytes, write_bytes, write_head};
 use super::keys::{Credential, KEY_BYTES};
@@ -48,8 +48,11 @@ pub(super) struct Prk(Zeroizing<[u8; KEY_BYTES]>);
 
 impl Prk {
     pub(super) fn extract(salt: &[u8], secret: &[u8; KEY_BYTES]) -> Self {
-        let (prk, _) = Hkdf::<Sha256>::extract(Some(salt), secret);
-        Self(Zeroizing::new(prk.into()))
+        let (mut extracted, _) = Hkdf::<Sha256>::extract(Some(salt), secret);
+        let mut prk = Zeroizing::new([0; KEY_BYTES]);
+        prk.copy_from_slice(&extracted);
+        extracted.as_mut_slice().zeroize();
+        Self(prk)
     }
 
     /// EDHOC_KDF with the label as a number.

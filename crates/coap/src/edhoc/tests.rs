@@ -147,3 +147,22 @@ fn nobody_is_taken_for_somebody_else_and_no_message_for_another() {
     assert!(finished(&[&good[..], &[0]].concat(), &peer).is_err());
     assert!(answer().read(&[&message_3[..], &[0]].concat()).is_err());
 }
+
+#[test]
+fn a_suite_for_private_use_is_another_suite() {
+    let good = begun().message_1().to_vec();
+    let with = |suites: &[u8]| answered(&[&good[..1], suites, &good[2..]].concat()).err();
+    assert_eq!(with(&[0x20]), Some(EdhocError::Suite));
+    assert_eq!(with(&[0x38, 24]), Some(EdhocError::Suite));
+    assert_eq!(with(&[0x82, 2, 0x20]), Some(EdhocError::Suite));
+    assert_eq!(with(&[0x82, 0x38, 24, 2]), None);
+    assert_eq!(with(&[0x38, 23]), Some(EdhocError::Malformed));
+}
+
+#[test]
+fn the_ends_of_a_session_do_not_have_the_same_identifier() {
+    let mut message_2 = answered(begun().message_1()).unwrap().message_2().to_vec();
+    // C_R is the first byte behind the head and G_Y, and its encryption is an exclusive or.
+    message_2[2 + 32] ^= 0x27 ^ 0x37;
+    assert_eq!(begun().read(&message_2).err(), Some(EdhocError::Malformed));
+}

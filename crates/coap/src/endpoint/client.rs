@@ -68,12 +68,20 @@ impl<P: Copy + Eq> Endpoint<P> {
         };
         let mut exchange = self.exchanges.swap_remove(at);
         let id = exchange.id;
-        let next = match self.opened(&mut exchange, message) {
-            Some(Ok(packet)) => exchange.step(now, message.token, packet, self.limits.body_bytes_max),
-            Some(Err(failure)) => Next::Fail(failure),
-            // Not from whom it says: as if it had never come.
-            None => Next::Wait,
+        // Not from whom it says: as if it had never come.
+        let Some(opened) = self.opened(&mut exchange, message) else {
+            self.exchanges.push(exchange);
+            return true;
         };
+        let answered = exchange.awaits(message.token);
+        let next = match opened {
+            Ok(packet) => exchange.step(now, message.token, packet, self.limits.body_bytes_max),
+            Err(failure) => Next::Fail(failure),
+        };
+        // A response is as good as an acknowledgement (RFC 7252 §5.2.2), which may have been lost.
+        if answered || exchange.pending.is_none() || matches!(next, Next::Fail(_)) {
+            self.reliable.forget(Owner::Exchange(id));
+        }
         match next {
             Next::Wait => self.exchanges.push(exchange),
             Next::Ask => match self.send_step(now, &mut exchange) {
@@ -89,7 +97,6 @@ impl<P: Copy + Eq> Endpoint<P> {
                 self.tell(Event::Response { exchange: id, response, observing: true });
             }
             Next::Over(response) => {
-                self.reliable.forget(Owner::Exchange(id));
                 self.tell(Event::Response { exchange: id, response, observing: false });
             }
             Next::Fail(failure) => self.tell(Event::Failed { exchange: id, failure }),

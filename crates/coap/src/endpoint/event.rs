@@ -1,7 +1,7 @@
 //! What an endpoint tells, and what it refuses.
 
 use super::{ContextHandle, Packet};
-use crate::message::WriteError;
+use crate::message::{DecodeError, WriteError};
 use crate::oscore::ProtectError;
 
 /// An own request or observation.
@@ -46,6 +46,16 @@ pub enum Failure {
     TooLarge,
     #[error("the next block could not be asked for")]
     NotSent,
+}
+
+/// Why a datagram was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// It is dropped without an answer.
+    #[error("the datagram is larger than is taken")]
+    TooLarge,
+    #[error(transparent)]
+    NotAMessage(#[from] DecodeError),
 }
 
 /// Why a request was not sent.

@@ -75,9 +75,13 @@ impl<P> Exchange<P> {
         self.pending.as_ref().map(|(_, until)| *until)
     }
 
-    pub(super) fn wants(&self, token: Token) -> bool {
+    /// Whether the message with this token was not answered yet.
+    pub(super) fn awaits(&self, token: Token) -> bool {
         self.pending.as_ref().is_some_and(|(ticket, _)| ticket.token == token)
-            || self.observation.as_ref().is_some_and(|ticket| ticket.token == token)
+    }
+
+    pub(super) fn wants(&self, token: Token) -> bool {
+        self.awaits(token) || self.observation.as_ref().is_some_and(|ticket| ticket.token == token)
     }
 
     pub(super) fn ticket(&mut self, token: Token) -> Option<&mut Ticket> {
@@ -89,7 +93,9 @@ impl<P> Exchange<P> {
     pub(super) fn next_packet(&self) -> Option<Packet> {
         if let Some(collected) = &self.collected {
             let block = Block::at(collected.payload.len(), self.exponent)?;
-            let request = self.request.clone().with_payload(&[]);
+            // RFC 8132 §2.1: the body of a FETCH says what it is about. One that went in blocks is not said again.
+            let is_said = self.request.code == Code::FETCH && self.sent == 0;
+            let request = if is_said { self.request.clone() } else { self.request.with_body(&[]) };
             return Some(
                 request.without(OptionNumber::OBSERVE).with_uint(OptionNumber::BLOCK2, block.value()),
             );
@@ -98,7 +104,7 @@ impl<P> Exchange<P> {
             return Some(self.request.clone());
         }
         let (block, payload) = Block::at(self.sent, self.exponent)?.cut(&self.request.payload)?;
-        let request = self.request.clone().with_payload(payload);
+        let request = self.request.with_body(payload);
         Some(request.with_uint(OptionNumber::BLOCK1, block.value()))
     }
 
@@ -119,12 +125,13 @@ impl<P> Exchange<P> {
         if packet.code == Code::CONTINUE {
             return self.next_block(&packet);
         }
-        let notification = packet.get(OptionNumber::OBSERVE).and_then(uint);
-        if self.collected.is_none() || notification.is_some() {
-            self.collected = None;
-            if !self.observed(now, token, notification) {
+        // Unasked, it says nothing.
+        let notification = packet.get(OptionNumber::OBSERVE).and_then(uint).filter(|_| self.observes());
+        if let Some(number) = notification {
+            if !self.observed(now, token, number) {
                 return Next::Wait;
             }
+            self.collected = None;
         }
         match self.collect(packet, body_bytes_max) {
             Ok(None) => Next::Ask,
@@ -149,9 +156,12 @@ impl<P> Exchange<P> {
         Next::Ask
     }
 
-    /// Notes a notification; says whether it is newer than the last: RFC 7641 §3.4. What is no notification is.
-    fn observed(&mut self, now: Duration, token: Token, number: Option<u32>) -> bool {
-        let Some(number) = number else { return true };
+    fn observes(&self) -> bool {
+        self.request.get(OptionNumber::OBSERVE).and_then(uint) == Some(0)
+    }
+
+    /// Notes a notification; says whether it is newer than the last: RFC 7641 §3.4.
+    fn observed(&mut self, now: Duration, token: Token, number: u32) -> bool {
         let pending = self.pending.as_ref().filter(|(ticket, _)| ticket.token == token);
         if let Some((ticket, _)) = pending {
             self.observation = Some(ticket.clone());
@@ -182,7 +192,7 @@ impl<P> Exchange<P> {
                 return Err(Failure::Blocks);
             }
             Some(collected) => collected,
-            None => packet.clone().with_payload(&[]),
+            None => packet.with_body(&[]),
         };
         let payload = core::mem::take(&mut packet.payload);
         join(&mut whole.payload, block, &payload, max).map_err(|error| match error {

@@ -7,16 +7,19 @@ use core::time::Duration;
 pub struct Limits {
     /// Own requests and observations that are not over.
     pub exchanges_max: usize,
-    /// Requests of others that were not answered.
+    /// Requests of others that were not answered, and by themselves responses that were not acknowledged.
     pub asked_max: usize,
     /// Those who observe something here.
     pub observers_max: usize,
     /// Bodies that come or go in blocks at this end as the server.
     pub transfers_max: usize,
-    /// Messages that are remembered, so that they are not taken twice. The oldest is forgotten.
+    /// Messages that are remembered for 247 seconds, so that they are not taken twice: 512 are two a second. Where more
+    /// come, the oldest of the peer that sent most is forgotten.
     pub seen_max: usize,
-    /// Of requests, observers and transfers those that one peer may have.
+    /// Of requests, responses, observers and transfers those that one peer may have.
     pub per_peer_max: usize,
+    /// Longest datagram in bytes that is taken. In memory one may be some thirty times as large: each option has its own.
+    pub datagram_bytes_max: usize,
     /// Longest body in bytes, whichever way it goes.
     pub body_bytes_max: usize,
     /// Size of a block as RFC 7959 §2.2 has it: 0 for 16 bytes to 6 for 1024.
@@ -32,6 +35,7 @@ impl Default for Limits {
             transfers_max: 16,
             seen_max: 512,
             per_peer_max: 8,
+            datagram_bytes_max: 2048,
             body_bytes_max: 64 * 1024,
             block_exponent: 6,
         }

@@ -24,7 +24,9 @@ mod server;
 mod state;
 mod transfer;
 
-pub use event::{Event, ExchangeId, Failure, ObservationId, RequestError, RequestId, RespondError};
+pub use event::{
+    Event, ExchangeId, Failure, ObservationId, ReceiveError, RequestError, RequestId, RespondError,
+};
 pub use limits::Limits;
 pub use packet::Packet;
 pub use state::{ContextHandle, Endpoint};

@@ -40,11 +40,21 @@ impl<P: Copy + Eq> Endpoint<P> {
             self.asked.push(asked);
             return Err(RespondError::NotObserved);
         }
-        let first = self.in_blocks(now, &asked, state).with_uint(OptionNumber::OBSERVE, 0);
-        self.reply(now, &mut asked, first, Nonce::Own)?;
+        if let Err(error) = self.send_first(now, &mut asked, state) {
+            self.asked.push(asked);
+            return Err(error.into());
+        }
         let id = ObservationId(self.fresh_id());
         self.observers.push(Observer { id, asked, number: 0 });
         Ok(id)
+    }
+
+    fn send_first(&mut self, now: Duration, asked: &mut Asked<P>, state: Packet) -> Result<(), RequestError> {
+        if state.payload.len() > self.limits.body_bytes_max {
+            return Err(RequestError::TooLarge);
+        }
+        let first = self.in_blocks(now, asked, state).with_uint(OptionNumber::OBSERVE, 0);
+        self.reply(now, asked, first, Nonce::Own)
     }
 
     /// Tells an observer of a newer state; one that was not acknowledged yet gives way to it. What is no success ends the

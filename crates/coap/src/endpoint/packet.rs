@@ -3,7 +3,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use sha2::{Digest, Sha256};
+
 use crate::message::{Code, Message, OptionNumber, Token, Type, WriteError, Writer, uint_bytes};
+
+/// Longest ETag: RFC 7252 §5.10.
+const ETAG_BYTES: usize = 8;
 
 /// A request or response: code, options in ascending order, body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +54,20 @@ impl Packet {
         self
     }
 
+    /// With an ETag of its body where it has none, so that nobody joins blocks of two states: RFC 7959 §2.4.
+    pub(super) fn with_state(self) -> Self {
+        if self.get(OptionNumber::ETAG).is_some() {
+            return self;
+        }
+        let digest = Sha256::digest(&self.payload);
+        self.with(OptionNumber::ETAG, digest.get(..ETAG_BYTES).unwrap_or_default())
+    }
+
+    /// A copy with another body.
+    pub(super) fn with_body(&self, payload: &[u8]) -> Self {
+        Self { code: self.code, options: self.options.clone(), payload: payload.to_vec() }
+    }
+
     /// Without all options of this number.
     #[must_use]
     pub(super) fn without(mut self, number: OptionNumber) -> Self {
@@ -73,12 +92,14 @@ impl Packet {
     }
 
     /// What a body is known by between its blocks: RFC 7959 §2.4 and RFC 7252 §5.6, less what says which block or
-    /// notification it is.
+    /// notification it is. The body of a FETCH belongs to it (RFC 8132 §2.1) where it comes whole.
     pub(super) fn cache_key(&self) -> Self {
         let ours = [OptionNumber::BLOCK1, OptionNumber::BLOCK2, OptionNumber::OBSERVE, OptionNumber::ECHO];
         let counts = |number: OptionNumber| !number.is_no_cache_key() && !ours.contains(&number);
         let options = self.options.iter().filter(|(number, _)| counts(*number)).cloned().collect();
-        Self { code: self.code, options, payload: Vec::new() }
+        let is_whole = self.code == Code::FETCH && self.get(OptionNumber::BLOCK1).is_none();
+        let payload = if is_whole { self.payload.clone() } else { Vec::new() };
+        Self { code: self.code, options, payload }
     }
 
     /// The datagram.

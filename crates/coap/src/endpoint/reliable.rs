@@ -52,6 +52,12 @@ impl<P: Copy + Eq> Reliable<P> {
         self.waiting.push(Transmission { peer, id, owner, datagram, attempts: 0, wait, due: now + wait });
     }
 
+    /// How many responses wait, those to a peer and all.
+    pub(super) fn responses(&self, peer: P) -> (usize, usize) {
+        let responses = || self.waiting.iter().filter(|waiting| waiting.owner == Owner::Response);
+        (responses().filter(|waiting| waiting.peer == peer).count(), responses().count())
+    }
+
     /// Puts a newer message in the place of one that waits, which goes when that would have gone again, no sooner:
     /// RFC 7641 §4.5.2. False when none waits.
     pub(super) fn replace(&mut self, owner: Owner, id: u16, datagram: &[u8]) -> bool {

@@ -171,12 +171,18 @@ impl<P: Copy + Eq> Endpoint<P> {
         asked.block1 = Block::of(&request, OptionNumber::BLOCK1).map_err(|_| answer(Code::BAD_REQUEST))?;
         asked.block2 = Block::of(&request, OptionNumber::BLOCK2).map_err(|_| answer(Code::BAD_REQUEST))?;
         let observe = request.get(OptionNumber::OBSERVE).and_then(uint);
-        asked.observe = observe == Some(0) && matches!(request.code, Code::GET | Code::FETCH);
+        // RFC 7959 §2.6: a later block of a state is no observation.
+        let is_first = asked.block2.is_none_or(|block| block.number == 0);
+        asked.observe = observe == Some(0) && is_first && matches!(request.code, Code::GET | Code::FETCH);
         if observe == Some(1) {
             self.stop_observing(asked);
         }
         if let Some(answer) = self.next_block_of(now, asked) {
             return Err(answer);
+        }
+        // What was kept of the response is gone, and only a GET says again all that was asked.
+        if asked.block2.is_some_and(|block| block.number > 0) && request.code != Code::GET {
+            return Err(answer(Code::REQUEST_ENTITY_INCOMPLETE));
         }
         self.join_upload(now, asked, &mut request)?;
         let of_peer = self.asked.iter().filter(|other| other.peer == asked.peer).count();
@@ -201,7 +207,9 @@ impl<P: Copy + Eq> Endpoint<P> {
         }
         let (kind, id) = match (asked.kind, asked.acknowledged) {
             (Type::Confirmable, false) => (Type::Acknowledgement, asked.message_id),
-            (Type::Confirmable, true) => (Type::Confirmable, self.fresh_message_id()),
+            (Type::Confirmable, true) if self.may_repeat_to(asked.peer) => {
+                (Type::Confirmable, self.fresh_message_id())
+            }
             _ => (Type::NonConfirmable, self.fresh_message_id()),
         };
         let plain = response.encode(kind, id, asked.token)?;
@@ -210,9 +218,17 @@ impl<P: Copy + Eq> Endpoint<P> {
             self.send_reliably(now, asked.peer, id, Owner::Response, datagram);
             return Ok(());
         }
-        self.seen.answered(asked.peer, asked.message_id, &datagram);
+        if !asked.acknowledged {
+            self.seen.answered(asked.peer, asked.message_id, &datagram);
+        }
         self.send(asked.peer, datagram);
         Ok(())
+    }
+
+    /// Whether one more response by itself may wait for its acknowledgement. Where it may not it goes once.
+    fn may_repeat_to(&self, peer: P) -> bool {
+        let (of_peer, all) = self.reliable.responses(peer);
+        of_peer < self.limits.per_peer_max && all < self.limits.asked_max
     }
 
     /// Acknowledges requests whose answers take their time: RFC 7252 §5.2.2.

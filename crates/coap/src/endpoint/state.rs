@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::event::{Event, Failure, RequestError};
+use super::event::{Event, Failure, ReceiveError, RequestError};
 use super::exchange::Exchange;
 use super::limits::Limits;
 use super::notify::Observer;
@@ -14,7 +14,7 @@ use super::secret::Unguessable;
 use super::seen::Seen;
 use super::server::Asked;
 use super::transfer::Transfer;
-use crate::message::{DecodeError, Message};
+use crate::message::Message;
 use crate::oscore::{self, Context, Nonce};
 
 /// One of an endpoint's security contexts.
@@ -90,15 +90,18 @@ impl<P: Copy + Eq> Endpoint<P> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] when it is not a message.
-    pub fn receive(&mut self, now: Duration, peer: P, datagram: &[u8]) -> Result<(), DecodeError> {
+    /// [`ReceiveError`] when it is too large or not a message.
+    pub fn receive(&mut self, now: Duration, peer: P, datagram: &[u8]) -> Result<(), ReceiveError> {
+        if datagram.len() > self.limits.datagram_bytes_max {
+            return Err(ReceiveError::TooLarge);
+        }
         match Message::decode(datagram) {
             Ok(message) => self.take(now, peer, &message),
             Err(error) => {
                 if let Some(reset) = Message::rejection(datagram) {
                     self.send(peer, reset.to_vec());
                 }
-                return Err(error);
+                return Err(error.into());
             }
         }
         Ok(())

@@ -30,7 +30,17 @@ impl<P: Copy + Eq> Transfer<P> {
     }
 
     fn is_of(&self, asked: &Asked<P>) -> bool {
-        self.peer == asked.peer && self.context == asked.context() && self.key == asked.key
+        self.is_with(asked) && self.key == asked.key
+    }
+
+    fn is_with(&self, asked: &Asked<P>) -> bool {
+        self.peer == asked.peer && self.context == asked.context()
+    }
+
+    /// Whether a later block that is asked for is of this body. Who does not say a FETCH's own body again may mean it.
+    fn may_go_on(&self, asked: &Asked<P>) -> bool {
+        let unsaid = asked.key.payload.is_empty() && self.key.with_body(&[]) == asked.key;
+        self.is_of(asked) || self.is_with(asked) && unsaid
     }
 }
 
@@ -38,8 +48,7 @@ impl<P: Copy + Eq> Endpoint<P> {
     /// A later block of a response that is kept: RFC 7959 §2.4.
     pub(super) fn next_block_of(&mut self, now: Duration, asked: &Asked<P>) -> Option<Packet> {
         let block = asked.block2.filter(|block| block.number > 0)?;
-        let transfer =
-            self.transfers.iter().find(|transfer| transfer.is_of(asked) && !transfer.is_over(now))?;
+        let transfer = self.transfers.iter().rfind(|t| t.may_go_on(asked) && !t.is_over(now))?;
         let Body::Going(response) = &transfer.body else { return None };
         Some(one_block(response, block).unwrap_or_else(|| Packet::new(Code::BAD_OPTION)))
     }
@@ -53,7 +62,7 @@ impl<P: Copy + Eq> Endpoint<P> {
     ) -> Result<(), Packet> {
         let Some(block) = asked.block1 else { return Ok(()) };
         let kept = self.transfers.iter().position(|transfer| transfer.is_of(asked));
-        let mut body = match kept.map(|at| self.transfers.swap_remove(at).body) {
+        let mut body = match kept.map(|at| self.transfers.remove(at).body) {
             Some(Body::Coming(body)) if block.number > 0 => body,
             _ => Vec::new(),
         };
@@ -71,14 +80,21 @@ impl<P: Copy + Eq> Endpoint<P> {
         Ok(())
     }
 
-    /// Keeps a body for its next block, in the place of the oldest where there is no room.
+    /// Keeps a body for its next block, where there is no room in the place of another: one without a context before one
+    /// with it, then the peer's own, then the oldest. Without a context none takes the place of one with it.
     fn keep(&mut self, now: Duration, asked: &Asked<P>, body: Body) {
         self.transfers.retain(|transfer| !transfer.is_of(asked) && !transfer.is_over(now));
         let of_peer = self.transfers.iter().filter(|transfer| transfer.peer == asked.peer).count();
         let crowded = of_peer >= self.limits.per_peer_max;
         if crowded || self.transfers.len() >= self.limits.transfers_max {
-            let oldest = self.transfers.iter().position(|t| !crowded || t.peer == asked.peer);
-            oldest.map(|at| self.transfers.remove(at));
+            let secured = asked.context().is_some();
+            let may_go =
+                |t: &Transfer<P>| (!crowded || t.peer == asked.peer) && (secured || t.context.is_none());
+            let first = (self.transfers.iter().enumerate())
+                .filter(|(_, transfer)| may_go(transfer))
+                .min_by_key(|(_, transfer)| (transfer.context.is_some(), transfer.peer != asked.peer));
+            let Some((at, _)) = first else { return };
+            self.transfers.remove(at);
         }
         self.transfers.push(Transfer {
             peer: asked.peer,
@@ -97,6 +113,7 @@ impl<P: Copy + Eq> Endpoint<P> {
         if wanted.number == 0 && response.payload.len() <= 16 << wanted.exponent.min(ours) {
             return response;
         }
+        let response = response.with_state();
         let first = block.and_then(|block| one_block(&response, block));
         self.keep(now, asked, Body::Going(response));
         first.unwrap_or_else(|| Packet::new(Code::BAD_OPTION))
@@ -106,6 +123,5 @@ impl<P: Copy + Eq> Endpoint<P> {
 /// One block of a response as a response.
 fn one_block(response: &Packet, block: Block) -> Option<Packet> {
     let (block, payload) = block.cut(&response.payload)?;
-    let packet = response.clone().with_payload(payload);
-    Some(packet.with_uint(OptionNumber::BLOCK2, block.value()))
+    Some(response.with_body(payload).with_uint(OptionNumber::BLOCK2, block.value()))
 }
