@@ -10,7 +10,7 @@ use thingward_attest::{AttestError, Claims, Endorsement, ROOM_BYTES, Root};
 use thingward_crypto::{VerifyingKey, sha256};
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{Attestation, KeptEvidence, PrincipalKey};
+use thingward_store::registry::{Attestation, KeptEvidence, PrincipalKey, Serial};
 use thingward_tpm::{EvidenceError, TpmEvidence};
 
 use crate::audit::Deed;
@@ -66,6 +66,17 @@ impl Newest {
     pub fn is_for(&self, key: &VerifyingKey) -> bool {
         let spki = key.to_spki();
         self.0.iter().any(|newest| newest.spki == spki)
+    }
+
+    /// The serial number of one of them, when none is for this key.
+    fn other_than(&self, key: &VerifyingKey) -> Option<Serial> {
+        self.0.first().filter(|_| !self.is_for(key)).map(|newest| newest.serial.clone())
+    }
+
+    /// Whether what is known is of the member as it is now, and not of a part that was replaced since.
+    #[must_use]
+    pub fn is_known_by(&self, known: &Attestation) -> bool {
+        self.is_for(&known.reference.key) || self.is_for(&known.latest.key) || self.is_replaced_by(known)
     }
 
     /// Whether this evidence was accepted as that of the firmware which the member has now in their place.
@@ -257,10 +268,8 @@ impl History {
         } else {
             attested.otherwise(&reference).filter(|_| attested.otherwise(&before).is_some())
         };
-        // What is known of a part that was replaced since counts for nothing.
-        let is_current = newest.is_for(&known.reference.key) || newest.is_replaced_by(&known);
         let is_firmware = matches!(attested.proof, Some(Proof::Firmware(_)));
-        let is_same_part = is_current && is_firmware && reference.place() == attested.place();
+        let is_same_part = newest.is_known_by(&known) && is_firmware && reference.place() == attested.place();
         Some(Self { known, before, is_same_key, is_same_part, suspicion })
     }
 }
@@ -289,15 +298,16 @@ pub async fn accept(
 ) -> Result<(), StoreError> {
     let _turn = shared.membership.lock().await;
     let registry = shared.store.registry();
-    let known = registry.attestation(&tenant, &name).await?;
-    let known = known.ok_or(StoreError::NotFound { what: "evidence" })?;
+    let nothing = StoreError::NotFound { what: "evidence" };
+    let known = registry.attestation(&tenant, &name).await?.ok_or(nothing)?;
+    let keys = registry.keys(&tenant, &name).await?;
+    let newest = Newest::of(keys).filter(|newest| newest.is_known_by(&known));
+    let newest = newest.ok_or(StoreError::NotFound { what: "evidence of what is there now" })?;
     if evidence_id(&known.latest) != evidence {
         return Err(StoreError::Conflict { what: "newer evidence came; look at that first" });
     }
     shared.record(tenant, deed).await?;
-    let newest = registry.keys(&tenant, &name).await?.into_iter().next();
-    let replaced = newest.filter(|newest| newest.spki != known.latest.key.to_spki());
-    let in_place_of = replaced.map(|newest| newest.serial).or(known.in_place_of);
+    let in_place_of = newest.other_than(&known.latest.key).or(known.in_place_of);
     let attestation = Attestation { reference: known.latest.clone(), latest: known.latest, in_place_of };
     registry.set_attestation(&tenant, &name, &attestation).await
 }

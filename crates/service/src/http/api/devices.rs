@@ -84,10 +84,10 @@ impl AttestationView {
     /// Of a member that ever had these keys; `None` when it proved nothing with the newest, or nothing that is read.
     fn of(kept: &Attestation, keys: Vec<PrincipalKey>) -> Option<Self> {
         let newest = Newest::of(keys)?;
-        let is_accepted = newest.is_replaced_by(kept);
-        if !newest.is_for(&kept.reference.key) && !newest.is_for(&kept.latest.key) && !is_accepted {
+        if !newest.is_known_by(kept) {
             return None;
         }
+        let is_accepted = newest.is_replaced_by(kept);
         let is_reference = kept.latest.key == kept.reference.key;
         let standing = match (is_reference, is_accepted) {
             (true, true) => "accepted",

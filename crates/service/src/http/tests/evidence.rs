@@ -124,12 +124,15 @@ async fn what_was_accepted_of_a_part_counts_for_nothing_once_another_one_is_in_i
     house.enrol(&FIRST).await;
     assert_eq!(house.attests(&FIRST).await, StatusCode::NO_CONTENT);
     assert_eq!(house.attests(&SECOND).await, StatusCode::NO_CONTENT);
+    let waited = json!({"evidence": house.attestation().await["evidence"]}).to_string();
     house.accept().await;
     let path = "/api/v1/tenants/acme/devices/chip-1/release";
     assert_eq!(house.service.fixture.admin("post", path, "{}").await.0, StatusCode::NO_CONTENT);
     assert_eq!(house.renews(&SECOND).await, StatusCode::FORBIDDEN);
     house.enrol(&OTHER_PART).await;
     assert_eq!(house.attestation().await, Json::Null);
+    let path = "/api/v1/tenants/acme/devices/chip-1/attestation/accept";
+    assert_eq!(house.service.fixture.admin("post", path, &waited).await.0, StatusCode::NOT_FOUND);
     for old in [&FIRST, &SECOND] {
         assert_eq!(house.renews(old).await, StatusCode::FORBIDDEN);
         assert_eq!(house.attests(old).await, StatusCode::FORBIDDEN);
