@@ -89,11 +89,22 @@ impl Shell {
 
     fn secured(&mut self, (sender, recipient): (&str, &str)) -> ContextHandle {
         let secret = MasterSecret::new(&(1..=16).collect::<Vec<u8>>()).unwrap();
+        let salt = [0x9e, 0x7c, 0xa9, 0x22, 0x23, 0x78, 0x63, 0x40];
+        self.with_context(&secret, &salt, sender.as_bytes(), recipient.as_bytes())
+    }
+
+    fn with_context(
+        &mut self,
+        secret: &MasterSecret,
+        salt: &[u8],
+        sender: &[u8],
+        recipient: &[u8],
+    ) -> ContextHandle {
         let mut context = Context::new(&Parameters {
-            secret: &secret,
-            salt: &[0x9e, 0x7c, 0xa9, 0x22, 0x23, 0x78, 0x63, 0x40],
-            sender_id: sender.as_bytes().try_into().unwrap(),
-            recipient_id: recipient.as_bytes().try_into().unwrap(),
+            secret,
+            salt,
+            sender_id: sender.try_into().unwrap(),
+            recipient_id: recipient.try_into().unwrap(),
             id_context: None,
             aead: Aead::default(),
             hkdf: Hkdf::default(),
@@ -110,18 +121,7 @@ impl Shell {
         (sender, recipient): (&Identifier, &Identifier),
     ) -> ContextHandle {
         let (secret, salt) = session.oscore().unwrap();
-        let mut context = Context::new(&Parameters {
-            secret: &secret,
-            salt: &salt,
-            sender_id: sender.as_bytes().try_into().unwrap(),
-            recipient_id: recipient.as_bytes().try_into().unwrap(),
-            id_context: None,
-            aead: Aead::default(),
-            hkdf: Hkdf::default(),
-        })
-        .unwrap();
-        context.set_aside(1000);
-        self.endpoint.add_context(context)
+        self.with_context(&secret, &salt, sender.as_bytes(), recipient.as_bytes())
     }
 
     fn now(&self) -> Duration {

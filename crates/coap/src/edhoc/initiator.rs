@@ -19,7 +19,7 @@ pub struct Initiator {
     message_1: Vec<u8>,
 }
 
-/// Knows who claims to answer, and not yet whether it is so.
+/// Message 2 was read: it names the responder, whose credential proves or disproves it.
 pub struct Responding {
     initiator: Initiator,
     c_r: Identifier,

@@ -18,7 +18,7 @@ pub struct Responder {
     message_2: Vec<u8>,
 }
 
-/// Knows who claims to have begun, and not yet whether it is so.
+/// Message 3 was read: it names the initiator, whose credential proves or disproves it.
 pub struct Initiating {
     responder: Responder,
     id: Identifier,

@@ -105,6 +105,16 @@ impl Net {
         id
     }
 
+    /// The client observes a state, and has it.
+    fn observed(&mut self) -> (ExchangeId, ObservationId) {
+        let exchange = self.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
+        let (id, _) = self.asked();
+        let observation = self.server.observe(self.now, id, content(b"0")).unwrap();
+        self.carry();
+        self.client.poll_event().unwrap();
+        (exchange, observation)
+    }
+
     /// The request at the server.
     fn asked(&mut self) -> (RequestId, Packet) {
         match self.server.poll_event() {
@@ -290,11 +300,7 @@ fn an_observer_is_told_of_each_newer_state_until_it_forgets() {
 #[test]
 fn a_lost_notification_gives_way_to_a_newer_one() {
     let mut net = Net::new();
-    net.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
-    let (id, _) = net.asked();
-    let observation = net.server.observe(net.now, id, content(b"0")).unwrap();
-    net.carry();
-    net.client.poll_event().unwrap();
+    let (_, observation) = net.observed();
     net.lost = vec![net.sent + 1];
     net.server.notify(net.now, observation, content(b"1")).unwrap();
     net.carry();
@@ -309,11 +315,7 @@ fn a_lost_notification_gives_way_to_a_newer_one() {
 #[test]
 fn notifications_that_were_overtaken_are_not_told() {
     let mut net = Net::new();
-    net.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
-    let (id, _) = net.asked();
-    let observation = net.server.observe(net.now, id, content(b"0")).unwrap();
-    net.carry();
-    net.client.poll_event().unwrap();
+    let (_, observation) = net.observed();
     net.server.notify(net.now, observation, content(b"1")).unwrap();
     let (_, first) = net.server.poll_transmit().unwrap();
     let id = Message::decode(&first).unwrap().id;

@@ -189,7 +189,7 @@ impl Thing {
             Command::Security2(S2::KexReport { .. }) => self.ask_for_key(),
             Command::Security2(S2::NetworkKeyReport { granted_key, network_key }) => {
                 let Some(SecurityClass::S2(class)) = SecurityClass::from_bit(granted_key) else {
-                    unreachable!()
+                    panic!("a key of {granted_key:?}, which is none of Security 2")
                 };
                 self.security2.insert_key(class, network_key.0);
                 if self.fault == Fault::OtherKey {

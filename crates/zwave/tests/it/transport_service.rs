@@ -11,7 +11,9 @@ fn node() -> NodeId {
 }
 
 fn read(bytes: &[u8]) -> Segment {
-    let Ok(Command::TransportService(segment)) = Command::parse(bytes) else { unreachable!() };
+    let Ok(Command::TransportService(segment)) = Command::parse(bytes) else {
+        panic!("no segment: {bytes:02x?}")
+    };
     segment
 }
 

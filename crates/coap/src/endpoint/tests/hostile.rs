@@ -82,11 +82,7 @@ fn a_response_stops_the_repetition_of_its_request() {
 #[test]
 fn a_notification_that_was_overtaken_does_not_disturb_the_blocks_of_a_newer_one() {
     let mut net = Net::new();
-    let exchange = net.ask(None, get().with_uint(OptionNumber::OBSERVE, 0));
-    let (id, _) = net.asked();
-    let observation = net.server.observe(net.now, id, content(b"0")).unwrap();
-    net.carry();
-    net.client.poll_event().unwrap();
+    let (exchange, observation) = net.observed();
     net.server.notify(net.now, observation, content(b"1")).unwrap();
     let (_, overtaken) = net.server.poll_transmit().unwrap();
     net.server.reliable.settle(CLIENT, Message::decode(&overtaken).unwrap().id);
