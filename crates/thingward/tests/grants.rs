@@ -104,6 +104,10 @@ fn a_holder_makes_a_key_narrows_a_grant_and_sees_what_is_in_it_without_any_servi
     assert_eq!(part["permissions"], json!([{"action": "park", "bounds": {"minutes": {"max": 30}}}]));
     assert_eq!((&part["uses"], part["expires"].is_string()), (&json!(1), true));
     assert_eq!(place.done(&["grant", "show", shown(&narrowed)])["narrowed"], seen["narrowed"]);
+    // A key begins with a hyphen once in 64 times.
+    let (hyphen, out) = ("-SIhjlOjS7-nCSq9UzSb7AG7xWt6t3P45x3_htpWdgU", place.path("hyphen.grant"));
+    let words = ["--key", shown(&anna_key), "--to", hyphen, "--out", shown(&out)];
+    assert_eq!(place.done(&[&["grant", "narrow", shown(&file)], &words[..]].concat())["holder"], hyphen);
     // Not by somebody else, not over what is there, and not of what is no grant.
     let other = place.path("x.grant");
     let words = narrow(shown(&ben_key), shown(&other), &[]);
@@ -166,6 +170,13 @@ fn a_grant_is_issued_shown_listed_and_revoked_and_errors_say_what_to_do() {
     let list = |state: &str| place.done(&["grant", "list", "--state", state]).as_array().unwrap().len();
     assert_eq!((list("active"), list("revoked")), (1, 0));
 
+    let hyphen = "-SIhjlOjS7-nCSq9UzSb7AG7xWt6t3P45x3_htpWdgU";
+    let held =
+        ["grant", "issue", "--device", "meter-1", "--holder", hyphen, "--allow", "leave", "--uses", "1"];
+    let held = place.done(&held);
+    assert_eq!(held["holder"], hyphen);
+    place.done(&["grant", "revoke", held["id"].as_str().unwrap()]);
+
     let (code, said) = wrong(issue(&["--allow", "leave", "--uses", "1", "--out", shown(&file)]));
     assert_eq!((code, said.contains("is there already")), (1, true), "{said}");
     assert_eq!(list("active"), 1, "and nothing was issued");
@@ -190,7 +201,7 @@ fn a_grant_is_issued_shown_listed_and_revoked_and_errors_say_what_to_do() {
     assert_eq!((code, said.contains("thingward grant key FILE")), (2, true), "{said}");
 
     assert_eq!(place.done(&["grant", "revoke", id])["ended_with_it"], json!([]));
-    assert_eq!((list("active"), list("revoked")), (0, 1));
+    assert_eq!((list("active"), list("revoked")), (0, 2));
     place.done(&["grant", "revoke", id]);
     let log = place.done(&["audit", "list"]);
     let actions: Vec<&Json> = log.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();

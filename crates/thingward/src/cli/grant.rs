@@ -83,7 +83,8 @@ pub(super) enum Grant {
         #[arg(long, value_name = "TIME")]
         from: Option<String>,
         /// Whose key has to show it, as `grant key` shows it.
-        #[arg(long, value_name = "KEY")]
+        // One in 64 keys begins with a hyphen in base64url.
+        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         holder: String,
         /// Why they have it, in up to 40 bytes that mean nothing to outsiders.
         #[arg(long)]
@@ -104,7 +105,7 @@ pub(super) enum Grant {
         #[command(flatten)]
         limits: Limits,
         /// The key of the next holder, as `grant key` shows it.
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         to: String,
         /// Where to write it: a new file.
         #[arg(long, value_name = "FILE")]
