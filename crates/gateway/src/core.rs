@@ -13,11 +13,11 @@ use thingward_agent::disk::Directory;
 use thingward_ingress::{Member, Output, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
-use thingward_model::{DeviceName, Role, StreamName, TenantName, Timestamp};
+use thingward_model::{DeviceName, Link, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
-use thingward_seal::EnvelopeLink;
+
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -345,7 +345,7 @@ impl ChildGate {
             return Err(NotTaken::Revoked);
         }
         check_topic(&topic).map_err(|_| NotTaken::Wrong("a topic that cannot be one"))?;
-        let queued = Queued { child, topic, received: now, link: EnvelopeLink::Serial, message };
+        let queued = Queued { child, topic, received: now, link: Link::Serial, message };
         match self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued) {
             Ok(()) => Ok(()),
             Err(QueueError::Full) => Err(NotTaken::Full),
@@ -402,7 +402,7 @@ impl Gate for ChildGate {
         }
         self.held_back.remove(&child);
         let (topic, message) = (topic.to_owned(), message.payload.to_vec());
-        let queued = Queued { child, topic, received: now, link: EnvelopeLink::MutualTls, message };
+        let queued = Queued { child, topic, received: now, link: Link::MutualTls, message };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
             Ok(()) => Ok(None),

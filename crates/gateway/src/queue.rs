@@ -10,8 +10,7 @@ use std::time::Duration;
 use thingward_agent::disk::Disk;
 use thingward_agent::segments::{Extent, Naming, Place, SegmentError, SegmentLog};
 use thingward_crypto::sealed::SealingKey;
-use thingward_model::{DeviceName, Timestamp};
-use thingward_seal::EnvelopeLink;
+use thingward_model::{DeviceName, Link, Timestamp};
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +35,8 @@ const KIND_MESSAGE: u8 = 1;
 const KIND_DELIVERED: u8 = 2;
 /// As a message, of a chip on a serial line.
 const KIND_SERIAL: u8 = 3;
+/// With the code of any other link: as a message.
+const KIND_LINK: u8 = 0x80;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ pub struct Queued {
     /// When it was taken.
     pub received: Timestamp,
     /// How it came.
-    pub link: EnvelopeLink,
+    pub link: Link,
     /// Its bytes.
     pub message: Vec<u8>,
 }
@@ -295,10 +296,20 @@ enum Entry {
     Delivered(Vec<Place>),
 }
 
-const fn kind_of(link: EnvelopeLink) -> u8 {
+const fn kind_of(link: Link) -> u8 {
     match link {
-        EnvelopeLink::MutualTls => KIND_MESSAGE,
-        EnvelopeLink::Serial => KIND_SERIAL,
+        Link::MutualTls => KIND_MESSAGE,
+        Link::Serial => KIND_SERIAL,
+        link => KIND_LINK | link.code(),
+    }
+}
+
+fn link_of(kind: u8) -> Option<Link> {
+    match kind {
+        KIND_MESSAGE => Some(Link::MutualTls),
+        KIND_SERIAL => Some(Link::Serial),
+        kind if kind & KIND_LINK != 0 => Link::from_code(kind & !KIND_LINK),
+        _ => None,
     }
 }
 
@@ -323,8 +334,8 @@ fn encode_delivered(places: &[Place]) -> Vec<u8> {
 
 fn parse(plain: &[u8]) -> Option<Entry> {
     match plain.split_first()? {
-        (kind @ (&KIND_MESSAGE | &KIND_SERIAL), rest) => {
-            let link = if *kind == KIND_SERIAL { EnvelopeLink::Serial } else { EnvelopeLink::MutualTls };
+        (kind, rest) if *kind != KIND_DELIVERED => {
+            let link = link_of(*kind)?;
             let (received, rest) = rest.split_first_chunk::<8>()?;
             let (length, rest) = rest.split_first()?;
             let (child, rest) = rest.split_at_checked(usize::from(*length))?;

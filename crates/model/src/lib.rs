@@ -16,6 +16,7 @@ pub mod clock;
 pub mod description;
 pub mod identity;
 pub mod limits;
+mod link;
 pub mod name;
 mod number;
 pub mod senml;
@@ -24,6 +25,7 @@ pub mod time;
 
 pub use assurance::{Assurance, Confidentiality};
 pub use identity::{Principal, Role};
+pub use link::Link;
 pub use name::{
     ActionName, DeviceName, FieldName, GroupName, Name, NameError, NameRef, StreamName, TenantName, UserName,
 };

@@ -10,7 +10,7 @@
 
 use thingward_crypto::{Digest, KeyId, Signer, VerifyingKey, sha256};
 use thingward_model::cbor::{Reader, Writer};
-use thingward_model::{DeviceName, Timestamp};
+use thingward_model::{DeviceName, Link, Timestamp};
 
 use crate::FormatError;
 use crate::cose::{self, PAYLOAD_BYTES_MAX, Sign1};
@@ -20,32 +20,6 @@ const CONTEXT: &[u8] = b"thingward envelope";
 const VERSION: u64 = 1;
 /// Room that an envelope takes besides the message, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 104;
-
-/// How a thing was connected to the gateway when it sent the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// TLS 1.3 with the thing's own certificate.
-    MutualTls,
-    /// A serial line, on which the thing has proved its key.
-    Serial,
-}
-
-impl Link {
-    const fn code(self) -> u8 {
-        match self {
-            Self::MutualTls => 1,
-            Self::Serial => 2,
-        }
-    }
-
-    const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::MutualTls),
-            2 => Some(Self::Serial),
-            _ => None,
-        }
-    }
-}
 
 /// What a gateway says about a message it forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub mod writer;
 
 use core::fmt;
 
-pub use envelope::{Envelope, Link as EnvelopeLink};
+pub use envelope::Envelope;
 pub use item::{Item, Items};
 pub use record::{Record, RecordKey};
 pub use statement::{GapReason, Link, SignedStatement, Statement, StatementKind, Subject};

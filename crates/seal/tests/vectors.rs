@@ -19,14 +19,14 @@ use serde_json::{Value as Json, json};
 use thingward_crypto::{
     AeadAlgorithm, AeadKey, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256,
 };
-use thingward_model::{Confidentiality, Reading, Timestamp, Value};
+use thingward_model::{Confidentiality, Link, Reading, Timestamp, Value};
 use thingward_seal::envelope::{ENVELOPE_BYTES_MAX, SignedEnvelope};
 use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::verifier::verify_statement;
 use thingward_seal::writer::Dropped;
 use thingward_seal::{
-    ChainState, ChainWriter, Earlier, Envelope, EnvelopeLink, GapReason, Item, Items, NewChain, RecordKey,
-    RecordVerdict, StatementKind, StatementVerdict, Subject,
+    ChainState, ChainWriter, Earlier, Envelope, GapReason, Item, Items, NewChain, RecordKey, RecordVerdict,
+    StatementKind, StatementVerdict, Subject,
 };
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -289,7 +289,7 @@ fn envelope(signature: SignatureAlgorithm, chain: &Json) -> Json {
         child: "thermometer-1".parse().unwrap(),
         topic: "devices/me/telemetry/climate",
         received: START.plus_micros(2_000_001),
-        link: EnvelopeLink::MutualTls,
+        link: Link::MutualTls,
         message: &message,
     };
     let mut out = vec![0; message.len() + ENVELOPE_BYTES_MAX];

@@ -2,7 +2,7 @@ use thingward_agent::disk::Directory;
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::system_rng;
 use thingward_ingress::{Waiting, output};
-use thingward_model::Principal;
+use thingward_model::{Link, Principal};
 use thingward_mqtt::client::{Client, ClientConfig, Event as Heard};
 use thingward_mqtt::codec::{PublishTopic, SubscribeRequest, SubscriptionOptions, Text};
 
@@ -84,7 +84,7 @@ fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
         let mut queue = queue.lock().unwrap();
         let child = "meter-1".parse().unwrap();
         let topic = "devices/me/telemetry/climate".to_owned();
-        let link = EnvelopeLink::MutualTls;
+        let link = Link::MutualTls;
         queue.push(&Queued { child, topic, received: now(), link, message: b"21.5".to_vec() }).unwrap();
         queue.commit().unwrap();
         let (place, _) = queue.next_message(&BTreeSet::new()).unwrap().unwrap();

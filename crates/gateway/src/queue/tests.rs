@@ -18,7 +18,7 @@ fn message(child: &str, n: u32) -> Queued {
         child: child.parse().unwrap(),
         topic: "devices/me/telemetry/climate".to_owned(),
         received: Timestamp::from_seconds(i64::from(n)),
-        link: if n.is_multiple_of(2) { EnvelopeLink::MutualTls } else { EnvelopeLink::Serial },
+        link: Link::ALL[n as usize % Link::ALL.len()],
         message: format!("message {n} of {child}").into_bytes(),
     }
 }
