@@ -4,9 +4,15 @@
 //! What it has to remember it gives its gateway to seal ([`Report::Keep`]) and gets back when it starts ([`Order::Start`]).
 //!
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
-//! - [`Radio`]: what a driver's protocol is: a state machine without I/O.
+//! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
+//! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
+//! - [`supervisor`]: what the gateway has of such a process.
 
+pub mod line;
+pub mod process;
 mod radio;
+pub mod sandbox;
+pub mod supervisor;
 pub mod wire;
 
 pub use radio::{Output, Radio};
