@@ -62,7 +62,9 @@ pub fn shut_in() -> Result<(), NotShutIn> {
     set_no_new_privs(true)?;
     match landlock()? {
         RulesetStatus::FullyEnforced => {}
-        RulesetStatus::PartiallyEnforced => eprintln!("this kernel has a part of Landlock only; seccomp stands"),
+        RulesetStatus::PartiallyEnforced => {
+            eprintln!("this kernel has a part of Landlock only; seccomp stands")
+        }
         RulesetStatus::NotEnforced => eprintln!("this kernel has no Landlock; seccomp stands"),
     }
     apply_filter_all_threads(&filter()?)?;

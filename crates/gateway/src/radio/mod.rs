@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::serial::Surroundings;
 
 pub use self::roster::THINGS_MAX;
-pub(crate) use self::status::{Finding, StatusBoard};
+pub(crate) use self::status::StatusBoard;
 pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
 
 /// Most radios of a gateway.
@@ -106,10 +106,8 @@ pub struct RadioSettings {
     pub name: DeviceName,
     /// What it speaks.
     pub kind: RadioKind,
-    /// Where: a terminal, a Unix socket, or `tcp:HOST:PORT`.
+    /// Where: a [line](thingward_radio::line::Address) as it is written.
     pub line: String,
-    /// The speed of a terminal.
-    pub baud: u32,
     /// What things are called upstream, by their addresses.
     pub names: BTreeMap<Address, DeviceName>,
     /// Things that may join in a way that is otherwise refused, each with a reason.
@@ -154,6 +152,10 @@ impl Radios {
             radios.orders.push((name, orders));
         }
         Ok(radios)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.orders.is_empty()
     }
 
     /// Lets things join, or nobody any more.

@@ -19,12 +19,12 @@ use thingward_radio::{Order, Report};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use super::RadioSettings;
 use super::desk::Desk;
 use super::part::{Actions, Part};
 use super::roster::{Known, Roster};
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard, ThingStatus};
 use super::thing::{self, Counts, Heard};
-use super::RadioSettings;
 use crate::serial::{Chip, Kept, SharedDescription, SharedLink, Surroundings};
 
 /// How long a driver may take to show that it is alive.
@@ -112,7 +112,8 @@ impl Run {
                 self.desk.gone();
                 let detail = reason.to_string();
                 self.state(State::Down, &detail);
-                let kind = if reason == Reason::Line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
+                let kind =
+                    if reason == Reason::Line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
                 self.finding(kind, None, detail);
             }
         }
@@ -199,7 +200,11 @@ impl Run {
         let name = match self.roster.get(&address) {
             Some(known) => known.name,
             None if !self.roster.has_room() => {
-                return self.refused(Some(&address), RefusalKind::Join, "the gateway has no room for more things");
+                return self.refused(
+                    Some(&address),
+                    RefusalKind::Join,
+                    "the gateway has no room for more things",
+                );
             }
             None => self.name_of(&address),
         };
@@ -227,7 +232,8 @@ impl Run {
         let folder = self.folder.join(known.name.as_str());
         create_private_dir(&folder)?;
         let (link, ring) = (SharedLink::new(self.settings.kind.least()), Arc::new(Notify::new()));
-        let (actions, description, counts) = (Actions::default(), SharedDescription::default(), Counts::default());
+        let (actions, description, counts) =
+            (Actions::default(), SharedDescription::default(), Counts::default());
         description.set(Some(known.description.clone()));
         if let Ok(described) = ThingDescription::parse(&known.description) {
             actions.set(&described);
@@ -335,7 +341,12 @@ impl Run {
             Some(known) => known.name.to_string(),
             None => address.to_string(),
         };
-        self.board.finding(Finding { kind, radio: self.settings.name.to_string(), thing: thing.map(name), detail });
+        self.board.finding(Finding {
+            kind,
+            radio: self.settings.name.to_string(),
+            thing: thing.map(name),
+            detail,
+        });
     }
 
     fn state(&self, state: State, detail: &str) {
@@ -349,9 +360,10 @@ impl Run {
 
     fn count(&self) {
         let health = self.supervisor.health.borrow().clone();
-        let of_things: u64 = self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
+        let of_things: u64 =
+            self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
         self.board.radio(self.settings.name, |radio| {
-            radio.frames = health.counters.frames;
+            radio.frames = health.counters.received;
             radio.refused = health.counters.refused;
             radio.dropped = health.counters.dropped + health.dropped + of_things;
             radio.restarts = health.starts.saturating_sub(1);
@@ -360,7 +372,5 @@ impl Run {
 }
 
 fn arguments(settings: &RadioSettings) -> Vec<OsString> {
-    let RadioSettings { kind, line, baud, .. } = settings;
-    let words = ["radio-driver", kind.as_str(), line, "--baud", &baud.to_string()];
-    words.into_iter().map(OsString::from).collect()
+    ["radio-driver", settings.kind.as_str(), &settings.line].into_iter().map(OsString::from).collect()
 }

@@ -96,7 +96,11 @@ fn misbehave(word: &str, what: &str) {
 
 fn said(thing: &str, value: Value) -> Report {
     let reading = Reading { name: Name::fitting("said"), unit: Text::default(), value };
-    Report::Readings(Readings { thing: Address::fitting(thing), link: Link::ZwaveNone, readings: vec![reading] })
+    Report::Readings(Readings {
+        thing: Address::fitting(thing),
+        link: Link::ZwaveNone,
+        readings: vec![reading],
+    })
 }
 
 impl Radio for Scripted {

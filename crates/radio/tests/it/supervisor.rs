@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
-use thingward_radio::wire::{Call, Address, Name, Order, Report, Secret, Start, Value};
+use thingward_radio::wire::{Address, Call, Name, Order, Report, Secret, Start, Value};
 use tokio::time::timeout;
 
 use crate::bench::{DRIVER, Line};
