@@ -10,7 +10,6 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use rustix::thread::set_no_new_privs;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter_all_threads,
@@ -59,7 +58,6 @@ pub fn shut_in() -> Result<(), NotShutIn> {
     setrlimit(Resource::Core, most(0))?;
     setrlimit(Resource::Data, most(MEMORY_BYTES_MAX))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    set_no_new_privs(true)?;
     match landlock()? {
         RulesetStatus::FullyEnforced => {}
         RulesetStatus::PartiallyEnforced => eprintln!("this kernel has a part of Landlock only; seccomp stands"),
@@ -79,8 +77,9 @@ fn landlock() -> Result<RulesetStatus, RulesetError> {
     Ok(ruleset.create()?.restrict_self()?.ruleset)
 }
 
-/// What is left of the system calls, with any arguments: to read, write and wait, memory, time, randomness, and the end.
-const ALLOWED: [libc::c_long; 18] = [
+/// What is left of the system calls, with any arguments: to read, write and wait, memory, time, randomness, the name of the thread for
+/// the words of a panic, and the end.
+const ALLOWED: [libc::c_long; 19] = [
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_ppoll,
@@ -97,6 +96,7 @@ const ALLOWED: [libc::c_long; 18] = [
     libc::SYS_restart_syscall,
     libc::SYS_sigaltstack,
     libc::SYS_sched_yield,
+    libc::SYS_gettid,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
