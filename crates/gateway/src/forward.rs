@@ -1,7 +1,7 @@
 //! From the queue to the service: each message in an envelope that the gateway signs, and questions for the time. And from
 //! the service down: commands for children, as they are, and the time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
@@ -18,7 +18,8 @@ use tokio::sync::oneshot;
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
-use crate::serial::{Bell, Visit};
+use crate::serial::Visit;
+use crate::switchboard::{Extension, Switchboard};
 use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
@@ -28,8 +29,7 @@ pub(crate) struct Forwarder {
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
     pub(crate) questions: Questions,
-    /// The ways to chips.
-    pub(crate) bells: HashMap<DeviceName, Bell>,
+    pub(crate) switchboard: Switchboard,
 }
 
 /// The child in a topic about this of it.
@@ -65,15 +65,15 @@ impl Forwarder {
         Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
     }
 
-    fn bell(&self, child: &str) -> Option<&Bell> {
-        child.parse().ok().and_then(|child: DeviceName| self.bells.get(&child))
+    fn extension(&self, child: &str) -> Option<Extension> {
+        child.parse().ok().and_then(|child: DeviceName| self.switchboard.find(&child))
     }
 
     /// Brings a chip what was taken back of its grants. One that is away is told when it is there; a child with a session
     /// asks the service itself.
     fn take_back(&self, child: &str, revocation: Vec<u8>) {
         let (answer, _) = oneshot::channel();
-        if let Some(chip) = self.bell(child)
+        if let Some(chip) = self.extension(child)
             && chip.visitors.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
         {
             tracing::info!(child, "a chip is told later what was taken back");
@@ -146,7 +146,7 @@ impl Source for Forwarder {
         }
         if let Some(child) = child_in(topic, "/attestation") {
             // One that is away proves itself when it is there.
-            if let Some(chip) = self.bell(child) {
+            if let Some(chip) = self.extension(child) {
                 chip.evidence.notify_one();
             }
             return;

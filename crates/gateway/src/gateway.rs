@@ -30,7 +30,8 @@ use crate::crl::{self, Crl};
 use crate::forward::Forwarder;
 use crate::queue::{Queue, QueueError, QueueLimits};
 use crate::relay;
-use crate::serial::{Lines, SerialError, SerialSettings, Surroundings};
+use crate::serial::{self, SerialError, SerialSettings, Surroundings};
+use crate::switchboard::Switchboard;
 use crate::time::Questions;
 
 /// How often the CRL is fetched.
@@ -126,9 +127,9 @@ impl Gateway {
         let queue = Queue::open(disk, home.sealing_key().clone(), settings.queue)?;
         let queue = Arc::new(Mutex::new(queue));
         let arrived = Arc::new(Notify::new());
-        let mut lines = Lines::new(settings.serial);
-        let chips = std::mem::take(&mut lines.commands);
-        let started = core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived), chips);
+        let switchboard = Switchboard::default();
+        let started =
+            core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived), switchboard.clone());
         let (core, thread) = started.map_err(io_error("start a thread"))?;
 
         let (uplink_tls, uplink_tls_rx) = watch::channel(identity.uplink_tls()?);
@@ -142,7 +143,7 @@ impl Gateway {
             topic: forward_topic()?,
             core: core.clone(),
             questions: questions.clone(),
-            bells: std::mem::take(&mut lines.bells),
+            switchboard: switchboard.clone(),
         };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
@@ -168,8 +169,14 @@ impl Gateway {
             tasks.spawn(relay::run(socket, membership.service.clone()));
         }
         let trust_domain = membership.trust_domain.as_str();
-        let around = Surroundings { home: &home, trust_domain, core: &core, questions: &questions };
-        lines.start(&mut tasks, &around).await?;
+        let around = Surroundings {
+            home: home.clone(),
+            trust_domain: trust_domain.to_owned(),
+            core: core.clone(),
+            questions,
+            switchboard,
+        };
+        serial::start(settings.serial, &mut tasks, &around).await?;
         tasks.spawn(look_after(home, identity, tls, uplink_tls, core.clone()));
         Ok(Self { core, thread, queue, uplink, tasks, mqtt, relay: relay_address })
     }

@@ -11,6 +11,7 @@ mod gateway;
 pub mod queue;
 mod relay;
 pub mod serial;
+mod switchboard;
 mod time;
 
 pub use gateway::{Gateway, GatewaySettings, GatewayStatus, StartError};
