@@ -112,7 +112,16 @@ mod tests {
         assert_eq!("/dev/ttyUSB0?baud=57600".parse(), path("/dev/ttyUSB0", 57_600));
         assert_eq!("tcp:bridge.lan:6638".parse(), Ok(Address::Tcp("bridge.lan:6638".to_owned())));
         assert_eq!("tcp:[::1]:1883".parse(), Ok(Address::Tcp("[::1]:1883".to_owned())));
-        for wrong in ["", "/dev/ttyUSB0?baud=", "/dev/ttyUSB0?baud=0", "?baud=9600", "tcp:", "tcp:a", "tcp::1", "tcp:a:65536"] {
+        for wrong in [
+            "",
+            "/dev/ttyUSB0?baud=",
+            "/dev/ttyUSB0?baud=0",
+            "?baud=9600",
+            "tcp:",
+            "tcp:a",
+            "tcp::1",
+            "tcp:a:65536",
+        ] {
             assert_eq!(wrong.parse::<Address>(), Err(NoAddress), "{wrong}");
         }
     }

@@ -266,7 +266,9 @@ impl<'r> Process<'r> {
         self.outbox.push(&Report::Trouble(Sentence::fitting(words)));
         let until = Instant::now() + LAST_WORDS;
         while self.outbox.write(&mut self.reports).is_ok() && !self.outbox.is_empty() {
-            let Ok(left) = Timespec::try_from(until.saturating_duration_since(Instant::now())) else { return };
+            let Ok(left) = Timespec::try_from(until.saturating_duration_since(Instant::now())) else {
+                return;
+            };
             match poll(&mut [PollFd::new(&self.reports, PollFlags::OUT)], Some(&left)) {
                 Ok(1..) => {}
                 _ => return,

@@ -54,7 +54,10 @@ mod tests {
         let mut lines = Lines::default();
         assert!(lines.take(b"one, ").is_empty());
         let long = [b'x'; 1000];
-        let taken: Vec<_> = [&b"whole\n\x1b[2J\xff\n"[..], &long, b"\nrest"].into_iter().flat_map(|b| lines.take(b)).collect();
+        let taken: Vec<_> = [&b"whole\n\x1b[2J\xff\n"[..], &long, b"\nrest"]
+            .into_iter()
+            .flat_map(|b| lines.take(b))
+            .collect();
         let taken: Vec<_> = taken.iter().map(Sentence::as_str).collect();
         assert_eq!(taken, ["one, whole", "\u{fffd}[2J\u{fffd}", &"x".repeat(LINE_BYTES_MAX)]);
         assert_eq!(lines.0, b"rest");

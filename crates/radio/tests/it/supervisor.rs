@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
 use rustix::process::{Pid, Signal, kill_process};
-use thingward_radio::wire::{Address, Call, FrameError, Name, Order, Report, Start, Value};
+use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
+use thingward_radio::wire::{Address, Argument, Call, FrameError, Name, Order, Report, Start, Value};
 use tokio::time::timeout;
 
 use crate::bench::{DRIVER, Line};
@@ -56,7 +56,7 @@ impl Bench {
         assert_eq!(self.event().await, Event::Down(reason));
         let mut stream = self.start(Start::default()).await;
         script(&mut stream, "reading again\n");
-        assert_eq!(thing(&self.event().await), Some("again"));
+        assert_eq!(thing_of(&self.event().await), Some("again"));
         stream
     }
 }
@@ -65,7 +65,7 @@ fn script(line: &mut UnixStream, words: &str) {
     line.write_all(words.as_bytes()).unwrap();
 }
 
-fn thing(event: &Event) -> Option<&str> {
+fn thing_of(event: &Event) -> Option<&str> {
     let Event::Report(Report::Readings(said)) = event else { return None };
     Some(said.thing.as_str())
 }
@@ -84,14 +84,31 @@ fn process(line: &UnixStream) -> Pid {
 async fn it_starts_reports_and_does_what_it_is_told() {
     let (mut bench, mut line) = Bench::started().await;
     script(&mut line, "reading lamp\nthing lamp\n");
-    assert_eq!(thing(&bench.event().await), Some("lamp"));
-    assert!(matches!(bench.event().await, Event::Report(Report::Thing(thing)) if thing.address.as_str() == "lamp"));
-    let call = Call { id: 9, thing: Address::fitting("lamp"), action: Name::fitting("set-on"), arguments: vec![] };
+    assert_eq!(thing_of(&bench.event().await), Some("lamp"));
+    assert!(
+        matches!(bench.event().await, Event::Report(Report::Thing(thing)) if thing.address.as_str() == "lamp")
+    );
+    let call =
+        Call { id: 9, thing: Address::fitting("lamp"), action: Name::fitting("set-on"), arguments: vec![] };
     bench.order(Order::Call(call)).await;
     assert_eq!(bench.event().await, Event::Report(Report::Done { id: 9, failure: None }));
     let health = bench.supervisor.health.clone();
-    timeout(PATIENCE, bench.supervisor.health.wait_for(|h| h.counters.received == 24)).await.unwrap().unwrap();
+    timeout(PATIENCE, bench.supervisor.health.wait_for(|h| h.counters.received == 24))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(health.borrow().is_up && health.borrow().starts == 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_beyond_its_bounds_fails_and_the_driver_does_not_hear_of_it() {
+    let (mut bench, mut line) = Bench::started().await;
+    let argument = Argument { name: Name::EMPTY, value: Value::Data(vec![0; 4096]) };
+    let (thing, action) = (Address::fitting("lamp"), Name::fitting("write"));
+    bench.order(Order::Call(Call { id: 5, thing, action, arguments: vec![argument] })).await;
+    assert!(matches!(bench.event().await, Event::Report(Report::Done { id: 5, failure: Some(_) })));
+    script(&mut line, "reading lamp\n");
+    assert_eq!(thing_of(&bench.event().await), Some("lamp"));
 }
 
 #[tokio::test]
@@ -106,7 +123,7 @@ async fn one_that_is_killed_is_started_again_and_gets_what_the_gateway_kept() {
     let mut line = bench.start(Start { kept: Some(kept), exceptions: vec![] }).await;
     assert_eq!(said(&bench.event().await), Some(&Value::Data(b"counter=7".to_vec())));
     script(&mut line, "reading again\n");
-    assert_eq!(thing(&bench.event().await), Some("again"));
+    assert_eq!(thing_of(&bench.event().await), Some("again"));
     assert_eq!(bench.supervisor.health.borrow().starts, 2);
 }
 
@@ -193,7 +210,7 @@ async fn floods(loud: &str) {
     let (mut quiet, mut other, mut floods) = (0, 0, Vec::new());
     loop {
         let event = bench.event().await;
-        match thing(&event) {
+        match thing_of(&event) {
             Some("last") => break,
             Some("quiet") => quiet += 1,
             Some(_) => other += 1,
