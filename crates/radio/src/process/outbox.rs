@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 
-use crate::wire::{Address, Report, encode};
+use zeroize::Zeroizing;
+
+use crate::wire::{Address, Bounded, Report, encode};
 
 /// Most reports of one thing that wait.
 const OF_ONE_THING_MAX: u16 = 64;
@@ -27,7 +29,7 @@ pub(super) struct Outbox {
 
 struct Waiting {
     thing: Option<Address>,
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 /// Whom to count it for: a thing that anybody can make say something as often as they like.
@@ -42,6 +44,12 @@ fn said_by(report: &Report) -> Option<Address> {
 
 impl Outbox {
     pub(super) fn push(&mut self, report: &Report) {
+        // The gateway would cut the driver off.
+        if !report.is_within_bounds() {
+            eprintln!("a report that is beyond its bounds is dropped");
+            self.dropped += 1;
+            return;
+        }
         let thing = said_by(report);
         if let Some(thing) = &thing {
             let of_it = self.of_things.get(thing).copied().unwrap_or_default();
@@ -52,7 +60,7 @@ impl Outbox {
             self.of_things.insert(thing.clone(), of_it + 1);
             self.of_things_in_all += 1;
         }
-        let bytes = encode(report);
+        let bytes = Zeroizing::new(encode(report));
         self.bytes += bytes.len();
         self.waiting.push_back(Waiting { thing, bytes });
     }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep_until};
+use zeroize::Zeroizing;
 
 use super::shares::{Fate, Share, Shares, Taken};
 use super::{Done, Event, Keeper, Reason, Settings, stderr};
 use crate::process::{EXIT_LINE, EXIT_NOT_SHUT_IN};
-use crate::wire::{Address, FrameDecoder, Order, Report, encode};
+use crate::wire::{Address, Bounded, FrameDecoder, Order, Report, Sentence, encode};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -29,7 +30,7 @@ pub(super) struct Driver {
     waiting: VecDeque<Event>,
     waiting_since: Instant,
     /// What waits for the driver. No order is taken meanwhile.
-    to_driver: Vec<u8>,
+    to_driver: Zeroizing<Vec<u8>>,
     /// Whether this process was told to start.
     is_started: bool,
     shares: Shares,
@@ -72,7 +73,7 @@ impl Driver {
             decoder: FrameDecoder::default(),
             waiting: VecDeque::from([Event::Up]),
             waiting_since: begun,
-            to_driver: Vec::new(),
+            to_driver: Zeroizing::default(),
             is_started: false,
             shares: Shares::default(),
             of_itself: Share::full(OF_ITSELF, OF_ITSELF_SAVED),
@@ -123,7 +124,7 @@ impl Driver {
             }
             () = keeper.events.closed(), if self.waiting.is_empty() => return Err(Stop::Done),
             order = keeper.orders.recv(), if self.to_driver.is_empty() => {
-                self.order(&order.ok_or(Stop::Done)?);
+                self.order(&order.ok_or(Stop::Done)?, &keeper.settings.radio);
             }
             len = self.orders.write(&self.to_driver), if !self.to_driver.is_empty() => match len {
                 Ok(len) => drop(self.to_driver.drain(..len)),
@@ -141,11 +142,30 @@ impl Driver {
         Ok(())
     }
 
-    fn order(&mut self, order: &Order) {
+    fn order(&mut self, order: &Order, radio: &str) {
         self.is_started |= matches!(order, Order::Start(_));
-        if self.is_started {
-            self.to_driver.extend(encode(order));
+        if !self.is_started {
+            return;
         }
+        if order.is_within_bounds() {
+            self.tell(order);
+        } else if let Order::Call(call) = order {
+            let failure = Some(Sentence::fitting("more than the driver of a radio takes"));
+            self.wait_for_gateway(Event::Report(Report::Done { id: call.id, failure }));
+        } else {
+            tracing::error!(radio, "an order that is beyond its bounds is let go");
+        }
+    }
+
+    fn tell(&mut self, order: &Order) {
+        self.to_driver.extend_from_slice(&Zeroizing::new(encode(order)));
+    }
+
+    fn wait_for_gateway(&mut self, event: Event) {
+        if self.waiting.is_empty() {
+            self.waiting_since = Instant::now();
+        }
+        self.waiting.push_back(event);
     }
 
     fn ask(&mut self, patience: Duration) -> Result<(), Stop> {
@@ -154,12 +174,11 @@ impl Driver {
         }
         let question = self.asked.question.wrapping_add(1);
         self.asked = Asked { question, is_answered: false, until: Instant::now() + patience };
-        self.to_driver.extend(encode(&Order::Ask(question)));
+        self.tell(&Order::Ask(question));
         Ok(())
     }
 
     fn read(&mut self, bytes: &[u8], keeper: &Keeper) -> Result<(), Stop> {
-        self.waiting_since = Instant::now();
         self.decoder.push(bytes);
         while let Some(report) = self.decoder.take::<Report>().map_err(|error| Stop::Cut(error.into()))? {
             self.report(report, keeper)?;
@@ -177,22 +196,22 @@ impl Driver {
         let Some(thing) = of_thing(&report) else {
             return match self.of_itself.take(now) {
                 Taken::Yes => {
-                    self.waiting.push_back(Event::Report(report));
+                    self.wait_for_gateway(Event::Report(report));
                     Ok(())
                 }
                 Taken::No | Taken::NotAnyMore => Err(Stop::Cut(Reason::Talkative)),
             };
         };
-        let event = match self.shares.take(thing, now) {
-            Fate::Taken => Some(Event::Report(report)),
-            Fate::Flood => Some(Event::Flood(Some(thing.clone()))),
-            Fate::RadioFlood => Some(Event::Flood(None)),
-            Fate::Dropped => None,
-        };
-        if !matches!(event, Some(Event::Report(_))) {
+        let fate = self.shares.take(thing, now);
+        if fate != Fate::Taken {
             keeper.health.send_modify(|health| health.dropped += 1);
         }
-        self.waiting.extend(event);
+        match fate {
+            Fate::Taken => self.wait_for_gateway(Event::Report(report)),
+            Fate::Flood => self.wait_for_gateway(Event::Flood(Some(thing.clone()))),
+            Fate::RadioFlood => self.wait_for_gateway(Event::Flood(None)),
+            Fate::Dropped => {}
+        }
         Ok(())
     }
 }

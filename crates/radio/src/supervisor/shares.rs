@@ -120,3 +120,54 @@ impl Share {
         self.left >= self.most
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Address {
+        Address::fitting(name)
+    }
+
+    /// How many of so many reports, one after another over a second, are taken.
+    fn taken(shares: &mut Shares, thing: &Address, count: u32, from: Duration) -> u32 {
+        let at = |number| from + Duration::from_secs(1) * number / count;
+        (0..count).map(|number| u32::from(shares.take(thing, at(number)) == Fate::Taken)).sum()
+    }
+
+    #[test]
+    fn a_thing_has_what_it_saved_up_and_its_share_from_then_on() {
+        let mut shares = Shares::default();
+        let seconds = |second| Duration::from_secs(second);
+        assert_eq!(taken(&mut shares, &named("loud"), 10_000, seconds(1)), 149);
+        let later = taken(&mut shares, &named("loud"), 10_000, seconds(2));
+        assert!((49..=51).contains(&later), "{later}");
+        assert_eq!(taken(&mut shares, &named("other"), 50, seconds(2)), 50);
+    }
+
+    #[test]
+    fn a_flood_is_told_once_until_the_thing_was_quiet() {
+        let mut shares = Shares::default();
+        let mut floods = |second: u64| {
+            let fates = (0..1000).map(|_| shares.take(&named("loud"), Duration::from_secs(second)));
+            fates.filter(|fate| *fate == Fate::Flood).count()
+        };
+        assert_eq!([floods(0), floods(1), floods(2), floods(4), floods(5)], [1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn names_that_are_made_up_take_neither_memory_nor_more_than_the_share_of_the_radio() {
+        let mut shares = Shares::default();
+        let (mut all, mut radio_floods) = (0, 0);
+        for number in 0..100_000_u32 {
+            match shares.take(&named(&number.to_string()), Duration::from_secs(1) * number / 10_000) {
+                Fate::Taken => all += 1,
+                Fate::RadioFlood => radio_floods += 1,
+                Fate::Flood | Fate::Dropped => {}
+            }
+        }
+        assert!(shares.things.len() <= THINGS_MAX);
+        assert!(all <= 4000 + 10 * 2000, "{all}");
+        assert!(radio_floods <= 1);
+    }
+}

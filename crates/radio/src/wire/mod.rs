@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use thingward_model::Link;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub(crate) use frame::Bounded;
 pub use frame::{FRAME_BYTES_MAX, FrameDecoder, FrameError, encode};
 pub use text::Text;
 

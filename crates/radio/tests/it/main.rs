@@ -5,3 +5,4 @@ mod bench;
 mod process;
 mod sandbox;
 mod supervisor;
+mod wire;

@@ -97,8 +97,8 @@ fn a_radio_that_panics_ends_with_its_word_and_an_exit_code() {
 #[test]
 fn while_the_gateway_does_not_read_a_loud_thing_loses_readings_and_a_quiet_one_none() {
     let mut driver = Driver::started();
-    for _ in 0..100 {
-        driver.script("flood 1000\nreading quiet\n");
+    for _ in 0..50 {
+        driver.script("flood 2000\nreading quiet\n");
     }
     // The flood has been taken from the line before it is asked.
     std::thread::sleep(Duration::from_millis(500));
@@ -114,5 +114,5 @@ fn while_the_gateway_does_not_read_a_loud_thing_loses_readings_and_a_quiet_one_n
     };
     assert_eq!(loud + counters.dropped, 100_000);
     assert!(counters.dropped > 50_000, "{counters:?}");
-    assert!(quiet >= 64, "as many of it wait as of the loud one: {quiet}");
+    assert_eq!(quiet, 50);
 }

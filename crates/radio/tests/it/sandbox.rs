@@ -12,8 +12,9 @@ const SIGSYS: i32 = 31;
 /// Has the radio do it, and demands that the kernel ends the process.
 fn is_forbidden(words: &str) {
     let mut driver = Driver::started();
-    driver.script(&format!("reading before\n{words}\nreading after\n"));
+    driver.script("reading before\n");
     assert!(matches!(driver.report(), Some(Report::Readings(_))));
+    driver.script(&format!("{words}\nreading after\n"));
     assert_eq!(driver.report(), None, "{words}");
     assert_eq!(driver.end().0.signal(), Some(SIGSYS), "{words}");
 }

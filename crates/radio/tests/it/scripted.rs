@@ -1,8 +1,10 @@
 //! A driver whose radio does what it is told over its line: one letter, and sometimes a number of times. Only tests start it.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -15,19 +17,23 @@ use thingward_radio::{Output, Radio, process};
 
 fn main() -> ExitCode {
     let line = std::env::args().nth(1).and_then(|line| line.parse().ok());
-    let Some(line) = line else { return ExitCode::from(2) };
-    let end = process::run(&line, &mut Scripted::default());
+    let to_gateway = std::io::stdout().as_fd().try_clone_to_owned();
+    let (Some(line), Ok(to_gateway)) = (line, to_gateway) else { return ExitCode::from(2) };
+    let (outputs, words) = (VecDeque::new(), Vec::new());
+    let mut radio = Scripted { outputs, words, due: None, said: 0, to_gateway: to_gateway.into() };
+    let end = process::run(&line, &mut radio);
     eprintln!("{end}");
     ExitCode::from(end.exit_code())
 }
 
 /// Says what it was ordered as readings of the thing `gateway`, and ticks when it was told to.
-#[derive(Default)]
 struct Scripted {
-    outputs: std::collections::VecDeque<Output>,
+    outputs: VecDeque<Output>,
     words: Vec<u8>,
     due: Option<Duration>,
     said: u32,
+    /// Past everything that bounds it.
+    to_gateway: File,
 }
 
 impl Scripted {
@@ -59,20 +65,22 @@ impl Scripted {
             "echo" => self.outputs.push_back(Output::Line(what.as_bytes().to_vec())),
             "tick" => self.due = Some(Duration::ZERO),
             "say" => eprintln!("{what}"),
-            _ => misbehave(word, what),
+            _ => misbehave(word, what, &mut self.to_gateway),
         }
     }
 }
 
 /// What no driver does.
 #[expect(clippy::panic, reason = "that it is seen when one does is what is tested")]
-fn misbehave(word: &str, what: &str) {
-    let mut to_gateway = std::io::stdout();
+fn misbehave(word: &str, what: &str, to_gateway: &mut File) {
     // Whatever comes of it, the next report says that it went on.
     let _ = match word {
         "garbage" => to_gateway.write_all(&[0xff; 64]).map(drop),
         "lies" => (0..what.parse().unwrap_or(1)).try_for_each(|number: u32| {
-            to_gateway.write_all(&encode(&said(&format!("liar-{}", number % 3), Value::Bool(true))))
+            // So short a message is written whole, or not at all.
+            let lie = encode(&said(&format!("liar-{}", number % 3), Value::Bool(true)));
+            while to_gateway.write(&lie).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {}
+            Ok(())
         }),
         "wrong-answer" => to_gateway
             .write_all(&encode(&Report::Alive { answer: 0xffff_ffff, counters: Counters::default() })),
@@ -91,7 +99,6 @@ fn misbehave(word: &str, what: &str) {
         "exit" => std::process::exit(what.parse().unwrap_or_default()),
         _ => Ok(()),
     };
-    let _ = to_gateway.flush();
 }
 
 fn said(thing: &str, value: Value) -> Report {
