@@ -6,14 +6,18 @@
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
-//! - [`supervisor`]: what the gateway has of such a process.
+//! - [`supervisor`]: what the gateway has of such a process;
+//! - [`zwave_js`]: what homes run today, as a source.
 
+mod draft;
 pub mod line;
+mod outbox;
 pub mod process;
 mod radio;
 pub mod sandbox;
 pub mod supervisor;
 pub mod wire;
+pub mod zwave_js;
 
 pub use radio::{Output, Radio};
 pub use wire::{Order, Report};
