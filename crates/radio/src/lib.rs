@@ -10,6 +10,7 @@
 //! - [`zwave_js`]: what homes run today, as a source.
 
 mod draft;
+mod kind;
 pub mod line;
 mod outbox;
 pub mod process;
@@ -19,5 +20,6 @@ pub mod supervisor;
 pub mod wire;
 pub mod zwave_js;
 
+pub use kind::Kind;
 pub use radio::{Output, Radio};
 pub use wire::{Order, Report};

@@ -194,7 +194,7 @@ impl Run {
     fn thing(&mut self, thing: wire::Thing) {
         let wire::Thing { address, link, description } = thing;
         let described = ThingDescription::parse(&description).ok();
-        let Some(described) = described.filter(|_| self.settings.kind.has(link)) else {
+        let Some(described) = described.filter(|_| self.settings.kind.links().contains(&link)) else {
             return self.refused(Some(&address), RefusalKind::Malformed, "what it is makes no sense");
         };
         let name = match self.roster.get(&address) {
@@ -231,7 +231,9 @@ impl Run {
     fn serve(&self, address: &Address, known: &Known) -> io::Result<Running> {
         let folder = self.folder.join(known.name.as_str());
         create_private_dir(&folder)?;
-        let (link, ring) = (SharedLink::new(self.settings.kind.least()), Arc::new(Notify::new()));
+        // Nobody knows how what waits there came.
+        let least = self.settings.kind.links().first().copied().unwrap_or(known.link);
+        let (link, ring) = (SharedLink::new(least), Arc::new(Notify::new()));
         let (actions, description, counts) =
             (Actions::default(), SharedDescription::default(), Counts::default());
         description.set(Some(known.description.clone()));
@@ -292,7 +294,9 @@ impl Run {
 
     fn readings(&mut self, said: wire::Readings) {
         let time = now();
-        let Some(running) = self.things.get(&said.thing).filter(|_| self.settings.kind.has(said.link)) else {
+        let Some(running) =
+            self.things.get(&said.thing).filter(|_| self.settings.kind.links().contains(&said.link))
+        else {
             tracing::debug!(thing = %said.thing, "what nobody is known to have said is let go");
             return;
         };

@@ -112,7 +112,7 @@ impl ZwaveJsRadio {
         while let Some(socket) = self.phase.socket()
             && let Some(text) = socket.take()?
         {
-            self.outbox.counters.frames += 1;
+            self.outbox.counters.received += 1;
             self.text(&text)?;
         }
         Ok(())

@@ -14,15 +14,15 @@ use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
 use thingward_gateway::GatewaySettings;
 use thingward_gateway::queue::QueueLimits;
-use thingward_gateway::radio::{RADIOS_MAX, RadioKind, RadioSettings};
+use thingward_gateway::radio::{RADIOS_MAX, RadioSettings};
 use thingward_gateway::serial::{BAUD, LINES_MAX, SerialSettings};
 use thingward_ingress::ConnectionLimits;
 use thingward_model::DeviceName;
 use thingward_mqtt::broker;
 use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
-use thingward_radio::line;
 use thingward_radio::wire::{Address, Exception, Sentence};
+use thingward_radio::{Kind, line};
 use thingward_service::settings::{
     AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
     WitnessSettings,
@@ -415,7 +415,7 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
     let things = want("an address on the radio and a name", "[\"c0ffee01-5 bulb-1\"]");
     let exceptions =
         want("an address on the radio and a reason", "[\"c0ffee01-7 the lock has nothing better\"]");
-    let kind = r.needed(s, "kind", kinds, RadioKind::of);
+    let kind = r.needed(s, "kind", kinds, Kind::of);
     let line = r.needed(s, "line", line, radio_line);
     let names = r.texts(s, "things", things, Vec::new(), |text| {
         let (address, name) = text.split_once(' ')?;

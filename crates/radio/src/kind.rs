@@ -1,0 +1,48 @@
+//! What radios speak.
+
+use thingward_model::Link;
+
+use crate::Radio;
+use crate::zwave_js::ZwaveJsRadio;
+
+/// What a radio speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A Z-Wave JS server.
+    ZwaveJs,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::ZwaveJs];
+
+    /// The word that configuration and command line use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ZwaveJs => "zwave-js",
+        }
+    }
+
+    /// The one with this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The protocol, at its beginning.
+    #[must_use]
+    pub fn protocol(self) -> Box<dyn Radio> {
+        match self {
+            Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
+        }
+    }
+
+    /// How messages of such a radio can have come; the first is the least.
+    #[must_use]
+    pub const fn links(self) -> &'static [Link] {
+        match self {
+            Self::ZwaveJs => &[Link::ZwaveJs],
+        }
+    }
+}
