@@ -85,3 +85,12 @@ pub fn remove(node: ShortAddress, eui64: Eui64) -> Result<EzspMessage, Malformed
     ];
     EzspMessage::with("removeDevice", given)
 }
+
+/// Asks the coordinator who has a short address.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn look_up(node: ShortAddress) -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("lookupEui64ByNodeId", vec![("node", Given::Number(node.0.into()))])
+}

@@ -77,7 +77,10 @@ pub fn configure() -> Result<Vec<EzspMessage>, Malformed> {
         ("outputs", Given::Numbers(vec![0x0500])),
     ];
     let setting = |(id, value)| {
-        EzspMessage::with("setConfigurationValue", vec![("id", Given::Number(id)), ("value", Given::Number(value))])
+        EzspMessage::with(
+            "setConfigurationValue",
+            vec![("id", Given::Number(id)), ("value", Given::Number(value))],
+        )
     };
     let policy = |(policy, decision)| {
         let given = vec![("policy", Given::Number(policy)), ("decision", Given::Number(decision))];
@@ -215,7 +218,11 @@ fn security(network: &Network, link_key: Key, bitmask: i128) -> Result<EzspMessa
 
 /// A key that everybody knows is none.
 pub(super) fn secret(field: &'static str, key: &Key) -> Result<(), Malformed> {
-    if *key == Key::new(Key::WELL_KNOWN_LINK) { Err(Malformed::new(field, Problem::WellKnown)) } else { Ok(()) }
+    if *key == Key::new(Key::WELL_KNOWN_LINK) {
+        Err(Malformed::new(field, Problem::WellKnown))
+    } else {
+        Ok(())
+    }
 }
 
 fn form_network(network: &Network) -> Result<EzspMessage, Malformed> {

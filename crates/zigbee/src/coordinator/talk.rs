@@ -173,7 +173,11 @@ pub fn enrol(endpoint: u8, sequence: u8) -> Request {
 ///
 /// Never, unless the tables are broken.
 pub fn leave(node: Eui64, sequence: u8) -> Result<Request, Malformed> {
-    Request::device_object(0x0034, sequence, vec![("device", Given::Eui64(node)), ("options", Given::Number(0))])
+    Request::device_object(
+        0x0034,
+        sequence,
+        vec![("device", Given::Eui64(node)), ("options", Given::Number(0))],
+    )
 }
 
 /// A command that is the same in all clusters, which is answered by itself and by nothing else.

@@ -35,7 +35,9 @@ impl Thing {
 
     /// What it said of its own values: endpoint, cluster, attribute, figure.
     pub fn figures(&self) -> impl Iterator<Item = (u8, u16, u16, u32)> {
-        self.figures.iter().map(|((endpoint, cluster, attribute), figure)| (*endpoint, *cluster, *attribute, *figure))
+        self.figures
+            .iter()
+            .map(|((endpoint, cluster, attribute), figure)| (*endpoint, *cluster, *attribute, *figure))
     }
 
     /// How a value of a line becomes one in its unit; `None` where the node did not say what it is worth.

@@ -2,8 +2,8 @@
 
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::coordinator::{
-    Interview, InterviewError, Network, Progress, Request, bind, close, configure, configure_reporting, form,
-    expect_insecure, permit, read_backup, remove, restore, run_backup,
+    Interview, InterviewError, Network, Progress, Request, bind, close, configure, configure_reporting,
+    expect_insecure, form, permit, read_backup, remove, restore, run_backup,
 };
 use thingward_zigbee::ezsp::{EzspFrame, EzspMessage};
 use thingward_zigbee::security::{InstallCode, Key};
@@ -114,7 +114,10 @@ fn a_node_joins_with_the_key_of_its_install_code() {
     assert_eq!(configured[0], named("setConfigurationValue", "0c 0200"));
     assert_eq!(configured[5..7], [named("setPolicy", "00 11"), named("setPolicy", "05 51")]);
     let insecure = parameters(&[expect_insecure(12, Eui64(0x11)).unwrap()]);
-    assert_eq!(insecure[0], named("addTransientLinkKey", "1100000000000000 5a6967426565416c6c69616e63653039"));
+    assert_eq!(
+        insecure[0],
+        named("addTransientLinkKey", "1100000000000000 5a6967426565416c6c69616e63653039")
+    );
     let removed = parameters(&[remove(ShortAddress(0x1234), Eui64(0x11)).unwrap()]);
     assert_eq!(removed[0], named("removeDevice", "3412 1100000000000000 1100000000000000"));
 }

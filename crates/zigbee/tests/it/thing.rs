@@ -69,7 +69,10 @@ fn a_bulb_has_the_properties_and_actions_of_its_clusters() {
     );
     assert_eq!(description.as_json()["properties"]["on"]["type"], "boolean");
     let level = &description.as_json()["actions"]["set-level"]["input"];
-    assert_eq!(level["properties"]["level"], json!({"type": "number", "minimum": 0.0, "maximum": 100.0, "unit": "%"}));
+    assert_eq!(
+        level["properties"]["level"],
+        json!({"type": "number", "minimum": 0.0, "maximum": 100.0, "unit": "%"})
+    );
     assert_eq!(level["required"], json!(["level"]));
 }
 
@@ -216,14 +219,21 @@ fn a_meter_is_worth_something_when_it_has_said_what_its_steps_are() {
     let asked = meter.figures_asked();
     assert_eq!(asked[&(1, 0x0702)], [0x0301, 0x0302, 0x0300]);
     assert_eq!(asked[&(1, 0x0b04)], [0x0400, 0x0401, 0x0600, 0x0601, 0x0602, 0x0603, 0x0604, 0x0605]);
-    for (cluster, id, figure) in
-        [(0x0702, 0x0300, 0), (0x0702, 0x0301, 1), (0x0702, 0x0302, 1000), (0x0b04, 0x0600, 1), (0x0b04, 0x0601, 10)]
-    {
+    for (cluster, id, figure) in [
+        (0x0702, 0x0300, 0),
+        (0x0702, 0x0301, 1),
+        (0x0702, 0x0302, 1000),
+        (0x0b04, 0x0600, 1),
+        (0x0b04, 0x0601, 10),
+    ] {
         meter.learn(1, cluster, id, figure);
     }
     meter.learn(1, 0x0006, 0, 1);
     assert_eq!(meter.figures().count(), 5);
-    assert_eq!(number(&meter, 0x0702, 0, 0x25, "e80300000000"), ("energy-delivered".to_owned(), "Wh", 1000.0));
+    assert_eq!(
+        number(&meter, 0x0702, 0, 0x25, "e80300000000"),
+        ("energy-delivered".to_owned(), "Wh", 1000.0)
+    );
     assert_eq!(number(&meter, 0x0b04, 0x0505, 0x21, "fc08"), ("voltage".to_owned(), "V", 230.0));
     assert_eq!(properties(&meter), 3);
     // Cubic metres are not kilowatt hours, and nobody divides by nothing.

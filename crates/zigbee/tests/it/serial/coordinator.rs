@@ -9,9 +9,9 @@ use thingward_zigbee::ezsp::{CommandError, EzspFailure, EzspHost, EzspMessage, E
 use thingward_zigbee::layout::Record;
 use thingward_zigbee::security::Key;
 
-use super::emulated::Coordinator;
-use super::ncp::Ncp;
 use super::value;
+use crate::emulated::Coordinator;
+use crate::emulated::ncp::Ncp;
 use crate::vectors::unhex;
 
 /// A coordinator of version 13: it opens its network, says so afterwards, and knows nothing else.
