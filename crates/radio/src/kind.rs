@@ -3,23 +3,27 @@
 use thingward_model::Link;
 
 use crate::Radio;
+use crate::zigbee::ZigbeeRadio;
 use crate::zwave_js::ZwaveJsRadio;
 
 /// What a radio speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Zigbee, by a coordinator's EZSP.
+    Zigbee,
     /// A Z-Wave JS server.
     ZwaveJs,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::ZwaveJs];
+    pub const ALL: [Self; 2] = [Self::Zigbee, Self::ZwaveJs];
 
     /// The word that configuration and command line use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Zigbee => "zigbee",
             Self::ZwaveJs => "zwave-js",
         }
     }
@@ -34,6 +38,7 @@ impl Kind {
     #[must_use]
     pub fn protocol(self) -> Box<dyn Radio> {
         match self {
+            Self::Zigbee => Box::new(ZigbeeRadio::new()),
             Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
         }
     }
@@ -42,6 +47,7 @@ impl Kind {
     #[must_use]
     pub const fn links(self) -> &'static [Link] {
         match self {
+            Self::Zigbee => &[Link::ZigbeeNetworkKey, Link::ZigbeeLinkKey, Link::ZigbeeInstallCode],
             Self::ZwaveJs => &[Link::ZwaveJs],
         }
     }

@@ -7,7 +7,8 @@
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
-//! - [`zwave_js`]: what homes run today, as a source.
+//! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zwave_js`]: Z-Wave JS, as a source.
 
 mod draft;
 mod kind;
@@ -18,6 +19,7 @@ mod radio;
 pub mod sandbox;
 pub mod supervisor;
 pub mod wire;
+pub mod zigbee;
 pub mod zwave_js;
 
 pub use kind::Kind;
