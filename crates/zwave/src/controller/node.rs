@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::event::Refusal;
+use super::event::{Refusal, RequestId};
 use super::exchange::Outgoing;
 use super::settings::KnownNode;
 use crate::command_class::encapsulation::Supervision;
@@ -101,6 +101,12 @@ impl Node {
     /// What did not arrive because it fell asleep waits for the next time.
     pub(super) fn push_back_again(&mut self, outgoing: Outgoing) {
         self.outbox.push_front(outgoing);
+    }
+
+    /// Takes back what was never sent.
+    pub(super) fn withdraw(&mut self, id: RequestId) -> bool {
+        let at = self.outbox.iter().position(|outgoing| outgoing.id == Some(id) && !outgoing.sent);
+        at.is_some_and(|at| self.outbox.remove(at).is_some())
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {
