@@ -4,10 +4,12 @@
 //! What it has to remember it gives its gateway to seal ([`Report::Keep`]) and gets back when it starts ([`Order::Start`]).
 //!
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
-//! - [`Radio`]: what a driver's protocol is: a state machine without I/O.
+//! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
+//! - [`zwave`]: that of a Z-Wave controller.
 
 mod radio;
 pub mod wire;
+pub mod zwave;
 
 pub use radio::{Output, Radio};
 pub use wire::{Order, Report};

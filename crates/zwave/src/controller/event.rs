@@ -117,6 +117,15 @@ pub enum Outcome {
     Gone,
 }
 
+/// What was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// It was never sent.
+    Unsent,
+    /// It was sent once, and the node fell asleep before it said that it had got it.
+    Sent,
+}
+
 /// Why a node was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound};
+pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound, Withdrawn};
 pub use node::{OUTBOX_MAX, OutboxFull, Standing};
 pub use settings::{KnownNetwork, KnownNode, NetworkKeySet, S0Permission};
 
@@ -222,10 +222,10 @@ impl<R: CryptoRng> Controller<R> {
         self.ask(node, command.to_bytes(), Answer::Class(command.class()), now)
     }
 
-    /// Takes a request back; true when it was not sent, and will not be. One that is under way, or was sent to a node that fell
-    /// asleep over it, goes on.
-    pub fn withdraw(&mut self, id: RequestId) -> bool {
-        self.nodes.values_mut().any(|node| node.withdraw(id))
+    /// Takes a request back that waits: it is not sent any more, and no [`Event::Done`] comes of it. `None` for one that is under
+    /// way or over.
+    pub fn withdraw(&mut self, id: RequestId) -> Option<Withdrawn> {
+        self.nodes.values_mut().find_map(|node| node.withdraw(id))
     }
 
     /// Has nothing to do with a node any more: what waits for it comes to nothing, and it is refused from here on.

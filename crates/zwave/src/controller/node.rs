@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::event::{Refusal, RequestId};
+use super::event::{Refusal, RequestId, Withdrawn};
 use super::exchange::Outgoing;
 use super::settings::KnownNode;
 use crate::command_class::encapsulation::Supervision;
@@ -103,10 +103,11 @@ impl Node {
         self.outbox.push_front(outgoing);
     }
 
-    /// Takes back what was never sent.
-    pub(super) fn withdraw(&mut self, id: RequestId) -> bool {
-        let at = self.outbox.iter().position(|outgoing| outgoing.id == Some(id) && !outgoing.sent);
-        at.is_some_and(|at| self.outbox.remove(at).is_some())
+    /// Takes back what waits.
+    pub(super) fn withdraw(&mut self, id: RequestId) -> Option<Withdrawn> {
+        let at = self.outbox.iter().position(|outgoing| outgoing.id == Some(id))?;
+        let outgoing = self.outbox.remove(at)?;
+        Some(if outgoing.sent { Withdrawn::Sent } else { Withdrawn::Unsent })
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {

@@ -90,6 +90,15 @@ impl<R: CryptoRng> Controller<R> {
         Ok(())
     }
 
+    /// Ends the waiting, where nobody has come yet; whether nobody is joining.
+    pub fn stop_waiting(&mut self, now: Duration) -> bool {
+        let waits = self.inclusion.as_ref().is_some_and(Inclusion::is_waiting);
+        if waits {
+            self.cancel_inclusion(now);
+        }
+        self.inclusion.is_none()
+    }
+
     /// Ends what is under way. A node that has half joined is refused.
     pub fn cancel_inclusion(&mut self, now: Duration) {
         self.fail_inclusion(Refusal::Cancelled, Some(security::KexFail::Cancel), now);
