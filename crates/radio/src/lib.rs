@@ -8,6 +8,7 @@
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
 //! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zwave`]: controllers of Z-Wave;
 //! - [`zwave_js`]: Z-Wave JS, as a source.
 
 mod draft;
@@ -20,6 +21,7 @@ pub mod sandbox;
 pub mod supervisor;
 pub mod wire;
 pub mod zigbee;
+pub mod zwave;
 pub mod zwave_js;
 
 pub use kind::Kind;

@@ -241,7 +241,7 @@ impl Radio for ZwaveJsRadio {
                 }
                 Ok(())
             }
-            Order::Kept => Ok(()),
+            Order::Kept | Order::Roll => Ok(()),
             Order::Ask(answer) => {
                 if !matches!(self.phase, Phase::Broken) {
                     let counters = self.outbox.counters;
