@@ -9,6 +9,7 @@ mod crl;
 mod forward;
 mod gateway;
 pub mod queue;
+pub mod radio;
 mod relay;
 pub mod serial;
 mod switchboard;

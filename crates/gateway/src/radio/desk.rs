@@ -45,7 +45,9 @@ impl Desk {
         let sent = self.orders.try_send(Order::Call(call));
         let done = match sent {
             Err(_) => Err("the radio has too much to do, or is away".to_owned()),
-            Ok(()) => done.recv_timeout(ACTS_WITHIN).unwrap_or_else(|_| Err("nobody says whether it was done".to_owned())),
+            Ok(()) => done
+                .recv_timeout(ACTS_WITHIN)
+                .unwrap_or_else(|_| Err("nobody says whether it was done".to_owned())),
         };
         self.open().remove(&id);
         done

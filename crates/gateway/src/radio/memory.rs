@@ -29,7 +29,8 @@ impl Memory {
         }
         // Whole or not at all: a name of its own until it has all its bytes.
         let new = path.with_extension("new");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all_at(&vec![ERASED; MEMORY_BYTES], 0)?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;

@@ -15,89 +15,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use thingward_model::{DeviceName, Link};
-use thingward_radio::Order;
+use thingward_model::DeviceName;
 use thingward_radio::wire::{Address, Admission, Exception, Secret};
+use thingward_radio::{Kind, Order};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::serial::Surroundings;
 
 pub use self::roster::THINGS_MAX;
-pub(crate) use self::status::{Finding, StatusBoard};
+pub(crate) use self::status::StatusBoard;
 pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
 
 /// Most radios of a gateway.
 pub const RADIOS_MAX: usize = 16;
-
-/// What a radio speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RadioKind {
-    /// Z-Wave, by a controller's Serial API.
-    Zwave,
-    /// Zigbee, by a coordinator's EZSP.
-    Zigbee,
-    /// Bluetooth LE advertisements, by HCI or from a recording.
-    Ble,
-    /// A Z-Wave JS server.
-    ZwaveJs,
-    /// A Zigbee2MQTT, by its broker.
-    Zigbee2Mqtt,
-}
-
-impl RadioKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Zwave, Self::Zigbee, Self::Ble, Self::ZwaveJs, Self::Zigbee2Mqtt];
-
-    /// The word that configuration and command line use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Zwave => "zwave",
-            Self::Zigbee => "zigbee",
-            Self::Ble => "ble",
-            Self::ZwaveJs => "zwave-js",
-            Self::Zigbee2Mqtt => "zigbee2mqtt",
-        }
-    }
-
-    /// The one with this word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// What is said of a message when nobody knows how it was protected.
-    const fn least(self) -> Link {
-        match self {
-            Self::Zwave => Link::ZwaveNone,
-            Self::Zigbee => Link::ZigbeeNetworkKey,
-            Self::Ble => Link::BleNone,
-            Self::ZwaveJs => Link::ZwaveJs,
-            Self::Zigbee2Mqtt => Link::Zigbee2Mqtt,
-        }
-    }
-
-    /// Whether a message of such a radio can have come so.
-    const fn has(self, link: Link) -> bool {
-        match self {
-            Self::Zwave => matches!(
-                link,
-                Link::ZwaveNone
-                    | Link::ZwaveS0
-                    | Link::ZwaveS2Unauthenticated
-                    | Link::ZwaveS2Authenticated
-                    | Link::ZwaveS2Access
-            ),
-            Self::Zigbee => {
-                matches!(link, Link::ZigbeeNetworkKey | Link::ZigbeeLinkKey | Link::ZigbeeInstallCode)
-            }
-            Self::Ble => matches!(link, Link::BleNone | Link::BleKey),
-            Self::ZwaveJs => matches!(link, Link::ZwaveJs),
-            Self::Zigbee2Mqtt => matches!(link, Link::Zigbee2Mqtt),
-        }
-    }
-}
 
 /// A radio.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +36,9 @@ pub struct RadioSettings {
     /// What it is called. Its things are called after it where nothing else is said.
     pub name: DeviceName,
     /// What it speaks.
-    pub kind: RadioKind,
-    /// Where: a terminal, a Unix socket, or `tcp:HOST:PORT`.
+    pub kind: Kind,
+    /// Where: a [line](thingward_radio::line::Address) as it is written.
     pub line: String,
-    /// The speed of a terminal.
-    pub baud: u32,
     /// What things are called upstream, by their addresses.
     pub names: BTreeMap<Address, DeviceName>,
     /// Things that may join in a way that is otherwise refused, each with a reason.
@@ -154,6 +83,10 @@ impl Radios {
             radios.orders.push((name, orders));
         }
         Ok(radios)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.orders.is_empty()
     }
 
     /// Lets things join, or nobody any more.

@@ -19,12 +19,12 @@ use thingward_radio::{Order, Report};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use super::RadioSettings;
 use super::desk::Desk;
 use super::part::{Actions, Part};
 use super::roster::{Known, Roster};
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard, ThingStatus};
 use super::thing::{self, Counts, Heard};
-use super::RadioSettings;
 use crate::serial::{Chip, Kept, SharedDescription, SharedLink, Surroundings};
 
 /// How long a driver may take to show that it is alive.
@@ -112,7 +112,8 @@ impl Run {
                 self.desk.gone();
                 let detail = reason.to_string();
                 self.state(State::Down, &detail);
-                let kind = if reason == Reason::Line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
+                let kind =
+                    if reason == Reason::Line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
                 self.finding(kind, None, detail);
             }
         }
@@ -193,13 +194,17 @@ impl Run {
     fn thing(&mut self, thing: wire::Thing) {
         let wire::Thing { address, link, description } = thing;
         let described = ThingDescription::parse(&description).ok();
-        let Some(described) = described.filter(|_| self.settings.kind.has(link)) else {
+        let Some(described) = described.filter(|_| self.settings.kind.links().contains(&link)) else {
             return self.refused(Some(&address), RefusalKind::Malformed, "what it is makes no sense");
         };
         let name = match self.roster.get(&address) {
             Some(known) => known.name,
             None if !self.roster.has_room() => {
-                return self.refused(Some(&address), RefusalKind::Join, "the gateway has no room for more things");
+                return self.refused(
+                    Some(&address),
+                    RefusalKind::Join,
+                    "the gateway has no room for more things",
+                );
             }
             None => self.name_of(&address),
         };
@@ -226,8 +231,11 @@ impl Run {
     fn serve(&self, address: &Address, known: &Known) -> io::Result<Running> {
         let folder = self.folder.join(known.name.as_str());
         create_private_dir(&folder)?;
-        let (link, ring) = (SharedLink::new(self.settings.kind.least()), Arc::new(Notify::new()));
-        let (actions, description, counts) = (Actions::default(), SharedDescription::default(), Counts::default());
+        // Nobody knows how what waits there came.
+        let least = self.settings.kind.links().first().copied().unwrap_or(known.link);
+        let (link, ring) = (SharedLink::new(least), Arc::new(Notify::new()));
+        let (actions, description, counts) =
+            (Actions::default(), SharedDescription::default(), Counts::default());
         description.set(Some(known.description.clone()));
         if let Ok(described) = ThingDescription::parse(&known.description) {
             actions.set(&described);
@@ -286,7 +294,9 @@ impl Run {
 
     fn readings(&mut self, said: wire::Readings) {
         let time = now();
-        let Some(running) = self.things.get(&said.thing).filter(|_| self.settings.kind.has(said.link)) else {
+        let Some(running) =
+            self.things.get(&said.thing).filter(|_| self.settings.kind.links().contains(&said.link))
+        else {
             tracing::debug!(thing = %said.thing, "what nobody is known to have said is let go");
             return;
         };
@@ -335,7 +345,12 @@ impl Run {
             Some(known) => known.name.to_string(),
             None => address.to_string(),
         };
-        self.board.finding(Finding { kind, radio: self.settings.name.to_string(), thing: thing.map(name), detail });
+        self.board.finding(Finding {
+            kind,
+            radio: self.settings.name.to_string(),
+            thing: thing.map(name),
+            detail,
+        });
     }
 
     fn state(&self, state: State, detail: &str) {
@@ -349,9 +364,10 @@ impl Run {
 
     fn count(&self) {
         let health = self.supervisor.health.borrow().clone();
-        let of_things: u64 = self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
+        let of_things: u64 =
+            self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
         self.board.radio(self.settings.name, |radio| {
-            radio.frames = health.counters.frames;
+            radio.frames = health.counters.received;
             radio.refused = health.counters.refused;
             radio.dropped = health.counters.dropped + health.dropped + of_things;
             radio.restarts = health.starts.saturating_sub(1);
@@ -360,7 +376,5 @@ impl Run {
 }
 
 fn arguments(settings: &RadioSettings) -> Vec<OsString> {
-    let RadioSettings { kind, line, baud, .. } = settings;
-    let words = ["radio-driver", kind.as_str(), line, "--baud", &baud.to_string()];
-    words.into_iter().map(OsString::from).collect()
+    ["radio-driver", settings.kind.as_str(), &settings.line].into_iter().map(OsString::from).collect()
 }

@@ -184,15 +184,7 @@ impl StatusBoard {
 
     /// The next finding for the service.
     pub(crate) fn next_finding(&self) -> Option<Finding> {
-        self.board().findings.front().cloned()
-    }
-
-    /// The service has it.
-    pub(crate) fn is_told(&self, finding: &Finding) {
-        let mut board = self.board();
-        if board.findings.front() == Some(finding) {
-            board.findings.pop_front();
-        }
+        self.board().findings.pop_front()
     }
 
     /// How everything is, with what waits for each child.

@@ -92,7 +92,8 @@ pub(super) fn open(
     let keys = Dice::start(secret, &address).map_err(|_| other("its secret does not open"))?;
     let mut machine = None;
     let memory = Memory::open(&folder.join("memory"))?;
-    Machine::start(&mut machine, keys, memory, part, FRAME_BYTES).map_err(|_| other("its memory does not open"))?;
+    Machine::start(&mut machine, keys, memory, part, FRAME_BYTES)
+        .map_err(|_| other("its memory does not open"))?;
     let (say, heard) = mpsc::channel(HEARD_MAX);
     let (connect, ends) = mpsc::channel(1);
     let server = Server {
@@ -150,7 +151,10 @@ impl Server {
     }
 
     /// Does something with the device, which may write to the disk or wait for the thing.
-    async fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Machine) -> R + Send + 'static) -> Option<R> {
+    async fn with<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Machine) -> R + Send + 'static,
+    ) -> Option<R> {
         let machine = Arc::clone(&self.machine);
         let done = tokio::task::spawn_blocking(move || {
             machine.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
@@ -247,7 +251,8 @@ struct Recorded {
 
 fn record(device: &mut Machine, heard: Heard) -> Recorded {
     device.set_time(now());
-    let readings: Vec<Reading<'_>> = heard.readings.iter().filter_map(|reading| of_wire(reading, heard.time)).collect();
+    let readings: Vec<Reading<'_>> =
+        heard.readings.iter().filter_map(|reading| of_wire(reading, heard.time)).collect();
     let done = |recorded, dropped| Recorded { rest: Vec::new(), is_waiting: false, dropped, recorded };
     if readings.is_empty() {
         return done(false, 1);
@@ -282,7 +287,12 @@ fn of_wire(reading: &wire::Reading, time: Timestamp) -> Option<Reading<'_>> {
         wire::Value::Text(text) => Value::Text(text.as_str()),
         wire::Value::Data(bytes) => Value::Data(bytes),
     };
-    Some(Reading { field: Some(reading.name.as_str().parse().ok()?), unit: reading.unit.as_str(), time, value })
+    Some(Reading {
+        field: Some(reading.name.as_str().parse().ok()?),
+        unit: reading.unit.as_str(),
+        time,
+        value,
+    })
 }
 
 /// Reads what there is; without a line, never.
@@ -292,3 +302,6 @@ async fn read(line: Option<&mut DuplexStream>, room: &mut [u8]) -> usize {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,9 @@ pub enum Order {
     /// To show that it is alive, by [`Report::Alive`] with this number.
     #[n(6)]
     Ask(#[n(0)] u32),
+    /// To give its network another key, where it has one.
+    #[n(7)]
+    Roll,
 }
 
 /// With what a driver starts.
