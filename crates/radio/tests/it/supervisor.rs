@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::bench::{DRIVER, Line};
 
 /// How long a driver has for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 struct Bench {
     line: Line,
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn event(&mut self) -> Event {
-        timeout(Duration::from_secs(20), self.supervisor.events.recv()).await.unwrap().unwrap()
+        timeout(PATIENCE * 6, self.supervisor.events.recv()).await.unwrap().unwrap()
     }
 
     async fn order(&self, order: Order) {
@@ -93,7 +93,7 @@ async fn it_starts_reports_and_does_what_it_is_told() {
     bench.order(Order::Call(call)).await;
     assert_eq!(bench.event().await, Event::Report(Report::Done { id: 9, failure: None }));
     let health = bench.supervisor.health.clone();
-    timeout(PATIENCE, bench.supervisor.health.wait_for(|h| h.counters.received == 24))
+    timeout(PATIENCE * 3, bench.supervisor.health.wait_for(|h| h.counters.received == 24))
         .await
         .unwrap()
         .unwrap();
