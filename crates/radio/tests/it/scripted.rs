@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let Some(line) = line else { return ExitCode::from(2) };
     let Ok(to_gateway) = std::io::stdout().as_fd().try_clone_to_owned() else { return ExitCode::from(2) };
     let kind = std::env::args().nth(2).and_then(|word| Kind::of(&word));
-    let mut radio = kind.map_or_else(|| Scripted::new(to_gateway.into()), Kind::protocol);
+    let mut radio = kind.map_or_else(|| Scripted::protocol(to_gateway.into()), Kind::protocol);
     let end = process::run(&line, &mut *radio);
     eprintln!("{end}");
     ExitCode::from(end.exit_code())
@@ -38,7 +38,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn new(to_gateway: File) -> Box<dyn Radio> {
+    fn protocol(to_gateway: File) -> Box<dyn Radio> {
         Box::new(Self { outputs: VecDeque::new(), words: Vec::new(), due: None, said: 0, to_gateway })
     }
 
