@@ -1,5 +1,6 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
+mod radio;
 mod zigbee;
 
 use std::fs;
@@ -97,6 +98,7 @@ fn write_corpus() {
     write_grants();
     write_evidence();
     zigbee::write();
+    radio::write();
     write_advertisements();
     let json = [
         ("number", "21.5"),
