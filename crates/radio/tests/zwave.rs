@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
@@ -18,8 +19,8 @@ use serde_json::{Value as Json, json};
 use thingward_model::Link;
 use thingward_model::description::ThingDescription;
 use thingward_radio::wire::{
-    Address, Admission, AdmissionState, Argument, Call, Exception, Name, RefusalKind, Secret, Sentence, Start,
-    Text, Thing, Value,
+    Address, Admission, AdmissionState, Argument, Call, Exception, Name, RefusalKind, Secret, Sentence,
+    Start, Text, Thing, Value,
 };
 use thingward_radio::zwave::ZwaveRadio;
 use thingward_radio::{Order, Output, Radio, Report};
@@ -48,6 +49,8 @@ struct Home {
     kept: Option<Secret>,
     network: String,
     seed: u8,
+    /// Reports that nobody has waited for yet.
+    unseen: VecDeque<Report>,
 }
 
 impl Drop for Home {
@@ -80,7 +83,18 @@ impl Home {
         line.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let radio = ZwaveRadio::new(ChaCha20Rng::from_seed([seed; 32]));
         let (began, network) = (Instant::now(), String::new());
-        let mut home = Self { process, says, hears, line, radio, began, kept: None, network, seed };
+        let mut home = Self {
+            process,
+            says,
+            hears,
+            line,
+            radio,
+            began,
+            kept: None,
+            network,
+            seed,
+            unseen: VecDeque::new(),
+        };
         home.begin(exceptions);
         Some(home)
     }
@@ -100,7 +114,7 @@ impl Home {
 
     /// The driver dies, and another starts with what was kept.
     fn restart(&mut self, exceptions: &[(&str, &str)]) {
-        self.seed += 100;
+        self.seed += 20;
         self.radio = ZwaveRadio::new(ChaCha20Rng::from_seed([self.seed; 32]));
         self.began = Instant::now();
         self.begin(exceptions);
@@ -157,23 +171,26 @@ impl Home {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         while Instant::now() < deadline {
-            let reports = self.turn();
-            if let Some(found) = reports.iter().find_map(&mut wanted) {
-                return found;
+            while let Some(report) = self.unseen.pop_front() {
+                if let Some(found) = wanted(&report) {
+                    return found;
+                }
+                seen.push(report);
             }
-            seen.extend(reports);
+            let reports = self.turn();
+            self.unseen.extend(reports);
         }
         panic!("waited in vain; seen: {seen:#?}");
     }
 
-    /// Reports of a while.
+    /// Reports of a while, and those that nobody has waited for.
     fn during(&mut self, time: Duration) -> Vec<Report> {
         let end = Instant::now() + time;
-        let mut reports = Vec::new();
         while Instant::now() < end {
-            reports.extend(self.turn());
+            let reports = self.turn();
+            self.unseen.extend(reports);
         }
-        reports
+        self.unseen.drain(..).collect()
     }
 
     fn admit(&mut self, printed: Option<&str>) {
@@ -230,8 +247,11 @@ impl Home {
         self.do_it(json!({ "do": "report", "id": 2, "on": on, "secure": secure }));
     }
 
-    fn expect_closed(&mut self) {
+    /// Lets nobody join any more, and waits until the controller does not either.
+    fn close(&mut self) {
+        self.order(Order::Close);
         self.until(|report| matches!(report, Report::Admission(AdmissionState::Closed)).then_some(()));
+        self.during(Duration::from_millis(300));
     }
 }
 
@@ -312,10 +332,11 @@ fn five_digits_let_a_thing_in_and_wrong_ones_do_not() {
     home.wants_to_join(&["S2_Authenticated"], &SWITCH, false);
     let wrong = format!("{:05}", (pin.parse::<u32>().unwrap() + 1) % 65536);
     home.admit(Some(&wrong));
-    let (kind, reason) = home.until(refusal);
-    assert_eq!(kind, RefusalKind::Join);
+    let joining = |report: &Report| refusal(report).filter(|(kind, _)| *kind == RefusalKind::Join);
+    let (_, reason) = home.until(joining);
     assert!(reason.starts_with("the key exchange was ended"), "{reason}");
     assert_eq!(home.call(1, "turn-on", &[]).as_deref(), Some("there is no such thing"));
+    home.close();
     home.wants_to_join(&["S2_Authenticated"], &SWITCH, false);
     home.admit(Some(&pin));
     assert_eq!(home.until(thing).link, Link::ZwaveS2Authenticated);
@@ -341,8 +362,7 @@ fn without_its_digits_a_thing_that_has_some_is_refused_and_one_without_joins() {
     home.admit(None);
     let refused = home.until(refusal);
     assert_eq!(refused, (RefusalKind::Join, "give the digits that are printed on it".to_owned()));
-    home.order(Order::Close);
-    home.expect_closed();
+    home.close();
     home.wants_to_join(&["S2_Unauthenticated"], &SWITCH, false);
     home.admit(None);
     assert_eq!(home.until(thing).link, Link::ZwaveS2Unauthenticated);
@@ -373,11 +393,11 @@ fn security_0_is_for_what_an_exception_names_with_a_reason() {
     assert!(reason.starts_with("it has Security 0 only"), "{reason}");
     let exceptions = [("s0", "the valve of 2009, until it is replaced")];
     home.restart(&exceptions);
+    home.during(Duration::from_millis(300));
     home.wants_to_join(&["S0_Legacy"], &OLD, false);
     home.admit(None);
     assert_eq!(home.until(thing).link, Link::ZwaveS0);
-    home.order(Order::Close);
-    home.during(Duration::from_millis(500));
+    home.close();
     home.call(1, "turn-on", &[]);
     assert_eq!(home.until(|report| reading(report, "on")), (Link::ZwaveS0, Value::Bool(true)));
     // Nobody permits it any more.
@@ -398,6 +418,7 @@ fn after_a_restart_a_thing_is_known_and_works() {
     assert_eq!(after, before);
     assert_eq!(home.call(1, "turn-on", &[]), None);
     assert_eq!(home.state(), "true");
+    home.during(Duration::from_millis(500));
     home.node_says(false, true);
     let on = home.until(|report| reading(report, "on").filter(|(_, value)| *value == Value::Bool(false)));
     assert_eq!(on.0, Link::ZwaveS2Authenticated);

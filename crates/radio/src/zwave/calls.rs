@@ -73,7 +73,8 @@ fn shown(value: &Value) -> Shown {
 /// How long an action was told to take.
 pub(super) fn takes(action: &Action, arguments: &[Argument]) -> Duration {
     let duration = action.inputs().find(|input| input.coding == Coding::Duration);
-    let argument = duration.and_then(|input| arguments.iter().find(|given| given.name.as_str() == input.name));
+    let argument =
+        duration.and_then(|input| arguments.iter().find(|given| given.name.as_str() == input.name));
     match argument.map(|argument| &argument.value) {
         Some(Value::Number(seconds)) => Duration::try_from_secs_f64(*seconds).unwrap_or_default(),
         _ => Duration::ZERO,
@@ -96,10 +97,14 @@ pub(super) const fn failure(outcome: &Outcome) -> Option<&'static str> {
 /// Why it was taken back.
 pub(super) const fn taken_back(withdrawn: Withdrawn, listening: Listening) -> &'static str {
     match (withdrawn, listening) {
-        (Withdrawn::Sent, _) => "the thing fell asleep before it said whether it did it; it is not told again",
+        (Withdrawn::Sent, _) => {
+            "the thing fell asleep before it said whether it did it; it is not told again"
+        }
         (Withdrawn::Unsent, Listening::Sleeping) => {
             "the thing sleeps, and did not wake up for 30 seconds: it was not told, and will not be"
         }
-        (Withdrawn::Unsent, _) => "others kept the radio busy for 30 seconds: the thing was not told, and will not be",
+        (Withdrawn::Unsent, _) => {
+            "others kept the radio busy for 30 seconds: the thing was not told, and will not be"
+        }
     }
 }

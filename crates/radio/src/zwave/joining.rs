@@ -65,7 +65,8 @@ impl<R: CryptoRng> Network<R> {
 
     /// Time is up, or the other way has its turn.
     pub(super) fn admission_due(&mut self, reports: &mut Reports, now: Duration) {
-        let Some(admission) = self.admission.as_ref().filter(|it| it.due().is_some_and(|due| due <= now)) else {
+        let Some(admission) = self.admission.as_ref().filter(|it| it.due().is_some_and(|due| due <= now))
+        else {
             return;
         };
         if admission.until <= now {
@@ -141,7 +142,8 @@ impl<R: CryptoRng> Network<R> {
 
     fn turned_away(&mut self, node: NodeId, refusal: Refusal, reports: &mut Reports, now: Duration) {
         let ours = self.admission.as_mut().and_then(|admission| admission.turned_away.take());
-        let reason = ours.filter(|(turned_away, _)| *turned_away == node).map(|(_, reason)| reason.to_owned());
+        let reason =
+            ours.filter(|(turned_away, _)| *turned_away == node).map(|(_, reason)| reason.to_owned());
         let reason = reason.unwrap_or_else(|| refusal.to_string());
         reports.push(refused(self.address(node), RefusalKind::Join, &reason));
         self.forget(node);

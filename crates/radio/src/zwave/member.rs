@@ -127,7 +127,9 @@ fn told(endpoint: u8, reading: thingward_zwave::affordance::Reading) -> Option<(
     };
     let unit = Text::new(reading.unit)?;
     let (value, shape) = match reading.value {
-        Shown::Number(number) => (Value::Number(Some(number).filter(|number| number.is_finite())?), Shape::Number),
+        Shown::Number(number) => {
+            (Value::Number(Some(number).filter(|number| number.is_finite())?), Shape::Number)
+        }
         Shown::Flag(flag) => (Value::Bool(flag), Shape::Boolean),
         Shown::Word(word) => (Value::Text(Words::fitting(&word)), Shape::Text),
         Shown::Bytes(bytes) if bytes.len() <= DATA_BYTES_MAX => (Value::Data(bytes), Shape::Bytes),

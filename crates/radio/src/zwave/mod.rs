@@ -7,8 +7,8 @@
 mod admission;
 mod calls;
 mod describe;
-mod keeper;
 mod joining;
+mod keeper;
 mod kept;
 mod member;
 mod network;

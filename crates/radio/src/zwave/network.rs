@@ -168,8 +168,7 @@ impl<R: CryptoRng> Network<R> {
         let there: Vec<NodeId> = self.kept.members.keys().copied().filter(granted).collect();
         for node in there {
             let Some(member) = self.kept.members.get(&node) else { continue };
-            let (interviewed, sleeps) =
-                (member.interviewed, member.known.listening == Listening::Sleeping);
+            let (interviewed, sleeps) = (member.interviewed, member.known.listening == Listening::Sleeping);
             if !interviewed {
                 // A node that is known may be asked.
                 let _ = self.host.interview(node, now);

@@ -35,7 +35,8 @@ pub fn questions(class: u8) -> impl Iterator<Item = Command> {
 #[must_use]
 pub fn follow_ups(answer: &Command) -> Vec<Command> {
     let number = answer.to_bytes().get(1).copied();
-    let then = ROWS.iter().filter(|row| u16::from(row.class) == answer.class()).find_map(|row| row.then.as_ref());
+    let then =
+        ROWS.iter().filter(|row| u16::from(row.class) == answer.class()).find_map(|row| row.then.as_ref());
     let Some((_, field, parts)) = then.filter(|(command, ..)| Some(*command) == number) else {
         return Vec::new();
     };

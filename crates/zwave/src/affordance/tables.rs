@@ -145,7 +145,8 @@ pub(super) fn table<T>(text: &'static str, line: fn(&[&'static str]) -> Option<T
 }
 
 fn row(fields: &[&'static str]) -> Option<Row> {
-    let [class, command, field, kind, name, value_type, unit, full, by, there, example, shows] = *fields else {
+    let [class, command, field, kind, name, value_type, unit, full, by, there, example, shows] = *fields
+    else {
         return None;
     };
     let kind = match kind {
@@ -200,7 +201,8 @@ pub(super) fn byte(text: &str) -> Option<u8> {
 
 /// Hexadecimal digits, two for a byte.
 pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let pairs =
+        digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     pairs.collect()
 }
 

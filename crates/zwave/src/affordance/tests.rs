@@ -89,7 +89,9 @@ fn every_name_is_lower_case_with_hyphens_and_short_enough() {
 /// `name=value` for each, or a value alone.
 fn given(text: &'static str) -> Vec<(&'static str, Shown)> {
     let value = |text: &'static str| text.parse().map_or(Shown::Word(text.into()), Shown::Number);
-    let pair = |text: &'static str| text.split_once('=').map_or(("", value(text)), |(name, text)| (name, value(text)));
+    let pair = |text: &'static str| {
+        text.split_once('=').map_or(("", value(text)), |(name, text)| (name, value(text)))
+    };
     text.split_whitespace().map(pair).collect()
 }
 
@@ -119,7 +121,10 @@ fn every_action_takes_its_bounds_and_its_words_and_nothing_beyond() {
                 assert!(input.words().into_iter().all(|word| with(Shown::Word(word.into())).is_ok()));
                 assert!(with(Shown::Word("warm".into())).is_err());
             } else {
-                assert!([input.minimum, input.maximum].into_iter().all(|n| with(Shown::Number(n)).is_ok()), "{action:?}");
+                assert!(
+                    [input.minimum, input.maximum].into_iter().all(|n| with(Shown::Number(n)).is_ok()),
+                    "{action:?}"
+                );
                 let beyond = [input.minimum - 0.6, input.maximum + 0.6, f64::NAN, f64::INFINITY];
                 assert!(beyond.into_iter().all(|n| with(Shown::Number(n)).is_err()), "{action:?}");
                 assert!(with(Shown::Flag(true)).is_err());
@@ -150,7 +155,8 @@ fn a_level_that_is_set_is_the_level_that_is_shown() {
         assert!((shown - f64::from(per_cent)).abs() <= 1.0, "{per_cent} is shown as {shown}");
         assert_eq!(shown.fract(), 0.0);
     }
-    for (level, shows) in [(0, "0"), (1, "1"), (99, "100"), (255, "100"), (254, "Unknown"), (120, "Unknown")] {
+    for (level, shows) in [(0, "0"), (1, "1"), (99, "100"), (255, "100"), (254, "Unknown"), (120, "Unknown")]
+    {
         let report = Command::parse(&[0x26, 0x03, level]).unwrap();
         assert_eq!(written(&readings(&report)[1].value), shows, "{level}");
     }

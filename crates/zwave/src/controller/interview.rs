@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::{Controller, RequestError};
 use super::event::Event;
 use super::exchange::{Answer, Outgoing};
 use super::node::{Node, Standing};
+use super::{Controller, RequestError};
 use crate::command_class::association::{Association, LIFELINE};
 use crate::command_class::information::{ManufacturerSpecific, Version};
 use crate::command_class::security::{self, listed_classes};
@@ -89,7 +89,8 @@ fn push_rest(peer: &mut Node, own: u8) {
 
 /// A node that joined a moment ago has an empty outbox.
 fn push(peer: &mut Node, command: &Command, answer: Answer) {
-    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer, sent: false, group: None }).is_ok() {
+    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer, sent: false, group: None }).is_ok()
+    {
         peer.interview = Some(peer.interview.unwrap_or(0) + 1);
     }
 }

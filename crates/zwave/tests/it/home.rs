@@ -54,7 +54,12 @@ impl Home {
         let mut rng = ChaCha20Rng::from_seed([5; 32]);
         let keys = NetworkKeySet::generate(&mut rng);
         Self {
-            host: Controller::start(keys, Some(KnownNetwork { home: HOME, nodes: known }), rng, Duration::ZERO),
+            host: Controller::start(
+                keys,
+                Some(KnownNetwork { home: HOME, nodes: known }),
+                rng,
+                Duration::ZERO,
+            ),
             thing,
             now: Duration::ZERO,
             events: Vec::new(),
