@@ -311,7 +311,7 @@ fn a_lock_and_a_sensor_are_described_and_read() {
         Report::Alive { answer: 7, counters } => Some(*counters),
         _ => None,
     });
-    assert!(counters.frames > 20 && counters.refused == 0, "{counters:?}");
+    assert!(counters.received > 20 && counters.refused == 0, "{counters:?}");
     home.restart(&[]);
     let thing = home.until(thing);
     let description = ThingDescription::parse(&thing.description).unwrap();

@@ -48,7 +48,7 @@ impl<R: CryptoRng> ZwaveRadio<R> {
 
     fn counters(&self) -> Counters {
         let frames = if let State::Running(network) = &self.state { network.frames() } else { 0 };
-        Counters { frames, ..self.reports.counters() }
+        Counters { received: frames, ..self.reports.counters() }
     }
 }
 

@@ -83,8 +83,8 @@ impl<R: CryptoRng> Network<R> {
             Order::Call(call) => self.call(&call, reports, now),
             Order::Remove(thing) => self.remove(&thing, reports, now),
             Order::Kept => self.kept(reports, now),
-            // The first comes once, and the other is answered by whoever has the counters.
-            Order::Start(_) | Order::Ask(_) => {}
+            // The first comes once, the second is answered by whoever has the counters; and a key of Z-Wave is given once.
+            Order::Start(_) | Order::Ask(_) | Order::Roll => {}
         }
         self.settle(reports, now);
     }
