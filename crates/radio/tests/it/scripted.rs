@@ -91,7 +91,10 @@ fn misbehave(word: &str, what: &str, to_gateway: &mut File) {
         "udp" => UdpSocket::bind(what).map(drop),
         "exec" => Command::new(what).status().map(drop),
         "thread" => std::thread::Builder::new().spawn(|| {}).map(drop),
-        "memory" => Ok(drop(std::hint::black_box(vec![1_u8; 1 << 30]))),
+        "memory" => {
+            drop(std::hint::black_box(vec![1_u8; 1 << 30]));
+            Ok(())
+        }
         "panic" => panic!("told to"),
         "spin" => loop {
             std::hint::spin_loop();

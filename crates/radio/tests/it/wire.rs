@@ -9,7 +9,7 @@ use thingward_model::Link;
 use thingward_radio::wire::{
     Admission, AdmissionState, Argument, Call, Counters, DATA_BYTES_MAX, DESCRIPTION_BYTES_MAX, Exception,
     FRAME_BYTES_MAX, FrameDecoder, FrameError, KEPT_BYTES_MAX, Order, READINGS_MAX, Reading, Readings,
-    RefusalKind, Report, Secret, Sentence, Start, Text, Thing, Value, encode,
+    RefusalKind, Report, Secret, Start, Text, Thing, Value, encode,
 };
 
 fn text<const MAX: usize>() -> impl Strategy<Value = Text<MAX>> {
@@ -86,12 +86,15 @@ fn report() -> impl Strategy<Value = Report> {
     ]
 }
 
-/// All messages in these bytes, which come in pieces of this length, and what was wrong behind them.
+/// Messages, and what was wrong behind them.
+type Taken<M> = (Vec<M>, Option<FrameError>);
+
+/// All messages in these bytes, which come in pieces of this length.
 fn take<M>(
     bytes: &[u8],
     piece: usize,
     next: impl Fn(&mut FrameDecoder) -> Result<Option<M>, FrameError>,
-) -> (Vec<M>, Option<FrameError>) {
+) -> Taken<M> {
     let (mut decoder, mut messages) = (FrameDecoder::default(), Vec::new());
     for piece in bytes.chunks(piece) {
         decoder.push(piece);
@@ -106,18 +109,18 @@ fn take<M>(
     (messages, None)
 }
 
-fn orders(bytes: &[u8], piece: usize) -> (Vec<Order>, Option<FrameError>) {
+fn orders(bytes: &[u8], piece: usize) -> Taken<Order> {
     take(bytes, piece, FrameDecoder::take)
 }
 
-fn reports(bytes: &[u8], piece: usize) -> (Vec<Report>, Option<FrameError>) {
+fn reports(bytes: &[u8], piece: usize) -> Taken<Report> {
     take(bytes, piece, FrameDecoder::take)
 }
 
 /// What was read is the same message when it is written and read again.
 fn is_read_again<M: PartialEq + Debug + minicbor::Encode<()>>(
     messages: &[M],
-    read: fn(&[u8], usize) -> (Vec<M>, Option<FrameError>),
+    read: fn(&[u8], usize) -> Taken<M>,
 ) {
     for message in messages {
         let (again, wrong) = read(&encode(message), 4096);
