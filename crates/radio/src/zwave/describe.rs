@@ -1,109 +1,59 @@
 //! A node as a Thing Description (W3C, TD 1.1).
 
 use serde_json::{Map, Value as Json, json};
-use thingward_model::description::{self, CONTEXT, NAMESPACE};
+use thingward_model::description::DescriptionError;
 use thingward_zwave::affordance::{Action, Coding, Input, Kind};
 
 use super::member::{Member, Shape};
-
-/// Most of each: what a description may have.
-pub(super) const AFFORDANCES_MAX: usize = description::AFFORDANCES_MAX;
+use crate::draft::{Draft, schema};
 
 /// What a node has, in JSON.
-pub(super) fn describe(member: &Member) -> Vec<u8> {
-    let (mut properties, mut events) = (Map::new(), Map::new());
+pub(super) fn describe(member: &Member) -> Result<Vec<u8>, DescriptionError> {
+    let mut draft = Draft::default();
     for row in member.rows() {
-        let described = match row.kind {
-            Kind::Property => (&mut properties, property(row.value_type.into(), row.unit)),
-            Kind::Event => (&mut events, event(row.value_type.into(), row.unit)),
-        };
-        add(described.0, row.name, described.1);
+        add(&mut draft, row.name, row.value_type.into(), row.unit, row.kind == Kind::Event);
     }
     for learned in &member.learned {
-        let (name, unit) = (learned.name.as_str(), learned.unit.as_str());
-        if learned.is_event {
-            add(&mut events, name, event(learned.shape, unit));
-        } else {
-            add(&mut properties, name, property(learned.shape, unit));
-        }
+        add(&mut draft, learned.name.as_str(), learned.shape, learned.unit.as_str(), learned.is_event);
     }
-    let actions: Map<String, Json> =
-        member.actions().into_iter().map(|each| (each.name.to_owned(), action(each))).collect();
-    let document = json!({
-        "@context": [CONTEXT, {"tw": NAMESPACE}],
-        "title": format!("Z-Wave node {}", member.known.node),
-        "securityDefinitions": {"auto_sc": {"scheme": "auto"}},
-        "security": "auto_sc",
-        "properties": properties,
-        "actions": actions,
-        "events": events,
-    });
-    document.to_string().into_bytes()
-}
-
-/// Of two with one name the first; beyond what a description may have none.
-fn add(map: &mut Map<String, Json>, name: &str, described: Json) {
-    if map.len() < AFFORDANCES_MAX && !map.contains_key(name) {
-        map.insert(name.to_owned(), described);
+    for action in member.actions() {
+        draft.action(action.name, input(action), action.is_sensitive);
     }
+    draft.finish(&format!("Z-Wave node {}", member.known.node), "A node of a Z-Wave network")
 }
 
-fn forms(href: &str) -> Json {
-    json!([{"href": href}])
-}
-
-fn property(shape: Shape, unit: &str) -> Json {
-    let mut schema = schema(shape, unit);
-    schema.insert("readOnly".to_owned(), true.into());
-    schema.insert("observable".to_owned(), true.into());
-    schema.insert("forms".to_owned(), forms("devices/me/telemetry"));
-    schema.into()
-}
-
-fn event(shape: Shape, unit: &str) -> Json {
-    json!({"data": schema(shape, unit), "forms": forms("devices/me/telemetry")})
-}
-
-fn schema(shape: Shape, unit: &str) -> Map<String, Json> {
-    let mut schema = Map::new();
+fn add(draft: &mut Draft, name: &str, shape: Shape, unit: &str, is_event: bool) {
     let kind = match shape {
-        Shape::Boolean => Some("boolean"),
-        Shape::Integer => Some("integer"),
-        Shape::Number => Some("number"),
-        Shape::Text => Some("string"),
-        Shape::Bytes => None,
+        Shape::Boolean => "boolean",
+        Shape::Integer => "integer",
+        Shape::Number => "number",
+        // Bytes are written in hexadecimal digits or base64 wherever they become JSON.
+        Shape::Text | Shape::Bytes => "string",
     };
-    schema.extend(kind.map(|kind| ("type".to_owned(), kind.into())));
-    if !unit.is_empty() {
-        schema.insert("unit".to_owned(), unit.into());
+    if is_event {
+        draft.event(name, kind);
+    } else {
+        draft.property(name, schema(kind, unit));
     }
-    schema
 }
 
-fn action(action: &Action) -> Json {
-    let mut described = Map::new();
-    described.insert("tw:sensitive".to_owned(), action.is_sensitive.into());
-    described.insert("idempotent".to_owned(), true.into());
-    described.insert("forms".to_owned(), forms("devices/me/commands"));
+/// The schema of what an action takes.
+fn input(action: &Action) -> Option<Json> {
     let inputs: Vec<&Input> = action.inputs().collect();
     match inputs.as_slice() {
-        [] => {}
-        [whole] if whole.name.is_empty() => {
-            described.insert("input".to_owned(), input(whole));
-        }
+        [] => None,
+        [whole] if whole.name.is_empty() => Some(value(whole)),
         inputs => {
             let properties: Map<String, Json> =
-                inputs.iter().map(|each| (each.name.to_owned(), input(each))).collect();
+                inputs.iter().map(|each| (each.name.to_owned(), value(each))).collect();
             let required: Vec<&str> =
                 inputs.iter().filter(|input| !input.is_optional).map(|input| input.name).collect();
-            let object = json!({"type": "object", "properties": properties, "required": required});
-            described.insert("input".to_owned(), object);
+            Some(json!({"type": "object", "properties": properties, "required": required}))
         }
     }
-    described.into()
 }
 
-fn input(input: &Input) -> Json {
+fn value(input: &Input) -> Json {
     match input.coding {
         Coding::Word(_) => json!({"type": "string", "enum": input.words()}),
         Coding::Byte | Coding::Percent | Coding::Duration => bounded("integer", input),
@@ -112,12 +62,8 @@ fn input(input: &Input) -> Json {
 }
 
 fn bounded(kind: &str, input: &Input) -> Json {
-    let mut schema = Map::new();
-    schema.insert("type".to_owned(), kind.into());
+    let mut schema = schema(kind, input.unit);
     schema.insert("minimum".to_owned(), input.minimum.into());
     schema.insert("maximum".to_owned(), input.maximum.into());
-    if !input.unit.is_empty() {
-        schema.insert("unit".to_owned(), input.unit.into());
-    }
     schema.into()
 }

@@ -8,39 +8,39 @@ use thingward_zwave::controller::{Event, KnownNode, Refusal, S0Permission};
 
 use super::admission::{Admission, Printed, TURN, Way};
 use super::member::Member;
-use super::network::{Network, refused};
-use super::reports::Reports;
+use super::network::Network;
+use crate::outbox::Outbox;
 use crate::wire::{self, AdmissionState, RefusalKind, Report};
 
 impl<R: CryptoRng> Network<R> {
     /// Lets things join for a while.
-    pub(super) fn admit(&mut self, asked: &wire::Admission, reports: &mut Reports, now: Duration) {
+    pub(super) fn admit(&mut self, asked: &wire::Admission, out: &mut Outbox, now: Duration) {
         self.end_admission(now);
         let Some(printed) = Printed::read(asked.printed.as_ref()) else {
             return turn_away(
-                reports,
+                out,
                 "what is printed on it has five digits, forty, or those of a code that begins with 90",
             );
         };
         if !self.is_ready {
-            return turn_away(reports, "the radio is not ready");
+            return turn_away(out, "the radio is not ready");
         }
         let until = now + Duration::from_secs(asked.seconds.into());
         self.admission = Some(Admission::new(printed, until, now));
         self.host.require(printed.least());
         if !self.listen(now) {
             self.admission = None;
-            turn_away(reports, "the radio is busy with a thing that joins or leaves");
+            turn_away(out, "the radio is busy with a thing that joins or leaves");
         } else if let Printed::SmartStart(_) = printed {
             // The controller does not say that it listens for these.
-            self.tell(AdmissionState::Open, reports);
+            self.tell(AdmissionState::Open, out);
         }
     }
 
     /// Lets nobody join any more. Who has half joined is refused.
-    pub(super) fn close(&mut self, reports: &mut Reports, now: Duration) {
+    pub(super) fn close(&mut self, out: &mut Outbox, now: Duration) {
         self.end_admission(now);
-        reports.push(Report::Admission(AdmissionState::Closed));
+        out.report(Report::Admission(AdmissionState::Closed));
     }
 
     fn end_admission(&mut self, now: Duration) {
@@ -64,13 +64,13 @@ impl<R: CryptoRng> Network<R> {
     }
 
     /// Time is up, or the other way has its turn.
-    pub(super) fn admission_due(&mut self, reports: &mut Reports, now: Duration) {
+    pub(super) fn admission_due(&mut self, out: &mut Outbox, now: Duration) {
         let Some(admission) = self.admission.as_ref().filter(|it| it.due().is_some_and(|due| due <= now))
         else {
             return;
         };
         if admission.until <= now {
-            return self.close(reports, now);
+            return self.close(out, now);
         }
         let (way, dsk) = (admission.way, admission.printed.dsk());
         if let (Way::SmartStart, Some(dsk)) = (way, dsk) {
@@ -89,26 +89,26 @@ impl<R: CryptoRng> Network<R> {
         }
     }
 
-    pub(super) fn joining_event(&mut self, event: &Event, reports: &mut Reports, now: Duration) {
+    pub(super) fn joining_event(&mut self, event: &Event, out: &mut Outbox, now: Duration) {
         match event {
-            Event::Including => self.tell(AdmissionState::Open, reports),
-            Event::Joining(node) => self.joins(*node, reports),
+            Event::Including => self.tell(AdmissionState::Open, out),
+            Event::Joining(node) => self.joins(*node, out),
             Event::PinNeeded { node, .. } => self.pin_needed(*node, now),
             Event::S0Asked(node) => self.s0_asked(*node, now),
-            Event::Refused(node, refusal) => self.turned_away(*node, *refusal, reports, now),
-            Event::InclusionEnded => self.go_on_listening(reports, now),
+            Event::Refused(node, refusal) => self.turned_away(*node, *refusal, out, now),
+            Event::InclusionEnded => self.go_on_listening(out, now),
             _ => {}
         }
     }
 
-    fn joins(&mut self, node: NodeId, reports: &mut Reports) {
+    fn joins(&mut self, node: NodeId, out: &mut Outbox) {
         // Another thing had this number.
         self.forget(node);
         if let Some(admission) = &mut self.admission {
             admission.joining = Some(node);
         }
         if let Some(address) = self.address(node) {
-            self.tell(AdmissionState::Joining(address), reports);
+            self.tell(AdmissionState::Joining(address), out);
         }
     }
 
@@ -140,51 +140,51 @@ impl<R: CryptoRng> Network<R> {
         }
     }
 
-    fn turned_away(&mut self, node: NodeId, refusal: Refusal, reports: &mut Reports, now: Duration) {
+    fn turned_away(&mut self, node: NodeId, refusal: Refusal, out: &mut Outbox, now: Duration) {
         let ours = self.admission.as_mut().and_then(|admission| admission.turned_away.take());
         let reason =
             ours.filter(|(turned_away, _)| *turned_away == node).map(|(_, reason)| reason.to_owned());
         let reason = reason.unwrap_or_else(|| refusal.to_string());
-        reports.push(refused(self.address(node), RefusalKind::Join, &reason));
+        out.refused(self.address(node), RefusalKind::Join, &reason);
         self.forget(node);
-        self.go_on_listening(reports, now);
+        self.go_on_listening(out, now);
     }
 
     /// A node holds its keys.
-    pub(super) fn included(&mut self, known: KnownNode, reports: &mut Reports, now: Duration) {
+    pub(super) fn included(&mut self, known: KnownNode, out: &mut Outbox, now: Duration) {
         self.kept.members.insert(known.node, Member::new(known));
         self.keeper.changed(None);
         // What is printed is on one thing.
         if self.admission.as_ref().is_some_and(|admission| admission.printed != Printed::Nothing) {
-            self.close(reports, now);
+            self.close(out, now);
         } else {
-            self.go_on_listening(reports, now);
+            self.go_on_listening(out, now);
         }
     }
 
     /// Nobody is joining any more: the next one may come.
-    fn go_on_listening(&mut self, reports: &mut Reports, now: Duration) {
+    fn go_on_listening(&mut self, out: &mut Outbox, now: Duration) {
         let Some(admission) = &mut self.admission else { return };
         admission.joining = None;
         if admission.until <= now {
-            return self.close(reports, now);
+            return self.close(out, now);
         }
         // Where the controller is busy, it is over when it is not.
         self.listen(now);
-        self.tell(AdmissionState::Open, reports);
+        self.tell(AdmissionState::Open, out);
     }
 
     /// Says how it goes, where that is news.
-    fn tell(&mut self, state: AdmissionState, reports: &mut Reports) {
+    fn tell(&mut self, state: AdmissionState, out: &mut Outbox) {
         let Some(admission) = &mut self.admission else { return };
         if admission.told.as_ref() != Some(&state) {
             admission.told = Some(state.clone());
-            reports.push(Report::Admission(state));
+            out.report(Report::Admission(state));
         }
     }
 }
 
-fn turn_away(reports: &mut Reports, reason: &str) {
-    reports.push(refused(None, RefusalKind::Join, reason));
-    reports.push(Report::Admission(AdmissionState::Closed));
+fn turn_away(out: &mut Outbox, reason: &str) {
+    out.refused(None, RefusalKind::Join, reason);
+    out.report(Report::Admission(AdmissionState::Closed));
 }

@@ -5,7 +5,6 @@ use thingward_zwave::affordance::{Action, Kind, Row, Shown, ValueType, actions, 
 use thingward_zwave::controller::KnownNode;
 use thingward_zwave::{Command, LinkSecurity, SecurityClass};
 
-use super::describe::AFFORDANCES_MAX;
 use crate::wire::{DATA_BYTES_MAX, Name, Reading, Text, Value, Words};
 
 /// Most names that a node has shown beyond those of its classes.
@@ -69,7 +68,7 @@ impl Member {
     pub(super) fn actions(&self) -> Vec<&'static Action> {
         let mut all: Vec<&'static Action> = Vec::new();
         for action in self.classes().flat_map(actions).filter(|action| self.has(action.needs)) {
-            if all.len() < AFFORDANCES_MAX && !all.iter().any(|other| other.name == action.name) {
+            if !all.iter().any(|other| other.name == action.name) {
                 all.push(action);
             }
         }

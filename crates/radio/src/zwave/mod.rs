@@ -13,22 +13,21 @@ mod kept;
 mod member;
 mod network;
 mod refusals;
-mod reports;
 mod telling;
 
 use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use crate::wire::{Counters, Order, Report, Sentence};
+use crate::outbox::Outbox;
+use crate::wire::{Order, Report, Sentence};
 use crate::{Output, Radio};
 use network::Network;
-use reports::Reports;
 
 /// The protocol of a Z-Wave controller on its Serial API.
 pub struct ZwaveRadio<R> {
     state: State<R>,
-    reports: Reports,
+    out: Outbox,
 }
 
 enum State<R> {
@@ -43,12 +42,7 @@ impl<R: CryptoRng> ZwaveRadio<R> {
     /// One that waits for [`Order::Start`]. Keys and nonces are drawn from `rng`.
     #[must_use]
     pub fn new(rng: R) -> Self {
-        Self { state: State::Waiting(rng), reports: Reports::default() }
-    }
-
-    fn counters(&self) -> Counters {
-        let frames = if let State::Running(network) = &self.state { network.frames() } else { 0 };
-        Counters { received: frames, ..self.reports.counters() }
+        Self { state: State::Waiting(rng), out: Outbox::default() }
     }
 }
 
@@ -56,36 +50,34 @@ impl<R: CryptoRng> Radio for ZwaveRadio<R> {
     fn order(&mut self, order: Order, now: Duration) {
         match (order, &mut self.state) {
             (Order::Ask(answer), _) => {
-                let counters = self.counters();
-                self.reports.push(Report::Alive { answer, counters });
+                let counters = self.out.counters;
+                self.out.report(Report::Alive { answer, counters });
             }
             (Order::Start(start), State::Waiting(_)) => {
                 let State::Waiting(rng) = std::mem::replace(&mut self.state, State::Over) else { return };
                 match Network::start(start, rng, now) {
                     Ok(network) => self.state = State::Running(Box::new(network)),
                     Err(error) => {
-                        self.reports.push(Report::Trouble(Sentence::fitting(&error.to_string())));
+                        self.out.report(Report::Trouble(Sentence::fitting(&error.to_string())));
                     }
                 }
             }
-            (order, State::Running(network)) => network.order(order, &mut self.reports, now),
-            (Order::Call(call), _) => {
-                let failure = Some(Sentence::fitting("the radio does not work"));
-                self.reports.push(Report::Done { id: call.id, failure });
-            }
+            (order, State::Running(network)) => network.order(order, &mut self.out, now),
+            (Order::Call(call), _) => self.out.done(call.id, Some("the radio does not work")),
             _ => {}
         }
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.out.counters.received += u64::try_from(bytes.len()).unwrap_or_default();
         if let State::Running(network) = &mut self.state {
-            network.receive(bytes, &mut self.reports, now);
+            network.receive(bytes, &mut self.out, now);
         }
     }
 
     fn tick(&mut self, now: Duration) {
         if let State::Running(network) = &mut self.state {
-            network.tick(&mut self.reports, now);
+            network.tick(&mut self.out, now);
         }
     }
 
@@ -99,6 +91,6 @@ impl<R: CryptoRng> Radio for ZwaveRadio<R> {
         {
             return Some(Output::Line(bytes));
         }
-        self.reports.pop().map(Output::Report)
+        self.out.take()
     }
 }

@@ -14,7 +14,7 @@ use super::keeper::{Keeper, Then};
 use super::kept::{Kept, KeptError};
 use super::member::Member;
 use super::refusals;
-use super::reports::Reports;
+use crate::outbox::Outbox;
 use crate::wire::{Address, Exception, Order, RefusalKind, Report, Sentence, Start};
 
 pub(super) struct Network<R> {
@@ -62,10 +62,6 @@ impl<R: CryptoRng> Network<R> {
         })
     }
 
-    pub(super) const fn frames(&self) -> u64 {
-        self.host.frames()
-    }
-
     pub(super) fn output(&mut self) -> Option<Vec<u8>> {
         self.host.output()
     }
@@ -76,60 +72,60 @@ impl<R: CryptoRng> Network<R> {
         [self.host.due(), admission, self.calls.due(), later].into_iter().flatten().min()
     }
 
-    pub(super) fn order(&mut self, order: Order, reports: &mut Reports, now: Duration) {
+    pub(super) fn order(&mut self, order: Order, out: &mut Outbox, now: Duration) {
         match order {
-            Order::Admit(admission) => self.admit(&admission, reports, now),
-            Order::Close => self.close(reports, now),
-            Order::Call(call) => self.call(&call, reports, now),
-            Order::Remove(thing) => self.remove(&thing, reports, now),
-            Order::Kept => self.kept(reports, now),
+            Order::Admit(admission) => self.admit(&admission, out, now),
+            Order::Close => self.close(out, now),
+            Order::Call(call) => self.call(&call, out, now),
+            Order::Remove(thing) => self.remove(&thing, out, now),
+            Order::Kept => self.kept(out, now),
             // The first comes once, the second is answered by whoever has the counters; and a key of Z-Wave is given once.
             Order::Start(_) | Order::Ask(_) | Order::Roll => {}
         }
-        self.settle(reports, now);
+        self.settle(out, now);
     }
 
-    pub(super) fn receive(&mut self, bytes: &[u8], reports: &mut Reports, now: Duration) {
+    pub(super) fn receive(&mut self, bytes: &[u8], out: &mut Outbox, now: Duration) {
         self.host.receive(bytes, now);
-        self.settle(reports, now);
+        self.settle(out, now);
     }
 
-    pub(super) fn tick(&mut self, reports: &mut Reports, now: Duration) {
+    pub(super) fn tick(&mut self, out: &mut Outbox, now: Duration) {
         self.host.tick(now);
-        self.settle(reports, now);
-        self.admission_due(reports, now);
-        self.calls_due(reports, now);
+        self.settle(out, now);
+        self.admission_due(out, now);
+        self.calls_due(out, now);
         self.ask_later(now);
-        self.settle(reports, now);
+        self.settle(out, now);
     }
 
     /// Hears what happened, and has kept what is to be kept.
-    fn settle(&mut self, reports: &mut Reports, now: Duration) {
+    fn settle(&mut self, out: &mut Outbox, now: Duration) {
         while let Some(event) = self.host.event() {
-            self.event(event, reports, now);
+            self.event(event, out, now);
         }
         if self.keeper.begin() {
-            reports.push(Report::Keep(self.kept.write()));
+            out.report(Report::Keep(self.kept.write()));
         }
     }
 
-    fn event(&mut self, event: Event, reports: &mut Reports, now: Duration) {
+    fn event(&mut self, event: Event, out: &mut Outbox, now: Duration) {
         match event {
-            Event::Ready { home, strangers, .. } => self.ready(home, &strangers, reports, now),
+            Event::Ready { home, strangers, .. } => self.ready(home, &strangers, out, now),
             Event::ControllerFailed(fault) => {
-                reports.push(Report::Trouble(Sentence::fitting(&fault.to_string())));
+                out.report(Report::Trouble(Sentence::fitting(&fault.to_string())));
             }
-            Event::Included(known) => self.included(known, reports, now),
+            Event::Included(known) => self.included(known, out, now),
             Event::Interviewed(known) => self.interviewed(known),
             Event::Report { node, endpoint, security, command } => {
-                self.told(node, endpoint, security, &command, reports, now);
+                self.told(node, endpoint, security, &command, out, now);
             }
-            Event::Done(request, outcome) => self.done(request, &outcome, reports, now),
+            Event::Done(request, outcome) => self.done(request, &outcome, out, now),
             Event::Excluded(node) => self.forget(node),
             Event::Unsound(node, unsound) => {
                 if let Some(kind) = refusals::kind(&unsound) {
                     let thing = node.and_then(|node| self.address(node));
-                    reports.push(refused(thing, kind, &unsound.to_string()));
+                    out.refused(thing, kind, &unsound.to_string());
                 }
             }
             Event::Including
@@ -137,12 +133,12 @@ impl<R: CryptoRng> Network<R> {
             | Event::PinNeeded { .. }
             | Event::S0Asked(_)
             | Event::Refused(..)
-            | Event::InclusionEnded => self.joining_event(&event, reports, now),
+            | Event::InclusionEnded => self.joining_event(&event, out, now),
             Event::Awake(_) | Event::Excluding | Event::ExclusionEnded => {}
         }
     }
 
-    fn ready(&mut self, home: HomeId, strangers: &[NodeId], reports: &mut Reports, now: Duration) {
+    fn ready(&mut self, home: HomeId, strangers: &[NodeId], out: &mut Outbox, now: Duration) {
         for node in strangers {
             let thing = Some(address(home, *node));
             let reason = if self.kept.members.contains_key(node) {
@@ -150,20 +146,20 @@ impl<R: CryptoRng> Network<R> {
             } else {
                 "it is in the network without a key that is known"
             };
-            reports.push(refused(thing, RefusalKind::Join, reason));
+            out.refused(thing, RefusalKind::Join, reason);
         }
         if self.kept.home.is_none() {
             self.kept.home = Some(home);
             self.keeper.changed(Some(Then::Ready));
         } else {
-            self.tell_ready(reports, now);
+            self.tell_ready(out, now);
         }
     }
 
-    fn tell_ready(&mut self, reports: &mut Reports, now: Duration) {
+    fn tell_ready(&mut self, out: &mut Outbox, now: Duration) {
         let Some(home) = self.kept.home else { return };
         self.is_ready = true;
-        reports.push(Report::Ready { network: Address::fitting(&home.to_string()) });
+        out.report(Report::Ready { network: Address::fitting(&home.to_string()) });
         let granted = |node: &NodeId| matches!(self.host.standing(*node), Some(Standing::Granted(_)));
         let there: Vec<NodeId> = self.kept.members.keys().copied().filter(granted).collect();
         for node in there {
@@ -174,7 +170,7 @@ impl<R: CryptoRng> Network<R> {
                 let _ = self.host.interview(node, now);
                 continue;
             }
-            self.announce(node, reports);
+            self.announce(node, out);
             // One that sleeps says by itself what it has to say.
             if !sleeps {
                 self.ask_values(node, now);
@@ -183,33 +179,33 @@ impl<R: CryptoRng> Network<R> {
     }
 
     /// What was kept last is durable.
-    fn kept(&mut self, reports: &mut Reports, now: Duration) {
+    fn kept(&mut self, out: &mut Outbox, now: Duration) {
         for then in self.keeper.kept() {
             match then {
-                Then::Ready => self.tell_ready(reports, now),
+                Then::Ready => self.tell_ready(out, now),
                 Then::Thing(node) => {
                     let is_new = !self.announced.contains(&node);
-                    self.announce(node, reports);
+                    self.announce(node, out);
                     if is_new {
                         self.ask_values(node, now);
                     }
                 }
                 Then::Left(node) => {
                     if let Some(address) = self.address(node) {
-                        reports.push(Report::Left(address));
+                        out.report(Report::Left(address));
                     }
                 }
             }
         }
     }
 
-    fn remove(&mut self, thing: &Address, reports: &mut Reports, now: Duration) {
+    fn remove(&mut self, thing: &Address, out: &mut Outbox, now: Duration) {
         match self.node(thing) {
             Some(node) => {
                 self.host.refuse(node, now);
                 self.forget(node);
             }
-            None => reports.push(Report::Left(thing.clone())),
+            None => out.report(Report::Left(thing.clone())),
         }
     }
 
@@ -250,8 +246,4 @@ fn exception<'a>(exceptions: &'a [Exception], thing: &Address) -> Option<&'a Exc
 
 fn address(home: HomeId, node: NodeId) -> Address {
     Address::fitting(&format!("{home}-{node}"))
-}
-
-pub(super) fn refused(thing: Option<Address>, kind: RefusalKind, reason: &str) -> Report {
-    Report::Refused { thing, kind, reason: Sentence::fitting(reason) }
 }

@@ -14,8 +14,8 @@ use super::describe::describe;
 use super::keeper::Then;
 use super::member::link;
 use super::network::Network;
-use super::reports::Reports;
-use crate::wire::{Call, READINGS_MAX, Reading, Readings, Report, Sentence, Thing};
+use crate::outbox::Outbox;
+use crate::wire::{Call, Report, Sentence, Thing};
 
 /// Most questions that wait for their time.
 const LATER_MAX: usize = 64;
@@ -34,11 +34,18 @@ impl<R: CryptoRng> Network<R> {
     }
 
     /// Tells what a node is.
-    pub(super) fn announce(&mut self, node: NodeId, reports: &mut Reports) {
+    pub(super) fn announce(&mut self, node: NodeId, out: &mut Outbox) {
         let Some((address, member)) = self.address(node).zip(self.kept.members.get(&node)) else { return };
-        let thing = Thing { address, link: member.link(), description: describe(member) };
-        self.announced.insert(node);
-        reports.push(Report::Thing(thing));
+        match describe(member) {
+            Ok(description) => {
+                self.announced.insert(node);
+                out.report(Report::Thing(Thing { address, link: member.link(), description }));
+            }
+            Err(error) => {
+                let trouble = format!("{address} cannot be described: {error}");
+                out.report(Report::Trouble(Sentence::fitting(&trouble)));
+            }
+        }
     }
 
     /// Asks for every value that a node has. What does not find room is left to the node to say.
@@ -61,7 +68,7 @@ impl<R: CryptoRng> Network<R> {
         endpoint: u8,
         security: LinkSecurity,
         command: &Command,
-        reports: &mut Reports,
+        out: &mut Outbox,
         now: Duration,
     ) {
         if command.class() == u16::from(DeviceResetLocally::CLASS) {
@@ -87,28 +94,16 @@ impl<R: CryptoRng> Network<R> {
         if is_news && member.interviewed {
             self.keeper.changed(Some(Then::Thing(node)));
         }
-        self.tell_readings(node, security, readings, reports);
-    }
-
-    fn tell_readings(
-        &self,
-        node: NodeId,
-        security: LinkSecurity,
-        readings: Vec<Reading>,
-        reports: &mut Reports,
-    ) {
         // Before a thing is announced there is nobody to whom it would be told. Then everything is asked for.
-        let Some(thing) = self.address(node).filter(|_| self.announced.contains(&node)) else { return };
-        for some in readings.chunks(READINGS_MAX) {
-            let (thing, link) = (thing.clone(), link(security));
-            reports.push(Report::Readings(Readings { thing, link, readings: some.to_vec() }));
+        if let Some(thing) = self.address(node).filter(|_| self.announced.contains(&node)) {
+            out.readings(&thing, link(security), &readings);
         }
     }
 
     /// Has a node do something.
-    pub(super) fn call(&mut self, call: &Call, reports: &mut Reports, now: Duration) {
+    pub(super) fn call(&mut self, call: &Call, out: &mut Outbox, now: Duration) {
         if let Err(failure) = self.begin_call(call, now) {
-            reports.push(Report::Done { id: call.id, failure: Some(Sentence::fitting(&failure)) });
+            out.done(call.id, Some(&failure));
         }
     }
 
@@ -126,16 +121,10 @@ impl<R: CryptoRng> Network<R> {
     }
 
     /// A request came to its end.
-    pub(super) fn done(
-        &mut self,
-        request: RequestId,
-        outcome: &Outcome,
-        reports: &mut Reports,
-        now: Duration,
-    ) {
+    pub(super) fn done(&mut self, request: RequestId, outcome: &Outcome, out: &mut Outbox, now: Duration) {
         let Some(called) = self.calls.remove(request) else { return };
         let failure = calls::failure(outcome);
-        reports.push(Report::Done { id: called.id, failure: failure.map(Sentence::fitting) });
+        out.done(called.id, failure);
         let Some(asks) = called.asks.filter(|_| failure.is_none()) else { return };
         if !called.takes.is_zero() && self.later.len() < LATER_MAX {
             self.later.push((now + called.takes + AFTERWARDS, called.node, asks.clone()));
@@ -145,14 +134,13 @@ impl<R: CryptoRng> Network<R> {
     }
 
     /// Takes back what waited too long.
-    pub(super) fn calls_due(&mut self, reports: &mut Reports, now: Duration) {
+    pub(super) fn calls_due(&mut self, out: &mut Outbox, now: Duration) {
         for request in self.calls.overdue(now) {
             let Some(withdrawn) = self.host.withdraw(request) else { continue };
             let Some(called) = self.calls.remove(request) else { continue };
             let member = self.kept.members.get(&called.node);
             let listening = member.map_or(Listening::Sleeping, |member| member.known.listening);
-            let failure = Sentence::fitting(calls::taken_back(withdrawn, listening));
-            reports.push(Report::Done { id: called.id, failure: Some(failure) });
+            out.done(called.id, Some(calls::taken_back(withdrawn, listening)));
         }
     }
 

@@ -103,7 +103,6 @@ pub struct Controller<R> {
     groups: Vec<Group>,
     last_group: u8,
     events: VecDeque<Event>,
-    frames: u64,
 }
 
 impl<R: CryptoRng> Controller<R> {
@@ -136,7 +135,6 @@ impl<R: CryptoRng> Controller<R> {
             groups: Vec::new(),
             last_group: 0,
             events: VecDeque::new(),
-            frames: 0,
         };
         this.begin_start(now);
         this
@@ -184,12 +182,6 @@ impl<R: CryptoRng> Controller<R> {
     #[must_use]
     pub fn standing(&self, node: NodeId) -> Option<Standing> {
         self.nodes.get(&node).map(|node| node.standing)
-    }
-
-    /// Frames that came over the line whole.
-    #[must_use]
-    pub const fn frames(&self) -> u64 {
-        self.frames
     }
 
     /// Grants no key of a lesser class from now on: with [`S2Class::Authenticated`], no node joins whose device-specific key
@@ -282,10 +274,7 @@ impl<R: CryptoRng> Controller<R> {
     fn link_events(&mut self, events: Vec<LinkEvent>, now: Duration) {
         for event in events {
             match event {
-                LinkEvent::Received(frame) => {
-                    self.frames = self.frames.saturating_add(1);
-                    self.frame(&frame, now);
-                }
+                LinkEvent::Received(frame) => self.frame(&frame, now),
                 LinkEvent::Delivered(frame) => self.transactions.delivered(&frame, now),
                 LinkEvent::Lost(_) => {
                     if let Some(ended) = self.transactions.lost() {

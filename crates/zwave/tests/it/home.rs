@@ -261,6 +261,11 @@ pub(crate) fn thing_node() -> NodeId {
     NodeId::new(THING).unwrap()
 }
 
+/// The keys of the network.
+pub(crate) fn keys() -> NetworkKeySet {
+    NetworkKeySet::generate(&mut ChaCha20Rng::from_seed([5; 32]))
+}
+
 pub(crate) const ALL_OF_S2: u8 = 0x07;
 pub(crate) const BEST: SecurityClass = SecurityClass::S2(S2Class::AccessControl);
 
