@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
-use thingward_zigbee::coordinator::{Interview, close, expect_insecure, leave, open, permit, remove};
+use thingward_zigbee::coordinator::{
+    Interview, close, expect_insecure, expect_nobody, leave, open, permit, remove,
+};
 use thingward_zigbee::ezsp::EzspMessage;
 use thingward_zigbee::security::InstallCode;
 use thingward_zigbee::thing::Thing;
@@ -31,6 +33,7 @@ const JOINING_MAX: usize = 8;
 const SECURED_REJOIN: u8 = 0;
 const JOIN: u8 = 1;
 const LEFT: u8 = 2;
+const UNSECURED_REJOIN: u8 = 3;
 /// What the coordinator does about it (`EmberJoinDecision`).
 const UNDER_EXPECTED_KEY: u8 = 0;
 const IN_THE_CLEAR: u8 = 1;
@@ -77,6 +80,8 @@ impl ZigbeeRadio {
         };
         let until = now + Duration::from_secs(admission.seconds.into());
         self.admission = Some(Admission { until, renewal: now, printed, is_open: false });
+        // Nobody joins by what was given for somebody else before.
+        self.ask(expect_nobody(), Purpose::Hint, now);
         self.look_after_admission(now);
     }
 
@@ -96,7 +101,7 @@ impl ZigbeeRadio {
         let commands = match &admission.printed {
             Some((node, code)) => permit(version, *node, code, seconds),
             None => {
-                let expected = self.exceptions.keys().map(|node| expect_insecure(version, *node));
+                let expected = self.exceptions.iter().map(|node| expect_insecure(version, *node));
                 expected.collect::<Result<Vec<_>, _>>().and_then(|mut commands| {
                     commands.extend(open(seconds)?);
                     Ok(commands)
@@ -148,17 +153,19 @@ impl ZigbeeRadio {
     ) {
         match (update, decision) {
             (Some(LEFT), _) => self.left(eui64, now),
-            (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
-            (Some(JOIN), Some(IN_THE_CLEAR)) => {
+            (_, Some(IN_THE_CLEAR)) => {
                 self.send_away(short, eui64, "it was given the network's key in the clear", now);
                 self.start_roll(now);
             }
-            (Some(SECURED_REJOIN), _) => self.moved(short, eui64, now),
-            // Denied, or without the key of the network, which nobody gets a second time in the same way.
+            (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
+            // One that missed the network's key gets it under its own link key.
+            (Some(SECURED_REJOIN), _) | (Some(UNSECURED_REJOIN), Some(UNDER_EXPECTED_KEY)) => {
+                self.moved(short, eui64, now);
+            }
             _ => {
                 let known = self.kept.as_ref().is_some_and(|kept| kept.node(eui64).is_some());
                 let reason = if known {
-                    "it came back without the network's key: admit it again with its install code"
+                    "it came back without the keys of this network: admit it again with its install code"
                 } else {
                     "it has no install code that was given here, and joining under the key that everybody knows is refused"
                 };
@@ -170,7 +177,7 @@ impl ZigbeeRadio {
     fn joins(&mut self, short: ShortAddress, eui64: Eui64, now: Duration) {
         let joined = match &self.admission {
             Some(Admission { printed: Some((node, _)), .. }) if *node == eui64 => Some(Joined::InstallCode),
-            Some(Admission { printed: None, .. }) if self.exceptions.contains_key(&eui64) => {
+            Some(Admission { printed: None, .. }) if self.exceptions.contains(&eui64) => {
                 Some(Joined::WellKnown)
             }
             _ => None,
@@ -225,7 +232,7 @@ impl ZigbeeRadio {
             && !node.own_key
         {
             node.own_key = true;
-            self.keep(After::Announce(eui64));
+            self.keep(After::Tell(eui64));
         }
     }
 

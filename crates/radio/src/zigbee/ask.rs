@@ -7,7 +7,7 @@ use thingward_zigbee::Malformed;
 use thingward_zigbee::address::ShortAddress;
 use thingward_zigbee::ezsp::EzspMessage;
 
-use super::ZigbeeRadio;
+use super::{Phase, ZigbeeRadio};
 
 /// Commands that wait at most. What is asked is bounded by what is going on; more is a mistake of this code.
 const WAITING_MAX: usize = 1024;
@@ -49,6 +49,9 @@ impl Asking {
 impl ZigbeeRadio {
     /// Asks the coordinator something, now or when it has answered all before it.
     pub(super) fn ask(&mut self, command: Result<EzspMessage, Malformed>, purpose: Purpose, now: Duration) {
+        if self.phase == Phase::Failed {
+            return;
+        }
         match command {
             Ok(command) if self.asking.waiting.len() < WAITING_MAX => {
                 self.asking.waiting.push_back((command, purpose));
@@ -80,7 +83,7 @@ impl ZigbeeRadio {
     }
 
     fn ask_next(&mut self, now: Duration) {
-        if self.asking.asked.is_some() {
+        if self.asking.asked.is_some() || self.phase == Phase::Failed {
             return;
         }
         let Some((command, purpose)) = self.asking.waiting.pop_front() else { return };

@@ -21,7 +21,7 @@ mod start;
 mod talk;
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use thingward_zigbee::address::Eui64;
@@ -58,7 +58,8 @@ pub struct ZigbeeRadio {
     kept: Option<Kept>,
     /// The coordinator's own address.
     address: Eui64,
-    exceptions: BTreeMap<Eui64, String>,
+    /// Who may join under the key that everybody knows.
+    exceptions: BTreeSet<Eui64>,
     early: VecDeque<Order>,
     admission: Option<Admission>,
     joining: BTreeMap<Eui64, Joining>,
@@ -95,7 +96,7 @@ impl Default for ZigbeeRadio {
             keeper: Keeper::default(),
             kept: None,
             address: Eui64(0),
-            exceptions: BTreeMap::new(),
+            exceptions: BTreeSet::new(),
             early: VecDeque::new(),
             admission: None,
             joining: BTreeMap::new(),
@@ -150,7 +151,8 @@ impl Radio for ZigbeeRadio {
             let admission = self.admission.iter().map(Admission::due);
             exchanges.chain(joins).chain(admission).chain(self.roll.due()).min()
         });
-        [phase, running.flatten(), self.host.deadline()].into_iter().flatten().min()
+        let host = self.host.deadline().filter(|_| self.phase != Phase::Failed);
+        [phase, running.flatten(), host].into_iter().flatten().min()
     }
 
     fn output(&mut self) -> Option<Output> {

@@ -59,9 +59,7 @@ impl ZigbeeRadio {
             return;
         }
         let exceptions = start.exceptions.iter();
-        self.exceptions = exceptions
-            .filter_map(|exception| Some((eui64(exception.thing.as_str())?, exception.reason.to_string())))
-            .collect();
+        self.exceptions = exceptions.filter_map(|exception| eui64(exception.thing.as_str())).collect();
         match start.kept.as_ref().map(|kept| Kept::read(kept.expose())).transpose() {
             Ok(kept) => self.kept = kept,
             Err(error) => return self.fail(&error.to_string()),

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
+use thingward_zigbee::coordinator::{confirm, look_up};
 use thingward_zigbee::ezsp::EzspMessage;
-use thingward_zigbee::library;
 use thingward_zigbee::security::hash;
 use thingward_zigbee::thing::{Scalar, Told, describe};
 use thingward_zigbee::zcl::{
     Attribute, AttributeRead, DataType, Foundation, FrameScope, Value as ZclValue, ZclHeader,
 };
+use thingward_zigbee::{Malformed, library};
 
 use super::ZigbeeRadio;
 use super::ask::Purpose;
@@ -28,6 +29,10 @@ const ZONE: u16 = 0x0500;
 const ENROL_REQUEST: u8 = 0x01;
 /// The attribute that a changed state is the value of.
 const ZONE_STATUS: u16 = 0x0002;
+
+/// The general command that reports, and the bit of a header by which nobody asks for a confirmation.
+const REPORT: u8 = 0x0a;
+const NO_CONFIRMATION: u8 = 0x10;
 
 /// A message of a node, as the coordinator hands it over.
 pub(super) struct Message {
@@ -57,7 +62,7 @@ impl ZigbeeRadio {
                 self.counters.refused += 1;
                 let purpose = Purpose::Lookup(message.sender);
                 if !self.asking.is_asked(purpose) {
-                    self.ask(thingward_zigbee::coordinator::look_up(message.sender), purpose, now);
+                    self.ask(look_up(message.sender), purpose, now);
                 }
             }
         }
@@ -74,8 +79,21 @@ impl ZigbeeRadio {
             return;
         }
         match self.said(node, message) {
-            Ok(readings) => self.tell(node, message, readings),
+            Ok(readings) => {
+                self.tell(node, message, readings);
+                self.confirm(message, now);
+            }
             Err(malformed) => self.refuse(Some(node), RefusalKind::Malformed, &malformed.to_string(), now),
+        }
+    }
+
+    /// What was understood is confirmed where the node wants that.
+    fn confirm(&mut self, message: &Message, now: Duration) {
+        let Ok((header, _)) = ZclHeader::read(&message.payload) else { return };
+        let is_answer = header.scope() == FrameScope::Foundation && header.command != REPORT;
+        if header.control & NO_CONFIRMATION == 0 && !is_answer {
+            let confirmation = confirm(message.endpoint, message.cluster, &header);
+            self.ask(confirmation.and_then(|request| request.unicast(message.sender, 0)), Purpose::Hint, now);
         }
     }
 
@@ -106,7 +124,7 @@ impl ZigbeeRadio {
     }
 
     /// What a message says that answers nothing.
-    fn said(&mut self, node: Eui64, message: &Message) -> Result<Vec<Reading>, thingward_zigbee::Malformed> {
+    fn said(&mut self, node: Eui64, message: &Message) -> Result<Vec<Reading>, Malformed> {
         let (header, rest) = ZclHeader::read(&message.payload)?;
         if header.scope() == FrameScope::Foundation {
             return Ok(match Foundation::read(header.command, rest)? {

@@ -167,6 +167,21 @@ pub fn enrol(endpoint: u8, sequence: u8) -> Request {
     Request::application(endpoint, ZONE, payload)
 }
 
+/// Tells a node that what it said unasked, with this header, was understood: it asks for that unless it says that it does
+/// not (2.5.12.2).
+///
+/// # Errors
+///
+/// Never.
+pub fn confirm(endpoint: u8, cluster: u16, header: &ZclHeader) -> Result<Request, Malformed> {
+    let command = Foundation::DefaultResponse { command: header.command, status: 0 };
+    let control = 0x10 | (header.control & 0x0c ^ 0x08);
+    let mut payload = Vec::new();
+    ZclHeader { control, command: command.command(), ..*header }.write(&mut payload);
+    command.write(&mut payload)?;
+    Ok(Request::application(endpoint, cluster, payload))
+}
+
 /// Tells a node to leave the network.
 ///
 /// # Errors

@@ -50,6 +50,8 @@ pub(crate) struct Coordinator {
     alternate: Option<[u8; 16]>,
     /// The network's settings, as it was formed.
     network: Option<Vec<u8>>,
+    /// Whether it takes no other key.
+    pub(crate) has_one_key: bool,
     /// Whether no network comes up.
     pub(crate) is_down: bool,
     /// Keys that nodes are expected to show.
@@ -147,6 +149,7 @@ impl Coordinator {
                 let sequence = self.key_sequence;
                 ([&[0, 0, 0, 0, 1, alternate, sequence, sequence + 1][..], &counter].concat(), Vec::new())
             }
+            "broadcastNextNetworkKey" if self.has_one_key => (vec![0xb5], Vec::new()),
             "broadcastNextNetworkKey" => {
                 self.alternate = Some(given.try_into().unwrap());
                 well
@@ -155,6 +158,10 @@ impl Coordinator {
             "importTransientKey" => {
                 self.expected.insert(given[..8].try_into().unwrap(), given[8..24].try_into().unwrap());
                 (vec![0; 4], Vec::new())
+            }
+            "clearTransientLinkKeys" => {
+                self.expected.clear();
+                (Vec::new(), Vec::new())
             }
             "permitJoining" => {
                 self.open_until = self.now + Duration::from_secs(given[0].into());
@@ -248,7 +255,7 @@ impl Coordinator {
     }
 
     /// What the coordinator has to do with a node.
-    fn met(&self, at: usize, update: u8, decision: u8) -> News {
+    pub(crate) fn met(&self, at: usize, update: u8, decision: u8) -> News {
         let node = &self.nodes[at];
         (JOINED, [&node.short.to_le_bytes()[..], &node.eui64, &[update, decision, 0, 0]].concat())
     }

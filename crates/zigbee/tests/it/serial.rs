@@ -3,6 +3,7 @@
 mod coordinator;
 mod noisy;
 mod peer;
+mod socket;
 
 use std::time::Duration;
 
