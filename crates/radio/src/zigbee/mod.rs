@@ -3,20 +3,22 @@
 //!
 //! - [`start`]: a network is formed, resumed or restored;
 //! - [`keep`], [`kept`]: what is to be remembered, and when it is durable;
-//! - [`admit`]: who may join, and who did;
-//! - [`talk`], [`job`]: what things are asked and told, one at a time each;
+//! - [`admit`], [`join`]: who may join, and who did;
+//! - [`talk`], [`job`], [`set_up`]: what things are asked and told, one at a time each;
 //! - [`told`]: what they say;
 //! - [`roll`]: the network's key, and its counter.
 
 mod admit;
 mod ask;
 mod job;
+mod join;
 mod keep;
 mod kept;
 mod news;
 mod orders;
 mod report;
 mod roll;
+mod set_up;
 mod start;
 mod talk;
 mod told;
@@ -30,8 +32,9 @@ use thingward_zigbee::ezsp::{EzspHost, EzspMessage, EzspOutput};
 use crate::wire::{Counters, Order};
 use crate::{Output, Radio};
 
-use admit::{Admission, Joining};
+use admit::Admission;
 use ask::Asking;
+use join::Joining;
 use keep::Keeper;
 use kept::Kept;
 use report::Refusals;

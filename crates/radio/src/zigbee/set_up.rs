@@ -1,0 +1,65 @@
+//! What a thing is told and asked once it is known: to report what it has, and what that is.
+
+use std::collections::BTreeMap;
+
+use thingward_zigbee::address::Eui64;
+
+use super::ZigbeeRadio;
+use super::job::Job;
+
+/// Sensors of alarms.
+const ZONE: u16 = 0x0500;
+/// Attributes of one message at most, with how they are to be reported, and without.
+const REPORTED: usize = 4;
+const READ: usize = 6;
+
+impl ZigbeeRadio {
+    /// A thing that was taken says what happens to it from now on.
+    pub(super) fn set_up(&mut self, node: Eui64) {
+        let Some(known) = self.kept.as_ref().and_then(|kept| kept.node(node)) else { return };
+        let mut clusters: BTreeMap<(u8, u16), Vec<_>> = BTreeMap::new();
+        for (endpoint, info) in known.thing.reported() {
+            clusters.entry((endpoint, info.cluster)).or_default().push(info);
+        }
+        for (endpoint, cluster) in known.thing.eventful() {
+            clusters.entry((endpoint, cluster)).or_default();
+        }
+        for ((endpoint, cluster), attributes) in clusters {
+            if cluster == ZONE {
+                self.put(node, Job::Master { endpoint });
+                self.put(node, Job::Enrol { endpoint });
+            }
+            self.put(node, Job::Bind { endpoint, cluster });
+            for attributes in attributes.chunks(REPORTED) {
+                self.put(node, Job::Report { endpoint, cluster, attributes: attributes.to_vec() });
+            }
+        }
+        self.read_all(node);
+    }
+
+    /// Asks for everything that a thing says of itself.
+    pub(super) fn read_all(&mut self, node: Eui64) {
+        self.read_where(node, |_, _| true);
+    }
+
+    /// Asks for what a command may have changed.
+    pub(super) fn read_cluster(&mut self, node: Eui64, endpoint: u8, cluster: u16) {
+        // What dims also switches.
+        self.read_where(node, |at, of| {
+            at == endpoint && (of == cluster || (of, cluster) == (0x0006, 0x0008))
+        });
+    }
+
+    fn read_where(&mut self, node: Eui64, is_asked: impl Fn(u8, u16) -> bool) {
+        let Some(known) = self.kept.as_ref().and_then(|kept| kept.node(node)) else { return };
+        let mut clusters: BTreeMap<(u8, u16), Vec<u16>> = BTreeMap::new();
+        for (endpoint, info) in known.thing.reported().filter(|(at, info)| is_asked(*at, info.cluster)) {
+            clusters.entry((endpoint, info.cluster)).or_default().push(info.id);
+        }
+        for ((endpoint, cluster), ids) in clusters {
+            for ids in ids.chunks(READ) {
+                self.put(node, Job::Read { endpoint, cluster, ids: ids.to_vec() });
+            }
+        }
+    }
+}
