@@ -27,7 +27,7 @@ impl ZigbeeRadio {
         for ((endpoint, cluster), attributes) in clusters {
             if cluster == ZONE {
                 self.put(node, Job::Master { endpoint });
-                self.put(node, Job::Enrol { endpoint });
+                self.put(node, Job::Enrol { endpoint, request: None });
             }
             self.put(node, Job::Bind { endpoint, cluster });
             for attributes in attributes.chunks(REPORTED) {

@@ -60,9 +60,9 @@ impl ZigbeeRadio {
             Some(node) => self.message_of(node, message, now),
             None => {
                 self.counters.refused += 1;
-                let purpose = Purpose::Lookup(message.sender);
-                if !self.asking.is_asked(purpose) {
-                    self.ask(look_up(message.sender), purpose, now);
+                // Strangers do not keep the coordinator from its work.
+                if self.asking.is_idle() {
+                    self.ask(look_up(message.sender), Purpose::Lookup(message.sender), now);
                 }
             }
         }
@@ -91,7 +91,7 @@ impl ZigbeeRadio {
     fn confirm(&mut self, message: &Message, now: Duration) {
         let Ok((header, _)) = ZclHeader::read(&message.payload) else { return };
         let is_answer = header.scope() == FrameScope::Foundation && header.command != REPORT;
-        if header.control & NO_CONFIRMATION == 0 && !is_answer {
+        if header.control & NO_CONFIRMATION == 0 && !is_answer && self.asking.has_room() {
             let confirmation = confirm(message.endpoint, message.cluster, &header);
             self.ask(confirmation.and_then(|request| request.unicast(message.sender, 0)), Purpose::Hint, now);
         }
@@ -135,7 +135,7 @@ impl ZigbeeRadio {
             });
         }
         if (message.cluster, header.command) == (ZONE, ENROL_REQUEST) && header.manufacturer.is_none() {
-            self.put(node, Job::Enrol { endpoint: message.endpoint });
+            self.put(node, Job::Enrol { endpoint: message.endpoint, request: Some(header.sequence) });
             return Ok(Vec::new());
         }
         let Some(info) = library::command(message.cluster, header.direction(), header.command) else {

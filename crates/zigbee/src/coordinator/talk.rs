@@ -162,7 +162,7 @@ pub fn become_master(endpoint: u8, host: Eui64, sequence: u8) -> Result<Request,
 #[must_use]
 pub fn enrol(endpoint: u8, sequence: u8) -> Request {
     let mut payload = Vec::new();
-    ZclHeader { control: 0x11, manufacturer: None, sequence, command: 0x00 }.write(&mut payload);
+    ZclHeader { control: 0x01, manufacturer: None, sequence, command: 0x00 }.write(&mut payload);
     payload.extend([0x00, 0x01]);
     Request::application(endpoint, ZONE, payload)
 }

@@ -144,7 +144,7 @@ fn a_cluster_is_bound_and_reported() {
     assert_eq!(hex(&confirm(2, 0xfc00, &event).unwrap().payload), "1c5f11050b0200");
     assert_eq!(hex(&read(2, 0x0402, vec![0, 1], 9).unwrap().payload), "10090000000100");
     assert_eq!(hex(&become_master(1, Eui64(0x22), 9).unwrap().payload), "1009021000f02200000000000000");
-    assert_eq!(hex(&enrol(1, 9).payload), "1109000001");
+    assert_eq!(hex(&enrol(1, 9).payload), "0109000001");
     let leaves = leave(Eui64(0x11), 9).unwrap();
     assert_eq!((leaves.cluster, hex(&leaves.payload).as_str()), (0x0034, "09110000000000000000"));
     let sent = parameters(&[request.unicast(ShortAddress(0x1234), 7).unwrap()]);
