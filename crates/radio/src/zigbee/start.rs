@@ -22,8 +22,9 @@ use crate::wire::{Report, Start};
 
 /// How long a step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a coordinator answers that remembers no network (`EMBER_NOT_JOINED`).
+/// What a coordinator answers that remembers no network: `EMBER_NOT_JOINED`, and from version 14 on `SL_STATUS_NOT_JOINED`.
 const NO_NETWORK: u32 = 0x93;
+const NO_NETWORK_LATER: u32 = 0x17;
 /// Channels between those of wireless LANs.
 const CHANNELS: [u8; 4] = [11, 15, 20, 25];
 
@@ -118,8 +119,8 @@ impl ZigbeeRadio {
             (Some(0), None) => self.fail(
                 "the coordinator has a network that was not formed from here: reset it, or give back what was kept",
             ),
-            (Some(NO_NETWORK), Some(_)) => self.prepare_restore(now),
-            (Some(NO_NETWORK), None) => self.prepare_form(now),
+            (Some(NO_NETWORK | NO_NETWORK_LATER), Some(_)) => self.prepare_restore(now),
+            (Some(NO_NETWORK | NO_NETWORK_LATER), None) => self.prepare_form(now),
             _ => self.fail("the coordinator cannot say whether it has a network"),
         }
     }

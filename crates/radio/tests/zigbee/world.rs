@@ -39,7 +39,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(nodes: Vec<Node>) -> Self {
-        let coordinator = Rc::new(RefCell::new(Coordinator::with(nodes)));
+        Self::at(Coordinator::with(nodes))
+    }
+
+    pub(crate) fn at(coordinator: Coordinator) -> Self {
+        let coordinator = Rc::new(RefCell::new(coordinator));
         let line = line(&coordinator);
         let (radio, reports) = (ZigbeeRadio::default(), Vec::new());
         Self { radio, coordinator, line, now: Duration::ZERO, reports, kept: None, keeps: true }

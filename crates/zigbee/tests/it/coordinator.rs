@@ -35,8 +35,9 @@ fn link() -> Key {
 
 /// The commands' fields, without headers.
 fn parameters(commands: &[EzspMessage]) -> Vec<(String, String)> {
-    let one =
-        |command: &EzspMessage| (command.info.name.to_owned(), hex(&command.command(0).unwrap().parameters));
+    let one = |command: &EzspMessage| {
+        (command.info.name.to_owned(), hex(&command.command(0, 13).unwrap().parameters))
+    };
     commands.iter().map(one).collect()
 }
 
@@ -70,7 +71,7 @@ fn a_copy_is_restored_with_a_counter_that_nobody_has_seen() {
     let asked = parameters(&run_backup(13).unwrap());
     assert_eq!(asked[1], named("exportKey", "01 00 0000 0000000000000000 00 00 00000000"));
     let answer = |octets: &str| {
-        EzspMessage::read(&EzspFrame::read(&unhex(&octets.replace(' ', ""))).unwrap()).unwrap()
+        EzspMessage::read(&EzspFrame::read(&unhex(&octets.replace(' ', ""))).unwrap(), 13).unwrap()
     };
     let found = answer("00 8001 2800 00 01 8877665544332211 621a 08 0f 00 0000 01 00800000");
     let key = answer(&format!("00 8001 6a00 00 0200 03 {KEY} 00100000 00000000 00 0000000000000000"));
