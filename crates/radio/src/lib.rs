@@ -5,11 +5,25 @@
 //!
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
-//! - [`zigbee`]: the protocol of coordinators of Zigbee.
+//! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
+//! - [`supervisor`]: what the gateway has of such a process;
+//! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zwave`]: controllers of Z-Wave;
+//! - [`zwave_js`]: Z-Wave JS, as a source.
 
+mod draft;
+mod kind;
+pub mod line;
+mod outbox;
+pub mod process;
 mod radio;
+pub mod sandbox;
+pub mod supervisor;
 pub mod wire;
 pub mod zigbee;
+pub mod zwave;
+pub mod zwave_js;
 
+pub use kind::Kind;
 pub use radio::{Output, Radio};
 pub use wire::{Order, Report};

@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("coap", &[]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
-    ("radio", &["model", "zigbee"]),
+    ("radio", &["model", "zwave", "zigbee"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["model", "crypto"]),
@@ -29,7 +29,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
-    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent"]),
+    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent", "radio"]),
     (
         "service",
         &[
@@ -41,7 +41,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
         "thingward",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee",
+            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee", "radio",
         ],
     ),
 ];

@@ -174,11 +174,11 @@ impl ZigbeeRadio {
                 EzspOutput::Write(octets) => self.outputs.push_back(Output::Line(octets.to_vec())),
                 EzspOutput::Ready(version) => self.agreed(version, now),
                 EzspOutput::Answer(answer) => {
-                    self.counters.frames += 1;
+                    self.counters.received += 1;
                     self.answered(Ok(answer), now);
                 }
                 EzspOutput::Refused(reason) => {
-                    self.counters.frames += 1;
+                    self.counters.received += 1;
                     self.answered(Err(format!("the coordinator refuses, reason {reason:#04x}")), now);
                 }
                 EzspOutput::BadAnswer(malformed) => {
@@ -186,7 +186,7 @@ impl ZigbeeRadio {
                     self.answered(Err(format!("the coordinator's answer is none: {malformed}")), now);
                 }
                 EzspOutput::News(news) => {
-                    self.counters.frames += 1;
+                    self.counters.received += 1;
                     self.heard(&news, now);
                 }
                 EzspOutput::NewsLost => self.counters.dropped += 1,

@@ -64,7 +64,7 @@ impl ZigbeeRadio {
 
     /// Something on the line that is none of the coordinator's messages.
     pub(super) fn unreadable(&mut self, reason: &str, now: Duration) {
-        self.counters.frames += 1;
+        self.counters.received += 1;
         self.refuse(None, RefusalKind::Malformed, reason, now);
     }
 

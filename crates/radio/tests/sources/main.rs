@@ -1,0 +1,10 @@
+//! Sources and recordings: programs that homes run today, and what was recorded.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod home;
+mod zwave_js;
