@@ -61,7 +61,7 @@ impl Asking {
 impl ZigbeeRadio {
     /// Asks the coordinator something, now or when it has answered all before it.
     pub(super) fn ask(&mut self, command: Result<EzspMessage, Malformed>, purpose: Purpose, now: Duration) {
-        if self.phase == Phase::Failed {
+        if !matches!(self.phase, Phase::Starting(..) | Phase::Running) {
             return;
         }
         match command {
@@ -95,7 +95,7 @@ impl ZigbeeRadio {
     }
 
     fn ask_next(&mut self, now: Duration) {
-        if self.asking.asked.is_some() || self.phase == Phase::Failed {
+        if self.asking.asked.is_some() {
             return;
         }
         let Some((command, purpose)) = self.asking.waiting.pop_front() else { return };

@@ -171,7 +171,7 @@ impl ZigbeeRadio {
             let Some((thing, maker, model)) = joining.found else { continue };
             let Joining { short, joined, own_key, .. } = joining;
             let Some(kept) = &mut self.kept else { continue };
-            kept.put(Node { eui64, short, joined, own_key, maker, model, thing });
+            kept.put(Node { eui64, short, joined, own_key, maker, model, thing, is_set_up: false });
             if self.has_room() {
                 self.keep(After::Announce(eui64));
             } else {

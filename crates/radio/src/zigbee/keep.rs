@@ -44,6 +44,15 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
+    /// What was to be done is not, but for what is so anyway. What is known is told again when it goes on.
+    pub(super) fn interrupt(&mut self) {
+        let is_so = |after: &After| matches!(after, After::Forgotten(_));
+        self.next.retain(is_so);
+        if let Some(sent) = &mut self.sent {
+            sent.retain(is_so);
+        }
+    }
+
     /// Whether a thing is not announced yet.
     pub(super) fn is_waiting(&self, eui64: Eui64) -> bool {
         let after = After::Announce(eui64);
@@ -55,7 +64,7 @@ impl ZigbeeRadio {
     /// Has the state kept as it is now, and then does this.
     pub(super) fn keep(&mut self, after: After) {
         self.keeper.next.push(after);
-        if self.keeper.sent.is_none() && self.phase != Phase::Failed {
+        if self.keeper.sent.is_none() && self.phase != Phase::Stopped {
             self.send_state();
         }
     }
@@ -69,7 +78,7 @@ impl ZigbeeRadio {
                 self.say(Report::Keep(Secret::new(bytes)));
             }
             // Things are taken only while there is room for them.
-            None => self.fail("there is no room for what has to be remembered"),
+            None => self.stop("there is no room for what has to be remembered"),
         }
     }
 

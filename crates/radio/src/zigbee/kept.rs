@@ -106,6 +106,9 @@ pub(super) struct Node {
     #[n(6)]
     #[cbor(with = "codec::thing")]
     pub(super) thing: Thing,
+    /// Whether it was told what to report.
+    #[n(7)]
+    pub(super) is_set_up: bool,
 }
 
 impl Node {

@@ -6,7 +6,8 @@
 //! - [`admit`], [`join`]: who may join, and who did;
 //! - [`talk`], [`job`], [`set_up`]: what things are asked and told, one at a time each;
 //! - [`told`]: what they say;
-//! - [`roll`]: the network's key, and its counter.
+//! - [`roll`]: the network's key, and its counter;
+//! - [`recover`]: what is done when nothing goes any more.
 
 mod admit;
 mod ask;
@@ -16,6 +17,7 @@ mod keep;
 mod kept;
 mod news;
 mod orders;
+mod recover;
 mod report;
 mod roll;
 mod set_up;
@@ -72,6 +74,8 @@ pub struct ZigbeeRadio {
     tag: u8,
     sequence: u8,
     roll: Roll,
+    /// How long was waited after the last failure.
+    pause: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +85,10 @@ enum Phase {
     /// It is on its way, and in trouble when it is still there then.
     Starting(Step, Option<Duration>),
     Running,
+    /// Nothing goes, and it is tried again then; when that is, is not decided yet where there is nothing.
+    Broken(Option<Duration>),
     /// Nothing goes any more.
-    Failed,
+    Stopped,
 }
 
 impl Default for ZigbeeRadio {
@@ -108,6 +114,7 @@ impl Default for ZigbeeRadio {
             tag: 0,
             sequence: 0,
             roll: Roll::default(),
+            pause: Duration::ZERO,
         }
     }
 }
@@ -119,6 +126,7 @@ impl Radio for ZigbeeRadio {
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.counters.received += u64::try_from(bytes.len()).unwrap_or(0);
         if matches!(self.phase, Phase::Starting(..) | Phase::Running) {
             let outputs = self.host.receive(bytes, now);
             self.hosted(outputs, now);
@@ -131,6 +139,11 @@ impl Radio for ZigbeeRadio {
             && now >= until
         {
             return self.fail(&format!("the coordinator does not get on: {}", step.wanted()));
+        }
+        match self.phase {
+            Phase::New | Phase::Stopped => return,
+            Phase::Broken(at) => return self.recover(at, now),
+            Phase::Starting(..) | Phase::Running => {}
         }
         let outputs = self.host.tick(now);
         self.hosted(outputs, now);
@@ -146,7 +159,9 @@ impl Radio for ZigbeeRadio {
     fn due(&self) -> Option<Duration> {
         let phase = match self.phase {
             Phase::Starting(_, until) => until,
-            Phase::New | Phase::Running | Phase::Failed => None,
+            Phase::Broken(at) => return Some(at.unwrap_or_default()),
+            Phase::New | Phase::Stopped => return None,
+            Phase::Running => None,
         };
         let running = (self.phase == Phase::Running).then(|| {
             let exchanges = self.exchanges.iter().map(|exchange| exchange.until);
@@ -154,8 +169,7 @@ impl Radio for ZigbeeRadio {
             let admission = self.admission.iter().map(Admission::due);
             exchanges.chain(joins).chain(admission).chain(self.roll.due()).min()
         });
-        let host = self.host.deadline().filter(|_| self.phase != Phase::Failed);
-        [phase, running.flatten(), host].into_iter().flatten().min()
+        [phase, running.flatten(), self.host.deadline()].into_iter().flatten().min()
     }
 
     fn output(&mut self) -> Option<Output> {
@@ -167,18 +181,16 @@ impl ZigbeeRadio {
     /// Does what the host has to be done.
     fn hosted(&mut self, outputs: Vec<EzspOutput>, now: Duration) {
         for output in outputs {
-            if self.phase == Phase::Failed {
+            if !matches!(self.phase, Phase::Starting(..) | Phase::Running) {
                 return;
             }
             match output {
                 EzspOutput::Write(octets) => self.outputs.push_back(Output::Line(octets.to_vec())),
                 EzspOutput::Ready(version) => self.agreed(version, now),
                 EzspOutput::Answer(answer) => {
-                    self.counters.received += 1;
                     self.answered(Ok(answer), now);
                 }
                 EzspOutput::Refused(reason) => {
-                    self.counters.received += 1;
                     self.answered(Err(format!("the coordinator refuses, reason {reason:#04x}")), now);
                 }
                 EzspOutput::BadAnswer(malformed) => {
@@ -186,7 +198,6 @@ impl ZigbeeRadio {
                     self.answered(Err(format!("the coordinator's answer is none: {malformed}")), now);
                 }
                 EzspOutput::News(news) => {
-                    self.counters.received += 1;
                     self.heard(&news, now);
                 }
                 EzspOutput::NewsLost => self.counters.dropped += 1,

@@ -6,6 +6,8 @@ use thingward_zigbee::address::Eui64;
 
 use super::ZigbeeRadio;
 use super::job::Job;
+use super::keep::After;
+use super::kept::Node;
 
 /// Sensors of alarms.
 const ZONE: u16 = 0x0500;
@@ -35,6 +37,21 @@ impl ZigbeeRadio {
             }
         }
         self.read_all(node);
+    }
+
+    /// Things that have been told everything are not told again when the driver starts.
+    pub(super) fn conclude_set_up(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        let is_told = |node: &&Node| {
+            !node.is_set_up && !self.is_busy(node.eui64) && !self.keeper.is_waiting(node.eui64)
+        };
+        let told: Vec<Eui64> = kept.nodes.iter().filter(is_told).map(|node| node.eui64).collect();
+        for eui64 in told {
+            if let Some(node) = self.kept.as_mut().and_then(|kept| kept.node_mut(eui64)) {
+                node.is_set_up = true;
+            }
+            self.keep(After::Nothing);
+        }
     }
 
     /// Asks for everything that a thing says of itself.

@@ -63,14 +63,14 @@ impl ZigbeeRadio {
         self.exceptions = exceptions.filter_map(|exception| eui64(exception.thing.as_str())).collect();
         match start.kept.as_ref().map(|kept| Kept::read(kept.expose())).transpose() {
             Ok(kept) => self.kept = kept,
-            Err(error) => return self.fail(&error.to_string()),
+            Err(error) => return self.stop(&error.to_string()),
         }
         self.step(Step::Opening, now);
         let outputs = self.host.open(now);
         self.hosted(outputs, now);
     }
 
-    fn step(&mut self, step: Step, now: Duration) {
+    pub(super) fn step(&mut self, step: Step, now: Duration) {
         let until = (step != Step::Keeping).then(|| now + STEP_TIMEOUT);
         self.phase = Phase::Starting(step, until);
     }
@@ -94,7 +94,7 @@ impl ZigbeeRadio {
         };
         self.address = *eui64;
         if self.kept.as_ref().is_some_and(|kept| kept.coordinator != *eui64) {
-            return self.fail("this is another coordinator than the one whose network was kept");
+            return self.stop("this is another coordinator than the one whose network was kept");
         }
         match configure() {
             Ok(commands) => {
@@ -116,7 +116,7 @@ impl ZigbeeRadio {
         };
         match (status, &self.kept) {
             (Some(0), Some(_)) => self.step(Step::Resuming, now),
-            (Some(0), None) => self.fail(
+            (Some(0), None) => self.stop(
                 "the coordinator has a network that was not formed from here: reset it, or give back what was kept",
             ),
             (Some(NO_NETWORK | NO_NETWORK_LATER), Some(_)) => self.prepare_restore(now),
@@ -155,13 +155,13 @@ impl ZigbeeRadio {
     fn compare(&mut self, network: &Network, now: Duration) {
         let Some(kept) = &mut self.kept else { return };
         if kept.extended_pan != network.extended_pan {
-            return self.fail("the coordinator has another network than the one that was kept");
+            return self.stop("the coordinator has another network than the one that was kept");
         }
         if kept.next.as_ref().is_some_and(|next| next.key == network.key) {
             kept.switch(network.key_sequence);
         }
         if kept.key != network.key {
-            return self.fail("the coordinator has another key than the one that was kept");
+            return self.stop("the coordinator has another key than the one that was kept");
         }
         kept.pan = network.pan.0;
         kept.channel = network.channel;
@@ -175,7 +175,7 @@ impl ZigbeeRadio {
     fn prepare_form(&mut self, now: Duration) {
         let mut random = [0; 44];
         if getrandom::fill(&mut random).is_err() {
-            return self.fail("there is no randomness to make keys from");
+            return self.stop("there is no randomness to make keys from");
         }
         let (keys, names) = random.split_at(32);
         let key = |at: usize| keys.chunks(16).nth(at).and_then(|key| key.try_into().ok()).map(Key::new);
@@ -208,7 +208,7 @@ impl ZigbeeRadio {
             kept.switch(kept.key_sequence.wrapping_add(1));
         }
         let Some(counter) = kept.frame_counter.checked_add(COUNTER_MARGIN) else {
-            return self.fail("the counter of the network's key is used up");
+            return self.stop("the counter of the network's key is used up");
         };
         kept.frame_counter = counter;
         self.step(Step::Keeping, now);
@@ -233,13 +233,18 @@ impl ZigbeeRadio {
     pub(super) fn run(&mut self, now: Duration) {
         let Some(kept) = &self.kept else { return };
         let network = address(kept.extended_pan);
-        let known: Vec<Eui64> = kept.nodes.iter().map(|node| node.eui64).collect();
+        let known: Vec<_> = kept.nodes.iter().map(|node| (node.eui64, node.is_set_up)).collect();
         self.phase = Phase::Running;
+        self.recovered();
         self.shut(now);
         self.say(Report::Ready { network });
-        for eui64 in known {
+        for (eui64, is_set_up) in known {
             self.tell_thing(eui64);
-            self.read_all(eui64);
+            if is_set_up {
+                self.read_all(eui64);
+            } else {
+                self.set_up(eui64);
+            }
         }
         self.resume_roll(now);
         for order in std::mem::take(&mut self.early) {

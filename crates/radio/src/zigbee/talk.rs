@@ -111,6 +111,7 @@ impl ZigbeeRadio {
             return;
         }
         self.take_joined(now);
+        self.conclude_set_up();
         while let Some((node, job)) = self.next_job() {
             self.exchange(node, job, 1, now);
         }

@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) uses_link_key: bool,
     /// Whether it answers at all.
     pub(crate) is_dumb: bool,
+    /// Clusters that it was told to send news of.
+    pub(crate) bound: Vec<u16>,
     pub(crate) attributes: BTreeMap<(u16, u16), Value>,
     /// How often it reports what changes by itself.
     pub(crate) period: Duration,
@@ -86,6 +88,7 @@ impl Node {
             asks_for_key: true,
             uses_link_key: false,
             is_dumb: false,
+            bound: Vec::new(),
             attributes: kind.attributes(),
             period: Duration::from_secs(1),
             reports_at: Duration::ZERO,
@@ -149,6 +152,10 @@ impl Node {
                 let head = [endpoint, 0x04, 0x01, 0x00, 0x01, 0x01, count];
                 let length = u8::try_from(head.len() + inputs.len() + 1).unwrap();
                 [&short[..], &[length], &head, &inputs, &[0]].concat()
+            }
+            0x0021 => {
+                self.bound.push(u16::from_le_bytes([said.payload[10], said.payload[11]]));
+                Vec::new()
             }
             0x0034 => {
                 self.presence = Presence::Away;
