@@ -22,6 +22,9 @@ const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Nodes that join at the same time.
 const JOINING_MAX: usize = 8;
 
+/// What a node can do: its receiver is on while it does nothing (2.3.2.3.6).
+const ALWAYS_LISTENS: u8 = 0x08;
+
 /// What happens to a node (`EmberDeviceUpdate`).
 const SECURED_REJOIN: u8 = 0;
 const JOIN: u8 = 1;
@@ -40,7 +43,14 @@ pub(super) struct Joining {
     has_spoken: bool,
     own_key: bool,
     /// What it is, as far as it said.
-    found: Option<(Thing, Option<String>, Option<String>)>,
+    found: Option<Found>,
+}
+
+struct Found {
+    thing: Thing,
+    maker: Option<String>,
+    model: Option<String>,
+    sleeps: bool,
 }
 
 impl ZigbeeRadio {
@@ -149,14 +159,17 @@ impl ZigbeeRadio {
         let words = |text: &str| Text::<64>::fitting(text.trim()).to_string();
         let (maker, model) = interview.maker();
         if let Some(joining) = self.joining.get_mut(&eui64) {
-            joining.found = Some((thing, maker.map(words), model.map(words)));
+            let (maker, model) = (maker.map(words), model.map(words));
+            let (capability, _) = interview.descriptor();
+            let sleeps = capability & ALWAYS_LISTENS == 0;
+            joining.found = Some(Found { thing, maker, model, sleeps });
         }
     }
 
     /// It said a figure of its values.
     pub(super) fn learn(&mut self, eui64: Eui64, endpoint: u8, cluster: u16, attribute: u16, figure: u32) {
-        if let Some((thing, ..)) = self.joining.get_mut(&eui64).and_then(|joining| joining.found.as_mut()) {
-            thing.learn(endpoint, cluster, attribute, figure);
+        if let Some(found) = self.joining.get_mut(&eui64).and_then(|joining| joining.found.as_mut()) {
+            found.thing.learn(endpoint, cluster, attribute, figure);
         }
     }
 
@@ -168,10 +181,10 @@ impl ZigbeeRadio {
         let done: Vec<Eui64> = self.joining.iter().filter_map(is_done).collect();
         for eui64 in done {
             let Some(joining) = self.joining.remove(&eui64) else { continue };
-            let Some((thing, maker, model)) = joining.found else { continue };
+            let Some(Found { thing, maker, model, sleeps }) = joining.found else { continue };
             let Joining { short, joined, own_key, .. } = joining;
             let Some(kept) = &mut self.kept else { continue };
-            kept.put(Node { eui64, short, joined, own_key, maker, model, thing, is_set_up: false });
+            kept.put(Node { eui64, short, joined, own_key, maker, model, thing, is_set_up: false, sleeps });
             if self.has_room() {
                 self.keep(After::Announce(eui64));
             } else {

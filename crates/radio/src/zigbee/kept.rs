@@ -109,6 +109,9 @@ pub(super) struct Node {
     /// Whether it was told what to report.
     #[n(7)]
     pub(super) is_set_up: bool,
+    /// Whether it listens only now and then.
+    #[n(8)]
+    pub(super) sleeps: bool,
 }
 
 impl Node {

@@ -27,7 +27,7 @@ impl ZigbeeRadio {
         match news.info.name {
             "stackStatusHandler" => match record.number("status") {
                 Some(NETWORK_UP | NETWORK_UP_LATER) => self.came_up(now),
-                Some(NETWORK_DOWN | NETWORK_DOWN_LATER) => self.fail("the coordinator's network is down"),
+                Some(NETWORK_DOWN | NETWORK_DOWN_LATER) => self.went_down(now),
                 _ => {}
             },
             "messageSentHandler" => {

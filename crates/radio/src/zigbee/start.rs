@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, PanId};
 use thingward_zigbee::coordinator::{
-    COUNTER_MARGIN, Network, configure, form, read_backup, restore, resume, run_address, run_backup,
+    COUNTER_MARGIN, Network, configure, forget, form, read_backup, restore, resume, run_address, run_backup,
 };
 use thingward_zigbee::ezsp::EzspMessage;
 use thingward_zigbee::layout::Item;
@@ -37,6 +37,8 @@ pub(super) enum Step {
     Resuming,
     /// Whether it is the one that was kept.
     Comparing,
+    /// That it forgets its network.
+    Leaving,
     /// That the state is durable.
     Keeping,
     /// The network that it was given.
@@ -48,6 +50,7 @@ impl Step {
         match self {
             Self::Opening => "it does not answer",
             Self::Resuming | Self::Forming => "its network does not come up",
+            Self::Leaving => "it does not forget its network",
             Self::Comparing => "it does not say which network it has",
             Self::Keeping => "what it needs is not kept",
         }
@@ -135,6 +138,15 @@ impl ZigbeeRadio {
         }
     }
 
+    /// The coordinator says that its network is down.
+    pub(super) fn went_down(&mut self, now: Duration) {
+        if self.is_at(Step::Leaving) {
+            self.prepare_restore(now);
+        } else {
+            self.fail("the coordinator's network is down");
+        }
+    }
+
     /// An answer to what a copy needs.
     pub(super) fn copied(&mut self, answer: Result<EzspMessage, String>, now: Duration) {
         match answer {
@@ -163,10 +175,15 @@ impl ZigbeeRadio {
         if kept.key != network.key {
             return self.stop("the coordinator has another key than the one that was kept");
         }
+        if network.frame_counter < kept.frame_counter {
+            // It was set back, and would use counters again.
+            self.step(Step::Leaving, now);
+            return self.ask(forget(), Purpose::Need, now);
+        }
         kept.pan = network.pan.0;
         kept.channel = network.channel;
         kept.update_id = network.update_id;
-        kept.frame_counter = kept.frame_counter.max(network.frame_counter);
+        kept.frame_counter = network.frame_counter;
         self.step(Step::Keeping, now);
         self.keep(After::Run);
     }
@@ -233,17 +250,18 @@ impl ZigbeeRadio {
     pub(super) fn run(&mut self, now: Duration) {
         let Some(kept) = &self.kept else { return };
         let network = address(kept.extended_pan);
-        let known: Vec<_> = kept.nodes.iter().map(|node| (node.eui64, node.is_set_up)).collect();
+        let known: Vec<_> = kept.nodes.iter().map(|node| (node.eui64, node.is_set_up, node.sleeps)).collect();
         self.phase = Phase::Running;
         self.recovered();
         self.shut(now);
         self.say(Report::Ready { network });
-        for (eui64, is_set_up) in known {
+        for (eui64, is_set_up, sleeps) in known {
             self.tell_thing(eui64);
-            if is_set_up {
-                self.read_all(eui64);
-            } else {
-                self.set_up(eui64);
+            match (is_set_up, sleeps) {
+                (false, _) => self.set_up(eui64),
+                (true, false) => self.read_all(eui64),
+                // It says soon enough what it has, and is not to be woken for that.
+                (true, true) => {}
             }
         }
         self.resume_roll(now);

@@ -59,6 +59,32 @@ fn a_counter_that_went_far_is_kept() {
 }
 
 #[test]
+fn a_coordinator_that_was_set_back_does_not_use_a_counter_again() {
+    let mut world = world();
+    world.coordinator.borrow_mut().counter = 1_000_000;
+    world.pass(61);
+    world.coordinator.borrow_mut().counter = 10;
+    world.restart();
+    let reports = world.take();
+    assert_eq!(trouble(&reports), None);
+    assert_eq!(things(&reports).len(), 1);
+    assert!(world.coordinator.borrow().counter > 1_000_000);
+}
+
+#[test]
+fn a_thing_that_sleeps_is_not_woken_by_a_start() {
+    let mut world = World::started(vec![Node::new(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
+    world.join(BULB);
+    world.pass(2);
+    let sent = world.coordinator.borrow().counter;
+    world.restart();
+    assert_eq!(things(&world.take()).len(), 1);
+    assert_eq!(world.coordinator.borrow().counter, sent);
+    world.pass(2);
+    assert!(last(&world.take(), "temperature").is_some());
+}
+
+#[test]
 fn what_was_kept_and_is_damaged_is_trouble_and_never_a_new_network() {
     let mut world = world();
     let kept = world.kept.clone().unwrap();

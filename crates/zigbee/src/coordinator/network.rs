@@ -115,6 +115,15 @@ pub fn resume() -> Result<EzspMessage, Malformed> {
     EzspMessage::with("networkInit", vec![("bitmask", Given::Number(0))])
 }
 
+/// Has the coordinator forget its network.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn forget() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("leaveNetwork", Vec::new())
+}
+
 /// Forms a new network. `link_key` is what the trust centre hashes link keys from.
 ///
 /// # Errors

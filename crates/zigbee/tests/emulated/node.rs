@@ -143,7 +143,10 @@ impl Node {
         let short = self.short.to_le_bytes();
         let endpoint = self.kind.endpoint();
         let answer = match said.cluster {
-            0x0002 => [&short[..], &[0x02, 0x40, 0x80, 0x5f, 0x11, 82, 82, 0, 0, 0x2c, 82, 0, 0]].concat(),
+            0x0002 => {
+                [&short[..], &[0x02, 0x40, self.kind.capability(), 0x5f, 0x11, 82, 82, 0, 0, 0x2c, 82, 0, 0]]
+                    .concat()
+            }
             0x0005 => [&short[..], &[1, endpoint]].concat(),
             0x0004 => {
                 let clusters = self.kind.clusters();
@@ -274,6 +277,11 @@ impl Node {
 impl Kind {
     fn endpoint(self) -> u8 {
         if self == Self::Bulb { 11 } else { 1 }
+    }
+
+    /// What has a mains plug listens always.
+    fn capability(self) -> u8 {
+        if matches!(self, Self::Bulb | Self::Plug) { 0x8e } else { 0x80 }
     }
 
     fn clusters(self) -> &'static [u16] {
