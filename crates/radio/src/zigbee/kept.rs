@@ -125,6 +125,11 @@ impl Node {
         }
     }
 
+    /// The best that protects its link: that of a link key only when it has shown that it has one.
+    pub(super) const fn best_link(&self) -> Link {
+        self.link(self.own_key)
+    }
+
     /// What people call it.
     pub(super) fn title(&self) -> String {
         let words: Vec<&str> = [&self.maker, &self.model].into_iter().flatten().map(String::as_str).collect();

@@ -207,7 +207,7 @@ impl ZigbeeRadio {
         let described =
             describe(&node.thing, &title).map(|description| description.as_json().to_string().into_bytes());
         let description = described.ok().filter(|description| description.len() <= DESCRIPTION_BYTES_MAX);
-        let link = node.link(true);
+        let link = node.best_link();
         match description {
             Some(description) => {
                 self.say(Report::Thing(Thing { address: address(eui64), link, description }))

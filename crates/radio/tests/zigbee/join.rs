@@ -41,6 +41,23 @@ fn a_network_is_formed_and_a_thermometer_joins_with_its_install_code() {
 }
 
 #[test]
+fn a_thing_has_a_link_key_when_it_has_shown_one() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.coordinator.borrow_mut().nodes[0].asks_for_key = false;
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(3);
+    assert_eq!(things(&world.take())[0].link, Link::ZigbeeNetworkKey);
+    // Another state of a key is none.
+    for (state, links) in [(51, vec![]), (52, vec![Link::ZigbeeInstallCode]), (52, vec![])] {
+        let fields = [&THERMOMETER.to_le_bytes()[..], &[state]].concat();
+        world.coordinator.borrow_mut().news.push((0x009b, fields));
+        world.pass(1);
+        let told: Vec<Link> = things(&world.take()).iter().map(|thing| thing.link).collect();
+        assert_eq!(told, links);
+    }
+}
+
+#[test]
 fn a_thing_is_not_announced_before_it_is_kept() {
     let mut world = World::started(vec![thermometer(Some(CODE))]);
     world.keeps = false;

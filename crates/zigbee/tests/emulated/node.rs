@@ -66,7 +66,9 @@ pub(crate) struct Node {
     /// How often it reports what changes by itself.
     pub(crate) period: Duration,
     reports_at: Duration,
-    is_enrolled: bool,
+    pub(crate) is_enrolled: bool,
+    /// The number of the message that enrolled it.
+    pub(crate) enrolled_with: Option<u8>,
     sequence: u8,
 }
 
@@ -93,6 +95,7 @@ impl Node {
             period: Duration::from_secs(1),
             reports_at: Duration::ZERO,
             is_enrolled: false,
+            enrolled_with: None,
             sequence: 0,
         }
     }
@@ -178,6 +181,9 @@ impl Node {
             return answer.map(|answer| self.answer(said, &header, &answer)).into_iter().collect();
         }
         let changed = self.specific(said.cluster, header.command, rest);
+        if (said.cluster, header.command) == (ZONE, 0) {
+            self.enrolled_with = Some(header.sequence);
+        }
         let status = if changed.is_some() { 0x00 } else { 0x81 };
         let mut all = Vec::new();
         if header.control & 0x10 == 0 {
