@@ -277,7 +277,7 @@ pub fn zigbee_serial(data: &[u8]) {
     let _ = host.receive(&[0xc1, 0x02, 0x02, 0x9b, 0x7b, 0x7e], now);
     let _ = host.send(b"message", now);
     let _ = host.receive(data, now);
-    let _ = EzspFrame::read(data).and_then(|frame| EzspMessage::read(&frame));
+    let _ = EzspFrame::read(data).and_then(|frame| EzspMessage::read(&frame, 13));
     for frame in ZnpLine::default().receive(data).into_iter().flatten() {
         assert!(frame.to_bytes().is_ok());
         let _ = frame.fields();
