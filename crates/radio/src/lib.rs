@@ -5,12 +5,14 @@
 //!
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
-//! - [`zwave_js`]: what homes run today, as a source.
+//! - [`zigbee2mqtt`], [`zwave_js`]: what homes run today, as sources.
 
 mod draft;
+mod lenient;
 mod outbox;
 mod radio;
 pub mod wire;
+pub mod zigbee2mqtt;
 pub mod zwave_js;
 
 pub use radio::{Output, Radio};

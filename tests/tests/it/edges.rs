@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("ble", &[]),
     ("coap", &[]),
     ("pki", &["model", "crypto"]),
-    ("radio", &["model", "zwave"]),
+    ("radio", &["model", "mqtt", "zwave"]),
     ("zigbee", &["model"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
