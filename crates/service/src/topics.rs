@@ -86,6 +86,10 @@ pub(crate) enum DeviceTopic<'a> {
     Time(Nonce),
     /// `devices/me/forward`: an envelope of a gateway.
     Forward,
+    /// `devices/me/status`: how a gateway is.
+    Status,
+    /// `devices/me/findings`: what a gateway found.
+    Findings,
 }
 
 /// Reads a topic that a device or gateway publishes to.
@@ -95,8 +99,11 @@ pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
         return None;
     }
     let rest = topic.strip_prefix("devices/me/")?;
-    if rest == "forward" {
-        return Some(DeviceTopic::Forward);
+    match rest {
+        "forward" => return Some(DeviceTopic::Forward),
+        "status" => return Some(DeviceTopic::Status),
+        "findings" => return Some(DeviceTopic::Findings),
+        _ => {}
     }
     if let Some(stream) = rest.strip_prefix("telemetry/") {
         return stream.parse().ok().map(DeviceTopic::Telemetry);
@@ -281,6 +288,8 @@ mod tests {
         let question = format!("devices/me/time/{nonce}");
         assert!(matches!(parse_device_topic(&question), Some(DeviceTopic::Time(_))));
         assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
+        assert_eq!(parse_device_topic("devices/me/status"), Some(DeviceTopic::Status));
+        assert_eq!(parse_device_topic("devices/me/findings"), Some(DeviceTopic::Findings));
         for topic in [
             "devices/me/commands/x",
             "devices/me/uses/0123456789ABCDEF0123456789ABCDEF",
@@ -289,6 +298,8 @@ mod tests {
             "devices/me/time/01",
             "devices/me/grants/revocation",
             "devices/me/membership",
+            "devices/me/status/x",
+            "devices/me/admission",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",
             "devices/me/state",

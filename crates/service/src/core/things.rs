@@ -182,7 +182,17 @@ impl Core {
         let gate = self.broker.gate_mut();
         let ((records, deeds), described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
         gate.pipeline.deeds.extend(deeds);
+        let statuses = std::mem::take(&mut gate.statuses);
         let mut batch = gate.uses.drain();
+        for (key, kept) in statuses {
+            let Some(kept) = kept else {
+                batch.delete(Space::Meta, key);
+                continue;
+            };
+            let plain = serde_json::to_vec(&kept)
+                .map_err(|error| tracing::error!(%error, "a status cannot be written"))?;
+            batch.put(Space::Meta, key.clone(), self.seal(&key, &plain)?);
+        }
         for (key, document) in described {
             match document {
                 Some(document) => batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?),

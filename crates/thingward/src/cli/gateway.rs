@@ -17,15 +17,35 @@ use super::role::Run;
 use crate::api::Path;
 use crate::config;
 use crate::failure::Failure;
-use crate::output::{self, fields, table};
+use crate::output::{self, Column, fields, table};
 use crate::serve::stop_requested;
 use crate::when;
+
+const RADIOS: [Column; 7] = [
+    ("RADIO", "name"),
+    ("KIND", "kind"),
+    ("STATE", "state"),
+    ("FRAMES", "frames"),
+    ("REFUSED", "refused"),
+    ("DROPPED", "dropped"),
+    ("RESTARTS", "restarts"),
+];
+const CHILDREN: [Column; 6] = [
+    ("BEHIND IT", "name"),
+    ("RADIO", "radio"),
+    ("ADDRESS", "address"),
+    ("LINK", "link"),
+    ("HEARD", "last_seen"),
+    ("WAITING", "waiting"),
+];
+const REFUSED: [Column; 5] =
+    [("REFUSED", "time"), ("RADIO", "radio"), ("THING", "thing"), ("KIND", "kind"), ("REASON", "reason")];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Gateway {
     /// Run the gateway until SIGTERM or Ctrl-C. Enrol its home first: `device enrol --home`.
     Run(Run),
-    /// Show a gateway of a tenant, what it may enrol, and the things whose keys it keeps.
+    /// Show a gateway of a tenant: what it may enrol, the things whose keys it keeps, and how it says that its radios are.
     Show {
         #[command(flatten)]
         tenant: Whose,
@@ -107,11 +127,27 @@ async fn show(global: &Global, tenant: &Whose, name: &str) -> Result<(), Failure
     let mut gateway = api.get(path.as_str()).await?;
     output::value(global.output, &gateway.clone(), |_| {
         let things = gateway.get_mut("things").map(Json::take).unwrap_or_default();
-        let columns = [("THING", "name"), ("MEMBER", "member"), ("ENROLLED", "created")];
-        let things = table(things.as_array().map_or(&[], Vec::as_slice), &columns);
-        format!("{}\n{things}", fields(&gateway))
+        let mut status = gateway.get_mut("status").map(Json::take).unwrap_or_default();
+        if let Some(gateway) = gateway.as_object_mut() {
+            let until = gateway.get("admission").and_then(|open| open.get("until")).cloned();
+            gateway.insert("admission".to_owned(), until.unwrap_or_default());
+        }
+        let mut part = |name: &str| status.get_mut(name).map(Json::take).unwrap_or_default();
+        let parts = [
+            shown(&things, &[("THING", "name"), ("MEMBER", "member"), ("ENROLLED", "created")]),
+            shown(&part("radios"), &RADIOS),
+            shown(&part("children"), &CHILDREN),
+            shown(&part("refused"), &REFUSED),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        format!("{}\n{}", fields(&gateway), parts.join("\n"))
     });
     Ok(())
+}
+
+/// A table of a list that has items.
+fn shown(items: &Json, columns: &[Column]) -> Option<String> {
+    items.as_array().filter(|items| !items.is_empty()).map(|items| table(items, columns))
 }
 
 async fn serve(global: &Global, run: &Run) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ use super::super::caller::{Allowed, Named, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::word;
 use crate::enrolment::KEPT_MAX;
+use crate::gateway_status::{ChildStatus, GatewayStatus};
 use crate::topics;
 
 /// How long a gateway may enrol things at most, in seconds: an hour.
@@ -100,7 +101,7 @@ pub(in crate::http) struct KeptThing {
 }
 
 /// A gateway.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct GatewayView {
     /// Its name in the tenant.
     name: String,
@@ -110,6 +111,10 @@ pub(in crate::http) struct GatewayView {
     admission: Option<AdmissionView>,
     /// The things that it keeps the keys of, by name.
     things: Vec<KeptThing>,
+    /// How it is, as it said last, on its word alone; null when it has said nothing.
+    status: Option<GatewayStatus>,
+    /// When it said so.
+    status_received: Option<String>,
 }
 
 /// Show a gateway
@@ -131,6 +136,17 @@ pub(in crate::http) async fn show(
     let kept = app.shared.store.registry().kept_by(&tenant, &name, None, KEPT_MAX).await?;
     // What holds for one member holds for it in a list.
     let seen = kept.into_iter().filter(|thing| allowed.also(&app, &Resource::Member(thing.principal.name)));
+    let shared = Arc::clone(&app.shared);
+    let said = app.ask(move |_| shared.gateway_status(&tenant, &name)).await?;
+    let status_received = said.as_ref().map(|said| said.at().to_string());
+    let status = said.map(|mut said| {
+        let is_seen = |child: &ChildStatus| {
+            let member = child.name.as_str().parse().map(Resource::Member);
+            member.is_ok_and(|member| allowed.also(&app, &member))
+        };
+        said.status.children.retain(is_seen);
+        said.status
+    });
     let directory = &app.shared.directory;
     let view = |PrincipalEntry { principal, created, .. }: PrincipalEntry| KeptThing {
         member: directory.role(&tenant, &principal.name) == Some(Role::Device),
@@ -142,6 +158,8 @@ pub(in crate::http) async fn show(
         connected: connected(&app, tenant, &name).await.map(|since| since.to_string()),
         admission: directory.admission(&tenant, &name, now()).map(AdmissionView::from),
         things: seen.map(view).collect(),
+        status,
+        status_received,
     }))
 }
 

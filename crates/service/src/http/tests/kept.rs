@@ -1,16 +1,19 @@
 //! Things of radios, whose keys their gateway keeps.
 
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
-use thingward_crypto::SoftwareKey;
+use thingward_crypto::{AeadAlgorithm, RecipientPublicKey, SoftwareKey, system_rng};
 use thingward_model::clock::now;
-use thingward_model::{Link, Principal, Role};
+use thingward_model::{Confidentiality, Link, Principal, Reading, Role, Value};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_pki::LeafIdentity;
-use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
+use thingward_seal::{ChainWriter, Envelope, NewChain, Subject};
 use thingward_store::registry::Admission;
+use thingward_store::segment::RollPolicy;
 
 use super::enrolment::{Listener, Shown, chain_of, csr};
 use super::grants::acme;
@@ -328,4 +331,146 @@ async fn no_link_but_a_radios_is_believed_for_a_kept_thing_and_none_of_them_for_
     assert_eq!(attic.publish("devices/me/forward", &sent).await, ReasonCode::NotAuthorized);
     assert_eq!(house.found("attic").await, ["wrong-keeper"]);
     assert!(house.found("lamp").await.is_empty());
+}
+
+/// A reading of a thing behind `hall`, and what is shown of it.
+async fn shown(house: &House) -> Json {
+    let page = house.service.fixture.admin("get", "/api/v1/tenants/acme/readings", "").await.1;
+    page["readings"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_has_the_path_that_it_took() {
+    let house = House::new().await;
+    house.admit("hall", &json!({"seconds": 600})).await;
+    assert_eq!(house.enrols(&house.hall, "lamp", &p256()).await.0, StatusCode::OK);
+    let mut hall = house.line(Role::Gateway, "hall").await;
+    let sent = house.hall.envelope("lamp", "devices/me/telemetry/light", Link::ZwaveS2Access, b"21.5");
+    hall.publish("devices/me/forward", &sent).await;
+    hall.publish("devices/me/telemetry/load", b"0.1").await;
+    let readings = shown(&house).await;
+    let of =
+        |device: &str| readings.as_array().unwrap().iter().find(|r| r["device"] == device).unwrap().clone();
+    let lamp = of("lamp");
+    let path = ["link", "gateway", "assurance"].map(|part| lamp[part].as_str().unwrap_or_default());
+    assert_eq!(path, ["zwave-s2-access", "hall", "gateway-sealed"]);
+    assert!(lamp["gateway_received"].as_str() <= lamp["received"].as_str(), "{lamp}");
+    let own = of("hall");
+    assert_eq!(
+        (&own["link"], &own["gateway"], &own["gateway_received"]),
+        (&Json::Null, &Json::Null, &Json::Null)
+    );
+    assert_eq!(own["assurance"], "transport");
+}
+
+/// Messages of a chain of `light`: its opening, a record, and the checkpoint that covers it.
+async fn chain(house: &House, thing: &str, key: &SoftwareKey) -> Vec<u8> {
+    let path = format!("{thing}/membership");
+    let told = house.asks(&house.hall, "GET", &path, String::new()).await.1;
+    let told: Json = serde_json::from_slice(&told).unwrap();
+    let recipient = STANDARD.decode(told["recipients"]["service"].as_str().unwrap()).unwrap();
+    let recipient = RecipientPublicKey::from_bytes(recipient.as_slice().try_into().unwrap());
+    let (device, stream) = (thing.parse().unwrap(), "light".parse().unwrap());
+    let new = NewChain {
+        subject: Subject { tenant: acme(), device, stream },
+        confidentiality: Confidentiality::Service,
+        recipient: &recipient,
+        cipher: AeadAlgorithm::Aes256Gcm,
+        previous: None,
+    };
+    let mut out = [0; 2048];
+    let (mut writer, len) = ChainWriter::open(&new, now(), key, &mut system_rng(), &mut out).unwrap();
+    let mut items = out[..len].to_vec();
+    let reading = Reading { field: None, unit: "lx", time: now(), value: Value::Number(3.0) };
+    let made = writer.append(&[reading], &mut out).unwrap();
+    items.extend_from_slice(&out[..made.len]);
+    let len = writer.checkpoint(now(), key, &mut out).unwrap().unwrap();
+    items.extend_from_slice(&out[..len]);
+    items
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_checkpoint_makes_a_reading_of_a_kept_thing_more_than_its_gateways_word() {
+    let house = House::new().await;
+    house.admit("hall", &json!({"seconds": 600})).await;
+    let (lamp, meter) = (p256(), p256());
+    assert_eq!(house.enrols(&house.hall, "lamp", &lamp).await.0, StatusCode::OK);
+    house.service.enrol(&house.service.claim("meter").await, &meter).await;
+    let mut hall = house.line(Role::Gateway, "hall").await;
+    for (thing, key, link) in [("lamp", &lamp, Link::ZigbeeInstallCode), ("meter", &meter, Link::Serial)] {
+        let items = chain(&house, thing, key).await;
+        let sent = house.hall.envelope(thing, "devices/me/telemetry/light", link, &items);
+        let told = hall.publish("devices/me/forward", &sent).await;
+        assert!(
+            told == ReasonCode::Success || told == ReasonCode::NoMatchingSubscribers,
+            "{thing}: {told:?}"
+        );
+    }
+    let assurances = async || -> Vec<(String, String)> {
+        let readings = shown(&house).await;
+        let text = |r: &Json, part: &str| r[part].as_str().unwrap().to_owned();
+        readings.as_array().unwrap().iter().map(|r| (text(r, "device"), text(r, "assurance"))).collect()
+    };
+    let want = [("lamp", "gateway-sealed"), ("meter", "device-signed")];
+    let want = want.map(|(device, assurance)| (device.to_owned(), assurance.to_owned()));
+    let mut hot = assurances().await;
+    hot.sort();
+    assert_eq!(hot, want);
+    let policy = RollPolicy { unsigned_before: now().plus_micros(1_000_000), rows_min: 1, rows_max: 100 };
+    house.service.fixture.app.shared.store.roll(&acme(), &policy, now()).unwrap().unwrap();
+    let mut history = assurances().await;
+    history.sort();
+    assert_eq!(history, want, "also in history");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_says_how_it_is_and_what_it_found_and_nobody_else_says_it_for_it() {
+    let house = House::new().await;
+    house.admit("hall", &json!({"seconds": 600})).await;
+    assert_eq!(house.enrols(&house.hall, "lamp", &p256()).await.0, StatusCode::OK);
+    house.service.enrol(&house.service.claim("meter").await, &p256()).await;
+    let mut hall = house.line(Role::Gateway, "hall").await;
+    let status = json!({
+        "radios": [{"name": "zigbee", "kind": "zigbee", "state": "up", "frames": 3}],
+        "children": [{"name": "lamp", "radio": "zigbee", "address": "00124b0001020304"}],
+    });
+    let told = hall.publish("devices/me/status", status.to_string().as_bytes()).await;
+    assert!(told == ReasonCode::Success || told == ReasonCode::NoMatchingSubscribers, "{told:?}");
+    let again = hall.publish("devices/me/status", b"{}").await;
+    assert_eq!(again, ReasonCode::QuotaExceeded, "no faster than once a second");
+    let path = "/api/v1/tenants/acme/gateways/hall";
+    let seen = house.service.fixture.admin("get", path, "").await.1;
+    assert_eq!(
+        (&seen["status"]["radios"][0]["state"], &seen["status"]["radios"][0]["frames"]),
+        (&json!("up"), &json!(3))
+    );
+    assert_eq!(seen["status"]["children"][0]["address"], "00124b0001020304");
+    assert!(seen["connected"].is_string() && seen["status_received"].is_string(), "{seen}");
+
+    let found = |kind: &str, thing: &str| {
+        json!({"kind": kind, "radio": "zigbee", "thing": thing, "detail": "x"}).to_string().into_bytes()
+    };
+    for (kind, thing) in [("replay", "lamp"), ("flood", "meter"), ("insecure-join", "00124b0001020305")] {
+        hall.publish("devices/me/findings", &found(kind, thing)).await;
+    }
+    assert_eq!(
+        hall.publish("devices/me/findings", &found("odd", "lamp")).await,
+        ReasonCode::PayloadFormatInvalid
+    );
+    assert_eq!(house.found("lamp").await, ["radio-replay"]);
+    assert_eq!(house.found("hall").await, ["bad-status", "flood", "insecure-join"]);
+    assert!(house.found("meter").await.is_empty(), "it says nothing about what it does not keep");
+
+    let mut meter = house.line(Role::Device, "meter").await;
+    for topic in ["devices/me/status", "devices/me/findings"] {
+        assert_eq!(meter.publish(topic, b"{}").await, ReasonCode::NotAuthorized, "{topic}");
+        let sent = house.hall.envelope("meter", topic, Link::Serial, b"{}");
+        assert_eq!(hall.publish("devices/me/forward", &sent).await, ReasonCode::NotAuthorized, "{topic}");
+    }
+    // It is there after a restart, and gone with the gateway.
+    let fixture = house.service.fixture.restarted().await;
+    let seen = fixture.admin("get", path, "").await.1;
+    assert_eq!(seen["status"]["radios"][0]["name"], "zigbee");
+    fixture.admin("post", "/api/v1/tenants/acme/devices/hall/release", "{}").await;
+    assert_eq!(fixture.admin("get", path, "").await.1["status"], Json::Null);
 }
