@@ -1,6 +1,8 @@
 //! Every decoder that bytes from outside reach, as functions that only have to return: for the fuzzer, and for
 //! the corpus that each test run replays.
 
+pub mod zwave;
+
 use bytes::{Bytes, BytesMut};
 use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
@@ -36,7 +38,7 @@ use thingward_zigbee::znp::ZnpLine;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 19] = [
+pub const ALL: [Decoder; 22] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -56,6 +58,9 @@ pub const ALL: [Decoder; 19] = [
     ("zigbee_capture", zigbee_capture),
     ("zigbee_serial", zigbee_serial),
     ("advertisement", advertisement),
+    ("zwave_serial", zwave::serial),
+    ("zwave_security", zwave::security),
+    ("zwave_command", zwave::command),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

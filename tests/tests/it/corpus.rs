@@ -1,6 +1,7 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
 mod zigbee;
+mod zwave;
 
 use std::fs;
 use std::path::PathBuf;
@@ -97,6 +98,7 @@ fn write_corpus() {
     write_grants();
     write_evidence();
     zigbee::write();
+    zwave::write();
     write_advertisements();
     let json = [
         ("number", "21.5"),
