@@ -1,7 +1,7 @@
 //! A coordinator of EZSP that is not there, with the nodes around it: for hosts to talk to.
 //!
 //! Arguments: `--socket PATH` to be at a Unix socket, for one host after the other, instead of standard input and output;
-//! and nodes, each `KIND=ADDRESS` or `KIND=ADDRESS:INSTALL-CODE` with the kind `thermometer`, `bulb`, `plug` or `contact`.
+//! `--version 18` to speak that version of EZSP instead of 13; and nodes, each `KIND=ADDRESS` or `KIND=ADDRESS:INSTALL-CODE` with the kind `thermometer`, `bulb`, `plug` or `contact`.
 //! `bulb=00158d0000000002:83FED3407A939723A5C639B26916D505C3B5` joins when somebody lets it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "it is part of a test")]
 
@@ -23,17 +23,19 @@ use emulated::node::{Kind, Node};
 const TICK: Duration = Duration::from_millis(50);
 
 fn main() -> std::io::Result<()> {
-    let (mut socket, mut nodes) = (None, Vec::new());
+    let (mut socket, mut version, mut nodes) = (None, 13, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         if argument == "--socket" {
             socket = arguments.next();
+        } else if argument == "--version" {
+            version = arguments.next().and_then(|version| version.parse().ok()).unwrap();
         } else {
             let short = u16::try_from(0x2000 + nodes.len()).unwrap();
             nodes.push(node(&argument, short).ok_or_else(|| std::io::Error::other(argument))?);
         }
     }
-    let coordinator = Rc::new(RefCell::new(Coordinator::with(nodes)));
+    let coordinator = Rc::new(RefCell::new(Coordinator::of(version, nodes)));
     let start = Instant::now();
     let Some(socket) = socket else { return serve(&coordinator, start, listen(stdin()), stdout()) };
     // What is left of one that was there before.

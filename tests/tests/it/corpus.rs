@@ -1,5 +1,6 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
+mod radio;
 mod zigbee;
 mod zwave;
 
@@ -99,6 +100,7 @@ fn write_corpus() {
     write_evidence();
     zigbee::write();
     zwave::write();
+    radio::write();
     write_advertisements();
     let json = [
         ("number", "21.5"),

@@ -7,10 +7,12 @@ use thingward_zigbee::Malformed;
 use thingward_zigbee::address::ShortAddress;
 use thingward_zigbee::ezsp::EzspMessage;
 
-use super::ZigbeeRadio;
+use super::{Phase, ZigbeeRadio};
 
 /// Commands that wait at most. What is asked is bounded by what is going on; more is a mistake of this code.
 const WAITING_MAX: usize = 1024;
+/// Commands that may wait where another is sent out of courtesy.
+const COURTESIES_MAX: usize = 64;
 
 /// Why the coordinator is asked something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,16 @@ pub(super) struct Asking {
 }
 
 impl Asking {
+    /// Whether nothing is asked.
+    pub(super) fn is_idle(&self) -> bool {
+        self.asked.is_none() && self.waiting.is_empty()
+    }
+
+    /// Whether there is room for what is not needed.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < COURTESIES_MAX
+    }
+
     /// Whether something is asked for this, or will be.
     pub(super) fn is_asked(&self, purpose: Purpose) -> bool {
         self.asked == Some(purpose) || self.waiting.iter().any(|(_, waiting)| *waiting == purpose)
@@ -49,6 +61,9 @@ impl Asking {
 impl ZigbeeRadio {
     /// Asks the coordinator something, now or when it has answered all before it.
     pub(super) fn ask(&mut self, command: Result<EzspMessage, Malformed>, purpose: Purpose, now: Duration) {
+        if !matches!(self.phase, Phase::Starting(..) | Phase::Running) {
+            return;
+        }
         match command {
             Ok(command) if self.asking.waiting.len() < WAITING_MAX => {
                 self.asking.waiting.push_back((command, purpose));

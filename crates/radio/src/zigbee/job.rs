@@ -30,8 +30,8 @@ pub(super) enum Job {
     Report { endpoint: u8, cluster: u16, attributes: Vec<&'static AttributeInfo> },
     /// Here is who takes your alarms.
     Master { endpoint: u8 },
-    /// They are taken.
-    Enrol { endpoint: u8 },
+    /// They are taken; the number of the request for it, where there was one.
+    Enrol { endpoint: u8, request: Option<u8> },
     /// What are these?
     Read { endpoint: u8, cluster: u16, ids: Vec<u16> },
     /// Do something. It is not told twice.
@@ -65,7 +65,7 @@ impl Job {
                 configure_reporting(*endpoint, *cluster, reports, sequence)
             }
             Self::Master { endpoint } => become_master(*endpoint, host, sequence),
-            Self::Enrol { endpoint } => Ok(enrol(*endpoint, sequence)),
+            Self::Enrol { endpoint, request } => Ok(enrol(*endpoint, request.unwrap_or(sequence))),
             Self::Call { order, .. } => {
                 Ok(Request::application(order.endpoint, order.cluster, order.frame(sequence)))
             }
@@ -82,13 +82,17 @@ impl Job {
             Self::Figures { endpoint, cluster, .. }
             | Self::Read { endpoint, cluster, .. }
             | Self::Report { endpoint, cluster, .. } => (*endpoint, *cluster),
-            Self::Master { endpoint } | Self::Enrol { endpoint } => (*endpoint, 0x0500),
+            Self::Master { endpoint } | Self::Enrol { endpoint, .. } => (*endpoint, 0x0500),
             Self::Call { order, .. } => (order.endpoint, order.cluster),
         };
         if message.profile == 0 || (message.endpoint, message.cluster) != (endpoint, cluster) {
             return Answer::Other;
         }
         let Ok((header, rest)) = ZclHeader::read(&message.payload) else { return Answer::Other };
+        let sequence = match self {
+            Self::Enrol { request: Some(request), .. } => *request,
+            _ => sequence,
+        };
         if header.sequence != sequence || header.direction() != Direction::ToClient {
             return Answer::Other;
         }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use thingward_zigbee::address::Eui64;
 
-use super::ZigbeeRadio;
+use super::kept::Kept;
 use super::report::address;
+use super::{Phase, ZigbeeRadio};
 use crate::wire::{KEPT_BYTES_MAX, Report, Secret};
+
+/// Bytes that are left for what changes by itself when another thing is taken.
+const RESERVE_BYTES: usize = 1024;
 
 /// What waits for a state to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub(super) enum After {
     Run,
     /// A thing is announced.
     Announce(Eui64),
+    /// A thing that was announced is known better.
+    Tell(Eui64),
     /// A thing is gone.
     Forgotten(Eui64),
     /// All nodes get the next key.
@@ -38,6 +44,15 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
+    /// What was to be done is not, but for what is so anyway. What is known is told again when it goes on.
+    pub(super) fn interrupt(&mut self) {
+        let is_so = |after: &After| matches!(after, After::Forgotten(_));
+        self.next.retain(is_so);
+        if let Some(sent) = &mut self.sent {
+            sent.retain(is_so);
+        }
+    }
+
     /// Whether a thing is not announced yet.
     pub(super) fn is_waiting(&self, eui64: Eui64) -> bool {
         let after = After::Announce(eui64);
@@ -49,7 +64,7 @@ impl ZigbeeRadio {
     /// Has the state kept as it is now, and then does this.
     pub(super) fn keep(&mut self, after: After) {
         self.keeper.next.push(after);
-        if self.keeper.sent.is_none() {
+        if self.keeper.sent.is_none() && self.phase != Phase::Stopped {
             self.send_state();
         }
     }
@@ -63,7 +78,7 @@ impl ZigbeeRadio {
                 self.say(Report::Keep(Secret::new(bytes)));
             }
             // Things are taken only while there is room for them.
-            None => self.fail("there is no room for what has to be remembered"),
+            None => self.stop("there is no room for what has to be remembered"),
         }
     }
 
@@ -80,6 +95,9 @@ impl ZigbeeRadio {
                 After::Restore => self.restore(now),
                 After::Run => self.run(now),
                 After::Announce(eui64) => self.announce(eui64, now),
+                After::Tell(eui64) => {
+                    self.tell_thing(eui64);
+                }
                 After::Forgotten(eui64) => self.say(Report::Left(address(eui64))),
                 After::GiveNextKey => self.give_next_key(now),
                 After::SwitchKey => self.switch_key(now),
@@ -89,6 +107,7 @@ impl ZigbeeRadio {
 
     /// Whether there is room for what has to be remembered.
     pub(super) fn has_room(&self) -> bool {
-        self.kept.as_ref().and_then(super::Kept::to_bytes).is_some_and(|bytes| bytes.len() <= KEPT_BYTES_MAX)
+        let bytes = self.kept.as_ref().and_then(Kept::to_bytes);
+        bytes.is_some_and(|bytes| bytes.len() <= KEPT_BYTES_MAX - RESERVE_BYTES)
     }
 }

@@ -1,11 +1,13 @@
 //! What has to be remembered, and its bytes: CBOR, with a hash that shows damage, and a version.
 
+mod codec;
+
 use minicbor::{Decode, Encode};
 use thingward_model::Link;
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::coordinator::Network;
 use thingward_zigbee::security::{Key, hash};
-use thingward_zigbee::thing::{Endpoint, Thing};
+use thingward_zigbee::thing::Thing;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -27,12 +29,12 @@ pub(super) enum KeptError {
 pub(super) struct Kept {
     /// The coordinator's address: link keys and bindings are with it.
     #[n(0)]
-    #[cbor(with = "eui64")]
+    #[cbor(with = "codec::eui64")]
     pub(super) coordinator: Eui64,
     #[n(1)]
     pub(super) pan: u16,
     #[n(2)]
-    #[cbor(with = "eui64")]
+    #[cbor(with = "codec::eui64")]
     pub(super) extended_pan: Eui64,
     #[n(3)]
     pub(super) channel: u8,
@@ -40,7 +42,7 @@ pub(super) struct Kept {
     pub(super) update_id: u8,
     /// The network's key.
     #[n(5)]
-    #[cbor(with = "key")]
+    #[cbor(with = "codec::key")]
     pub(super) key: Key,
     #[n(6)]
     pub(super) key_sequence: u8,
@@ -49,7 +51,7 @@ pub(super) struct Kept {
     pub(super) frame_counter: u32,
     /// What the nodes' own link keys are hashed from.
     #[n(8)]
-    #[cbor(with = "key")]
+    #[cbor(with = "codec::key")]
     pub(super) link_key: Key,
     /// Seconds that the network's key was seen in use.
     #[n(9)]
@@ -64,7 +66,7 @@ pub(super) struct Kept {
 #[derive(Encode, Decode)]
 pub(super) struct NextKey {
     #[n(0)]
-    #[cbor(with = "key")]
+    #[cbor(with = "codec::key")]
     pub(super) key: Key,
     /// Whether nodes were told, or will have been, to use it.
     #[n(1)]
@@ -87,10 +89,10 @@ pub(super) enum Joined {
 #[derive(Clone, Encode, Decode)]
 pub(super) struct Node {
     #[n(0)]
-    #[cbor(with = "eui64")]
+    #[cbor(with = "codec::eui64")]
     pub(super) eui64: Eui64,
     #[n(1)]
-    #[cbor(with = "short")]
+    #[cbor(with = "codec::short")]
     pub(super) short: ShortAddress,
     #[n(2)]
     pub(super) joined: Joined,
@@ -102,8 +104,14 @@ pub(super) struct Node {
     #[n(5)]
     pub(super) model: Option<String>,
     #[n(6)]
-    #[cbor(with = "thing")]
+    #[cbor(with = "codec::thing")]
     pub(super) thing: Thing,
+    /// Whether it was told what to report.
+    #[n(7)]
+    pub(super) is_set_up: bool,
+    /// Whether it listens only now and then.
+    #[n(8)]
+    pub(super) sleeps: bool,
 }
 
 impl Node {
@@ -115,6 +123,11 @@ impl Node {
             // A link key that everybody knows is none.
             (true, Joined::WellKnown, false) | (false, ..) => Link::ZigbeeNetworkKey,
         }
+    }
+
+    /// The best that protects its link: that of a link key only when it has shown that it has one.
+    pub(super) const fn best_link(&self) -> Link {
+        self.link(self.own_key)
     }
 
     /// What people call it.
@@ -210,94 +223,5 @@ impl Kept {
             return Err(KeptError::Damaged);
         }
         minicbor::decode(body).map_err(damaged)
-    }
-}
-
-mod eui64 {
-    use super::Eui64;
-    use minicbor::decode::Error;
-    use minicbor::encode::{self, Write};
-    use minicbor::{Decoder, Encoder};
-
-    pub(super) fn encode<C, W: Write>(
-        eui64: &Eui64,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        e.u64(eui64.0)?.ok()
-    }
-
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Eui64, Error> {
-        d.u64().map(Eui64)
-    }
-}
-
-mod short {
-    use super::ShortAddress;
-    use minicbor::decode::Error;
-    use minicbor::encode::{self, Write};
-    use minicbor::{Decoder, Encoder};
-
-    pub(super) fn encode<C, W: Write>(
-        short: &ShortAddress,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        e.u16(short.0)?.ok()
-    }
-
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<ShortAddress, Error> {
-        d.u16().map(ShortAddress)
-    }
-}
-
-mod key {
-    use super::Key;
-    use minicbor::decode::Error;
-    use minicbor::encode::{self, Write};
-    use minicbor::{Decoder, Encoder};
-
-    pub(super) fn encode<C, W: Write>(
-        key: &Key,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        e.bytes(key.octets())?.ok()
-    }
-
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Key, Error> {
-        let at = d.position();
-        let octets = d.bytes()?.try_into().map_err(|_| Error::message("no key").at(at))?;
-        Ok(Key::new(octets))
-    }
-}
-
-/// Endpoints with their clusters, and what the node said of its own values.
-mod thing {
-    use super::{Endpoint, Thing};
-    use minicbor::decode::Error;
-    use minicbor::encode::{self, Write};
-    use minicbor::{Decoder, Encoder};
-
-    type Parts = (Vec<(u8, Vec<u16>, Vec<u16>)>, Vec<(u8, u16, u16, u32)>);
-
-    pub(super) fn encode<C, W: Write>(
-        thing: &Thing,
-        e: &mut Encoder<W>,
-        c: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        let parts = |endpoint: &Endpoint| (endpoint.id, endpoint.servers.clone(), endpoint.clients.clone());
-        let parts: Parts = (thing.endpoints().iter().map(parts).collect(), thing.figures().collect());
-        e.encode_with(parts, c)?.ok()
-    }
-
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, c: &mut C) -> Result<Thing, Error> {
-        let (endpoints, figures): Parts = d.decode_with(c)?;
-        let endpoint = |(id, servers, clients)| Endpoint { id, servers, clients };
-        let mut thing = Thing::new(endpoints.into_iter().map(endpoint).collect());
-        for (endpoint, cluster, attribute, figure) in figures {
-            thing.learn(endpoint, cluster, attribute, figure);
-        }
-        Ok(thing)
     }
 }

@@ -3,25 +3,29 @@
 //!
 //! - [`start`]: a network is formed, resumed or restored;
 //! - [`keep`], [`kept`]: what is to be remembered, and when it is durable;
-//! - [`admit`]: who may join, and who did;
-//! - [`talk`], [`job`]: what things are asked and told, one at a time each;
+//! - [`admit`], [`join`]: who may join, and who did;
+//! - [`talk`], [`job`], [`set_up`]: what things are asked and told, one at a time each;
 //! - [`told`]: what they say;
-//! - [`roll`]: the network's key, and its counter.
+//! - [`roll`]: the network's key, and its counter;
+//! - [`recover`]: what is done when nothing goes any more.
 
 mod admit;
 mod ask;
 mod job;
+mod join;
 mod keep;
 mod kept;
 mod news;
 mod orders;
+mod recover;
 mod report;
 mod roll;
+mod set_up;
 mod start;
 mod talk;
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use thingward_zigbee::address::Eui64;
@@ -30,8 +34,9 @@ use thingward_zigbee::ezsp::{EzspHost, EzspMessage, EzspOutput};
 use crate::wire::{Counters, Order};
 use crate::{Output, Radio};
 
-use admit::{Admission, Joining};
+use admit::Admission;
 use ask::Asking;
+use join::Joining;
 use keep::Keeper;
 use kept::Kept;
 use report::Refusals;
@@ -58,7 +63,8 @@ pub struct ZigbeeRadio {
     kept: Option<Kept>,
     /// The coordinator's own address.
     address: Eui64,
-    exceptions: BTreeMap<Eui64, String>,
+    /// Who may join under the key that everybody knows.
+    exceptions: BTreeSet<Eui64>,
     early: VecDeque<Order>,
     admission: Option<Admission>,
     joining: BTreeMap<Eui64, Joining>,
@@ -68,6 +74,8 @@ pub struct ZigbeeRadio {
     tag: u8,
     sequence: u8,
     roll: Roll,
+    /// How long was waited after the last failure.
+    pause: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +85,10 @@ enum Phase {
     /// It is on its way, and in trouble when it is still there then.
     Starting(Step, Option<Duration>),
     Running,
+    /// Nothing goes, and it is tried again then; when that is, is not decided yet where there is nothing.
+    Broken(Option<Duration>),
     /// Nothing goes any more.
-    Failed,
+    Stopped,
 }
 
 impl Default for ZigbeeRadio {
@@ -95,7 +105,7 @@ impl Default for ZigbeeRadio {
             keeper: Keeper::default(),
             kept: None,
             address: Eui64(0),
-            exceptions: BTreeMap::new(),
+            exceptions: BTreeSet::new(),
             early: VecDeque::new(),
             admission: None,
             joining: BTreeMap::new(),
@@ -104,6 +114,7 @@ impl Default for ZigbeeRadio {
             tag: 0,
             sequence: 0,
             roll: Roll::default(),
+            pause: Duration::ZERO,
         }
     }
 }
@@ -115,6 +126,7 @@ impl Radio for ZigbeeRadio {
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.counters.received += u64::try_from(bytes.len()).unwrap_or(0);
         if matches!(self.phase, Phase::Starting(..) | Phase::Running) {
             let outputs = self.host.receive(bytes, now);
             self.hosted(outputs, now);
@@ -127,6 +139,11 @@ impl Radio for ZigbeeRadio {
             && now >= until
         {
             return self.fail(&format!("the coordinator does not get on: {}", step.wanted()));
+        }
+        match self.phase {
+            Phase::New | Phase::Stopped => return,
+            Phase::Broken(at) => return self.recover(at, now),
+            Phase::Starting(..) | Phase::Running => {}
         }
         let outputs = self.host.tick(now);
         self.hosted(outputs, now);
@@ -142,7 +159,9 @@ impl Radio for ZigbeeRadio {
     fn due(&self) -> Option<Duration> {
         let phase = match self.phase {
             Phase::Starting(_, until) => until,
-            Phase::New | Phase::Running | Phase::Failed => None,
+            Phase::Broken(at) => return Some(at.unwrap_or_default()),
+            Phase::New | Phase::Stopped => return None,
+            Phase::Running => None,
         };
         let running = (self.phase == Phase::Running).then(|| {
             let exchanges = self.exchanges.iter().map(|exchange| exchange.until);
@@ -162,18 +181,16 @@ impl ZigbeeRadio {
     /// Does what the host has to be done.
     fn hosted(&mut self, outputs: Vec<EzspOutput>, now: Duration) {
         for output in outputs {
-            if self.phase == Phase::Failed {
+            if !matches!(self.phase, Phase::Starting(..) | Phase::Running) {
                 return;
             }
             match output {
                 EzspOutput::Write(octets) => self.outputs.push_back(Output::Line(octets.to_vec())),
                 EzspOutput::Ready(version) => self.agreed(version, now),
                 EzspOutput::Answer(answer) => {
-                    self.counters.received += 1;
                     self.answered(Ok(answer), now);
                 }
                 EzspOutput::Refused(reason) => {
-                    self.counters.received += 1;
                     self.answered(Err(format!("the coordinator refuses, reason {reason:#04x}")), now);
                 }
                 EzspOutput::BadAnswer(malformed) => {
@@ -181,7 +198,6 @@ impl ZigbeeRadio {
                     self.answered(Err(format!("the coordinator's answer is none: {malformed}")), now);
                 }
                 EzspOutput::News(news) => {
-                    self.counters.received += 1;
                     self.heard(&news, now);
                 }
                 EzspOutput::NewsLost => self.counters.dropped += 1,

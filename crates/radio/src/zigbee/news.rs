@@ -11,9 +11,11 @@ use super::ZigbeeRadio;
 use super::told::Message;
 use crate::wire::RefusalKind;
 
-/// States of the stack (`EmberStatus`).
+/// States of the stack: `EmberStatus`, and from version 14 on `sl_status_t`.
 const NETWORK_UP: i128 = 0x90;
+const NETWORK_UP_LATER: i128 = 0x15;
 const NETWORK_DOWN: i128 = 0x91;
+const NETWORK_DOWN_LATER: i128 = 0x16;
 /// A node has shown a link key of its own (`EmberKeyStatus`).
 const KEY_VERIFIED: i128 = 52;
 /// An APS option: the message was protected with a link key (`EmberApsOption`).
@@ -24,8 +26,8 @@ impl ZigbeeRadio {
         let record = &news.record;
         match news.info.name {
             "stackStatusHandler" => match record.number("status") {
-                Some(NETWORK_UP) => self.came_up(now),
-                Some(NETWORK_DOWN) => self.fail("the coordinator's network is down"),
+                Some(NETWORK_UP | NETWORK_UP_LATER) => self.came_up(now),
+                Some(NETWORK_DOWN | NETWORK_DOWN_LATER) => self.went_down(now),
                 _ => {}
             },
             "messageSentHandler" => {

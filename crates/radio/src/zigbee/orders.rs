@@ -14,11 +14,13 @@ impl ZigbeeRadio {
         match (order, self.phase) {
             (Order::Start(start), _) => self.start(&start, now),
             (Order::Ask(answer), _) => self.say(Report::Alive { answer, counters: self.counters }),
-            (Order::Kept, Phase::Starting(..) | Phase::Running) => self.durable(now),
-            (Order::Kept, _) => {}
+            (Order::Kept, _) => self.durable(now),
             (order, Phase::Running) => self.ordered_at_work(order, now),
             (order, Phase::Starting(..)) if self.early.len() < EARLY_MAX => self.early.push_back(order),
             (Order::Call(call), _) => self.done(call.id, Some("the radio does not work")),
+            (remove @ Order::Remove(_), Phase::Broken(_)) if self.early.len() < EARLY_MAX => {
+                self.early.push_back(remove);
+            }
             (Order::Admit(_), _) => self.say(Report::Admission(AdmissionState::Closed)),
             (Order::Close | Order::Remove(_) | Order::Roll, _) => {}
         }

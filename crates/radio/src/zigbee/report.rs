@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thingward_zigbee::address::Eui64;
 
-use super::{Phase, ZigbeeRadio};
+use super::ZigbeeRadio;
 use crate::Output;
 use crate::wire::{Address, RefusalKind, Report, Sentence};
 
@@ -64,24 +64,6 @@ impl ZigbeeRadio {
 
     /// Something on the line that is none of the coordinator's messages.
     pub(super) fn unreadable(&mut self, reason: &str, now: Duration) {
-        self.counters.received += 1;
         self.refuse(None, RefusalKind::Malformed, reason, now);
-    }
-
-    /// Nothing goes any more: whoever waits is told so, and the process is to be started again.
-    pub(super) fn fail(&mut self, reason: &str) {
-        if self.phase == Phase::Failed {
-            return;
-        }
-        self.phase = Phase::Failed;
-        for id in self.calls() {
-            self.done(id, Some("the radio is in trouble"));
-        }
-        self.exchanges.clear();
-        self.talks.clear();
-        self.joining.clear();
-        self.early.clear();
-        self.admission = None;
-        self.say(Report::Trouble(Sentence::fitting(reason)));
     }
 }

@@ -11,6 +11,7 @@ use super::ZigbeeRadio;
 use super::ask::Purpose;
 use super::keep::After;
 use super::kept::NextKey;
+use crate::wire::{Report, Sentence};
 
 /// How often the counter is looked at, and how far it may go until it is kept anew: together less than what is skipped when
 /// the network is formed again.
@@ -114,8 +115,19 @@ impl ZigbeeRadio {
     pub(super) fn next_key_given(&mut self, answer: Result<EzspMessage, String>, now: Duration) {
         match answer {
             Ok(_) => self.roll.switch_at = Some(now + SPREAD),
-            Err(reason) => self.fail(&format!("the network's key cannot be changed: {reason}")),
+            Err(reason) => self.abandon_roll(&reason),
         }
+    }
+
+    /// The network keeps its key for another while.
+    fn abandon_roll(&mut self, reason: &str) {
+        if let Some(kept) = &mut self.kept {
+            kept.next = None;
+            kept.key_seconds = 0;
+        }
+        self.keep(After::Nothing);
+        let reason = format!("the network's key cannot be changed: {reason}");
+        self.say(Report::Trouble(Sentence::fitting(&reason)));
     }
 
     pub(super) fn switch_key(&mut self, now: Duration) {
@@ -129,7 +141,7 @@ impl ZigbeeRadio {
                 self.roll.counted = Some(now);
                 self.keep(After::Nothing);
             }
-            (Err(reason), _) => self.fail(&format!("the network's key cannot be changed: {reason}")),
+            (Err(reason), _) => self.abandon_roll(&reason),
             (Ok(_), None) => {}
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, PanId};
 use thingward_zigbee::coordinator::{
-    COUNTER_MARGIN, Network, configure, form, read_backup, restore, resume, run_address, run_backup,
+    COUNTER_MARGIN, Network, configure, forget, form, read_backup, restore, resume, run_address, run_backup,
 };
 use thingward_zigbee::ezsp::EzspMessage;
 use thingward_zigbee::layout::Item;
@@ -22,8 +22,9 @@ use crate::wire::{Report, Start};
 
 /// How long a step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a coordinator answers that remembers no network (`EMBER_NOT_JOINED`).
+/// What a coordinator answers that remembers no network: `EMBER_NOT_JOINED`, and from version 14 on `SL_STATUS_NOT_JOINED`.
 const NO_NETWORK: u32 = 0x93;
+const NO_NETWORK_LATER: u32 = 0x17;
 /// Channels between those of wireless LANs.
 const CHANNELS: [u8; 4] = [11, 15, 20, 25];
 
@@ -36,6 +37,8 @@ pub(super) enum Step {
     Resuming,
     /// Whether it is the one that was kept.
     Comparing,
+    /// That it forgets its network.
+    Leaving,
     /// That the state is durable.
     Keeping,
     /// The network that it was given.
@@ -47,6 +50,7 @@ impl Step {
         match self {
             Self::Opening => "it does not answer",
             Self::Resuming | Self::Forming => "its network does not come up",
+            Self::Leaving => "it does not forget its network",
             Self::Comparing => "it does not say which network it has",
             Self::Keeping => "what it needs is not kept",
         }
@@ -59,19 +63,17 @@ impl ZigbeeRadio {
             return;
         }
         let exceptions = start.exceptions.iter();
-        self.exceptions = exceptions
-            .filter_map(|exception| Some((eui64(exception.thing.as_str())?, exception.reason.to_string())))
-            .collect();
+        self.exceptions = exceptions.filter_map(|exception| eui64(exception.thing.as_str())).collect();
         match start.kept.as_ref().map(|kept| Kept::read(kept.expose())).transpose() {
             Ok(kept) => self.kept = kept,
-            Err(error) => return self.fail(&error.to_string()),
+            Err(error) => return self.stop(&error.to_string()),
         }
         self.step(Step::Opening, now);
         let outputs = self.host.open(now);
         self.hosted(outputs, now);
     }
 
-    fn step(&mut self, step: Step, now: Duration) {
+    pub(super) fn step(&mut self, step: Step, now: Duration) {
         let until = (step != Step::Keeping).then(|| now + STEP_TIMEOUT);
         self.phase = Phase::Starting(step, until);
     }
@@ -95,7 +97,7 @@ impl ZigbeeRadio {
         };
         self.address = *eui64;
         if self.kept.as_ref().is_some_and(|kept| kept.coordinator != *eui64) {
-            return self.fail("this is another coordinator than the one whose network was kept");
+            return self.stop("this is another coordinator than the one whose network was kept");
         }
         match configure() {
             Ok(commands) => {
@@ -117,11 +119,11 @@ impl ZigbeeRadio {
         };
         match (status, &self.kept) {
             (Some(0), Some(_)) => self.step(Step::Resuming, now),
-            (Some(0), None) => self.fail(
+            (Some(0), None) => self.stop(
                 "the coordinator has a network that was not formed from here: reset it, or give back what was kept",
             ),
-            (Some(NO_NETWORK), Some(_)) => self.prepare_restore(now),
-            (Some(NO_NETWORK), None) => self.prepare_form(now),
+            (Some(NO_NETWORK | NO_NETWORK_LATER), Some(_)) => self.prepare_restore(now),
+            (Some(NO_NETWORK | NO_NETWORK_LATER), None) => self.prepare_form(now),
             _ => self.fail("the coordinator cannot say whether it has a network"),
         }
     }
@@ -133,6 +135,15 @@ impl ZigbeeRadio {
             self.ask_all(run_backup(self.version), Purpose::Backup, now);
         } else if self.is_at(Step::Forming) {
             self.run(now);
+        }
+    }
+
+    /// The coordinator says that its network is down.
+    pub(super) fn went_down(&mut self, now: Duration) {
+        if self.is_at(Step::Leaving) {
+            self.prepare_restore(now);
+        } else {
+            self.fail("the coordinator's network is down");
         }
     }
 
@@ -156,18 +167,23 @@ impl ZigbeeRadio {
     fn compare(&mut self, network: &Network, now: Duration) {
         let Some(kept) = &mut self.kept else { return };
         if kept.extended_pan != network.extended_pan {
-            return self.fail("the coordinator has another network than the one that was kept");
+            return self.stop("the coordinator has another network than the one that was kept");
         }
         if kept.next.as_ref().is_some_and(|next| next.key == network.key) {
             kept.switch(network.key_sequence);
         }
         if kept.key != network.key {
-            return self.fail("the coordinator has another key than the one that was kept");
+            return self.stop("the coordinator has another key than the one that was kept");
+        }
+        if network.frame_counter < kept.frame_counter {
+            // It was set back, and would use counters again.
+            self.step(Step::Leaving, now);
+            return self.ask(forget(), Purpose::Need, now);
         }
         kept.pan = network.pan.0;
         kept.channel = network.channel;
         kept.update_id = network.update_id;
-        kept.frame_counter = kept.frame_counter.max(network.frame_counter);
+        kept.frame_counter = network.frame_counter;
         self.step(Step::Keeping, now);
         self.keep(After::Run);
     }
@@ -176,7 +192,7 @@ impl ZigbeeRadio {
     fn prepare_form(&mut self, now: Duration) {
         let mut random = [0; 44];
         if getrandom::fill(&mut random).is_err() {
-            return self.fail("there is no randomness to make keys from");
+            return self.stop("there is no randomness to make keys from");
         }
         let (keys, names) = random.split_at(32);
         let key = |at: usize| keys.chunks(16).nth(at).and_then(|key| key.try_into().ok()).map(Key::new);
@@ -209,7 +225,7 @@ impl ZigbeeRadio {
             kept.switch(kept.key_sequence.wrapping_add(1));
         }
         let Some(counter) = kept.frame_counter.checked_add(COUNTER_MARGIN) else {
-            return self.fail("the counter of the network's key is used up");
+            return self.stop("the counter of the network's key is used up");
         };
         kept.frame_counter = counter;
         self.step(Step::Keeping, now);
@@ -234,13 +250,19 @@ impl ZigbeeRadio {
     pub(super) fn run(&mut self, now: Duration) {
         let Some(kept) = &self.kept else { return };
         let network = address(kept.extended_pan);
-        let known: Vec<Eui64> = kept.nodes.iter().map(|node| node.eui64).collect();
+        let known: Vec<_> = kept.nodes.iter().map(|node| (node.eui64, node.is_set_up, node.sleeps)).collect();
         self.phase = Phase::Running;
+        self.recovered();
         self.shut(now);
         self.say(Report::Ready { network });
-        for eui64 in known {
+        for (eui64, is_set_up, sleeps) in known {
             self.tell_thing(eui64);
-            self.read_all(eui64);
+            match (is_set_up, sleeps) {
+                (false, _) => self.set_up(eui64),
+                (true, false) => self.read_all(eui64),
+                // It says soon enough what it has, and is not to be woken for that.
+                (true, true) => {}
+            }
         }
         self.resume_roll(now);
         for order in std::mem::take(&mut self.early) {

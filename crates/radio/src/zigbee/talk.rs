@@ -1,6 +1,6 @@
 //! Things are asked and told one thing at a time each, and asked again where they do not answer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
@@ -111,6 +111,7 @@ impl ZigbeeRadio {
             return;
         }
         self.take_joined(now);
+        self.conclude_set_up();
         while let Some((node, job)) = self.next_job() {
             self.exchange(node, job, 1, now);
         }
@@ -263,55 +264,6 @@ impl ZigbeeRadio {
                 self.found(node, interview);
             } else {
                 self.exchange(node, job, 1, now);
-            }
-        }
-    }
-
-    /// A thing that was taken says what happens to it from now on.
-    pub(super) fn set_up(&mut self, node: Eui64) {
-        let Some(known) = self.kept.as_ref().and_then(|kept| kept.node(node)) else { return };
-        let mut clusters: BTreeMap<(u8, u16), Vec<_>> = BTreeMap::new();
-        for (endpoint, info) in known.thing.reported() {
-            clusters.entry((endpoint, info.cluster)).or_default().push(info);
-        }
-        for (endpoint, cluster) in known.thing.eventful() {
-            clusters.entry((endpoint, cluster)).or_default();
-        }
-        for ((endpoint, cluster), attributes) in clusters {
-            if cluster == 0x0500 {
-                self.put(node, Job::Master { endpoint });
-                self.put(node, Job::Enrol { endpoint });
-            }
-            self.put(node, Job::Bind { endpoint, cluster });
-            for attributes in attributes.chunks(4) {
-                self.put(node, Job::Report { endpoint, cluster, attributes: attributes.to_vec() });
-            }
-        }
-        self.read_all(node);
-    }
-
-    /// Asks for everything that a thing says of itself.
-    pub(super) fn read_all(&mut self, node: Eui64) {
-        self.read_where(node, |_, _| true);
-    }
-
-    /// Asks for what a command may have changed.
-    fn read_cluster(&mut self, node: Eui64, endpoint: u8, cluster: u16) {
-        // What dims also switches.
-        self.read_where(node, |at, of| {
-            at == endpoint && (of == cluster || (of, cluster) == (0x0006, 0x0008))
-        });
-    }
-
-    fn read_where(&mut self, node: Eui64, is_asked: impl Fn(u8, u16) -> bool) {
-        let Some(known) = self.kept.as_ref().and_then(|kept| kept.node(node)) else { return };
-        let mut clusters: BTreeMap<(u8, u16), Vec<u16>> = BTreeMap::new();
-        for (endpoint, info) in known.thing.reported().filter(|(at, info)| is_asked(*at, info.cluster)) {
-            clusters.entry((endpoint, info.cluster)).or_default().push(info.id);
-        }
-        for ((endpoint, cluster), ids) in clusters {
-            for ids in ids.chunks(6) {
-                self.put(node, Job::Read { endpoint, cluster, ids: ids.to_vec() });
             }
         }
     }

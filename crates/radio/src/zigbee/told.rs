@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
+use thingward_zigbee::coordinator::{confirm, look_up};
 use thingward_zigbee::ezsp::EzspMessage;
-use thingward_zigbee::library;
 use thingward_zigbee::security::hash;
 use thingward_zigbee::thing::{Scalar, Told, describe};
 use thingward_zigbee::zcl::{
     Attribute, AttributeRead, DataType, Foundation, FrameScope, Value as ZclValue, ZclHeader,
 };
+use thingward_zigbee::{Malformed, library};
 
 use super::ZigbeeRadio;
 use super::ask::Purpose;
@@ -28,6 +29,10 @@ const ZONE: u16 = 0x0500;
 const ENROL_REQUEST: u8 = 0x01;
 /// The attribute that a changed state is the value of.
 const ZONE_STATUS: u16 = 0x0002;
+
+/// The general command that reports, and the bit of a header by which nobody asks for a confirmation.
+const REPORT: u8 = 0x0a;
+const NO_CONFIRMATION: u8 = 0x10;
 
 /// A message of a node, as the coordinator hands it over.
 pub(super) struct Message {
@@ -55,9 +60,9 @@ impl ZigbeeRadio {
             Some(node) => self.message_of(node, message, now),
             None => {
                 self.counters.refused += 1;
-                let purpose = Purpose::Lookup(message.sender);
-                if !self.asking.is_asked(purpose) {
-                    self.ask(thingward_zigbee::coordinator::look_up(message.sender), purpose, now);
+                // Strangers do not keep the coordinator from its work.
+                if self.asking.is_idle() {
+                    self.ask(look_up(message.sender), Purpose::Lookup(message.sender), now);
                 }
             }
         }
@@ -74,8 +79,21 @@ impl ZigbeeRadio {
             return;
         }
         match self.said(node, message) {
-            Ok(readings) => self.tell(node, message, readings),
+            Ok(readings) => {
+                self.tell(node, message, readings);
+                self.confirm(message, now);
+            }
             Err(malformed) => self.refuse(Some(node), RefusalKind::Malformed, &malformed.to_string(), now),
+        }
+    }
+
+    /// What was understood is confirmed where the node wants that.
+    fn confirm(&mut self, message: &Message, now: Duration) {
+        let Ok((header, _)) = ZclHeader::read(&message.payload) else { return };
+        let is_answer = header.scope() == FrameScope::Foundation && header.command != REPORT;
+        if header.control & NO_CONFIRMATION == 0 && !is_answer && self.asking.has_room() {
+            let confirmation = confirm(message.endpoint, message.cluster, &header);
+            self.ask(confirmation.and_then(|request| request.unicast(message.sender, 0)), Purpose::Hint, now);
         }
     }
 
@@ -106,7 +124,7 @@ impl ZigbeeRadio {
     }
 
     /// What a message says that answers nothing.
-    fn said(&mut self, node: Eui64, message: &Message) -> Result<Vec<Reading>, thingward_zigbee::Malformed> {
+    fn said(&mut self, node: Eui64, message: &Message) -> Result<Vec<Reading>, Malformed> {
         let (header, rest) = ZclHeader::read(&message.payload)?;
         if header.scope() == FrameScope::Foundation {
             return Ok(match Foundation::read(header.command, rest)? {
@@ -117,7 +135,7 @@ impl ZigbeeRadio {
             });
         }
         if (message.cluster, header.command) == (ZONE, ENROL_REQUEST) && header.manufacturer.is_none() {
-            self.put(node, Job::Enrol { endpoint: message.endpoint });
+            self.put(node, Job::Enrol { endpoint: message.endpoint, request: Some(header.sequence) });
             return Ok(Vec::new());
         }
         let Some(info) = library::command(message.cluster, header.direction(), header.command) else {
@@ -189,7 +207,7 @@ impl ZigbeeRadio {
         let described =
             describe(&node.thing, &title).map(|description| description.as_json().to_string().into_bytes());
         let description = described.ok().filter(|description| description.len() <= DESCRIPTION_BYTES_MAX);
-        let link = node.link(true);
+        let link = node.best_link();
         match description {
             Some(description) => {
                 self.say(Report::Thing(Thing { address: address(eui64), link, description }))

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use thingward_radio::Kind;
 use thingward_radio::wire::{FrameDecoder, Order, Report, Start, encode};
 
 /// The program.
@@ -45,7 +46,13 @@ impl Driver {
     /// One that was not told to start.
     pub(crate) fn new() -> Self {
         let line = Line::new();
-        Self::on(line.path.to_str().unwrap(), || line.accept())
+        Self::on(&[line.path.to_str().unwrap()], || line.accept())
+    }
+
+    /// One of this kind.
+    pub(crate) fn of(kind: Kind) -> Self {
+        let line = Line::new();
+        Self::on(&[line.path.to_str().unwrap(), kind.as_str()], || line.accept())
     }
 
     pub(crate) fn started() -> Self {
@@ -57,9 +64,9 @@ impl Driver {
 
 impl<L: Write> Driver<L> {
     /// One on this line, whose other end is there when the driver has opened it.
-    pub(crate) fn on(address: &str, accept: impl FnOnce() -> L) -> Self {
+    pub(crate) fn on(arguments: &[&str], accept: impl FnOnce() -> L) -> Self {
         let mut child = Command::new(DRIVER)
-            .arg(address)
+            .args(arguments)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -44,11 +44,11 @@ fn carries_all_bytes<L: Read + Write>(driver: &mut Driver<L>) {
 fn a_line_over_tcp_carries_all_bytes_and_one_that_nobody_answers_ends_the_process() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp:{}", listener.local_addr().unwrap());
-    let mut driver = Driver::on(&address, || listener.accept().unwrap().0);
+    let mut driver = Driver::on(&[&address], || listener.accept().unwrap().0);
     driver.start();
     carries_all_bytes(&mut driver);
     drop(listener);
-    let mut driver = Driver::on(&address, std::io::empty);
+    let mut driver = Driver::on(&[&address], std::io::empty);
     assert_eq!(driver.end().0.code(), Some(EXIT_LINE.into()));
 }
 
@@ -59,7 +59,7 @@ fn a_terminal_carries_all_bytes_at_its_speed_and_is_nobody_elses() {
     unlockpt(&controller).unwrap();
     let path = ptsname(&controller, vec![]).unwrap().into_string().unwrap();
     let controller = File::from(controller);
-    let mut driver = Driver::on(&format!("{path}?baud=57600"), || controller);
+    let mut driver = Driver::on(&[&format!("{path}?baud=57600")], || controller);
     driver.start();
     carries_all_bytes(&mut driver);
     assert_eq!(tcgetattr(&driver.line).unwrap().output_speed(), 57_600);

@@ -41,6 +41,23 @@ fn a_network_is_formed_and_a_thermometer_joins_with_its_install_code() {
 }
 
 #[test]
+fn a_thing_has_a_link_key_when_it_has_shown_one() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.coordinator.borrow_mut().nodes[0].asks_for_key = false;
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(3);
+    assert_eq!(things(&world.take())[0].link, Link::ZigbeeNetworkKey);
+    // Another state of a key is none.
+    for (state, links) in [(51, vec![]), (52, vec![Link::ZigbeeInstallCode]), (52, vec![])] {
+        let fields = [&THERMOMETER.to_le_bytes()[..], &[state]].concat();
+        world.coordinator.borrow_mut().news.push((0x009b, fields));
+        world.pass(1);
+        let told: Vec<Link> = things(&world.take()).iter().map(|thing| thing.link).collect();
+        assert_eq!(told, links);
+    }
+}
+
+#[test]
 fn a_thing_is_not_announced_before_it_is_kept() {
     let mut world = World::started(vec![thermometer(Some(CODE))]);
     world.keeps = false;
@@ -201,4 +218,56 @@ fn a_node_that_does_not_say_what_it_is_is_not_taken() {
     let reports = world.take();
     assert!(things(&reports).is_empty());
     assert!(refusals(&reports).iter().any(|(_, kind, _)| *kind == RefusalKind::Join), "{reports:?}");
+}
+
+#[test]
+fn a_thing_that_missed_a_key_comes_back_and_a_stranger_does_not() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.join(THERMOMETER);
+    let rejoins = |world: &World, eui64: u64, decision| {
+        let mut coordinator = world.coordinator.borrow_mut();
+        coordinator.nodes[0].short = 0x3003;
+        let (id, mut fields) = coordinator.met(0, 3, decision);
+        fields[2..10].copy_from_slice(&eui64.to_le_bytes());
+        coordinator.news.push((id, fields));
+    };
+    rejoins(&world, THERMOMETER, 0);
+    world.pass(2);
+    world.take();
+    world.pass(2);
+    assert!(!readings(&world.take()).is_empty());
+    for (eui64, decision) in [(BULB, 0), (BULB, 2), (THERMOMETER, 2)] {
+        rejoins(&world, eui64, decision);
+        world.pass(1);
+        let reports = world.take();
+        assert!(
+            matches!(&refusals(&reports)[..], [(Some(thing), RefusalKind::Join, _)] if *thing == address(eui64))
+        );
+    }
+}
+
+#[test]
+fn a_key_in_the_clear_is_refused_and_the_networks_key_changed() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    let before = world.coordinator.borrow().key;
+    let met = world.coordinator.borrow().met(0, 1, 1);
+    world.coordinator.borrow_mut().news.push(met);
+    world.pass(35);
+    assert!(refusals(&world.take()).iter().any(|(_, _, reason)| reason.contains("in the clear")));
+    assert_ne!(world.coordinator.borrow().key, before);
+}
+
+#[test]
+fn what_was_given_for_one_thing_is_forgotten_when_another_is_admitted() {
+    let mut world = World::new(vec![thermometer(None)]);
+    world.coordinator.borrow_mut().nodes[0].tries_at = std::time::Duration::from_secs(5);
+    world.start_with(&[THERMOMETER]);
+    world.admit(None);
+    world.pass(1);
+    world.order(Order::Close);
+    world.admit(Some(format!("{BULB:016x}:{CODE}")));
+    world.pass(10);
+    let reports = world.take();
+    assert!(things(&reports).is_empty() && !refusals(&reports).is_empty());
+    assert_eq!(world.coordinator.borrow().nodes[0].presence, Presence::Away);
 }

@@ -81,3 +81,16 @@ fn a_key_is_changed_by_itself_after_a_month() {
     world.pass(60);
     assert_ne!(world.coordinator.borrow().key, before);
 }
+
+#[test]
+fn a_coordinator_that_takes_no_other_key_is_trouble_and_goes_on() {
+    let mut world = world();
+    world.coordinator.borrow_mut().has_one_key = true;
+    world.order(Order::Roll);
+    world.pass(40);
+    assert!(trouble(&world.take()).unwrap().contains("cannot be changed"));
+    world.call(BULB, "turn-on", &[]);
+    assert_eq!(done(&world.take()), Some(None));
+    world.restart();
+    assert_eq!(trouble(&world.take()), None);
+}

@@ -15,4 +15,5 @@ mod join;
 mod key;
 mod restart;
 mod things;
+mod versions;
 mod world;

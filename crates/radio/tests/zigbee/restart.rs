@@ -59,6 +59,32 @@ fn a_counter_that_went_far_is_kept() {
 }
 
 #[test]
+fn a_coordinator_that_was_set_back_does_not_use_a_counter_again() {
+    let mut world = world();
+    world.coordinator.borrow_mut().counter = 1_000_000;
+    world.pass(61);
+    world.coordinator.borrow_mut().counter = 10;
+    world.restart();
+    let reports = world.take();
+    assert_eq!(trouble(&reports), None);
+    assert_eq!(things(&reports).len(), 1);
+    assert!(world.coordinator.borrow().counter > 1_000_000);
+}
+
+#[test]
+fn a_thing_that_sleeps_is_not_woken_by_a_start() {
+    let mut world = World::started(vec![Node::new(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
+    world.join(BULB);
+    world.pass(2);
+    let sent = world.coordinator.borrow().counter;
+    world.restart();
+    assert_eq!(things(&world.take()).len(), 1);
+    assert_eq!(world.coordinator.borrow().counter, sent);
+    world.pass(2);
+    assert!(last(&world.take(), "temperature").is_some());
+}
+
+#[test]
 fn what_was_kept_and_is_damaged_is_trouble_and_never_a_new_network() {
     let mut world = world();
     let kept = world.kept.clone().unwrap();
@@ -99,23 +125,59 @@ fn another_network_than_the_one_that_was_kept_is_trouble() {
 }
 
 #[test]
-fn a_coordinator_that_says_nothing_is_trouble_after_a_while() {
+fn a_coordinator_that_says_nothing_is_trouble_after_a_while_and_tried_again_ever_less_often() {
     let mut radio = ZigbeeRadio::default();
     radio.order(Order::Start(thingward_radio::wire::Start::default()), Duration::ZERO);
-    let mut said = Vec::new();
-    while let Some(due) = radio.due() {
-        assert!(due <= Duration::from_secs(60), "{due:?}");
-        radio.tick(due);
+    let (mut troubles, mut now) = (Vec::new(), Duration::ZERO);
+    while now < Duration::from_secs(3600) {
+        now = radio.due().unwrap().max(now);
+        radio.tick(now);
         while let Some(output) = radio.output() {
-            if let thingward_radio::Output::Report(report) = output {
-                said.push(report);
+            match output {
+                thingward_radio::Output::Report(Report::Trouble(_)) => troubles.push(now.as_secs()),
+                thingward_radio::Output::Report(other) => panic!("{other:?}"),
+                thingward_radio::Output::Line(_) => {}
             }
         }
     }
-    assert!(matches!(&said[..], [Report::Trouble(_)]), "{said:?}");
-    // It is alive and says so, and does nothing.
-    radio.order(Order::Ask(5), Duration::from_secs(99));
-    assert!(matches!(radio.output(), Some(thingward_radio::Output::Report(Report::Alive { answer: 5, .. }))));
+    assert!(troubles[0] < 30, "{troubles:?}");
+    assert!((8..20).contains(&troubles.len()), "{troubles:?}");
+}
+
+#[test]
+fn a_coordinator_that_hangs_is_trouble_and_all_goes_on_when_it_is_back() {
+    let mut world = world();
+    world.is_cut = true;
+    world.call(BULB, "turn-on", &[]);
+    world.pass(90);
+    let reports = world.take();
+    assert!(trouble(&reports).is_some());
+    assert!(done(&reports).unwrap().is_some());
+    world.call(BULB, "turn-on", &[]);
+    assert!(done(&world.take()).unwrap().is_some());
+    world.order(Order::Remove(address(1)));
+    world.is_cut = false;
+    world.pass(60);
+    let reports = world.take();
+    assert!(reports.iter().any(|report| matches!(report, Report::Ready { .. })), "{reports:?}");
+    assert_eq!(things(&reports).len(), 1);
+    assert!(reports.contains(&Report::Left(address(1))));
+    world.call(BULB, "turn-on", &[]);
+    assert_eq!(done(&world.take()), Some(None));
+}
+
+#[test]
+fn a_thing_that_was_not_told_everything_is_told_at_the_next_start() {
+    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    world.keeps = false;
+    world.admit(Some(format!("{BULB:016x}:{CODE}")));
+    world.pass(3);
+    assert!(world.coordinator.borrow().nodes[0].bound.is_empty());
+    world.keeps = true;
+    world.restart();
+    assert_eq!(world.coordinator.borrow().nodes[0].bound, [0x0006, 0x0008]);
+    world.restart();
+    assert_eq!(world.coordinator.borrow().nodes[0].bound.len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use thingward_model::Link;
 use thingward_radio::wire::{RefusalKind, Value};
 
-use crate::emulated::node::{Kind, Node, Presence};
+use crate::emulated::node::{Kind, Node, Presence, Said};
 use crate::world::{BULB, CODE, THERMOMETER, World, address, done, last, readings, refusals, things};
 
 fn world(kind: Kind) -> World {
@@ -87,6 +87,29 @@ fn a_contact_is_enrolled_and_says_when_the_door_opens() {
     let changed = last(&reports, "zone-status-changed").unwrap().value;
     assert!(matches!(changed, Value::Number(_)));
     assert_eq!(last(&reports, "zone-status").unwrap().value, changed);
+}
+
+#[test]
+fn a_contact_that_asks_to_be_enrolled_is_answered_with_its_number() {
+    let mut world = world(Kind::Contact);
+    world.coordinator.borrow_mut().nodes[0].is_enrolled = false;
+    world.pass(3);
+    world.take();
+    world.pass(3);
+    assert!(last(&world.take(), "zone-status-changed").is_none());
+    let mut asks = |payload: Vec<u8>| {
+        let mut coordinator = world.coordinator.borrow_mut();
+        let said = Said { profile: 0x0104, cluster: 0x0500, endpoint: 1, payload };
+        let news = coordinator.incoming(0, said);
+        coordinator.news.push(news);
+        drop(coordinator);
+        world.pass(2);
+        world.coordinator.borrow().nodes[0].enrolled_with
+    };
+    // A maker's own command of that number is something else.
+    assert_ne!(asks(vec![0x0d, 0x5f, 0x11, 77, 0x01, 0x15, 0, 0, 0]), Some(77));
+    assert_eq!(asks(vec![0x09, 77, 0x01, 0x15, 0, 0, 0]), Some(77));
+    assert!(last(&world.take(), "zone-status-changed").is_some());
 }
 
 #[test]

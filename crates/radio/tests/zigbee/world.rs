@@ -33,16 +33,31 @@ pub(crate) struct World {
     /// What the driver said since the last time somebody looked.
     pub(crate) reports: Vec<Report>,
     pub(crate) kept: Option<Vec<u8>>,
+    /// Whether nothing goes over the line.
+    pub(crate) is_cut: bool,
     /// Whether the gateway says that what it is given is durable.
     pub(crate) keeps: bool,
 }
 
 impl World {
     pub(crate) fn new(nodes: Vec<Node>) -> Self {
-        let coordinator = Rc::new(RefCell::new(Coordinator::with(nodes)));
+        Self::at(Coordinator::with(nodes))
+    }
+
+    pub(crate) fn at(coordinator: Coordinator) -> Self {
+        let coordinator = Rc::new(RefCell::new(coordinator));
         let line = line(&coordinator);
         let (radio, reports) = (ZigbeeRadio::default(), Vec::new());
-        Self { radio, coordinator, line, now: Duration::ZERO, reports, kept: None, keeps: true }
+        Self {
+            radio,
+            coordinator,
+            line,
+            now: Duration::ZERO,
+            reports,
+            kept: None,
+            is_cut: false,
+            keeps: true,
+        }
     }
 
     /// With its network up.
@@ -84,6 +99,7 @@ impl World {
     fn settle(&mut self) {
         while let Some(output) = self.radio.output() {
             match output {
+                Output::Line(_) if self.is_cut => {}
                 Output::Line(octets) => {
                     for answer in self.line.receive(&octets) {
                         self.radio.receive(&answer, self.now);
@@ -106,7 +122,9 @@ impl World {
         while self.now < end {
             self.now += STEP;
             let news = self.coordinator.borrow_mut().tick(self.now);
-            if let Some(octets) = self.line.tell(news) {
+            if self.is_cut {
+                // Lost.
+            } else if let Some(octets) = self.line.tell(news) {
                 self.radio.receive(&octets, self.now);
             }
             if self.radio.due().is_some_and(|due| due <= self.now) {

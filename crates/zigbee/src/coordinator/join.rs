@@ -37,6 +37,15 @@ pub fn expect_insecure(version: u8, node: Eui64) -> Result<EzspMessage, Malforme
     expect(version, node, Key::new(Key::WELL_KNOWN_LINK))
 }
 
+/// Forgets which keys nodes will show.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn expect_nobody() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("clearTransientLinkKeys", Vec::new())
+}
+
 /// Which key a node will show.
 fn expect(version: u8, node: Eui64, key: Key) -> Result<EzspMessage, Malformed> {
     if matches!(node, Eui64(0 | u64::MAX)) {

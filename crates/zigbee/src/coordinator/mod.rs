@@ -8,9 +8,9 @@ mod network;
 mod talk;
 
 pub use interview::{Interview, InterviewError, Progress};
-pub use join::{close, expect_insecure, look_up, open, permit, remove};
+pub use join::{close, expect_insecure, expect_nobody, look_up, open, permit, remove};
 pub use keys::{next_key, read_counter, run_counter, switch_key};
 pub use network::{
-    COUNTER_MARGIN, Network, configure, form, read_backup, restore, resume, run_address, run_backup,
+    COUNTER_MARGIN, Network, configure, forget, form, read_backup, restore, resume, run_address, run_backup,
 };
-pub use talk::{Request, become_master, bind, configure_reporting, enrol, leave, read};
+pub use talk::{Request, become_master, bind, configure_reporting, confirm, enrol, leave, read};

@@ -43,9 +43,10 @@ pub(super) const KEY_MANAGER_VERSION: u8 = 13;
 /// The network's key by its kind (`EmberKeyType`, `sl_zb_sec_man_key_type_t`).
 pub(super) const NETWORK_KEY: i128 = 0x03;
 const MANAGED_NETWORK_KEY: i128 = 0x01;
-/// Decisions (`EzspPolicyId`, `EzspDecisionBitmask`): nodes join with install codes, and come back only with their keys.
+/// Decisions (`EzspPolicyId`, `EzspDecisionBitmask`): nodes join with install codes, and those
+/// that missed the network's key get it again under their own.
 const TRUST_CENTRE_POLICY: i128 = 0x00;
-const JOINS_BY_INSTALL_CODE: i128 = 0x01 | 0x10;
+const JOINS_BY_INSTALL_CODE: i128 = 0x01 | 0x02 | 0x10;
 /// Nodes that ask for a link key of their own get it.
 const LINK_KEY_POLICY: i128 = 0x05;
 const LINK_KEY_OF_ITS_OWN: i128 = 0x51;
@@ -112,6 +113,15 @@ pub fn run_address() -> Result<EzspMessage, Malformed> {
 /// Never, unless the tables are broken.
 pub fn resume() -> Result<EzspMessage, Malformed> {
     EzspMessage::with("networkInit", vec![("bitmask", Given::Number(0))])
+}
+
+/// Has the coordinator forget its network.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn forget() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("leaveNetwork", Vec::new())
 }
 
 /// Forms a new network. `link_key` is what the trust centre hashes link keys from.

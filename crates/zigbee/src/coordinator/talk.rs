@@ -162,9 +162,24 @@ pub fn become_master(endpoint: u8, host: Eui64, sequence: u8) -> Result<Request,
 #[must_use]
 pub fn enrol(endpoint: u8, sequence: u8) -> Request {
     let mut payload = Vec::new();
-    ZclHeader { control: 0x11, manufacturer: None, sequence, command: 0x00 }.write(&mut payload);
+    ZclHeader { control: 0x01, manufacturer: None, sequence, command: 0x00 }.write(&mut payload);
     payload.extend([0x00, 0x01]);
     Request::application(endpoint, ZONE, payload)
+}
+
+/// Tells a node that what it said unasked, with this header, was understood: it asks for that unless it says that it does
+/// not (2.5.12.2).
+///
+/// # Errors
+///
+/// Never.
+pub fn confirm(endpoint: u8, cluster: u16, header: &ZclHeader) -> Result<Request, Malformed> {
+    let command = Foundation::DefaultResponse { command: header.command, status: 0 };
+    let control = 0x10 | (header.control & 0x0c ^ 0x08);
+    let mut payload = Vec::new();
+    ZclHeader { control, command: command.command(), ..*header }.write(&mut payload);
+    command.write(&mut payload)?;
+    Ok(Request::application(endpoint, cluster, payload))
 }
 
 /// Tells a node to leave the network.

@@ -1,4 +1,4 @@
-//! A coordinator of EZSP version 13 with a network behind it, none of which is there.
+//! A coordinator of EZSP, of version 13 or another, with a network behind it, none of which is there.
 //!
 //! It forms, resumes, restores and leaves a network, gives it new keys, and lets nodes join that show the key that was
 //! expected of them. What the host sends to a node comes to it; what it sends to the address 0x1234 comes back.
@@ -11,12 +11,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thingward_zigbee::ezsp::{EzspFrame, EzspHeader};
+use thingward_zigbee::layout::{Layout, Record};
 use thingward_zigbee::library::{self, EzspInfo};
 
 use node::{Node, Presence, Said};
 
-/// The version of the protocol, of the stack's kind, and of the stack.
-const VERSIONS: [u8; 4] = [13, 2, 0x40, 0x74];
+/// The version of the protocol where nobody says another; that of the stack's kind, and of the stack.
+const VERSION: u8 = 13;
+const STACK: [u8; 3] = [2, 0x40, 0x74];
+/// The version from which on states are others: what they were, and what they are (`sl_status_t`).
+const LATER: u8 = 14;
+const STATES: [(u8, u8); 3] = [(NOT_JOINED, 0x17), (NETWORK_UP, 0x15), (NETWORK_DOWN, 0x16)];
 const EUI64: [u8; 8] = [8, 7, 6, 5, 4, 3, 2, 1];
 const NOT_JOINED: u8 = 0x93;
 const NETWORK_UP: u8 = 0x90;
@@ -38,8 +43,8 @@ const GIVES_UP: Duration = Duration::from_secs(600);
 pub(crate) type News = (u16, Vec<u8>);
 
 /// The coordinator behind the line.
-#[derive(Default)]
 pub(crate) struct Coordinator {
+    pub(crate) version: u8,
     pub(crate) nodes: Vec<Node>,
     /// News that are told at the next tick.
     pub(crate) news: Vec<News>,
@@ -50,6 +55,8 @@ pub(crate) struct Coordinator {
     alternate: Option<[u8; 16]>,
     /// The network's settings, as it was formed.
     network: Option<Vec<u8>>,
+    /// Whether it takes no other key.
+    pub(crate) has_one_key: bool,
     /// Whether no network comes up.
     pub(crate) is_down: bool,
     /// Keys that nodes are expected to show.
@@ -59,16 +66,42 @@ pub(crate) struct Coordinator {
     aps: u8,
 }
 
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            nodes: Vec::new(),
+            news: Vec::new(),
+            key: [0; 16],
+            key_sequence: 0,
+            counter: 0,
+            alternate: None,
+            network: None,
+            has_one_key: false,
+            is_down: false,
+            expected: BTreeMap::new(),
+            open_until: Duration::ZERO,
+            now: Duration::ZERO,
+            aps: 0,
+        }
+    }
+}
+
 impl Coordinator {
     /// With these nodes around it.
     pub(crate) fn with(nodes: Vec<Node>) -> Self {
         Self { nodes, ..Self::default() }
     }
 
+    /// Of a version of the protocol.
+    pub(crate) fn of(version: u8, nodes: Vec<Node>) -> Self {
+        Self { version, nodes, ..Self::default() }
+    }
+
     /// As it comes from the shop, or after somebody reset it; the nodes know nothing of that.
     pub(crate) fn wipe(&mut self) {
         let nodes = std::mem::take(&mut self.nodes);
-        *self = Self { nodes, now: self.now, ..Self::default() };
+        *self = Self { nodes, now: self.now, version: self.version, ..Self::default() };
     }
 
     pub(crate) fn has_network(&self) -> bool {
@@ -79,19 +112,21 @@ impl Coordinator {
     pub(crate) fn respond(&mut self, message: &[u8]) -> Vec<Vec<u8>> {
         // The first question comes in the format of old.
         if let [sequence, 0, 0, _] = message {
-            return vec![[&[*sequence, 0x80, 0][..], &VERSIONS].concat()];
+            return vec![[&[*sequence, 0x80, 0, self.version][..], &STACK].concat()];
         }
         let Ok(frame) = EzspFrame::read(message) else { return Vec::new() };
         let sequence = frame.header.sequence;
         let Some(info) = library::ezsp(frame.header.id) else {
-            return vec![written(sequence, 0x80, INVALID_COMMAND, &[0x36])];
+            return vec![self.written(sequence, 0x80, INVALID_COMMAND, &[0x36])];
         };
         // A host's command has to be what the table says, to the last octet.
-        let read = info.layout(false).read(&frame.parameters);
-        let Ok((_, [])) = read else { return vec![written(sequence, 0x80, INVALID_COMMAND, &[0x38])] };
-        let (answer, news) = self.done(info, &frame.parameters);
-        let mut all = vec![written(sequence, 0x80, info.id, &answer)];
-        all.extend(news.into_iter().map(|(id, parameters)| written(sequence, 0x90, id, &parameters)));
+        let read = info.layout_of(self.version, false).read(&frame.parameters);
+        let Ok((given, [])) = read else {
+            return vec![self.written(sequence, 0x80, INVALID_COMMAND, &[0x38])];
+        };
+        let (answer, news) = self.done(info, &octets(info.layout(false), &given));
+        let mut all = vec![self.written(sequence, 0x80, info.id, &answer)];
+        all.extend(news.into_iter().map(|(id, parameters)| self.written(sequence, 0x90, id, &parameters)));
         all
     }
 
@@ -106,7 +141,7 @@ impl Coordinator {
                 news.extend(said.into_iter().map(|said| self.incoming(at, said)).collect::<Vec<_>>());
             }
         }
-        news.into_iter().map(|(id, parameters)| written(0, 0x90, id, &parameters)).collect()
+        news.into_iter().map(|(id, parameters)| self.written(0, 0x90, id, &parameters)).collect()
     }
 
     fn done(&mut self, info: &EzspInfo, given: &[u8]) -> (Vec<u8>, Vec<News>) {
@@ -114,7 +149,7 @@ impl Coordinator {
         let is_down = self.is_down;
         let status = |status| (vec![0], if is_down { vec![] } else { vec![(STACK_STATUS, vec![status])] });
         match info.name {
-            "version" => (VERSIONS.to_vec(), Vec::new()),
+            "version" => ([&[self.version][..], &STACK].concat(), Vec::new()),
             "getEui64" => (EUI64.to_vec(), Vec::new()),
             "networkInit" if self.network.is_some() => status(NETWORK_UP),
             "networkInit" => (vec![NOT_JOINED], Vec::new()),
@@ -147,14 +182,28 @@ impl Coordinator {
                 let sequence = self.key_sequence;
                 ([&[0, 0, 0, 0, 1, alternate, sequence, sequence + 1][..], &counter].concat(), Vec::new())
             }
+            "broadcastNextNetworkKey" if self.has_one_key => (vec![0xb5], Vec::new()),
             "broadcastNextNetworkKey" => {
                 self.alternate = Some(given.try_into().unwrap());
                 well
             }
             "broadcastNetworkKeySwitch" => self.switch(),
+            "getKey" => {
+                let counter = self.counter.to_le_bytes();
+                let fields = [&[0, 0, 2, 3][..], &self.key, &counter, &[0; 4], &[self.key_sequence], &[0; 8]];
+                (fields.concat(), Vec::new())
+            }
+            "addTransientLinkKey" => {
+                self.expected.insert(given[..8].try_into().unwrap(), given[8..24].try_into().unwrap());
+                well
+            }
             "importTransientKey" => {
                 self.expected.insert(given[..8].try_into().unwrap(), given[8..24].try_into().unwrap());
                 (vec![0; 4], Vec::new())
+            }
+            "clearTransientLinkKeys" => {
+                self.expected.clear();
+                (Vec::new(), Vec::new())
             }
             "permitJoining" => {
                 self.open_until = self.now + Duration::from_secs(given[0].into());
@@ -210,6 +259,24 @@ impl Coordinator {
         (vec![0, 9], news)
     }
 
+    /// A frame of the version, of fields as they were before 14.
+    fn written(&self, sequence: u8, control: u8, id: u16, parameters: &[u8]) -> Vec<u8> {
+        let header = EzspHeader { sequence, control: [control, 1], id };
+        let frame =
+            |parameters: Vec<u8>| EzspFrame { header, parameters: parameters.into() }.to_bytes().to_vec();
+        let read = library::ezsp(id).map(|info| (info, info.layout(true).read(parameters)));
+        // What is made up is sent as it is.
+        let Some((info, Ok((record, _)))) = read.filter(|_| self.version >= LATER) else {
+            return frame(parameters.to_vec());
+        };
+        let mut fields = octets(info.layout_of(self.version, true), &record);
+        let states = matches!(info.name, "stackStatusHandler" | "networkInit" | "getNetworkParameters");
+        if let Some((_, later)) = STATES.iter().find(|(before, _)| states && fields[0] == *before) {
+            fields[0] = *later;
+        }
+        frame(fields)
+    }
+
     /// A node that is outside tries to get in.
     fn join(&mut self, at: usize) -> Vec<News> {
         let (now, is_open) = (self.now, self.now < self.open_until);
@@ -248,7 +315,7 @@ impl Coordinator {
     }
 
     /// What the coordinator has to do with a node.
-    fn met(&self, at: usize, update: u8, decision: u8) -> News {
+    pub(crate) fn met(&self, at: usize, update: u8, decision: u8) -> News {
         let node = &self.nodes[at];
         (JOINED, [&node.short.to_le_bytes()[..], &node.eui64, &[update, decision, 0, 0]].concat())
     }
@@ -282,7 +349,9 @@ fn nothing(info: &EzspInfo) -> Vec<u8> {
     answer
 }
 
-fn written(sequence: u8, control: u8, id: u16, parameters: &[u8]) -> Vec<u8> {
-    let header = EzspHeader { sequence, control: [control, 1], id };
-    EzspFrame { header, parameters: parameters.to_vec().into() }.to_bytes().to_vec()
+/// A message in another layout than its own.
+fn octets(layout: &Layout, record: &Record) -> Vec<u8> {
+    let mut octets = Vec::new();
+    layout.write(&layout.retyped(record).unwrap(), &mut octets).unwrap();
+    octets
 }

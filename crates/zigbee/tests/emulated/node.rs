@@ -60,11 +60,15 @@ pub(crate) struct Node {
     pub(crate) uses_link_key: bool,
     /// Whether it answers at all.
     pub(crate) is_dumb: bool,
+    /// Clusters that it was told to send news of.
+    pub(crate) bound: Vec<u16>,
     pub(crate) attributes: BTreeMap<(u16, u16), Value>,
     /// How often it reports what changes by itself.
     pub(crate) period: Duration,
     reports_at: Duration,
-    is_enrolled: bool,
+    pub(crate) is_enrolled: bool,
+    /// The number of the message that enrolled it.
+    pub(crate) enrolled_with: Option<u8>,
     sequence: u8,
 }
 
@@ -86,10 +90,12 @@ impl Node {
             asks_for_key: true,
             uses_link_key: false,
             is_dumb: false,
+            bound: Vec::new(),
             attributes: kind.attributes(),
             period: Duration::from_secs(1),
             reports_at: Duration::ZERO,
             is_enrolled: false,
+            enrolled_with: None,
             sequence: 0,
         }
     }
@@ -140,7 +146,10 @@ impl Node {
         let short = self.short.to_le_bytes();
         let endpoint = self.kind.endpoint();
         let answer = match said.cluster {
-            0x0002 => [&short[..], &[0x02, 0x40, 0x80, 0x5f, 0x11, 82, 82, 0, 0, 0x2c, 82, 0, 0]].concat(),
+            0x0002 => {
+                [&short[..], &[0x02, 0x40, self.kind.capability(), 0x5f, 0x11, 82, 82, 0, 0, 0x2c, 82, 0, 0]]
+                    .concat()
+            }
             0x0005 => [&short[..], &[1, endpoint]].concat(),
             0x0004 => {
                 let clusters = self.kind.clusters();
@@ -149,6 +158,10 @@ impl Node {
                 let head = [endpoint, 0x04, 0x01, 0x00, 0x01, 0x01, count];
                 let length = u8::try_from(head.len() + inputs.len() + 1).unwrap();
                 [&short[..], &[length], &head, &inputs, &[0]].concat()
+            }
+            0x0021 => {
+                self.bound.push(u16::from_le_bytes([said.payload[10], said.payload[11]]));
+                Vec::new()
             }
             0x0034 => {
                 self.presence = Presence::Away;
@@ -168,6 +181,9 @@ impl Node {
             return answer.map(|answer| self.answer(said, &header, &answer)).into_iter().collect();
         }
         let changed = self.specific(said.cluster, header.command, rest);
+        if (said.cluster, header.command) == (ZONE, 0) {
+            self.enrolled_with = Some(header.sequence);
+        }
         let status = if changed.is_some() { 0x00 } else { 0x81 };
         let mut all = Vec::new();
         if header.control & 0x10 == 0 {
@@ -267,6 +283,11 @@ impl Node {
 impl Kind {
     fn endpoint(self) -> u8 {
         if self == Self::Bulb { 11 } else { 1 }
+    }
+
+    /// What has a mains plug listens always.
+    fn capability(self) -> u8 {
+        if matches!(self, Self::Bulb | Self::Plug) { 0x8e } else { 0x80 }
     }
 
     fn clusters(self) -> &'static [u16] {

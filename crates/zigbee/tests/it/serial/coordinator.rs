@@ -69,7 +69,7 @@ fn opened(respond: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> (EzspHost, Nc
 fn a_host_agrees_on_a_version_and_then_sends_one_command_after_the_other() {
     let (mut host, mut ncp, said) = opened(version_13);
     assert_eq!(said, [EzspOutput::Ready(13)]);
-    assert_eq!(ncp.received, [unhex("0000000d"), unhex("0100010000 0d".replace(' ', "").as_str())]);
+    assert_eq!(ncp.received, [unhex("00000013"), unhex("0100010000 0d".replace(' ', "").as_str())]);
     let mut outputs = host.command(permit(), Duration::ZERO).unwrap();
     // While one is unanswered, the next one waits.
     assert_eq!(host.command(bare("getNodeId"), Duration::ZERO), Ok(vec![]));
@@ -85,8 +85,8 @@ fn a_host_agrees_on_a_version_and_then_sends_one_command_after_the_other() {
 
 #[test]
 fn a_coordinator_of_another_version_is_refused() {
-    let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 14, 2, 0x30, 0x07]]);
-    assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(14))]);
+    let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 20, 2, 0x30, 0x07]]);
+    assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(20))]);
     let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 4, 2, 0x30, 0x07]]);
     assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(4))]);
 }
