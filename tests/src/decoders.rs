@@ -1,6 +1,8 @@
 //! Every decoder that bytes from outside reach, as functions that only have to return: for the fuzzer, and for
 //! the corpus that each test run replays.
 
+pub mod zwave;
+
 use bytes::{Bytes, BytesMut};
 use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
@@ -37,7 +39,7 @@ use thingward_zigbee::znp::ZnpLine;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 20] = [
+pub const ALL: [Decoder; 23] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -57,6 +59,9 @@ pub const ALL: [Decoder; 20] = [
     ("zigbee_capture", zigbee_capture),
     ("zigbee_serial", zigbee_serial),
     ("advertisement", advertisement),
+    ("zwave_serial", zwave::serial),
+    ("zwave_security", zwave::security),
+    ("zwave_command", zwave::command),
     ("driver_channel", driver_channel),
 ];
 

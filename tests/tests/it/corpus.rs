@@ -2,6 +2,7 @@
 
 mod radio;
 mod zigbee;
+mod zwave;
 
 use std::fs;
 use std::path::PathBuf;
@@ -98,6 +99,7 @@ fn write_corpus() {
     write_grants();
     write_evidence();
     zigbee::write();
+    zwave::write();
     radio::write();
     write_advertisements();
     let json = [

@@ -12,7 +12,8 @@ use thingward_zwave::{Command, NodeId};
 use crate::wire::{Argument, Value};
 
 /// How long a call may wait for its turn, or for a node to wake up. What is told later is not what somebody wants now.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// A gateway waits a little longer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A call that is under way.
 pub(super) struct Called {
@@ -101,10 +102,10 @@ pub(super) const fn taken_back(withdrawn: Withdrawn, listening: Listening) -> &'
             "the thing fell asleep before it said whether it did it; it is not told again"
         }
         (Withdrawn::Unsent, Listening::Sleeping) => {
-            "the thing sleeps, and did not wake up for 30 seconds: it was not told, and will not be"
+            "the thing sleeps, and did not wake up for 15 seconds: it was not told, and will not be"
         }
         (Withdrawn::Unsent, _) => {
-            "others kept the radio busy for 30 seconds: the thing was not told, and will not be"
+            "others kept the radio busy for 15 seconds: the thing was not told, and will not be"
         }
     }
 }

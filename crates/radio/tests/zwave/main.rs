@@ -7,7 +7,9 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod bench;
 mod home;
 mod hostile;
 mod joining;
+mod listening;
 mod things;

@@ -35,7 +35,8 @@ impl<R: CryptoRng> Controller<R> {
 
     /// Lets it in no more. One that is joining already goes on.
     pub fn withdraw_provision(&mut self, dsk: &Dsk, now: Duration) {
-        self.provisioned.retain(|provisioned| provisioned != dsk);
+        let Some(at) = self.provisioned.iter().position(|provisioned| provisioned == dsk) else { return };
+        self.provisioned.remove(at);
         if self.ready && self.inclusion.is_none() && self.excluding.is_none() && self.provisioned.is_empty() {
             self.transactions.add(AddMode::Stop);
         }
