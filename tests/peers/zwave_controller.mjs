@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 const [modules] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { MockServer } = require(`${modules}/zwave-js/build/cjs/mockServer.js`);
-const { SecurityClass, dskToString } = require("@zwave-js/core");
+const { SecurityClass, dskToString, generateECDHKeyPair } = require("@zwave-js/core");
 const { createMockZWaveRequestFrame } = require("@zwave-js/testing");
 const { BinarySwitchCCReport, Security2CC, WakeUpCCWakeUpNotification } = require("@zwave-js/cc");
 
@@ -84,7 +84,16 @@ const send = (id, cc, secure) => {
 const report = (id, on) =>
   new BinarySwitchCCReport({ nodeId: controller.ownNodeId, currentValue: on, targetValue: undefined });
 
+let nextKeyPair;
+
+const dsk = (keyPair) => `dsk ${dskToString(keyPair.publicKey.slice(0, 16))}`;
+
 const tricks = {
+  // Says the device-specific key that nodes have which join from now on.
+  key: async () => {
+    nextKeyPair = await generateECDHKeyPair();
+    return dsk(nextKeyPair);
+  },
   // A node waits for the host to include nodes, and says its device-specific key when it is let in.
   join: ({ id, security, classes, sleeping }) => {
     controller.nodePendingInclusion = {
@@ -103,7 +112,8 @@ const tricks = {
       },
       setup: (node) => {
         setUp(node);
-        say(`dsk ${dskToString(node.ecdhKeyPair.publicKey.slice(0, 16))}`);
+        if (nextKeyPair) node.ecdhKeyPair = nextKeyPair;
+        else say(dsk(node.ecdhKeyPair));
       },
     };
     return "ok";

@@ -256,6 +256,7 @@ impl DeviceSecret for Memory {
 impl Thing for Memory {
     const STREAM: &'static str = "door";
     const FIRMWARE: (&'static str, &'static str) = ("door", "1");
+    type Failure = &'static str;
 
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8] {
         let permissions = [Permission { action: NameRef::new("open").unwrap(), bounds: &[] }];

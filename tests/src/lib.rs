@@ -152,6 +152,7 @@ impl Town {
             queue: thingward_gateway::queue::QueueLimits::default(),
             connections: ConnectionLimits::default(),
             serial: Vec::new(),
+            radios: Vec::new(),
         };
         Gateway::start(home, settings).await.unwrap()
     }

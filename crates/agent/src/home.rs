@@ -157,6 +157,7 @@ const COMMANDS: &str = "commands";
 const GRANTS: &str = "grants";
 const QUEUE: &str = "queue";
 const CHIPS: &str = "chips";
+const RADIOS: &str = "radios";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
 /// Stands while a reset is under way, so that one that was cut short is finished at the next start.
@@ -253,6 +254,12 @@ impl Home {
     #[must_use]
     pub fn chip_path(&self, name: &DeviceName) -> PathBuf {
         self.0.path.join(CHIPS).join(format!("{name}.json"))
+    }
+
+    /// Where a gateway keeps what it knows of a radio and its things.
+    #[must_use]
+    pub fn radio_dir(&self, radio: &DeviceName) -> PathBuf {
+        self.0.path.join(RADIOS).join(radio.as_str())
     }
 
     /// Where local programs hand over readings.
@@ -484,7 +491,7 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS] {
+    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS, RADIOS] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

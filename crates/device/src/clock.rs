@@ -30,6 +30,11 @@ impl Clock {
         }
     }
 
+    /// A clock that is right says what time it is.
+    pub(crate) const fn set(&mut self, now: Timestamp) {
+        self.time = Time::Between { earliest: now, latest: now };
+    }
+
     pub(crate) fn tick(&mut self, micros: u32) {
         let (micros, error) = (i64::from(micros), i64::from(micros / OSCILLATOR_ERROR + 1));
         self.time = self.time.after(micros - error, micros + error);

@@ -203,6 +203,11 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.sign_when_due(micros);
     }
 
+    /// For a device whose host keeps the time: what time it is, for certain.
+    pub const fn set_time(&mut self, now: Timestamp) {
+        self.clock.set(now);
+    }
+
     /// Answers a frame of the gateway, whose body is the first `len` bytes of `room`: writes what the answer has besides
     /// kind and sequence to the front of `room`, and gives the answer's kind and that length.
     #[inline(never)]

@@ -36,7 +36,7 @@ pub use {
     keys::{DeviceSecret, Dice, KeyStore, Measurement, Purpose},
     permit::{NONCE_MICROS, UseJudge, revocation},
     store::{Flash, FlashError, LAYOUT_BYTES_MIN},
-    thing::{Call, Thing},
+    thing::{Argument, Call, Thing},
     verdict::Verdict,
 };
 

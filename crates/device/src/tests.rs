@@ -97,6 +97,7 @@ impl DeviceSecret for Part {
 impl Thing for Part {
     const STREAM: &'static str = "lamp";
     const FIRMWARE: (&'static str, &'static str) = ("lamp", "1");
+    type Failure = &'static str;
 
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8] {
         Scope::write(&[Permission { action: name("switch"), bounds: &[] }], room).unwrap().as_bytes()

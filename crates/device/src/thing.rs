@@ -10,6 +10,8 @@ pub trait Thing {
     const STREAM: &'static str;
     /// The name of its firmware and its version, which it proves: at most 64 bytes each.
     const FIRMWARE: (&'static str, &'static str);
+    /// What it says when something does not succeed: at most 64 bytes of it are told.
+    type Failure: AsRef<str>;
 
     /// What it opens to grants, as a scope in AIF: at most 128 bytes.
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8];
@@ -26,7 +28,7 @@ pub trait Thing {
     /// # Errors
     ///
     /// Why it did not succeed.
-    fn perform(&mut self, call: &Call<'_>) -> Result<(), &'static str>;
+    fn perform(&mut self, call: &Call<'_>) -> Result<(), Self::Failure>;
 }
 
 /// What a thing is told to do, by a command or by a grant.
@@ -77,7 +79,8 @@ impl<'a> Call<'a> {
         count
     }
 
-    fn each_argument(&self, mut see: impl FnMut(&'a str, Argument<'a>)) {
+    /// Shows each argument with its name.
+    pub fn each_argument(&self, mut see: impl FnMut(&'a str, Argument<'a>)) {
         match &self.arguments {
             Arguments::Grant(operation) => {
                 // It was read before.
@@ -102,14 +105,14 @@ impl<'a> Call<'a> {
 }
 
 /// One value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Argument<'a> {
     /// True or false.
     Bool(bool),
     /// A whole number.
     Number(i64),
     /// A number that is not whole, or beyond what is exact.
-    NoWholeNumber,
+    Fraction(f64),
     /// A text.
     Text(&'a str),
 }
@@ -121,7 +124,7 @@ impl<'a> Argument<'a> {
             Scalar::Text(value) => Self::Text(value),
             Scalar::Number(value) => match Shortest::of(value) {
                 Some(Shortest::Whole(whole)) => Self::Number(whole),
-                _ => Self::NoWholeNumber,
+                _ => Self::Fraction(value),
             },
         }
     }

@@ -23,6 +23,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::queue::{Queue, QueueError, Queued};
 use crate::serial::NotTaken;
+use crate::switchboard::Switchboard;
 
 /// The queue, shared with the one who empties it.
 pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
@@ -56,7 +57,7 @@ enum Event {
     Revoked {
         serials: BTreeSet<Vec<u8>>,
     },
-    /// A chip on a serial line has something for the service.
+    /// One whom the gateway speaks for has something for the service.
     Said {
         said: Said,
         done: oneshot::Sender<Result<(), NotTaken>>,
@@ -67,12 +68,14 @@ enum Event {
     Stop,
 }
 
-/// What a chip on a serial line says.
+/// What one whom the gateway speaks for says.
 pub(crate) struct Said {
     /// Who.
     pub(crate) child: DeviceName,
     /// Of its certificate.
     pub(crate) serial: Vec<u8>,
+    /// How it came.
+    pub(crate) link: Link,
     /// Where to, as a child with a connection of its own would write it.
     pub(crate) topic: String,
     /// What.
@@ -155,10 +158,10 @@ pub(crate) fn start(
     tenant: TenantName,
     queue: SharedQueue,
     arrived: Arc<Notify>,
-    chips: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
+    switchboard: Switchboard,
 ) -> std::io::Result<(CoreHandle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let core = Core { chips, ..Core::new(tenant, queue, arrived) };
+    let core = Core::new(tenant, queue, arrived, switchboard);
     let thread = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox))?;
     Ok((CoreHandle(events), thread))
 }
@@ -168,9 +171,8 @@ struct Core {
     buffers: HashMap<ConnId, BytesMut>,
     outputs: HashMap<ConnId, Output>,
     children: HashMap<ConnId, DeviceName>,
-    /// The ways to those on serial lines.
-    chips: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
-    /// Chips that wait for their messages to be durable.
+    switchboard: Switchboard,
+    /// They wait for their messages to be durable.
     waiting: Vec<oneshot::Sender<Result<(), NotTaken>>>,
     queue: SharedQueue,
     arrived: Arc<Notify>,
@@ -178,7 +180,7 @@ struct Core {
 }
 
 impl Core {
-    fn new(tenant: TenantName, queue: SharedQueue, arrived: Arc<Notify>) -> Self {
+    fn new(tenant: TenantName, queue: SharedQueue, arrived: Arc<Notify>, switchboard: Switchboard) -> Self {
         let (revoked, held_back) = Default::default();
         let gate = ChildGate { tenant, queue: Arc::clone(&queue), revoked, held_back };
         Self {
@@ -186,7 +188,7 @@ impl Core {
             buffers: HashMap::new(),
             outputs: HashMap::new(),
             children: HashMap::new(),
-            chips: HashMap::new(),
+            switchboard,
             waiting: Vec::new(),
             queue,
             arrived,
@@ -257,8 +259,8 @@ impl Core {
             }
             Event::Command(command) => {
                 let child = command.child;
-                if let Some(chip) = self.chips.get(&child) {
-                    if chip.try_send(command).is_err() {
+                if let Some(extension) = self.switchboard.find(&child) {
+                    if extension.commands.try_send(command).is_err() {
                         tracing::info!(%child, "no room for a command; the service sends it again");
                     }
                     return false;
@@ -338,14 +340,14 @@ struct ChildGate {
 }
 
 impl ChildGate {
-    /// Takes a message of a chip.
+    /// Takes a message of one whom the gateway speaks for.
     fn said(&mut self, now: Timestamp, said: Said) -> Result<(), NotTaken> {
-        let Said { child, serial, topic, message } = said;
+        let Said { child, serial, link, topic, message } = said;
         if self.revoked.contains(&serial) {
             return Err(NotTaken::Revoked);
         }
         check_topic(&topic).map_err(|_| NotTaken::Wrong("a topic that cannot be one"))?;
-        let queued = Queued { child, topic, received: now, link: Link::Serial, message };
+        let queued = Queued { child, topic, received: now, link, message };
         match self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued) {
             Ok(()) => Ok(()),
             Err(QueueError::Full) => Err(NotTaken::Full),

@@ -1,10 +1,12 @@
 //! From the queue to the service: each message in an envelope that the gateway signs, and questions for the time. And from
 //! the service down: commands for children, as they are, and the time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::Deserialize;
 use thingward_agent::segments::Place;
 use thingward_agent::stream::SharedSigner;
 use thingward_agent::uplink::{Outgoing, Received, Source};
@@ -12,13 +14,16 @@ use thingward_device::link::Kind;
 use thingward_model::DeviceName;
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
+use thingward_radio::wire::Secret;
 use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::oneshot;
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
-use crate::serial::{Bell, Visit};
+use crate::radio::{Admitting, Radios};
+use crate::serial::Visit;
+use crate::switchboard::{Extension, Switchboard};
 use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
@@ -28,8 +33,9 @@ pub(crate) struct Forwarder {
     pub(crate) topic: TopicName,
     pub(crate) core: CoreHandle,
     pub(crate) questions: Questions,
-    /// The ways to chips.
-    pub(crate) bells: HashMap<DeviceName, Bell>,
+    pub(crate) switchboard: Switchboard,
+    pub(crate) radios: Radios,
+    pub(crate) told: Told,
 }
 
 /// The child in a topic about this of it.
@@ -41,6 +47,48 @@ fn child_in<'t>(topic: &'t str, what: &str) -> Option<&'t str> {
 pub(crate) enum Key {
     Message(DeviceName, Place),
     Question,
+    Finding,
+    Status,
+}
+
+/// What waits for one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    Child(DeviceName),
+    Questions,
+    Findings,
+    Status,
+}
+
+/// Where findings about radios go.
+const FINDINGS: &str = "devices/me/findings";
+/// Where it goes how the gateway is.
+const STATUS: &str = "devices/me/status";
+/// How often, at most.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+/// Where the service says whether things may join.
+const ADMISSION: &str = "devices/me/admission";
+
+/// What the service was told last of how the gateway is.
+#[derive(Default)]
+pub(crate) struct Told {
+    at: Option<Instant>,
+    status: Bytes,
+}
+
+/// As the service says it.
+#[derive(Deserialize)]
+struct AdmissionOrder {
+    seconds: u16,
+    radio: Option<String>,
+    printed: Option<String>,
+}
+
+impl AdmissionOrder {
+    fn read(payload: &[u8]) -> Option<Admitting> {
+        let Self { seconds, radio, printed } = serde_json::from_slice(payload).ok()?;
+        Some(Admitting { seconds, radio, printed: printed.map(|code| Secret::new(code.into_bytes())) })
+    }
 }
 
 impl Forwarder {
@@ -65,15 +113,39 @@ impl Forwarder {
         Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
     }
 
-    fn bell(&self, child: &str) -> Option<&Bell> {
-        child.parse().ok().and_then(|child: DeviceName| self.bells.get(&child))
+    /// The next finding about a radio.
+    fn finding(&self) -> Option<Outgoing<Key>> {
+        let finding = self.radios.board.next_finding()?;
+        let payload = serde_json::to_vec(&finding).ok()?.into();
+        let topic = TopicName::try_from(FINDINGS).ok()?;
+        Some(Outgoing { key: Key::Finding, topic, payload, retain: false })
+    }
+
+    /// How the gateway is, when that is another than was told.
+    fn status(&mut self) -> Option<Outgoing<Key>> {
+        if self.radios.is_empty() || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
+            return None;
+        }
+        self.told.at = Some(Instant::now());
+        let backlog = self.queue.lock().unwrap_or_else(PoisonError::into_inner).backlog();
+        let status = Bytes::from(serde_json::to_vec(&self.radios.board.all(&backlog)).ok()?);
+        if status == self.told.status {
+            return None;
+        }
+        self.told.status = status.clone();
+        let topic = TopicName::try_from(STATUS).ok()?;
+        Some(Outgoing { key: Key::Status, topic, payload: status, retain: false })
+    }
+
+    fn extension(&self, child: &str) -> Option<Extension> {
+        child.parse().ok().and_then(|child: DeviceName| self.switchboard.find(&child))
     }
 
     /// Brings a chip what was taken back of its grants. One that is away is told when it is there; a child with a session
     /// asks the service itself.
     fn take_back(&self, child: &str, revocation: Vec<u8>) {
         let (answer, _) = oneshot::channel();
-        if let Some(chip) = self.bell(child)
+        if let Some(chip) = self.extension(child)
             && chip.visitors.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
         {
             tracing::info!(child, "a chip is told later what was taken back");
@@ -87,23 +159,35 @@ impl Forwarder {
 
 impl Source for Forwarder {
     type Key = Key;
-    /// Of a child; questions have one of their own.
-    type Lane = Option<DeviceName>;
+    type Lane = Lane;
 
     fn lane(key: &Key) -> Self::Lane {
         match key {
-            Key::Message(child, _) => Some(*child),
-            Key::Question => None,
+            Key::Message(child, _) => Lane::Child(*child),
+            Key::Question => Lane::Questions,
+            Key::Finding => Lane::Findings,
+            Key::Status => Lane::Status,
         }
     }
 
     fn next(&mut self, held: &BTreeSet<Self::Lane>) -> Option<Outgoing<Key>> {
-        if !held.contains(&None)
+        if !held.contains(&Lane::Questions)
             && let Some(question) = self.question()
         {
             return Some(question);
         }
-        let held = held.iter().copied().flatten().collect();
+        if !held.contains(&Lane::Findings)
+            && let Some(finding) = self.finding()
+        {
+            return Some(finding);
+        }
+        if !held.contains(&Lane::Status)
+            && let Some(status) = self.status()
+        {
+            return Some(status);
+        }
+        let child = |lane: &Lane| if let Lane::Child(child) = lane { Some(*child) } else { None };
+        let held = held.iter().filter_map(child).collect();
         loop {
             let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(&held);
             let (place, queued) = match next {
@@ -132,6 +216,7 @@ impl Source for Forwarder {
             "devices/me/children/+/grants/revocation",
             "devices/me/children/+/attestation",
             "devices/me/time/+",
+            ADMISSION,
         ];
         filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
@@ -141,12 +226,19 @@ impl Source for Forwarder {
         if topic.starts_with(time::TOPIC) {
             return self.questions.answered(topic, message.payload);
         }
+        if topic == ADMISSION {
+            match AdmissionOrder::read(&message.payload) {
+                Some(admitting) => self.radios.admit(&admitting),
+                None => tracing::warn!("an admission that makes no sense is let go"),
+            }
+            return;
+        }
         if let Some(child) = child_in(topic, "/grants/revocation") {
             return self.take_back(child, message.payload.to_vec());
         }
         if let Some(child) = child_in(topic, "/attestation") {
             // One that is away proves itself when it is there.
-            if let Some(chip) = self.bell(child) {
+            if let Some(chip) = self.extension(child) {
                 chip.evidence.notify_one();
             }
             return;
@@ -158,8 +250,9 @@ impl Source for Forwarder {
     }
 
     fn delivered(&mut self, key: Key) {
-        if let Key::Message(child, place) = key {
-            self.done(&child, place);
+        match key {
+            Key::Message(child, place) => self.done(&child, place),
+            Key::Question | Key::Finding | Key::Status => {}
         }
     }
 
@@ -170,6 +263,8 @@ impl Source for Forwarder {
                 self.done(&child, place);
             }
             Key::Question => tracing::warn!(?reason, "the service does not say what time it is"),
+            Key::Finding => tracing::warn!(?reason, "the service takes no finding"),
+            Key::Status => tracing::debug!(?reason, "the service does not want to know how the gateway is"),
         }
         true
     }

@@ -27,10 +27,12 @@ use tokio::time::Instant;
 
 use crate::core::{self, CoreHandle, SharedQueue};
 use crate::crl::{self, Crl};
-use crate::forward::Forwarder;
+use crate::forward::{Forwarder, Told};
 use crate::queue::{Queue, QueueError, QueueLimits};
+use crate::radio::{RadioSettings, Radios, RadiosStatus};
 use crate::relay;
-use crate::serial::{Lines, SerialError, SerialSettings, Surroundings};
+use crate::serial::{self, SerialError, SerialSettings, Surroundings};
+use crate::switchboard::Switchboard;
 use crate::time::Questions;
 
 /// How often the CRL is fetched.
@@ -55,6 +57,8 @@ pub struct GatewaySettings {
     pub connections: ConnectionLimits,
     /// Chips on serial lines.
     pub serial: Vec<SerialSettings>,
+    /// Radios.
+    pub radios: Vec<RadioSettings>,
 }
 
 /// Why a gateway does not start.
@@ -84,6 +88,9 @@ pub enum StartError {
     /// The line of a chip.
     #[error(transparent)]
     Serial(#[from] SerialError),
+    /// What is known of a radio, or of its things, cannot be read.
+    #[error("radio: {0}")]
+    Radio(io::Error),
 }
 
 /// How a gateway is.
@@ -95,6 +102,8 @@ pub struct GatewayStatus {
     pub backlog: BTreeMap<DeviceName, (usize, u64)>,
     /// Messages that became too old, by child, since the start.
     pub expired: BTreeMap<DeviceName, u64>,
+    /// The radios and their things.
+    pub radios: RadiosStatus,
     /// The connection to the service.
     pub uplink: UplinkStatus,
 }
@@ -104,6 +113,7 @@ pub struct Gateway {
     core: CoreHandle,
     thread: thread::JoinHandle<()>,
     queue: SharedQueue,
+    radios: Radios,
     uplink: Uplink,
     tasks: JoinSet<()>,
     mqtt: SocketAddr,
@@ -126,9 +136,9 @@ impl Gateway {
         let queue = Queue::open(disk, home.sealing_key().clone(), settings.queue)?;
         let queue = Arc::new(Mutex::new(queue));
         let arrived = Arc::new(Notify::new());
-        let mut lines = Lines::new(settings.serial);
-        let chips = std::mem::take(&mut lines.commands);
-        let started = core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived), chips);
+        let switchboard = Switchboard::default();
+        let started =
+            core::start(membership.tenant, Arc::clone(&queue), Arc::clone(&arrived), switchboard.clone());
         let (core, thread) = started.map_err(io_error("start a thread"))?;
 
         let (uplink_tls, uplink_tls_rx) = watch::channel(identity.uplink_tls()?);
@@ -136,13 +146,25 @@ impl Gateway {
         let to = settings.uplink.unwrap_or(Endpoint { host, port: membership.mqtt_port });
         let client_id = Text::try_from(membership.name.as_str()).unwrap_or_default();
         let questions = Questions::new(Arc::clone(&arrived));
+        let mut tasks = JoinSet::new();
+        let around = Surroundings {
+            home: home.clone(),
+            trust_domain: membership.trust_domain.as_str().to_owned(),
+            core: core.clone(),
+            questions: questions.clone(),
+            switchboard: switchboard.clone(),
+        };
+        let radios = Radios::start(settings.radios, &mut tasks, &around).map_err(StartError::Radio)?;
+        serial::start(settings.serial, &mut tasks, &around).await?;
         let source = Forwarder {
             queue: Arc::clone(&queue),
             key: Arc::clone(&identity.key),
             topic: forward_topic()?,
             core: core.clone(),
             questions: questions.clone(),
-            bells: std::mem::take(&mut lines.bells),
+            switchboard,
+            radios: radios.clone(),
+            told: Told::default(),
         };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
@@ -158,7 +180,6 @@ impl Gateway {
         let what = format!("open MQTT port {}", settings.listen);
         let listener = listener.await.map_err(io_error(what.as_str()))?;
         let mqtt = listener.local_addr().map_err(io_error(what.as_str()))?;
-        let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());
         let mut relay_address = None;
         if let Some(address) = settings.relay {
@@ -167,11 +188,8 @@ impl Gateway {
             relay_address = socket.local_addr().ok();
             tasks.spawn(relay::run(socket, membership.service.clone()));
         }
-        let trust_domain = membership.trust_domain.as_str();
-        let around = Surroundings { home: &home, trust_domain, core: &core, questions: &questions };
-        lines.start(&mut tasks, &around).await?;
         tasks.spawn(look_after(home, identity, tls, uplink_tls, core.clone()));
-        Ok(Self { core, thread, queue, uplink, tasks, mqtt, relay: relay_address })
+        Ok(Self { core, thread, queue, radios, uplink, tasks, mqtt, relay: relay_address })
     }
 
     /// Where children connect with MQTT.
@@ -191,7 +209,8 @@ impl Gateway {
         let children = self.core.children().await;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (backlog, expired) = (queue.backlog(), queue.expired.clone());
-        GatewayStatus { children, backlog, expired, uplink: self.uplink.status() }
+        let radios = self.radios.board.all(&backlog);
+        GatewayStatus { children, backlog, expired, radios, uplink: self.uplink.status() }
     }
 
     /// Returns when the core has ended by itself: the disk took no more messages.

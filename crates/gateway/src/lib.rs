@@ -9,8 +9,10 @@ mod crl;
 mod forward;
 mod gateway;
 pub mod queue;
+pub mod radio;
 mod relay;
 pub mod serial;
+mod switchboard;
 mod time;
 
 pub use gateway::{Gateway, GatewaySettings, GatewayStatus, StartError};

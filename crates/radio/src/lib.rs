@@ -5,15 +5,27 @@
 //!
 //! - [`wire`]: what gateway and driver say to one another, and its bytes;
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
+//! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
+//! - [`supervisor`]: what the gateway has of such a process;
+//! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zwave`]: controllers of Z-Wave;
 //! - [`zigbee2mqtt`], [`zwave_js`]: what homes run today, as sources.
 
 mod draft;
+mod kind;
 mod lenient;
+pub mod line;
 mod outbox;
+pub mod process;
 mod radio;
+pub mod sandbox;
+pub mod supervisor;
 pub mod wire;
+pub mod zigbee;
 pub mod zigbee2mqtt;
+pub mod zwave;
 pub mod zwave_js;
 
+pub use kind::Kind;
 pub use radio::{Output, Radio};
 pub use wire::{Order, Report};

@@ -12,7 +12,7 @@ use thingward_crypto::{Digest, KeyId, SoftwareKey, sha256};
 use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
+use thingward_model::{DeviceName, Link, Principal, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -78,11 +78,13 @@ impl ServiceGate {
         }
     }
 
-    /// Whether the certificate still makes its holder a member: asked again each time, because a revocation takes
+    /// Whether the certificate still makes its holder a member that speaks for itself: asked again each time, because a revocation takes
     /// effect at once, and a connection that is about to be cut still has a will.
     fn is_member(&self, who: &Member) -> bool {
         let p = &who.principal;
-        self.directory.role(&p.tenant, &p.name) == Some(p.role) && !self.directory.is_revoked(&who.serial)
+        self.directory.role(&p.tenant, &p.name) == Some(p.role)
+            && !self.directory.is_revoked(&who.serial)
+            && self.directory.keeper(&p.tenant, &p.name).is_none()
     }
 
     /// The permit of a member to do `A`. A no goes to the log.
@@ -111,6 +113,19 @@ impl ServiceGate {
         stream: StreamName,
     ) -> Result<Permit<PublishReadings>, ReasonCode> {
         self.permit(now, who, &Resource::Stream(who.name, stream))
+    }
+
+    /// What a gateway that was away may enrol now. A code that was printed on a thing is not known any more.
+    fn open_admission(&self, gateway: &Principal, now: Timestamp) -> Option<Message> {
+        let open = self.directory.admission(&gateway.tenant, &gateway.name, now);
+        let told = open.map_or_else(
+            || topics::admission(0, None, None),
+            |admission| {
+                let left = admission.until.micros_since(now).saturating_add(999_999) / 1_000_000;
+                topics::admission(u32::try_from(left).unwrap_or_default(), admission.radio.as_ref(), None)
+            },
+        );
+        self::admission(&gateway.tenant, &gateway.name, &told)
     }
 
     /// Whether the application that published a command may still send it.
@@ -274,6 +289,12 @@ impl ServiceGate {
             self.pipeline.note_device(tenant, gateway, "unknown-child", envelope.child.to_string(), now);
             return Err(ReasonCode::NotAuthorized);
         };
+        let keeper = self.directory.keeper(&tenant, &envelope.child);
+        if let Some(lie) = wrong_link(gateway, keeper, envelope.link) {
+            let detail = format!("{} over {}", envelope.child, envelope.link);
+            self.pipeline.note_device(tenant, gateway, lie, detail, now);
+            return Err(ReasonCode::NotAuthorized);
+        }
         self.pipeline.count_envelope();
         let child = Principal { tenant, role, name: envelope.child };
         match topics::parse_device_topic(envelope.topic) {
@@ -315,6 +336,31 @@ impl ServiceGate {
     }
 }
 
+/// What is wrong with a gateway that carried a message of this thing over this link; one of a fixed set of words. Only who keeps
+/// the key of a thing carries what it says, and that over a radio; what has a key of its own signs with it.
+fn wrong_link(gateway: DeviceName, keeper: Option<DeviceName>, link: Link) -> Option<&'static str> {
+    match keeper {
+        Some(keeper) if keeper != gateway => Some("wrong-keeper"),
+        Some(_) if link.is_thing_itself() => Some("wrong-link"),
+        None if !link.is_thing_itself() => Some("wrong-link"),
+        Some(_) | None => None,
+    }
+}
+
+/// What a gateway is told of its admission. At most once: so the broker keeps nothing of it, and nothing old comes later. A
+/// gateway that was away is told again when it subscribes.
+#[must_use]
+pub(crate) fn admission(tenant: &TenantName, gateway: &DeviceName, told: &str) -> Option<Message> {
+    Some(Message {
+        topic: topics::inner(tenant, gateway, topics::ADMISSION)?,
+        payload: Bytes::copy_from_slice(told.as_bytes()),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: MessageProperties::default(),
+        author: Bytes::new(),
+    })
+}
+
 /// Uses, as policies see them: a stream of that name.
 fn uses_area() -> Result<StreamName, ReasonCode> {
     topics::area("uses")
@@ -345,8 +391,13 @@ impl Gate for ServiceGate {
         Some(who)
     }
 
-    fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
+    fn connect(&mut self, now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
         if !self.is_member(who) {
+            let Principal { tenant, name, .. } = who.principal;
+            if let Some(keeper) = self.directory.keeper(&tenant, &name) {
+                let detail = format!("its key is out of {keeper}, or that does not say what it does");
+                self.pipeline.note_device(tenant, name, "kept-key-elsewhere", detail, now);
+            }
             return Err(ReasonCode::NotAuthorized);
         }
         match self.store.keys().get(&who.principal.tenant) {
@@ -422,6 +473,9 @@ impl Gate for ServiceGate {
             Role::Gateway => {
                 self.commands.listens(&p.tenant, &p.name, now);
                 self.commands.gateway_listens(&p.tenant, &p.name, now);
+                if filter.pattern_str() == "devices/me/admission" {
+                    self.announcements.extend(self.open_admission(p, now));
+                }
             }
             Role::Application => {}
         }

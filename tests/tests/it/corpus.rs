@@ -26,7 +26,7 @@ use thingward_seal::command::{
     Approval, CANONICAL_BYTES_MAX, COMMAND_BYTES_MAX, Command, Data, Outcome, REPLY_BYTES_MAX, Reply, Scalar,
     sign,
 };
-use thingward_seal::{ChainWriter, Envelope, EnvelopeLink, NewChain, Subject};
+use thingward_seal::{ChainWriter, Envelope, NewChain, Subject};
 use thingward_tests::decoders::ALL;
 use thingward_tests::software_tpm::SoftwareTpm;
 
@@ -238,7 +238,7 @@ fn write_chain() {
         child: "bulb-1".parse().unwrap(),
         topic: "devices/me/telemetry/light",
         received: NOW,
-        link: EnvelopeLink::MutualTls,
+        link: thingward_model::Link::MutualTls,
         message: b"21.5",
     };
     let len = envelope.sign(&key, &mut out).unwrap();

@@ -17,8 +17,8 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("ble", &[]),
     ("coap", &[]),
     ("pki", &["model", "crypto"]),
-    ("radio", &["model", "mqtt", "zwave"]),
     ("zigbee", &["model"]),
+    ("radio", &["model", "mqtt", "zwave", "zigbee"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["model", "crypto"]),
@@ -29,7 +29,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
     ("ingress", &["model", "mqtt", "pki"]),
     ("agent", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
-    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent"]),
+    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent", "radio"]),
     (
         "service",
         &[
@@ -41,7 +41,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
         "thingward",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee",
+            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee", "radio",
         ],
     ),
 ];

@@ -31,10 +31,10 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             Next::Begin { digest, action, input } => {
                 self.book.running = Some(Running { id, digest, is_use: false });
                 self.keep()?;
-                (digest, self.perform(&Call::of_command(action.as_str(), input)))
+                (digest, self.thing.perform(&Call::of_command(action.as_str(), input)))
             }
         };
-        self.conclude(EntryKind::Reply, id, digest, outcome, room)?;
+        self.conclude(EntryKind::Reply, id, digest, outcome_of::<T>(&outcome), room)?;
         Ok(0)
     }
 
@@ -91,14 +91,6 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         if self.book.remember(*id, expires) { Ok(()) } else { Err(Failure::Busy) }
     }
 
-    /// Does what was begun.
-    pub(super) fn perform(&mut self, call: &Call<'_>) -> Outcome<'static> {
-        match self.thing.perform(call) {
-            Ok(()) => Outcome::Done(Data::NOTHING),
-            Err(text) => Outcome::Failed { text },
-        }
-    }
-
     /// Makes the answer to what was begun durable; its length in `out`.
     pub(super) fn conclude(
         &mut self,
@@ -143,6 +135,22 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         }
         self.book.running = None;
         Ok(self.keep()?)
+    }
+}
+
+/// How much of what a thing says of its failure is told, in bytes.
+const FAILURE_BYTES_MAX: usize = 64;
+
+/// What was done, as it is told.
+pub(super) fn outcome_of<T: Thing>(done: &Result<(), T::Failure>) -> Outcome<'_> {
+    match done {
+        Ok(()) => Outcome::Done(Data::NOTHING),
+        Err(failure) => {
+            let text = failure.as_ref();
+            Outcome::Failed {
+                text: text.get(..text.floor_char_boundary(FAILURE_BYTES_MAX)).unwrap_or_default(),
+            }
+        }
     }
 }
 

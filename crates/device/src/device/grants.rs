@@ -3,6 +3,7 @@
 use thingward_crypto::sha256;
 use thingward_grant::{Nonce, Permitted, Presentation, Refusal, Scope};
 
+use super::commands::outcome_of;
 use super::{Answer, Device, Refused, issuer};
 use crate::book::Running;
 use crate::keys::KeyStore;
@@ -40,8 +41,8 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.book.count(&permitted);
         self.book.running = Some(Running { id: nonce, digest, is_use: true });
         self.keep()?;
-        let outcome = self.perform(&call);
-        self.conclude(EntryKind::Use, nonce, digest, outcome, room)
+        let done = self.thing.perform(&call);
+        self.conclude(EntryKind::Use, nonce, digest, outcome_of::<T>(&done), room)
     }
 
     #[inline(never)]

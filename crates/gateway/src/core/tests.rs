@@ -12,7 +12,7 @@ use crate::queue::QueueLimits;
 fn core(folder: &std::path::Path) -> Core {
     let key = SealingKey::generate(&mut system_rng()).unwrap();
     let queue = Queue::open(Directory::open(folder).unwrap(), key, QueueLimits::default()).unwrap();
-    Core::new("acme".parse().unwrap(), Arc::new(Mutex::new(queue)), Arc::default())
+    Core::new("acme".parse().unwrap(), Arc::new(Mutex::new(queue)), Arc::default(), Switchboard::default())
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -91,7 +91,7 @@ fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
         queue.done(&child, place);
     }
     // The core keeps house at its first turn, and then every ten seconds.
-    let core = Core::new("acme".parse().unwrap(), Arc::clone(&queue), Arc::default());
+    let core = Core::new("acme".parse().unwrap(), Arc::clone(&queue), Arc::default(), Switchboard::default());
     let (events, inbox) = mpsc::channel(1);
     events.try_send(Event::Stop).unwrap();
     core.run(inbox);

@@ -43,13 +43,13 @@ impl Default for Timing {
 }
 
 /// What others have for the chip. Commands wait while it is away.
-pub(super) struct Errands {
+pub(crate) struct Errands {
     pub(super) commands: mpsc::Receiver<ChildCommand>,
     pub(super) visits: mpsc::Receiver<Visit>,
     /// The service asks what it proves of itself.
     pub(super) evidence: Arc<Notify>,
-    /// The way for visitors.
-    pub(super) visitors: mpsc::Sender<Visit>,
+    /// The chip has something, or there is something new to say of it.
+    pub(super) ring: Arc<Notify>,
 }
 
 /// What a chip says to a question, or why it does not do it, with the word of the grants' list behind.
@@ -187,7 +187,10 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
             met(record);
         }
         loop {
-            self.collect().await?;
+            if self.collect().await? {
+                // Others have their turn first.
+                errands.ring.notify_one();
+            }
             tokio::select! {
                 command = errands.commands.recv() => {
                     self.command(command.ok_or(End::Stopping)?, &mut errands.visits).await?;
@@ -197,6 +200,7 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
                     self.is_attested = false;
                     self.keep_at = Instant::now();
                 }
+                () = errands.ring.notified() => self.describe().await?,
                 () = tokio::time::sleep(self.timing.poll) => {}
             }
             self.look_after(&mut errands.visits).await?;
@@ -224,8 +228,8 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
     /// Says what the chip can do, once; without room for it, at the next look.
     async fn describe(&mut self) -> Result<(), End> {
         let Some(description) = self.office.description() else { return Ok(()) };
-        match self.office.deliver("devices/me/state/description".to_owned(), description).await {
-            Ok(()) => self.office.is_described(),
+        match self.office.deliver("devices/me/state/description".to_owned(), description.clone()).await {
+            Ok(()) => self.office.is_described(&description),
             Err(NotTaken::Revoked) => return Err(End::Revoked),
             Err(NotTaken::Stopping) => return Err(End::Stopping),
             Err(NotTaken::Full | NotTaken::Wrong(_)) => {}
@@ -326,20 +330,20 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         Ok(())
     }
 
-    /// Takes what waits. The chip hears that a message is safe once it is durable here.
-    async fn collect(&mut self) -> Result<(), End> {
+    /// Takes what waits; whether there may be more. The chip hears that a message is safe once it is durable here.
+    async fn collect(&mut self) -> Result<bool, End> {
         for _ in 0..MESSAGES_AT_ONCE {
             let answer = self.partner.ask(Kind::Poll, &self.safe.to_be_bytes()).await?;
-            let Ok(answer) = answer else { return Ok(()) };
+            let Ok(answer) = answer else { return Ok(false) };
             // From here on nothing is said to be safe that was not asked for since: the chip may be another one.
             self.safe = 0;
             if answer.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             let message = Outgoing::read(&answer).ok_or(End::Unknown)?;
             match self.hand_in(&message).await {
                 Ok(()) => self.safe = message.number,
-                Err(NotTaken::Full) => return Ok(()),
+                Err(NotTaken::Full) => return Ok(false),
                 Err(NotTaken::Wrong(reason)) => {
                     tracing::warn!(chip = %self.office.name(), reason, "a message that cannot be one is let go");
                     self.safe = message.number;
@@ -348,7 +352,7 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
                 Err(NotTaken::Stopping) => return Err(End::Stopping),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn hand_in(&mut self, message: &Outgoing<'_>) -> Result<(), NotTaken> {
@@ -406,7 +410,9 @@ impl<'o, S: Stream, O: Office> Conversation<'o, S, O> {
         let body = [&id, command.payload.as_ref()].concat();
         match self.partner.ask(Kind::Command, &body).await? {
             Err((Failure::NoTime, _)) if self.bring_time(visits).await? => {}
-            Err((Failure::Busy, _)) => self.collect().await?,
+            Err((Failure::Busy, _)) => {
+                self.collect().await?;
+            }
             _ => return Ok(()),
         }
         let _ = self.partner.ask(Kind::Command, &body).await?;

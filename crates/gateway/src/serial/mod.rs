@@ -10,7 +10,7 @@ mod line;
 mod office;
 mod record;
 
-use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,21 +21,23 @@ use bytes::Bytes;
 use thingward_agent::backoff::Backoff;
 use thingward_agent::home::Home;
 use thingward_agent::local::{self, LocalServer, ServeError};
-use thingward_model::DeviceName;
 use thingward_model::description::ThingDescription;
+use thingward_model::{DeviceName, Link};
+use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::conversation::{Conversation, End, Errands, Timing};
 use self::door::Door;
 use self::line::Stream;
-use self::office::GatewayOffice;
+use self::office::{Entry, GatewayOffice};
 use self::record::Record;
-use crate::core::{ChildCommand, CoreHandle};
+use crate::core::CoreHandle;
+use crate::switchboard::{Extension, Switchboard};
 use crate::time::Questions;
 
 pub(crate) use self::conversation::Visit;
-pub(crate) use self::office::NotTaken;
+pub(crate) use self::office::{NotTaken, SharedDescription, SharedLink};
 
 /// Most lines of a gateway.
 pub const LINES_MAX: usize = 64;
@@ -45,6 +47,8 @@ pub const BAUD: u32 = 115_200;
 const COMMANDS_MAX: usize = 64;
 /// Most visitors that wait for a chip's answer.
 const VISITS_MAX: usize = 8;
+/// Room of a line inside this process, in bytes.
+const INSIDE_BYTES: usize = 4096;
 /// How long a line is let be whose chip is of no use as it is.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// How long one whose chip has destroyed its keys is let be, which cannot change.
@@ -89,66 +93,67 @@ pub enum SerialError {
     Record(#[from] io::Error),
 }
 
-/// The lines of a gateway, before they are spoken on.
-pub(crate) struct Lines {
-    /// The ways of commands, which the core hands over.
-    pub(crate) commands: HashMap<DeviceName, mpsc::Sender<ChildCommand>>,
-    /// The ways of what the service wants at once.
-    pub(crate) bells: HashMap<DeviceName, Bell>,
-    all: Vec<(SerialSettings, Errands)>,
+/// What those whom the gateway speaks for need of it.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) home: Home,
+    pub(crate) trust_domain: String,
+    pub(crate) core: CoreHandle,
+    pub(crate) questions: Questions,
+    pub(crate) switchboard: Switchboard,
 }
 
-/// How the service gets the attention of a chip that is there.
-pub(crate) struct Bell {
-    /// It is told what was taken back.
-    pub(crate) visitors: mpsc::Sender<Visit>,
-    /// It is asked for evidence.
-    pub(crate) evidence: Arc<Notify>,
-}
-
-/// What chips need of their gateway.
-pub(crate) struct Surroundings<'g> {
-    pub(crate) home: &'g Home,
-    pub(crate) trust_domain: &'g str,
-    pub(crate) core: &'g CoreHandle,
-    pub(crate) questions: &'g Questions,
-}
-
-impl Lines {
-    pub(crate) fn new(settings: Vec<SerialSettings>) -> Self {
-        let mut lines = Self { commands: HashMap::new(), bells: HashMap::new(), all: Vec::new() };
-        for chip in settings {
-            let (of_core, commands) = mpsc::channel(COMMANDS_MAX);
-            let (visitors, visits) = mpsc::channel(VISITS_MAX);
-            lines.commands.insert(chip.name, of_core);
-            let evidence = Arc::new(Notify::new());
-            let bell = Bell { visitors: visitors.clone(), evidence: Arc::clone(&evidence) };
-            lines.bells.insert(chip.name, bell);
-            lines.all.push((chip, Errands { commands, visits, evidence, visitors }));
-        }
-        lines
+/// Speaks with chips on lines until the tasks are dropped.
+///
+/// # Errors
+///
+/// [`SerialError`].
+pub(crate) async fn start(
+    settings: Vec<SerialSettings>,
+    tasks: &mut JoinSet<()>,
+    around: &Surroundings,
+) -> Result<(), SerialError> {
+    for chip in settings {
+        tasks.spawn(Chip::on_line(chip, around).await?.keep_up());
     }
+    Ok(())
+}
 
-    /// Speaks on all of them until the tasks are dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`SerialError`].
-    pub(crate) async fn start(
-        self,
-        tasks: &mut JoinSet<()>,
-        around: &Surroundings<'_>,
-    ) -> Result<(), SerialError> {
-        for (settings, errands) in self.all {
-            tasks.spawn(Chip::open(settings, errands, around).await?.keep_up());
+/// Where a chip is.
+enum Port {
+    Terminal {
+        path: PathBuf,
+        baud: u32,
+    },
+    /// In this process: whoever is it takes the other end.
+    Inside(mpsc::Sender<DuplexStream>),
+}
+
+impl Port {
+    async fn open(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Terminal { path, baud } => line::open(path, *baud).await,
+            Self::Inside(ends) => {
+                let (near, far) = duplex(INSIDE_BYTES);
+                ends.send(far).await.map_err(|_| io::Error::from(io::ErrorKind::NotConnected))?;
+                Ok(Box::new(near))
+            }
         }
-        Ok(())
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal { path, .. } => path.display().fmt(f),
+            Self::Inside(_) => f.write_str("inside"),
+        }
     }
 }
 
 /// A chip that this gateway speaks with.
-struct Chip {
-    settings: SerialSettings,
+pub(crate) struct Chip {
+    port: Port,
     errands: Errands,
     office: GatewayOffice,
     description: Option<ThingDescription>,
@@ -158,47 +163,71 @@ struct Chip {
     _local_link: Option<LocalServer>,
 }
 
+/// A chip whose key this gateway keeps: what it needs to be one.
+pub(crate) struct Kept {
+    pub(crate) name: DeviceName,
+    /// Takes the lines on which it is spoken with.
+    pub(crate) ends: mpsc::Sender<DuplexStream>,
+    pub(crate) link: SharedLink,
+    pub(crate) description: SharedDescription,
+    /// Rings when it has something.
+    pub(crate) ring: Arc<Notify>,
+}
+
+/// Connects a name, so that what is for it arrives.
+fn connect(name: DeviceName, ring: Arc<Notify>, around: &Surroundings) -> (Errands, mpsc::Sender<Visit>) {
+    let (commands, of_core) = mpsc::channel(COMMANDS_MAX);
+    let (visitors, visits) = mpsc::channel(VISITS_MAX);
+    let evidence = Arc::new(Notify::new());
+    let extension = Extension { commands, visitors: visitors.clone(), evidence: Arc::clone(&evidence) };
+    around.switchboard.connect(name, extension);
+    (Errands { commands: of_core, visits, evidence, ring }, visitors)
+}
+
 impl Chip {
-    async fn open(
-        settings: SerialSettings,
-        errands: Errands,
-        around: &Surroundings<'_>,
-    ) -> Result<Self, SerialError> {
-        let name = settings.name;
-        let document = match &settings.description {
-            None => None,
-            Some(path) => Some(read_description(path)?),
-        };
-        let (about, known) = watch::channel(None);
-        let local_link = match settings.local_link {
-            None => None,
-            Some(_) if document.is_none() => return Err(SerialError::NothingOpen(name)),
-            Some(address) => {
-                let door = Door::new(errands.visitors.clone(), known);
-                Some(local::serve_http(door, address).await?)
+    async fn on_line(settings: SerialSettings, around: &Surroundings) -> Result<Self, SerialError> {
+        let SerialSettings { name, line, baud, claim_file, description, local_link } = settings;
+        let (document, described) = match &description {
+            None => (None, None),
+            Some(path) => {
+                let (document, described) = read_description(path)?;
+                (Some(document), Some(described))
             }
         };
-        let (document, description) = document.unzip();
-        let office = GatewayOffice {
-            name,
-            home: around.home.clone(),
-            claim_file: settings.claim_file.clone(),
-            description: document,
-            core: around.core.clone(),
-            questions: around.questions.clone(),
-            record: Record::load(&around.home.chip_path(&name), around.trust_domain)?,
-            shown: None,
+        let (errands, visitors) = connect(name, Arc::default(), around);
+        let (about, known) = watch::channel(None);
+        let local_link = match local_link {
+            None => None,
+            Some(_) if described.is_none() => return Err(SerialError::NothingOpen(name)),
+            Some(address) => Some(local::serve_http(Door::new(visitors, known), address).await?),
         };
-        Ok(Self { settings, errands, office, description, about, _local_link: local_link })
+        let told = SharedDescription::default();
+        told.set(document);
+        let entry = Entry::Claim(claim_file);
+        let office = office(name, entry, SharedLink::new(Link::Serial), told, around)?;
+        let port = Port::Terminal { path: line, baud };
+        Ok(Self { port, errands, office, description: described, about, _local_link: local_link })
+    }
+
+    /// One whose key this gateway keeps.
+    ///
+    /// # Errors
+    ///
+    /// When what is known of it cannot be read.
+    pub(crate) fn kept(kept: Kept, around: &Surroundings) -> io::Result<Self> {
+        let (errands, _) = connect(kept.name, kept.ring, around);
+        let office = office(kept.name, Entry::Kept, kept.link, kept.description, around)?;
+        let (port, about) = (Port::Inside(kept.ends), watch::channel(None).0);
+        Ok(Self { port, errands, office, description: None, about, _local_link: None })
     }
 
     /// Speaks with what is on the line, again and again.
-    async fn keep_up(mut self) {
+    pub(crate) async fn keep_up(mut self) {
         let mut backoff = Backoff::default();
         loop {
-            let pause = match line::open(&self.settings.line, self.settings.baud).await {
+            let pause = match self.port.open().await {
                 Err(error) => {
-                    let (chip, line) = (self.settings.name, self.settings.line.display());
+                    let (chip, line) = (self.office.name, &self.port);
                     tracing::warn!(%chip, %line, %error, "the line of a chip does not open");
                     backoff.next()
                 }
@@ -218,7 +247,7 @@ impl Chip {
     }
 
     async fn speak(&mut self, stream: Box<dyn Stream>, backoff: &mut Backoff) -> End {
-        let (chip, description, about) = (self.settings.name, &self.description, &self.about);
+        let (chip, description, about) = (self.office.name, &self.description, &self.about);
         let met = |record: &Record| {
             *backoff = Backoff::default();
             tracing::info!(%chip, "a chip is there");
@@ -243,6 +272,26 @@ impl Chip {
             }
         }
     }
+}
+
+fn office(
+    name: DeviceName,
+    entry: Entry,
+    link: SharedLink,
+    description: SharedDescription,
+    around: &Surroundings,
+) -> io::Result<GatewayOffice> {
+    Ok(GatewayOffice {
+        name,
+        home: around.home.clone(),
+        entry,
+        link,
+        description,
+        core: around.core.clone(),
+        questions: around.questions.clone(),
+        record: Record::load(&around.home.chip_path(&name), &around.trust_domain)?,
+        shown: None,
+    })
 }
 
 fn read_description(path: &Path) -> Result<(Vec<u8>, ThingDescription), SerialError> {

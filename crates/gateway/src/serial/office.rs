@@ -1,6 +1,8 @@
 //! What a chip needs of gateway and service: a membership, the time, and a durable place for its messages.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use thingward_agent::attest;
@@ -13,7 +15,7 @@ use thingward_crypto::{VerifyingKey, sha256};
 use thingward_device::link::Join;
 use thingward_grant::Nonce;
 use thingward_model::clock::now;
-use thingward_model::{DeviceName, Principal, Role};
+use thingward_model::{DeviceName, Link, Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, verify_client_chain};
 use thingward_pki::{LeafIdentity, est};
 use zeroize::Zeroizing;
@@ -50,6 +52,11 @@ pub(super) enum OfficeError {
     /// Nobody has said whose it is.
     #[error("the service does not know it, and there is no claim for it")]
     NoClaim,
+    /// The service admits nothing of this gateway's radios now.
+    #[error(
+        "the service admits no new thing of this gateway now; `thingward gateway admit` lets things join"
+    )]
+    NotAdmitted,
     /// The claim cannot be read.
     #[error("claim file {path}: {reason}")]
     Claim {
@@ -73,6 +80,15 @@ pub(super) enum OfficeError {
     /// It cannot be kept.
     #[error("{0}")]
     Keep(#[from] std::io::Error),
+}
+
+impl OfficeError {
+    fn of_kept(error: HttpError) -> Self {
+        match error {
+            HttpError::Status { status: 403, .. } => Self::NotAdmitted,
+            error => error.into(),
+        }
+    }
 }
 
 impl From<HttpError> for OfficeError {
@@ -120,19 +136,69 @@ pub(super) trait Office: Send {
     /// What the chip can do, as long as the service has not heard it from this process.
     fn description(&self) -> Option<Vec<u8>>;
 
-    /// The service hears what the chip can do.
-    fn is_described(&mut self);
+    /// The service hears that this is what the chip can do.
+    fn is_described(&self, document: &[u8]);
 
     /// Makes a message of the chip durable.
     fn deliver(&self, topic: String, message: Vec<u8>) -> impl Future<Output = Result<(), NotTaken>> + Send;
+}
+
+/// How one becomes a member.
+pub(super) enum Entry {
+    /// With the claim in this file. It is read when it is needed.
+    Claim(Option<PathBuf>),
+    /// On the word of the gateway, which keeps its key, while the service admits things of its radios.
+    Kept,
+}
+
+/// How what is said came. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct SharedLink(Arc<AtomicU8>);
+
+impl SharedLink {
+    pub(crate) fn new(link: Link) -> Self {
+        Self(Arc::new(link.code().into()))
+    }
+
+    pub(crate) fn set(&self, link: Link) {
+        self.0.store(link.code(), Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Link {
+        // Nothing else is ever put there.
+        Link::from_code(self.0.load(Ordering::Acquire)).unwrap_or(Link::ZwaveNone)
+    }
+}
+
+/// What one can do, as long as the service has not heard it from this process. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct SharedDescription(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl SharedDescription {
+    pub(crate) fn set(&self, document: Option<Vec<u8>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = document;
+    }
+
+    fn get(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The service heard this; what came meanwhile it has not.
+    fn is_told(&self, document: &[u8]) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_deref() == Some(document) {
+            *held = None;
+        }
+    }
 }
 
 /// The gateway's.
 pub(super) struct GatewayOffice {
     pub(super) name: DeviceName,
     pub(super) home: Home,
-    pub(super) claim_file: Option<PathBuf>,
-    pub(super) description: Option<Vec<u8>>,
+    pub(super) entry: Entry,
+    pub(super) link: SharedLink,
+    pub(super) description: SharedDescription,
     pub(super) core: CoreHandle,
     pub(super) questions: Questions,
     pub(super) record: Option<Record>,
@@ -159,7 +225,7 @@ impl GatewayOffice {
 
     /// The claim, and what names it.
     fn claim(&self) -> Result<(Claim, String), OfficeError> {
-        let path = self.claim_file.as_ref().ok_or(OfficeError::NoClaim)?;
+        let Entry::Claim(Some(path)) = &self.entry else { return Err(OfficeError::NoClaim) };
         let wrong = |reason: String| OfficeError::Claim { path: path.clone(), reason };
         let text = match std::fs::read_to_string(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OfficeError::NoClaim),
@@ -182,6 +248,10 @@ impl GatewayOffice {
             Ok(answer) => return Ok((answer, None)),
             Err(HttpError::Status { status: 403, .. }) => {}
             Err(error) => return Err(error.into()),
+        }
+        if matches!(self.entry, Entry::Kept) {
+            let kept = certified(&client, &self.path("simpleenroll"), None, body).await;
+            return kept.map(|answer| (answer, None)).map_err(OfficeError::of_kept);
         }
         let (claim, name) = match self.claim() {
             Err(OfficeError::NoClaim) if self.record.is_some() => return Err(OfficeError::OtherChip),
@@ -369,15 +439,15 @@ impl Office for GatewayOffice {
     }
 
     fn description(&self) -> Option<Vec<u8>> {
-        self.description.clone()
+        self.description.get()
     }
 
-    fn is_described(&mut self) {
-        self.description = None;
+    fn is_described(&self, document: &[u8]) {
+        self.description.is_told(document);
     }
 
     async fn deliver(&self, topic: String, message: Vec<u8>) -> Result<(), NotTaken> {
         let serial = self.record.as_ref().map(|record| record.leaf.serial.clone()).unwrap_or_default();
-        self.core.said(Said { child: self.name, serial, topic, message }).await
+        self.core.said(Said { child: self.name, serial, link: self.link.get(), topic, message }).await
     }
 }

@@ -2,13 +2,15 @@
 
 use minicbor::{Decode, Encode};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::{
-    ARGUMENTS_MAX, DATA_BYTES_MAX, DESCRIPTION_BYTES_MAX, EXCEPTIONS_MAX, Order, READINGS_MAX, Report, Value,
+    ARGUMENTS_MAX, DATA_BYTES_MAX, DESCRIPTION_BYTES_MAX, EXCEPTIONS_MAX, KEPT_BYTES_MAX, Order,
+    READINGS_MAX, Report, Value,
 };
 
 /// Largest message, in bytes: what a driver has kept, and a little.
-pub const FRAME_BYTES_MAX: usize = super::KEPT_BYTES_MAX + 32 * 1024;
+pub const FRAME_BYTES_MAX: usize = KEPT_BYTES_MAX + 32 * 1024;
 const LENGTH_BYTES: usize = 4;
 
 /// Why what came is no message. Whoever sent it is not to be listened to any more.
@@ -38,10 +40,11 @@ pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
     bytes
 }
 
-/// Puts messages together from what comes.
+/// Puts messages together from what comes. Of whoever takes all that are whole before more is pushed, it keeps less than one
+/// message.
 #[derive(Default)]
 pub struct FrameDecoder {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl FrameDecoder {
@@ -91,7 +94,7 @@ impl Bounded for Order {
                 call.arguments.len() <= ARGUMENTS_MAX
                     && call.arguments.iter().all(|argument| argument.value.is_within_bounds())
             }
-            Self::Admit(_) | Self::Close | Self::Remove(_) | Self::Kept | Self::Ask(_) => true,
+            Self::Admit(_) | Self::Close | Self::Remove(_) | Self::Kept | Self::Ask(_) | Self::Roll => true,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Bounded for Report {
     fn is_within_bounds(&self) -> bool {
         match self {
             Self::Thing(thing) => thing.description.len() <= DESCRIPTION_BYTES_MAX,
+            Self::Keep(kept) => kept.expose().len() <= KEPT_BYTES_MAX,
             Self::Readings(said) => {
                 !said.readings.is_empty()
                     && said.readings.len() <= READINGS_MAX

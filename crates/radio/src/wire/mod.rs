@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use thingward_model::Link;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub(crate) use frame::Bounded;
 pub use frame::{FRAME_BYTES_MAX, FrameDecoder, FrameError, encode};
 pub use text::Text;
 
@@ -59,6 +60,9 @@ pub enum Order {
     /// To show that it is alive, by [`Report::Alive`] with this number.
     #[n(6)]
     Ask(#[n(0)] u32),
+    /// To give its network another key, where it has one.
+    #[n(7)]
+    Roll,
 }
 
 /// With what a driver starts.
@@ -290,10 +294,10 @@ pub enum RefusalKind {
 /// What a driver counts, since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Counters {
-    /// Frames that came over the line.
+    /// Bytes that came over the line.
     #[n(0)]
-    pub frames: u64,
-    /// Of these, those that were refused.
+    pub received: u64,
+    /// What was refused of it, each a [`Report::Refused`].
     #[n(1)]
     pub refused: u64,
     /// Reports that found no room.

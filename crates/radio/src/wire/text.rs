@@ -10,6 +10,9 @@ use minicbor::{Decode, Decoder, Encode, Encoder, encode};
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
+    /// Nothing.
+    pub const EMPTY: Self = Self(String::new());
+
     /// `None` when it is too long or has control characters.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {

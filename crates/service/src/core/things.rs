@@ -11,6 +11,7 @@ use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Store, StoreError};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use super::{Core, CoreHandle, Event};
 use crate::access::Access;
@@ -271,6 +272,18 @@ impl CoreHandle {
     /// Asks a device that is connected for new evidence.
     pub(crate) async fn ask_evidence(&self, tenant: TenantName, device: DeviceName) {
         self.send(Event::AskEvidence { tenant, device }).await;
+    }
+
+    /// Tells a gateway that is connected what it may enrol. It is told once this returns.
+    pub(crate) async fn tell_admission(
+        &self,
+        tenant: TenantName,
+        gateway: DeviceName,
+        payload: Zeroizing<String>,
+    ) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::TellAdmission { tenant, gateway, payload, done }).await;
+        let _ = wait.await;
     }
 
     /// Keeps a finding about a device.

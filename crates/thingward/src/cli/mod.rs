@@ -6,11 +6,13 @@ mod connection;
 mod device;
 mod docs;
 mod file;
+mod gateway;
 mod grant;
 mod key;
 mod member;
 mod people;
 mod policy;
+mod radio_driver;
 mod reading;
 mod role;
 mod sale;
@@ -64,7 +66,7 @@ enum Command {
     Service(role::Service),
     /// The gateway: carries messages of things that do not reach the service.
     #[command(subcommand)]
-    Gateway(role::Gateway),
+    Gateway(gateway::Gateway),
     /// The witness: co-signs audit logs of others, on a machine that is not theirs.
     #[command(subcommand)]
     Witness(witness::Witness),
@@ -138,6 +140,8 @@ enum Command {
     },
     /// A card processor for demos and tests: test cards, signed webhooks, loopback only.
     PaymentTestbed(PaymentTestbed),
+    #[command(hide = true)]
+    RadioDriver(radio_driver::RadioDriver),
     /// Completion for a shell, on standard output.
     Completion {
         /// Which shell.
@@ -189,6 +193,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init(init) => return init.run(&global),
         Command::Config(config) => return config.run(&global),
         Command::Zigbee(zigbee) => return zigbee.run(&global),
+        Command::RadioDriver(driver) => driver.run(),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -225,7 +230,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             | Command::Docs { .. }
             | Command::Init(_)
             | Command::Config(_)
-            | Command::Zigbee(_) => Ok(()),
+            | Command::Zigbee(_)
+            | Command::RadioDriver(_) => Ok(()),
         }
     })
 }

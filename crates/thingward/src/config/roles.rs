@@ -14,12 +14,15 @@ use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
 use thingward_gateway::GatewaySettings;
 use thingward_gateway::queue::QueueLimits;
+use thingward_gateway::radio::{RADIOS_MAX, RadioSettings};
 use thingward_gateway::serial::{BAUD, LINES_MAX, SerialSettings};
 use thingward_ingress::ConnectionLimits;
 use thingward_model::DeviceName;
 use thingward_mqtt::broker;
 use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
+use thingward_radio::wire::{Address, Exception, Sentence};
+use thingward_radio::{Kind, line};
 use thingward_service::settings::{
     AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
     WitnessSettings,
@@ -365,6 +368,7 @@ pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
             },
             connections: connections(r, s),
             serial: serial(r, s),
+            radios: radios(r, s),
         },
     };
     r.close(section);
@@ -395,6 +399,52 @@ fn chip<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> O
     };
     r.close(section);
     Some(SerialSettings { line: line?, ..settings })
+}
+
+/// `[gateway.radio.NAME]`: radios.
+fn radios<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> Vec<RadioSettings> {
+    let section = r.subsection(parent, "radio");
+    let sections = r.sections(section, RADIOS_MAX, |name| name.parse().ok());
+    sections.into_iter().filter_map(|(name, section)| radio(r, name, section)).collect()
+}
+
+fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> Option<RadioSettings> {
+    let s = &mut section;
+    let kinds = want("zwave, zigbee, ble, zwave-js or zigbee2mqtt", "\"zwave\"");
+    let line = want("an absolute path, PATH?baud=NUMBER or tcp:HOST:PORT", "\"/dev/ttyUSB1\"");
+    let things = want("an address on the radio and a name", "[\"c0ffee01-5 bulb-1\"]");
+    let exceptions =
+        want("an address on the radio and a reason", "[\"c0ffee01-7 the lock has nothing better\"]");
+    let kind = r.needed(s, "kind", kinds, Kind::of);
+    let line = r.needed(s, "line", line, radio_line);
+    let names = r.texts(s, "things", things, Vec::new(), |text| {
+        let (address, name) = text.split_once(' ')?;
+        Some((Address::new(address)?, name.trim().parse().ok()?))
+    });
+    let exceptions = r.texts(s, "exceptions", exceptions, Vec::new(), |text| {
+        let (thing, reason) = text.split_once(' ')?;
+        let reason = Sentence::new(reason.trim()).filter(|reason| !reason.as_str().is_empty())?;
+        Some(Exception { thing: Address::new(thing)?, reason })
+    });
+    r.close(section);
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("thingward"));
+    Some(RadioSettings {
+        name,
+        kind: kind?,
+        line: line?,
+        names: names.into_iter().collect(),
+        exceptions,
+        program,
+    })
+}
+
+fn radio_line(text: &str) -> Option<String> {
+    let line: line::Address = text.parse().ok()?;
+    let is_right = match line {
+        line::Address::Path { path, .. } => path.is_absolute(),
+        line::Address::Tcp(_) => true,
+    };
+    is_right.then(|| text.to_owned())
 }
 
 /// `[device]` and `[device.streams]`.

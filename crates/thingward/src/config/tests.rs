@@ -168,6 +168,28 @@ fn the_example_of_payments_is_right_and_a_provider_elsewhere_is_none() {
 }
 
 #[test]
+fn the_example_of_a_radio_is_right_and_one_that_makes_no_sense_is_none() {
+    let (_, example) = TEMPLATE.split_once("\n# [gateway.radio.zwave-1]\n").unwrap();
+    let keys = example.lines().take_while(|line| !line.is_empty()).filter(|line| line.contains(" = "));
+    let keys: String = keys.map(|line| format!("{}\n", &line[2..])).collect();
+    let read = |text: &str| parse("t.toml", &format!("[gateway.radio.zwave-1]\n{text}"), None);
+    let config = read(&keys).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}"));
+    let [radio] = &*config.gateway.settings.radios else { panic!("one radio") };
+    assert_eq!((radio.name.as_str(), radio.kind.as_str()), ("zwave-1", "zwave"));
+    assert_eq!((radio.names.len(), radio.exceptions.len()), (1, 1));
+    for wrong in [
+        "",
+        "kind = \"zwave\"",
+        "kind = \"wifi\"\nline = \"/dev/x\"",
+        "kind = \"zwave\"\nline = \"ttyUSB0\"",
+        "kind = \"zwave\"\nline = \"/dev/x\"\nexceptions = [\"c0ffee01-7\"]",
+        "kind = \"zwave\"\nline = \"/dev/x\"\nthings = [\"c0ffee01-7 No Name\"]",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_example_of_a_chip_is_right_and_one_without_a_line_is_none() {
     let (_, example) = TEMPLATE.split_once(&format!("\n{CHIP}\n")).unwrap();
     let keys = example.lines().take_while(|line| !line.is_empty()).filter(|line| line.contains(" = "));

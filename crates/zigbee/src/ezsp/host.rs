@@ -65,6 +65,8 @@ pub enum EzspOutput {
     News(EzspMessage),
     /// News came faster than the coordinator could hand them over, and some are lost.
     NewsLost,
+    /// A frame came damaged over the line, which is asked for again.
+    Damaged,
     /// A frame that cannot be read, which was left out.
     Unreadable(Malformed),
     /// Nothing goes any more until the next opening.
@@ -160,6 +162,7 @@ impl EzspHost {
                     all.extend(self.send(VERSION, &ask, now));
                 }
                 AshOutput::Received(message) => all.extend(self.message(&message, now)),
+                AshOutput::Damaged => all.push(EzspOutput::Damaged),
                 AshOutput::Failed(failure) => all.extend(self.fail(EzspFailure::Line(failure))),
             }
         }

@@ -2,8 +2,8 @@
 
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::coordinator::{
-    Interview, InterviewError, Network, Progress, Request, bind, close, configure, configure_reporting, form,
-    permit, read_backup, restore, run_backup,
+    Interview, InterviewError, Network, Progress, Request, bind, close, configure, configure_reporting,
+    expect_insecure, form, permit, read_backup, remove, restore, run_backup,
 };
 use thingward_zigbee::ezsp::{EzspFrame, EzspMessage};
 use thingward_zigbee::security::{InstallCode, Key};
@@ -84,7 +84,8 @@ fn a_copy_is_restored_with_a_counter_that_nobody_has_seen() {
     let restored = parameters(&restore(&copy, link()).unwrap());
     assert!(restored[0].1.starts_with("841b"));
     assert_eq!(restored[1], named("setValue", "23 04 a0960100"));
-    assert_eq!(restored[2], parameters(&form(&network(), link()).unwrap())[1]);
+    assert_eq!(restored[2], named("setValue", "24 04 a0960100"));
+    assert_eq!(restored[3], parameters(&form(&network(), link()).unwrap())[1]);
     let without = answer("00 8001 2800 93 01 8877665544332211 621a 08 0f 00 0000 01 00800000");
     for wrong in [vec![without, key.clone()], vec![found.clone()], vec![key], vec![found, managed]] {
         assert!(read_backup(&wrong).is_err());
@@ -109,7 +110,16 @@ fn a_node_joins_with_the_key_of_its_install_code() {
         assert!(permit(13, anybody, &code, 60).is_err());
     }
     assert_eq!(parameters(&close().unwrap())[0], named("permitJoining", "00"));
-    assert_eq!(parameters(&configure().unwrap())[1], named("setPolicy", "00 11"));
+    let configured = parameters(&configure().unwrap());
+    assert_eq!(configured[0], named("setConfigurationValue", "0c 0200"));
+    assert_eq!(configured[5..7], [named("setPolicy", "00 11"), named("setPolicy", "05 51")]);
+    let insecure = parameters(&[expect_insecure(12, Eui64(0x11)).unwrap()]);
+    assert_eq!(
+        insecure[0],
+        named("addTransientLinkKey", "1100000000000000 5a6967426565416c6c69616e63653039")
+    );
+    let removed = parameters(&[remove(ShortAddress(0x1234), Eui64(0x11)).unwrap()]);
+    assert_eq!(removed[0], named("removeDevice", "3412 1100000000000000 1100000000000000"));
 }
 
 #[test]

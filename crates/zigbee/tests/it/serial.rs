@@ -1,8 +1,6 @@
 //! The lines to coordinators: third-party frames, and a line that loses and damages what goes over it.
 
 mod coordinator;
-mod emulated;
-mod ncp;
 mod noisy;
 mod peer;
 

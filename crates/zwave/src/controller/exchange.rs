@@ -45,6 +45,8 @@ pub(super) struct Outgoing {
     pub(super) id: Option<RequestId>,
     pub(super) command: Vec<u8>,
     pub(super) answer: Answer,
+    /// Whether it was sent, so that the node may have got it.
+    pub(super) sent: bool,
     /// It follows up a message to this group.
     pub(super) group: Option<GroupId>,
 }
@@ -74,7 +76,8 @@ pub(super) struct Exchange {
 impl<R: CryptoRng> Controller<R> {
     /// Starts with the next node that something waits for.
     pub(super) fn next_exchange(&mut self, now: Duration) {
-        if !self.ready || self.exchange.is_some() || self.inclusion.is_some() {
+        let joins = self.inclusion.as_ref().is_some_and(|inclusion| !inclusion.is_waiting());
+        if !self.ready || self.exchange.is_some() || joins {
             return;
         }
         // In turn: a node that is asked a lot, or answers nothing, does not keep the ones after it waiting.
@@ -114,6 +117,7 @@ impl<R: CryptoRng> Controller<R> {
         let Some(exchange) = &mut self.exchange else { return };
         if let Some(frame) = sealed {
             exchange.stage = Stage::Sending;
+            exchange.outgoing.sent = true;
             exchange.due = Some(now + SENDING_TIMEOUT);
             return self.transactions.send(Purpose::Exchange(node), node, frame);
         }

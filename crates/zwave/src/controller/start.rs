@@ -28,6 +28,10 @@ impl<R: CryptoRng> Controller<R> {
 
     pub(super) fn start_answered(&mut self, message: Message) {
         match message {
+            Message::ControllerId(found, _) if self.kept.is_some_and(|kept| kept != found) => {
+                let kept = self.kept.unwrap_or(found);
+                self.start_failed(ControllerFault::Network { kept, found });
+            }
             Message::ControllerId(home, node) => {
                 self.own = Some(Own { home, node });
                 self.security2 = Security2::new(home, node);

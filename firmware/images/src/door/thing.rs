@@ -12,6 +12,7 @@ pub(crate) struct Door {
 impl Thing for Door {
     const STREAM: &'static str = "door";
     const FIRMWARE: (&'static str, &'static str) = ("door", env!("CARGO_PKG_VERSION"));
+    type Failure = &'static str;
 
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8] {
         // [["open", {}]]

@@ -138,7 +138,7 @@ impl Office for Desk {
         self.state.lock().unwrap().description.clone()
     }
 
-    fn is_described(&mut self) {
+    fn is_described(&self, _: &[u8]) {
         self.state.lock().unwrap().description = None;
     }
 
@@ -171,8 +171,7 @@ impl Talk {
         let (visitors, visits) = mpsc::channel(8);
         let evidence = Arc::new(Notify::new());
         let asked = Arc::clone(&evidence);
-        let mut errands =
-            Errands { commands: of_service, visits, evidence: asked, visitors: visitors.clone() };
+        let mut errands = Errands { commands: of_service, visits, evidence: asked, ring: Arc::default() };
         let mut desk = Desk { record, tenant, state: Arc::clone(&state), delivered };
         let end = tokio::spawn(async move {
             let end = Conversation::new(stream, &mut desk, TIMING).run(&mut errands, |_| {}).await;

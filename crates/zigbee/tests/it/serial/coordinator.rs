@@ -9,9 +9,9 @@ use thingward_zigbee::ezsp::{CommandError, EzspFailure, EzspHost, EzspMessage, E
 use thingward_zigbee::layout::Record;
 use thingward_zigbee::security::Key;
 
-use super::emulated::Coordinator;
-use super::ncp::Ncp;
 use super::value;
+use crate::emulated::Coordinator;
+use crate::emulated::ncp::Ncp;
 use crate::vectors::unhex;
 
 /// A coordinator of version 13: it opens its network, says so afterwards, and knows nothing else.
@@ -171,7 +171,7 @@ fn a_network_is_formed_copied_and_restored_on_an_emulated_coordinator() {
     let (mut host, mut ncp, said) = opened(move |message| coordinator.respond(message));
     assert_eq!(said, [EzspOutput::Ready(13)]);
     let commands = [configure().unwrap(), form(&network(), link()).unwrap()].concat();
-    assert_eq!(answers(&mut host, &mut ncp, commands).len(), 4);
+    assert_eq!(answers(&mut host, &mut ncp, commands).len(), 11);
     let copied = read_backup(&answers(&mut host, &mut ncp, run_backup(13).unwrap())).unwrap();
     assert!(copied.key == network().key);
     assert_eq!((copied.pan, copied.channel, copied.frame_counter), (PanId(0x1a62), 15, 0));

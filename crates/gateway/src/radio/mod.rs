@@ -1,0 +1,107 @@
+//! Radios: each has a driver, a process of its own, and things, each of which is a device of its own upstream.
+//!
+//! The driver says what things there are and what they say; here each is a device whose key this gateway keeps, with a chain,
+//! commands and a place in the queue of its own.
+
+mod desk;
+mod memory;
+mod part;
+mod roster;
+mod run;
+mod status;
+mod thing;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use thingward_model::DeviceName;
+use thingward_radio::wire::{Address, Admission, Exception, Secret};
+use thingward_radio::{Kind, Order};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::serial::Surroundings;
+
+pub use self::roster::THINGS_MAX;
+pub(crate) use self::status::StatusBoard;
+pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
+
+/// Most radios of a gateway.
+pub const RADIOS_MAX: usize = 16;
+
+/// A radio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RadioSettings {
+    /// What it is called. Its things are called after it where nothing else is said.
+    pub name: DeviceName,
+    /// What it speaks.
+    pub kind: Kind,
+    /// Where: a [line](thingward_radio::line::Address) as it is written.
+    pub line: String,
+    /// What things are called upstream, by their addresses.
+    pub names: BTreeMap<Address, DeviceName>,
+    /// Things that may join in a way that is otherwise refused, each with a reason.
+    pub exceptions: Vec<Exception>,
+    /// The program that runs its driver.
+    pub program: PathBuf,
+}
+
+/// That things may join for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitting {
+    pub(crate) seconds: u16,
+    /// Which radio; all of them without it.
+    pub(crate) radio: Option<String>,
+    /// What is printed on the thing.
+    pub(crate) printed: Option<Secret>,
+}
+
+/// The radios that run. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Radios {
+    orders: Vec<(DeviceName, mpsc::Sender<Order>)>,
+    pub(crate) board: StatusBoard,
+}
+
+impl Radios {
+    /// Starts them; they run until the tasks are dropped.
+    ///
+    /// # Errors
+    ///
+    /// When what is known of one, or of its things, cannot be read.
+    pub(crate) fn start(
+        settings: Vec<RadioSettings>,
+        tasks: &mut JoinSet<()>,
+        around: &Surroundings,
+    ) -> io::Result<Self> {
+        let mut radios = Self::default();
+        for radio in settings {
+            let name = radio.name;
+            let (task, orders) = run::Run::open(radio, around.clone(), radios.board.clone())?;
+            tasks.spawn(task.run());
+            radios.orders.push((name, orders));
+        }
+        Ok(radios)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+    }
+
+    /// Lets things join, or nobody any more.
+    pub(crate) fn admit(&self, admitting: &Admitting) {
+        for (name, orders) in &self.orders {
+            if admitting.radio.as_ref().is_some_and(|radio| radio != name.as_str()) {
+                continue;
+            }
+            let order = match admitting.seconds {
+                0 => Order::Close,
+                seconds => Order::Admit(Admission { seconds, printed: admitting.printed.clone() }),
+            };
+            if orders.try_send(order).is_err() {
+                tracing::warn!(radio = %name, "the radio has too much to do to let things join");
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What radios speak.
+
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use thingward_model::Link;
+
+use crate::Radio;
+use crate::zigbee::ZigbeeRadio;
+use crate::zigbee2mqtt::Zigbee2MqttRadio;
+use crate::zwave::ZwaveRadio;
+use crate::zwave_js::ZwaveJsRadio;
+
+/// What a radio speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Zigbee, by a coordinator's EZSP.
+    Zigbee,
+    /// Z-Wave, by a controller's Serial API.
+    Zwave,
+    /// Zigbee2MQTT, at its broker.
+    Zigbee2Mqtt,
+    /// A Z-Wave JS server.
+    ZwaveJs,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Zigbee, Self::Zwave, Self::Zigbee2Mqtt, Self::ZwaveJs];
+
+    /// The word that configuration and command line use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Zigbee => "zigbee",
+            Self::Zwave => "zwave",
+            Self::Zigbee2Mqtt => "zigbee2mqtt",
+            Self::ZwaveJs => "zwave-js",
+        }
+    }
+
+    /// The one with this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The protocol, at its beginning.
+    #[must_use]
+    pub fn protocol(self) -> Box<dyn Radio> {
+        match self {
+            Self::Zigbee => Box::new(ZigbeeRadio::default()),
+            Self::Zwave => Box::new(ZwaveRadio::new(UnwrapErr(SysRng))),
+            Self::Zigbee2Mqtt => Box::new(Zigbee2MqttRadio::new()),
+            Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
+        }
+    }
+
+    /// How messages of such a radio can have come; the first is the least.
+    #[must_use]
+    pub const fn links(self) -> &'static [Link] {
+        match self {
+            Self::Zigbee => &[Link::ZigbeeNetworkKey, Link::ZigbeeLinkKey, Link::ZigbeeInstallCode],
+            Self::Zwave => &[
+                Link::ZwaveNone,
+                Link::ZwaveS0,
+                Link::ZwaveS2Unauthenticated,
+                Link::ZwaveS2Authenticated,
+                Link::ZwaveS2Access,
+            ],
+            Self::Zigbee2Mqtt => &[Link::Zigbee2Mqtt],
+            Self::ZwaveJs => &[Link::ZwaveJs],
+        }
+    }
+}

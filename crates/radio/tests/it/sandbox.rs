@@ -1,0 +1,62 @@
+//! What a driver that was taken over can do: nothing but read, write and end.
+
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+
+use thingward_radio::wire::Report;
+
+use crate::bench::{Driver, Line};
+
+const SIGSYS: i32 = 31;
+
+/// Has the radio do it, and demands that the kernel ends the process.
+fn is_forbidden(words: &str) {
+    let mut driver = Driver::started();
+    driver.script("reading before\n");
+    assert!(matches!(driver.report(), Some(Report::Readings(_))));
+    driver.script(&format!("{words}\nreading after\n"));
+    assert_eq!(driver.report(), None, "{words}");
+    assert_eq!(driver.end().0.signal(), Some(SIGSYS), "{words}");
+}
+
+#[test]
+fn it_opens_no_file() {
+    is_forbidden("open /etc/passwd");
+    is_forbidden("open /proc/self/mem");
+    is_forbidden("create /tmp/thingward-radio-test");
+}
+
+#[test]
+fn it_makes_no_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    is_forbidden(&format!("connect {}", listener.local_addr().unwrap()));
+    is_forbidden("udp 127.0.0.1:0");
+    is_forbidden(&format!("unix {}", Line::new().path.display()));
+}
+
+#[test]
+fn it_starts_no_program_and_no_thread() {
+    is_forbidden("exec /bin/true");
+    is_forbidden("thread");
+}
+
+#[test]
+fn its_memory_has_a_bound() {
+    let mut driver = Driver::started();
+    driver.script("memory\n");
+    assert_eq!(driver.report(), None);
+    assert!(!driver.end().0.success());
+}
+
+#[test]
+fn the_kernel_says_that_it_is_shut_in() {
+    let driver = Driver::started();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", driver.child.id())).unwrap();
+    let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!(value("NoNewPrivs:"), Some("1"));
+    assert_eq!(value("Seccomp:"), Some("2"));
+    assert_eq!(value("Threads:"), Some("1"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", driver.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"));
+}

@@ -1,0 +1,204 @@
+//! Who gets in, and who does not.
+
+use thingward_model::Link;
+use thingward_radio::wire::{AdmissionState, Order, RefusalKind, Report};
+
+use crate::emulated::node::{Kind, Node, Presence};
+use crate::world::{
+    BULB, CODE, OTHER_CODE, THERMOMETER, World, address, admissions, readings, refusals, things,
+};
+
+fn thermometer(code: Option<&str>) -> Node {
+    Node::new(Kind::Thermometer, THERMOMETER, 0x2001, code)
+}
+
+#[test]
+fn a_network_is_formed_and_a_thermometer_joins_with_its_install_code() {
+    let mut world = World::new(vec![thermometer(Some(CODE))]);
+    world.start();
+    let reports = world.take();
+    assert!(matches!(&reports[..], [Report::Keep(_), Report::Ready { .. }]), "{reports:?}");
+    world.admit(Some(format!("00:15:8d:00:00:00:00:01:{CODE}")));
+    assert_eq!(admissions(&world.take()), [AdmissionState::Open]);
+    world.pass(3);
+    let reports = world.take();
+    let joining = AdmissionState::Joining(address(THERMOMETER));
+    assert_eq!(admissions(&reports), [joining, AdmissionState::Closed]);
+    let [thing] = &things(&reports)[..] else { panic!("{reports:?}") };
+    assert_eq!((&thing.address, thing.link), (&address(THERMOMETER), Link::ZigbeeInstallCode));
+    let description: serde_json::Value = serde_json::from_slice(&thing.description).unwrap();
+    assert_eq!(description["title"], "Emulated Thermometer");
+    assert_eq!(description["properties"]["temperature"]["unit"], "Cel");
+    assert!(refusals(&reports).is_empty(), "{reports:?}");
+    // It says what it measures, and what protects that is what the coordinator says of each message.
+    world.pass(2);
+    let said = readings(&world.take());
+    assert!(said.len() >= 2 && said.iter().all(|said| said.link == Link::ZigbeeNetworkKey));
+    world.coordinator.borrow_mut().nodes[0].uses_link_key = true;
+    world.pass(2);
+    let said = readings(&world.take());
+    assert!(said.len() >= 2 && said.iter().all(|said| said.link == Link::ZigbeeInstallCode));
+}
+
+#[test]
+fn a_thing_is_not_announced_before_it_is_kept() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.keeps = false;
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(5);
+    let reports = world.take();
+    assert!(reports.iter().any(|report| matches!(report, Report::Keep(_))));
+    assert!(things(&reports).is_empty() && readings(&reports).is_empty(), "{reports:?}");
+    world.keeps = true;
+    world.order(Order::Kept);
+    assert_eq!(things(&world.take()).len(), 1);
+}
+
+#[test]
+fn what_is_printed_has_to_be_an_address_and_an_install_code() {
+    let mut world = World::started(Vec::new());
+    let misread = CODE.replace("83FE", "83FF");
+    let wrong = [
+        String::new(),
+        CODE.to_owned(),
+        format!("0015:{CODE}"),
+        format!("{THERMOMETER:016x}:{misread}"),
+        format!("{THERMOMETER:016x}:"),
+        format!("{THERMOMETER:016x}:{CODE}00"),
+        format!("ffffffffffffffff:{CODE}"),
+        format!("0000000000000000:{CODE}"),
+        format!("{THERMOMETER:016x}:\u{fffd}"),
+    ];
+    for printed in wrong {
+        // So many refusals are told in a second.
+        world.pass(1);
+        world.admit(Some(printed.clone()));
+        let reports = world.take();
+        assert_eq!(admissions(&reports), [AdmissionState::Closed], "{printed}");
+        assert!(matches!(&refusals(&reports)[..], [(None, RefusalKind::Join, _)]), "{printed}");
+    }
+}
+
+#[test]
+fn a_thing_with_another_install_code_is_refused() {
+    let mut world = World::started(vec![thermometer(Some(OTHER_CODE))]);
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(25);
+    let reports = world.take();
+    let refused = refusals(&reports);
+    assert!(
+        refused.iter().any(|(thing, kind, reason)| *thing == Some(address(THERMOMETER))
+            && *kind == RefusalKind::Join
+            && reason.contains("install code")),
+        "{refused:?}"
+    );
+    assert!(things(&reports).is_empty());
+}
+
+#[test]
+fn nobody_joins_under_the_key_that_everybody_knows() {
+    let mut world = World::started(vec![thermometer(None)]);
+    world.pass(3);
+    assert!(refusals(&world.take()).is_empty());
+    world.admit(None);
+    world.pass(3);
+    let reports = world.take();
+    let refused = refusals(&reports);
+    assert!(
+        refused
+            .iter()
+            .all(|(thing, kind, _)| *thing == Some(address(THERMOMETER)) && *kind == RefusalKind::Join)
+    );
+    assert!(!refused.is_empty() && things(&reports).is_empty());
+    // Not even when another thing's code was given.
+    world.admit(Some(format!("{BULB:016x}:{CODE}")));
+    world.pass(3);
+    assert!(things(&world.take()).is_empty());
+}
+
+#[test]
+fn an_exception_joins_under_the_key_that_everybody_knows_and_then_has_one_of_its_own() {
+    let bulb = Node::new(Kind::Bulb, BULB, 0x2002, None);
+    let mut world = World::new(vec![thermometer(None), bulb]);
+    world.start_with(&[THERMOMETER]);
+    world.coordinator.borrow_mut().nodes[0].uses_link_key = true;
+    world.admit(None);
+    world.pass(3);
+    let reports = world.take();
+    let [thing] = &things(&reports)[..] else { panic!("{reports:?}") };
+    assert_eq!((&thing.address, thing.link), (&address(THERMOMETER), Link::ZigbeeLinkKey));
+    assert!(readings(&reports).iter().all(|said| said.link == Link::ZigbeeLinkKey));
+    assert!(refusals(&reports).iter().all(|(thing, ..)| *thing == Some(address(BULB))));
+    // Without a key of its own, a link key is no better than the network's.
+    let mut world = World::new(vec![thermometer(None)]);
+    world.start_with(&[THERMOMETER]);
+    world.coordinator.borrow_mut().nodes[0].asks_for_key = false;
+    world.coordinator.borrow_mut().nodes[0].uses_link_key = true;
+    world.admit(None);
+    world.pass(3);
+    let reports = world.take();
+    assert_eq!(things(&reports)[0].link, Link::ZigbeeNetworkKey);
+    assert!(readings(&reports).iter().all(|said| said.link == Link::ZigbeeNetworkKey));
+}
+
+#[test]
+fn a_node_that_the_coordinator_lets_in_by_itself_is_sent_away() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    // In the network, and nobody admitted it.
+    let announcement = {
+        let mut coordinator = world.coordinator.borrow_mut();
+        coordinator.nodes[0].presence = Presence::Joined;
+        let said = coordinator.nodes[0].announcement();
+        coordinator.incoming(0, said)
+    };
+    world.coordinator.borrow_mut().news.push(announcement);
+    world.pass(2);
+    let reports = world.take();
+    assert!(
+        refusals(&reports)
+            .iter()
+            .any(|(thing, kind, _)| *thing == Some(address(THERMOMETER)) && *kind == RefusalKind::Join)
+    );
+    assert!(readings(&reports).is_empty() && things(&reports).is_empty());
+    assert_eq!(world.coordinator.borrow().nodes[0].presence, Presence::Away);
+}
+
+#[test]
+fn a_thing_that_is_removed_leaves_and_is_forgotten() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.join(THERMOMETER);
+    world.take();
+    world.order(Order::Remove(address(THERMOMETER)));
+    world.pass(3);
+    let reports = world.take();
+    assert!(reports.contains(&Report::Left(address(THERMOMETER))));
+    assert_eq!(world.coordinator.borrow().nodes[0].presence, Presence::Away);
+    world.restart();
+    world.pass(1);
+    assert!(things(&world.take()).is_empty());
+}
+
+#[test]
+fn a_network_that_was_opened_closes_again() {
+    let mut world = World::started(vec![]);
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(61);
+    assert_eq!(admissions(&world.take()), [AdmissionState::Open, AdmissionState::Closed]);
+    world.admit(None);
+    world.order(Order::Close);
+    assert_eq!(admissions(&world.take()), [AdmissionState::Open, AdmissionState::Closed]);
+    world.coordinator.borrow_mut().nodes.push(thermometer(Some(CODE)));
+    world.pass(3);
+    assert!(things(&world.take()).is_empty());
+}
+
+#[test]
+fn a_node_that_does_not_say_what_it_is_is_not_taken() {
+    let mut world = World::started(vec![thermometer(Some(CODE))]);
+    world.coordinator.borrow_mut().nodes[0].is_dumb = true;
+    world.admit(Some(format!("{THERMOMETER:016x}:{CODE}")));
+    world.pass(30);
+    let reports = world.take();
+    assert!(things(&reports).is_empty());
+    assert!(refusals(&reports).iter().any(|(_, kind, _)| *kind == RefusalKind::Join), "{reports:?}");
+}
