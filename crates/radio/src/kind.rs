@@ -5,6 +5,7 @@ use rand_core::UnwrapErr;
 use thingward_model::Link;
 
 use crate::Radio;
+use crate::ble::BleRadio;
 use crate::zigbee::ZigbeeRadio;
 use crate::zigbee2mqtt::Zigbee2MqttRadio;
 use crate::zwave::ZwaveRadio;
@@ -17,6 +18,8 @@ pub enum Kind {
     Zigbee,
     /// Z-Wave, by a controller's Serial API.
     Zwave,
+    /// Sensors that advertise over Bluetooth LE, by a controller's HCI.
+    Ble,
     /// Zigbee2MQTT, at its broker.
     Zigbee2Mqtt,
     /// A Z-Wave JS server.
@@ -25,7 +28,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Zigbee, Self::Zwave, Self::Zigbee2Mqtt, Self::ZwaveJs];
+    pub const ALL: [Self; 5] = [Self::Zigbee, Self::Zwave, Self::Ble, Self::Zigbee2Mqtt, Self::ZwaveJs];
 
     /// The word that configuration and command line use.
     #[must_use]
@@ -33,6 +36,7 @@ impl Kind {
         match self {
             Self::Zigbee => "zigbee",
             Self::Zwave => "zwave",
+            Self::Ble => "ble",
             Self::Zigbee2Mqtt => "zigbee2mqtt",
             Self::ZwaveJs => "zwave-js",
         }
@@ -50,6 +54,7 @@ impl Kind {
         match self {
             Self::Zigbee => Box::new(ZigbeeRadio::default()),
             Self::Zwave => Box::new(ZwaveRadio::new(UnwrapErr(SysRng))),
+            Self::Ble => Box::new(BleRadio::new()),
             Self::Zigbee2Mqtt => Box::new(Zigbee2MqttRadio::new()),
             Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
         }
@@ -67,6 +72,7 @@ impl Kind {
                 Link::ZwaveS2Authenticated,
                 Link::ZwaveS2Access,
             ],
+            Self::Ble => &[Link::BleNone, Link::BleKey],
             Self::Zigbee2Mqtt => &[Link::Zigbee2Mqtt],
             Self::ZwaveJs => &[Link::ZwaveJs],
         }

@@ -7,10 +7,12 @@
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
+//! - [`ble`]: sensors that advertise over Bluetooth LE;
 //! - [`zigbee`]: coordinators of Zigbee;
 //! - [`zwave`]: controllers of Z-Wave;
 //! - [`zigbee2mqtt`], [`zwave_js`]: what homes run today, as sources.
 
+pub mod ble;
 mod draft;
 mod kind;
 mod lenient;

@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("coap", &[]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
-    ("radio", &["model", "mqtt", "zwave", "zigbee"]),
+    ("radio", &["model", "mqtt", "zwave", "ble", "zigbee"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["model", "crypto"]),
