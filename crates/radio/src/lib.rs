@@ -7,11 +7,13 @@
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
+//! - [`ble`]: advertisements of Bluetooth LE;
 //! - [`zigbee`]: coordinators of Zigbee;
 //! - [`zigbee2mqtt`]: Zigbee2MQTT, as a source;
 //! - [`zwave`]: controllers of Z-Wave;
 //! - [`zwave_js`]: Z-Wave JS, as a source.
 
+pub mod ble;
 mod draft;
 mod kind;
 mod lenient;

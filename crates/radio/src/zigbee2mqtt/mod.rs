@@ -57,7 +57,7 @@ enum Phase {
     /// Until it is known which devices there are; it is said when that is late.
     Greeting(Box<Client>, Option<Duration>),
     Listening(Box<Client>),
-    /// It cannot go on. It shows no more sign of life, so that the gateway starts it again.
+    /// It cannot go on.
     Broken,
 }
 
@@ -136,7 +136,6 @@ impl Zigbee2MqttRadio {
                     if let (Some(receipt), Some(client)) = (receipt, self.phase.client()) {
                         client.ack(time(now), receipt);
                     }
-                    self.outbox.counters.received += 1;
                     self.message(&publish, now);
                 }
                 Event::Closed(ClosedBy::Refused(ack)) => {
@@ -190,7 +189,7 @@ impl Zigbee2MqttRadio {
             for waiting in std::mem::take(&mut self.calls) {
                 self.outbox.done(waiting.call, Some("the connection to the broker is gone"));
             }
-            self.outbox.report(Report::Trouble(Sentence::fitting(&broken.to_string())));
+            self.outbox.end(&broken.to_string());
         }
     }
 }
@@ -220,13 +219,7 @@ impl Radio for Zigbee2MqttRadio {
             }
             Order::Close => self.outbox.report(Report::Admission(AdmissionState::Closed)),
             Order::Remove(thing) => self.remove(thing, now),
-            Order::Kept | Order::Roll => {}
-            Order::Ask(answer) => {
-                if !matches!(self.phase, Phase::Broken) {
-                    let counters = self.outbox.counters;
-                    self.outbox.report(Report::Alive { answer, counters });
-                }
-            }
+            Order::Kept | Order::Roll | Order::Ask(_) => {}
         }
         self.settle(result, now);
     }

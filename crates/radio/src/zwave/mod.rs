@@ -49,10 +49,6 @@ impl<R: CryptoRng> ZwaveRadio<R> {
 impl<R: CryptoRng> Radio for ZwaveRadio<R> {
     fn order(&mut self, order: Order, now: Duration) {
         match (order, &mut self.state) {
-            (Order::Ask(answer), _) => {
-                let counters = self.out.counters;
-                self.out.report(Report::Alive { answer, counters });
-            }
             (Order::Start(start), State::Waiting(_)) => {
                 let State::Waiting(rng) = std::mem::replace(&mut self.state, State::Over) else { return };
                 match Network::start(start, rng, now) {
@@ -69,7 +65,6 @@ impl<R: CryptoRng> Radio for ZwaveRadio<R> {
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
-        self.out.counters.received += u64::try_from(bytes.len()).unwrap_or_default();
         if let State::Running(network) = &mut self.state {
             network.receive(bytes, &mut self.out, now);
         }

@@ -345,7 +345,7 @@ mod broken {
     fn reports(radio: &mut Zigbee2MqttRadio) -> Vec<Report> {
         let report = |output| match output {
             Output::Report(report) => Some(report),
-            Output::Line(_) => None,
+            Output::Line(_) | Output::End => None,
         };
         std::iter::from_fn(|| radio.output()).filter_map(report).collect()
     }

@@ -113,6 +113,7 @@ impl World {
                     }
                 }
                 Output::Report(report) => self.reports.push(report),
+                Output::End => panic!("the protocol cannot go on"),
             }
         }
     }

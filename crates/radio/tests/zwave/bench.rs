@@ -72,6 +72,7 @@ impl Bench {
         while let Some(output) = self.radio.output() {
             match output {
                 Output::Line(bytes) => self.answer(&bytes),
+                Output::End => panic!("Z-Wave gives no line up"),
                 Output::Report(Report::Keep(secret)) => {
                     self.kept = Some(secret);
                     self.radio.order(Order::Kept, self.now);

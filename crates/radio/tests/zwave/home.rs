@@ -155,6 +155,7 @@ impl Home {
         while let Some(output) = self.radio.output() {
             match output {
                 Output::Line(bytes) => self.line.write_all(&bytes).unwrap(),
+                Output::End => panic!("Z-Wave gives no line up"),
                 Output::Report(Report::Keep(secret)) => {
                     self.kept = Some(secret);
                     self.order(Order::Kept);

@@ -29,6 +29,7 @@ fn the_radio_works_once_the_keys_of_its_network_are_kept() {
     while let Some(output) = bench.radio.output() {
         match output {
             Output::Line(bytes) => bench.answer(&bytes),
+            Output::End => panic!("Z-Wave gives no line up"),
             Output::Report(Report::Keep(_)) => keeps += 1,
             Output::Report(report) => bench.reports.push(report),
         }
