@@ -136,7 +136,7 @@ fn a_coordinator_that_says_nothing_is_trouble_after_a_while_and_tried_again_ever
             match output {
                 thingward_radio::Output::Report(Report::Trouble(_)) => troubles.push(now.as_secs()),
                 thingward_radio::Output::Report(other) => panic!("{other:?}"),
-                thingward_radio::Output::Line(_) => {}
+                thingward_radio::Output::Line(_) | thingward_radio::Output::End => {}
             }
         }
     }
