@@ -134,7 +134,7 @@ await test("a gateway lets things join for a while, by keyboard, and the log has
   await tabTo(admin, "Let nothing join any more");
   await admin.keyboard.press("Enter");
   await join.getByText(/^Open, until/).waitFor({ state: "hidden" });
-  await openNewest("gateway.admit");
+  await openNewest("gateway.admit", "device");
   await signedBy(admin, `${ADMIN}, with the key of the session`);
   assert.equal(await admin.getByText("34028").count(), 0, "the code is in the log");
 });
@@ -666,8 +666,8 @@ async function setRoles(wanted) {
 }
 
 /** Opens the newest entry of a user, token, session or passkey with this action. */
-async function openNewest(action) {
-  await open(admin, "/log?kind=user");
+async function openNewest(action, kind = "user") {
+  await open(admin, `/log?kind=${kind}`);
   await admin.getByRole("row").filter({ hasText: action }).first().getByRole("link").first().click();
 }
 
