@@ -128,10 +128,10 @@ pub(crate) struct RadioStatus {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     network: Option<Name>,
-    /// Frames that came over its line, since its driver started.
+    /// Bytes that came over its line, since its driver started.
     #[serde(default)]
-    frames: u64,
-    /// Of these, those that were refused.
+    received: u64,
+    /// What was refused of it.
     #[serde(default)]
     refused: u64,
     /// What found no room.
@@ -381,7 +381,7 @@ mod tests {
     fn status() -> Json {
         json!({
             "radios": [{"name": "zigbee", "kind": "zigbee", "state": "down", "detail": "the line is gone",
-                "network": null, "frames": 12, "refused": 1, "dropped": 0, "restarts": 3, "new": true}],
+                "network": null, "received": 12, "refused": 1, "dropped": 0, "restarts": 3, "new": true}],
             "children": [{"name": "lamp", "radio": "zigbee", "address": "00124b0001020304", "waiting": 2,
                 "link": "zigbee-link-key", "title": "Lamp", "last_seen": "2026-01-31T12:00:00Z"}],
             "admission": {"state": "joining", "radio": "zigbee", "detail": "keys"},
@@ -410,7 +410,7 @@ mod tests {
             ("/children/0/address", json!("a\u{1b}[31m")),
             ("/radios/0/detail", json!(7)),
             ("/radios/0/state", json!("odd")),
-            ("/radios/0/frames", json!(-1)),
+            ("/radios/0/received", json!(-1)),
             ("/children/0/link", json!("end-to-end")),
             ("/children/0/last_seen", json!("monday")),
             ("/refused/0/kind", json!("odd")),

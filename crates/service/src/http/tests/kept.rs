@@ -431,7 +431,7 @@ async fn a_gateway_says_how_it_is_and_what_it_found_and_nobody_else_says_it_for_
     house.service.enrol(&house.service.claim("meter").await, &p256()).await;
     let mut hall = house.line(Role::Gateway, "hall").await;
     let status = json!({
-        "radios": [{"name": "zigbee", "kind": "zigbee", "state": "up", "frames": 3}],
+        "radios": [{"name": "zigbee", "kind": "zigbee", "state": "up", "received": 3}],
         "children": [{"name": "lamp", "radio": "zigbee", "address": "00124b0001020304"}],
     });
     let told = hall.publish("devices/me/status", status.to_string().as_bytes()).await;
@@ -441,7 +441,7 @@ async fn a_gateway_says_how_it_is_and_what_it_found_and_nobody_else_says_it_for_
     let path = "/api/v1/tenants/acme/gateways/hall";
     let seen = house.service.fixture.admin("get", path, "").await.1;
     assert_eq!(
-        (&seen["status"]["radios"][0]["state"], &seen["status"]["radios"][0]["frames"]),
+        (&seen["status"]["radios"][0]["state"], &seen["status"]["radios"][0]["received"]),
         (&json!("up"), &json!(3))
     );
     assert_eq!(seen["status"]["children"][0]["address"], "00124b0001020304");
