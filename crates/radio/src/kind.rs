@@ -6,6 +6,7 @@ use thingward_model::Link;
 
 use crate::Radio;
 use crate::zigbee::ZigbeeRadio;
+use crate::zigbee2mqtt::Zigbee2MqttRadio;
 use crate::zwave::ZwaveRadio;
 use crate::zwave_js::ZwaveJsRadio;
 
@@ -14,6 +15,8 @@ use crate::zwave_js::ZwaveJsRadio;
 pub enum Kind {
     /// Zigbee, by a coordinator's EZSP.
     Zigbee,
+    /// A Zigbee2MQTT, by its broker.
+    Zigbee2Mqtt,
     /// Z-Wave, by a controller's Serial API.
     Zwave,
     /// A Z-Wave JS server.
@@ -22,13 +25,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Zigbee, Self::Zwave, Self::ZwaveJs];
+    pub const ALL: [Self; 4] = [Self::Zigbee, Self::Zigbee2Mqtt, Self::Zwave, Self::ZwaveJs];
 
     /// The word that configuration and command line use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Zigbee => "zigbee",
+            Self::Zigbee2Mqtt => "zigbee2mqtt",
             Self::Zwave => "zwave",
             Self::ZwaveJs => "zwave-js",
         }
@@ -45,6 +49,7 @@ impl Kind {
     pub fn protocol(self) -> Box<dyn Radio> {
         match self {
             Self::Zigbee => Box::new(ZigbeeRadio::default()),
+            Self::Zigbee2Mqtt => Box::new(Zigbee2MqttRadio::new()),
             Self::Zwave => Box::new(ZwaveRadio::new(UnwrapErr(SysRng))),
             Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
         }
@@ -55,6 +60,7 @@ impl Kind {
     pub const fn links(self) -> &'static [Link] {
         match self {
             Self::Zigbee => &[Link::ZigbeeNetworkKey, Link::ZigbeeLinkKey, Link::ZigbeeInstallCode],
+            Self::Zigbee2Mqtt => &[Link::Zigbee2Mqtt],
             Self::Zwave => &[
                 Link::ZwaveNone,
                 Link::ZwaveS0,

@@ -8,11 +8,13 @@
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
 //! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zigbee2mqtt`]: Zigbee2MQTT, as a source;
 //! - [`zwave`]: controllers of Z-Wave;
 //! - [`zwave_js`]: Z-Wave JS, as a source.
 
 mod draft;
 mod kind;
+mod lenient;
 pub mod line;
 mod outbox;
 pub mod process;
@@ -21,6 +23,7 @@ pub mod sandbox;
 pub mod supervisor;
 pub mod wire;
 pub mod zigbee;
+pub mod zigbee2mqtt;
 pub mod zwave;
 pub mod zwave_js;
 

@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("coap", &[]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
-    ("radio", &["model", "zwave", "zigbee"]),
+    ("radio", &["model", "zwave", "zigbee", "mqtt"]),
     ("tpm", &["crypto"]),
     ("pkcs11", &["crypto"]),
     ("attest", &["model", "crypto"]),

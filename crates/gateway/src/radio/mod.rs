@@ -43,6 +43,8 @@ pub struct RadioSettings {
     pub names: BTreeMap<Address, DeviceName>,
     /// Things that may join in a way that is otherwise refused, each with a reason.
     pub exceptions: Vec<Exception>,
+    /// The file with what a source asks for: `USER:PASSWORD`. Only its owner may read it.
+    pub credentials_file: Option<PathBuf>,
     /// The program that runs its driver.
     pub program: PathBuf,
 }

@@ -148,7 +148,21 @@ impl Run {
                 return;
             }
         };
-        self.order(Order::Start(Start { kept, exceptions: self.settings.exceptions.clone() })).await;
+        let credentials = match self.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                tracing::error!(radio = %self.settings.name, %error, "the credentials of a source cannot be read");
+                self.state(State::Down, "its credentials cannot be read");
+                return;
+            }
+        };
+        let exceptions = self.settings.exceptions.clone();
+        self.order(Order::Start(Start { kept, exceptions, credentials })).await;
+    }
+
+    fn credentials(&self) -> io::Result<Option<Secret>> {
+        let Some(path) = &self.settings.credentials_file else { return Ok(None) };
+        Ok(Some(Secret::new(read_private(path)?.trim_ascii_end().to_vec())))
     }
 
     async fn order(&self, order: Order) {

@@ -6,10 +6,10 @@
 //!
 //! What the server remembers of earlier is not told as a reading: nobody knows when it was so. What it tells from then on is.
 
-mod lenient;
 mod message;
 mod network;
 mod node;
+mod parts;
 mod socket;
 mod table;
 mod value;

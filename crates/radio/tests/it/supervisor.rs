@@ -120,7 +120,7 @@ async fn one_that_is_killed_is_started_again_and_gets_what_the_gateway_kept() {
     assert_eq!(bench.event().await, Event::Down(Reason::Killed(9)));
     // What was meant for the one before does not reach the next.
     bench.order(Order::Close).await;
-    let mut line = bench.start(Start { kept: Some(kept), exceptions: vec![] }).await;
+    let mut line = bench.start(Start { kept: Some(kept), ..Start::default() }).await;
     assert_eq!(said(&bench.event().await), Some(&Value::Data(b"counter=7".to_vec())));
     script(&mut line, "reading again\n");
     assert_eq!(thing_of(&bench.event().await), Some("again"));

@@ -38,8 +38,11 @@ fn order() -> impl Strategy<Value = Order> {
     let exception = (text(), text()).prop_map(|(thing, reason)| Exception { thing, reason });
     let argument = (text(), value()).prop_map(|(name, value)| Argument { name, value });
     prop_oneof![
-        (option::of(secret()), vec(exception, 0..64))
-            .prop_map(|(kept, exceptions)| Order::Start(Start { kept, exceptions })),
+        (option::of(secret()), vec(exception, 0..64)).prop_map(|(kept, exceptions)| Order::Start(Start {
+            kept,
+            exceptions,
+            credentials: None
+        })),
         (any::<u16>(), option::of(secret()))
             .prop_map(|(seconds, printed)| Order::Admit(Admission { seconds, printed })),
         Just(Order::Close),

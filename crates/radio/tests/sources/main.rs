@@ -7,4 +7,5 @@
 )]
 
 mod home;
+mod zigbee2mqtt;
 mod zwave_js;

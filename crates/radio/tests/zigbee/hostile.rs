@@ -37,6 +37,7 @@ fn order() -> impl Strategy<Value = Order> {
         prop::option::of(prop::collection::vec(any::<u8>(), 0..60)).prop_map(|kept| Order::Start(Start {
             kept: kept.map(Secret::new),
             exceptions: vec![Exception { thing: address(1), reason: Sentence::default() }],
+            credentials: None,
         })),
         (any::<u16>(), prop::option::of(printed)).prop_map(|(seconds, printed)| Order::Admit(Admission {
             seconds,

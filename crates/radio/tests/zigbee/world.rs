@@ -79,7 +79,7 @@ impl World {
         };
         let kept = self.kept.clone().map(Secret::new);
         let exceptions = exceptions.iter().map(exception).collect();
-        self.order(Order::Start(Start { kept, exceptions }));
+        self.order(Order::Start(Start { kept, exceptions, ..Start::default() }));
     }
 
     /// The driver's process ends, and another one begins.

@@ -43,7 +43,7 @@ impl Bench {
 
     pub(crate) fn new(home: HomeId, kept: Option<Secret>) -> Self {
         let mut bench = Self::unstarted(home);
-        bench.order(Order::Start(Start { kept, exceptions: Vec::new() }));
+        bench.order(Order::Start(Start { kept, ..Start::default() }));
         bench
     }
 
