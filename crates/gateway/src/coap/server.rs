@@ -8,7 +8,7 @@ use rand_core::Rng;
 use thingward_agent::coap::wire::BODY_BYTES_MAX;
 use thingward_agent::home::Identity;
 use thingward_coap::edhoc::{Credential, DhKey};
-use thingward_coap::endpoint::{ContextHandle, Endpoint, Event, Limits, Packet, RequestId};
+use thingward_coap::endpoint::{Endpoint, Event, Limits, Packet, RequestId};
 use thingward_crypto::system_rng;
 use thingward_model::{DeviceName, TenantName};
 use tokio::net::UdpSocket;
@@ -54,6 +54,8 @@ pub(super) enum Errand {
     Evidence,
 }
 
+type Channel<T> = (mpsc::Sender<T>, mpsc::Receiver<T>);
+
 /// See the module.
 pub(super) struct Server {
     socket: UdpSocket,
@@ -70,8 +72,8 @@ pub(super) struct Server {
     pub(super) jobs: Jobs,
     pub(super) down: HashMap<DeviceName, Downward>,
     pub(super) revoked: watch::Receiver<Revoked>,
-    pub(super) commands: (mpsc::Sender<ChildCommand>, mpsc::Receiver<ChildCommand>),
-    pub(super) errands: (mpsc::Sender<(DeviceName, Errand)>, mpsc::Receiver<(DeviceName, Errand)>),
+    pub(super) commands: Channel<ChildCommand>,
+    pub(super) errands: Channel<(DeviceName, Errand)>,
 }
 
 impl Server {
