@@ -1,4 +1,5 @@
-"""Runs a network on a coordinator with bellows, over a pseudo-terminal. Argument: the program that is the coordinator.
+"""Runs a network on a coordinator with bellows, over a pseudo-terminal. Arguments: the program that is the
+coordinator, and the version of the protocol.
 
 Prints one line per behaviour, and fails when one is not right.
 """
@@ -14,6 +15,10 @@ import bellows.ezsp
 import bellows.types as t
 import zigpy.config
 
+VERSION = int(sys.argv[2])
+# From this version on statuses are others, and messages have other fields.
+LATER = 14
+NOT_JOINED = 0x17 if VERSION >= LATER else 0x93
 KEY = t.KeyData(bytes(range(16)))
 PARAMETERS = t.EmberNetworkParameters(
     extendedPanId=t.ExtendedPanId.convert("11:22:33:44:55:66:77:88"),
@@ -36,13 +41,13 @@ async def host(device):
         }
     )
     await ezsp.connect()
-    assert ezsp.ezsp_version == 13
+    assert ezsp.ezsp_version == VERSION
     print("a version is agreed on")
     news = {}
     ezsp.add_callback(lambda name, arguments: news.setdefault(name, arguments))
 
     assert str((await ezsp.getEui64())[0]) == "01:02:03:04:05:06:07:08"
-    assert (await ezsp.networkInit(networkInitBitmask=0))[0] == t.EmberStatus.NOT_JOINED
+    assert (await ezsp.networkInit(networkInitBitmask=0))[0] == NOT_JOINED
     state = t.EmberInitialSecurityState(
         bitmask=t.EmberInitialSecurityBitmask(0x0B84),
         preconfiguredKey=KEY,
@@ -50,14 +55,14 @@ async def host(device):
         networkKeySequenceNumber=0,
         preconfiguredTrustCenterEui64=t.EUI64(bytes(8)),
     )
-    assert (await ezsp.setInitialSecurityState(state=state))[0] == t.EmberStatus.SUCCESS
+    assert (await ezsp.setInitialSecurityState(state=state))[0] == 0
     await ezsp.formNetwork(parameters=PARAMETERS)
     assert (await ezsp.getNetworkParameters())[2] == PARAMETERS
     print("a network is formed")
 
     partner = t.EUI64(bytes(range(8)))
     await ezsp.importTransientKey(eui64=partner, plaintext_key=KEY, flags=0)
-    assert (await ezsp.permitJoining(duration=60))[0] == t.EmberStatus.SUCCESS
+    assert (await ezsp.permitJoining(duration=60))[0] == 0
     print("nodes may join")
 
     frame = t.EmberApsFrame(
@@ -69,19 +74,19 @@ async def host(device):
         groupId=0,
         sequence=0,
     )
-    sent = await ezsp.sendUnicast(
-        type=t.EmberOutgoingMessageType.OUTGOING_DIRECT,
-        indexOrDestination=0x1234,
-        apsFrame=frame,
-        messageTag=7,
-        messageContents=b"\x01\x07\x02",
-    )
-    assert sent[0] == t.EmberStatus.SUCCESS
+    direct, message = t.EmberOutgoingMessageType.OUTGOING_DIRECT, b"\x01\x07\x02"
+    if VERSION >= LATER:
+        message_fields = dict(message_type=direct, nwk=0x1234, aps_frame=frame, message_tag=7, message=message)
+    else:
+        message_fields = dict(
+            type=direct, indexOrDestination=0x1234, apsFrame=frame, messageTag=7, messageContents=message
+        )
+    assert (await ezsp.sendUnicast(**message_fields))[0] == 0
     while "incomingMessageHandler" not in news:
         await asyncio.sleep(0.05)
-    assert news["messageSentHandler"][3] == 7
-    assert news["incomingMessageHandler"][4] == 0x1234
-    assert news["incomingMessageHandler"][7] == b"\x01\x07\x02"
+    assert news["messageSentHandler"][4 if VERSION >= LATER else 3] == 7
+    assert news["incomingMessageHandler"][2 if VERSION >= LATER else 4] == 0x1234
+    assert news["incomingMessageHandler"][-1] == message
     print("a message comes back")
 
 
@@ -89,7 +94,7 @@ def main():
     coordinator, device = pty.openpty()
     tty.setraw(coordinator)
     tty.setraw(device)
-    program = subprocess.Popen([sys.argv[1]], stdin=coordinator, stdout=coordinator)
+    program = subprocess.Popen([sys.argv[1], "--version", str(VERSION)], stdin=coordinator, stdout=coordinator)
     try:
         asyncio.run(asyncio.wait_for(host(os.ttyname(device)), 30))
     finally:

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 const [modules] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { MockServer } = require(`${modules}/zwave-js/build/cjs/mockServer.js`);
-const { SecurityClass, dskToString } = require("@zwave-js/core");
+const { SecurityClass, dskToString, generateECDHKeyPair } = require("@zwave-js/core");
 const { createMockZWaveRequestFrame } = require("@zwave-js/testing");
 const { BinarySwitchCCReport, Security2CC, WakeUpCCWakeUpNotification } = require("@zwave-js/cc");
 
@@ -47,6 +47,10 @@ const server = new MockServer({
 await server.start();
 while (!server.server.listening) await new Promise((resolve) => setTimeout(resolve, 10));
 
+// A host that shares its processor with others may take longer than a second to acknowledge a frame.
+const expectHostACK = controller.expectHostACK.bind(controller);
+controller.expectHostACK = (_, message) => expectHostACK(20_000, message);
+
 // What nodes say, as the host gets it.
 const emit = controller.mockPort.emitData.bind(controller.mockPort);
 controller.mockPort.emitData = (data) => {
@@ -54,12 +58,24 @@ controller.mockPort.emitData = (data) => {
   emit(data);
 };
 
+// The emulated controller takes any request to add nodes for the beginning, also the one to stop, which a controller that
+// adds nobody only acknowledges.
+let adding = false;
+const isIdleStop = ([start, , , request, mode]) => {
+  if (start !== 0x01 || request !== 0x4a) return false;
+  const stop = (mode & 0x0f) === 5;
+  const idle = stop && !adding;
+  adding = !stop;
+  return idle;
+};
+
 // The emulated controller takes what is written at once for one unit, and TCP does not keep writes apart.
 const write = server.serialport.writeAsync.bind(server.serialport);
 server.serialport.writeAsync = async (bytes) => {
   for (let at = 0; at < bytes.length; ) {
     const length = bytes[at] === 0x01 ? bytes[at + 1] + 2 : 1;
-    await write(bytes.subarray(at, at + length));
+    if (isIdleStop(bytes.subarray(at, at + length))) emit(Uint8Array.of(0x06));
+    else await write(bytes.subarray(at, at + length));
     at += length;
   }
 };
@@ -84,7 +100,16 @@ const send = (id, cc, secure) => {
 const report = (id, on) =>
   new BinarySwitchCCReport({ nodeId: controller.ownNodeId, currentValue: on, targetValue: undefined });
 
+let nextKeyPair;
+
+const dsk = (keyPair) => `dsk ${dskToString(keyPair.publicKey.slice(0, 16))}`;
+
 const tricks = {
+  // Says the device-specific key that nodes have which join from now on.
+  key: async () => {
+    nextKeyPair = await generateECDHKeyPair();
+    return dsk(nextKeyPair);
+  },
   // A node waits for the host to include nodes, and says its device-specific key when it is let in.
   join: ({ id, security, classes, sleeping }) => {
     controller.nodePendingInclusion = {
@@ -103,7 +128,8 @@ const tricks = {
       },
       setup: (node) => {
         setUp(node);
-        say(`dsk ${dskToString(node.ecdhKeyPair.publicKey.slice(0, 16))}`);
+        if (nextKeyPair) node.ecdhKeyPair = nextKeyPair;
+        else say(dsk(node.ecdhKeyPair));
       },
     };
     return "ok";

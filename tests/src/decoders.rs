@@ -1,6 +1,8 @@
 //! Every decoder that bytes from outside reach, as functions that only have to return: for the fuzzer, and for
 //! the corpus that each test run replays.
 
+pub mod zwave;
+
 use bytes::{Bytes, BytesMut};
 use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
@@ -19,6 +21,7 @@ use thingward_mqtt::broker::{Broker, Limits, OpenGate};
 use thingward_mqtt::codec::{Receiver, Text, Version, decode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::{InitialIdentity, LeafIdentity, ca, est};
+use thingward_radio::wire::{FrameDecoder, FrameError, Order, Report, encode};
 use thingward_seal::approval::{Approver, key_from_cose, verify_assertion};
 use thingward_seal::command::{Approval, Audience, CANONICAL_BYTES_MAX, SignedCommand, SignedReply, json};
 use thingward_seal::envelope::SignedEnvelope;
@@ -36,7 +39,7 @@ use thingward_zigbee::znp::ZnpLine;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 19] = [
+pub const ALL: [Decoder; 23] = [
     ("mqtt_packet", mqtt_packet),
     ("mqtt_broker", mqtt_broker),
     ("mqtt_topic", mqtt_topic),
@@ -56,6 +59,10 @@ pub const ALL: [Decoder; 19] = [
     ("zigbee_capture", zigbee_capture),
     ("zigbee_serial", zigbee_serial),
     ("advertisement", advertisement),
+    ("zwave_serial", zwave::serial),
+    ("zwave_security", zwave::security),
+    ("zwave_command", zwave::command),
+    ("driver_channel", driver_channel),
 ];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -275,7 +282,7 @@ pub fn zigbee_serial(data: &[u8]) {
     let _ = host.receive(&[0xc1, 0x02, 0x02, 0x9b, 0x7b, 0x7e], now);
     let _ = host.send(b"message", now);
     let _ = host.receive(data, now);
-    let _ = EzspFrame::read(data).and_then(|frame| EzspMessage::read(&frame));
+    let _ = EzspFrame::read(data).and_then(|frame| EzspMessage::read(&frame, 13));
     for frame in ZnpLine::default().receive(data).into_iter().flatten() {
         assert!(frame.to_bytes().is_ok());
         let _ = frame.fields();
@@ -300,5 +307,30 @@ pub fn advertisement(data: &[u8]) {
             }
         }
         stream = &stream[len..];
+    }
+}
+
+/// What a gateway and the driver of a radio say, as both ends read it; what was read is written and read again.
+pub fn driver_channel(data: &[u8]) {
+    let order = |decoder: &mut FrameDecoder| Ok(decoder.take::<Order>()?.map(|order| encode(&order)));
+    let report = |decoder: &mut FrameDecoder| Ok(decoder.take::<Report>()?.map(|report| encode(&report)));
+    read_and_write(data, order);
+    read_and_write(data, report);
+}
+
+fn read_and_write(data: &[u8], next: fn(&mut FrameDecoder) -> Result<Option<Vec<u8>>, FrameError>) {
+    let mut decoder = FrameDecoder::default();
+    for chunk in data.chunks(7) {
+        decoder.push(chunk);
+        loop {
+            let written = match next(&mut decoder) {
+                Ok(Some(written)) => written,
+                Ok(None) => break,
+                Err(_) => return,
+            };
+            let mut again = FrameDecoder::default();
+            again.push(&written);
+            assert_eq!(next(&mut again), Ok(Some(written)), "what was written is read");
+        }
     }
 }

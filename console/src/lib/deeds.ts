@@ -26,6 +26,12 @@ const DEEDS: Record<string, Deed> = {
   "POST/devices/:device/revoke": ["device.revoke", "*/:device", { reason: ".reason" }],
   "POST/devices/:device/attestation/ask": ["evidence.ask", "*/:device"],
   "POST/devices/:device/attestation/accept": ["evidence.accept", "*/:device", { evidence: ".evidence" }],
+  "POST/gateways/:gateway/admission": [
+    "gateway.admit",
+    "gateway/:gateway",
+    { seconds: ".seconds", radio: ".radio" },
+  ],
+  "DELETE/gateways/:gateway/admission": ["gateway.close", "gateway/:gateway"],
   "PUT/devices/:device/offer": [
     "offer.set",
     "device/:device",

@@ -14,11 +14,14 @@ export interface Measure {
 
 const DAY = 86_400_000;
 
-export function identity(keys: readonly Schemas["DeviceKey"][], now: number): Measure {
+export function identity({ keys, keeper }: Schemas["DeviceDetail"], now: number): Measure {
   const what = "Identity";
   const valid = keys.find((k) => !k.revoked && Date.parse(k.not_before) <= now && now < Date.parse(k.not_after));
   if (!valid) return { what, state: "bad", found: "No certificate of it is valid now." };
   const days = Math.floor((Date.parse(valid.not_after) - now) / DAY);
+  if (keeper) {
+    return { what, state: "warn", found: `${keeper} keeps its key: nothing of it is more than that gateway’s word.` };
+  }
   return { what, state: "good", found: `Its own key, with a certificate for ${count(days, "more day")}.` };
 }
 
@@ -35,8 +38,9 @@ export function way({ connected, gateway }: Schemas["DeviceView"], now: number):
   return { what, state: "unknown", found: "It is not connected." };
 }
 
-export function signatures({ signed, missing, until }: Share, now: number): Measure {
+export function signatures({ signed, missing, until }: Share, now: number, keeper?: string | null): Measure {
   const what = "Signatures";
+  if (keeper) return { what, state: "warn", found: `${keeper} signs for it, as it has no key of its own.` };
   if (signed + missing === 0) return { what, state: "unknown", found: "No numbers came in the last ten minutes." };
   if (until === undefined) {
     return {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
-use crate::radio::{Admitting, Radios};
+use crate::radio::{Admitting, Radios, RadiosStatus};
 use crate::serial::Visit;
 use crate::switchboard::{Extension, Switchboard};
 use crate::time::{self, Questions};
@@ -36,6 +36,20 @@ pub(crate) struct Forwarder {
     pub(crate) switchboard: Switchboard,
     pub(crate) radios: Radios,
     pub(crate) told: Told,
+}
+
+/// Largest status that the service takes, in bytes.
+const STATUS_BYTES_MAX: usize = 64 * 1024;
+
+/// How the gateway is, with as many of its things as there is room for.
+fn status_document(mut status: RadiosStatus) -> Option<Vec<u8>> {
+    loop {
+        let document = serde_json::to_vec(&status).ok()?;
+        if document.len() <= STATUS_BYTES_MAX {
+            return Some(document);
+        }
+        status.children.truncate(status.children.len() / 2);
+    }
 }
 
 /// The child in a topic about this of it.
@@ -128,7 +142,7 @@ impl Forwarder {
         }
         self.told.at = Some(Instant::now());
         let backlog = self.queue.lock().unwrap_or_else(PoisonError::into_inner).backlog();
-        let status = Bytes::from(serde_json::to_vec(&self.radios.board.all(&backlog)).ok()?);
+        let status = Bytes::from(status_document(self.radios.board.all(&backlog))?);
         if status == self.told.status {
             return None;
         }

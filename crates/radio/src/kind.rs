@@ -1,25 +1,43 @@
 //! What radios speak.
 
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
 use thingward_model::Link;
 
 use crate::Radio;
+use crate::ble::BleRadio;
+use crate::zigbee::ZigbeeRadio;
+use crate::zigbee2mqtt::Zigbee2MqttRadio;
+use crate::zwave::ZwaveRadio;
 use crate::zwave_js::ZwaveJsRadio;
 
 /// What a radio speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Bluetooth LE advertisements, by HCI or from a recording.
+    Ble,
+    /// Zigbee, by a coordinator's EZSP.
+    Zigbee,
+    /// A Zigbee2MQTT, by its broker.
+    Zigbee2Mqtt,
+    /// Z-Wave, by a controller's Serial API.
+    Zwave,
     /// A Z-Wave JS server.
     ZwaveJs,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::ZwaveJs];
+    pub const ALL: [Self; 5] = [Self::Ble, Self::Zigbee, Self::Zigbee2Mqtt, Self::Zwave, Self::ZwaveJs];
 
     /// The word that configuration and command line use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Ble => "ble",
+            Self::Zigbee => "zigbee",
+            Self::Zigbee2Mqtt => "zigbee2mqtt",
+            Self::Zwave => "zwave",
             Self::ZwaveJs => "zwave-js",
         }
     }
@@ -34,6 +52,10 @@ impl Kind {
     #[must_use]
     pub fn protocol(self) -> Box<dyn Radio> {
         match self {
+            Self::Ble => Box::new(BleRadio::new()),
+            Self::Zigbee => Box::new(ZigbeeRadio::default()),
+            Self::Zigbee2Mqtt => Box::new(Zigbee2MqttRadio::new()),
+            Self::Zwave => Box::new(ZwaveRadio::new(UnwrapErr(SysRng))),
             Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
         }
     }
@@ -42,6 +64,16 @@ impl Kind {
     #[must_use]
     pub const fn links(self) -> &'static [Link] {
         match self {
+            Self::Ble => &[Link::BleNone, Link::BleKey],
+            Self::Zigbee => &[Link::ZigbeeNetworkKey, Link::ZigbeeLinkKey, Link::ZigbeeInstallCode],
+            Self::Zigbee2Mqtt => &[Link::Zigbee2Mqtt],
+            Self::Zwave => &[
+                Link::ZwaveNone,
+                Link::ZwaveS0,
+                Link::ZwaveS2Unauthenticated,
+                Link::ZwaveS2Authenticated,
+                Link::ZwaveS2Access,
+            ],
             Self::ZwaveJs => &[Link::ZwaveJs],
         }
     }

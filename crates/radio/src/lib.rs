@@ -7,10 +7,16 @@
 //! - [`Radio`]: what a driver's protocol is: a state machine without I/O;
 //! - [`process`]: a driver's process, with a [`line`](mod@line), which it opens before it shuts itself in ([`sandbox`]);
 //! - [`supervisor`]: what the gateway has of such a process;
-//! - [`zwave_js`]: what homes run today, as a source.
+//! - [`ble`]: advertisements of Bluetooth LE;
+//! - [`zigbee`]: coordinators of Zigbee;
+//! - [`zigbee2mqtt`]: Zigbee2MQTT, as a source;
+//! - [`zwave`]: controllers of Z-Wave;
+//! - [`zwave_js`]: Z-Wave JS, as a source.
 
+pub mod ble;
 mod draft;
 mod kind;
+mod lenient;
 pub mod line;
 mod outbox;
 pub mod process;
@@ -18,6 +24,9 @@ mod radio;
 pub mod sandbox;
 pub mod supervisor;
 pub mod wire;
+pub mod zigbee;
+pub mod zigbee2mqtt;
+pub mod zwave;
 pub mod zwave_js;
 
 pub use kind::Kind;

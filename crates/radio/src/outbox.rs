@@ -5,17 +5,13 @@ use std::collections::VecDeque;
 use thingward_model::Link;
 
 use crate::Output;
-use crate::wire::{Address, Counters, READINGS_MAX, Reading, Readings, RefusalKind, Report, Sentence};
+use crate::wire::{Address, READINGS_MAX, Reading, Readings, RefusalKind, Report, Sentence};
 
-/// Most that waits. The process takes all of it after each thing that it tells; more than this is a flood.
-const WAITING_MAX: usize = 4096;
-
-/// Waiting output, with the counters of what came.
+/// Waiting output. The process takes all of it after each thing that it tells, so that there is no more than some bytes of the
+/// line give.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     waiting: VecDeque<Output>,
-    /// What is counted.
-    pub(crate) counters: Counters,
 }
 
 impl Outbox {
@@ -28,11 +24,7 @@ impl Outbox {
 
     /// The gateway hears this.
     pub(crate) fn report(&mut self, report: Report) {
-        if self.waiting.len() < WAITING_MAX {
-            self.waiting.push_back(Output::Report(report));
-        } else {
-            self.counters.dropped += 1;
-        }
+        self.waiting.push_back(Output::Report(report));
     }
 
     /// A thing said something, in as many reports as it takes.
@@ -50,8 +42,13 @@ impl Outbox {
 
     /// Something is not believed or not let in.
     pub(crate) fn refused(&mut self, thing: Option<Address>, kind: RefusalKind, reason: &str) {
-        self.counters.refused += 1;
         self.report(Report::Refused { thing, kind, reason: Sentence::fitting(reason) });
+    }
+
+    /// It cannot go on, and why.
+    pub(crate) fn end(&mut self, why: &str) {
+        self.report(Report::Trouble(Sentence::fitting(why)));
+        self.waiting.push_back(Output::End);
     }
 
     /// The next.

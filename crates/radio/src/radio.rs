@@ -11,6 +11,8 @@ pub enum Output {
     Line(Vec<u8>),
     /// The gateway hears this.
     Report(Report),
+    /// It cannot go on with this line: the process ends, and the gateway starts another.
+    End,
 }
 
 /// The protocol of one kind of radio, without I/O: bytes of the line, orders of the gateway and the time go in. Time is since

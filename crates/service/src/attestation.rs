@@ -39,6 +39,9 @@ pub enum EvidenceRefusal {
     /// It is signed with another key than the member's, and no part says that it is the member's part.
     #[error("it is not of the member, nor of other firmware on its part")]
     Stranger,
+    /// It is of a thing whose key is its gateway's: there is no part, and nothing to prove.
+    #[error("the key of this thing is its gateway's, of which this proves nothing")]
+    Kept,
     /// What it says changed within a minute.
     #[error("what is attested changes too often; wait a minute")]
     TooOften,
@@ -187,6 +190,9 @@ pub async fn receive(
     let claims = Claims::verify(token, key, is_asked, &mut vec![0; ROOM_BYTES])?;
     let attested = Attested::new(&claims, |said| TpmEvidence::verify(said, key, claims.nonce))?;
     let (tenant, name) = (who.tenant, who.name);
+    if shared.directory.keeper(&tenant, &name).is_some() {
+        return Err(EvidenceRefusal::Kept);
+    }
 
     let _turn = shared.membership.lock().await;
     let registry = shared.store.registry();

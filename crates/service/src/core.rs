@@ -25,12 +25,13 @@ use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use zeroize::Zeroizing;
 
 use crate::audit::{Auditor, Deed, LogWriter, Sizes};
 use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
-use crate::gate::ServiceGate;
+use crate::gate::{self, ServiceGate};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::sealer::Sealer;
@@ -105,6 +106,12 @@ enum Event {
     AskEvidence {
         tenant: TenantName,
         device: DeviceName,
+    },
+    TellAdmission {
+        tenant: TenantName,
+        gateway: DeviceName,
+        payload: Zeroizing<String>,
+        done: oneshot::Sender<()>,
     },
     NoteDevice {
         tenant: TenantName,
@@ -215,7 +222,11 @@ pub(crate) fn start(
     things::descriptions(&store, &mut sealer, &directory.access)?;
     let waiting = things::waiting(&store, &mut sealer)?;
     let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
-    let commands = Commands::new(keys.commands, waiting);
+    let mut commands = Commands::new(keys.commands, waiting);
+    // What a gateway keeps is behind it for good, also before it said anything.
+    for (tenant, thing, gateway) in directory.all_kept() {
+        commands.carried(tenant, thing, gateway, now());
+    }
     let uses = Uses::new(keys.grants.public_key().clone(), Arc::clone(&store));
     let gate = ServiceGate::new(pipeline, commands, uses, keys.grants, Arc::clone(&store), directory);
     let mut entries = Vec::new();
@@ -358,6 +369,12 @@ impl Core {
             }
             Event::TellMembership { tenant, devices, done } => {
                 self.tell_membership(now, &tenant, &devices, done);
+            }
+            Event::TellAdmission { tenant, gateway, payload, done } => {
+                if let Some(message) = gate::admission(&tenant, &gateway, &payload) {
+                    self.broker.announce(now, message);
+                }
+                let _ = done.send(());
             }
             Event::AskEvidence { tenant, device } => self.ask_evidence(now, &tenant, &device),
             Event::NoteDevice { tenant, device, kind, detail } => {

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use thingward_crypto::{KeyId, VerifyingKey};
 use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{LIST_MAX, PrincipalState, Registry};
+use thingward_store::registry::{Admission, LIST_MAX, PrincipalState, Registry};
 
 use crate::access::Access;
 
@@ -23,6 +23,10 @@ pub struct Directory {
 #[derive(Default)]
 struct Inner {
     members: HashMap<(TenantName, DeviceName), Member>,
+    /// Things of radios, and the gateways that have their keys.
+    kept: HashMap<(TenantName, DeviceName), DeviceName>,
+    /// What gateways may enrol.
+    admissions: HashMap<(TenantName, DeviceName), Admission>,
     revoked_serials: HashSet<Vec<u8>>,
 }
 
@@ -46,6 +50,7 @@ impl Directory {
         for tenant in &tenants {
             directory.load_tenant(registry, tenant).await?;
         }
+        registry.admissions(now).await?.into_iter().for_each(|admission| directory.admit(admission));
         let mut after = None;
         loop {
             let page = registry.revocations(now, after.as_ref(), LIST_MAX).await?;
@@ -65,6 +70,9 @@ impl Directory {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.principal.name);
             for entry in page.iter().filter(|e| e.state == PrincipalState::Enrolled) {
+                if let Some(gateway) = entry.keeper {
+                    self.kept(*tenant, entry.principal.name, gateway);
+                }
                 for key in registry.keys(tenant, &entry.principal.name).await? {
                     if key.revoked.is_none()
                         && let Ok(public) = VerifyingKey::from_spki(&key.spki)
@@ -87,10 +95,51 @@ impl Directory {
         member.keys.push((id, key));
     }
 
+    /// A gateway has the key of this thing. Said before the thing is a member.
+    pub fn kept(&self, tenant: TenantName, name: DeviceName, gateway: DeviceName) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.insert((tenant, name), gateway);
+    }
+
+    /// The gateway that has the key of a member, for a thing of a radio.
+    #[must_use]
+    pub fn keeper(&self, tenant: &TenantName, name: &DeviceName) -> Option<DeviceName> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.get(&(*tenant, *name)).copied()
+    }
+
+    /// Things of radios with the gateways that have their keys, of all tenants.
+    #[must_use]
+    pub(crate) fn all_kept(&self) -> Vec<(TenantName, DeviceName, DeviceName)> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.iter().map(|((tenant, name), gateway)| (*tenant, *name, *gateway)).collect()
+    }
+
+    /// A gateway may enrol things of its radios for a while.
+    pub fn admit(&self, admission: Admission) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.admissions.insert((admission.tenant, admission.gateway), admission);
+    }
+
+    /// A gateway may enrol nothing any more.
+    pub fn close(&self, tenant: &TenantName, gateway: &DeviceName) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.admissions.remove(&(*tenant, *gateway));
+    }
+
+    /// What a gateway may enrol at `now`.
+    #[must_use]
+    pub fn admission(&self, tenant: &TenantName, gateway: &DeviceName, now: Timestamp) -> Option<Admission> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.admissions.get(&(*tenant, *gateway)).filter(|admission| now < admission.until).copied()
+    }
+
     /// A member is no member any more.
     pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.members.remove(&(*tenant, *name));
+        inner.kept.remove(&(*tenant, *name));
+        inner.admissions.remove(&(*tenant, *name));
         drop(inner);
         self.access.released(tenant, name);
     }

@@ -1,12 +1,13 @@
 //! Who gets a certificate: the decisions of EST (RFC 7030), without HTTP around them.
 //!
-//! Three ways in: a one-time claim code, a maker's certificate (IDevID) whose maker the tenant trusts, and the
-//! certificate that is about to end. Each shows that the key in the request is the device's own, and names a
+//! Four ways in: a one-time claim code, a maker's certificate (IDevID) whose maker the tenant trusts, the certificate that is
+//! about to end, and for a thing of a radio its gateway, while somebody lets that. Each shows that the key in the request is the device's own, and names a
 //! tenant that the device did not choose: the code's, the path's checked against the maker, the certificate's.
 
 mod certify;
 mod claim;
 mod guesses;
+mod kept;
 mod maker;
 mod refusal;
 mod renewal;
@@ -14,6 +15,7 @@ mod renewal;
 pub use certify::CERTIFICATES_MAX;
 pub use claim::{Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
 pub use guesses::{ATTEMPTS_MAX, GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
+pub use kept::{KEPT_MAX, enrol_child};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;
 pub use refusal::Refusal;

@@ -12,7 +12,7 @@ use thingward_crypto::{Digest, KeyId, SoftwareKey, sha256};
 use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
+use thingward_model::{DeviceName, Link, Principal, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -20,17 +20,21 @@ use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, 
 use thingward_seal::command::CommandId;
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
-use thingward_store::{Record, Store, StoreError};
+use thingward_store::{Hop, Record, Store, StoreError};
 
 use crate::audit::Deed;
 use crate::beacon::beacon;
 use crate::command::{BadReply, Commands, parse_id, target};
 use crate::description;
 use crate::directory::Directory;
+use crate::gateway_status::{self, GatewayStatus, KeptStatus, Report};
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
 use crate::uses::{BadUse, Uses};
+
+/// How long after a gateway said how it is it may say that again, in microseconds.
+const STATUS_MICROS: i64 = 1_000_000;
 
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
@@ -48,6 +52,10 @@ pub struct ServiceGate {
     pub(crate) announcements: Vec<Message>,
     /// What devices said that they can do, until the core keeps it.
     pub(crate) described: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What gateways say of themselves, until the core keeps it.
+    pub(crate) statuses: Vec<(Vec<u8>, Option<KeptStatus>)>,
+    /// When a gateway said that last.
+    said_at: HashMap<(TenantName, DeviceName), Timestamp>,
     /// What devices said last, by its hash: most say the same again.
     descriptions: HashMap<(TenantName, DeviceName), Digest>,
 }
@@ -74,15 +82,19 @@ impl ServiceGate {
             read: RefCell::default(),
             announcements: Vec::new(),
             described: Vec::new(),
+            statuses: Vec::new(),
+            said_at: HashMap::new(),
             descriptions: HashMap::new(),
         }
     }
 
-    /// Whether the certificate still makes its holder a member: asked again each time, because a revocation takes
+    /// Whether the certificate still makes its holder a member that speaks for itself: asked again each time, because a revocation takes
     /// effect at once, and a connection that is about to be cut still has a will.
     fn is_member(&self, who: &Member) -> bool {
         let p = &who.principal;
-        self.directory.role(&p.tenant, &p.name) == Some(p.role) && !self.directory.is_revoked(&who.serial)
+        self.directory.role(&p.tenant, &p.name) == Some(p.role)
+            && !self.directory.is_revoked(&who.serial)
+            && self.directory.keeper(&p.tenant, &p.name).is_none()
     }
 
     /// The permit of a member to do `A`. A no goes to the log.
@@ -111,6 +123,19 @@ impl ServiceGate {
         stream: StreamName,
     ) -> Result<Permit<PublishReadings>, ReasonCode> {
         self.permit(now, who, &Resource::Stream(who.name, stream))
+    }
+
+    /// What a gateway that was away may enrol now. A code that was printed on a thing is not known any more.
+    fn open_admission(&self, gateway: &Principal, now: Timestamp) -> Option<Message> {
+        let open = self.directory.admission(&gateway.tenant, &gateway.name, now);
+        let told = open.map_or_else(
+            || topics::admission(0, None, None),
+            |admission| {
+                let left = admission.until.micros_since(now).saturating_add(999_999) / 1_000_000;
+                topics::admission(u32::try_from(left).unwrap_or_default(), admission.radio.as_ref(), None)
+            },
+        );
+        self::admission(&gateway.tenant, &gateway.name, &told)
     }
 
     /// Whether the application that published a command may still send it.
@@ -227,8 +252,44 @@ impl ServiceGate {
         Ok(())
     }
 
+    /// How a gateway is. Only the latest is kept, and each costs a write, so they come no faster than once a second.
+    fn status(&mut self, now: Timestamp, gateway: &Principal, message: &[u8]) -> Result<(), ReasonCode> {
+        let at = (gateway.tenant, gateway.name);
+        if self.said_at.get(&at).is_some_and(|last| now.micros_since(*last) < STATUS_MICROS) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        let status = GatewayStatus::parse(message).map_err(|e| self.wrong_status(now, gateway, &e))?;
+        self.said_at.insert(at, now);
+        let key = gateway_status::key(&gateway.tenant, &gateway.name);
+        self.statuses.push((key, Some(KeptStatus::new(now, status))));
+        Ok(())
+    }
+
+    /// What a gateway found. It is a finding about the thing where the gateway keeps that, else about the gateway: it says nothing
+    /// about others.
+    fn found(&mut self, now: Timestamp, gateway: &Principal, message: &[u8]) -> Result<(), ReasonCode> {
+        let report = Report::parse(message).map_err(|e| self.wrong_status(now, gateway, &e))?;
+        let (tenant, name) = (gateway.tenant, gateway.name);
+        let own = report.member().filter(|thing| self.directory.keeper(&tenant, thing) == Some(name));
+        let (kind, detail) = (report.kind.as_str(), format!("says {name}: {}", report.detail()));
+        self.pipeline.note_device(tenant, own.unwrap_or(name), kind, detail, now);
+        Ok(())
+    }
+
+    fn wrong_status(
+        &mut self,
+        now: Timestamp,
+        gateway: &Principal,
+        error: &gateway_status::StatusError,
+    ) -> ReasonCode {
+        self.pipeline.note_device(gateway.tenant, gateway.name, "bad-status", error.to_string(), now);
+        ReasonCode::PayloadFormatInvalid
+    }
+
     /// Forgets what a device said, which is none of the tenant's any more.
     pub(crate) fn forget_description(&mut self, tenant: &TenantName, device: &DeviceName) {
+        self.said_at.remove(&(*tenant, *device));
+        self.statuses.push((gateway_status::key(tenant, device), None));
         self.descriptions.remove(&(*tenant, *device));
         self.described.push((description::key(tenant, device), None));
     }
@@ -239,10 +300,10 @@ impl ServiceGate {
         device: DeviceName,
         stream: StreamName,
         payload: &[u8],
-        via: Via,
+        hop: Option<Hop>,
         now: Timestamp,
     ) -> Result<Option<Message>, ReasonCode> {
-        let kept = self.pipeline.take(permit, device, stream, payload, via, now).map_err(|r| reason(&r))?;
+        let kept = self.pipeline.take(permit, device, stream, payload, hop, now).map_err(|r| reason(&r))?;
         if self.read.borrow().contains(permit.tenant()) {
             self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
         }
@@ -274,20 +335,20 @@ impl ServiceGate {
             self.pipeline.note_device(tenant, gateway, "unknown-child", envelope.child.to_string(), now);
             return Err(ReasonCode::NotAuthorized);
         };
+        let keeper = self.directory.keeper(&tenant, &envelope.child);
+        if let Some(lie) = wrong_link(gateway, keeper, envelope.link) {
+            let detail = format!("{} over {}", envelope.child, envelope.link);
+            self.pipeline.note_device(tenant, gateway, lie, detail, now);
+            return Err(ReasonCode::NotAuthorized);
+        }
         self.pipeline.count_envelope();
         let child = Principal { tenant, role, name: envelope.child };
         match topics::parse_device_topic(envelope.topic) {
             Some(DeviceTopic::Telemetry(stream)) => {
                 let permit = self.publishing(now, &child, stream)?;
                 self.commands.carried(tenant, envelope.child, gateway, now);
-                self.telemetry(
-                    &permit,
-                    envelope.child,
-                    stream,
-                    envelope.message,
-                    Via::Gateway,
-                    envelope.received,
-                )
+                let hop = Hop { gateway, link: envelope.link, received: envelope.received };
+                self.telemetry(&permit, envelope.child, stream, envelope.message, Some(hop), now)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
@@ -310,9 +371,37 @@ impl ServiceGate {
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 Ok(routed)
             }
-            Some(DeviceTopic::Forward | DeviceTopic::Time(_)) | None => Err(ReasonCode::NotAuthorized),
+            Some(
+                DeviceTopic::Forward | DeviceTopic::Time(_) | DeviceTopic::Status | DeviceTopic::Findings,
+            )
+            | None => Err(ReasonCode::NotAuthorized),
         }
     }
+}
+
+/// What is wrong with a gateway that carried a message of this thing over this link; one of a fixed set of words. Only who keeps
+/// the key of a thing carries what it says, and that over a radio; what has a key of its own signs with it.
+fn wrong_link(gateway: DeviceName, keeper: Option<DeviceName>, link: Link) -> Option<&'static str> {
+    match keeper {
+        Some(keeper) if keeper != gateway => Some("wrong-keeper"),
+        Some(_) if link.is_thing_itself() => Some("wrong-link"),
+        None if !link.is_thing_itself() => Some("wrong-link"),
+        Some(_) | None => None,
+    }
+}
+
+/// What a gateway is told of its admission. At most once: so the broker keeps nothing of it, and nothing old comes later. A
+/// gateway that was away is told again when it subscribes.
+#[must_use]
+pub(crate) fn admission(tenant: &TenantName, gateway: &DeviceName, told: &str) -> Option<Message> {
+    Some(Message {
+        topic: topics::inner(tenant, gateway, topics::ADMISSION)?,
+        payload: Bytes::copy_from_slice(told.as_bytes()),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: MessageProperties::default(),
+        author: Bytes::new(),
+    })
 }
 
 /// Uses, as policies see them: a stream of that name.
@@ -345,8 +434,13 @@ impl Gate for ServiceGate {
         Some(who)
     }
 
-    fn connect(&mut self, _now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
+    fn connect(&mut self, now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
         if !self.is_member(who) {
+            let Principal { tenant, name, .. } = who.principal;
+            if let Some(keeper) = self.directory.keeper(&tenant, &name) {
+                let detail = format!("its key is out of {keeper}, or that does not say what it does");
+                self.pipeline.note_device(tenant, name, "kept-key-elsewhere", detail, now);
+            }
             return Err(ReasonCode::NotAuthorized);
         }
         match self.store.keys().get(&who.principal.tenant) {
@@ -390,7 +484,7 @@ impl Gate for ServiceGate {
             None => Err(ReasonCode::NotAuthorized),
             Some(DeviceTopic::Telemetry(stream)) => {
                 let permit = self.publishing(now, p, stream)?;
-                self.telemetry(&permit, p.name, stream, &message.payload, Via::Device, now)
+                self.telemetry(&permit, p.name, stream, &message.payload, None, now)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
@@ -403,6 +497,18 @@ impl Gate for ServiceGate {
                 self.used(now, p, &nonce, &message.payload)
             }
             Some(DeviceTopic::Time(nonce)) => self.tell_time(now, p, &nonce).map(Some),
+            Some(DeviceTopic::Status | DeviceTopic::Findings) if p.role != Role::Gateway => {
+                Err(ReasonCode::NotAuthorized)
+            }
+            // For those who look at the gateway, and in nobody's subscription.
+            Some(DeviceTopic::Status) => {
+                let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
+                self.status(now, p, &message.payload).map(|()| None)
+            }
+            Some(DeviceTopic::Findings) => {
+                let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
+                self.found(now, p, &message.payload).map(|()| None)
+            }
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
                 self.forward(&permit, p.name, &message.payload, now)
@@ -422,6 +528,9 @@ impl Gate for ServiceGate {
             Role::Gateway => {
                 self.commands.listens(&p.tenant, &p.name, now);
                 self.commands.gateway_listens(&p.tenant, &p.name, now);
+                if filter.pattern_str() == "devices/me/admission" {
+                    self.announcements.extend(self.open_admission(p, now));
+                }
             }
             Role::Application => {}
         }
@@ -481,7 +590,10 @@ fn number(payload: &[u8]) -> Option<i64> {
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.
 fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     let topic = topics::inner(tenant, &record.device, &format!("telemetry/{}", record.stream))?;
-    let user = vec![(Text::try_from("assurance").ok()?, Text::try_from(record.assurance.as_str()).ok()?)];
+    let link = record.hop.map(|hop| ("link", hop.link.as_str()));
+    let said = std::iter::once(("assurance", record.assurance.as_str())).chain(link);
+    let property = |(name, value)| Some((Text::try_from(name).ok()?, Text::try_from(value).ok()?));
+    let user = said.map(property).collect::<Option<_>>()?;
     let properties = MessageProperties {
         content_type: Text::try_from("application/senml+json").ok(),
         user,

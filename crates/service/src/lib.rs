@@ -15,6 +15,7 @@ pub mod enrolment;
 pub mod finding;
 pub mod fsck;
 pub mod gate;
+mod gateway_status;
 mod grants;
 pub mod http;
 pub mod metrics;

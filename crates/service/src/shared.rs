@@ -18,6 +18,7 @@ use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::description;
 use crate::directory::Directory;
+use crate::gateway_status::{self, KeptStatus};
 use crate::purchases::Payments;
 use crate::refusals::{Refusals, Refused};
 use crate::sealer::Sealer;
@@ -148,6 +149,23 @@ impl Shared {
         let plain = opened.map_err(|_| StoreError::Corrupt { what: "a sealed entry".to_owned() })?;
         let document = description::decode(&plain).map(|(_, document)| document).unwrap_or_default();
         ThingDescription::parse(document).map_err(|_| unknown)
+    }
+
+    /// How a gateway is, as it said last; `None` when it has said nothing that is read. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub(crate) fn gateway_status(
+        &self,
+        tenant: &TenantName,
+        gateway: &DeviceName,
+    ) -> Result<Option<KeptStatus>, StoreError> {
+        let key = gateway_status::key(tenant, gateway);
+        let Some(sealed) = self.store.get(Space::Meta, &key)? else { return Ok(None) };
+        let opened = self.opener.lock().unwrap_or_else(PoisonError::into_inner).open(&key, &sealed);
+        let plain = opened.map_err(|_| StoreError::Corrupt { what: "a sealed entry".to_owned() })?;
+        Ok(serde_json::from_slice(&plain).ok())
     }
 
     async fn refused(

@@ -10,6 +10,7 @@ use thingward_model::{ActionName, DeviceName, Principal, Role, StreamName, Tenan
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_seal::command::CommandId;
+use zeroize::Zeroizing;
 
 /// What of a topic says what was taken back, behind `devices/<name>/`.
 pub(crate) const REVOCATION: &str = "grants/revocation";
@@ -18,6 +19,38 @@ pub(crate) const ATTESTATION: &str = "attestation";
 
 /// What of a topic says that a device's membership is another now, behind `devices/<name>/`.
 pub(crate) const MEMBERSHIP: &str = "membership";
+
+/// What of a topic says what a gateway may enrol, behind `devices/<name>/`.
+pub(crate) const ADMISSION: &str = "admission";
+/// Longest text that says it, in bytes.
+const ADMISSION_BYTES_MAX: usize = 1024;
+
+/// What a gateway is told of its admission: so many seconds from now, none when it is closed. `radio` and the printed code are
+/// of printable ASCII.
+#[must_use]
+pub(crate) fn admission(
+    seconds: u32,
+    radio: Option<&DeviceName>,
+    printed: Option<&str>,
+) -> Zeroizing<String> {
+    // Room for all of it at once: a text that grows leaves copies behind.
+    let mut told = Zeroizing::new(String::with_capacity(ADMISSION_BYTES_MAX));
+    told.push_str(r#"{"seconds":"#);
+    told.push_str(&seconds.to_string());
+    let parts = [(r#","radio":""#, radio.map(DeviceName::as_str)), (r#","printed":""#, printed)];
+    for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        told.push_str(name);
+        for character in value.chars() {
+            if matches!(character, '"' | '\\') {
+                told.push('\\');
+            }
+            told.push(character);
+        }
+        told.push('"');
+    }
+    told.push('}');
+    told
+}
 
 /// [`REVOCATION`] of a device behind a gateway, for the gateway.
 #[must_use]
@@ -53,6 +86,10 @@ pub(crate) enum DeviceTopic<'a> {
     Time(Nonce),
     /// `devices/me/forward`: an envelope of a gateway.
     Forward,
+    /// `devices/me/status`: how a gateway is.
+    Status,
+    /// `devices/me/findings`: what a gateway found.
+    Findings,
 }
 
 /// Reads a topic that a device or gateway publishes to.
@@ -62,8 +99,11 @@ pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
         return None;
     }
     let rest = topic.strip_prefix("devices/me/")?;
-    if rest == "forward" {
-        return Some(DeviceTopic::Forward);
+    match rest {
+        "forward" => return Some(DeviceTopic::Forward),
+        "status" => return Some(DeviceTopic::Status),
+        "findings" => return Some(DeviceTopic::Findings),
+        _ => {}
     }
     if let Some(stream) = rest.strip_prefix("telemetry/") {
         return stream.parse().ok().map(DeviceTopic::Telemetry);
@@ -135,7 +175,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
             let is_own = matches!(area, "commands" | "state" | "grants" | "time" | ATTESTATION | MEMBERSHIP);
-            if !(is_own || area == "children" && who.role == Role::Gateway) {
+            if !(is_own || matches!(area, "children" | ADMISSION) && who.role == Role::Gateway) {
                 return None;
             }
             format!("t/{}/devices/{}/{rest}", who.tenant, who.name)
@@ -190,6 +230,7 @@ mod tests {
         check_filter(Role::Device, "devices/me/time/+", Some("t/acme/devices/meter-1/time/+"));
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
         check_filter(Role::Device, "devices/me/attestation", Some("t/acme/devices/meter-1/attestation"));
+        check_filter(Role::Gateway, "devices/me/admission", Some("t/acme/devices/meter-1/admission"));
         check_filter(Role::Device, "devices/me/membership", Some("t/acme/devices/meter-1/membership"));
         for asked in [
             "#",
@@ -200,6 +241,7 @@ mod tests {
             "devices/other/grants/#",
             "devices/me/telemetry/climate",
             "devices/me/uses/#",
+            "devices/me/admission",
             "t/acme/#",
             "devices/me/+/x",
         ] {
@@ -246,6 +288,8 @@ mod tests {
         let question = format!("devices/me/time/{nonce}");
         assert!(matches!(parse_device_topic(&question), Some(DeviceTopic::Time(_))));
         assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
+        assert_eq!(parse_device_topic("devices/me/status"), Some(DeviceTopic::Status));
+        assert_eq!(parse_device_topic("devices/me/findings"), Some(DeviceTopic::Findings));
         for topic in [
             "devices/me/commands/x",
             "devices/me/uses/0123456789ABCDEF0123456789ABCDEF",
@@ -254,6 +298,8 @@ mod tests {
             "devices/me/time/01",
             "devices/me/grants/revocation",
             "devices/me/membership",
+            "devices/me/status/x",
+            "devices/me/admission",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",
             "devices/me/state",
@@ -262,6 +308,16 @@ mod tests {
         ] {
             assert_eq!(parse_device_topic(topic), None, "{topic}");
         }
+    }
+
+    #[test]
+    fn an_admission_is_json_whatever_is_printed_on_a_thing() {
+        for code in ["12345", r#"a"b\c"#, "90ab:cd ef{}"] {
+            let told = admission(600, Some(&"zigbee-1".parse().unwrap()), Some(code));
+            let read: serde_json::Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(read, serde_json::json!({"seconds": 600, "radio": "zigbee-1", "printed": code}));
+        }
+        assert_eq!(*admission(0, None, None), r#"{"seconds":0}"#);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use minicbor::{Decoder, Encoder, data::Type};
 use thingward_model::limits::{READINGS_PER_RECORD_MAX, UNIT_BYTES_MAX, VALUE_BYTES_MAX};
-use thingward_model::{Assurance, DeviceName, FieldName, StreamName, Timestamp};
+use thingward_model::{Assurance, DeviceName, FieldName, Link, StreamName, Timestamp};
 
 use crate::error::StoreError;
 
@@ -34,6 +34,17 @@ pub struct Reading {
     pub unit: Option<String>,
 }
 
+/// What a gateway says of a record that it carried. On its word alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// Which gateway.
+    pub gateway: DeviceName,
+    /// How it had the record from the thing.
+    pub link: Link,
+    /// When it got it.
+    pub received: Timestamp,
+}
+
 /// One record of a chain with the 1 to 64 readings that it carries: what is stored in one piece.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -49,6 +60,8 @@ pub struct Record {
     pub received: Timestamp,
     /// What stood behind it on arrival.
     pub assurance: Assurance,
+    /// The gateway that it came through; none over a connection of the device's own.
+    pub hop: Option<Hop>,
     /// Its readings, in the order sent.
     pub readings: Vec<Reading>,
 }
@@ -78,6 +91,8 @@ pub struct Row {
     pub unit: Option<String>,
     /// What stands behind it, now.
     pub assurance: Assurance,
+    /// The gateway that it came through; none over a connection of the device's own.
+    pub hop: Option<Hop>,
 }
 
 /// What rows are ordered by in answers: time first; no two rows of a tenant have the same.
@@ -111,7 +126,7 @@ impl Row {
 impl Record {
     /// The readings, each with what it shares with the others.
     pub fn into_rows(self) -> impl Iterator<Item = Row> {
-        let Self { device, stream, chain, seq, received, assurance, readings } = self;
+        let Self { device, stream, chain, seq, received, assurance, hop, readings } = self;
         (0_u8..).zip(readings).map(move |(item, r)| Row {
             device,
             stream,
@@ -124,13 +139,15 @@ impl Record {
             value: r.value,
             unit: r.unit,
             assurance,
+            hop,
         })
     }
 
     /// Everything that the block's key does not say already, as CBOR:
     ///
     /// ```text
-    /// block   = [received: int, assurance: uint, 1*64 reading]
+    /// block   = [received: int, assurance: uint, ? hop, 1*64 reading]
+    /// hop     = [gateway: tstr, link: uint, received: int]
     /// reading = [field: tstr / null, time: int, value, unit: tstr / null]
     /// value   = float64 / bool / tstr / bstr / [sealed: bstr]
     /// ```
@@ -168,8 +185,11 @@ impl Record {
     }
 
     fn write(&self, e: &mut Encoder<Vec<u8>>) -> Result<(), EncodeError> {
-        e.array(2 + self.readings.len() as u64)?;
+        e.array(2 + u64::from(self.hop.is_some()) + self.readings.len() as u64)?;
         e.i64(self.received.as_micros())?.u8(self.assurance as u8)?;
+        if let Some(Hop { gateway, link, received }) = &self.hop {
+            e.array(3)?.str(gateway.as_str())?.u8(link.code())?.i64(received.as_micros())?;
+        }
         for r in &self.readings {
             e.array(4)?;
             write_text(e, r.field.as_ref().map(FieldName::as_str))?;
@@ -189,12 +209,15 @@ impl Record {
     /// Reverses [`Self::encode`]; the rest of the record comes from the block's key.
     pub(crate) fn decode(key: RecordKey, bytes: &[u8]) -> Option<Self> {
         let mut d = Decoder::new(bytes);
-        let readings = usize::try_from(d.array().ok()??).ok()?.checked_sub(2)?;
+        let parts = usize::try_from(d.array().ok()??).ok()?.checked_sub(2)?;
+        let received = Timestamp::from_micros(d.i64().ok()?);
+        let assurance = assurance_from(d.u8().ok()?)?;
+        // A reading has four parts. Blocks from before there were links have no hop.
+        let hop = if d.probe().array().ok()? == Some(3) { Some(read_hop(&mut d)?) } else { None };
+        let readings = parts.checked_sub(usize::from(hop.is_some()))?;
         if readings == 0 || readings > READINGS_PER_RECORD_MAX {
             return None;
         }
-        let received = Timestamp::from_micros(d.i64().ok()?);
-        let assurance = assurance_from(d.u8().ok()?)?;
         let readings = (0..readings).map(|_| read_reading(&mut d)).collect::<Option<_>>()?;
         let RecordKey { device, stream, chain, seq } = key;
         (d.position() == bytes.len()).then_some(Self {
@@ -204,6 +227,7 @@ impl Record {
             seq,
             received,
             assurance,
+            hop,
             readings,
         })
     }
@@ -226,6 +250,13 @@ fn write_text(e: &mut Encoder<Vec<u8>>, text: Option<&str>) -> Result<(), Encode
         None => e.null()?,
     };
     Ok(())
+}
+
+fn read_hop(d: &mut Decoder<'_>) -> Option<Hop> {
+    d.array().ok()?;
+    let gateway = d.str().ok()?.parse().ok()?;
+    let link = Link::from_code(d.u8().ok()?)?;
+    Some(Hop { gateway, link, received: Timestamp::from_micros(d.i64().ok()?) })
 }
 
 fn read_reading(d: &mut Decoder<'_>) -> Option<Reading> {

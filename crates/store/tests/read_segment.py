@@ -51,6 +51,8 @@ def line(row):
         "time": rfc3339(row["time"]), "device": row["device"], "stream": row["stream"], "field": row["field"],
         "kind": kind, "value": value, "unit": row["unit"], "assurance": row["assurance"],
         "received": rfc3339(row["received"]), "chain": row["chain"].hex(), "seq": row["seq"], "item": row["item"],
+        "link": row["link"], "gateway": row["gateway"],
+        "gateway_received": row["gateway_received"] and rfc3339(row["gateway_received"]),
     }
 
 

@@ -30,6 +30,8 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::POST, "devices/$/revoke", &["device.revoke"], "*/$"),
     (Method::POST, "devices/$/attestation/ask", &["evidence.ask"], "*/$"),
     (Method::POST, "devices/$/attestation/accept", &["evidence.accept"], "*/$"),
+    (Method::POST, "gateways/$/admission", &["gateway.admit"], "gateway/$"),
+    (Method::DELETE, "gateways/$/admission", &["gateway.close"], "gateway/$"),
     (Method::PUT, "makers/$", &["maker.trust"], "maker/$"),
     (Method::DELETE, "makers/$", &["maker.remove"], "maker/$"),
     (Method::PUT, "makers/$/serials/*", &["maker.expect"], "maker/$"),

@@ -8,6 +8,12 @@ pub struct HomeId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u16);
 
+impl std::fmt::Display for HomeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
 impl NodeId {
     /// The number of a network's first controller.
     pub const FIRST: Self = Self(1);

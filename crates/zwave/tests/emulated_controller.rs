@@ -82,7 +82,7 @@ impl Home {
         line.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let mut rng = ChaCha20Rng::from_seed([seed; 32]);
         let keys = NetworkKeySet::generate(&mut rng);
-        let host = Controller::start(keys, Vec::new(), rng, Duration::ZERO);
+        let host = Controller::start(keys, None, rng, Duration::ZERO);
         let mut home = Self { process, says, hears, line, host, began: Instant::now() };
         home.until(|event| matches!(event, Event::Ready { .. }).then_some(()));
         Some(home)

@@ -1,6 +1,8 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
+mod radio;
 mod zigbee;
+mod zwave;
 
 use std::fs;
 use std::path::PathBuf;
@@ -97,6 +99,8 @@ fn write_corpus() {
     write_grants();
     write_evidence();
     zigbee::write();
+    zwave::write();
+    radio::write();
     write_advertisements();
     let json = [
         ("number", "21.5"),

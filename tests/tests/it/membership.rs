@@ -92,7 +92,7 @@ async fn a_child_enrols_through_the_relay_of_a_gateway() {
 async fn a_device_cannot_fill_the_service_with_stream_names() {
     use thingward_model::{DeviceName, Principal, StreamName};
     use thingward_policy::{Resource, Subject};
-    use thingward_service::pipeline::{Pipeline, Refusal, Via};
+    use thingward_service::pipeline::{Pipeline, Refusal};
 
     let mut town = Town::new();
     let service = town.service().await;
@@ -109,7 +109,7 @@ async fn a_device_cannot_fill_the_service_with_stream_names() {
     let mut taken = 0;
     for n in 0..300 {
         let stream: StreamName = format!("s{n}").parse().unwrap();
-        match pipeline.take(&permit, name, stream, b"1", Via::Device, thingward_model::clock::now()) {
+        match pipeline.take(&permit, name, stream, b"1", None, thingward_model::clock::now()) {
             Ok(_) => taken += 1,
             Err(Refusal::TooManyStreams) => {}
             Err(other) => panic!("{other:?}"),

@@ -16,8 +16,8 @@ use std::io;
 use std::path::PathBuf;
 
 use thingward_model::DeviceName;
-use thingward_radio::wire::{Address, Admission, Exception, Secret};
-use thingward_radio::{Kind, Order};
+use thingward_radio::Kind;
+use thingward_radio::wire::{Address, Exception, Secret};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -43,6 +43,8 @@ pub struct RadioSettings {
     pub names: BTreeMap<Address, DeviceName>,
     /// Things that may join in a way that is otherwise refused, each with a reason.
     pub exceptions: Vec<Exception>,
+    /// The file with what a source asks for: `USER:PASSWORD`. Only its owner may read it.
+    pub credentials_file: Option<PathBuf>,
     /// The program that runs its driver.
     pub program: PathBuf,
 }
@@ -57,10 +59,13 @@ pub(crate) struct Admitting {
     pub(crate) printed: Option<Secret>,
 }
 
+/// Most of them that wait for a radio.
+const ADMITTING_MAX: usize = 8;
+
 /// The radios that run. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Radios {
-    orders: Vec<(DeviceName, mpsc::Sender<Order>)>,
+    all: Vec<(DeviceName, mpsc::Sender<Admitting>)>,
     pub(crate) board: StatusBoard,
 }
 
@@ -77,29 +82,22 @@ impl Radios {
     ) -> io::Result<Self> {
         let mut radios = Self::default();
         for radio in settings {
-            let name = radio.name;
-            let (task, orders) = run::Run::open(radio, around.clone(), radios.board.clone())?;
-            tasks.spawn(task.run());
-            radios.orders.push((name, orders));
+            let (name, (admit, admitting)) = (radio.name, mpsc::channel(ADMITTING_MAX));
+            tasks.spawn(run::Run::open(radio, around.clone(), radios.board.clone(), admitting)?.run());
+            radios.all.push((name, admit));
         }
         Ok(radios)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.orders.is_empty()
+        self.all.is_empty()
     }
 
     /// Lets things join, or nobody any more.
     pub(crate) fn admit(&self, admitting: &Admitting) {
-        for (name, orders) in &self.orders {
-            if admitting.radio.as_ref().is_some_and(|radio| radio != name.as_str()) {
-                continue;
-            }
-            let order = match admitting.seconds {
-                0 => Order::Close,
-                seconds => Order::Admit(Admission { seconds, printed: admitting.printed.clone() }),
-            };
-            if orders.try_send(order).is_err() {
+        for (name, radio) in &self.all {
+            let is_meant = admitting.radio.as_ref().is_none_or(|radio| radio == name.as_str());
+            if is_meant && radio.try_send(admitting.clone()).is_err() {
                 tracing::warn!(radio = %name, "the radio has too much to do to let things join");
             }
         }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thingward_agent::disk::create_private_dir;
 use thingward_crypto::sealed::{SealingKey, read_private, write_private};
@@ -14,17 +14,17 @@ use thingward_model::DeviceName;
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
-use thingward_radio::wire::{self, Address, AdmissionState, RefusalKind, Secret, Start};
+use thingward_radio::wire::{self, Address, Admission, AdmissionState, RefusalKind, Secret, Start};
 use thingward_radio::{Order, Report};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::RadioSettings;
 use super::desk::Desk;
 use super::part::{Actions, Part};
 use super::roster::{Known, Roster};
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard, ThingStatus};
 use super::thing::{self, Counts, Heard};
+use super::{Admitting, RadioSettings};
 use crate::serial::{Chip, Kept, SharedDescription, SharedLink, Surroundings};
 
 /// How long a driver may take to show that it is alive.
@@ -45,6 +45,10 @@ pub(super) struct Run {
     desk: Desk,
     roster: Roster,
     things: HashMap<Address, Running>,
+    admitting: mpsc::Receiver<Admitting>,
+    /// Whether things may join, until when, and the code that goes with it: a driver that starts meanwhile is told.
+    admitted: Option<(Instant, Option<Secret>)>,
+    is_ready: bool,
 }
 
 /// A thing that is served.
@@ -60,12 +64,12 @@ struct Running {
 }
 
 impl Run {
-    /// With the way of orders to its driver.
     pub(super) fn open(
         settings: RadioSettings,
         around: Surroundings,
         board: StatusBoard,
-    ) -> io::Result<(Self, mpsc::Sender<Order>)> {
+        admitting: mpsc::Receiver<Admitting>,
+    ) -> io::Result<Self> {
         let (folder, key) = (around.home.radio_dir(&settings.name), around.home.sealing_key().clone());
         create_private_dir(&folder)?;
         let roster = Roster::load(folder.join("roster"), key.clone())?;
@@ -75,16 +79,28 @@ impl Run {
             arguments: arguments(&settings),
             patience: PATIENCE,
         });
-        let (orders, desk) = (supervisor.orders.clone(), Desk::new(supervisor.orders.clone()));
-        let things = HashMap::new();
-        let mut run = Self { settings, around, board, folder, key, supervisor, desk, roster, things };
+        let desk = Desk::new(supervisor.orders.clone());
+        let mut run = Self {
+            settings,
+            around,
+            board,
+            folder,
+            key,
+            supervisor,
+            desk,
+            roster,
+            things: HashMap::new(),
+            admitting,
+            admitted: None,
+            is_ready: false,
+        };
         let known: Vec<_> = run.roster.things().map(|(at, known)| (at.clone(), known.clone())).collect();
         for (address, known) in known {
             let running = run.serve(&address, &known)?;
             run.things.insert(address, running);
         }
         run.state(State::Starting, "");
-        Ok((run, orders))
+        Ok(run)
     }
 
     pub(super) async fn run(mut self) {
@@ -95,6 +111,7 @@ impl Run {
                     None => return,
                     Some(event) => self.event(event).await,
                 },
+                Some(admitting) = self.admitting.recv() => self.admit(admitting).await,
                 _ = count.tick() => self.count(),
             }
         }
@@ -110,6 +127,7 @@ impl Run {
             }
             Event::Down(reason) => {
                 self.desk.gone();
+                self.is_ready = false;
                 let detail = reason.to_string();
                 self.state(State::Down, &detail);
                 let kind =
@@ -130,7 +148,21 @@ impl Run {
                 return;
             }
         };
-        self.order(Order::Start(Start { kept, exceptions: self.settings.exceptions.clone() })).await;
+        let credentials = match self.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                tracing::error!(radio = %self.settings.name, %error, "the credentials of a source cannot be read");
+                self.state(State::Down, "its credentials cannot be read");
+                return;
+            }
+        };
+        let exceptions = self.settings.exceptions.clone();
+        self.order(Order::Start(Start { kept, exceptions, credentials })).await;
+    }
+
+    fn credentials(&self) -> io::Result<Option<Secret>> {
+        let Some(path) = &self.settings.credentials_file else { return Ok(None) };
+        Ok(Some(Secret::new(read_private(path)?.trim_ascii_end().to_vec())))
     }
 
     async fn order(&self, order: Order) {
@@ -168,6 +200,8 @@ impl Run {
                 tracing::info!(radio = %name, %network, "a radio works");
                 self.state(State::Up, "");
                 self.board.radio(name, |radio| radio.network = network.to_string());
+                self.is_ready = true;
+                self.open_for_things().await;
             }
             Report::Thing(thing) => self.thing(thing),
             Report::Left(address) => {
@@ -303,6 +337,30 @@ impl Run {
         self.board.seen(&running.name, time);
         if running.heard.try_send(Heard { link: said.link, time, readings: said.readings }).is_err() {
             running.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn admit(&mut self, admitting: Admitting) {
+        let length = Duration::from_secs(admitting.seconds.into());
+        self.admitted = (!length.is_zero()).then(|| (Instant::now() + length, admitting.printed));
+        if !self.is_ready {
+            return;
+        }
+        match &self.admitted {
+            None => self.order(Order::Close).await,
+            Some(_) => self.open_for_things().await,
+        }
+    }
+
+    /// Lets things join as long as that is open.
+    async fn open_for_things(&mut self) {
+        let Some((until, printed)) = &self.admitted else { return };
+        match u16::try_from(until.saturating_duration_since(Instant::now()).as_secs()) {
+            Ok(seconds) if seconds > 0 => {
+                let admission = Admission { seconds, printed: printed.clone() };
+                self.order(Order::Admit(admission)).await;
+            }
+            _ => self.admitted = None,
         }
     }
 

@@ -120,9 +120,9 @@ pub struct RadiosStatus {
     pub radios: Vec<RadioStatus>,
     /// Their things.
     pub children: Vec<ThingStatus>,
-    /// How letting things join goes.
-    pub admission: AdmissionStatus,
-    /// What was refused last.
+    /// How letting things join goes; nothing when nobody asked for that.
+    pub admission: Option<AdmissionStatus>,
+    /// What was refused last, the newest first.
     pub refused: VecDeque<Refused>,
 }
 
@@ -130,7 +130,7 @@ pub struct RadiosStatus {
 struct Board {
     radios: BTreeMap<DeviceName, RadioStatus>,
     children: BTreeMap<DeviceName, ThingStatus>,
-    admission: AdmissionStatus,
+    admission: Option<AdmissionStatus>,
     refused: VecDeque<Refused>,
     findings: VecDeque<Finding>,
 }
@@ -163,15 +163,13 @@ impl StatusBoard {
     }
 
     pub(super) fn admission(&self, admission: AdmissionStatus) {
-        self.board().admission = admission;
+        self.board().admission = Some(admission);
     }
 
     pub(super) fn refused(&self, refused: Refused) {
         let mut board = self.board();
-        if board.refused.len() >= REFUSED_MAX {
-            board.refused.pop_front();
-        }
-        board.refused.push_back(refused);
+        board.refused.truncate(REFUSED_MAX - 1);
+        board.refused.push_front(refused);
     }
 
     /// The service shall hear of it. One that waits already is not told twice.

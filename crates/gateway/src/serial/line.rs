@@ -1,13 +1,11 @@
 //! A serial line: a terminal device, or a Unix socket in its place.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-use rustix::termios::{ControlModes, OptionalActions, ioctl_tiocexcl, tcgetattr, tcsetattr};
 use thingward_device::link::{Failure, Kind};
+use thingward_radio::line::open_terminal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -30,19 +28,7 @@ pub(super) async fn open(path: &Path, baud: u32) -> io::Result<Box<dyn Stream>> 
     if kind.is_socket() {
         return Ok(Box::new(UnixStream::connect(path).await?));
     }
-    if !kind.is_char_device() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a terminal nor a socket"));
-    }
-    let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    let terminal = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
-    ioctl_tiocexcl(&terminal)?;
-    let mut settings = tcgetattr(&terminal)?;
-    settings.make_raw();
-    settings.set_speed(baud)?;
-    settings.control_modes.insert(ControlModes::CLOCAL | ControlModes::CREAD);
-    settings.control_modes.remove(ControlModes::CRTSCTS);
-    tcsetattr(&terminal, OptionalActions::Flush, &settings)?;
+    let terminal = open_terminal(path, baud)?;
     // Nothing in these two is of pipes only.
     let sender = pipe::Sender::from_file_unchecked(terminal.try_clone()?)?;
     let receiver = pipe::Receiver::from_file_unchecked(terminal)?;

@@ -153,7 +153,7 @@ impl<'r> Process<'r> {
         let now = self.begun.elapsed();
         if self.is_ticking() && self.radio.due().is_some_and(|due| due <= now) {
             self.radio.tick(now);
-            self.collect();
+            self.collect()?;
         }
         if self.to_line.len() > LINE_BYTES_MAX {
             return Err(End::Line(io::Error::new(io::ErrorKind::TimedOut, "it takes nothing")));
@@ -223,8 +223,7 @@ impl<'r> Process<'r> {
         }
         self.is_started = true;
         self.radio.order(order, self.begun.elapsed());
-        self.collect();
-        Ok(())
+        self.collect()
     }
 
     fn read_line(&mut self) -> Result<(), End> {
@@ -235,8 +234,7 @@ impl<'r> Process<'r> {
         }
         self.counters.received += u64::try_from(bytes.len()).unwrap_or_default();
         self.radio.receive(bytes, self.begun.elapsed());
-        self.collect();
-        Ok(())
+        self.collect()
     }
 
     fn write_line(&mut self) -> Result<(), End> {
@@ -249,7 +247,7 @@ impl<'r> Process<'r> {
     }
 
     /// Takes what the protocol wants done.
-    fn collect(&mut self) {
+    fn collect(&mut self) -> Result<(), End> {
         while let Some(output) = self.radio.output() {
             match output {
                 Output::Line(bytes) => self.to_line.extend(bytes),
@@ -257,8 +255,10 @@ impl<'r> Process<'r> {
                     self.counters.refused += u64::from(matches!(report, Report::Refused { .. }));
                     self.outbox.push(&report);
                 }
+                Output::End => return Err(End::Line(io::Error::other("nobody can go on with it"))),
             }
         }
+        Ok(())
     }
 
     /// The gateway hears why it ends, if it listens.

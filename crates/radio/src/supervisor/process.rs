@@ -53,7 +53,6 @@ impl Driver {
         let mut child = Command::new(&settings.program)
             .args(&settings.arguments)
             .env_clear()
-            .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

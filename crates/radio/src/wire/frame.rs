@@ -94,7 +94,7 @@ impl Bounded for Order {
                 call.arguments.len() <= ARGUMENTS_MAX
                     && call.arguments.iter().all(|argument| argument.value.is_within_bounds())
             }
-            Self::Admit(_) | Self::Close | Self::Remove(_) | Self::Kept | Self::Ask(_) => true,
+            Self::Admit(_) | Self::Close | Self::Remove(_) | Self::Kept | Self::Ask(_) | Self::Roll => true,
         }
     }
 }

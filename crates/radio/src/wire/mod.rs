@@ -60,6 +60,9 @@ pub enum Order {
     /// To show that it is alive, by [`Report::Alive`] with this number.
     #[n(6)]
     Ask(#[n(0)] u32),
+    /// To give its network another key, where it has one.
+    #[n(7)]
+    Roll,
 }
 
 /// With what a driver starts.
@@ -71,6 +74,9 @@ pub struct Start {
     /// Things that may join without what is otherwise asked of them, each with a reason.
     #[n(1)]
     pub exceptions: Vec<Exception>,
+    /// What a source asks for, `USER:PASSWORD`.
+    #[n(2)]
+    pub credentials: Option<Secret>,
 }
 
 /// That one thing may join in a way that is otherwise refused: with Security 0, under the well-known key, in the open.

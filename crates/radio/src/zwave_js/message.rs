@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Arguments, List, Numbers, Plain};
+use super::parts::{Arguments, Numbers};
+use crate::lenient::{List, Plain};
 
 /// Most nodes of a network that are told of.
 pub(super) const NODES_MAX: usize = 232;

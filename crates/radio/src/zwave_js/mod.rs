@@ -6,10 +6,10 @@
 //!
 //! What the server remembers of earlier is not told as a reading: nobody knows when it was so. What it tells from then on is.
 
-mod lenient;
 mod message;
 mod network;
 mod node;
+mod parts;
 mod socket;
 mod table;
 mod value;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::outbox::Outbox;
-use crate::wire::{AdmissionState, Exception, Order, RefusalKind, Report, Sentence};
+use crate::wire::{AdmissionState, Exception, Order, RefusalKind, Report};
 use crate::{Output, Radio};
 use message::{Message, NODES_MAX};
 use network::reason;
@@ -59,7 +59,7 @@ enum Phase {
     /// Until all that there is was told, which has to be by then.
     Greeting(Socket, Duration),
     Listening(Socket),
-    /// It cannot go on. It shows no more sign of life, so that the gateway starts it again.
+    /// It cannot go on.
     Broken,
 }
 
@@ -112,7 +112,6 @@ impl ZwaveJsRadio {
         while let Some(socket) = self.phase.socket()
             && let Some(text) = socket.take()?
         {
-            self.outbox.counters.received += 1;
             self.text(&text)?;
         }
         Ok(())
@@ -205,7 +204,7 @@ impl ZwaveJsRadio {
             for waiting in std::mem::take(&mut self.calls).into_values() {
                 self.outbox.done(waiting.call, Some("the connection to Z-Wave JS is gone"));
             }
-            self.outbox.report(Report::Trouble(Sentence::fitting(&broken.to_string())));
+            self.outbox.end(&broken.to_string());
         }
     }
 }
@@ -241,14 +240,7 @@ impl Radio for ZwaveJsRadio {
                 }
                 Ok(())
             }
-            Order::Kept => Ok(()),
-            Order::Ask(answer) => {
-                if !matches!(self.phase, Phase::Broken) {
-                    let counters = self.outbox.counters;
-                    self.outbox.report(Report::Alive { answer, counters });
-                }
-                Ok(())
-            }
+            Order::Kept | Order::Roll | Order::Ask(_) => Ok(()),
         };
         self.settle(result);
     }

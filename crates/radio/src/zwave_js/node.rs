@@ -4,11 +4,11 @@ use thingward_model::Link;
 use thingward_model::description::DescriptionError;
 use thingward_zwave::affordance::{events, states};
 
-use super::lenient::{List, Plain};
 use super::message::{NodeState, Said, ValueState};
 use super::table::Action;
 use super::value::{Key, Slot};
 use crate::draft::Draft;
+use crate::lenient::{List, Plain};
 use crate::wire::{Address, Name, Reading, Text, Thing, Value as Shown, Words};
 
 const NOTIFICATION: u16 = 0x71;

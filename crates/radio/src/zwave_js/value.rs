@@ -3,10 +3,10 @@
 use serde_json::{Value as Json, json};
 use thingward_zwave::affordance::{Quantity, quantities, states};
 
-use super::lenient::Plain;
 use super::message::{Metadata, ValueState};
 use super::table::{Action, Line, Reads, Sends, lines};
 use crate::draft::schema;
+use crate::lenient::Plain;
 use crate::wire::{Argument, Name, Reading, Text, Value as Shown, Words};
 
 /// Longest property and key of a value.

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use thingward_radio::Kind;
 use thingward_radio::wire::{FrameDecoder, Order, Report, Start, encode};
 
 /// The program.
@@ -33,11 +34,11 @@ impl Line {
     }
 }
 
-/// A driver without a supervisor.
-pub(crate) struct Driver {
+/// A driver without a supervisor, and the other end of its line.
+pub(crate) struct Driver<L = UnixStream> {
     pub(crate) child: Child,
     pub(crate) orders: Option<ChildStdin>,
-    pub(crate) line: UnixStream,
+    pub(crate) line: L,
     decoder: FrameDecoder,
 }
 
@@ -45,8 +46,27 @@ impl Driver {
     /// One that was not told to start.
     pub(crate) fn new() -> Self {
         let line = Line::new();
+        Self::on(&[line.path.to_str().unwrap()], || line.accept())
+    }
+
+    /// One of this kind.
+    pub(crate) fn of(kind: Kind) -> Self {
+        let line = Line::new();
+        Self::on(&[line.path.to_str().unwrap(), kind.as_str()], || line.accept())
+    }
+
+    pub(crate) fn started() -> Self {
+        let mut driver = Self::new();
+        driver.start();
+        driver
+    }
+}
+
+impl<L: Write> Driver<L> {
+    /// One on this line, whose other end is there when the driver has opened it.
+    pub(crate) fn on(arguments: &[&str], accept: impl FnOnce() -> L) -> Self {
         let mut child = Command::new(DRIVER)
-            .arg(&line.path)
+            .args(arguments)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -54,15 +74,12 @@ impl Driver {
             .spawn()
             .unwrap();
         let orders = child.stdin.take();
-        let line = line.accept();
-        Self { child, orders, line, decoder: FrameDecoder::default() }
+        Self { child, orders, line: accept(), decoder: FrameDecoder::default() }
     }
 
-    pub(crate) fn started() -> Self {
-        let mut driver = Self::new();
-        driver.order(&Order::Start(Start::default()));
-        assert!(matches!(driver.report(), Some(Report::Ready { .. })));
-        driver
+    pub(crate) fn start(&mut self) {
+        self.order(&Order::Start(Start::default()));
+        assert!(matches!(self.report(), Some(Report::Ready { .. })));
     }
 
     pub(crate) fn order(&mut self, order: &Order) {
@@ -102,7 +119,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl<L> Drop for Driver<L> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,8 +1,13 @@
 //! The loop between line, radio and gateway, shut in as it always is.
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::tcgetattr;
 use thingward_radio::process::EXIT_LINE;
 use thingward_radio::wire::{Counters, Order, Report, Sentence, Start, Value};
 
@@ -24,6 +29,47 @@ fn bytes_of_the_line_become_reports_and_the_radio_answers_on_the_line() {
     let mut room = [0; 5];
     driver.line.read_exact(&mut room).unwrap();
     assert_eq!(&room, b"hello");
+}
+
+/// There and back: with what means something to a terminal, and beyond seven bits.
+fn carries_all_bytes<L: Read + Write>(driver: &mut Driver<L>) {
+    let text: String = (1..=255_u8).filter(|byte| *byte != b'\n').map(char::from).collect();
+    driver.line.write_all(format!("echo {text}\n").as_bytes()).unwrap();
+    let mut room = vec![0; text.len()];
+    driver.line.read_exact(&mut room).unwrap();
+    assert_eq!(room, text.as_bytes());
+}
+
+#[test]
+fn a_line_over_tcp_carries_all_bytes_and_one_that_nobody_answers_ends_the_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp:{}", listener.local_addr().unwrap());
+    let mut driver = Driver::on(&[&address], || listener.accept().unwrap().0);
+    driver.start();
+    carries_all_bytes(&mut driver);
+    drop(listener);
+    let mut driver = Driver::on(&[&address], std::io::empty);
+    assert_eq!(driver.end().0.code(), Some(EXIT_LINE.into()));
+}
+
+#[test]
+fn a_terminal_carries_all_bytes_at_its_speed_and_is_nobody_elses() {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let path = ptsname(&controller, vec![]).unwrap().into_string().unwrap();
+    let controller = File::from(controller);
+    let mut driver = Driver::on(&[&format!("{path}?baud=57600")], || controller);
+    driver.start();
+    carries_all_bytes(&mut driver);
+    assert_eq!(tcgetattr(&driver.line).unwrap().output_speed(), 57_600);
+    // Where nothing is refused to root, exclusive use is not to be seen.
+    if !geteuid().is_root() {
+        assert!(File::open(&path).is_err());
+    }
+    driver.line = File::open("/dev/null").unwrap();
+    assert!(matches!(driver.report(), Some(Report::Trouble(_))));
+    assert_eq!(driver.end().0.code(), Some(EXIT_LINE.into()));
 }
 
 #[test]

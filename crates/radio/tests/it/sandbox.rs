@@ -1,9 +1,12 @@
 //! What a driver that was taken over can do: nothing but read, write and end.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
-use thingward_radio::wire::Report;
+use thingward_radio::Kind;
+use thingward_radio::wire::{Admission, Order, Report, Secret, Start};
 
 use crate::bench::{Driver, Line};
 
@@ -59,4 +62,29 @@ fn the_kernel_says_that_it_is_shut_in() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", driver.child.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"));
+}
+
+/// What a protocol needs of the system while it starts, is told to let things join, hears noise and waits, it has.
+#[test]
+fn every_kind_of_radio_runs_shut_in() {
+    for kind in Kind::ALL {
+        let mut driver = Driver::of(kind);
+        driver.order(&Order::Start(Start::default()));
+        let printed = Some(Secret::new(b"00112233".to_vec()));
+        driver.order(&Order::Admit(Admission { seconds: 60, printed }));
+        let noise: Vec<u8> = (0..20_000_u32).map(|number| (number * number / 7).to_le_bytes()[1]).collect();
+        // A protocol that gives its line up for such noise has ended by its own will.
+        let _ = driver.line.write_all(&noise);
+        std::thread::sleep(Duration::from_secs(3));
+        driver.order(&Order::Ask(1));
+        loop {
+            match driver.report() {
+                Some(Report::Alive { answer: 1, .. }) => break,
+                Some(_) => {}
+                None => panic!("{}: {:?}", kind.as_str(), driver.end()),
+            }
+        }
+        driver.orders = None;
+        assert_eq!(driver.end().0.code(), Some(0), "{}", kind.as_str());
+    }
 }

@@ -1,4 +1,5 @@
-//! A driver whose radio does what it is told over its line: one letter, and sometimes a number of times. Only tests start it.
+//! A driver whose radio does what it is told over its line, one word and what it is about in each line of text; or, when a
+//! kind of radio is named behind the line, one of this kind. Only tests start it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,15 +14,15 @@ use thingward_model::Link;
 use thingward_radio::wire::{
     Address, Counters, Name, Order, Reading, Readings, Report, Secret, Sentence, Text, Thing, Value, encode,
 };
-use thingward_radio::{Output, Radio, process};
+use thingward_radio::{Kind, Output, Radio, process};
 
 fn main() -> ExitCode {
     let line = std::env::args().nth(1).and_then(|line| line.parse().ok());
-    let to_gateway = std::io::stdout().as_fd().try_clone_to_owned();
-    let (Some(line), Ok(to_gateway)) = (line, to_gateway) else { return ExitCode::from(2) };
-    let (outputs, words) = (VecDeque::new(), Vec::new());
-    let mut radio = Scripted { outputs, words, due: None, said: 0, to_gateway: to_gateway.into() };
-    let end = process::run(&line, &mut radio);
+    let Some(line) = line else { return ExitCode::from(2) };
+    let Ok(to_gateway) = std::io::stdout().as_fd().try_clone_to_owned() else { return ExitCode::from(2) };
+    let kind = std::env::args().nth(2).and_then(|word| Kind::of(&word));
+    let mut radio = kind.map_or_else(|| Scripted::protocol(to_gateway.into()), Kind::protocol);
+    let end = process::run(&line, &mut *radio);
     eprintln!("{end}");
     ExitCode::from(end.exit_code())
 }
@@ -37,6 +38,10 @@ struct Scripted {
 }
 
 impl Scripted {
+    fn protocol(to_gateway: File) -> Box<dyn Radio> {
+        Box::new(Self { outputs: VecDeque::new(), words: Vec::new(), due: None, said: 0, to_gateway })
+    }
+
     fn report(&mut self, report: Report) {
         self.outputs.push_back(Output::Report(report));
     }
@@ -91,7 +96,10 @@ fn misbehave(word: &str, what: &str, to_gateway: &mut File) {
         "udp" => UdpSocket::bind(what).map(drop),
         "exec" => Command::new(what).status().map(drop),
         "thread" => std::thread::Builder::new().spawn(|| {}).map(drop),
-        "memory" => Ok(drop(std::hint::black_box(vec![1_u8; 1 << 30]))),
+        "memory" => {
+            drop(std::hint::black_box(vec![1_u8; 1 << 30]));
+            Ok(())
+        }
         "panic" => panic!("told to"),
         "spin" => loop {
             std::hint::spin_loop();

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::bench::{DRIVER, Line};
 
 /// How long a driver has for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 struct Bench {
     line: Line,
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn event(&mut self) -> Event {
-        timeout(Duration::from_secs(20), self.supervisor.events.recv()).await.unwrap().unwrap()
+        timeout(PATIENCE * 6, self.supervisor.events.recv()).await.unwrap().unwrap()
     }
 
     async fn order(&self, order: Order) {
@@ -93,7 +93,7 @@ async fn it_starts_reports_and_does_what_it_is_told() {
     bench.order(Order::Call(call)).await;
     assert_eq!(bench.event().await, Event::Report(Report::Done { id: 9, failure: None }));
     let health = bench.supervisor.health.clone();
-    timeout(PATIENCE, bench.supervisor.health.wait_for(|h| h.counters.received == 24))
+    timeout(PATIENCE * 3, bench.supervisor.health.wait_for(|h| h.counters.received == 24))
         .await
         .unwrap()
         .unwrap();
@@ -120,7 +120,7 @@ async fn one_that_is_killed_is_started_again_and_gets_what_the_gateway_kept() {
     assert_eq!(bench.event().await, Event::Down(Reason::Killed(9)));
     // What was meant for the one before does not reach the next.
     bench.order(Order::Close).await;
-    let mut line = bench.start(Start { kept: Some(kept), exceptions: vec![] }).await;
+    let mut line = bench.start(Start { kept: Some(kept), ..Start::default() }).await;
     assert_eq!(said(&bench.event().await), Some(&Value::Data(b"counter=7".to_vec())));
     script(&mut line, "reading again\n");
     assert_eq!(thing_of(&bench.event().await), Some("again"));
@@ -192,9 +192,10 @@ async fn a_program_that_is_not_there_is_tried_again_and_no_order_waits_for_it() 
     assert!(!supervisor.health.borrow().is_up);
 }
 
-/// One thing says 10 000 things a second and another five, for two seconds, by the driver that `loud` makes the first of.
-async fn floods(loud: &str) {
+/// So many things say 10 000 things a second together, as `loud` makes the driver do, and another one five.
+async fn floods(loud: &str, things: u32) {
     let (mut bench, mut line) = Bench::started().await;
+    let begun = Instant::now();
     let lines = loud.to_owned();
     let writer = tokio::task::spawn_blocking(move || {
         for round in 0..200 {
@@ -224,19 +225,20 @@ async fn floods(loud: &str) {
     let dropped = bench.supervisor.health.borrow().dropped;
     println!("{loud}: {quiet} of 10 quiet, {other} loud, {dropped} dropped, floods of {floods:?}");
     assert_eq!(quiet, 10, "every report of the quiet one arrived");
-    assert!(other < 1000, "the loud have their share and no more: {other}");
+    let shares = f64::from(things) * begun.elapsed().as_secs_f64().mul_add(50.0, 101.0);
+    assert!(f64::from(other) <= shares, "the loud have their share and no more: {other} of {shares}");
     assert!(dropped > 1000 && bench.supervisor.health.borrow().starts == 1);
-    assert!(!floods.is_empty() && floods.len() <= 3, "each flood is told once: {floods:?}");
+    assert!(floods.len() >= things.try_into().unwrap(), "every flood is told: {floods:?}");
 }
 
 #[tokio::test]
 async fn of_a_thing_that_floods_the_others_lose_nothing() {
-    floods("flood").await;
+    floods("flood", 1).await;
 }
 
 #[tokio::test]
 async fn of_a_driver_that_floods_in_the_name_of_three_things_the_fourth_loses_nothing() {
-    floods("lies").await;
+    floods("lies", 3).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use thingward_model::Link;
 use thingward_radio::wire::{
     Admission, AdmissionState, Argument, Call, Counters, DATA_BYTES_MAX, DESCRIPTION_BYTES_MAX, Exception,
     FRAME_BYTES_MAX, FrameDecoder, FrameError, KEPT_BYTES_MAX, Order, READINGS_MAX, Reading, Readings,
-    RefusalKind, Report, Secret, Sentence, Start, Text, Thing, Value, encode,
+    RefusalKind, Report, Secret, Start, Text, Thing, Value, encode,
 };
 
 fn text<const MAX: usize>() -> impl Strategy<Value = Text<MAX>> {
@@ -38,8 +38,11 @@ fn order() -> impl Strategy<Value = Order> {
     let exception = (text(), text()).prop_map(|(thing, reason)| Exception { thing, reason });
     let argument = (text(), value()).prop_map(|(name, value)| Argument { name, value });
     prop_oneof![
-        (option::of(secret()), vec(exception, 0..64))
-            .prop_map(|(kept, exceptions)| Order::Start(Start { kept, exceptions })),
+        (option::of(secret()), vec(exception, 0..64)).prop_map(|(kept, exceptions)| Order::Start(Start {
+            kept,
+            exceptions,
+            credentials: None
+        })),
         (any::<u16>(), option::of(secret()))
             .prop_map(|(seconds, printed)| Order::Admit(Admission { seconds, printed })),
         Just(Order::Close),
@@ -86,12 +89,15 @@ fn report() -> impl Strategy<Value = Report> {
     ]
 }
 
-/// All messages in these bytes, which come in pieces of this length, and what was wrong behind them.
+/// Messages, and what was wrong behind them.
+type Taken<M> = (Vec<M>, Option<FrameError>);
+
+/// All messages in these bytes, which come in pieces of this length.
 fn take<M>(
     bytes: &[u8],
     piece: usize,
     next: impl Fn(&mut FrameDecoder) -> Result<Option<M>, FrameError>,
-) -> (Vec<M>, Option<FrameError>) {
+) -> Taken<M> {
     let (mut decoder, mut messages) = (FrameDecoder::default(), Vec::new());
     for piece in bytes.chunks(piece) {
         decoder.push(piece);
@@ -106,18 +112,18 @@ fn take<M>(
     (messages, None)
 }
 
-fn orders(bytes: &[u8], piece: usize) -> (Vec<Order>, Option<FrameError>) {
+fn orders(bytes: &[u8], piece: usize) -> Taken<Order> {
     take(bytes, piece, FrameDecoder::take)
 }
 
-fn reports(bytes: &[u8], piece: usize) -> (Vec<Report>, Option<FrameError>) {
+fn reports(bytes: &[u8], piece: usize) -> Taken<Report> {
     take(bytes, piece, FrameDecoder::take)
 }
 
 /// What was read is the same message when it is written and read again.
 fn is_read_again<M: PartialEq + Debug + minicbor::Encode<()>>(
     messages: &[M],
-    read: fn(&[u8], usize) -> (Vec<M>, Option<FrameError>),
+    read: fn(&[u8], usize) -> Taken<M>,
 ) {
     for message in messages {
         let (again, wrong) = read(&encode(message), 4096);

@@ -17,6 +17,8 @@ pub(crate) struct Home<R> {
     began: Instant,
     /// What was reported and not looked at yet.
     reports: Vec<Report>,
+    /// Whether the protocol cannot go on.
+    pub(crate) is_over: bool,
 }
 
 impl<R: Radio> Home<R> {
@@ -25,7 +27,7 @@ impl<R: Radio> Home<R> {
         let line = TcpStream::connect(("127.0.0.1", port)).unwrap();
         line.set_nodelay(true).unwrap();
         line.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        let mut home = Self { radio, line, began: Instant::now(), reports: Vec::new() };
+        let mut home = Self { radio, line, began: Instant::now(), reports: Vec::new(), is_over: false };
         home.order(Order::Start(start));
         home
     }
@@ -54,6 +56,7 @@ impl<R: Radio> Home<R> {
                 Output::Line(bytes) if is_there => self.line.write_all(&bytes).unwrap(),
                 Output::Line(_) => {}
                 Output::Report(report) => self.reports.push(report),
+                Output::End => self.is_over = true,
             }
         }
         is_there

@@ -6,5 +6,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod ble;
 mod home;
+mod zigbee2mqtt;
 mod zwave_js;

@@ -11,6 +11,7 @@ use thingward_seal::command::CommandId;
 use thingward_store::hot::{Batch, Space};
 use thingward_store::{Store, StoreError};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use super::{Core, CoreHandle, Event};
 use crate::access::Access;
@@ -181,7 +182,17 @@ impl Core {
         let gate = self.broker.gate_mut();
         let ((records, deeds), described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
         gate.pipeline.deeds.extend(deeds);
+        let statuses = std::mem::take(&mut gate.statuses);
         let mut batch = gate.uses.drain();
+        for (key, kept) in statuses {
+            let Some(kept) = kept else {
+                batch.delete(Space::Meta, key);
+                continue;
+            };
+            let plain = serde_json::to_vec(&kept)
+                .map_err(|error| tracing::error!(%error, "a status cannot be written"))?;
+            batch.put(Space::Meta, key.clone(), self.seal(&key, &plain)?);
+        }
         for (key, document) in described {
             match document {
                 Some(document) => batch.put(Space::Descriptions, key.clone(), self.seal(&key, &document)?),
@@ -271,6 +282,18 @@ impl CoreHandle {
     /// Asks a device that is connected for new evidence.
     pub(crate) async fn ask_evidence(&self, tenant: TenantName, device: DeviceName) {
         self.send(Event::AskEvidence { tenant, device }).await;
+    }
+
+    /// Tells a gateway that is connected what it may enrol. It is told once this returns.
+    pub(crate) async fn tell_admission(
+        &self,
+        tenant: TenantName,
+        gateway: DeviceName,
+        payload: Zeroizing<String>,
+    ) {
+        let (done, wait) = oneshot::channel();
+        self.send(Event::TellAdmission { tenant, gateway, payload, done }).await;
+        let _ = wait.await;
     }
 
     /// Keeps a finding about a device.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thingward_model::{Principal, Timestamp};
+use thingward_model::{DeviceName, Principal, Timestamp};
 use thingward_pki::{Issued, Profile, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Certificate, Hardware, NewPrincipal, PrincipalKey, PrincipalState, Serial};
@@ -31,6 +31,15 @@ pub(super) struct Holder<'a> {
     pub(super) standing: Standing,
     pub(super) principal: Principal,
     pub(super) hardware: Option<&'a Hardware>,
+    /// The gateway that has its key, for a thing of a radio.
+    pub(super) keeper: Option<DeviceName>,
+}
+
+impl Holder<'_> {
+    /// A member that takes its next certificate.
+    pub(super) const fn member(principal: Principal) -> Self {
+        Self { standing: Standing::Member, principal, hardware: None, keeper: None }
+    }
 }
 
 /// Issues a certificate and records it. `turn` is held since before the enrolment was decided: nothing else changes
@@ -48,7 +57,7 @@ pub(super) async fn certify(
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
     let key = &request.key;
-    let Holder { standing, principal, hardware } = holder;
+    let Holder { standing, principal, hardware, keeper } = holder;
     let (registry, tenant, name) = (shared.store.registry(), &principal.tenant, &principal.name);
     let (claimed, enrolled) = (PrincipalState::Claimed, PrincipalState::Enrolled);
     let state = match registry.principal(tenant, name).await {
@@ -70,6 +79,9 @@ pub(super) async fn certify(
     if let Some(Hardware { serial, .. }) = hardware {
         deed = deed.with("serial", serial.as_str());
     }
+    if let Some(gateway) = keeper {
+        deed = deed.with("keeper", gateway.as_str());
+    }
     shared.record(*tenant, Deed { evidence: Some(request.der.clone()), ..deed }).await?;
     let serial_number = hardware.map(|h| h.serial.clone());
     let profile = Profile::Leaf { principal, serial_number };
@@ -78,7 +90,7 @@ pub(super) async fn certify(
         Some(PrincipalState::Enrolled) => {}
         Some(PrincipalState::Claimed) => registry.change_state(tenant, name, claimed, enrolled).await?,
         Some(PrincipalState::Released) | None => {
-            let new = NewPrincipal { principal, state: enrolled, hardware: hardware.cloned() };
+            let new = NewPrincipal { principal, state: enrolled, hardware: hardware.cloned(), keeper };
             registry.add_principal(&new, now).await?;
         }
     }
@@ -89,6 +101,10 @@ pub(super) async fn certify(
     let entry =
         PrincipalKey { id: key.id(), spki: key.to_spki(), serial, not_before, not_after, revoked: None };
     registry.add_key(tenant, name, &entry).await?;
+    if let Some(gateway) = keeper {
+        // Before it is a member: nothing of it is ever believed as if the key were its own.
+        shared.directory.kept(*tenant, *name, gateway);
+    }
     shared.directory.enrolled(*tenant, *name, principal.role, key.clone());
     Ok(issued)
 }

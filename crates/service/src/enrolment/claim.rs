@@ -68,7 +68,8 @@ pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Re
         Err(e) => return Err(e.into()),
     };
     if !waits {
-        let claimed = NewPrincipal { principal, state: PrincipalState::Claimed, hardware: None };
+        let state = PrincipalState::Claimed;
+        let claimed = NewPrincipal { principal, state, hardware: None, keeper: None };
         registry.add_principal(&claimed, now).await?;
     }
     let mut bytes = [0; CODE_BYTES];
@@ -101,6 +102,7 @@ pub async fn enrol_with_claim(
         StoreError::NotFound { .. } => Refusal::WrongCode,
         other => other.into(),
     })?;
-    let holder = Holder { standing: Standing::New, principal: claim.principal, hardware: None };
+    let (standing, principal) = (Standing::New, claim.principal);
+    let holder = Holder { standing, principal, hardware: None, keeper: None };
     certify(shared, &turn, holder, request, now).await
 }

@@ -52,6 +52,18 @@ pub enum Refusal {
     /// A gateway speaks for a device that it may not speak for, or of which the key in the request is not.
     #[error("this is not a device that the gateway may speak for, or not its key")]
     NotBehind,
+    /// A thing shows a key that its gateway keeps for it.
+    #[error("the key of this thing is its gateway's, which alone speaks for it")]
+    Kept,
+    /// A gateway enrols a thing, and nobody lets it.
+    #[error("the gateway may enrol nothing now; let it: `thingward gateway admit`")]
+    NotAdmitted,
+    /// A gateway keeps as many things as it may.
+    #[error("the gateway keeps {max} things, which is as many as it may")]
+    TooManyKept {
+        /// How many it may.
+        max: u32,
+    },
     /// The gateway could have the host name of another one.
     #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
     GatewayName,
@@ -81,6 +93,9 @@ impl Refusal {
             | Self::NameInUse { .. }
             | Self::NoName { .. }
             | Self::NotBehind
+            | Self::Kept
+            | Self::NotAdmitted
+            | Self::TooManyKept { .. }
             | Self::GatewayName
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,

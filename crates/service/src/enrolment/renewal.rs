@@ -7,7 +7,7 @@ use thingward_pki::{Issued, LeafIdentity, SigningRequest};
 use thingward_policy::{Forward, Permit, Resource, Subject};
 
 use super::Refusal;
-use super::certify::{Holder, Standing, certify};
+use super::certify::{Holder, certify};
 use crate::attestation::{gave_way, may_renew};
 use crate::shared::Shared;
 
@@ -15,7 +15,8 @@ use crate::shared::Shared;
 ///
 /// # Errors
 ///
-/// [`Refusal::NoCredential`], [`Refusal::NotAMember`] or [`Refusal::Revoked`].
+/// [`Refusal::NoCredential`], [`Refusal::NotAMember`], [`Refusal::Revoked`], or [`Refusal::Kept`] for a thing whose key is its
+/// gateway's: that shows the key nowhere.
 pub fn member_of(
     shared: &Shared,
     chain: &[CertificateDer<'static>],
@@ -30,6 +31,9 @@ pub fn member_of(
     let is_enrolled = shared.directory.role(&who.tenant, &who.name) == Some(who.role);
     if !is_enrolled || shared.directory.is_revoked(&identity.serial) {
         return Err(Refusal::Revoked);
+    }
+    if shared.directory.keeper(&who.tenant, &who.name).is_some() {
+        return Err(Refusal::Kept);
     }
     Ok(identity)
 }
@@ -52,11 +56,12 @@ pub async fn renew(
         return Err(Refusal::Revoked);
     }
     let entry = shared.store.registry().principal(&who.tenant, &who.name).await?;
-    let holder = Holder { standing: Standing::Member, principal: who, hardware: entry.hardware.as_ref() };
+    let holder = Holder { hardware: entry.hardware.as_ref(), ..Holder::member(who) };
     certify(shared, &turn, holder, request, now).await
 }
 
-/// The device that the gateway with this certificate may speak for: one of its tenant, as when it carries its messages.
+/// The device that the gateway with this certificate may speak for: one of its tenant, as when it carries its messages. A thing
+/// that a gateway keeps is behind that one for good.
 ///
 /// # Errors
 ///
@@ -67,13 +72,28 @@ pub fn child_of(
     device: &DeviceName,
     now: Timestamp,
 ) -> Result<Principal, Refusal> {
-    let gateway = member_of(shared, chain, now)?.principal;
-    let tenant = gateway.tenant;
-    let decided = shared.directory.access.decide(&tenant, &Subject::Member(gateway), &Resource::Tenant);
-    let _: Permit<Forward> = decided.map_err(|_| Refusal::NotBehind)?;
+    let Principal { tenant, name: gateway, .. } = forwarder_of(shared, chain, now)?;
     let is_device = shared.directory.role(&tenant, device) == Some(Role::Device);
+    let is_of_others = shared.directory.keeper(&tenant, device).is_some_and(|keeper| keeper != gateway);
     let child = Principal { tenant, role: Role::Device, name: *device };
-    if is_device { Ok(child) } else { Err(Refusal::NotBehind) }
+    if is_device && !is_of_others { Ok(child) } else { Err(Refusal::NotBehind) }
+}
+
+/// The gateway with this certificate, which may speak for others.
+///
+/// # Errors
+///
+/// As [`child_of`].
+pub(super) fn forwarder_of(
+    shared: &Shared,
+    chain: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> Result<Principal, Refusal> {
+    let gateway = member_of(shared, chain, now)?.principal;
+    let subject = Subject::Member(gateway);
+    let decided = shared.directory.access.decide(&gateway.tenant, &subject, &Resource::Tenant);
+    let _: Permit<Forward> = decided.map_err(|_| Refusal::NotBehind)?;
+    Ok(gateway)
 }
 
 /// Gives a device behind a gateway its next certificate, for the key that it has now, or that its new firmware has whose evidence
@@ -97,6 +117,7 @@ pub async fn renew_child(
         return Err(Refusal::NotBehind);
     }
     let entry = registry.principal(&principal.tenant, device).await?;
-    let holder = Holder { standing: Standing::Member, principal, hardware: entry.hardware.as_ref() };
+    let holder =
+        Holder { hardware: entry.hardware.as_ref(), keeper: entry.keeper, ..Holder::member(principal) };
     certify(shared, &turn, holder, request, now).await
 }

@@ -39,7 +39,7 @@ impl IntoResponse for EvidenceRefusal {
         let status = match &self {
             Self::Token(AttestError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Token(_) | Self::Tpm(_) => StatusCode::BAD_REQUEST,
-            Self::OtherPlace | Self::Stranger => StatusCode::FORBIDDEN,
+            Self::OtherPlace | Self::Stranger | Self::Kept => StatusCode::FORBIDDEN,
             Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => {
                 warn!(%error, "evidence is not kept");

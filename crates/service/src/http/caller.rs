@@ -346,7 +346,11 @@ impl<A: Act> FromRequestParts<Arc<App>> for Allowed<A> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Entered { tenant, caller } = Entered::from_request_parts(parts, app).await?;
         // A name that cannot be a member's is nobody's; the handler says so to whoever may look for it.
-        let member = path_part(parts, "device").await.ok().and_then(|name| name.parse().ok());
+        let name = match path_part(parts, "device").await {
+            Ok(device) => Some(device),
+            Err(_) => path_part(parts, "gateway").await.ok(),
+        };
+        let member = name.and_then(|name| name.parse().ok());
         let on = member.map_or(Resource::Tenant, Resource::Member);
         let permit = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
         Ok(Self { permit, caller })

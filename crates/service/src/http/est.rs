@@ -39,6 +39,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/.well-known/est/{tenant}/simpleenroll", post(enrol_with_initial_identity))
         .route("/.well-known/thingward/membership", get(membership))
         .route("/.well-known/thingward/children/{device}/membership", get(membership_of_child))
+        .route("/.well-known/thingward/children/{device}/simpleenroll", post(enrol_child))
         .route("/.well-known/thingward/children/{device}/simplereenroll", post(renew_child))
         .route("/.well-known/thingward/crl", get(crl))
 }
@@ -129,6 +130,19 @@ async fn renew(
     enrolment::member_of(&app.shared, &chain, now())?;
     let request = signing_request(body).await?;
     answer(&app, &enrolment::renew(&app.shared, &chain, &request, now()).await?)
+}
+
+/// As [`enrol_with_claim`], for a thing of a gateway's radio: the gateway has its key, and may enrol it while somebody lets it.
+async fn enrol_child(
+    State(app): State<Arc<App>>,
+    Path(device): Path<String>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let (chain, device) = (chain(&peer)?, device.parse().map_err(|_| Refusal::NotBehind)?);
+    enrolment::member_of(&app.shared, &chain, now())?;
+    let request = signing_request(body).await?;
+    answer(&app, &enrolment::enrol_child(&app.shared, &chain, &device, &request, now()).await?)
 }
 
 /// As [`renew`], for a device that a gateway speaks for: a chip on a serial line has no TLS, and signs the request.

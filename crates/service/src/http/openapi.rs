@@ -12,9 +12,9 @@ use utoipa::openapi::security::{
 use utoipa::{Modify, OpenApi};
 
 use super::api::{
-    chains, claims, commands, devices, findings, follow, grants, groups, keys, links, log, makers, near,
-    offers, oidc, passkeys, payments, policy, purchases, readings, segments, sessions, sign_in, statements,
-    tenants, tokens, users,
+    chains, claims, commands, devices, findings, follow, gateways, grants, groups, keys, links, log, makers,
+    near, offers, oidc, passkeys, payments, policy, purchases, readings, segments, sessions, sign_in,
+    statements, tenants, tokens, users,
 };
 use super::app::App;
 use super::{cookie, ops};
@@ -34,6 +34,7 @@ use super::{cookie, ops};
         claims::create, makers::list, makers::trust, makers::remove, makers::expect,
         devices::list, devices::show, devices::release, devices::revoke, devices::ask_evidence,
         devices::accept_evidence, findings::list,
+        gateways::show, gateways::admission, gateways::admit, gateways::close,
         commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
         grants::list, grants::issue::issue, grants::show, grants::revoke, statements::revocation,
         statements::revocation_of_class, statements::beacon,

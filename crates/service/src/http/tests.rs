@@ -8,6 +8,7 @@ mod enrolment;
 mod evidence;
 mod fsck;
 mod grants;
+mod kept;
 mod line;
 mod log;
 mod order;

@@ -23,6 +23,7 @@ fn record(device: &str, seq: u64) -> Record {
         seq,
         received: Timestamp::from_seconds(100),
         assurance: Assurance::Transport,
+        hop: None,
         readings: vec![Reading {
             field: None,
             time: Timestamp::from_seconds(99),

@@ -15,7 +15,7 @@ use thingward_model::assurance::UnknownWord;
 
 use crate::error::StoreError;
 use crate::query::{Cursor, ReadingPage};
-use crate::row::{Row, Value};
+use crate::row::{Hop, Row, Value};
 use crate::segment::{batch_of, schema};
 
 /// A form for rows.
@@ -82,7 +82,8 @@ enum Writer<W: Write + Send> {
     Senml { out: W, empty: bool },
 }
 
-const CSV_HEADER: &[u8] = b"time,device,stream,field,kind,value,unit,assurance,received,chain,seq,item\r\n";
+const CSV_HEADER: &[u8] = b"time,device,stream,field,kind,value,unit,assurance,received,chain,seq,item,\
+    link,gateway,gateway_received\r\n";
 
 impl<W: Write + Send> Writer<W> {
     fn new(format: Format, mut out: W) -> Result<Self, StoreError> {
@@ -163,7 +164,11 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
     let (time, received, kind, chain) = (row.time, row.received, kind(&row.value), hex(&row.chain));
     let Row { device, stream, assurance, seq, item, .. } = row;
     write!(out, "{time},{device},{stream},{field},{kind},{value},{unit},")?;
-    write!(out, "{assurance},{received},{chain},{seq},{item}\r\n")
+    write!(out, "{assurance},{received},{chain},{seq},{item},")?;
+    match &row.hop {
+        Some(Hop { gateway, link, received }) => write!(out, "{link},{gateway},{received}\r\n"),
+        None => write!(out, ",,\r\n"),
+    }
 }
 
 /// RFC 4180, §2: quotes around what has quotes, commas or line ends, with quotes doubled.
@@ -196,6 +201,9 @@ fn json(row: &Row) -> Map<String, Json> {
     put("chain", hex(&row.chain).into());
     put("seq", row.seq.into());
     put("item", row.item.into());
+    put("link", row.hop.map_or(Json::Null, |hop| hop.link.as_str().into()));
+    put("gateway", row.hop.map_or(Json::Null, |hop| hop.gateway.as_str().into()));
+    put("gateway_received", row.hop.map_or(Json::Null, |hop| hop.received.to_string().into()));
     object
 }
 

@@ -48,6 +48,7 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
         seq: 0,
         received: NOW,
         assurance: Assurance::Transport,
+        hop: None,
         readings,
     });
     prop::collection::vec(record, 1..60).prop_map(|mut records| {
@@ -359,7 +360,8 @@ async fn csv_quotes_what_must_be_quoted() {
     assert_eq!(lines.len(), 6);
     assert_eq!(
         lines[1],
-        "2023-11-14T22:13:27Z,pump,main,,number,0.7,Cel,transport,2026-11-18T11:06:40Z,0101010101010101,7,0"
+        "2023-11-14T22:13:27Z,pump,main,,number,0.7,Cel,transport,2026-11-18T11:06:40Z,0101010101010101,7,0,\
+         serial,hall,2026-11-18T11:06:39Z"
     );
     assert!(lines[3].contains(r#",note,text,"größe ""7"", ok",,"#), "{}", lines[3]);
     let none = String::from_utf8(exported(Format::Csv, "bulb").await).unwrap();

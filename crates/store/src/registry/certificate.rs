@@ -136,7 +136,7 @@ impl Registry {
     }
 
     /// Takes back in one step all that a member has: every certificate that is not over, every key that it ever
-    /// had, every claim code of its name; with `release` the name too. Returns the certificates that are revoked
+    /// had, every claim code of its name, a gateway's admission; with `release` the name too. Returns the certificates that are revoked
     /// by it. What was revoked before stays as it was.
     ///
     /// # Errors
@@ -188,6 +188,12 @@ impl Registry {
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
+        sqlx::query("DELETE FROM admissions WHERE tenant = $1 AND gateway = $2")
+            .bind(tenant.as_str())
+            .bind(name.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
         super::claim::forget_codes(&mut tx, tenant, name).await?;
         tx.commit().await.map_err(&failed)?;
         revoked.iter().map(|row| Serial::new(get(row, "serial")?)).collect()

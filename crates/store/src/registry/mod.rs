@@ -4,6 +4,7 @@
 //! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
 //! of at most [`LIST_MAX`], continued after the last item of the page before.
 
+mod admission;
 mod attestation;
 mod certificate;
 mod claim;
@@ -30,6 +31,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row as _, SqlitePool};
 
+pub use admission::Admission;
 pub use attestation::{Attestation, KeptEvidence};
 pub use certificate::{Certificate, Revocation, RevocationReason};
 pub use claim::Claim;

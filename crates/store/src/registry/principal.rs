@@ -61,6 +61,8 @@ pub struct NewPrincipal {
     pub state: PrincipalState,
     /// Who made it, when it came with a certificate of its maker.
     pub hardware: Option<Hardware>,
+    /// The gateway that has its key, for a thing of a radio.
+    pub keeper: Option<DeviceName>,
 }
 
 /// A principal as registered.
@@ -72,6 +74,8 @@ pub struct PrincipalEntry {
     pub state: PrincipalState,
     /// Who made it.
     pub hardware: Option<Hardware>,
+    /// The gateway that has its key, for a thing of a radio.
+    pub keeper: Option<DeviceName>,
     /// When it was registered.
     pub created: Timestamp,
 }
@@ -93,7 +97,7 @@ pub struct PrincipalKey {
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
 
-const COLUMNS: &str = "tenant, name, role, state, maker, maker_key, maker_serial, created";
+const COLUMNS: &str = "tenant, name, role, state, maker, maker_key, maker_serial, keeper, created";
 
 impl Registry {
     /// Adds a principal. A released one of the same name and role comes back; its keys stay.
@@ -104,10 +108,10 @@ impl Registry {
     /// [`StoreError::NotFound`] when there is no such tenant.
     pub async fn add_principal(&self, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
         let result = sqlx::query(
-            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO UPDATE \
+            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key, keeper) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, name) DO UPDATE \
              SET state = excluded.state, maker = excluded.maker, maker_key = excluded.maker_key, \
-             maker_serial = excluded.maker_serial \
+             maker_serial = excluded.maker_serial, keeper = excluded.keeper \
              WHERE principals.state = 'released' AND principals.role = excluded.role",
         )
         .bind(new.principal.tenant.as_str())
@@ -118,6 +122,7 @@ impl Registry {
         .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
         .bind(now.as_micros())
         .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
+        .bind(new.keeper.as_ref().map(DeviceName::as_str))
         .execute(&self.pool)
         .await
         .map_err(failed("add a principal"))?;
@@ -189,6 +194,32 @@ impl Registry {
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list principals"))?;
+        rows.iter().map(read_principal).collect()
+    }
+
+    /// The things that a gateway keeps by name, released ones not, from the first after `last` on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn kept_by(
+        &self,
+        tenant: &TenantName,
+        gateway: &DeviceName,
+        last: Option<&DeviceName>,
+        limit: u32,
+    ) -> Result<Vec<PrincipalEntry>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM principals \
+             WHERE tenant = $1 AND keeper = $2 AND state <> 'released' AND name > $3 ORDER BY name LIMIT $4"
+        )))
+        .bind(tenant.as_str())
+        .bind(gateway.as_str())
+        .bind(after(last))
+        .bind(page(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list what a gateway keeps"))?;
         rows.iter().map(read_principal).collect()
     }
 
@@ -284,6 +315,7 @@ fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
         },
         state: parse(row, "state")?,
         hardware,
+        keeper: parse_optional(row, "keeper")?,
         created: time(row, "created")?,
     })
 }

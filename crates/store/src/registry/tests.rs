@@ -43,7 +43,8 @@ fn principal(of: &str, role: Role, name: &str) -> Principal {
 
 fn meter(of: &str, name: &str, serial: Option<&str>) -> NewPrincipal {
     let hardware = serial.map(|serial| hardware(of, serial));
-    NewPrincipal { principal: principal(of, Role::Device, name), state: PrincipalState::Claimed, hardware }
+    let principal = principal(of, Role::Device, name);
+    NewPrincipal { principal, state: PrincipalState::Claimed, hardware, keeper: None }
 }
 
 /// Of one maker, which each tenant calls by another name.

@@ -10,10 +10,10 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use thingward_model::name::Kind;
-use thingward_model::{DeviceName, FieldName, Name, StreamName, Timestamp};
+use thingward_model::{DeviceName, FieldName, Link, Name, StreamName, Timestamp};
 
 use crate::error::StoreError;
-use crate::row::{Row, Value};
+use crate::row::{Hop, Row, Value};
 
 /// Rows that are turned into columns at a time.
 pub(crate) const WRITE_ROWS: usize = 8192;
@@ -42,6 +42,9 @@ pub(crate) fn schema() -> SchemaRef {
         Field::new("sealed", DataType::Binary, true),
         Field::new("unit", DataType::Utf8, true),
         Field::new("assurance", DataType::Utf8, false),
+        Field::new("link", DataType::Utf8, true),
+        Field::new("gateway", DataType::Utf8, true),
+        Field::new("gateway_received", time(), true),
     ]))
 }
 
@@ -60,6 +63,9 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let numbers = rows.iter().map(|r| if let Value::Number(v) = r.value { Some(v) } else { None });
     let bools = rows.iter().map(|r| if let Value::Bool(v) = r.value { Some(v) } else { None });
     let words = rows.iter().map(|r| if let Value::Text(v) = &r.value { Some(v.as_str()) } else { None });
+    let links = rows.iter().map(|r| r.hop.map(|hop| hop.link.as_str()));
+    let gateways = rows.iter().map(|r| r.hop.as_ref().map(|hop| hop.gateway.as_str()));
+    let at_gateways = rows.iter().map(|r| r.hop.map(|hop| hop.received.as_micros()));
     let chains = rows.iter().map(|r| Some(r.chain));
     let chains = FixedSizeBinaryArray::try_from_sparse_iter_with_size(chains, 8)?;
     RecordBatch::try_new(
@@ -80,6 +86,9 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
             bytes(|v| if let Value::Sealed(v) = v { Some(v) } else { None }),
             Arc::new(rows.iter().map(|r| r.unit.as_deref()).collect::<StringArray>()),
             texts(|r| r.assurance.as_str()),
+            Arc::new(links.collect::<StringArray>()),
+            Arc::new(gateways.collect::<StringArray>()),
+            Arc::new(at_gateways.collect::<TimestampMicrosecondArray>().with_timezone(UTC)),
         ],
     )
 }
@@ -102,6 +111,27 @@ pub(crate) struct Columns<'a> {
     sealed: Option<&'a BinaryArray>,
     unit: &'a StringArray,
     assurance: &'a StringArray,
+    hop: Option<HopColumns<'a>>,
+}
+
+/// What gateways said. Segments from before there were links have no such columns.
+struct HopColumns<'a> {
+    link: &'a StringArray,
+    gateway: Names<'a, thingward_model::name::Device>,
+    received: &'a TimestampMicrosecondArray,
+}
+
+impl<'a> HopColumns<'a> {
+    fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let gateway = Names::new(column(batch, "gateway")?);
+        Some(Self { link: column(batch, "link")?, gateway, received: column(batch, "gateway_received")? })
+    }
+
+    fn at(&self, at: usize) -> Result<Option<Hop>, StoreError> {
+        let Some(gateway) = self.gateway.at(at)? else { return Ok(None) };
+        let link: Link = self.link.value(at).parse().map_err(|_| corrupt())?;
+        Ok(Some(Hop { gateway, link, received: Timestamp::from_micros(self.received.value(at)) }))
+    }
 }
 
 impl<'a> Columns<'a> {
@@ -124,6 +154,7 @@ impl<'a> Columns<'a> {
             sealed: column(batch, "sealed"),
             unit: column(batch, "unit")?,
             assurance: column(batch, "assurance")?,
+            hop: HopColumns::of(batch),
         })
     }
 
@@ -158,6 +189,7 @@ impl<'a> Columns<'a> {
             value,
             unit: self.unit.is_valid(at).then(|| self.unit.value(at).to_owned()),
             assurance: self.assurance.value(at).parse().map_err(|_| corrupt())?,
+            hop: self.hop.as_ref().map_or(Ok(None), |columns| columns.at(at))?,
         }))
     }
 
@@ -212,5 +244,24 @@ impl<'a, K: Kind> Names<'a, K> {
 
     fn required(&self, at: usize) -> Result<Name<K>, StoreError> {
         self.at(at)?.ok_or_else(corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::tests::mixed;
+
+    #[test]
+    fn rows_of_a_segment_from_before_there_were_links_came_through_no_gateway() {
+        let rows: Vec<Row> = mixed("pump", "main", 1).into_rows().collect();
+        let batch = batch_of(&rows).unwrap();
+        let old = batch.project(&(0..15).collect::<Vec<_>>()).unwrap();
+        for (at, row) in rows.into_iter().enumerate() {
+            assert!(row.hop.is_some());
+            let read = |batch| Columns::of(batch).unwrap().row(at).unwrap().unwrap();
+            assert_eq!(read(&batch), row);
+            assert_eq!(read(&old), Row { hop: None, ..row });
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | `value`, `bool`, `text`, `data`, `sealed` | double, boolean, string, binary, binary | exactly one is not null |
 //! | `unit` | string, may be null | |
 //! | `assurance` | string | as in `thingward_model::Assurance` |
+//! | `link`, `gateway`, `gateway_received` | string, string, timestamp | null: it came through no gateway; absent in older segments |
 //!
 //! Everything, footer included, is AES-256-GCM under one random key per segment. The footer's key metadata is the
 //! key material of Parquet's key tools: the segment's key boxed under the tenant's Parquet KEK, and that boxed under

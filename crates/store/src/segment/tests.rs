@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use thingward_model::{Assurance, TenantName, Timestamp};
+use thingward_model::{Assurance, Link, TenantName, Timestamp};
 
 use super::*;
 use crate::error::StoreError;
@@ -11,7 +11,7 @@ use crate::hot::{Batch, HotStore, SignedPart};
 use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
-use crate::row::{Reading, Record, Row, Value};
+use crate::row::{Hop, Reading, Record, Row, Value};
 use crate::store::{Problem, Report, Store};
 
 pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
@@ -95,6 +95,12 @@ pub(crate) fn mixed(device: &str, stream: &str, seq: u64) -> Record {
         seq,
         received: NOW,
         assurance: Assurance::Transport,
+        // Every other one came through a gateway.
+        hop: (seq % 2 == 1).then(|| Hop {
+            gateway: "hall".parse().unwrap(),
+            link: Link::Serial,
+            received: NOW.plus_micros(-1_000_000),
+        }),
         readings: readings.collect(),
     }
 }

@@ -35,6 +35,7 @@ impl Member {
                     ("STATE", "state"),
                     ("CONNECTED", "connected"),
                     ("GATEWAY", "gateway"),
+                    ("KEEPER", "keeper"),
                     ("MAKER", "maker"),
                     ("SERIAL", "maker_serial"),
                     ("CREATED", "created"),

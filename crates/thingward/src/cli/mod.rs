@@ -6,6 +6,7 @@ mod connection;
 mod device;
 mod docs;
 mod file;
+mod gateway;
 mod grant;
 mod key;
 mod member;
@@ -65,7 +66,7 @@ enum Command {
     Service(role::Service),
     /// The gateway: carries messages of things that do not reach the service.
     #[command(subcommand)]
-    Gateway(role::Gateway),
+    Gateway(gateway::Gateway),
     /// The witness: co-signs audit logs of others, on a machine that is not theirs.
     #[command(subcommand)]
     Witness(witness::Witness),

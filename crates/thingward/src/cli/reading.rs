@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::output::{self, Column, Output, Progress, table};
 use crate::when;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     ("TIME", "time"),
     ("DEVICE", "device"),
     ("STREAM", "stream"),
@@ -27,6 +27,7 @@ const COLUMNS: [Column; 7] = [
     ("VALUE", "value"),
     ("UNIT", "unit"),
     ("ASSURANCE", "assurance"),
+    ("LINK", "link"),
 ];
 /// Most readings that one request asks for.
 const PAGE: u64 = 10_000;

@@ -1,8 +1,6 @@
-//! `service run` and `gateway run`.
+//! `service run`, and what roles have in common.
 
 use clap::{Args, Subcommand};
-use thingward_agent::home::Home;
-use thingward_gateway::Gateway as RunningGateway;
 use thingward_service::service::Service as RunningService;
 use tracing::info;
 
@@ -53,34 +51,6 @@ impl Service {
         };
         info!("the service stops");
         service.stop().await;
-        if failed {
-            Err(Failure::Failed("the disk takes no more; the log says why".to_owned()))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Gateway {
-    /// Run the gateway until SIGTERM or Ctrl-C. Enrol its home first: `device enrol --home`.
-    Run(Run),
-}
-
-impl Gateway {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let Self::Run(run) = self;
-        let config = config::load(global)?.gateway;
-        run.begin();
-        let home = Home::open(&config.home).map_err(Failure::of)?;
-        let gateway = RunningGateway::start(home, config.settings).await.map_err(Failure::of)?;
-        info!("the gateway runs");
-        let failed = tokio::select! {
-            stopped = stop_requested() => { stopped?; false }
-            () = gateway.failed() => true,
-        };
-        info!("the gateway stops");
-        gateway.stop().await;
         if failed {
             Err(Failure::Failed("the disk takes no more; the log says why".to_owned()))
         } else {

@@ -60,7 +60,10 @@ impl Chains {
         let Some(Ok(Item::Record(record))) = Items::new(&bytes).next() else { return Err(refused()) };
         let mut pack = [0; PACK_BYTES_MAX];
         let len = record.open(key, &mut pack).map_err(|_| refused())?;
-        let received = Timestamp::parse_rfc3339(text("received")).unwrap_or(Timestamp::EPOCH);
+        // What is relative in it counts from when the first who took it got it.
+        let arrived =
+            ["gateway_received", "received"].iter().find_map(|at| Timestamp::parse_rfc3339(text(at)));
+        let arrived = arrived.unwrap_or(Timestamp::EPOCH);
         let mut opened = Vec::new();
         let each = |r: thingward_model::Reading<'_>| {
             let (kind, value) = match r.value {
@@ -81,7 +84,7 @@ impl Chains {
             one.extend(inner.map(|(name, value)| (name.to_owned(), value)));
             opened.push(Json::Object(one));
         };
-        senml::decode(pack.get(..len).unwrap_or_default(), received, each).map_err(Failure::of)?;
+        senml::decode(pack.get(..len).unwrap_or_default(), arrived, each).map_err(Failure::of)?;
         Ok(opened)
     }
 }

@@ -432,6 +432,10 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
         let reason = Sentence::new(reason.trim()).filter(|reason| !reason.as_str().is_empty())?;
         Some(Exception { thing: Address::new(thing)?, reason })
     });
+    let file = want("an absolute path", "\"/etc/thingward/zigbee2mqtt.credentials\"");
+    let credentials_file = r.text(s, "credentials_file", file, None, |text| {
+        Some(PathBuf::from(text)).filter(|path| path.is_absolute()).map(Some)
+    });
     r.close(section);
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("thingward"));
     Some(RadioSettings {
@@ -440,6 +444,7 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
         line: line?,
         names: names.into_iter().collect(),
         exceptions,
+        credentials_file,
         program,
     })
 }

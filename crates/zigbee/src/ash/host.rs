@@ -144,7 +144,10 @@ impl AshHost {
                     outputs.extend(self.fail(AshFailure::Stopped(code)));
                 }
                 (LineEvent::Frame(frame), State::Open { .. }) => outputs.extend(self.frame(frame, now)),
-                (LineEvent::Damaged(_), State::Open { .. }) => outputs.extend(self.reject()),
+                (LineEvent::Damaged(_), State::Open { .. }) => {
+                    outputs.push(AshOutput::Damaged);
+                    outputs.extend(self.reject());
+                }
                 // Before the reset, what comes belongs to nobody.
                 (LineEvent::Frame(_) | LineEvent::Damaged(_), _) => {}
             }

@@ -14,6 +14,8 @@ pub enum AshOutput {
     },
     /// A message.
     Received(Octets),
+    /// A frame came damaged, which is asked for again.
+    Damaged,
     /// Nothing goes any more until the next reset.
     Failed(AshFailure),
 }

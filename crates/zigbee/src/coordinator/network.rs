@@ -28,7 +28,7 @@ pub struct Network {
 /// Sending power in dBm.
 const TX_POWER: i128 = 8;
 /// Frames that a restored coordinator skips: it sent some after the copy was made, and nobody takes a counter twice.
-const COUNTER_MARGIN: u32 = 100_000;
+pub const COUNTER_MARGIN: u32 = 100_000;
 /// The initial security state's bits (`EmberInitialSecurityBitmask`): link keys are hashed from one that the coordinator
 /// keeps, and both keys are given.
 const SECURITY: i128 = 0x0084 | 0x0100 | 0x0200 | 0x0800;
@@ -36,16 +36,32 @@ const SECURITY: i128 = 0x0084 | 0x0100 | 0x0200 | 0x0800;
 const KEEPS_COUNTER: i128 = 0x1000;
 /// The value that is the counter of network frames (`EzspValueId`).
 const NETWORK_COUNTER: i128 = 0x23;
+/// And the counter of frames under link keys, which is never ahead of it by more than the margin.
+const LINK_COUNTER: i128 = 0x24;
 /// From this version on, keys are in the hands of a security manager.
 pub(super) const KEY_MANAGER_VERSION: u8 = 13;
 /// The network's key by its kind (`EmberKeyType`, `sl_zb_sec_man_key_type_t`).
-const NETWORK_KEY: i128 = 0x03;
+pub(super) const NETWORK_KEY: i128 = 0x03;
 const MANAGED_NETWORK_KEY: i128 = 0x01;
-/// Decisions (`EzspPolicyId`, `EzspDecisionBitmask`): nodes join with install codes, and come back only with their keys.
+/// Decisions (`EzspPolicyId`, `EzspDecisionBitmask`): nodes join with install codes, and those
+/// that missed the network's key get it again under their own.
 const TRUST_CENTRE_POLICY: i128 = 0x00;
-const JOINS_BY_INSTALL_CODE: i128 = 0x01 | 0x10;
+const JOINS_BY_INSTALL_CODE: i128 = 0x01 | 0x02 | 0x10;
+/// Nodes that ask for a link key of their own get it.
+const LINK_KEY_POLICY: i128 = 0x05;
+const LINK_KEY_OF_ITS_OWN: i128 = 0x51;
+/// And none gets one for talking to another.
+const APPLICATION_KEY_POLICY: i128 = 0x06;
+const NO_APPLICATION_KEYS: i128 = 0x60;
+/// What goes to the host is what it sent: only its tag comes back.
+const CALLBACK_POLICY: i128 = 0x04;
+const TAG_ONLY: i128 = 0x40;
+/// Settings (`EzspConfigId`): Zigbee PRO, encryption with a code of 32 bits, announcements to the host too, and seconds
+/// that a key waits for its node.
+const SETTINGS: [(i128, i128); 4] = [(0x0c, 2), (0x0d, 5), (0x2a, 1), (0x36, 300)];
 
-/// What a coordinator is told once before its network is formed: its endpoint, and who may join.
+/// What a coordinator is told once before its network is formed: its settings, its endpoint, and who may join and gets which
+/// key.
 ///
 /// # Errors
 ///
@@ -61,11 +77,51 @@ pub fn configure() -> Result<Vec<EzspMessage>, Malformed> {
         ("inputs", Given::Numbers(vec![0x0000, 0x0003, 0x0006, 0x000a])),
         ("outputs", Given::Numbers(vec![0x0500])),
     ];
-    let policy = vec![
-        ("policy", Given::Number(TRUST_CENTRE_POLICY)),
-        ("decision", Given::Number(JOINS_BY_INSTALL_CODE)),
+    let setting = |(id, value)| {
+        EzspMessage::with(
+            "setConfigurationValue",
+            vec![("id", Given::Number(id)), ("value", Given::Number(value))],
+        )
+    };
+    let policy = |(policy, decision)| {
+        let given = vec![("policy", Given::Number(policy)), ("decision", Given::Number(decision))];
+        EzspMessage::with("setPolicy", given)
+    };
+    let policies = [
+        (TRUST_CENTRE_POLICY, JOINS_BY_INSTALL_CODE),
+        (LINK_KEY_POLICY, LINK_KEY_OF_ITS_OWN),
+        (APPLICATION_KEY_POLICY, NO_APPLICATION_KEYS),
+        (CALLBACK_POLICY, TAG_ONLY),
     ];
-    Ok(vec![EzspMessage::with("addEndpoint", endpoint)?, EzspMessage::with("setPolicy", policy)?])
+    let endpoint = std::iter::once_with(|| EzspMessage::with("addEndpoint", endpoint));
+    SETTINGS.into_iter().map(setting).chain(endpoint).chain(policies.into_iter().map(policy)).collect()
+}
+
+/// Asks the coordinator who it is: an EUI-64.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn run_address() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("getEui64", Vec::new())
+}
+
+/// Has the coordinator go on with the network that it remembers. Status 0 where it has one, and 0x93 where it has none.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn resume() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("networkInit", vec![("bitmask", Given::Number(0))])
+}
+
+/// Has the coordinator forget its network.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn forget() -> Result<EzspMessage, Malformed> {
+    EzspMessage::with("leaveNetwork", Vec::new())
 }
 
 /// Forms a new network. `link_key` is what the trust centre hashes link keys from.
@@ -85,13 +141,14 @@ pub fn form(network: &Network, link_key: Key) -> Result<Vec<EzspMessage>, Malfor
 pub fn restore(network: &Network, link_key: Key) -> Result<Vec<EzspMessage>, Malformed> {
     let counter = network.frame_counter.checked_add(COUNTER_MARGIN);
     let counter = counter.ok_or(Malformed::new("network.frame_counter", Problem::Range))?;
-    let value = vec![
-        ("id", Given::Number(NETWORK_COUNTER)),
-        ("value", Given::Octets(counter.to_le_bytes().to_vec())),
-    ];
+    let set = |id| {
+        let value = Given::Octets(counter.to_le_bytes().to_vec());
+        EzspMessage::with("setValue", vec![("id", Given::Number(id)), ("value", value)])
+    };
     Ok(vec![
         security(network, link_key, SECURITY | KEEPS_COUNTER)?,
-        EzspMessage::with("setValue", value)?,
+        set(NETWORK_COUNTER)?,
+        set(LINK_COUNTER)?,
         form_network(network)?,
     ])
 }
@@ -157,12 +214,8 @@ pub fn read_backup(answers: &[EzspMessage]) -> Result<Network, Malformed> {
 
 fn security(network: &Network, link_key: Key, bitmask: i128) -> Result<EzspMessage, Malformed> {
     // Whoever knows what link keys are hashed from has them all.
-    let well_known = Key::new(Key::WELL_KNOWN_LINK);
-    for (field, key) in [("network.link_key", &link_key), ("network.key", &network.key)] {
-        if *key == well_known {
-            return Err(Malformed::new(field, Problem::WellKnown));
-        }
-    }
+    secret("network.link_key", &link_key)?;
+    secret("network.key", &network.key)?;
     let given = vec![
         ("bitmask", Given::Number(bitmask)),
         ("preconfiguredKey", Given::Key(link_key)),
@@ -171,6 +224,15 @@ fn security(network: &Network, link_key: Key, bitmask: i128) -> Result<EzspMessa
         ("trustCenterEui64", Given::Eui64(Eui64(0))),
     ];
     EzspMessage::with("setInitialSecurityState", given)
+}
+
+/// A key that everybody knows is none.
+pub(super) fn secret(field: &'static str, key: &Key) -> Result<(), Malformed> {
+    if *key == Key::new(Key::WELL_KNOWN_LINK) {
+        Err(Malformed::new(field, Problem::WellKnown))
+    } else {
+        Ok(())
+    }
 }
 
 fn form_network(network: &Network) -> Result<EzspMessage, Malformed> {
@@ -190,7 +252,7 @@ fn form_network(network: &Network) -> Result<EzspMessage, Malformed> {
     EzspMessage::with("formNetwork", given)
 }
 
-fn number<T: TryFrom<i128>>(record: &Record, name: &'static str) -> Result<T, Malformed> {
+pub(super) fn number<T: TryFrom<i128>>(record: &Record, name: &'static str) -> Result<T, Malformed> {
     let number = record.number(name).ok_or(Malformed::new(name, Problem::Missing))?;
     T::try_from(number).map_err(|_| Malformed::new(name, Problem::Range))
 }

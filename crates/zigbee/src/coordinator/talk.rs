@@ -5,12 +5,14 @@ use crate::bytes::Malformed;
 use crate::ezsp::EzspMessage;
 use crate::layout::Given;
 use crate::library;
-use crate::zcl::{Foundation, Reporting, ZclHeader};
+use crate::zcl::{Attribute, Foundation, Reporting, Value, ZclHeader};
 
 /// The coordinator's endpoint for applications.
 const HOST_ENDPOINT: u8 = 1;
 /// Home automation, which all nodes of Zigbee 3.0 speak.
 const PROFILE: u16 = 0x0104;
+/// Sensors of alarms: IAS Zone.
+const ZONE: u16 = 0x0500;
 /// All routers and the coordinator.
 const ROUTERS: i128 = 0xfffc;
 /// Try again, look for a way, ask for an acknowledgement (`EmberApsOption`).
@@ -133,7 +135,68 @@ pub fn configure_reporting(
     reports: Vec<Reporting>,
     sequence: u8,
 ) -> Result<Request, Malformed> {
-    let command = Foundation::ConfigureReporting(reports);
+    general(endpoint, cluster, &Foundation::ConfigureReporting(reports), sequence)
+}
+
+/// Asks for attributes.
+///
+/// # Errors
+///
+/// Never.
+pub fn read(endpoint: u8, cluster: u16, ids: Vec<u16>, sequence: u8) -> Result<Request, Malformed> {
+    general(endpoint, cluster, &Foundation::Read(ids), sequence)
+}
+
+/// Tells a sensor of an alarm who its master is: the host (8.2.2.2.3, `iasCieAddress`).
+///
+/// # Errors
+///
+/// Never.
+pub fn become_master(endpoint: u8, host: Eui64, sequence: u8) -> Result<Request, Malformed> {
+    let address = Attribute { id: 0x0010, value: Value::Eui64(host) };
+    general(endpoint, ZONE, &Foundation::Write(vec![address]), sequence)
+}
+
+/// Enrols a sensor of an alarm, whether it asked for it or not (8.2.2.3.1). All zones have the same number: their addresses
+/// tell them apart.
+#[must_use]
+pub fn enrol(endpoint: u8, sequence: u8) -> Request {
+    let mut payload = Vec::new();
+    ZclHeader { control: 0x01, manufacturer: None, sequence, command: 0x00 }.write(&mut payload);
+    payload.extend([0x00, 0x01]);
+    Request::application(endpoint, ZONE, payload)
+}
+
+/// Tells a node that what it said unasked, with this header, was understood: it asks for that unless it says that it does
+/// not (2.5.12.2).
+///
+/// # Errors
+///
+/// Never.
+pub fn confirm(endpoint: u8, cluster: u16, header: &ZclHeader) -> Result<Request, Malformed> {
+    let command = Foundation::DefaultResponse { command: header.command, status: 0 };
+    let control = 0x10 | (header.control & 0x0c ^ 0x08);
+    let mut payload = Vec::new();
+    ZclHeader { control, command: command.command(), ..*header }.write(&mut payload);
+    command.write(&mut payload)?;
+    Ok(Request::application(endpoint, cluster, payload))
+}
+
+/// Tells a node to leave the network.
+///
+/// # Errors
+///
+/// Never, unless the tables are broken.
+pub fn leave(node: Eui64, sequence: u8) -> Result<Request, Malformed> {
+    Request::device_object(
+        0x0034,
+        sequence,
+        vec![("device", Given::Eui64(node)), ("options", Given::Number(0))],
+    )
+}
+
+/// A command that is the same in all clusters, which is answered by itself and by nothing else.
+fn general(endpoint: u8, cluster: u16, command: &Foundation, sequence: u8) -> Result<Request, Malformed> {
     let mut payload = Vec::new();
     let header = ZclHeader { control: 0x10, manufacturer: None, sequence, command: command.command() };
     header.write(&mut payload);

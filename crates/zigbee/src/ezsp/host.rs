@@ -22,6 +22,7 @@ const INVALID: u16 = 0x0058;
 pub struct EzspHost {
     ash: AshHost,
     state: State,
+    version: u8,
     sequence: u8,
     queue: VecDeque<EzspMessage>,
     asked: Option<Asked>,
@@ -65,6 +66,8 @@ pub enum EzspOutput {
     News(EzspMessage),
     /// News came faster than the coordinator could hand them over, and some are lost.
     NewsLost,
+    /// A frame came damaged over the line, which is asked for again.
+    Damaged,
     /// A frame that cannot be read, which was left out.
     Unreadable(Malformed),
     /// Nothing goes any more until the next opening.
@@ -81,7 +84,7 @@ pub enum EzspFailure {
     #[error(transparent)]
     Send(SendError),
     /// The coordinator speaks another version.
-    #[error("the coordinator speaks version {0} of EZSP, not 8 to 13")]
+    #[error("the coordinator speaks version {0} of EZSP, not 8 to 19")]
     Version(u8),
     /// No answer came.
     #[error("the coordinator does not answer command {0:#06x}")]
@@ -122,7 +125,7 @@ impl EzspHost {
         if self.queue.len() >= QUEUE_MAX {
             return Err(CommandError::Full);
         }
-        command.command(0)?;
+        command.command(0, self.version)?;
         self.queue.push_back(command);
         Ok(self.next(now))
     }
@@ -160,6 +163,7 @@ impl EzspHost {
                     all.extend(self.send(VERSION, &ask, now));
                 }
                 AshOutput::Received(message) => all.extend(self.message(&message, now)),
+                AshOutput::Damaged => all.push(EzspOutput::Damaged),
                 AshOutput::Failed(failure) => all.extend(self.fail(EzspFailure::Line(failure))),
             }
         }
@@ -178,7 +182,7 @@ impl EzspHost {
             Ok(frame) => frame,
             Err(malformed) => return vec![EzspOutput::Unreadable(malformed)],
         };
-        let (header, message) = (frame.header, EzspMessage::read(&frame));
+        let (header, message) = (frame.header, EzspMessage::read(&frame, self.version));
         let mut outputs = Vec::new();
         if header.overflowed() {
             outputs.push(EzspOutput::NewsLost);
@@ -205,6 +209,7 @@ impl EzspHost {
         }
         if self.state == State::Agreeing {
             self.state = State::Ready;
+            self.version = version;
             return vec![EzspOutput::Ready(version)];
         }
         self.state = State::Agreeing;
@@ -219,7 +224,7 @@ impl EzspHost {
             return Vec::new();
         }
         let Some(command) = self.queue.pop_front() else { return Vec::new() };
-        match command.command(self.sequence) {
+        match command.command(self.sequence, self.version) {
             Ok(frame) => self.send(command.info.id, &frame.to_bytes(), now),
             // It was written before, as it was taken.
             Err(malformed) => vec![EzspOutput::Unreadable(malformed)],

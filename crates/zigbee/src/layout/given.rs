@@ -4,7 +4,7 @@ use super::{Field, Item, Kind, Layout, Record};
 use crate::address::Eui64;
 use crate::bytes::{Malformed, Problem};
 use crate::security::Key;
-use crate::zcl::{Length, Value};
+use crate::zcl::{DataType, Length, Value};
 
 /// What a field is given.
 pub(crate) enum Given {
@@ -27,7 +27,35 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// A message of another layout in this one: numbers are of its types, and what the other lacks is nothing.
+    ///
+    /// # Errors
+    ///
+    /// With numbers that do not fit.
+    pub fn retyped(&self, record: &Record) -> Result<Record, Malformed> {
+        let item = |field: &Field| {
+            let item = match record.get(field.name) {
+                Some(Item::Value(Value::Integer(integer))) => field.item(Given::Number(integer.number()))?,
+                Some(item) => item.clone(),
+                None => field.nothing()?,
+            };
+            Ok((field.name, item))
+        };
+        Ok(Record(self.0.iter().map(item).collect::<Result<_, _>>()?))
+    }
+}
+
 impl Field {
+    /// Zero, or as much as that; of an address that somebody is to stand in for, nobody's.
+    fn nothing(&self) -> Result<Item, Malformed> {
+        match self.kind {
+            Kind::Value(DataType::EUI64) => self.item(Given::Eui64(Eui64(0))),
+            Kind::Value(_) if self.name == "alias" => self.item(Given::Number(0xffff)),
+            _ => self.item(Given::Number(0)),
+        }
+    }
+
     fn item(&self, given: Given) -> Result<Item, Malformed> {
         Ok(match given {
             Given::Number(number) => Item::Value(self.number(number)?),

@@ -114,7 +114,7 @@ pub fn green_power_command(id: u8) -> Option<&'static str> {
 #[must_use]
 pub fn lines() -> (usize, usize) {
     let texts = [PROFILE_LINES, CLUSTER_LINES, ATTRIBUTE_LINES, COMMAND_LINES, ZDO_LINES, GREEN_POWER_LINES];
-    let texts = texts.into_iter().chain([serial::EZSP_LINES, serial::ZNP_LINES]);
+    let texts = texts.into_iter().chain([serial::EZSP_LINES, serial::EZSP_LATER_LINES, serial::ZNP_LINES]);
     let written = texts.map(|text| text.lines().skip(1).count()).sum();
     let clusters = PROFILES.len() + CLUSTERS.len() + ATTRIBUTES.len() + COMMANDS.len();
     let read = clusters + ZDO.len() + GREEN_POWER.len() + serial::read();

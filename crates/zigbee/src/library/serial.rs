@@ -15,7 +15,12 @@ pub struct EzspInfo {
     pub name: &'static str,
     command: Layout,
     response: Layout,
+    /// What they are from version 14 of the protocol on, where that is something else.
+    later: Option<(Layout, Layout)>,
 }
+
+/// The version from which on statuses have 32 bits, and messages other fields.
+const LATER: u8 = 14;
 
 /// A command of ZNP, its answer, or news.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,10 +36,26 @@ pub struct ZnpInfo {
 }
 
 impl EzspInfo {
-    /// What the command, or the coordinator's answer or news, consists of.
+    /// What the command, or the coordinator's answer or news, consists of in versions 8 to 13 of the protocol: what hosts
+    /// write commands as.
     #[must_use]
     pub const fn layout(&self, response: bool) -> &Layout {
         if response { &self.response } else { &self.command }
+    }
+
+    /// The same in a version of the protocol.
+    #[must_use]
+    pub fn layout_of(&self, version: u8, response: bool) -> &Layout {
+        match &self.later {
+            Some((command, answer)) if version >= LATER => {
+                if response {
+                    answer
+                } else {
+                    command
+                }
+            }
+            _ => self.layout(response),
+        }
     }
 }
 
@@ -63,21 +84,31 @@ pub fn znp_named(kind: u8, name: &str) -> Option<&'static ZnpInfo> {
 }
 
 pub(super) const EZSP_LINES: &str = include_str!("../../data/ezsp.csv");
+pub(super) const EZSP_LATER_LINES: &str = include_str!("../../data/ezsp14.csv");
 pub(super) const ZNP_LINES: &str = include_str!("../../data/znp.csv");
 
-static EZSP: LazyLock<BTreeMap<u16, EzspInfo>> = LazyLock::new(|| table(EZSP_LINES, ezsp_line));
+static EZSP: LazyLock<BTreeMap<u16, EzspInfo>> = LazyLock::new(|| {
+    let mut infos = table(EZSP_LINES, ezsp_line);
+    for (id, later) in table(EZSP_LATER_LINES, ezsp_line) {
+        if let Some(info) = infos.get_mut(&id) {
+            info.later = Some((later.command, later.response));
+        }
+    }
+    infos
+});
 static ZNP: LazyLock<BTreeMap<(u8, u8, u8), ZnpInfo>> = LazyLock::new(|| table(ZNP_LINES, znp_line));
 
 /// How many lines of these tables could be read.
 pub(super) fn read() -> usize {
-    EZSP.len() + ZNP.len()
+    let later = EZSP.values().filter(|info| info.later.is_some()).count();
+    EZSP.len() + later + ZNP.len()
 }
 
 fn ezsp_line(line: &'static str) -> Option<(u16, EzspInfo)> {
     let mut columns = line.split(',');
     let (id, name) = (number(columns.next()?)?, columns.next()?);
     let (command, response) = (Layout::parse(columns.next()?)?, Layout::parse(columns.next()?)?);
-    Some((id, EzspInfo { id, name, command, response }))
+    Some((id, EzspInfo { id, name, command, response, later: None }))
 }
 
 fn znp_line(line: &'static str) -> Option<((u8, u8, u8), ZnpInfo)> {

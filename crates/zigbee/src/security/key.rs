@@ -59,7 +59,9 @@ impl Key {
         keyed_hash(self, &[0x03])
     }
 
-    pub(crate) const fn octets(&self) -> &[u8; 16] {
+    /// Its octets, for what has to keep it.
+    #[must_use]
+    pub const fn octets(&self) -> &[u8; 16] {
         &self.0
     }
 }

@@ -18,6 +18,8 @@ pub fn describe(thing: &Thing, title: &str) -> Result<ThingDescription, Descript
     for (endpoint, line) in thing.lines() {
         let name = thing.name(endpoint, line);
         match line.subject {
+            // What a figure without a unit is worth is not known: it passes through raw.
+            Subject::Property(_) if thing.conversion(endpoint, line).is_none() => None,
             Subject::Property(info) => properties.insert(name, property(line, info)),
             Subject::Write(info) => actions.insert(name, write(line, info)),
             Subject::Action(_) => actions.insert(name, action(line)),
@@ -63,8 +65,9 @@ fn value(line: &Line, info: &AttributeInfo) -> Map<String, Json> {
     let kind = match (line.conversion, info.data_type) {
         (Conversion::LowestBit, _) | (_, DataType::BOOLEAN) => "boolean",
         (_, DataType::TEXT) => "string",
-        (Conversion::Factor(_) | Conversion::Illuminance, _) | (_, DataType::SINGLE) => "number",
-        (Conversion::Plain, _) => "integer",
+        (_, DataType::SINGLE) => "number",
+        (Conversion::Plain | Conversion::Percent, _) => "integer",
+        _ => "number",
     };
     let mut schema = Map::new();
     schema.insert("type".to_owned(), kind.into());
@@ -106,7 +109,7 @@ impl Conversion {
     pub(super) const fn factor(self) -> f64 {
         match self {
             Self::Factor(factor) => factor,
-            Self::Plain | Self::LowestBit | Self::Illuminance => 1.0,
+            _ => 1.0,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! What no line has passes through with its number, its type and its octets.
 
 mod describe;
+mod figures;
 mod order;
 mod table;
 mod told;
@@ -12,7 +13,11 @@ pub use describe::describe;
 pub use order::{Order, OrderError};
 pub use told::{Scalar, Told};
 
+use std::collections::BTreeMap;
+
 use table::{Line, Subject};
+
+use crate::library::AttributeInfo;
 
 /// Where something of a node is: what its interview said of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +34,35 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thing {
     endpoints: Vec<Endpoint>,
+    /// What it said of its own values, by endpoint, cluster and attribute.
+    figures: BTreeMap<(u8, u16, u16), u32>,
 }
 
 impl Thing {
     /// A node with these endpoints.
     #[must_use]
     pub const fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints }
+        Self { endpoints, figures: BTreeMap::new() }
+    }
+
+    /// Its endpoints.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The properties that it reports when it is told to, with their endpoints.
+    pub fn reported(&self) -> impl Iterator<Item = (u8, &'static AttributeInfo)> {
+        self.lines().filter_map(|(endpoint, line)| match line.subject {
+            Subject::Property(info) if info.reportable => Some((endpoint, info)),
+            _ => None,
+        })
+    }
+
+    /// Clusters from which events come, with their endpoints.
+    pub fn eventful(&self) -> impl Iterator<Item = (u8, u16)> {
+        let events = self.lines().filter(|(_, line)| matches!(line.subject, Subject::Event(_)));
+        events.map(|(endpoint, line)| (endpoint, line.cluster))
     }
 
     /// Everything that it has, with the endpoints where it is.

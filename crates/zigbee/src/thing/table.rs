@@ -40,6 +40,23 @@ pub(super) enum Conversion {
     LowestBit,
     /// 10,000 times the decimal logarithm, and one (4.2.2.2.1).
     Illuminance,
+    /// Of 254, in whole per cent.
+    Percent,
+    /// By figures that the node itself says.
+    Ratio(Ratio),
+    /// Times the one, divided by the other.
+    Fraction(f64, f64),
+}
+
+/// Attributes of the same cluster that say what one step of a value is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ratio {
+    pub(super) multiplier: u16,
+    pub(super) divisor: u16,
+    /// What the unit is of the node's.
+    pub(super) factor: f64,
+    /// The one that says which unit the node's is: it has to be the first of its list, in binary or decimal (10.4.2.2.4.1).
+    pub(super) unit: Option<u16>,
 }
 
 /// A field of a command.
@@ -92,6 +109,8 @@ fn line(text: &'static str) -> Option<Line> {
         "" => Conversion::Plain,
         "bit0" => Conversion::LowestBit,
         "lux" => Conversion::Illuminance,
+        "percent" => Conversion::Percent,
+        ratio if ratio.starts_with("ratio|") => Conversion::Ratio(self::ratio(ratio)?),
         factor => Conversion::Factor(factor.parse().ok()?),
     };
     let sensitive = columns.next()? == "sensitive";
@@ -107,6 +126,19 @@ fn line(text: &'static str) -> Option<Line> {
         _ => return None,
     };
     Some(Line { cluster, subject, name, unit, conversion, sensitive, inputs })
+}
+
+fn ratio(text: &str) -> Option<Ratio> {
+    let mut parts = text.split('|').skip(1);
+    Some(Ratio {
+        multiplier: number(parts.next()?)?,
+        divisor: number(parts.next()?)?,
+        factor: parts.next()?.parse().ok()?,
+        unit: match parts.next()? {
+            "" => None,
+            unit => Some(number(unit)?),
+        },
+    })
 }
 
 /// IAS ACE: a keypad is its client.

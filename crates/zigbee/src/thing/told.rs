@@ -66,7 +66,8 @@ impl Thing {
         };
         let known = header.manufacturer.is_none();
         let line = super::table::lines().find(of).filter(|_| known && self.serves(endpoint, cluster));
-        let value = line.and_then(|line| Some((line, line.conversion.of(&attribute.value)?)));
+        let value =
+            line.and_then(|line| Some((line, self.conversion(endpoint, line)?.of(&attribute.value)?)));
         match value {
             Some((line, value)) => Told::Property { name: self.name(endpoint, line), unit: line.unit, value },
             None => raw(endpoint, cluster, header, attribute),
@@ -129,7 +130,9 @@ impl Conversion {
 
     fn number(self, number: f64) -> Scalar {
         Scalar::Number(match self {
-            Self::Plain | Self::LowestBit => number,
+            Self::Plain | Self::LowestBit | Self::Ratio(_) => number,
+            Self::Percent => (number * 100.0 / 254.0).round(),
+            Self::Fraction(multiplier, divisor) => number * multiplier / divisor,
             // Divided, hundredths come out as the nearest double; multiplied they do not.
             Self::Factor(factor) if factor < 1.0 => number / (1.0 / factor).round(),
             Self::Factor(factor) => number * factor,

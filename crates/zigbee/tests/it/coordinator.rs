@@ -2,13 +2,14 @@
 
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::coordinator::{
-    Interview, InterviewError, Network, Progress, Request, bind, close, configure, configure_reporting, form,
-    permit, read_backup, restore, run_backup,
+    Interview, InterviewError, Network, Progress, Request, become_master, bind, close, configure,
+    configure_reporting, confirm, enrol, expect_insecure, form, leave, permit, read, read_backup, remove,
+    restore, run_backup,
 };
 use thingward_zigbee::ezsp::{EzspFrame, EzspMessage};
 use thingward_zigbee::security::{InstallCode, Key};
 use thingward_zigbee::thing::describe;
-use thingward_zigbee::zcl::{DataType, Reporting, Value};
+use thingward_zigbee::zcl::{DataType, Reporting, Value, ZclHeader};
 use thingward_zigbee::{Malformed, Problem};
 
 use crate::vectors::{hex, unhex};
@@ -34,8 +35,9 @@ fn link() -> Key {
 
 /// The commands' fields, without headers.
 fn parameters(commands: &[EzspMessage]) -> Vec<(String, String)> {
-    let one =
-        |command: &EzspMessage| (command.info.name.to_owned(), hex(&command.command(0).unwrap().parameters));
+    let one = |command: &EzspMessage| {
+        (command.info.name.to_owned(), hex(&command.command(0, 13).unwrap().parameters))
+    };
     commands.iter().map(one).collect()
 }
 
@@ -69,7 +71,7 @@ fn a_copy_is_restored_with_a_counter_that_nobody_has_seen() {
     let asked = parameters(&run_backup(13).unwrap());
     assert_eq!(asked[1], named("exportKey", "01 00 0000 0000000000000000 00 00 00000000"));
     let answer = |octets: &str| {
-        EzspMessage::read(&EzspFrame::read(&unhex(&octets.replace(' ', ""))).unwrap()).unwrap()
+        EzspMessage::read(&EzspFrame::read(&unhex(&octets.replace(' ', ""))).unwrap(), 13).unwrap()
     };
     let found = answer("00 8001 2800 00 01 8877665544332211 621a 08 0f 00 0000 01 00800000");
     let key = answer(&format!("00 8001 6a00 00 0200 03 {KEY} 00100000 00000000 00 0000000000000000"));
@@ -84,7 +86,8 @@ fn a_copy_is_restored_with_a_counter_that_nobody_has_seen() {
     let restored = parameters(&restore(&copy, link()).unwrap());
     assert!(restored[0].1.starts_with("841b"));
     assert_eq!(restored[1], named("setValue", "23 04 a0960100"));
-    assert_eq!(restored[2], parameters(&form(&network(), link()).unwrap())[1]);
+    assert_eq!(restored[2], named("setValue", "24 04 a0960100"));
+    assert_eq!(restored[3], parameters(&form(&network(), link()).unwrap())[1]);
     let without = answer("00 8001 2800 93 01 8877665544332211 621a 08 0f 00 0000 01 00800000");
     for wrong in [vec![without, key.clone()], vec![found.clone()], vec![key], vec![found, managed]] {
         assert!(read_backup(&wrong).is_err());
@@ -109,7 +112,16 @@ fn a_node_joins_with_the_key_of_its_install_code() {
         assert!(permit(13, anybody, &code, 60).is_err());
     }
     assert_eq!(parameters(&close().unwrap())[0], named("permitJoining", "00"));
-    assert_eq!(parameters(&configure().unwrap())[1], named("setPolicy", "00 11"));
+    let configured = parameters(&configure().unwrap());
+    assert_eq!(configured[0], named("setConfigurationValue", "0c 0200"));
+    assert_eq!(configured[5..7], [named("setPolicy", "00 13"), named("setPolicy", "05 51")]);
+    let insecure = parameters(&[expect_insecure(12, Eui64(0x11)).unwrap()]);
+    assert_eq!(
+        insecure[0],
+        named("addTransientLinkKey", "1100000000000000 5a6967426565416c6c69616e63653039")
+    );
+    let removed = parameters(&[remove(ShortAddress(0x1234), Eui64(0x11)).unwrap()]);
+    assert_eq!(removed[0], named("removeDevice", "3412 1100000000000000 1100000000000000"));
 }
 
 #[test]
@@ -127,6 +139,15 @@ fn a_cluster_is_bound_and_reported() {
     };
     let request = configure_reporting(2, 0x0402, vec![reporting], 9).unwrap();
     assert_eq!(hex(&request.payload), "100906000000290a0058023200");
+    let report = ZclHeader { control: 0x08, manufacturer: None, sequence: 5, command: 0x0a };
+    assert_eq!(hex(&confirm(2, 0x0402, &report).unwrap().payload), "10050b0a00");
+    let event = ZclHeader { control: 0x05, manufacturer: Some(0x115f), sequence: 5, command: 0x02 };
+    assert_eq!(hex(&confirm(2, 0xfc00, &event).unwrap().payload), "1c5f11050b0200");
+    assert_eq!(hex(&read(2, 0x0402, vec![0, 1], 9).unwrap().payload), "10090000000100");
+    assert_eq!(hex(&become_master(1, Eui64(0x22), 9).unwrap().payload), "1009021000f02200000000000000");
+    assert_eq!(hex(&enrol(1, 9).payload), "0109000001");
+    let leaves = leave(Eui64(0x11), 9).unwrap();
+    assert_eq!((leaves.cluster, hex(&leaves.payload).as_str()), (0x0034, "09110000000000000000"));
     let sent = parameters(&[request.unicast(ShortAddress(0x1234), 7).unwrap()]);
     let octets = "00 3412 0401 0204 01 02 4011 0000 00 07 0d 100906000000290a0058023200";
     assert_eq!(sent[0], named("sendUnicast", octets));

@@ -9,6 +9,8 @@
 )]
 
 mod coordinator;
+#[path = "../emulated/mod.rs"]
+mod emulated;
 mod frames;
 mod hostile;
 mod listen;

@@ -1,10 +1,9 @@
 //! The lines to coordinators: third-party frames, and a line that loses and damages what goes over it.
 
 mod coordinator;
-mod emulated;
-mod ncp;
 mod noisy;
 mod peer;
+mod socket;
 
 use std::time::Duration;
 
@@ -155,26 +154,26 @@ fn ezsp_commands_and_answers_are_written_and_read() {
     assert_eq!(EzspFrame::read_version(&unhex("01800100000d023007")), Ok(13));
     assert!(EzspFrame::read_version(&unhex("0000000d")).is_err());
     let permit = Record(vec![("duration", value("uint8", 60))]);
-    let permit = EzspMessage::named("permitJoining", permit).unwrap().command(5).unwrap();
+    let permit = EzspMessage::named("permitJoining", permit).unwrap().command(5, 13).unwrap();
     assert_eq!(hex(&permit.to_bytes()), "05000122003c");
     let answer = EzspFrame::read(&unhex("058001220000")).unwrap();
     assert_eq!(answer.header.kind(), FrameKind::Response);
-    assert_eq!(EzspMessage::read(&answer).unwrap().record, Record(vec![("status", value("enum8", 0))]));
+    assert_eq!(EzspMessage::read(&answer, 13).unwrap().record, Record(vec![("status", value("enum8", 0))]));
     let status = EzspFrame::read(&unhex("059001190090")).unwrap();
     assert_eq!(status.header.kind(), FrameKind::Callback);
-    let status = EzspMessage::read(&status).unwrap();
+    let status = EzspMessage::read(&status, 13).unwrap();
     assert_eq!((status.info.name, status.record.number("status")), ("stackStatusHandler", Some(0x90)));
     let incoming = unhex(
         "0790014500 00 0401 0604 01 01 4001 0000 21 ff c8 3412 ff ff 07 18010a000018 01"
             .replace(' ', "")
             .as_str(),
     );
-    let incoming = EzspMessage::read(&EzspFrame::read(&incoming).unwrap()).unwrap();
+    let incoming = EzspMessage::read(&EzspFrame::read(&incoming).unwrap(), 13).unwrap();
     assert_eq!(incoming.record.number("sender"), Some(0x1234));
     let message = Item::Value(Value::Octets(Some(unhex("18010a00001801")), Length::Short));
     assert_eq!(incoming.record.get("message"), Some(&message));
     for broken in ["", "0580", "05800022", "058002220000", "0580012200", "058001fffe00"] {
-        let read = EzspFrame::read(&unhex(broken)).and_then(|frame| EzspMessage::read(&frame));
+        let read = EzspFrame::read(&unhex(broken)).and_then(|frame| EzspMessage::read(&frame, 13));
         assert!(read.is_err(), "{broken}");
     }
 }
@@ -253,7 +252,7 @@ fn what_may_hold_keys_cannot_be_printed() {
         Record(vec![("partner", Item::Value(Value::Eui64(Eui64(1)))), ("key", Item::Value(Value::Key(key)))]),
     );
     let message = message.unwrap();
-    let frame = message.command(0).unwrap();
+    let frame = message.command(0, 13).unwrap();
     let mut host = open_host();
     let sent = host.send(&frame.to_bytes(), Duration::ZERO).unwrap();
     let printed = format!("{message:?} {frame:?} {sent:?} {host:?}");
@@ -267,7 +266,7 @@ proptest! {
         let _ = (host.receive(&octets, Duration::ZERO), host.send(&[1, 2, 3], Duration::ZERO));
         let _ = host.receive(&octets, Duration::from_secs(1));
         let _ = ZnpLine::default().receive(&octets);
-        let _ = EzspFrame::read(&octets).and_then(|frame| EzspMessage::read(&frame));
+        let _ = EzspFrame::read(&octets).and_then(|frame| EzspMessage::read(&frame, 13));
         let _ = ZnpFrame::read(&octets).and_then(|frame| frame.fields());
     }
 }

@@ -69,7 +69,10 @@ fn a_bulb_has_the_properties_and_actions_of_its_clusters() {
     );
     assert_eq!(description.as_json()["properties"]["on"]["type"], "boolean");
     let level = &description.as_json()["actions"]["set-level"]["input"];
-    assert_eq!(level["properties"]["level"], json!({"type": "integer", "minimum": 0.0, "maximum": 254.0}));
+    assert_eq!(
+        level["properties"]["level"],
+        json!({"type": "number", "minimum": 0.0, "maximum": 100.0, "unit": "%"})
+    );
     assert_eq!(level["required"], json!(["level"]));
 }
 
@@ -147,8 +150,8 @@ fn what_no_line_has_passes_through_with_its_type_and_octets() {
 fn actions_become_the_frames_of_their_clusters() {
     let frame = |action: &str, input: Json| hex(&bulb().order(action, &input).unwrap().frame(7));
     assert_eq!(frame("turn-on", Json::Null), "010701");
-    assert_eq!(frame("set-level", json!({"level": 128})), "010704800000");
-    assert_eq!(frame("set-level", json!({"level": 254, "transition": 1.5})), "010704fe0f00");
+    assert_eq!(frame("set-level", json!({"level": 50})), "0107047f0000");
+    assert_eq!(frame("set-level", json!({"level": 100, "transition": 1.5})), "010704fe0f00");
     assert_eq!(frame("set-color-temperature", json!({"color-temperature": 370})), "01070a72010000");
     assert_eq!(frame("set-color", json!({"x": 0.3, "y": 0.25})), "010707cd4c00400000");
     let thermostat = node(&[(1, &[0x0201], &[])]);
@@ -161,7 +164,7 @@ fn actions_become_the_frames_of_their_clusters() {
 #[test]
 fn actions_outside_their_bounds_are_refused() {
     let wrong = [
-        ("set-level", json!({"level": 255})),
+        ("set-level", json!({"level": 100.5})),
         ("set-level", json!({"level": "full"})),
         ("set-level", json!({})),
         ("set-level", json!({"level": 1, "transition": -1})),
@@ -195,4 +198,46 @@ fn what_happens_becomes_an_event() {
     let panic = keypad.event(1, 0x0501, &header, &thingward_zigbee::layout::Record::default());
     assert!(matches!(panic, Some(Told::Event { name, .. }) if name == "panic"));
     assert!(sensor.event(1, 0x0501, &header, &thingward_zigbee::layout::Record::default()).is_none());
+}
+
+#[test]
+fn every_whole_per_cent_of_a_level_comes_back_as_it_was_set() {
+    for level in 0..=100 {
+        let frame = bulb().order("set-level", &json!({"level": level})).unwrap().frame(7);
+        let (name, unit, read) = number(&node(&[(1, &[0x0008], &[])]), 0x0008, 0, 0x20, &hex(&frame[3..4]));
+        assert_eq!((name.as_str(), unit, read), ("level", "%", f64::from(level)));
+    }
+    assert_eq!(describe(&bulb(), "Bulb").unwrap().as_json()["properties"]["level"]["type"], "integer");
+}
+
+#[test]
+fn a_meter_is_worth_something_when_it_has_said_what_its_steps_are() {
+    let mut meter = node(&[(1, &[0x0702, 0x0b04], &[])]);
+    let properties = |meter: &Thing| describe(meter, "Meter").unwrap().properties.len();
+    assert_eq!(properties(&meter), 0);
+    assert!(matches!(told(&meter, 1, 0x0702, 0, 0x25, "e80300000000"), Told::Raw { .. }));
+    let asked = meter.figures_asked();
+    assert_eq!(asked[&(1, 0x0702)], [0x0301, 0x0302, 0x0300]);
+    assert_eq!(asked[&(1, 0x0b04)], [0x0400, 0x0401, 0x0600, 0x0601, 0x0602, 0x0603, 0x0604, 0x0605]);
+    for (cluster, id, figure) in [
+        (0x0702, 0x0300, 0),
+        (0x0702, 0x0301, 1),
+        (0x0702, 0x0302, 1000),
+        (0x0b04, 0x0600, 1),
+        (0x0b04, 0x0601, 10),
+    ] {
+        meter.learn(1, cluster, id, figure);
+    }
+    meter.learn(1, 0x0006, 0, 1);
+    assert_eq!(meter.figures().count(), 5);
+    assert_eq!(
+        number(&meter, 0x0702, 0, 0x25, "e80300000000"),
+        ("energy-delivered".to_owned(), "Wh", 1000.0)
+    );
+    assert_eq!(number(&meter, 0x0b04, 0x0505, 0x21, "fc08"), ("voltage".to_owned(), "V", 230.0));
+    assert_eq!(properties(&meter), 3);
+    // Cubic metres are not kilowatt hours, and nobody divides by nothing.
+    meter.learn(1, 0x0702, 0x0300, 1);
+    meter.learn(1, 0x0b04, 0x0601, 0);
+    assert_eq!(properties(&meter), 0);
 }

@@ -1,17 +1,20 @@
-//! What commands mean: properties and events of a Thing Description, from the tables in `data/`.
+//! What commands mean: properties, events and actions of a Thing Description, from the tables in `data/`.
 //!
-//! A table row says which field of which command is shown under which name. A command that no table has, of a class that is
-//! not known, is shown raw and by a name that says so. What only keeps the network going is not shown.
+//! A table row says which field of which command is shown under which name, which command an action is, and what is asked to
+//! learn the values that there are. A command that no table has, of a class that is not known, is shown raw and by a name that
+//! says so. What only keeps the network going is not shown.
 
+mod actions;
+mod questions;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod write;
 
 use std::borrow::Cow;
 
+pub use actions::{Action, ActionError, Coding, Input, actions};
+pub use questions::{follow_ups, questions};
 pub use tables::{By, Kind, Quantity, Row, ValueType, events, quantities, rows, states};
-pub use write::write;
 
 use crate::Command;
 use crate::command_class::Value;
@@ -68,18 +71,18 @@ fn read(row: &'static Row, values: &[(&'static str, Value)]) -> Option<Reading> 
         return Some(Reading { kind, name: row.name.into(), value: Shown::Flag(true), unit: "" });
     }
     let value = find(row.field)?;
+    let unit = row.unit;
+    let plain = || row.full.map_or_else(|| shown(value), |full| share(value, full));
     let (name, value, unit): (Cow<'static, str>, Shown, &'static str) = match &row.by {
-        By::Field => (row.name.into(), shown(value), ""),
-        By::Word => {
-            let word = as_int(value).and_then(|number| states(row.class, row.field, number));
-            (row.name.into(), word.map_or_else(|| shown(value), |word| Shown::Word(word.into())), "")
-        }
+        By::Field => (row.name.into(), plain(), unit),
+        By::Positive => (row.name.into(), as_int(value).map_or(Shown::Unknown, |n| Shown::Flag(n > 0)), unit),
+        By::Word => (row.name.into(), word(row, value), unit),
         By::Name(field) => {
             let number = int(field);
             let named = number.and_then(|number| states(row.class, field, number));
             let unnamed = number.map(|number| format!("{}-{number}", row.name).into());
             let name = named.map(Cow::Borrowed).or(unnamed).unwrap_or(row.name.into());
-            (name, shown(value), "")
+            (name, plain(), unit)
         }
         By::Quantity => {
             let measured =
@@ -105,6 +108,24 @@ fn read(row: &'static Row, values: &[(&'static str, Value)]) -> Option<Reading> 
         }
     };
     Some(Reading { kind, name, value, unit })
+}
+
+/// Per cent, where `full` are 100; 255 is what was set before, and no less than full where it is reported.
+fn share(value: &Value, full: i64) -> Shown {
+    match as_int(value) {
+        Some(255) => Shown::Number(100.0),
+        Some(number) if (0..=full).contains(&number) => {
+            Shown::Number((decimal(number, 0) * 100.0 / decimal(full, 0)).round())
+        }
+        _ => Shown::Unknown,
+    }
+}
+
+/// The word for a number, or its digits where no table has one.
+fn word(row: &Row, value: &Value) -> Shown {
+    let Some(number) = as_int(value) else { return shown(value) };
+    let word = states(row.class, row.field, number);
+    Shown::Word(word.map_or_else(|| number.to_string().into(), Cow::Borrowed))
 }
 
 impl Quantity {

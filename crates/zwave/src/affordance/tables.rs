@@ -37,6 +37,8 @@ pub enum By {
     Quantity,
     /// The value is a word of `events.csv`, by its kind.
     Event,
+    /// Whether the number is more than nothing.
+    Positive,
 }
 
 /// A field of a command and what it is called: `affordances.csv`.
@@ -54,10 +56,14 @@ pub struct Row {
     pub name: &'static str,
     /// Its type.
     pub value_type: ValueType,
+    /// Its unit, of SenML; empty where there is none, or where it follows from the quantity.
+    pub unit: &'static str,
+    /// The number that is 100 per cent, where the number that is sent is not the value.
+    pub full: Option<i64>,
     /// What name or value follow from.
     pub by: By,
-    /// The command that writes it, if there is one.
-    pub write: Option<u8>,
+    /// Whether it is there only where a thing has shown it: its class has it, or has it under this name, for some things only.
+    pub when_seen: bool,
     /// A command in hexadecimal digits.
     pub example: &'static str,
     /// What the example shows.
@@ -68,7 +74,7 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quantity {
     class: u8,
-    pub(super) kind: i64,
+    kind: i64,
     scale: i64,
     /// Its name.
     pub name: &'static str,
@@ -109,9 +115,9 @@ pub fn quantities(class: u8, kind: i64, scale: i64) -> Option<&'static Quantity>
     QUANTITY_ROWS.iter().find(|row| (row.class, row.kind, row.scale) == (class, kind, scale))
 }
 
-/// What is set, by its name; in the unit that is sent as it is.
-pub(super) fn quantity_named(class: u8, name: &str) -> Option<&'static Quantity> {
-    QUANTITY_ROWS.iter().find(|row| row.class == class && row.name == name && row.scale == 0)
+/// The words for numbers in a field.
+pub(super) fn words(class: u8, field: &str) -> impl Iterator<Item = &'static str> {
+    STATE_ROWS.iter().filter(move |row| (row.class, row.field) == (class, field)).map(|row| row.name)
 }
 
 /// The number for a word in a field.
@@ -139,7 +145,8 @@ pub(super) fn table<T>(text: &'static str, line: fn(&[&'static str]) -> Option<T
 }
 
 fn row(fields: &[&'static str]) -> Option<Row> {
-    let [class, command, field, kind, name, value_type, by, write, example, shows] = *fields else {
+    let [class, command, field, kind, name, value_type, unit, full, by, there, example, shows] = *fields
+    else {
         return None;
     };
     let kind = match kind {
@@ -159,11 +166,17 @@ fn row(fields: &[&'static str]) -> Option<Row> {
         "word" => By::Word,
         "quantity" => By::Quantity,
         "event" => By::Event,
+        "positive" => By::Positive,
         other => By::Name(other.strip_prefix("name:")?),
     };
-    let write = if write.is_empty() { None } else { Some(byte(write)?) };
+    let full = if full.is_empty() { None } else { Some(full.parse().ok()?) };
+    let when_seen = match there {
+        "" => false,
+        "seen" => true,
+        _ => return None,
+    };
     let (class, command) = (byte(class)?, byte(command)?);
-    Some(Row { class, command, field, kind, name, value_type, by, write, example, shows })
+    Some(Row { class, command, field, kind, name, value_type, unit, full, by, when_seen, example, shows })
 }
 
 fn quantity(fields: &[&'static str]) -> Option<Quantity> {
@@ -182,8 +195,15 @@ fn event(fields: &[&'static str]) -> Option<(i64, i64, &'static str)> {
     Some((byte(kind)?.into(), byte(event)?.into(), name))
 }
 
-fn byte(text: &str) -> Option<u8> {
+pub(super) fn byte(text: &str) -> Option<u8> {
     u8::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+/// Hexadecimal digits, two for a byte.
+pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
+    let pairs =
+        digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    pairs.collect()
 }
 
 /// A number, or a fraction of two.

@@ -26,6 +26,8 @@ pub enum Event {
     ControllerFailed(ControllerFault),
     /// It waits for a node that wants to join.
     Including,
+    /// The protocol has let a node in; whether it is given keys is to be seen.
+    Joining(NodeId),
     /// A joining node shows its key without the first five digits; [`super::Controller::confirm`] tells them.
     PinNeeded {
         /// Who.
@@ -77,6 +79,14 @@ pub enum ControllerFault {
     /// It answers something else than was asked.
     #[error("the controller answers something else than was asked")]
     Confused,
+    /// It is of another network than the one that was kept: its nodes are not those that joined.
+    #[error("the controller is of network {found}, and what was kept is of {kept}")]
+    Network {
+        /// What was kept.
+        kept: HomeId,
+        /// What it says.
+        found: HomeId,
+    },
     /// It lacks a function that a host cannot do without.
     #[error("the controller has no function {0:#04x}")]
     Function(u8),
@@ -105,6 +115,15 @@ pub enum Outcome {
     NoNonce,
     /// The node left.
     Gone,
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// It was never sent.
+    Unsent,
+    /// It was sent once, and the node fell asleep before it said that it had got it.
+    Sent,
 }
 
 /// Why a node was not let in.
@@ -137,6 +156,9 @@ pub enum Refusal {
     /// It did not go on in time.
     #[error("it did not go on in time")]
     Timeout,
+    /// The caller wants nothing of it any more.
+    #[error("it was removed")]
+    Removed,
     /// The caller ended it.
     #[error("it was cancelled")]
     Cancelled,

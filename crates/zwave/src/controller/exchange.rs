@@ -11,6 +11,7 @@ use super::node::{Node, Standing};
 use super::transactions::Purpose;
 use crate::command_class::encapsulation::SupervisionStatus;
 use crate::command_class::wake_up::WakeUp;
+use crate::security0::Part;
 use crate::security2::{GroupId, KeySlot};
 use crate::serial::message::TransmitStatus;
 use crate::serial::node_info::Listening;
@@ -45,6 +46,8 @@ pub(super) struct Outgoing {
     pub(super) id: Option<RequestId>,
     pub(super) command: Vec<u8>,
     pub(super) answer: Answer,
+    /// Whether it was sent, so that the node may have got it.
+    pub(super) sent: bool,
     /// It follows up a message to this group.
     pub(super) group: Option<GroupId>,
 }
@@ -68,13 +71,16 @@ pub(super) struct Exchange {
     outgoing: Outgoing,
     stage: Stage,
     tries: u8,
+    /// The second part of a command of Security 0, with its number, once the first is sent.
+    second: Option<Part>,
     pub(super) due: Option<Duration>,
 }
 
 impl<R: CryptoRng> Controller<R> {
     /// Starts with the next node that something waits for.
     pub(super) fn next_exchange(&mut self, now: Duration) {
-        if !self.ready || self.exchange.is_some() || self.inclusion.is_some() {
+        let joins = self.inclusion.as_ref().is_some_and(|inclusion| !inclusion.is_waiting());
+        if !self.ready || self.exchange.is_some() || joins {
             return;
         }
         // In turn: a node that is asked a lot, or answers nothing, does not keep the ones after it waiting.
@@ -84,12 +90,20 @@ impl<R: CryptoRng> Controller<R> {
             self.nodes.range_mut(after).find_map(waits).or_else(|| self.nodes.iter_mut().find_map(waits));
         let Some((node, outgoing)) = next else { return };
         self.last_asked = node;
-        self.exchange = Some(Exchange { node, outgoing, stage: Stage::Sending, tries: 0, due: None });
+        self.exchange =
+            Some(Exchange { node, outgoing, stage: Stage::Sending, tries: 0, second: None, due: None });
         self.try_exchange(now);
     }
 
-    /// Sends the command, or asks for the nonce that it needs.
+    /// Sends the command from its beginning, or asks for the nonce that it needs.
     fn try_exchange(&mut self, now: Duration) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.second = None;
+        }
+        self.go_on_exchange(now);
+    }
+
+    fn go_on_exchange(&mut self, now: Duration) {
         let Some(exchange) = &mut self.exchange else { return };
         let node = exchange.node;
         exchange.tries += 1;
@@ -107,12 +121,17 @@ impl<R: CryptoRng> Controller<R> {
                     }
                 }
             }
-            SecurityClass::S0 => self.own.and_then(|own| {
-                self.security0.seal((own.node, node), &exchange.outgoing.command, now, &mut self.rng)
-            }),
+            SecurityClass::S0 => self.seal0(node, now),
         };
         let Some(exchange) = &mut self.exchange else { return };
         if let Some(frame) = sealed {
+            exchange.outgoing.sent = true;
+            if exchange.second.is_some() {
+                // It asks for the nonce of the second by itself.
+                exchange.stage = Stage::Nonce;
+                exchange.due = Some(now + NONCE_TIMEOUT);
+                return self.transactions.send(Purpose::Aside, node, frame);
+            }
             exchange.stage = Stage::Sending;
             exchange.due = Some(now + SENDING_TIMEOUT);
             return self.transactions.send(Purpose::Exchange(node), node, frame);
@@ -129,6 +148,18 @@ impl<R: CryptoRng> Controller<R> {
         self.transactions.send(Purpose::Exchange(node), node, command);
     }
 
+    /// The command under Security 0, or the part of it whose turn it is.
+    fn seal0(&mut self, node: NodeId, now: Duration) -> Option<Vec<u8>> {
+        let (own, exchange) = (self.own?.node, self.exchange.as_mut()?);
+        let (part, second) = match exchange.second.take() {
+            Some(second) => (second, None),
+            None => self.security0.parts(&exchange.outgoing.command),
+        };
+        let frame = self.security0.seal((own, node), &part, now, &mut self.rng)?;
+        exchange.second = second;
+        Some(frame)
+    }
+
     /// The command again, for one member of the group that it was sent to; with the group's nonces where it lacks them.
     fn follow_up(&mut self, node: NodeId, group: GroupId) -> Option<Vec<u8>> {
         let command = &self.exchange.as_ref()?.outgoing.command;
@@ -142,7 +173,7 @@ impl<R: CryptoRng> Controller<R> {
     /// A node told its half of a nonce.
     pub(super) fn exchange_nonce(&mut self, node: NodeId, now: Duration) {
         if self.exchange.as_ref().is_some_and(|exchange| exchange.node == node) {
-            self.try_exchange(now);
+            self.go_on_exchange(now);
         }
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::Controller;
 use super::event::Event;
 use super::exchange::{Answer, Outgoing};
 use super::node::{Node, Standing};
+use super::{Controller, RequestError};
 use crate::command_class::association::{Association, LIFELINE};
 use crate::command_class::information::{ManufacturerSpecific, Version};
 use crate::command_class::security::{self, listed_classes};
@@ -19,6 +19,18 @@ use crate::{Command, NodeId, SecurityClass};
 const WAKE_UP_INTERVAL: Seconds = Seconds(4 * 3600);
 
 impl<R: CryptoRng> Controller<R> {
+    /// Asks a node again what it can do: one whose interview was cut short.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] where it may not be spoken to.
+    pub fn interview(&mut self, node: NodeId, now: Duration) -> Result<(), RequestError> {
+        self.node(node)?;
+        self.begin_interview(node, now);
+        self.go_on(now);
+        Ok(())
+    }
+
     /// Asks first which classes it has under its key; what follows depends on that.
     pub(super) fn begin_interview(&mut self, node: NodeId, now: Duration) {
         let Some(peer) = self.nodes.get_mut(&node) else { return };
@@ -77,7 +89,8 @@ fn push_rest(peer: &mut Node, own: u8) {
 
 /// A node that joined a moment ago has an empty outbox.
 fn push(peer: &mut Node, command: &Command, answer: Answer) {
-    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer, group: None }).is_ok() {
+    if peer.push(Outgoing { id: None, command: command.to_bytes(), answer, sent: false, group: None }).is_ok()
+    {
         peer.interview = Some(peer.interview.unwrap_or(0) + 1);
     }
 }

@@ -33,6 +33,16 @@ impl<R: CryptoRng> Controller<R> {
         Ok(())
     }
 
+    /// Lets it in no more. One that is joining already goes on.
+    pub fn withdraw_provision(&mut self, dsk: &Dsk, now: Duration) {
+        let Some(at) = self.provisioned.iter().position(|provisioned| provisioned == dsk) else { return };
+        self.provisioned.remove(at);
+        if self.ready && self.inclusion.is_none() && self.excluding.is_none() && self.provisioned.is_empty() {
+            self.transactions.add(AddMode::Stop);
+        }
+        self.go_on(now);
+    }
+
     /// Permits Security 0 to one node, for a reason, when it joins: once it has, or was refused, the permission is spent.
     pub fn permit_s0(&mut self, permission: S0Permission, now: Duration) {
         self.security0.forbid(permission.node());

@@ -26,9 +26,9 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound};
+pub use event::{ControllerFault, Event, Outcome, Refusal, RequestId, Unsound, Withdrawn};
 pub use node::{OUTBOX_MAX, OutboxFull, Standing};
-pub use settings::{KnownNode, NetworkKeySet, S0Permission};
+pub use settings::{KnownNetwork, KnownNode, NetworkKeySet, S0Permission};
 
 use crate::command_class::encapsulation::{Session, SizedCommand, Supervision};
 use crate::command_class::transport_service::Assembler;
@@ -82,6 +82,8 @@ struct Own {
 pub struct Controller<R> {
     rng: R,
     transactions: Transactions,
+    /// The network that was kept.
+    kept: Option<HomeId>,
     own: Option<Own>,
     ready: bool,
     keys: NetworkKeySet,
@@ -104,14 +106,17 @@ pub struct Controller<R> {
 }
 
 impl<R: CryptoRng> Controller<R> {
-    /// Begins with asking the controller what it is. `known` are the nodes that joined before.
-    pub fn start(keys: NetworkKeySet, known: Vec<KnownNode>, rng: R, now: Duration) -> Self {
+    /// Begins with asking the controller what it is. `known` is the network with the nodes that joined before; without it any is
+    /// taken.
+    pub fn start(keys: NetworkKeySet, known: Option<KnownNetwork>, rng: R, now: Duration) -> Self {
+        let (kept, known) = known.map_or((None, Vec::new()), |known| (Some(known.home), known.nodes));
         let security0 = Security0::new(keys.s0.clone());
         // Until the controller has said who it is, nothing is encrypted.
         let security2 = Security2::new(HomeId(0), NodeId::FIRST);
         let mut this = Self {
             rng,
             transactions: Transactions::default(),
+            kept,
             own: None,
             ready: false,
             keys,
@@ -209,6 +214,20 @@ impl<R: CryptoRng> Controller<R> {
         self.ask(node, command.to_bytes(), Answer::Class(command.class()), now)
     }
 
+    /// Takes a request back that waits: it is not sent any more, and no [`Event::Done`] comes of it. `None` for one that is under
+    /// way or over.
+    pub fn withdraw(&mut self, id: RequestId) -> Option<Withdrawn> {
+        self.nodes.values_mut().find_map(|node| node.withdraw(id))
+    }
+
+    /// Has nothing to do with a node any more: what waits for it comes to nothing, and it is refused from here on.
+    pub fn refuse(&mut self, node: NodeId, now: Duration) {
+        let Some(listening) = self.nodes.get(&node).map(|node| node.listening) else { return };
+        self.drop_node(node, now);
+        self.nodes.insert(node, Node::new(Standing::Refused(Refusal::Removed), listening, &[]));
+        self.go_on(now);
+    }
+
     fn ask(
         &mut self,
         node: NodeId,
@@ -221,7 +240,7 @@ impl<R: CryptoRng> Controller<R> {
         }
         let id = self.next_id();
         let node = self.nodes.get_mut(&node).ok_or(RequestError::NoNode(node))?;
-        node.push(Outgoing { id: Some(id), command, answer, group: None })?;
+        node.push(Outgoing { id: Some(id), command, answer, sent: false, group: None })?;
         self.go_on(now);
         Ok(id)
     }

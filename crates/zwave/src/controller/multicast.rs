@@ -51,7 +51,7 @@ impl<R: CryptoRng> Controller<R> {
             let id = self.next_id();
             let (answer, command) = (Answer::Supervision(session), bytes.clone());
             let node = self.nodes.get_mut(&node).ok_or(RequestError::NoNode(node))?;
-            node.push(Outgoing { id: Some(id), command, answer, group: Some(group) })?;
+            node.push(Outgoing { id: Some(id), command, answer, sent: false, group: Some(group) })?;
             asked.push(id);
         }
         self.go_on(now);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::event::Refusal;
+use super::event::{Refusal, RequestId, Withdrawn};
 use super::exchange::Outgoing;
 use super::settings::KnownNode;
 use crate::command_class::encapsulation::Supervision;
@@ -101,6 +101,13 @@ impl Node {
     /// What did not arrive because it fell asleep waits for the next time.
     pub(super) fn push_back_again(&mut self, outgoing: Outgoing) {
         self.outbox.push_front(outgoing);
+    }
+
+    /// Takes back what waits.
+    pub(super) fn withdraw(&mut self, id: RequestId) -> Option<Withdrawn> {
+        let at = self.outbox.iter().position(|outgoing| outgoing.id == Some(id))?;
+        let outgoing = self.outbox.remove(at)?;
+        Some(if outgoing.sent { Withdrawn::Sent } else { Withdrawn::Unsent })
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {

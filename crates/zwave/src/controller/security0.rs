@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::settings::S0Permission;
 use crate::command_class::security;
-use crate::security0::{EncapsulationError, NetworkKeys0, Nonce, OwnNonces, Part, open, seal};
+use crate::security0::{EncapsulationError, FRAME_MAX0, NetworkKeys0, Nonce, OwnNonces, Part, open, seal};
 use crate::{Command, Key, NodeId};
 
 /// How long a node's nonce may be used: CC, Security 0.
@@ -22,13 +22,14 @@ pub(super) struct Security0 {
     /// First parts of long commands, with their numbers.
     parts: BTreeMap<NodeId, (u8, Vec<u8>, Duration)>,
     pub(super) permissions: Vec<S0Permission>,
+    last_part: u8,
 }
 
 impl Security0 {
     pub(super) fn new(network: Key) -> Self {
         let keys = NetworkKeys0::derive(network);
         let (own, theirs, parts) = (OwnNonces::default(), BTreeMap::new(), BTreeMap::new());
-        Self { keys, joining: None, own, theirs, parts, permissions: Vec::new() }
+        Self { keys, joining: None, own, theirs, parts, permissions: Vec::new(), last_part: 0 }
     }
 
     pub(super) fn is_permitted(&self, node: NodeId) -> bool {
@@ -64,11 +65,22 @@ impl Security0 {
         self.theirs.insert(node, (nonce, now));
     }
 
+    /// A command as what fits in one frame, and in a second where it takes one.
+    pub(super) fn parts(&mut self, command: &[u8]) -> (Part, Option<Part>) {
+        let Some((first, second)) = command.split_at_checked(FRAME_MAX0).filter(|(_, rest)| !rest.is_empty())
+        else {
+            return (Part::Whole(command.to_vec()), None);
+        };
+        self.last_part = (self.last_part + 1) & 0x0f;
+        let number = self.last_part;
+        (Part::First(number, first.to_vec()), Some(Part::Second(number, second.to_vec())))
+    }
+
     /// `None` where the node's nonce is missing or too old, or the command too long.
     pub(super) fn seal(
         &mut self,
         (own, node): (NodeId, NodeId),
-        command: &[u8],
+        part: &Part,
         now: Duration,
         rng: &mut impl CryptoRng,
     ) -> Option<Vec<u8>> {
@@ -79,9 +91,9 @@ impl Security0 {
         let mut ours = Nonce::default();
         rng.fill_bytes(&mut ours);
         if self.joining == Some(node) {
-            return seal(&NetworkKeys0::initial(), (own, node), (&ours, &theirs), command);
+            return seal(&NetworkKeys0::initial(), (own, node), (&ours, &theirs), part);
         }
-        seal(&self.keys, (own, node), (&ours, &theirs), command)
+        seal(&self.keys, (own, node), (&ours, &theirs), part)
     }
 
     /// `None` for the first part of a command, whose second one is to come.

@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use crate::serial::node_info::Listening;
-use crate::{Key, NodeId, S2Class, SecurityClass};
+use crate::{HomeId, Key, NodeId, S2Class, SecurityClass};
 
 /// The keys of a network, one for each class.
 #[derive(Clone)]
@@ -64,6 +64,15 @@ impl S0Permission {
     pub fn reason(&self) -> &str {
         &self.reason
     }
+}
+
+/// A network that the caller kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNetwork {
+    /// Which: a controller of another one is refused.
+    pub home: HomeId,
+    /// Nodes that joined before.
+    pub nodes: Vec<KnownNode>,
 }
 
 /// A node that joined before, as the caller kept it.

@@ -12,7 +12,7 @@ use super::{Controller, Own};
 use crate::security2::Security2;
 use crate::serial::node_info::Listening;
 use crate::serial::request::function;
-use crate::serial::{Message, Request};
+use crate::serial::{AddMode, Message, Request};
 use crate::{S2Class, SecurityClass};
 
 /// Functions that a host cannot do without.
@@ -28,6 +28,10 @@ impl<R: CryptoRng> Controller<R> {
 
     pub(super) fn start_answered(&mut self, message: Message) {
         match message {
+            Message::ControllerId(found, _) if self.kept.is_some_and(|kept| kept != found) => {
+                let kept = self.kept.unwrap_or(found);
+                self.start_failed(ControllerFault::Network { kept, found });
+            }
             Message::ControllerId(home, node) => {
                 self.own = Some(Own { home, node });
                 self.security2 = Security2::new(home, node);
@@ -53,6 +57,8 @@ impl<R: CryptoRng> Controller<R> {
                 }
                 self.ready = true;
                 self.events.push_back(Event::Ready { home: own.home, own: own.node, strangers });
+                // A host of before may have let things in when it ended.
+                self.transactions.add(AddMode::Stop);
                 self.listen_for_smart_start();
             }
             _ => self.start_failed(ControllerFault::Confused),

@@ -15,10 +15,12 @@ pub type Nonce = [u8; 8];
 
 /// Bytes around a text: class and command, the sender's nonce, the receiver's nonce id, and the code.
 const OVERHEAD: usize = 2 + 8 + 1 + 8;
-/// Longest text, in bytes: sequence byte and command.
+/// Longest text that is taken, in bytes: sequence byte and command.
 const TEXT_MAX: usize = 30;
-/// Longest command that is sent, in bytes.
-pub const COMMAND_MAX0: usize = TEXT_MAX - 1;
+/// Longest command that goes in one frame of 46 bytes: old things put no segments together.
+pub const FRAME_MAX0: usize = 46 - OVERHEAD - 1;
+/// Longest command, in bytes: it goes in two frames.
+pub const COMMAND_MAX0: usize = 2 * FRAME_MAX0;
 const ENCAPSULATION: u8 = 0x81;
 /// The same, where the sender asks for the next nonce: with the first part of a long command.
 const ENCAPSULATION_NONCE_GET: u8 = 0xc1;
@@ -70,36 +72,51 @@ pub enum EncapsulationError {
     Partial,
 }
 
-/// What was in a frame.
+/// What is in a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// A command.
     Whole(Vec<u8>),
-    /// The first part of a command, by its number.
+    /// The first part of a command, by its number; its sender asks for the nonce that the second needs.
     First(u8, Vec<u8>),
     /// The second.
     Second(u8, Vec<u8>),
 }
 
-/// Encrypts a command. `None` for one that is too long.
+impl Part {
+    /// The sequence byte and what is behind it; and the command that carries them.
+    fn text(&self) -> (u8, Vec<u8>) {
+        let (header, first, command) = match self {
+            Self::Whole(command) => (ENCAPSULATION, 0, command),
+            Self::First(number, command) => {
+                (ENCAPSULATION_NONCE_GET, IS_PART | number & PART_NUMBER, command)
+            }
+            Self::Second(number, command) => {
+                (ENCAPSULATION, IS_PART | IS_SECOND | number & PART_NUMBER, command)
+            }
+        };
+        (header, [&[first], command.as_slice()].concat())
+    }
+}
+
+/// Encrypts a command, or a part of one. `None` for one that is too long.
 #[must_use]
 pub fn seal(
     keys: &NetworkKeys0,
     (from, to): (NodeId, NodeId),
     (ours, theirs): (&Nonce, &Nonce),
-    command: &[u8],
+    part: &Part,
 ) -> Option<Vec<u8>> {
-    let mut text = vec![0];
-    text.extend_from_slice(command);
+    let (header, mut text) = part.text();
     if text.len() > TEXT_MAX {
         return None;
     }
     let iv = initial_vector(ours, theirs);
     ofb(&keys.encryption, iv, &mut text);
-    let code = authentication_code(keys, iv, (ENCAPSULATION, from.mesh()?, to.mesh()?), &text);
+    let code = authentication_code(keys, iv, (header, from.mesh()?, to.mesh()?), &text);
     let mut frame = Vec::with_capacity(text.len() + OVERHEAD);
     let [nonce_id, ..] = theirs;
-    frame.extend([0x98, ENCAPSULATION]);
+    frame.extend([0x98, header]);
     frame.extend(ours);
     frame.append(&mut text);
     frame.push(*nonce_id);

@@ -4,5 +4,7 @@
 mod frame;
 mod nonces;
 
-pub use frame::{COMMAND_MAX0, EncapsulationError, NetworkKeys0, Nonce, Part, decrypt, open, seal};
+pub use frame::{
+    COMMAND_MAX0, EncapsulationError, FRAME_MAX0, NetworkKeys0, Nonce, Part, decrypt, open, seal,
+};
 pub use nonces::OwnNonces;

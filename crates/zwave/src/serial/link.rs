@@ -13,6 +13,8 @@ const FRAME_TIMEOUT: Duration = Duration::from_millis(1500);
 const RETRANSMISSIONS: u32 = 3;
 /// Frames that wait for their turn.
 pub const QUEUE_MAX: usize = 64;
+/// Writes that wait for a caller who does not take them: beyond them nothing is acknowledged, and comes again.
+const OUT_MAX: usize = 256;
 
 /// What became of bytes that came, or of time that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +154,9 @@ impl Link {
     }
 
     fn say(&mut self, unit: &Unit) {
-        self.out.extend(byte_of(unit).map(|byte| vec![byte]));
+        if self.out.len() < OUT_MAX {
+            self.out.extend(byte_of(unit).map(|byte| vec![byte]));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use thingward_zwave::command_class::field::OnOff;
 use thingward_zwave::command_class::switches::BinarySwitch;
-use thingward_zwave::controller::{Controller, Event, KnownNode, NetworkKeySet, RequestId};
+use thingward_zwave::controller::{Controller, Event, KnownNetwork, KnownNode, NetworkKeySet, RequestId};
 use thingward_zwave::serial::message::{Capabilities, InitData, MembershipStatus, TransmitStatus};
 use thingward_zwave::serial::request::function;
 use thingward_zwave::serial::{
@@ -54,7 +54,12 @@ impl Home {
         let mut rng = ChaCha20Rng::from_seed([5; 32]);
         let keys = NetworkKeySet::generate(&mut rng);
         Self {
-            host: Controller::start(keys, known, rng, Duration::ZERO),
+            host: Controller::start(
+                keys,
+                Some(KnownNetwork { home: HOME, nodes: known }),
+                rng,
+                Duration::ZERO,
+            ),
             thing,
             now: Duration::ZERO,
             events: Vec::new(),
@@ -254,6 +259,11 @@ pub(crate) const THING: u16 = 9;
 
 pub(crate) fn thing_node() -> NodeId {
     NodeId::new(THING).unwrap()
+}
+
+/// The keys of the network.
+pub(crate) fn keys() -> NetworkKeySet {
+    NetworkKeySet::generate(&mut ChaCha20Rng::from_seed([5; 32]))
 }
 
 pub(crate) const ALL_OF_S2: u8 = 0x07;

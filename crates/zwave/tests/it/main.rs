@@ -11,6 +11,7 @@ mod groups;
 mod home;
 mod host;
 mod joining;
+mod members;
 mod patience;
 mod security0;
 mod security2;

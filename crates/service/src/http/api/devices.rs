@@ -41,6 +41,8 @@ pub(in crate::http) struct DeviceView {
     connected: Option<String>,
     /// The gateway that handed on something of it last, since the service started.
     gateway: Option<String>,
+    /// The gateway that has its key, for a thing of a radio: nothing of it is more than that gateway's word.
+    keeper: Option<String>,
 }
 
 /// A member with the keys that it has and had.
@@ -146,6 +148,7 @@ impl DeviceView {
             created: e.created.to_string(),
             connected,
             gateway,
+            keeper: e.keeper.map(|keeper| keeper.to_string()),
         }
     }
 }

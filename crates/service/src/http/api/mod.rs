@@ -6,6 +6,7 @@ pub(super) mod commands;
 pub(super) mod devices;
 pub(super) mod findings;
 pub(super) mod follow;
+pub(super) mod gateways;
 pub(super) mod grants;
 pub(super) mod groups;
 pub(super) mod keys;
@@ -102,6 +103,10 @@ pub(super) fn routes() -> Vec<Route> {
             "/api/v1/tenants/{tenant}/devices/{device}/attestation/accept",
             post(devices::accept_evidence),
         ),
+        route(GET, "/api/v1/tenants/{tenant}/gateways/{gateway}", get(gateways::show)),
+        route(GET, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", get(gateways::admission)),
+        route(POST, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", post(gateways::admit)),
+        route(DELETE, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", delete(gateways::close)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/description", get(commands::describe)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands", post(commands::send)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare", post(commands::prepare)),

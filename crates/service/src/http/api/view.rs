@@ -35,6 +35,13 @@ pub(in crate::http) struct ReadingView {
     seq: u64,
     /// Its place in the record.
     item: u8,
+    /// How its gateway had it from the thing: `zigbee-link-key`, `zwave-s2-access`, `serial` and others; null when it came over a
+    /// connection of the thing's own.
+    link: Option<String>,
+    /// The gateway that it came through.
+    gateway: Option<String>,
+    /// When the gateway got it, by its clock.
+    gateway_received: Option<String>,
 }
 
 /// A number, true or false, text, or base64 of bytes.
@@ -71,6 +78,9 @@ impl From<Row> for ReadingView {
             chain: hex(&row.chain),
             seq: row.seq,
             item: row.item,
+            link: row.hop.map(|hop| hop.link.to_string()),
+            gateway: row.hop.map(|hop| hop.gateway.to_string()),
+            gateway_received: row.hop.map(|hop| hop.received.to_string()),
         }
     }
 }

@@ -110,6 +110,15 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
         Tenant(ManageDevices),
         r#"{"evidence":""}"#,
     ),
+    ("get", "/api/v1/tenants/{tenant}/gateways/{gateway}", Tenant(ReadDevices), ""),
+    ("get", "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", Tenant(ReadDevices), ""),
+    (
+        "post",
+        "/api/v1/tenants/{tenant}/gateways/{gateway}/admission",
+        Tenant(ManageDevices),
+        r#"{"seconds":60}"#,
+    ),
+    ("delete", "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", Tenant(ManageDevices), ""),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/description", Tenant(ReadDevices), ""),
     (
         "post",
@@ -219,6 +228,7 @@ fn concrete(path: &str, tenant: &str) -> String {
     path.replace("{tenant}", tenant)
         .replace("/explain", "/explain?action=keys:manage&on=tenant")
         .replace("{device}", "nobody")
+        .replace("{gateway}", "nobody")
         .replace("{grant}", "0123456789abcdef")
         .replace("{purchase}", "0123456789abcdef")
         .replace("{command}", "0123456789abcdef0123456789abcdef")

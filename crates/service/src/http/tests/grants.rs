@@ -69,7 +69,7 @@ impl Fixture {
         let shared = &self.app.shared;
         shared.directory.enrolled(acme(), name, Role::Device, key_of(&key));
         let principal = Principal { tenant: acme(), role: Role::Device, name };
-        let new = NewPrincipal { principal, state: PrincipalState::Enrolled, hardware: None };
+        let new = NewPrincipal { principal, state: PrincipalState::Enrolled, hardware: None, keeper: None };
         // One that was released is known already.
         drop(shared.store.registry().add_principal(&new, now()).await);
         self.keep_description(name, description);

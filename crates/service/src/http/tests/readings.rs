@@ -31,6 +31,7 @@ fn put(fixture: &Fixture, rows: u32) {
             seq: u64::from(n),
             received: START,
             assurance: Assurance::Transport,
+            hop: None,
             readings: vec![Reading {
                 field: None,
                 time: START.plus_micros(i64::from(n) * 1_000_000),

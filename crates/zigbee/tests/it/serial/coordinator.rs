@@ -9,9 +9,9 @@ use thingward_zigbee::ezsp::{CommandError, EzspFailure, EzspHost, EzspMessage, E
 use thingward_zigbee::layout::Record;
 use thingward_zigbee::security::Key;
 
-use super::emulated::Coordinator;
-use super::ncp::Ncp;
 use super::value;
+use crate::emulated::Coordinator;
+use crate::emulated::ncp::Ncp;
 use crate::vectors::unhex;
 
 /// A coordinator of version 13: it opens its network, says so afterwards, and knows nothing else.
@@ -69,7 +69,7 @@ fn opened(respond: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> (EzspHost, Nc
 fn a_host_agrees_on_a_version_and_then_sends_one_command_after_the_other() {
     let (mut host, mut ncp, said) = opened(version_13);
     assert_eq!(said, [EzspOutput::Ready(13)]);
-    assert_eq!(ncp.received, [unhex("0000000d"), unhex("0100010000 0d".replace(' ', "").as_str())]);
+    assert_eq!(ncp.received, [unhex("00000013"), unhex("0100010000 0d".replace(' ', "").as_str())]);
     let mut outputs = host.command(permit(), Duration::ZERO).unwrap();
     // While one is unanswered, the next one waits.
     assert_eq!(host.command(bare("getNodeId"), Duration::ZERO), Ok(vec![]));
@@ -85,8 +85,8 @@ fn a_host_agrees_on_a_version_and_then_sends_one_command_after_the_other() {
 
 #[test]
 fn a_coordinator_of_another_version_is_refused() {
-    let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 14, 2, 0x30, 0x07]]);
-    assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(14))]);
+    let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 20, 2, 0x30, 0x07]]);
+    assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(20))]);
     let (_, _, said) = opened(|message| vec![vec![message[0], 0x80, 0x00, 4, 2, 0x30, 0x07]]);
     assert_eq!(said, [EzspOutput::Failed(EzspFailure::Version(4))]);
 }
@@ -171,7 +171,7 @@ fn a_network_is_formed_copied_and_restored_on_an_emulated_coordinator() {
     let (mut host, mut ncp, said) = opened(move |message| coordinator.respond(message));
     assert_eq!(said, [EzspOutput::Ready(13)]);
     let commands = [configure().unwrap(), form(&network(), link()).unwrap()].concat();
-    assert_eq!(answers(&mut host, &mut ncp, commands).len(), 4);
+    assert_eq!(answers(&mut host, &mut ncp, commands).len(), 11);
     let copied = read_backup(&answers(&mut host, &mut ncp, run_backup(13).unwrap())).unwrap();
     assert!(copied.key == network().key);
     assert_eq!((copied.pan, copied.channel, copied.frame_counter), (PanId(0x1a62), 15, 0));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use thingward_zigbee::ash::{AshHost, AshOutput};
 
-use super::ncp::Ncp;
+use crate::emulated::ncp::Ncp;
 
 /// What a line does to some of what goes over it.
 fn disturb(mut octets: Vec<u8>, fault: u8) -> Vec<u8> {
@@ -43,6 +43,7 @@ proptest! {
                     AshOutput::Write(octets) => to_coordinator.push(octets.to_vec()),
                     AshOutput::Received(message) => received.push(message.to_vec()),
                     AshOutput::Open { .. } => quiet = false,
+                    AshOutput::Damaged => {}
                     AshOutput::Failed(_) => failed = true,
                 }
             }

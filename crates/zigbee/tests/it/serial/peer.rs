@@ -13,8 +13,12 @@ fn a_third_partys_host_runs_a_network_on_the_emulated_coordinator() {
     // Examples are built beside the tests.
     let built = std::env::current_exe().unwrap();
     let emulated = built.parent().unwrap().with_file_name("examples").join("emulated_coordinator");
-    let output = Command::new("timeout").arg("60").arg(python).arg(script).arg(emulated).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
+    for version in ["13", "14", "18"] {
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(&python).arg(&script).arg(&emulated).arg(version);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{version}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        println!("{version}: {said}");
+    }
 }

@@ -39,6 +39,13 @@ pub(super) struct Inclusion {
     pub(super) due: Duration,
 }
 
+impl Inclusion {
+    /// Whether nobody has come yet, so that others may be spoken to.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting)
+    }
+}
+
 enum Stage {
     /// Nobody yet.
     Waiting,
@@ -59,15 +66,37 @@ impl<R: CryptoRng> Controller<R> {
     ///
     /// [`RequestError`] while somebody joins or leaves already.
     pub fn include(&mut self, now: Duration) -> Result<(), RequestError> {
+        self.include_any(None, now)
+    }
+
+    /// Waits for the node with this device-specific key, which is compared whole.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] while somebody joins or leaves already.
+    pub fn include_expected(&mut self, dsk: Dsk, now: Duration) -> Result<(), RequestError> {
+        self.include_any(Some(dsk), now)
+    }
+
+    fn include_any(&mut self, expected: Option<Dsk>, now: Duration) -> Result<(), RequestError> {
         if !self.ready {
             return Err(RequestError::NotReady);
         }
         if self.excluding.is_some() || self.inclusion.is_some() {
             return Err(RequestError::Membership);
         }
-        self.begin_inclusion(AddMode::Any, None, now);
+        self.begin_inclusion(AddMode::Any, expected, now);
         self.go_on(now);
         Ok(())
+    }
+
+    /// Ends the waiting, where nobody has come yet; whether nobody is joining.
+    pub fn stop_waiting(&mut self, now: Duration) -> bool {
+        let waits = self.inclusion.as_ref().is_some_and(Inclusion::is_waiting);
+        if waits {
+            self.cancel_inclusion(now);
+        }
+        self.inclusion.is_none()
     }
 
     /// Ends what is under way. A node that has half joined is refused.
@@ -118,6 +147,7 @@ impl<R: CryptoRng> Controller<R> {
         inclusion.callback = self.transactions.add(AddMode::Stop);
         inclusion.stage = Stage::Closing(info);
         inclusion.due = now + STEP_TIMEOUT;
+        self.events.push_back(Event::Joining(node));
         self.transactions.query(Purpose::ProtocolInfo(node), &Request::GetProtocolInfo(node));
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroize;
 
 use super::{Inclusion, STEP_TIMEOUT, Stage};
 use crate::command_class::security::{HandedKey, Security0};
@@ -10,6 +11,7 @@ use crate::controller::Controller;
 use crate::controller::event::{Event, Unsound};
 use crate::controller::receive::Origin;
 use crate::controller::transactions::Purpose;
+use crate::security0::Part;
 use crate::serial::NodeInfo;
 use crate::serial::node_info::Listening;
 use crate::{Command, LinkSecurity, NodeId, SecurityClass};
@@ -105,9 +107,12 @@ impl<R: CryptoRng> Controller<R> {
     pub(in crate::controller) fn joining_nonce0(&mut self, node: NodeId, now: Duration) {
         let Some(own) = self.own.filter(|_| self.joining_expects_nonce0(node)) else { return };
         let network_key = HandedKey(self.security0.network_key().clone());
-        let command =
-            zeroize::Zeroizing::new(Command::from(Security0::NetworkKeySet { network_key }).to_bytes());
-        if let Some(frame) = self.security0.seal((own.node, node), &command, now, &mut self.rng) {
+        let mut whole = Part::Whole(Command::from(Security0::NetworkKeySet { network_key }).to_bytes());
+        let sealed = self.security0.seal((own.node, node), &whole, now, &mut self.rng);
+        if let Part::Whole(command) = &mut whole {
+            command.zeroize();
+        }
+        if let Some(frame) = sealed {
             self.transactions.send(Purpose::Aside, node, frame);
             self.security0.join(None);
             self.step0(Step::Verify, now);

@@ -1,4 +1,4 @@
-//! Commands in two frames, which we read and do not send.
+//! Commands in two frames.
 
 use super::*;
 

@@ -3,10 +3,10 @@
 use thingward_zigbee::ash::{AshFrame, LineDecoder, LineEvent};
 
 /// The coordinator's end. What it answers to a message is any number of messages.
-pub(super) struct Ncp<R> {
+pub(crate) struct Ncp<R> {
     respond: R,
     line: LineDecoder,
-    pub(super) received: Vec<Vec<u8>>,
+    pub(crate) received: Vec<Vec<u8>>,
     numbers: Numbers,
 }
 
@@ -21,12 +21,12 @@ struct Numbers {
 }
 
 impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
-    pub(super) fn new(respond: R) -> Self {
+    pub(crate) fn new(respond: R) -> Self {
         Self { respond, line: LineDecoder::default(), received: Vec::new(), numbers: Numbers::default() }
     }
 
     /// Takes what came over the line; what goes back.
-    pub(super) fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
+    pub(crate) fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         for event in self.line.receive(octets) {
             match event {
@@ -60,15 +60,38 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
                 LineEvent::Damaged(_) => out.extend(self.numbers.nak()),
             }
         }
-        if !self.numbers.in_flight && !self.numbers.waiting.is_empty() {
-            self.numbers.in_flight = true;
-            out.push(self.numbers.frame(false));
-        }
+        out.extend(self.next());
         out
     }
 
+    /// News that nobody asked for, which go when those before them have arrived; what goes now.
+    pub(crate) fn tell(&mut self, news: Vec<Vec<u8>>) -> Option<Vec<u8>> {
+        self.numbers.waiting.extend(news);
+        self.next()
+    }
+
+    /// News that go without waiting for anybody's acknowledgement.
+    pub(crate) fn flood(&mut self, news: Vec<Vec<u8>>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for message in news {
+            self.numbers.waiting = vec![message];
+            out.extend(self.numbers.frame(false));
+            self.numbers.next = (self.numbers.next + 1) % 8;
+        }
+        self.numbers.waiting.clear();
+        out
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let goes = !self.numbers.in_flight && !self.numbers.waiting.is_empty();
+        goes.then(|| {
+            self.numbers.in_flight = true;
+            self.numbers.frame(false)
+        })
+    }
+
     /// What its timer makes it send again.
-    pub(super) fn again(&self) -> Option<Vec<u8>> {
+    pub(crate) fn again(&self) -> Option<Vec<u8>> {
         self.numbers.in_flight.then(|| self.numbers.frame(true))
     }
 }

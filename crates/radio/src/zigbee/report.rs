@@ -1,0 +1,69 @@
+//! What the gateway hears.
+
+use std::time::Duration;
+
+use thingward_zigbee::address::Eui64;
+
+use super::ZigbeeRadio;
+use crate::Output;
+use crate::wire::{Address, RefusalKind, Report, Sentence};
+
+/// Reports that wait at most, of those that can be left out.
+const WAITING_MAX: usize = 4096;
+/// Refusals that are told in one second; all of them are counted.
+const REFUSALS_MAX: u32 = 8;
+
+/// How many refusals were told of late.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    since: Duration,
+    count: u32,
+}
+
+/// A thing's name for its gateway.
+pub(super) fn address(eui64: Eui64) -> Address {
+    Address::fitting(&format!("{:016x}", eui64.0))
+}
+
+/// The thing of a name.
+pub(super) fn eui64(address: &str) -> Option<Eui64> {
+    let digits = address.len() == 16 && address.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(address, 16).ok().filter(|_| digits).map(Eui64)
+}
+
+impl ZigbeeRadio {
+    /// What has to arrive.
+    pub(super) fn say(&mut self, report: Report) {
+        self.outputs.push_back(Output::Report(report));
+    }
+
+    /// What may be left out where nobody takes it.
+    pub(super) fn mention(&mut self, report: Report) {
+        if self.outputs.len() < WAITING_MAX {
+            self.say(report);
+        } else {
+            self.counters.dropped += 1;
+        }
+    }
+
+    pub(super) fn done(&mut self, id: u32, failure: Option<&str>) {
+        self.say(Report::Done { id, failure: failure.map(Sentence::fitting) });
+    }
+
+    pub(super) fn refuse(&mut self, thing: Option<Eui64>, kind: RefusalKind, reason: &str, now: Duration) {
+        self.counters.refused += 1;
+        if now.saturating_sub(self.refusals.since) >= Duration::from_secs(1) {
+            self.refusals = Refusals { since: now, count: 0 };
+        }
+        self.refusals.count += 1;
+        if self.refusals.count <= REFUSALS_MAX {
+            let reason = Sentence::fitting(reason);
+            self.mention(Report::Refused { thing: thing.map(address), kind, reason });
+        }
+    }
+
+    /// Something on the line that is none of the coordinator's messages.
+    pub(super) fn unreadable(&mut self, reason: &str, now: Duration) {
+        self.refuse(None, RefusalKind::Malformed, reason, now);
+    }
+}

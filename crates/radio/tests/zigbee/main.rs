@@ -1,0 +1,19 @@
+//! The driver of Zigbee at an emulated coordinator with emulated nodes: orders go in, reports come out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+#[path = "../../../zigbee/tests/emulated/mod.rs"]
+mod emulated;
+mod hostile;
+mod join;
+mod key;
+mod restart;
+mod things;
+mod versions;
+mod world;
