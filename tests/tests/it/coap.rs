@@ -82,7 +82,11 @@ async fn all_signed(service: &Service, count: u32) {
     })
     .await;
     let all = rows(service, ACME);
-    assert!(all.iter().all(|row| row.link == Some(Link::Oscore)), "{:?}", all.first());
+    assert!(
+        all.iter().all(|row| row.hop.as_ref().is_some_and(|hop| hop.link == Link::Oscore)),
+        "{:?}",
+        all.first()
+    );
     assert_eq!(values(&all), (0..count).map(f64::from).collect::<Vec<_>>());
     let findings = service.shared().core.findings(ACME.parse().unwrap()).await;
     assert!(findings.is_empty(), "{findings:?}");
