@@ -17,6 +17,7 @@ use thingward_agent::home::Home;
 use thingward_agent::http::Endpoint;
 use thingward_agent::key_store::KeyStoreReference;
 use thingward_agent::reading::{OwnedReading, OwnedValue};
+use thingward_agent::uplink::Route;
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::write_private;
 use thingward_gateway::{Gateway, GatewaySettings};
@@ -130,25 +131,45 @@ impl Town {
     }
 
     async fn enrol_home(&self, service: &Service, at: &Endpoint, principal: Principal, home: &Home) {
+        let claim = self.claim(service, principal).await;
+        enrol(home, at, &Credential::Claim(claim), SignatureAlgorithm::EcdsaP256).await.unwrap();
+    }
+
+    /// A claim for this member.
+    pub async fn claim(&self, service: &Service, principal: Principal) -> Claim {
         let new = NewClaim { principal, lifetime: Duration::from_secs(600) };
         let made = create_claim(service.shared(), &new, now()).await.unwrap();
-        let claim: Claim = made.text.parse().unwrap();
-        enrol(home, at, &Credential::Claim(claim), SignatureAlgorithm::EcdsaP256).await.unwrap();
+        made.text.parse().unwrap()
     }
 
     /// Starts a device that connects to `to`, or to the service.
     pub fn device(&self, home: &Home, to: Option<SocketAddr>) -> AgentHandle {
-        let uplink = to.map(|a| Endpoint { host: a.ip().to_string(), port: a.port() });
+        self.device_over(home, to.map(|to| Route::Mqtt(endpoint(to))))
+    }
+
+    /// As [`Self::device`], over the protocol of the route.
+    pub fn device_over(&self, home: &Home, uplink: Option<Route>) -> AgentHandle {
         let checkpoint_every = Duration::from_millis(200);
         Agent::start(home, AgentSettings { uplink, checkpoint_every, ..AgentSettings::default() }).unwrap()
     }
 
     /// Starts a gateway; `to` stands in for the service's MQTT port.
     pub async fn gateway(&self, home: Home, to: Option<SocketAddr>) -> Gateway {
+        self.gateway_with_coap(home, to, None).await
+    }
+
+    /// As [`Self::gateway`], and things speak CoAP there.
+    pub async fn gateway_with_coap(
+        &self,
+        home: Home,
+        to: Option<SocketAddr>,
+        coap: Option<SocketAddr>,
+    ) -> Gateway {
         let settings = GatewaySettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             relay: Some("127.0.0.1:0".parse().unwrap()),
-            uplink: to.map(|a| Endpoint { host: a.ip().to_string(), port: a.port() }),
+            coap,
+            uplink: to.map(endpoint),
             queue: thingward_gateway::queue::QueueLimits::default(),
             connections: ConnectionLimits::default(),
             serial: Vec::new(),
@@ -156,6 +177,11 @@ impl Town {
         };
         Gateway::start(home, settings).await.unwrap()
     }
+}
+
+/// An address as an endpoint.
+pub fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint { host: address.ip().to_string(), port: address.port() }
 }
 
 /// A reading of one number.

@@ -25,20 +25,21 @@ use thingward_pki::PkiError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::coap::uplink::{Coap, IN_FLIGHT_MAX};
 use crate::commands::{Commands, CommandsStatus, UseError, UseState};
 use crate::disk::Directory;
 use crate::grants::{BookError, Grants, GrantsError, TakeBackError};
 use crate::home::{Home, HomeError, Identity};
-use crate::http::Endpoint;
 use crate::key_store::KeyStoreReference;
 use crate::reading::{OwnedReading, ReadingError};
 use crate::spool::SpoolLimits;
-use crate::uplink::{Uplink, UplinkSettings, UplinkStatus};
+use crate::uplink::{Route, Uplink, UplinkSettings, UplinkStatus};
 use streams::Streams;
 use worker::Command;
 
 pub use actions::Action;
 use actions::Actions;
+use renewal::Authority;
 use source::{Asked, DeviceSource};
 pub use streams::StreamStatus;
 
@@ -53,7 +54,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct AgentSettings {
     /// The gateway to connect to, or the service under another address; else the service's own.
-    pub uplink: Option<Endpoint>,
+    pub uplink: Option<Route>,
     /// Longest time that records wait for a checkpoint.
     pub checkpoint_every: Duration,
     /// Bounds of each stream's buffer.
@@ -160,7 +161,7 @@ pub struct AgentStatus {
     /// Where its keys are.
     pub key_store: KeyStoreReference,
     /// Where it connects to.
-    pub uplink_to: Endpoint,
+    pub uplink_to: Route,
     /// The connection.
     pub uplink: UplinkStatus,
     /// What waits, per stream.
@@ -187,7 +188,7 @@ struct Running {
     actions: Option<Actions>,
     uplink: Mutex<Option<Uplink>>,
     uplink_status: watch::Receiver<UplinkStatus>,
-    uplink_to: Endpoint,
+    uplink_to: Route,
     principal: Principal,
     key: VerifyingKey,
     key_store: KeyStoreReference,
@@ -216,7 +217,7 @@ impl Agent {
         let identity = home.identity()?;
         let membership = identity.membership.clone();
         let principal = membership.principal();
-        let uplink_to = settings.uplink.clone().unwrap_or_else(|| membership.mqtt_endpoint());
+        let uplink_to = settings.uplink.clone().unwrap_or_else(|| membership.mqtt_endpoint().into());
         let limits = settings.limits;
         let (tls_tx, tls) = watch::channel(identity.uplink_tls()?);
         let wake = Arc::new(Notify::new());
@@ -233,12 +234,21 @@ impl Agent {
         let document = description.map(|d| d.as_json().to_string().into()).unwrap_or_default();
         let asked = Arc::<Asked>::default();
         let source = DeviceSource::new(Arc::clone(&streams), actions.clone(), document, Arc::clone(&asked));
-        let uplink = Uplink::start(UplinkSettings::new(uplink_to.clone(), tls, client_id), source, wake);
+        let (uplink, authority) = match uplink_to.clone() {
+            Route::Mqtt(to) => {
+                (Uplink::start(UplinkSettings::new(to, tls, client_id), source, wake), Authority::Https)
+            }
+            Route::Coap(to) => {
+                let (carrier, client) = Coap::new(to, home.clone());
+                (Uplink::over(carrier, IN_FLIGHT_MAX, source, wake), Authority::Coap(client))
+            }
+        };
         let (renewal_tx, renewal) = watch::channel(renewal::RenewalStatus::of(&identity.leaf));
         let tasks = vec![
             tokio::spawn(worker::tick(commands.downgrade())),
             tokio::spawn(renewal::keep_renewed(
                 home.clone(),
+                authority,
                 tls_tx,
                 Arc::clone(&streams),
                 actions.clone(),

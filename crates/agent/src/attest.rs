@@ -7,7 +7,7 @@ use thingward_attest::{AttestError, Claims, ROOM_BYTES, Root};
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer};
 
 use crate::enrol::{EnrolError, with_files};
-use crate::home::Home;
+use crate::home::{Home, Identity};
 use crate::http::HttpsClient;
 
 const PATH: &str = "/.well-known/thingward/attestation";
@@ -40,16 +40,19 @@ pub async fn attest(home: &Home) -> Result<(), EnrolError> {
     let tls = identity.tls(ExpectedServer::Service, ALPN_HTTP)?;
     let client = HttpsClient::new(identity.membership.service.clone(), tls);
     let nonce = read_question(&client.get(PATH).await?)?;
-    let token = with_files(home, move |home| {
-        let tpm = home.tpm_evidence(&nonce)?;
-        let claims = Claims {
-            nonce: &nonce,
-            software: "thingward",
-            version: env!("CARGO_PKG_VERSION"),
-            root: tpm.as_deref().map(Root::Tpm),
-        };
-        Ok(claims.sign(identity.key.as_ref(), &mut vec![0; ROOM_BYTES])?.to_vec())
-    });
-    client.post(PATH, TYPE, None, token.await?.into()).await?;
+    let evidence = with_files(home, move |home| token(home, &identity, &nonce)).await?;
+    client.post(PATH, TYPE, None, evidence.into()).await?;
     Ok(())
+}
+
+/// Evidence in answer to a nonce.
+pub(crate) fn token(home: &Home, identity: &Identity, nonce: &[u8]) -> Result<Vec<u8>, EnrolError> {
+    let tpm = home.tpm_evidence(nonce)?;
+    let claims = Claims {
+        nonce,
+        software: "thingward",
+        version: env!("CARGO_PKG_VERSION"),
+        root: tpm.as_deref().map(Root::Tpm),
+    };
+    Ok(claims.sign(identity.key.as_ref(), &mut vec![0; ROOM_BYTES])?.to_vec())
 }

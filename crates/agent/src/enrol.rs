@@ -20,6 +20,7 @@ use x509_cert::spki::ObjectIdentifier;
 
 use crate::attest::attest;
 use crate::claim::{Claim, Fingerprint};
+use crate::coap::session::CoapError;
 use crate::home::{Home, HomeError, Identity};
 use crate::http::{Endpoint, HttpError, HttpsClient};
 use crate::membership::{Membership, MembershipError};
@@ -86,6 +87,9 @@ pub enum EnrolError {
         /// In the certificate.
         certified: String,
     },
+    /// A gateway between is of no use, or refused.
+    #[error(transparent)]
+    Coap(#[from] CoapError),
     /// The exchange failed, or the service refused.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -239,9 +243,7 @@ async fn finish(
     let request = est::encode_request(&SigningRequest::create(&name, key.as_ref())?);
     let answer = client.post(path, est::REQUEST_TYPE, basic, request.into()).await?;
     let certificates = est::decode_certificates(&answer)?;
-    let (chain, leaf) = own_chain(certificates, key.public_key(), &trust_domain)?;
-    let ders: Vec<CertificateDer<'static>> = chain.iter().cloned().map(CertificateDer::from).collect();
-    verify_client_chain(&ders, std::slice::from_ref(&root), now())?;
+    let (chain, leaf) = verified(certificates, key.public_key(), &root, &trust_domain)?;
 
     let own = Credentials::with_signer(&chain, key.clone())?;
     let tls = client_config(&root, &trust_domain, ExpectedServer::Service, Some(own), ALPN_HTTP)?;
@@ -257,6 +259,19 @@ async fn finish(
         tracing::warn!(%error, "the service has no evidence of this device");
     }
     Ok(identity)
+}
+
+/// As [`own_chain`], and it leads to this root.
+pub(crate) fn verified(
+    certificates: Vec<Vec<u8>>,
+    key: &VerifyingKey,
+    root: &[u8],
+    trust_domain: &str,
+) -> Result<(Vec<Vec<u8>>, LeafIdentity), EnrolError> {
+    let (chain, leaf) = own_chain(certificates, key, trust_domain)?;
+    let ders: Vec<CertificateDer<'static>> = chain.iter().cloned().map(CertificateDer::from).collect();
+    verify_client_chain(&ders, &[root.to_vec()], now())?;
+    Ok((chain, leaf))
 }
 
 /// What the service says about the member of this certificate.
@@ -298,7 +313,7 @@ pub fn own_chain(
 
 /// The key of an enrolment that did not come to its end, so that the service may recognise the device that lost
 /// its answer; else a new one.
-fn pending_key(home: &Home, algorithm: SignatureAlgorithm) -> Result<SharedSigner, EnrolError> {
+pub(crate) fn pending_key(home: &Home, algorithm: SignatureAlgorithm) -> Result<SharedSigner, EnrolError> {
     match home.private_key()?.filter(|k| k.public_key().algorithm() == algorithm) {
         Some(key) => Ok(key),
         None => Ok(home.make_private_key(algorithm)?),
@@ -319,7 +334,7 @@ pub async fn fetch_root(service: &Endpoint, wanted: Fingerprint) -> Result<Vec<u
     root.ok_or_else(|| EnrolError::OtherRoot { server: service.clone(), wanted })
 }
 
-fn is_self_signed(der: &[u8]) -> bool {
+pub(crate) fn is_self_signed(der: &[u8]) -> bool {
     Certificate::from_der(der).is_ok_and(|c| c.tbs_certificate().issuer() == c.tbs_certificate().subject())
 }
 

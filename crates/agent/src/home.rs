@@ -9,6 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use thingward_coap::edhoc::DhKey;
 use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
 use thingward_model::{DeviceName, StreamName};
@@ -17,6 +18,7 @@ use thingward_pki::{LeafIdentity, PkiError, ca};
 use thingward_tpm::TpmError;
 use zeroize::Zeroizing;
 
+use crate::coap::key;
 use crate::disk::create_private_dir;
 use crate::key_store::{
     self, KeyStore, KeyStoreError, KeyStoreReference, SEALED_KEY, SEALING_KEY, WRAPPED_KEY,
@@ -158,6 +160,8 @@ const GRANTS: &str = "grants";
 const QUEUE: &str = "queue";
 const CHIPS: &str = "chips";
 const RADIOS: &str = "radios";
+const COAP: &str = "coap";
+const RAW_KEY: &str = "raw-key.sealed";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
 /// Stands while a reset is under way, so that one that was cut short is finished at the next start.
@@ -260,6 +264,37 @@ impl Home {
     #[must_use]
     pub fn radio_dir(&self, radio: &DeviceName) -> PathBuf {
         self.0.path.join(RADIOS).join(radio.as_str())
+    }
+
+    /// Where a gateway keeps what it knows of things that speak CoAP.
+    #[must_use]
+    pub fn coap_dir(&self) -> PathBuf {
+        self.0.path.join(COAP)
+    }
+
+    /// The key on P-256 that it agrees on secrets with, for CoAP: made when there is none, and kept sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Damaged`] or an I/O error.
+    pub fn raw_key(&self) -> Result<DhKey, HomeError> {
+        let path = self.0.path.join(RAW_KEY);
+        let damaged = || self.damaged(RAW_KEY, "it does not open with the sealing key");
+        match read_private(&path) {
+            Ok(sealed) => {
+                let kept = self.sealing_key().open(RAW_KEY.as_bytes(), &sealed).map_err(|_| damaged())?;
+                let bytes = kept.as_slice().try_into().map_err(|_| damaged())?;
+                DhKey::new(bytes).map_err(|_| damaged())
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let (key, bytes) = key::fresh();
+                let sealed = self.sealing_key().seal(RAW_KEY.as_bytes(), bytes.as_slice());
+                let sealed = sealed.map_err(|e| at(&path)(io::Error::other(e)))?;
+                write_private(&path, &sealed).map_err(at(&path))?;
+                Ok(key)
+            }
+            Err(e) => Err(at(&path)(e)),
+        }
     }
 
     /// Where local programs hand over readings.
@@ -486,12 +521,12 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
     for path in [key.with_extension("new"), key, home.join(SEALED_KEY), home.join(WRAPPED_KEY)] {
         destroy(&path).map_err(at(&path))?;
     }
-    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET] {
+    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET, RAW_KEY] {
         let path = home.join(name);
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS, RADIOS] {
+    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS, RADIOS, COAP] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

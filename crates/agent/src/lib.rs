@@ -10,6 +10,7 @@ pub mod agent;
 pub mod attest;
 pub mod backoff;
 pub mod claim;
+pub mod coap;
 pub mod commands;
 pub mod disk;
 pub mod enrol;

@@ -1,5 +1,5 @@
-//! One MQTT connection that carries durable messages to a service or gateway, for as long as it takes, and brings what
-//! is for this member.
+//! One connection that carries durable messages to a service or gateway, for as long as it takes, and brings what is for
+//! this member. It is one of MQTT, or of what else is a [`Carrier`].
 //!
 //! Messages come from a [`Source`], which keeps them until they are said to be delivered. They are in flight a
 //! few at a time; within a lane they keep their order: after a failure that may pass, nothing new of the lane leaves
@@ -7,6 +7,7 @@
 
 mod connection;
 mod courier;
+mod route;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use rustls::ClientConfig;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
-use thingward_mqtt::client::{Client, ClientConfig as MqttConfig};
+use thingward_mqtt::client::{Client, ClientConfig as MqttConfig, Receipt, Token};
 use thingward_mqtt::codec::{ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use tokio::sync::{Notify, watch};
@@ -24,8 +25,10 @@ use tokio::task::JoinHandle;
 
 use crate::backoff::Backoff;
 use crate::http::Endpoint;
-use connection::{End, run};
-use courier::Courier;
+pub(crate) use connection::End;
+use connection::run;
+pub(crate) use courier::Courier;
+pub use route::Route;
 
 /// Where the messages come from. Called on a thread that may wait for files; one call at a time.
 pub trait Source: Send + 'static {
@@ -130,16 +133,28 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// Starts to connect and keeps at it. `wake` has to be notified when the source has something new.
+    /// Starts to connect with MQTT and keeps at it. `wake` has to be notified when the source has something new.
     ///
     /// MUST be called inside a tokio runtime.
     #[must_use]
     pub fn start<S: Source>(settings: UplinkSettings, source: S, wake: Arc<Notify>) -> Self {
+        let in_flight_max = usize::from(settings.in_flight_max.get());
+        let client = Client::new(mqtt_config(&settings));
+        Self::over(Mqtt { settings, client }, in_flight_max, source, wake)
+    }
+
+    /// As [`Self::start`], over another protocol, with so many messages in flight.
+    pub(crate) fn over<S: Source, C: Carrier>(
+        carrier: C,
+        in_flight_max: usize,
+        source: S,
+        wake: Arc<Notify>,
+    ) -> Self {
         let first = UplinkStatus { online: false, since: now(), delivered: 0, refused: 0, last_error: None };
         let (status_tx, status) = watch::channel(first);
         let (stop, stop_rx) = watch::channel(false);
-        let courier = Courier::new(source, wake, usize::from(settings.in_flight_max.get()));
-        let task = tokio::spawn(keep_up(settings, courier, status_tx, stop_rx));
+        let courier = Courier::new(source, wake, in_flight_max);
+        let task = tokio::spawn(keep_up(carrier, courier, status_tx, stop_rx));
         Self { status, stop, task }
     }
 
@@ -170,26 +185,74 @@ impl Drop for Uplink {
     }
 }
 
+/// A protocol that carries messages.
+pub(crate) trait Carrier: Send + 'static {
+    /// Names what is in flight.
+    type Token: Ord + Send + 'static;
+    /// Names what came down.
+    type Receipt: Send + 'static;
+
+    /// Where to, for people.
+    fn to(&self) -> String;
+
+    /// Connects, and carries until that has an end.
+    fn carry<S: Source>(
+        &mut self,
+        courier: &mut Courier<S, Self::Token, Self::Receipt>,
+        status: &watch::Sender<UplinkStatus>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> impl Future<Output = End> + Send;
+}
+
+/// MQTT over TLS.
+struct Mqtt {
+    settings: UplinkSettings,
+    client: Client,
+}
+
+/// Of messages that MQTT carries.
+pub(crate) type MqttCourier<S> = Courier<S, Token, Receipt>;
+
+impl Carrier for Mqtt {
+    type Token = Token;
+    type Receipt = Receipt;
+
+    fn to(&self) -> String {
+        self.settings.to.to_string()
+    }
+
+    async fn carry<S: Source>(
+        &mut self,
+        courier: &mut MqttCourier<S>,
+        status: &watch::Sender<UplinkStatus>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> End {
+        let Self { settings, client } = self;
+        let tls = settings.tls.borrow_and_update().clone();
+        let connected = tokio::select! {
+            () = stopped(stop) => {
+                courier.settle().await;
+                return End::Stopped;
+            }
+            connected = settings.to.connect(tls) => connected,
+        };
+        match connected {
+            Ok(stream) => run(client, stream, courier, status, &mut settings.tls, stop).await,
+            Err(e) => End::Lost { reason: e.to_string(), was_useful: false },
+        }
+    }
+}
+
 /// Connects again and again until it is told to stop.
-async fn keep_up<S: Source>(
-    mut settings: UplinkSettings,
-    mut courier: Courier<S>,
+async fn keep_up<S: Source, C: Carrier>(
+    mut carrier: C,
+    mut courier: Courier<S, C::Token, C::Receipt>,
     status: watch::Sender<UplinkStatus>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut client = Client::new(mqtt_config(&settings));
     let mut backoff = Backoff::default();
     loop {
-        let tls = settings.tls.borrow_and_update().clone();
-        let connected = tokio::select! {
-            () = stopped(&mut stop) => return courier.settle().await,
-            connected = settings.to.connect(tls) => connected,
-        };
-        let end = match connected {
-            Ok(stream) => run(&mut client, stream, &mut courier, &status, &mut settings.tls, &mut stop).await,
-            Err(e) => End::Lost { reason: e.to_string(), was_useful: false },
-        };
-        let reason = match end {
+        let reason = match carrier.carry(&mut courier, &status, &mut stop).await {
             End::Stopped => return,
             End::Renewed => {
                 set_offline(&status, None);
@@ -207,7 +270,7 @@ async fn keep_up<S: Source>(
             }
         };
         let wait = backoff.next();
-        tracing::warn!(to = %settings.to, %reason, wait_ms = wait.as_millis(), "uplink is down");
+        tracing::warn!(to = %carrier.to(), %reason, wait_ms = wait.as_millis(), "uplink is down");
         set_offline(&status, Some(reason));
         tokio::select! {
             () = stopped(&mut stop) => return courier.settle().await,
@@ -217,7 +280,7 @@ async fn keep_up<S: Source>(
 }
 
 /// Also when nobody is left who could say so.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _said_or_gone = stop.wait_for(|s| *s).await;
 }
 

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use p256::elliptic_curve::sec1::ToSec1Point;
-use thingward_coap::edhoc::{Credential, DhKey, Identifier, Initiator, Responder, Session};
+use thingward_coap::edhoc::{Credential, CredentialId, DhKey, Identifier, Initiator, Responder, Session};
 use thingward_coap::endpoint::{
     ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet, RespondError,
 };
@@ -220,7 +220,8 @@ fn somebody(kid: u8, secret: u8) -> (DhKey, Credential) {
     bytes.extend_from_slice(&[0x22, 0x58, 32]);
     bytes.extend_from_slice(y);
     let key = DhKey::new(&[secret; 32]).unwrap();
-    let credential = Credential { id: Identifier::new(&[kid]).unwrap(), public: key.public(), bytes };
+    let credential =
+        Credential { id: CredentialId::Kid(Identifier::new(&[kid]).unwrap()), public: key.public(), bytes };
     (key, credential)
 }
 

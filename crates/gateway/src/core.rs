@@ -481,6 +481,13 @@ impl CoreHandle {
         wait.await.unwrap_or(Err(NotTaken::Stopping))
     }
 
+    /// As [`Self::said`], for one that does not wait: the answer comes by itself. `None` when there is too much to do.
+    pub(crate) fn try_said(&self, said: Said) -> Option<oneshot::Receiver<Result<(), NotTaken>>> {
+        let (done, wait) = oneshot::channel();
+        self.0.try_send(Event::Said { said, done }).ok()?;
+        Some(wait)
+    }
+
     pub(crate) async fn revoked(&self, serials: BTreeSet<Vec<u8>>) {
         let _ = self.0.send(Event::Revoked { serials }).await;
     }

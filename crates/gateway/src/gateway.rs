@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::coap::{self, CoapError, Revoked};
 use crate::core::{self, CoreHandle, SharedQueue};
 use crate::crl::{self, Crl};
 use crate::forward::{Forwarder, Told};
@@ -49,6 +50,8 @@ pub struct GatewaySettings {
     pub listen: SocketAddr,
     /// Where children reach the service's HTTPS through the gateway; `None` for nowhere.
     pub relay: Option<SocketAddr>,
+    /// Where things speak CoAP under OSCORE; `None` for nowhere.
+    pub coap: Option<SocketAddr>,
     /// Where the service takes MQTT, when not where the membership says.
     pub uplink: Option<Endpoint>,
     /// Bounds of the queue.
@@ -88,6 +91,9 @@ pub enum StartError {
     /// The line of a chip.
     #[error(transparent)]
     Serial(#[from] SerialError),
+    /// Things that speak CoAP.
+    #[error(transparent)]
+    Coap(#[from] CoapError),
     /// What is known of a radio, or of its things, cannot be read.
     #[error("radio: {0}")]
     Radio(io::Error),
@@ -118,6 +124,7 @@ pub struct Gateway {
     tasks: JoinSet<()>,
     mqtt: SocketAddr,
     relay: Option<SocketAddr>,
+    coap: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -188,8 +195,15 @@ impl Gateway {
             relay_address = socket.local_addr().ok();
             tasks.spawn(relay::run(socket, membership.service.clone()));
         }
-        tasks.spawn(look_after(home, identity, tls, uplink_tls, core.clone()));
-        Ok(Self { core, thread, queue, radios, uplink, tasks, mqtt, relay: relay_address })
+        core.revoked(crl.serials.clone()).await;
+        let (revoked, revoked_rx) = watch::channel(crl.serials);
+        let coap = match settings.coap {
+            None => None,
+            Some(address) => Some(coap::start(address, &mut tasks, &identity, around, revoked_rx).await?),
+        };
+        let told = Published { tls, uplink_tls, revoked };
+        tasks.spawn(look_after(home, identity, told, core.clone()));
+        Ok(Self { core, thread, queue, radios, uplink, tasks, mqtt, relay: relay_address, coap })
     }
 
     /// Where children connect with MQTT.
@@ -202,6 +216,12 @@ impl Gateway {
     #[must_use]
     pub const fn relay(&self) -> Option<SocketAddr> {
         self.relay
+    }
+
+    /// Where things speak CoAP.
+    #[must_use]
+    pub const fn coap(&self) -> Option<SocketAddr> {
+        self.coap
     }
 
     /// How it is.
@@ -258,14 +278,15 @@ async fn first_crl(identity: &Identity, home: &Home) -> Crl {
     }
 }
 
-/// Renews the certificate at two thirds of its life and puts each new CRL into effect.
-async fn look_after(
-    home: Home,
-    mut identity: Identity,
+/// What others here are told when certificate or CRL are other ones.
+struct Published {
     tls: SharedTls,
     uplink_tls: watch::Sender<Arc<rustls::ClientConfig>>,
-    core: CoreHandle,
-) {
+    revoked: watch::Sender<Revoked>,
+}
+
+/// Renews the certificate at two thirds of its life and puts each new CRL into effect.
+async fn look_after(home: Home, mut identity: Identity, told: Published, core: CoreHandle) {
     let mut crl_at = Instant::now() + CRL_EVERY;
     let (mut renewal_at, mut backoff) = (Instant::now(), Backoff::default());
     loop {
@@ -276,7 +297,7 @@ async fn look_after(
             backoff = Backoff::default();
         } else if Instant::now() >= renewal_at {
             renewal_at = Instant::now() + backoff.next();
-            match renewed(&home, &uplink_tls).await {
+            match renewed(&home, &told.uplink_tls).await {
                 Ok(renewed) => {
                     identity = renewed;
                     // Children are shown the new certificate together with a CRL.
@@ -294,10 +315,11 @@ async fn look_after(
         };
         crl_at = Instant::now() + CRL_EVERY;
         match server_tls(&identity, &crl) {
-            Ok(server) => tls.replace(server),
+            Ok(server) => told.tls.replace(server),
             Err(error) => tracing::error!(%error, "TLS was not renewed"),
         }
-        core.revoked(crl.serials).await;
+        core.revoked(crl.serials.clone()).await;
+        told.revoked.send_replace(crl.serials);
     }
 }
 

@@ -4,6 +4,7 @@
 //! acknowledged, and goes on to the service unchanged in an envelope that the gateway signs. A child's chain
 //! verifies at the service as if the gateway were not there.
 
+pub mod coap;
 mod core;
 mod crl;
 mod forward;

@@ -58,19 +58,28 @@ struct Town {
 
 impl Town {
     fn new() -> (Self, Running) {
+        let (town, service) = Self::without_meter();
+        town.place.enrol("acme", "device", "meter-1");
+        (town, service)
+    }
+
+    /// The meter is nobody's yet.
+    fn without_meter() -> (Self, Running) {
         let place = Place::new();
         let service = place.service(&["acme"]);
         std::fs::write(place.path("meter.td.json"), DESCRIPTION).unwrap();
-        place.enrol("acme", "device", "meter-1");
         (Self { place, told: Told::default() }, service)
     }
 
     /// The meter with a program beside it, perhaps at a gateway.
     fn meter(&self, uplink: Option<u16>) -> Running {
+        self.meter_at(uplink.map(|port| format!("127.0.0.1:{port}")))
+    }
+
+    fn meter_at(&self, uplink: Option<String>) -> Running {
         let (home, description) = (self.place.path("meter-1"), self.place.path("meter.td.json"));
         let mut arguments =
             vec!["device", "run", "--home", shown(&home), "--description", shown(&description)];
-        let uplink = uplink.map(|port| format!("127.0.0.1:{port}"));
         arguments.extend(uplink.iter().flat_map(|uplink| ["--uplink", uplink]));
         let running = self.place.start_as("meter-1", &arguments);
         let is_there = || self.place.run(&["device", "status", "--home", shown(&home)]).0 == 0;
@@ -220,4 +229,30 @@ fn a_command_goes_down_through_a_gateway() {
     assert_eq!(town.told(), [json!(2.5)]);
     // It enrolled with its key, and signed its reply, as did the gateway for itself.
     assert!(town.words()["device"].as_u64() >= Some(3), "{}", town.words());
+}
+
+#[test]
+fn a_device_that_has_only_coap_is_enrolled_measures_and_obeys_through_the_death_of_its_gateway() {
+    let (town, _service) = Town::without_meter();
+    town.place.enrol("acme", "gateway", "gateway");
+    let gateway = town.place.gateway();
+    let at = format!("coap://127.0.0.1:{}", town.place.coap);
+    let (home, claim) = (town.place.path("meter-1"), town.place.claim("acme", "device", "meter-1"));
+    town.place.done(&["device", "enrol", &at, "--home", shown(&home), "--claim", &claim]);
+    let _meter = town.meter_at(Some(at));
+    wait_for("the description", || town.is_described());
+    let done = town.place.done(&["command", "send", "meter-1", "set-rate", "2.5"]);
+    assert_eq!((&done["state"], &done["output"]), (&json!("done"), &json!({"rate": 2.5})), "{done}");
+
+    let measure = |value: &str| town.place.done(&["device", "send", "--home", shown(&home), "power", value]);
+    measure("power=1");
+    drop(gateway);
+    ["power=2", "power=3"].map(measure);
+    let id = town.send(&["3"]);
+    let _gateway = town.place.gateway();
+    wait_for("the answer", || town.state(&id) == "done");
+    assert_eq!(town.told(), [json!(2.5), json!(3)]);
+    let is_signed = |row: &Json| row["assurance"] == "device-signed" && row["link"] == "oscore";
+    let readings = || town.place.readings("acme");
+    wait_for("three signed readings", || readings().len() == 3 && readings().iter().all(is_signed));
 }

@@ -28,8 +28,14 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("payment", &["model", "crypto"]),
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
     ("ingress", &["model", "mqtt", "pki"]),
-    ("agent", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "tpm", "pkcs11", "attest"]),
-    ("gateway", &["model", "crypto", "seal", "grant", "device", "mqtt", "pki", "ingress", "agent", "radio"]),
+    (
+        "agent",
+        &["model", "crypto", "seal", "grant", "device", "mqtt", "coap", "pki", "tpm", "pkcs11", "attest"],
+    ),
+    (
+        "gateway",
+        &["model", "crypto", "seal", "grant", "device", "mqtt", "coap", "pki", "ingress", "agent", "radio"],
+    ),
     (
         "service",
         &[

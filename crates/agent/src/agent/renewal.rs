@@ -13,11 +13,13 @@ use super::actions::Actions;
 use super::source::Asked;
 use super::streams::Streams;
 use super::{Tls, lock};
-use crate::attest::attest;
 use crate::backoff::Backoff;
-use crate::enrol::{EnrolError, refresh, renew, renewal_at};
+use crate::coap::member;
+use crate::coap::uplink::CoapClient;
+use crate::enrol::{EnrolError, renewal_at};
 use crate::home::{Home, Identity};
 use crate::membership::Membership;
+use crate::{attest, enrol};
 
 /// The clock may be set and the machine may sleep, so that no wait is longer than this. Also how often the membership
 /// is looked at.
@@ -37,9 +39,41 @@ impl RenewalStatus {
     }
 }
 
+/// The way to whom certificates and the membership are of.
+pub(super) enum Authority {
+    /// The service itself.
+    Https,
+    /// A gateway, which asks the service.
+    Coap(CoapClient),
+}
+
+impl Authority {
+    async fn attest(&mut self, home: &Home) -> Result<(), EnrolError> {
+        match self {
+            Self::Https => attest::attest(home).await,
+            Self::Coap(client) => member::attest(home, client).await,
+        }
+    }
+
+    async fn refresh(&mut self, home: &Home) -> Result<Option<Membership>, EnrolError> {
+        match self {
+            Self::Https => enrol::refresh(home).await,
+            Self::Coap(client) => member::refresh(home, client).await,
+        }
+    }
+
+    async fn renew(&mut self, home: &Home) -> Result<Identity, EnrolError> {
+        match self {
+            Self::Https => enrol::renew(home).await,
+            Self::Coap(client) => member::renew(home, client).await,
+        }
+    }
+}
+
 /// Renews when it is due, and tries again up to the last moment and beyond: the service may be lenient.
 pub(super) async fn keep_renewed(
     home: Home,
+    mut authority: Authority,
     tls: watch::Sender<Tls>,
     streams: Arc<Mutex<Streams>>,
     actions: Option<Actions>,
@@ -53,7 +87,7 @@ pub(super) async fn keep_renewed(
     let mut is_stale = false;
     loop {
         if !is_attested {
-            let attested = attest(&home).await;
+            let attested = authority.attest(&home).await;
             is_attested = attested.is_ok();
             if let Err(error) = attested {
                 tracing::debug!(%error, "the service has no new evidence of this device");
@@ -61,7 +95,7 @@ pub(super) async fn keep_renewed(
         }
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
-            let refreshed = refresh(&home).await;
+            let refreshed = authority.refresh(&home).await;
             is_stale &= refreshed.is_err();
             match refreshed {
                 Ok(None) => {}
@@ -83,7 +117,7 @@ pub(super) async fn keep_renewed(
             }
             continue;
         }
-        match attempt(&home, &tls, &streams, actions.as_ref()).await {
+        match attempt(&home, &mut authority, &tls, &streams, actions.as_ref()).await {
             Ok(identity) => {
                 tracing::info!(expires = %identity.leaf.not_after, "certificate renewed");
                 status.send_replace(RenewalStatus::of(&identity.leaf));
@@ -102,11 +136,12 @@ pub(super) async fn keep_renewed(
 
 async fn attempt(
     home: &Home,
+    authority: &mut Authority,
     tls: &watch::Sender<Tls>,
     streams: &Arc<Mutex<Streams>>,
     actions: Option<&Actions>,
 ) -> Result<Identity, EnrolError> {
-    let identity = renew(home).await?;
+    let identity = authority.renew(home).await?;
     tls.send_replace(identity.uplink_tls()?);
     set_membership(identity.membership.clone(), streams, actions).await;
     Ok(identity)

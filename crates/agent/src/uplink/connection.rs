@@ -15,8 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::courier::Courier;
-use super::{Received, Source, UplinkStatus, stopped};
+use super::{MqttCourier, Received, Source, UplinkStatus, stopped};
 
 /// Longest time that the transport may take for what we write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,7 +25,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 const USEFUL_AFTER: Duration = Duration::from_secs(10);
 
 /// Why a connection ended.
-pub(super) enum End {
+pub(crate) enum End {
     /// We were told to stop.
     Stopped,
     /// There is a new certificate to connect with.
@@ -41,7 +40,7 @@ pub(super) enum End {
 pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     client: &mut Client,
     mut stream: T,
-    courier: &mut Courier<S>,
+    courier: &mut MqttCourier<S>,
     status: &watch::Sender<UplinkStatus>,
     tls: &mut watch::Receiver<Arc<ClientConfig>>,
     stop: &mut watch::Receiver<bool>,
@@ -99,7 +98,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
+fn publish<S: Source>(client: &mut Client, courier: &mut MqttCourier<S>) {
     while let Some((order, message)) = courier.pop() {
         let publish = Message {
             topic: message.topic.clone(),
@@ -118,7 +117,7 @@ fn publish<S: Source>(client: &mut Client, courier: &mut Courier<S>) {
 /// The reason, once the connection is over.
 fn take_events<S: Source>(
     client: &mut Client,
-    courier: &mut Courier<S>,
+    courier: &mut MqttCourier<S>,
     status: &watch::Sender<UplinkStatus>,
     deliveries: &mut bool,
 ) -> Option<String> {
@@ -155,7 +154,7 @@ fn take_events<S: Source>(
     None
 }
 
-fn subscribe<S: Source>(client: &mut Client, courier: &Courier<S>) {
+fn subscribe<S: Source>(client: &mut Client, courier: &MqttCourier<S>) {
     let options = SubscriptionOptions::new(QoS::AtLeastOnce);
     let filters = courier.subscriptions().iter();
     let requests: Vec<_> = filters.map(|f| SubscribeRequest { filter: f.clone(), options }).collect();

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thingward_mqtt::client::{Receipt, Token};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::TopicFilter;
 use tokio::sync::Notify;
@@ -25,7 +24,7 @@ const HELD_MAX: usize = 256;
 const RECEIVED_MAX: usize = 64;
 
 /// The order in which messages came from the source.
-type Order = u64;
+pub(crate) type Order = u64;
 
 /// How a message ended.
 enum Outcome {
@@ -34,7 +33,7 @@ enum Outcome {
 }
 
 /// What the source's thread brings back.
-struct Visit<S: Source> {
+struct Visit<S: Source, R> {
     source: S,
     messages: Vec<Outgoing<S::Key>>,
     /// It was asked for messages and has no more.
@@ -42,13 +41,13 @@ struct Visit<S: Source> {
     /// Messages that it dropped.
     dropped: u64,
     /// Of the messages that it was given.
-    receipts: Vec<Receipt>,
+    receipts: Vec<R>,
 }
 
 /// The source, which is either here or at work on its thread.
-enum Place<S: Source> {
+enum Place<S: Source, R> {
     Here(S),
-    Away(JoinHandle<Visit<S>>),
+    Away(JoinHandle<Visit<S, R>>),
     Gone,
 }
 
@@ -58,21 +57,21 @@ struct Held<K> {
     messages: BTreeMap<Order, Outgoing<K>>,
 }
 
-/// See the module.
-pub(super) struct Courier<S: Source> {
-    place: Place<S>,
+/// See the module. `T` names what is in flight, and `R` what came down, to the protocol that carries it.
+pub(crate) struct Courier<S: Source, T, R> {
+    place: Place<S, R>,
     wake: Arc<Notify>,
     in_flight_max: usize,
-    in_flight: BTreeMap<Token, (Order, Outgoing<S::Key>)>,
+    in_flight: BTreeMap<T, (Order, Outgoing<S::Key>)>,
     held: BTreeMap<S::Lane, Held<S::Key>>,
     /// Of lanes that are not held back.
     fetched: BTreeMap<Order, Outgoing<S::Key>>,
     next_order: Order,
     ended: Vec<(S::Key, Outcome)>,
     /// Messages for the source.
-    received: Vec<(Received, Option<Receipt>)>,
+    received: Vec<(Received, Option<R>)>,
     /// Messages that the source has, to be acknowledged.
-    receipts: Vec<Receipt>,
+    receipts: Vec<R>,
     subscriptions: Vec<TopicFilter>,
     /// The source may have more than it was asked for.
     has_more: bool,
@@ -82,10 +81,10 @@ pub(super) struct Courier<S: Source> {
 }
 
 /// The source's thread panicked; its messages are on disk.
-pub(super) struct SourceGone;
+pub(crate) struct SourceGone;
 
-impl<S: Source> Courier<S> {
-    pub(super) fn new(source: S, wake: Arc<Notify>, in_flight_max: usize) -> Self {
+impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
+    pub(crate) fn new(source: S, wake: Arc<Notify>, in_flight_max: usize) -> Self {
         Self {
             in_flight_max,
             subscriptions: source.subscriptions(),
@@ -105,36 +104,36 @@ impl<S: Source> Courier<S> {
     }
 
     /// There is a new connection. What is in flight goes again over it by itself.
-    pub(super) fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         self.is_new_connection = true;
         self.has_more = true;
     }
 
     /// What the source wants to hear of.
-    pub(super) fn subscriptions(&self) -> &[TopicFilter] {
+    pub(crate) fn subscriptions(&self) -> &[TopicFilter] {
         &self.subscriptions
     }
 
     /// Takes a message for the source. Those that want no acknowledgement are let go when too many wait; the others
     /// are bounded by the connection's receive maximum.
-    pub(super) fn receive(&mut self, message: Received, receipt: Option<Receipt>) {
+    pub(crate) fn receive(&mut self, message: Received, receipt: Option<R>) {
         if receipt.is_some() || self.received.len() < RECEIVED_MAX {
             self.received.push((message, receipt));
         }
     }
 
     /// Messages that the source has taken since the last call.
-    pub(super) fn take_receipts(&mut self) -> Vec<Receipt> {
+    pub(crate) fn take_receipts(&mut self) -> Vec<R> {
         std::mem::take(&mut self.receipts)
     }
 
     /// Messages that were refused and dropped since the start.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// The next message to publish, when one more may be in flight.
-    pub(super) fn pop(&mut self) -> Option<(Order, Outgoing<S::Key>)> {
+    pub(crate) fn pop(&mut self) -> Option<(Order, Outgoing<S::Key>)> {
         if self.in_flight.len() >= self.in_flight_max {
             return None;
         }
@@ -151,20 +150,27 @@ impl<S: Source> Courier<S> {
         message
     }
 
-    pub(super) fn sent(&mut self, token: Token, order: Order, message: Outgoing<S::Key>) {
+    pub(crate) fn sent(&mut self, token: T, order: Order, message: Outgoing<S::Key>) {
         self.in_flight.insert(token, (order, message));
     }
 
     /// Takes a message that is to be sent, behind those of its lane that are held back.
-    pub(super) fn put(&mut self, order: Order, message: Outgoing<S::Key>) {
+    pub(crate) fn put(&mut self, order: Order, message: Outgoing<S::Key>) {
         match self.held.get_mut(&S::lane(&message.key)) {
             Some(held) => held.messages.insert(order, message),
             None => self.fetched.insert(order, message),
         };
     }
 
+    /// What is in flight goes again: the protocol has forgotten it with its connection.
+    pub(crate) fn recall(&mut self) {
+        for (_, (order, message)) in std::mem::take(&mut self.in_flight) {
+            self.put(order, message);
+        }
+    }
+
     /// The other end answered. Says whether it took the message.
-    pub(super) fn answered(&mut self, token: Token, reason: ReasonCode) -> bool {
+    pub(crate) fn answered(&mut self, token: T, reason: ReasonCode) -> bool {
         let Some((order, message)) = self.in_flight.remove(&token) else { return false };
         if !reason.is_failure() {
             self.ended.push((message.key, Outcome::Delivered));
@@ -192,13 +198,13 @@ impl<S: Source> Courier<S> {
     }
 
     /// When something that was held back may go; `None` also when nothing more may be in flight.
-    pub(super) fn again_at(&self) -> Option<Instant> {
+    pub(crate) fn again_at(&self) -> Option<Instant> {
         let has_room = self.in_flight.len() < self.in_flight_max;
         self.held.values().map(|held| held.until).min().filter(|_| has_room)
     }
 
     /// Sends the source to its thread when there is something to tell or to ask it.
-    pub(super) fn dispatch(&mut self) {
+    pub(crate) fn dispatch(&mut self) {
         let held: usize = self.held.values().map(|held| held.messages.len()).sum();
         let taken = self.in_flight.len() + self.fetched.len();
         let room = if held < HELD_MAX { self.in_flight_max.saturating_sub(taken) } else { 0 };
@@ -253,7 +259,7 @@ impl<S: Source> Courier<S> {
     }
 
     /// Waits for the source to come back, or for news from it. Cancel safe.
-    pub(super) async fn changed(&mut self) -> Result<(), SourceGone> {
+    pub(crate) async fn changed(&mut self) -> Result<(), SourceGone> {
         tokio::select! {
             () = self.wake.notified() => self.has_more = true,
             visit = arrival(&mut self.place) => {
@@ -273,7 +279,7 @@ impl<S: Source> Courier<S> {
     }
 
     /// Tells the source what has ended; for the end of the uplink.
-    pub(super) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         self.has_more = false;
         // Not acknowledged, so that it comes again.
         self.received.clear();
@@ -301,7 +307,7 @@ fn is_final(reason: ReasonCode) -> bool {
     )
 }
 
-async fn arrival<S: Source>(place: &mut Place<S>) -> Result<Visit<S>, SourceGone> {
+async fn arrival<S: Source, R>(place: &mut Place<S, R>) -> Result<Visit<S, R>, SourceGone> {
     match place {
         Place::Here(_) => std::future::pending().await,
         Place::Away(visit) => visit.await.map_err(|_| SourceGone),
@@ -309,7 +315,7 @@ async fn arrival<S: Source>(place: &mut Place<S>) -> Result<Visit<S>, SourceGone
     }
 }
 
-async fn arrival_now<S: Source>(place: &mut Place<S>) -> Result<(), SourceGone> {
+async fn arrival_now<S: Source, R>(place: &mut Place<S, R>) -> Result<(), SourceGone> {
     if matches!(place, Place::Here(_)) {
         return Ok(());
     }

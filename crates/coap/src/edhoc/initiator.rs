@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::EdhocError;
-use super::cbor::{Identifier, check_data, read_bytes, write_bytes, write_head};
+use super::cbor::{CredentialId, Identifier, check_data, read_bytes, write_bytes, write_head};
 use super::keys::{Credential, DhKey, KEY_BYTES};
 use super::schedule::{Hash, Label, MESSAGE_3, Prk, Session, th_2, th_next};
 
@@ -23,7 +23,7 @@ pub struct Initiator {
 pub struct Responding {
     initiator: Initiator,
     c_r: Identifier,
-    id: Identifier,
+    id: CredentialId,
     mac: Vec<u8>,
     data: Vec<u8>,
     plaintext_2: Vec<u8>,
@@ -82,7 +82,7 @@ impl Initiator {
 /// What message 2 says.
 pub(super) struct Plaintext2<'a> {
     c_r: Identifier,
-    id: Identifier,
+    id: CredentialId,
     mac: &'a [u8],
     data: &'a [u8],
 }
@@ -91,7 +91,7 @@ impl<'a> Plaintext2<'a> {
     pub(super) fn read(plaintext: &'a [u8]) -> Result<Self, EdhocError> {
         let mut rest = plaintext;
         let c_r = Identifier::read(&mut rest)?;
-        let id = Identifier::read(&mut rest)?;
+        let id = CredentialId::read(&mut rest)?;
         let mac = read_bytes(&mut rest)?;
         check_data(rest)?;
         Ok(Self { c_r, id, mac, data: rest })
@@ -101,7 +101,7 @@ impl<'a> Plaintext2<'a> {
 impl Responding {
     /// By which its credential is to be found.
     #[must_use]
-    pub const fn id(&self) -> &Identifier {
+    pub const fn id(&self) -> &CredentialId {
         &self.id
     }
 

@@ -1,7 +1,7 @@
 //! EDHOC, three messages, and one more where it is wanted, that give two endpoints a fresh secret and prove who they are: RFC 9528.
 //!
-//! Method 3 with cipher suite 2: both prove themselves with static Diffie-Hellman keys on P-256, which the other knows as
-//! a credential with a key identifier. Each step consumes the state before it, and only a credential that was checked
+//! Method 3 with cipher suite 2: both prove themselves with static Diffie-Hellman keys on P-256. The other knows the
+//! credential by a key identifier, or it comes by value. Each step consumes the state before it, and only a credential that was checked
 //! leads to keys.
 //!
 //! ```text
@@ -19,12 +19,12 @@ mod keys;
 mod responder;
 mod schedule;
 
-pub use cbor::Identifier;
+pub use cbor::{CredentialId, Identifier};
 pub use error::EdhocError;
 pub use initiator::{Initiator, Responding};
 pub use keys::{Credential, DhKey};
 pub use responder::{Initiating, Responder};
-pub use schedule::Session;
+pub use schedule::{End, Session};
 
 #[cfg(test)]
 mod tests;

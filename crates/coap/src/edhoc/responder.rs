@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::EdhocError;
-use super::cbor::{Identifier, check_data, read_bytes, read_small, write_bytes};
+use super::cbor::{CredentialId, Identifier, check_data, read_bytes, read_small, write_bytes};
 use super::initiator::{METHOD, SUITE};
 use super::keys::{Credential, DhKey, KEY_BYTES};
 use super::schedule::{Hash, Label, MESSAGE_3, Prk, Session, th_2, th_next};
@@ -21,7 +21,7 @@ pub struct Responder {
 /// Message 3 was read: it names the initiator, whose credential proves or disproves it.
 pub struct Initiating {
     responder: Responder,
-    id: Identifier,
+    id: CredentialId,
     mac: Vec<u8>,
     data: Vec<u8>,
     plaintext_3: Vec<u8>,
@@ -66,6 +66,12 @@ impl Responder {
         Ok(Self { ephemeral, c_i, c_r, prk_3e2m, th_3, message_2 })
     }
 
+    /// C_R, which message 3 comes behind.
+    #[must_use]
+    pub const fn identifier(&self) -> &Identifier {
+        &self.c_r
+    }
+
     #[must_use]
     pub fn message_2(&self) -> &[u8] {
         &self.message_2
@@ -79,7 +85,7 @@ impl Responder {
     pub fn read(self, message_3: &[u8]) -> Result<Initiating, EdhocError> {
         let plaintext_3 = self.prk_3e2m.open(MESSAGE_3, &self.th_3, message_3)?;
         let mut rest = plaintext_3.as_slice();
-        let id = Identifier::read(&mut rest)?;
+        let id = CredentialId::read(&mut rest)?;
         let mac = read_bytes(&mut rest)?.to_vec();
         check_data(rest)?;
         let data = rest.to_vec();
@@ -90,7 +96,7 @@ impl Responder {
 impl Initiating {
     /// By which its credential is to be found.
     #[must_use]
-    pub const fn id(&self) -> &Identifier {
+    pub const fn id(&self) -> &CredentialId {
         &self.id
     }
 

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::cbor::{check_data, read_bytes, write_bytes, write_head};
 use super::keys::{Credential, KEY_BYTES};
 use super::{EdhocError, Identifier};
-use crate::oscore::MasterSecret;
+use crate::oscore::{Context, ContextError, Id, MasterSecret, Parameters, SequenceNumber};
 
 /// A transcript hash.
 pub(super) type Hash = [u8; 32];
@@ -56,8 +56,9 @@ impl Prk {
     }
 
     /// EDHOC_KDF with the label as a number.
-    fn fill(&self, label: u8, context: &[u8], out: &mut [u8]) -> Result<(), EdhocError> {
-        let mut info = Vec::from([label]);
+    fn fill(&self, label: usize, context: &[u8], out: &mut [u8]) -> Result<(), EdhocError> {
+        let mut info = Vec::new();
+        write_head(0, label, &mut info);
         write_bytes(context, &mut info);
         write_head(0, out.len(), &mut info);
         let hkdf = Hkdf::<Sha256>::from_prk(self.0.as_slice()).map_err(|_| EdhocError::Malformed)?;
@@ -67,7 +68,7 @@ impl Prk {
 
     fn derive<const N: usize>(&self, label: Label, context: &[u8]) -> Result<Zeroizing<[u8; N]>, EdhocError> {
         let mut out = Zeroizing::new([0; N]);
-        self.fill(label as u8, context, out.as_mut_slice())?;
+        self.fill(label as usize, context, out.as_mut_slice())?;
         Ok(out)
     }
 
@@ -79,7 +80,7 @@ impl Prk {
     /// Encrypts or decrypts message 2.
     pub(super) fn keystream(&self, th: &Hash, text: &mut [u8]) -> Result<(), EdhocError> {
         let mut stream = Zeroizing::new(alloc::vec![0; text.len()]);
-        self.fill(Label::Keystream2 as u8, th, &mut stream)?;
+        self.fill(Label::Keystream2 as usize, th, &mut stream)?;
         text.iter_mut().zip(stream.iter()).for_each(|(byte, key)| *byte ^= key);
         Ok(())
     }
@@ -97,7 +98,7 @@ impl Prk {
         if let Some(c_r) = c_r {
             c_r.write(&mut context);
         }
-        context.extend_from_slice(&credential.id_map());
+        context.extend_from_slice(&credential.id.map());
         write_bytes(th, &mut context);
         context.extend_from_slice(&credential.bytes);
         context.extend_from_slice(data);
@@ -167,6 +168,13 @@ pub(super) fn th_next(th: &Hash, plaintext: &[u8], credential: &Credential) -> H
     Sha256::digest(&sequence).into()
 }
 
+/// Which end of a session it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Initiator,
+    Responder,
+}
+
 /// A session of which both endpoints are who they say. Its keys are wiped when it is dropped.
 pub struct Session {
     exporter: Prk,
@@ -229,5 +237,40 @@ impl Session {
         self.exporter.fill(1, &[], &mut salt)?;
         let secret = MasterSecret::new(secret.as_slice()).map_err(|_| EdhocError::Malformed)?;
         Ok((secret, salt))
+    }
+
+    /// The OSCORE context of one end, RFC 9528 appendix A.1, with the algorithms of suite 2. It is fresh, and not to be kept: all its
+    /// sequence numbers may be used.
+    ///
+    /// # Errors
+    ///
+    /// [`EdhocError::Malformed`] when the identifiers are none for OSCORE.
+    pub fn context(&self, end: End) -> Result<Context, EdhocError> {
+        let malformed = |_: ContextError| EdhocError::Malformed;
+        let (secret, salt) = self.oscore()?;
+        let id = |identifier: &Identifier| Id::try_from(identifier.as_bytes()).map_err(malformed);
+        let (initiator, responder) = (id(&self.initiator)?, id(&self.responder)?);
+        let (sender_id, recipient_id) = match end {
+            End::Initiator => (responder, initiator),
+            End::Responder => (initiator, responder),
+        };
+        let (aead, hkdf, id_context) = Default::default();
+        let parameters =
+            Parameters { secret: &secret, salt: &salt, sender_id, recipient_id, id_context, aead, hkdf };
+        let mut context = Context::new(&parameters).map_err(malformed)?;
+        context.set_aside(SequenceNumber::MAX);
+        Ok(context)
+    }
+
+    /// Bytes that only the two ends of this session know, under a label for private use, 32768 to 65535: RFC 9528 §4.2.1.
+    /// Who signs them binds something to this session.
+    ///
+    /// # Errors
+    ///
+    /// None for a session; the type has no other form.
+    pub fn export(&self, label: u16) -> Result<[u8; 32], EdhocError> {
+        let mut out = [0; 32];
+        self.exporter.fill(usize::from(label), &[], &mut out)?;
+        Ok(out)
     }
 }

@@ -45,7 +45,11 @@ fn id(bytes: &[u8]) -> Identifier {
 /// Somebody with a static key.
 fn somebody(kid: u8, secret: u8) -> (DhKey, Credential) {
     let key = key(&[secret; 32]);
-    let credential = Credential { id: id(&[kid]), public: key.public(), bytes: [0x41, secret].to_vec() };
+    let credential = Credential {
+        id: CredentialId::Kid(id(&[kid])),
+        public: key.public(),
+        bytes: [0x41, secret].to_vec(),
+    };
     (key, credential)
 }
 
@@ -63,7 +67,7 @@ fn the_standards_trace_is_met_by_both_ends() {
     let Some(trace) = vectors("rfc9529_trace2_static_dh_p256.json") else { return };
     let (one, two, three) = ("message_1 (second time)", "message_2", "message_3");
     let credential = |step, who: &str, name: &str, kid| Credential {
-        id: id(&[kid]),
+        id: CredentialId::Kid(id(&[kid])),
         public: value(&trace, step, &[who, "public authentication key", "'x'"]).try_into().unwrap(),
         bytes: value(&trace, step, &[name]),
     };
@@ -165,4 +169,39 @@ fn the_ends_of_a_session_do_not_have_the_same_identifier() {
     // C_R is the first byte behind the head and G_Y, and its encryption is an exclusive or.
     message_2[2 + 32] ^= 0x27 ^ 0x37;
     assert_eq!(begun().read(&message_2).err(), Some(EdhocError::Malformed));
+}
+
+#[test]
+fn credentials_by_value_are_met_by_both_ends_and_bind_the_same_bytes() {
+    let (ours, theirs) = (key(&[6; 32]), key(&[5; 32]));
+    let (own, gateway) = (Credential::claims_set("thing", &ours), Credential::claims_set("gateway", &theirs));
+    assert_eq!(Credential::from_claims_set(&own.bytes), Ok(own.clone()));
+    let begun = begun();
+    let answer = Responder::answer(begun.message_1(), key(&[4; 32]), id(&[0x27]), &theirs, &gateway).unwrap();
+    let named = begun.read(answer.message_2()).unwrap();
+    assert_eq!(named.id(), &CredentialId::Value(gateway.bytes.clone()));
+    let (message_3, one) = named.finish(&gateway, &ours, &own).unwrap();
+    let initiating = answer.read(&message_3).unwrap();
+    let CredentialId::Value(claims) = initiating.id().clone() else { panic!("a kid") };
+    let other = initiating.finish(&Credential::from_claims_set(&claims).unwrap()).unwrap();
+    assert_eq!(one.export(0x8000), other.export(0x8000));
+    assert_ne!(one.export(0x8000), one.export(0x8001));
+}
+
+#[test]
+fn a_claims_set_that_is_none_is_refused() {
+    let good = Credential::claims_set("thing", &key(&[6; 32])).bytes;
+    for at in 0..good.len() {
+        assert!(Credential::from_claims_set(&good[..at]).is_err(), "cut to {at}");
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            // Another name, or another point: both are somebody else. All else is nobody.
+            if let Ok(other) = Credential::from_claims_set(&bad) {
+                assert_eq!(other.bytes, bad);
+            }
+        }
+    }
+    assert!(Credential::from_claims_set(&[&good[..], &[0]].concat()).is_err());
+    assert!(Credential::from_claims_set(&[0xa1, 8, 0xa1, 1, 0xa0]).is_err());
 }

@@ -9,7 +9,7 @@ use super::limits::EXCHANGE_LIFETIME;
 use super::packet::Packet;
 use super::reliable::Owner;
 use super::state::{ContextHandle, Endpoint};
-use crate::message::{Message, OptionNumber, Type};
+use crate::message::{Code, Message, OptionNumber, Type};
 
 /// Critical options that a response may have.
 const KNOWN: [OptionNumber; 2] = [OptionNumber::BLOCK1, OptionNumber::BLOCK2];
@@ -113,6 +113,9 @@ impl<P: Copy + Eq> Endpoint<P> {
         let Some(protection) = exchange.ticket(message.token)?.protection.as_mut() else {
             return Some(acceptable(message));
         };
+        if message.options.get(OptionNumber::OSCORE).is_none() && message.code == Code::UNAUTHORIZED {
+            return Some(Err(Failure::NoContext));
+        }
         let context = self.context(protection.context)?;
         let mut out = vec![0; 2 * message.payload.len() + OUTER_BYTES_MAX];
         let len = context.unprotect_response(&mut protection.exchange, message, &mut out).ok()?;

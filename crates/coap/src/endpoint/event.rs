@@ -44,6 +44,10 @@ pub enum Failure {
     Blocks,
     #[error("the response is larger than is taken")]
     TooLarge,
+    /// RFC 8613 §8.2: somebody who saw the request says, in the open, that the peer has not the keys for it. A hint to agree on
+    /// new ones, no more.
+    #[error("the peer seems to have no keys for the request")]
+    NoContext,
     #[error("the next block could not be asked for")]
     NotSent,
 }

@@ -22,6 +22,8 @@ pub struct Limits {
     pub datagram_bytes_max: usize,
     /// Longest body in bytes, whichever way it goes.
     pub body_bytes_max: usize,
+    /// As [`Self::body_bytes_max`], of requests without a security context: anybody may make those.
+    pub open_body_bytes_max: usize,
     /// Size of a block as RFC 7959 §2.2 has it: 0 for 16 bytes to 6 for 1024.
     pub block_exponent: u8,
 }
@@ -37,6 +39,7 @@ impl Default for Limits {
             per_peer_max: 8,
             datagram_bytes_max: 2048,
             body_bytes_max: 64 * 1024,
+            open_body_bytes_max: 64 * 1024,
             block_exponent: 6,
         }
     }

@@ -6,7 +6,7 @@ use super::event::{Event, ObservationId, RequestError, RequestId, RespondError};
 use super::packet::Packet;
 use super::reliable::Owner;
 use super::server::Asked;
-use super::state::Endpoint;
+use super::state::{ContextHandle, Endpoint};
 use crate::message::{OptionNumber, Type};
 use crate::oscore::Nonce;
 
@@ -113,6 +113,11 @@ impl<P: Copy + Eq> Endpoint<P> {
         if let Some(id) = self.observers.iter().find(|o| same(o)).map(|o| o.id) {
             self.observer_left(id);
         }
+    }
+
+    /// One that was asked for with this context.
+    pub(super) fn observation_under(&self, context: ContextHandle) -> Option<ObservationId> {
+        self.observers.iter().find(|o| o.asked.context() == Some(context)).map(|o| o.id)
     }
 
     pub(super) fn observer_left(&mut self, observation: ObservationId) {

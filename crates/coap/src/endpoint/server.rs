@@ -189,7 +189,7 @@ impl<P: Copy + Eq> Endpoint<P> {
         if self.asked.len() >= self.limits.asked_max || of_peer >= self.limits.per_peer_max {
             return Err(answer(Code::SERVICE_UNAVAILABLE));
         }
-        let ours = [OptionNumber::BLOCK1, OptionNumber::BLOCK2, OptionNumber::ECHO, OptionNumber::OBSERVE];
+        let ours = [OptionNumber::BLOCK1, OptionNumber::BLOCK2, OptionNumber::OBSERVE];
         Ok(ours.into_iter().fold(request, Packet::without))
     }
 

@@ -80,9 +80,15 @@ impl<P: Copy + Eq> Endpoint<P> {
         self.contexts.iter_mut().find(|(other, _)| *other == handle).map(|(_, context)| context)
     }
 
-    /// Takes a security context back. What was asked with it is not answered any more.
+    /// Takes a security context back, with all that others asked, observe and transfer under it: nothing of that can be
+    /// answered any more.
     pub fn remove_context(&mut self, handle: ContextHandle) -> Option<Context> {
         let at = self.contexts.iter().position(|(other, _)| *other == handle)?;
+        self.asked.retain(|asked| asked.context() != Some(handle));
+        self.transfers.retain(|transfer| !transfer.is_under(handle));
+        while let Some(observation) = self.observation_under(handle) {
+            self.observer_left(observation);
+        }
         Some(self.contexts.remove(at).1)
     }
 

@@ -29,6 +29,10 @@ impl<P: Copy + Eq> Transfer<P> {
         self.until <= now
     }
 
+    pub(super) fn is_under(&self, context: ContextHandle) -> bool {
+        self.context == Some(context)
+    }
+
     fn is_of(&self, asked: &Asked<P>) -> bool {
         self.is_with(asked) && self.key == asked.key
     }
@@ -66,7 +70,9 @@ impl<P: Copy + Eq> Endpoint<P> {
             Some(Body::Coming(body)) if block.number > 0 => body,
             _ => Vec::new(),
         };
-        join(&mut body, block, &request.payload, self.limits.body_bytes_max).map_err(|error| {
+        let limits = self.limits;
+        let max = if asked.context().is_some() { limits.body_bytes_max } else { limits.open_body_bytes_max };
+        join(&mut body, block, &request.payload, max).map_err(|error| {
             Packet::new(match error {
                 NotJoined::OutOfOrder => Code::REQUEST_ENTITY_INCOMPLETE,
                 NotJoined::TooLarge => Code::REQUEST_ENTITY_TOO_LARGE,

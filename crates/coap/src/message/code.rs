@@ -43,6 +43,9 @@ impl Code {
     /// RFC 7959 §2.9.2.
     pub const REQUEST_ENTITY_INCOMPLETE: Self = Self::of(4, 8);
     pub const REQUEST_ENTITY_TOO_LARGE: Self = Self::of(4, 13);
+    pub const UNSUPPORTED_CONTENT_FORMAT: Self = Self::of(4, 15);
+    /// RFC 8516 §3.
+    pub const TOO_MANY_REQUESTS: Self = Self::of(4, 29);
     pub const INTERNAL_SERVER_ERROR: Self = Self::of(5, 0);
     pub const SERVICE_UNAVAILABLE: Self = Self::of(5, 3);
 

@@ -11,12 +11,13 @@ use clap::{Args, Subcommand};
 use rand_core::Rng;
 use serde_json::{Map, Value as Json, json};
 use thingward_agent::agent::{Agent, AgentHandle};
+use thingward_agent::coap::member;
 use thingward_agent::enrol::renew;
 use thingward_agent::home::{self, Home, HomeError};
-use thingward_agent::http::Endpoint;
 use thingward_agent::input::{self, InputClient};
 use thingward_agent::local::{self, LocalAddresses, LocalServer};
 use thingward_agent::replay::{Replay, ReplayMap, Speed};
+use thingward_agent::uplink::Route;
 use thingward_crypto::system_rng;
 use thingward_model::StreamName;
 use thingward_model::description::ThingDescription;
@@ -56,7 +57,8 @@ pub(super) enum Device {
         at: At,
         #[command(flatten)]
         run: Run,
-        /// Connect to this gateway or address of the service [default: that of thingward.toml].
+        /// Connect to this gateway or address of the service; a gateway over CoAP with coap:// in front [default: that of
+        /// thingward.toml].
         #[arg(long, value_name = "HOST:PORT")]
         uplink: Option<String>,
         /// The Thing Description of what it measures and does; programs on its socket do it [default: that of
@@ -197,7 +199,7 @@ impl Device {
             Self::Run { at, run, uplink, description, local_link, local_link_http, simulate } => {
                 let mut config = at.config(global)?;
                 if let Some(text) = uplink {
-                    let to = Endpoint::parse(&text, MQTT_PORT);
+                    let to = Route::parse(&text, MQTT_PORT);
                     config.settings.uplink = Some(to.map_err(|e| Failure::Usage(format!("--uplink: {e}")))?);
                 }
                 config.description = description.or(config.description);
@@ -218,7 +220,11 @@ impl Device {
             }
             Self::Renew { at } => {
                 let home = at.open(global)?;
-                let identity = renew(&home).await.map_err(Failure::of)?;
+                let identity = match at.config(global)?.settings.uplink {
+                    Some(Route::Coap(gateway)) => member::renew_at(&home, &gateway).await,
+                    _ => renew(&home).await,
+                };
+                let identity = identity.map_err(Failure::of)?;
                 show_identity(global, &home, &identity.membership.principal().to_string());
                 Ok(())
             }

@@ -9,6 +9,7 @@ use thingward_agent::agent::AgentSettings;
 use thingward_agent::http::Endpoint;
 use thingward_agent::local::LocalAddresses;
 use thingward_agent::spool::SpoolLimits;
+use thingward_agent::uplink::Route;
 use thingward_audit::note::LogKey;
 use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
@@ -86,6 +87,8 @@ const SIZE: Wanted = want("a size with its unit", "\"64MiB\"");
 const COUNT: Wanted = want("a number from 1 to 100000000", "1000");
 const SMALL: Wanted = want("a number from 1 to 65535", "32");
 const ENDPOINT: Wanted = want("a host and port", "\"gateway.local:8884\"");
+const ROUTE: Wanted =
+    want("a host and port, or coap://HOST:PORT", "\"gateway.local:8884\" or \"coap://gateway.local\"");
 
 /// Longest length of time that has a meaning here: a hundred years.
 const LENGTH_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
@@ -353,14 +356,17 @@ pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
     let mut section = r.section("gateway");
     let (s, d) = (&mut section, QueueLimits::default());
     let relay = want("an address or off", "\"0.0.0.0:8443\" or \"off\"");
+    let coap = want("an address or off", "\"0.0.0.0:5683\" or \"off\"");
+    let address_or_off = |t: &str| match t {
+        "off" => Some(None),
+        _ => t.parse().ok().map(Some),
+    };
     let config = GatewayConfig {
         home: folder((r, s), "home", "/var/lib/thingward-gateway"),
         settings: GatewaySettings {
             listen: address((r, s), "listen", any(8884)),
-            relay: r.text(s, "relay", relay, None, |t| match t {
-                "off" => Some(None),
-                _ => t.parse().ok().map(Some),
-            }),
+            relay: r.text(s, "relay", relay, None, address_or_off),
+            coap: r.text(s, "coap", coap, None, address_or_off),
             uplink: endpoint((r, s), "uplink"),
             queue: QueueLimits {
                 bytes_max: size((r, s), "queue", d.bytes_max),
@@ -471,7 +477,7 @@ pub(super) fn device(r: &mut Reader<'_>) -> DeviceConfig {
         },
         settings: AgentSettings {
             description: d.description,
-            uplink: endpoint((r, s), "uplink"),
+            uplink: r.text(s, "uplink", ROUTE, None, |t| Route::parse(t, MQTT_PORT).ok().map(Some)),
             checkpoint_every: length((r, s), "checkpoint_every", d.checkpoint_every),
             limits: SpoolLimits {
                 bytes_max: size((r, s), "buffer", d.limits.bytes_max),

@@ -99,6 +99,12 @@ fn every_problem_is_named_with_file_line_key_and_what_would_be_right() {
         ],
     );
     check(
+        "[gateway]\ncoap = \"5683\"",
+        &[
+            "t.toml:2: gateway.coap: \"5683\" is not an address or off; write e.g. \"0.0.0.0:5683\" or \"off\"",
+        ],
+    );
+    check(
         "[gateway]\nrelay = \"on\"",
         &["t.toml:2: gateway.relay: \"on\" is not an address or off; write e.g. \"0.0.0.0:8443\" or \"off\""],
     );

@@ -201,3 +201,42 @@ fn who_could_not_be_told_the_first_state_can_still_be_answered() {
     net.respond(id, content(b"21"));
     answered(&mut net, exchange, b"21");
 }
+
+#[test]
+fn what_was_under_a_context_goes_with_it_and_who_used_it_hears_that_it_is_gone() {
+    let mut net = Net::new();
+    let context = net.secured();
+    let observation = net.ask(Some(context), get().with_uint(OptionNumber::OBSERVE, 0));
+    let (id, handle) = match net.server.poll_event() {
+        Some(Event::Request { id, context: Some(handle), .. }) => (id, handle),
+        other => panic!("{other:?}"),
+    };
+    net.server.observe(net.now, id, content(&[7; 3000])).unwrap();
+    let (_, first) = net.server.poll_transmit().unwrap();
+    net.client.receive(net.now, SERVER, &first).unwrap();
+    assert_eq!((net.server.observers.len(), net.server.transfers.len()), (1, 1));
+    assert!(net.server.remove_context(handle).is_some() && net.server.remove_context(handle).is_none());
+    assert_eq!((net.server.observers.len(), net.server.transfers.len()), (0, 0));
+    assert!(matches!(net.server.poll_event(), Some(Event::ObserverLeft { .. })));
+    net.carry();
+    // The next block is refused in the open: a hint that is told as such at once.
+    let failed = Event::Failed { exchange: observation, failure: Failure::NoContext };
+    assert_eq!(net.client.poll_event(), Some(failed));
+    assert_eq!(net.client.poll_timeout(), None);
+}
+
+#[test]
+fn bodies_without_protection_have_a_bound_of_their_own() {
+    let mut net = Net::limited(Limits { open_body_bytes_max: 1500, ..Limits::default() });
+    let context = net.secured();
+    let upload = Packet::to(Code::PUT, &["state"]).with_payload(&[7; 3000]);
+    let refused = net.ask(None, upload.clone());
+    match net.client.poll_event() {
+        Some(Event::Response { exchange, response, .. }) => {
+            assert_eq!((exchange, response.code), (refused, Code::REQUEST_ENTITY_TOO_LARGE));
+        }
+        other => panic!("{other:?}"),
+    }
+    net.ask(Some(context), upload);
+    assert_eq!(net.asked().1.payload.len(), 3000);
+}

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use thingward_agent::claim::Claim;
+use thingward_agent::coap::member;
 use thingward_agent::enrol::{Anchor, Credential, InitialCredential, enrol};
 use thingward_agent::home::Home;
+use thingward_agent::http::HTTPS_PORT;
 use thingward_agent::key_store::KeyStoreReference;
+use thingward_agent::uplink::Route;
 use thingward_crypto::sealed::read_private;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey};
 use thingward_model::TenantName;
@@ -29,7 +32,7 @@ enum KeyAlgorithm {
 pub(in crate::cli) struct Enrol {
     #[command(flatten)]
     at: At,
-    /// The service, as https://host:8443, or a gateway's relay to it.
+    /// The service, as https://host:8443, or a gateway's relay to it; or a gateway, as coap://host.
     service: String,
     /// The claim from `device claim`. Other users of this machine can see it here; --claim-file hides it.
     #[arg(long)]
@@ -61,7 +64,6 @@ pub(in crate::cli) struct Enrol {
 
 impl Enrol {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let service = api::endpoint(&self.service)?;
         let algorithm = match self.algorithm {
             KeyAlgorithm::P256 => SignatureAlgorithm::EcdsaP256,
             KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
@@ -71,7 +73,16 @@ impl Enrol {
             Some(keys) => Home::open_in(&self.at.home(global)?, keys).map_err(home_failure)?,
             None => self.at.open(global)?,
         };
-        let identity = enrol(&home, &service, &credential, algorithm).await.map_err(Failure::of)?;
+        let identity = match (Route::parse(&self.service, HTTPS_PORT), &credential) {
+            (Ok(Route::Coap(gateway)), Credential::Claim(claim)) => {
+                member::enrol(&home, &gateway, claim, algorithm).await
+            }
+            (Ok(Route::Coap(_)), Credential::Initial(_)) => {
+                return Err(Failure::Usage("over CoAP a device is enrolled with a claim".to_owned()));
+            }
+            _ => enrol(&home, &api::endpoint(&self.service)?, &credential, algorithm).await,
+        };
+        let identity = identity.map_err(Failure::of)?;
         show_identity(global, &home, &identity.membership.principal().to_string());
         Ok(())
     }

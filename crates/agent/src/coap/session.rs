@@ -1,0 +1,268 @@
+//! A session with a gateway: one UDP socket, EDHOC, and the OSCORE context that comes of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_core::Rng;
+use thingward_coap::edhoc::{Credential, CredentialId, DhKey, EdhocError, End, Identifier, Initiator};
+use thingward_coap::endpoint::{
+    ContextHandle, Endpoint as CoapEndpoint, Event, ExchangeId, Failure, Limits, Packet, RequestError,
+};
+use thingward_coap::message::Code;
+use thingward_crypto::system_rng;
+use thingward_model::clock::now;
+use thingward_model::{Principal, Role, TenantName};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::key;
+use super::proof::{self, ProofError, Purpose};
+use super::wire::{BODY_BYTES_MAX, JOIN_LABEL, path};
+use crate::http::Endpoint;
+
+/// Longest wait for an answer: EXCHANGE_LIFETIME of RFC 7252 §4.8.2 is longer, a person's patience shorter.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest datagram that comes, in bytes.
+const DATAGRAM_BYTES_MAX: usize = 2048;
+/// The identifier of this end: there is one session on a socket, so it need not tell any apart.
+const C_I: [u8; 1] = [0];
+
+/// Why a gateway is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoapError {
+    /// The network says no.
+    #[error("cannot reach {to}: {source}")]
+    Io {
+        /// The gateway.
+        to: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No answer in time, or none that fits.
+    #[error("{0}")]
+    Failed(#[from] Failure),
+    /// It was silent for too long.
+    #[error("the gateway does not answer")]
+    Silent,
+    /// EDHOC did not come to its end.
+    #[error("EDHOC: {0}")]
+    Edhoc(#[from] EdhocError),
+    /// It refuses.
+    #[error("the gateway answers {code}: {text}")]
+    Refused {
+        /// Its answer.
+        code: Code,
+        /// What it says for people.
+        text: String,
+    },
+    /// A request cannot be written.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// It does not prove who it is.
+    #[error("the gateway does not prove who it is: {0}")]
+    Proof(#[from] ProofError),
+    /// It is somebody else.
+    #[error("{0} is no gateway for this device")]
+    OtherGateway(String),
+}
+
+/// A socket towards one gateway, with its endpoint.
+pub struct Line {
+    socket: UdpSocket,
+    endpoint: CoapEndpoint<SocketAddr>,
+    gateway: SocketAddr,
+    start: Instant,
+    to: String,
+}
+
+impl Line {
+    /// Opens a socket towards a gateway. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError::Io`].
+    pub async fn open(to: &Endpoint) -> Result<Self, CoapError> {
+        let failed = |source| CoapError::Io { to: to.to_string(), source };
+        let mut found = tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(failed)?;
+        let nobody = || failed(io::Error::from(io::ErrorKind::NotFound));
+        let gateway = found.next().ok_or_else(nobody)?;
+        let any: SocketAddr = if gateway.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
+        let socket = UdpSocket::bind(any).await.map_err(failed)?;
+        socket.connect(gateway).await.map_err(failed)?;
+        let mut seed = [0; 32];
+        system_rng().fill_bytes(&mut seed);
+        let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
+        let endpoint = CoapEndpoint::new(limits, seed);
+        Ok(Self { socket, endpoint, gateway, start: Instant::now(), to: to.to_string() })
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Asks, and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError::Request`].
+    pub fn send(&mut self, context: Option<ContextHandle>, packet: Packet) -> Result<ExchangeId, CoapError> {
+        Ok(self.endpoint.request(self.now(), self.gateway, context, packet)?)
+    }
+
+    /// Wants no more answers to this.
+    pub fn forget(&mut self, exchange: ExchangeId) {
+        self.endpoint.forget(exchange);
+    }
+
+    /// The next thing that happens. Cancel safe: what is lost on its way out goes again.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError::Io`], also when the gateway's machine says that nobody is there.
+    pub async fn next(&mut self) -> Result<Event<SocketAddr>, CoapError> {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        loop {
+            while let Some((_, datagram)) = self.endpoint.poll_transmit() {
+                self.socket.send(&datagram).await.map_err(|source| self.failed(source))?;
+            }
+            if let Some(event) = self.endpoint.poll_event() {
+                return Ok(event);
+            }
+            let due = self.endpoint.poll_timeout().map(|due| self.start + due);
+            tokio::select! {
+                came = self.socket.recv(&mut buffer) => {
+                    let len = came.map_err(|source| self.failed(source))?;
+                    let datagram = buffer.get(..len).unwrap_or_default();
+                    let now = self.now();
+                    if let Err(error) = self.endpoint.receive(now, self.gateway, datagram) {
+                        tracing::debug!(%error, "a datagram is let go");
+                    }
+                }
+                () = until(due) => self.endpoint.handle_timeout(self.now()),
+            }
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> CoapError {
+        CoapError::Io { to: self.to.clone(), source }
+    }
+
+    /// Asks, and waits for the answer, whatever it is. What else happens meanwhile is let go.
+    async fn ask(&mut self, context: Option<ContextHandle>, packet: Packet) -> Result<Packet, CoapError> {
+        let asked = self.send(context, packet)?;
+        let answer = async {
+            loop {
+                match self.next().await? {
+                    Event::Response { exchange, response, .. } if exchange == asked => return Ok(response),
+                    Event::Failed { exchange, failure } if exchange == asked => return Err(failure.into()),
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, answer).await.map_err(|_| CoapError::Silent)?
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An answer that is a success, else why not.
+///
+/// # Errors
+///
+/// [`CoapError::Refused`].
+pub fn success(response: Packet) -> Result<Packet, CoapError> {
+    if response.code.is_success() {
+        return Ok(response);
+    }
+    let text = String::from_utf8_lossy(response.payload.get(..256).unwrap_or(&response.payload));
+    // A terminal shows it.
+    let text = text.chars().filter(|c| !c.is_control()).collect();
+    Err(CoapError::Refused { code: response.code, text })
+}
+
+/// Keys with a gateway, of whom nothing is known yet but its raw key.
+pub struct Session {
+    /// The socket.
+    pub line: Line,
+    /// The context that everything goes under.
+    pub context: ContextHandle,
+    /// What only the ends of this session know: [`JOIN_LABEL`].
+    export: [u8; 32],
+    /// The gateway's credential, as it came.
+    gateway: Credential,
+}
+
+impl Session {
+    /// Runs EDHOC as the initiator with this raw key.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError`].
+    pub async fn agree(to: &Endpoint, raw: &DhKey) -> Result<Self, CoapError> {
+        let mut line = Line::open(to).await?;
+        // The name says nothing: what a thing is called is for the gateway alone.
+        let own = Credential::claims_set("", raw);
+        let c_i = Identifier::new(&C_I)?;
+        let begun = Initiator::start(key::fresh().0, c_i, &[]);
+        // RFC 9528 appendix A.2: the CBOR value true stands in front of message 1.
+        let message_2 = line.edhoc([&[0xf5], begun.message_1()].concat()).await?;
+        let named = begun.read(&message_2)?;
+        let CredentialId::Value(claims) = named.id() else { return Err(EdhocError::NotAuthentic.into()) };
+        let gateway = Credential::from_claims_set(claims)?;
+        let (message_3, session) = named.finish(&gateway, raw, &own)?;
+        let message_4 = line.edhoc([session.responder().to_cbor(), message_3].concat()).await?;
+        session.check_message_4(&message_4)?;
+        let context = line.endpoint.add_context(session.context(End::Initiator)?);
+        Ok(Self { line, context, export: session.export(JOIN_LABEL)?, gateway })
+    }
+
+    /// What a device signs to show that this session is its own.
+    #[must_use]
+    pub const fn export(&self) -> &[u8; 32] {
+        &self.export
+    }
+
+    /// Has the gateway prove that it is one of this installation: of this tenant, where that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError::Proof`] or [`CoapError::OtherGateway`]; nothing may be said to it then.
+    pub async fn prove(
+        &mut self,
+        root: &[u8],
+        trust_domain: &str,
+        tenant: Option<TenantName>,
+    ) -> Result<Principal, CoapError> {
+        let said = success(self.ask(Packet::to(Code::GET, path::GATEWAY)).await?)?;
+        let anchor = (root, trust_domain);
+        let proved = proof::verify(&said.payload, Purpose::Gateway, &self.gateway.bytes, anchor, now())?;
+        let who = proved.leaf.principal;
+        let is_right = who.role == Role::Gateway && tenant.is_none_or(|tenant| tenant == who.tenant);
+        if is_right { Ok(who) } else { Err(CoapError::OtherGateway(who.to_string())) }
+    }
+
+    /// Asks under OSCORE, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError`], none for an answer that refuses.
+    pub async fn ask(&mut self, packet: Packet) -> Result<Packet, CoapError> {
+        self.line.ask(Some(self.context), packet).await
+    }
+}
+
+impl Line {
+    /// One message of EDHOC and the answer to it. A gateway that is asked for much has this end show that it is where it
+    /// says, which the endpoint does by itself: RFC 9175 §2.4.
+    async fn edhoc(&mut self, payload: Vec<u8>) -> Result<Vec<u8>, CoapError> {
+        let packet = Packet::to(Code::POST, path::EDHOC).with_payload(&payload);
+        Ok(success(self.ask(None, packet).await?)?.payload)
+    }
+}

@@ -1,0 +1,170 @@
+//! How much of this gateway's work those may cause of whom nothing is known: RFC 9175 §2.4 for where they are.
+//!
+//! There are handshakes for addresses that proved nothing, as long as they come slowly. Once they come fast an address
+//! has to show that it hears what is sent to it, and then has a budget of its own. So a flood of made-up addresses costs one
+//! hash each, and those who are there go on.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use std::time::{Duration, Instant};
+use thingward_crypto::sha256;
+use zeroize::Zeroizing;
+
+/// Handshakes of addresses that proved nothing: so many at once, then so many a second.
+const UNPROVED: Rate = Rate { burst: 24.0, per_second: 4.0 };
+/// Handshakes of one address that did. Many things may be behind it.
+const PROVED: Rate = Rate { burst: 32.0, per_second: 2.0 };
+/// Most addresses with a budget of their own.
+const ADDRESSES_MAX: usize = 1024;
+/// How long what an address has to repeat is good: this to twice this.
+const PROOF_LIFE: Duration = Duration::from_secs(30);
+const PROOF_BYTES: usize = 8;
+
+struct Rate {
+    burst: f64,
+    per_second: f64,
+}
+
+/// A bucket of tokens.
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    const fn full(rate: &Rate, now: Instant) -> Self {
+        Self { tokens: rate.burst, at: now }
+    }
+
+    fn fill(&mut self, rate: &Rate, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed * rate.per_second).min(rate.burst);
+        self.at = now;
+    }
+
+    fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+        self.fill(rate, now);
+        let is_there = self.tokens >= 1.0;
+        if is_there {
+            self.tokens -= 1.0;
+        }
+        is_there
+    }
+}
+
+/// What becomes of a handshake.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Now,
+    /// When these bytes are repeated.
+    Proved([u8; PROOF_BYTES]),
+    /// Not so soon.
+    Later,
+}
+
+/// See the module.
+pub(super) struct Budget {
+    secret: Zeroizing<[u8; 32]>,
+    start: Instant,
+    unproved: Bucket,
+    addresses: HashMap<IpAddr, Bucket>,
+}
+
+impl Budget {
+    /// `secret` is random.
+    pub(super) fn new(secret: [u8; 32], now: Instant) -> Self {
+        Self {
+            secret: Zeroizing::new(secret),
+            start: now,
+            unproved: Bucket::full(&UNPROVED, now),
+            addresses: HashMap::new(),
+        }
+    }
+
+    /// A handshake is to begin.
+    pub(super) fn admit(&mut self, now: Instant, address: SocketAddr, proof: Option<&[u8]>) -> Admission {
+        let epoch = now.saturating_duration_since(self.start).as_secs() / PROOF_LIFE.as_secs();
+        let Some(proof) = proof else {
+            let is_slow = self.unproved.take(&UNPROVED, now);
+            return if is_slow { Admission::Now } else { Admission::Proved(self.proof(address, epoch)) };
+        };
+        let is_fresh = [Some(epoch), epoch.checked_sub(1)]
+            .into_iter()
+            .flatten()
+            .any(|e| self.proof(address, e) == proof);
+        if !is_fresh {
+            return Admission::Proved(self.proof(address, epoch));
+        }
+        if self.take_of(now, address.ip()) { Admission::Now } else { Admission::Later }
+    }
+
+    fn take_of(&mut self, now: Instant, address: IpAddr) -> bool {
+        if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&address) {
+            self.addresses.retain(|_, bucket| {
+                bucket.fill(&PROVED, now);
+                bucket.tokens < PROVED.burst
+            });
+            if self.addresses.len() >= ADDRESSES_MAX {
+                return false;
+            }
+        }
+        self.addresses.entry(address).or_insert_with(|| Bucket::full(&PROVED, now)).take(&PROVED, now)
+    }
+
+    /// What this address has to repeat. Nobody else can say it who does not hear what is sent there.
+    fn proof(&self, address: SocketAddr, epoch: u64) -> [u8; PROOF_BYTES] {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        let digest = sha256(&[
+            self.secret.as_slice(),
+            &ip.octets(),
+            &address.port().to_be_bytes(),
+            &epoch.to_be_bytes(),
+        ]);
+        digest.first_chunk().copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], 5683))
+    }
+
+    #[test]
+    fn a_flood_of_addresses_leaves_those_who_hear_their_answers_served() {
+        let now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        let spoofed = (0..200).filter(|host| budget.admit(now, address(*host), None) == Admission::Now);
+        assert_eq!(spoofed.count(), 24);
+        let honest = address(250);
+        let Admission::Proved(proof) = budget.admit(now, honest, None) else { panic!("no proof is asked") };
+        assert_eq!(budget.admit(now, honest, Some(&proof)), Admission::Now);
+        assert!(matches!(budget.admit(now, address(251), Some(&proof)), Admission::Proved(_)));
+        assert!(matches!(budget.admit(now, honest, Some(&[0; 8])), Admission::Proved(_)));
+        let later = now + 3 * PROOF_LIFE;
+        assert!(matches!(budget.admit(later, honest, Some(&proof)), Admission::Proved(_)));
+        assert_eq!(budget.admit(later, honest, None), Admission::Now);
+    }
+
+    #[test]
+    fn an_address_that_proved_itself_has_its_own_bounds() {
+        let now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        budget.unproved.tokens = 0.0;
+        let proof_of = |budget: &mut Budget, who| match budget.admit(now, who, None) {
+            Admission::Proved(proof) => proof,
+            other => panic!("{other:?}"),
+        };
+        let (one, other) = (proof_of(&mut budget, address(1)), proof_of(&mut budget, address(2)));
+        let taken = (0..100).filter(|_| budget.admit(now, address(1), Some(&one)) == Admission::Now).count();
+        assert_eq!(taken, 32);
+        assert_eq!(budget.admit(now, address(1), Some(&one)), Admission::Later);
+        assert_eq!(budget.admit(now, address(2), Some(&other)), Admission::Now);
+    }
+}

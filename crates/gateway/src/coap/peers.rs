@@ -1,0 +1,128 @@
+//! Who has a security context, and what is known of them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thingward_coap::endpoint::ContextHandle;
+use thingward_model::DeviceName;
+use tokio::time::Instant;
+
+use super::record::{MEMBERS_MAX, RawKey, Record};
+
+/// Most contexts of those whose key nobody knows.
+const STRANGERS_MAX: usize = 64;
+/// Those of one address.
+const STRANGERS_OF_ADDRESS_MAX: usize = 16;
+/// How long a stranger may be silent.
+const STRANGER_SILENCE_MAX: Duration = Duration::from_secs(120);
+/// How long a member may be silent: EDHOC makes a new context in a second.
+const MEMBER_SILENCE_MAX: Duration = Duration::from_secs(900);
+/// How often a stranger may try to become a member in one session.
+const TRIES_MAX: u8 = 3;
+
+/// The other end of a context.
+pub(super) struct Peer {
+    pub(super) key: RawKey,
+    /// What only the ends of this session know.
+    pub(super) export: [u8; 32],
+    /// `None` of a stranger.
+    pub(super) member: Option<Arc<Record>>,
+    address: SocketAddr,
+    heard: Instant,
+    tries: u8,
+}
+
+impl Peer {
+    pub(super) const fn new(
+        key: RawKey,
+        export: [u8; 32],
+        member: Option<Arc<Record>>,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Self {
+        Self { key, export, member, address, heard: now, tries: 0 }
+    }
+
+    fn silence_max(&self) -> Duration {
+        if self.member.is_some() { MEMBER_SILENCE_MAX } else { STRANGER_SILENCE_MAX }
+    }
+
+    /// Whether it may try once more to become a member.
+    pub(super) const fn may_try(&mut self) -> bool {
+        let may = self.member.is_some() || self.tries < TRIES_MAX;
+        self.tries = self.tries.saturating_add(1);
+        may
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Peers(HashMap<ContextHandle, Peer>);
+
+impl Peers {
+    /// Which contexts go when this peer comes: the one that it had, and of strangers the one that was silent longest where
+    /// there are too many. A member has always a place.
+    pub(super) fn making_room(&self, new: &Peer) -> Vec<ContextHandle> {
+        let mut gone: Vec<_> = self.find_all(|peer| peer.key == new.key);
+        if new.member.is_some() {
+            return gone;
+        }
+        let strangers = |peer: &Peer| peer.member.is_none() && peer.key != new.key;
+        let neighbours = |peer: &Peer| strangers(peer) && peer.address.ip() == new.address.ip();
+        if self.count(neighbours) >= STRANGERS_OF_ADDRESS_MAX {
+            gone.extend(self.most_silent(neighbours));
+        } else if self.count(strangers) >= STRANGERS_MAX {
+            gone.extend(self.most_silent(strangers));
+        }
+        gone
+    }
+
+    pub(super) fn add(&mut self, context: ContextHandle, peer: Peer) {
+        debug_assert!(self.0.len() <= STRANGERS_MAX + MEMBERS_MAX, "each member has one context");
+        self.0.insert(context, peer);
+    }
+
+    /// A message came under this context.
+    pub(super) fn heard(
+        &mut self,
+        context: ContextHandle,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Option<&mut Peer> {
+        let peer = self.0.get_mut(&context)?;
+        (peer.address, peer.heard) = (address, now);
+        Some(peer)
+    }
+
+    pub(super) fn get_mut(&mut self, context: ContextHandle) -> Option<&mut Peer> {
+        self.0.get_mut(&context)
+    }
+
+    pub(super) fn remove(&mut self, context: ContextHandle) -> Option<Peer> {
+        self.0.remove(&context)
+    }
+
+    pub(super) fn of_member(&self, name: &DeviceName) -> Vec<ContextHandle> {
+        self.find_all(|peer| peer.member.as_ref().is_some_and(|member| member.name() == *name))
+    }
+
+    /// Those of whom nothing was heard for too long.
+    pub(super) fn silent(&self, now: Instant) -> Vec<ContextHandle> {
+        self.find_all(|peer| now.saturating_duration_since(peer.heard) >= peer.silence_max())
+    }
+
+    fn find_all(&self, wanted: impl Fn(&Peer) -> bool) -> Vec<ContextHandle> {
+        self.0.iter().filter(|(_, peer)| wanted(peer)).map(|(context, _)| *context).collect()
+    }
+
+    fn count(&self, wanted: impl Fn(&Peer) -> bool) -> usize {
+        self.0.values().filter(|peer| wanted(peer)).count()
+    }
+
+    fn most_silent(&self, wanted: impl Fn(&Peer) -> bool) -> Option<ContextHandle> {
+        let chosen = self.0.iter().filter(|(_, peer)| wanted(peer));
+        chosen.min_by_key(|(_, peer)| peer.heard).map(|(context, _)| *context)
+    }
+}
