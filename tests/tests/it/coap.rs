@@ -9,6 +9,7 @@ use thingward_crypto::SignatureAlgorithm;
 use thingward_gateway::Gateway;
 use thingward_model::{Assurance, Link, Principal, Role};
 use thingward_service::service::Service;
+use thingward_store::registry::RevocationReason;
 use thingward_store::{Row, Value};
 use thingward_tests::{ACME, Town, endpoint, eventually, number, rows};
 

@@ -1,6 +1,7 @@
 //! What a thing asks of the service, which the gateway asks in its place: membership, certificates, evidence.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thingward_agent::attest;
 use thingward_agent::coap::proof::{self, ProofError, Purpose};
@@ -13,6 +14,7 @@ use thingward_model::{DeviceName, Principal, Role};
 use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, verify_client_chain};
 use thingward_pki::{cms, est};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::record::{RawKey, Record};
@@ -61,15 +63,21 @@ pub(super) struct Office {
     home: Home,
     /// The gateway's own credential.
     credential: Arc<Vec<u8>>,
-    voucher: Arc<Mutex<Voucher>>,
+    shown: Arc<Mutex<Option<Shown>>>,
 }
 
-/// What the gateway's certificate says about its raw key, until there is another certificate: keys in chips sign slowly.
-#[derive(Default)]
-struct Voucher {
+/// What the gateway shows of itself to everybody, until there is another certificate: keys in chips are slow.
+struct Shown {
     chain: Vec<Vec<u8>>,
-    proof: Vec<u8>,
+    looked: Instant,
+    /// That the raw key is its own.
+    voucher: Arc<Vec<u8>>,
+    /// The authorities, as CMS.
+    authorities: Arc<Vec<u8>>,
 }
+
+/// How often it is looked whether there is another certificate.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A certificate for somebody.
 pub(super) struct Certified {
@@ -78,10 +86,21 @@ pub(super) struct Certified {
     pub(super) cms: Vec<u8>,
 }
 
+impl Shown {
+    fn of(identity: Identity, credential: &[u8]) -> Result<Self, OfficeError> {
+        let Identity { key, chain, root, .. } = identity;
+        let voucher = proof::sign(key.as_ref(), &chain, Purpose::Gateway, credential)?;
+        let all: Vec<_> = [root].into_iter().chain(chain.get(1).cloned()).collect();
+        let authorities = cms::encode(&all).map_err(EnrolError::from)?;
+        let (voucher, authorities) = (Arc::new(voucher), Arc::new(authorities));
+        Ok(Self { chain, looked: Instant::now(), voucher, authorities })
+    }
+}
+
 impl Office {
     /// `credential` is what the gateway shows of its raw key.
     pub(super) fn new(home: Home, credential: Vec<u8>) -> Self {
-        Self { home, credential: Arc::new(credential), voucher: Arc::default() }
+        Self { home, credential: Arc::new(credential), shown: Arc::default() }
     }
 
     /// Asks the service as the gateway. Its certificate may be a new one each time.
@@ -97,27 +116,30 @@ impl Office {
     }
 
     /// The gateway's word, with its certificate, that the raw key is its own.
-    pub(super) async fn voucher(&self) -> Result<Vec<u8>, OfficeError> {
-        let identity = self.identity().await?;
-        let mut voucher = self.voucher.lock().await;
-        if voucher.chain != identity.chain {
-            let credential = Arc::clone(&self.credential);
-            let signed = tokio::task::spawn_blocking(move || {
-                let proof =
-                    proof::sign(identity.key.as_ref(), &identity.chain, Purpose::Gateway, &credential);
-                proof.map(|proof| Voucher { chain: identity.chain, proof })
-            });
-            *voucher = signed.await.map_err(|_| EnrolError::Stopping)??;
-        }
-        Ok(voucher.proof.clone())
+    pub(super) async fn voucher(&self) -> Result<Arc<Vec<u8>>, OfficeError> {
+        self.shown(|shown| Arc::clone(&shown.voucher)).await
     }
 
     /// The authorities: the root, then the issuing one. RFC 9148 §5.1.
-    pub(super) async fn authorities(&self) -> Result<Vec<u8>, OfficeError> {
+    pub(super) async fn authorities(&self) -> Result<Arc<Vec<u8>>, OfficeError> {
+        self.shown(|shown| Arc::clone(&shown.authorities)).await
+    }
+
+    async fn shown<T>(&self, what: impl FnOnce(&Shown) -> T) -> Result<T, OfficeError> {
+        let mut kept = self.shown.lock().await;
+        if let Some(shown) = kept.as_ref().filter(|shown| shown.looked.elapsed() < LOOK_EVERY) {
+            return Ok(what(shown));
+        }
         let identity = self.identity().await?;
-        let issuing = identity.chain.get(1).cloned();
-        let all: Vec<_> = [identity.root].into_iter().chain(issuing).collect();
-        Ok(cms::encode(&all).map_err(EnrolError::from)?)
+        let shown = match kept.take() {
+            Some(shown) if shown.chain == identity.chain => Shown { looked: Instant::now(), ..shown },
+            _ => {
+                let credential = Arc::clone(&self.credential);
+                let made = tokio::task::spawn_blocking(move || Shown::of(identity, &credential)).await;
+                made.map_err(|_| EnrolError::Stopping)??
+            }
+        };
+        Ok(what(kept.insert(shown)))
     }
 
     /// Enrols who has this raw key, on a signing request and a claim.
