@@ -161,7 +161,8 @@ async fn an_admission_ends_by_itself_and_is_for_one_gateway_of_the_tenant() {
         ("hall", json!({"seconds": 60, "printed": ""}), StatusCode::BAD_REQUEST),
         ("hall", json!({"seconds": 60, "printed": "ä"}), StatusCode::BAD_REQUEST),
         ("hall", json!({"seconds": 60, "printed": "x".repeat(257)}), StatusCode::BAD_REQUEST),
-        ("hall", json!({"seconds": 60, "printed": "12345"}), StatusCode::CONFLICT),
+        ("hall", json!({"seconds": 60, "printed": "12345"}), StatusCode::BAD_REQUEST),
+        ("hall", json!({"seconds": 60, "radio": "zwave", "printed": "12345"}), StatusCode::CONFLICT),
         ("nobody", json!({"seconds": 60}), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(house.admit(gateway, &body).await.0, want, "{gateway} {body}");
