@@ -48,7 +48,12 @@ fn status_document(mut status: RadiosStatus) -> Option<Vec<u8>> {
         if document.len() <= STATUS_BYTES_MAX {
             return Some(document);
         }
-        status.children.truncate(status.children.len() / 2);
+        // One in eight at a time: what it takes to fit is not known before.
+        let left = status.children.len();
+        if left == 0 {
+            return None;
+        }
+        status.children.truncate(left - left.div_ceil(8));
     }
 }
 

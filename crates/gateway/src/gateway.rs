@@ -94,9 +94,6 @@ pub enum StartError {
     /// Things that speak CoAP.
     #[error(transparent)]
     Coap(#[from] CoapError),
-    /// What is known of a radio, or of its things, cannot be read.
-    #[error("radio: {0}")]
-    Radio(io::Error),
 }
 
 /// How a gateway is.
@@ -161,7 +158,7 @@ impl Gateway {
             questions: questions.clone(),
             switchboard: switchboard.clone(),
         };
-        let radios = Radios::start(settings.radios, &mut tasks, &around).map_err(StartError::Radio)?;
+        let radios = Radios::start(settings.radios, &mut tasks, &around);
         serial::start(settings.serial, &mut tasks, &around).await?;
         let source = Forwarder {
             queue: Arc::clone(&queue),

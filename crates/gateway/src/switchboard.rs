@@ -1,6 +1,7 @@
 //! The ways to those whom the gateway speaks for: chips on serial lines, and things of radios.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_model::DeviceName;
@@ -25,9 +26,16 @@ pub(crate) struct Extension {
 pub(crate) struct Switchboard(Arc<RwLock<HashMap<DeviceName, Extension>>>);
 
 impl Switchboard {
-    /// From here on this one is reached so.
-    pub(crate) fn connect(&self, name: DeviceName, extension: Extension) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, extension);
+    /// From here on this one is reached so; whether the name was free.
+    pub(crate) fn connect(&self, name: DeviceName, extension: Extension) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match all.entry(name) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(extension);
+                true
+            }
+        }
     }
 
     /// From here on nobody is reached under this name.

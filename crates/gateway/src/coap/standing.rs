@@ -68,6 +68,8 @@ impl Server {
         let evidence = Arc::<Notify>::default();
         let asked = Arc::clone(&evidence);
         let extension = Extension { commands: self.commands.0.clone(), visitors, evidence };
+        // It has proved who it is: whoever was reached under this name before is not, or was it with another context.
+        self.around.switchboard.disconnect(&name);
         self.around.switchboard.connect(name, extension);
         let errands = self.errands.0.clone();
         // It ends when nobody can send any more: another one is connected, or nobody.

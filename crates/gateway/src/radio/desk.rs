@@ -10,8 +10,12 @@ use thingward_radio::Order;
 use thingward_radio::wire::{Address, Argument, Call, Name};
 use tokio::sync::mpsc;
 
+/// Most calls of a radio at a time: each holds a thread.
+const CALLS_MAX: usize = 16;
 /// How long a thing may take. Its chip may take longer, so that this is told.
 const ACTS_WITHIN: Duration = Duration::from_secs(20);
+
+const BUSY: &str = "the radio has too much to do, or is away";
 
 type Done = Result<(), String>;
 
@@ -40,11 +44,11 @@ impl Desk {
     pub(super) fn call(&self, thing: &Address, action: &str, arguments: Vec<Argument>) -> Done {
         let action = Name::new(action).ok_or("an action without a name")?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let done = self.wait_for(id);
+        let done = self.wait_for(id).ok_or(BUSY)?;
         let call = Call { id, thing: thing.clone(), action, arguments };
         let sent = self.orders.try_send(Order::Call(call));
         let done = match sent {
-            Err(_) => Err("the radio has too much to do, or is away".to_owned()),
+            Err(_) => Err(BUSY.to_owned()),
             Ok(()) => done
                 .recv_timeout(ACTS_WITHIN)
                 .unwrap_or_else(|_| Err("nobody says whether it was done".to_owned())),
@@ -53,10 +57,15 @@ impl Desk {
         done
     }
 
-    fn wait_for(&self, id: u32) -> Receiver<Done> {
+    /// `None` when too many wait.
+    fn wait_for(&self, id: u32) -> Option<Receiver<Done>> {
         let (tell, done) = sync_channel(1);
-        self.open().insert(id, tell);
-        done
+        let mut open = self.open();
+        if open.len() >= CALLS_MAX {
+            return None;
+        }
+        open.insert(id, tell);
+        Some(done)
     }
 
     /// A call is done, or why not.

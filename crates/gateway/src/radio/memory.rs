@@ -25,7 +25,7 @@ impl Memory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            file => return Ok(Self(file?)),
+            file => return Self::alone(file?),
         }
         // Whole or not at all: a name of its own until it has all its bytes.
         let new = path.with_extension("new");
@@ -35,6 +35,12 @@ impl Memory {
         file.sync_all()?;
         std::fs::rename(&new, path)?;
         sync_parent(path)?;
+        Self::alone(file)
+    }
+
+    /// Two devices on one memory would use a number of their chain twice.
+    fn alone(file: File) -> io::Result<Self> {
+        file.try_lock()?;
         Ok(Self(file))
     }
 }

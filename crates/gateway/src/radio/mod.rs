@@ -6,13 +6,15 @@
 mod desk;
 mod memory;
 mod part;
+mod quiet;
+mod room;
 mod roster;
 mod run;
 mod status;
 mod thing;
+mod things;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 
 use thingward_model::DeviceName;
@@ -23,9 +25,9 @@ use tokio::task::JoinSet;
 
 use crate::serial::Surroundings;
 
-pub use self::roster::THINGS_MAX;
 pub(crate) use self::status::StatusBoard;
 pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
+pub use self::things::THINGS_MAX;
 
 /// Most radios of a gateway.
 pub const RADIOS_MAX: usize = 16;
@@ -70,31 +72,49 @@ pub(crate) struct Radios {
 }
 
 impl Radios {
-    /// Starts them; they run until the tasks are dropped.
-    ///
-    /// # Errors
-    ///
-    /// When what is known of one, or of its things, cannot be read.
+    /// Starts them; they run until the tasks are dropped. One whose folder cannot be read is down, and the others are served.
     pub(crate) fn start(
         settings: Vec<RadioSettings>,
         tasks: &mut JoinSet<()>,
         around: &Surroundings,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let mut radios = Self::default();
         for radio in settings {
             let (name, (admit, admitting)) = (radio.name, mpsc::channel(ADMITTING_MAX));
-            tasks.spawn(run::Run::open(radio, around.clone(), radios.board.clone(), admitting)?.run());
-            radios.all.push((name, admit));
+            let kind = radio.kind;
+            match run::Run::open(radio, around, radios.board.clone(), admitting) {
+                Ok(run) => {
+                    tasks.spawn(run.run());
+                    radios.all.push((name, admit));
+                }
+                Err(error) => {
+                    tracing::error!(radio = %name, %error, "what is known of a radio cannot be read");
+                    radios.board.radio(name, |status| {
+                        *status = RadioStatus {
+                            name: name.to_string(),
+                            kind: kind.as_str().to_owned(),
+                            state: State::Down,
+                            detail: "what is known of it cannot be read; the gateway's log says why"
+                                .to_owned(),
+                            ..RadioStatus::default()
+                        };
+                    });
+                }
+            }
         }
-        Ok(radios)
+        radios
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Lets things join, or nobody any more.
+    /// Lets things join, or nobody any more. A code goes to one radio only.
     pub(crate) fn admit(&self, admitting: &Admitting) {
+        if admitting.printed.is_some() && admitting.radio.is_none() && self.all.len() > 1 {
+            tracing::warn!("a code that is for no radio in particular is given to none");
+            return;
+        }
         for (name, radio) in &self.all {
             let is_meant = admitting.radio.as_ref().is_none_or(|radio| radio == name.as_str());
             if is_meant && radio.try_send(admitting.clone()).is_err() {

@@ -1,78 +1,75 @@
-//! One radio: its driver, and its things.
+//! One radio: its driver, and what the driver says.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use thingward_agent::disk::create_private_dir;
 use thingward_crypto::sealed::{SealingKey, read_private, write_private};
-use thingward_model::DeviceName;
 use thingward_model::clock::now;
-use thingward_model::description::ThingDescription;
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
-use thingward_radio::wire::{self, Address, Admission, AdmissionState, RefusalKind, Secret, Start};
+use thingward_radio::wire::{Address, Admission, AdmissionState, RefusalKind, Secret, Start};
 use thingward_radio::{Order, Report};
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
 use super::desk::Desk;
-use super::part::{Actions, Part};
-use super::roster::{Known, Roster};
-use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard, ThingStatus};
-use super::thing::{self, Counts, Heard};
+use super::quiet::Quiet;
+use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard};
+use super::things::Things;
 use super::{Admitting, RadioSettings};
-use crate::serial::{Chip, Kept, SharedDescription, SharedLink, Surroundings};
+use crate::serial::Surroundings;
 
 /// How long a driver may take to show that it is alive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often what is counted is written up.
-const COUNT_EVERY: Duration = Duration::from_secs(2);
+/// How often what is counted is written up, and what failed is tried again.
+const TURN: Duration = Duration::from_secs(2);
+/// For so long a thing that joined in time may take until it is known what it can do.
+const INTERVIEW: Duration = Duration::from_secs(120);
+/// Most things whose revocation waits.
+const REVOKED_MAX: usize = 64;
 /// What the sealed state of a driver is bound to.
 const LABEL: &[u8] = b"thingward radio state";
 
 /// See the module.
 pub(super) struct Run {
     settings: RadioSettings,
-    around: Surroundings,
     board: StatusBoard,
     folder: PathBuf,
     key: SealingKey,
     supervisor: Supervisor,
     desk: Desk,
-    roster: Roster,
-    things: HashMap<Address, Running>,
+    things: Things,
     admitting: mpsc::Receiver<Admitting>,
-    /// Whether things may join, until when, and the code that goes with it: a driver that starts meanwhile is told.
+    /// Things that are no members any more.
+    revoked: mpsc::Receiver<Address>,
+    /// Until when things may join, and the code that goes with it: a driver that starts meanwhile is told.
     admitted: Option<(Instant, Option<Secret>)>,
-    is_ready: bool,
+    /// What the driver has to remember and what is not durable yet.
+    unkept: Option<Secret>,
+    driver: Driver,
+    quiet: Quiet,
 }
 
-/// A thing that is served.
-struct Running {
-    name: DeviceName,
-    heard: mpsc::Sender<Heard>,
-    description: SharedDescription,
-    actions: Actions,
-    ring: Arc<Notify>,
-    counts: Counts,
-    /// Ends with it.
-    _tasks: JoinSet<()>,
+/// How far a driver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Driver {
+    Down,
+    /// It waits for its start.
+    Waiting,
+    Started,
+    Ready,
 }
 
 impl Run {
     pub(super) fn open(
         settings: RadioSettings,
-        around: Surroundings,
+        around: &Surroundings,
         board: StatusBoard,
         admitting: mpsc::Receiver<Admitting>,
     ) -> io::Result<Self> {
         let (folder, key) = (around.home.radio_dir(&settings.name), around.home.sealing_key().clone());
         create_private_dir(&folder)?;
-        let roster = Roster::load(folder.join("roster"), key.clone())?;
         let supervisor = Supervisor::start(Settings {
             radio: settings.name.to_string(),
             program: settings.program.clone(),
@@ -80,31 +77,29 @@ impl Run {
             patience: PATIENCE,
         });
         let desk = Desk::new(supervisor.orders.clone());
-        let mut run = Self {
+        let (tell, revoked) = mpsc::channel(REVOKED_MAX);
+        let things = Things::open(settings.clone(), around.clone(), board.clone(), desk.clone(), tell)?;
+        let run = Self {
             settings,
-            around,
             board,
             folder,
             key,
             supervisor,
             desk,
-            roster,
-            things: HashMap::new(),
+            things,
             admitting,
+            revoked,
             admitted: None,
-            is_ready: false,
+            unkept: None,
+            driver: Driver::Down,
+            quiet: Quiet::new(Instant::now()),
         };
-        let known: Vec<_> = run.roster.things().map(|(at, known)| (at.clone(), known.clone())).collect();
-        for (address, known) in known {
-            let running = run.serve(&address, &known)?;
-            run.things.insert(address, running);
-        }
         run.state(State::Starting, "");
         Ok(run)
     }
 
     pub(super) async fn run(mut self) {
-        let mut count = tokio::time::interval(COUNT_EVERY);
+        let mut turn = tokio::time::interval(TURN);
         loop {
             tokio::select! {
                 event = self.supervisor.events.recv() => match event {
@@ -112,9 +107,24 @@ impl Run {
                     Some(event) => self.event(event).await,
                 },
                 Some(admitting) = self.admitting.recv() => self.admit(admitting).await,
-                _ = count.tick() => self.count(),
+                Some(address) = self.revoked.recv() => self.remove(address).await,
+                _ = turn.tick() => self.turn().await,
             }
         }
+    }
+
+    async fn turn(&mut self) {
+        self.count();
+        if self.admitted.as_ref().is_some_and(|(until, _)| *until <= Instant::now()) {
+            self.close();
+        }
+        if self.driver == Driver::Waiting {
+            self.start_driver().await;
+        }
+        if let Some(state) = self.unkept.take() {
+            self.keep(state).await;
+        }
+        self.things.write_changes().await;
     }
 
     async fn event(&mut self, event: Event) {
@@ -127,37 +137,38 @@ impl Run {
             }
             Event::Down(reason) => {
                 self.desk.gone();
-                self.is_ready = false;
-                let detail = reason.to_string();
-                self.state(State::Down, &detail);
-                let kind =
-                    if reason == Reason::Line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
-                self.finding(kind, None, detail);
+                self.driver = Driver::Down;
+                self.unkept = None;
+                let is_line = reason == Reason::Line;
+                let kind = if is_line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
+                self.down(kind, &reason.to_string());
             }
         }
     }
 
     async fn start_driver(&mut self) {
-        self.state(State::Starting, "");
-        let kept = match self.kept() {
-            Ok(kept) => kept,
-            Err(error) => {
-                // Without it the driver would begin a new network: it is not started.
-                tracing::error!(radio = %self.settings.name, %error, "what a radio had kept does not open");
-                self.state(State::Down, "what it had kept does not open");
-                return;
+        match self.beginning() {
+            Ok(start) => {
+                self.driver = Driver::Started;
+                self.state(State::Starting, "");
+                self.order(Order::Start(start)).await;
             }
-        };
-        let credentials = match self.credentials() {
-            Ok(credentials) => credentials,
-            Err(error) => {
-                tracing::error!(radio = %self.settings.name, %error, "the credentials of a source cannot be read");
-                self.state(State::Down, "its credentials cannot be read");
-                return;
+            Err((what, error)) => {
+                // Without what it had kept it would begin a new network. It is tried again.
+                if self.driver != Driver::Waiting {
+                    tracing::error!(radio = %self.settings.name, what, %error, "a radio is not started");
+                }
+                self.driver = Driver::Waiting;
+                self.state(State::Down, what);
             }
-        };
-        let exceptions = self.settings.exceptions.clone();
-        self.order(Order::Start(Start { kept, exceptions, credentials })).await;
+        }
+    }
+
+    /// With what the driver starts, or what is missing.
+    fn beginning(&self) -> Result<Start, (&'static str, io::Error)> {
+        let kept = self.kept().map_err(|error| ("what it had kept does not open", error))?;
+        let credentials = self.credentials().map_err(|error| ("its credentials cannot be read", error))?;
+        Ok(Start { kept, exceptions: self.settings.exceptions.clone(), credentials })
     }
 
     fn credentials(&self) -> io::Result<Option<Secret>> {
@@ -180,15 +191,21 @@ impl Run {
         }
     }
 
-    async fn keep(&self, state: Secret) {
-        let (path, key) = (self.folder.join("kept"), self.key.clone());
+    /// Makes durable what the driver has to remember; what fails is tried again until it is, or the driver is another.
+    async fn keep(&mut self, state: Secret) {
+        let (path, key, bytes) = (self.folder.join("kept"), self.key.clone(), state.clone());
         let kept = tokio::task::spawn_blocking(move || {
-            write_private(&path, &key.seal(LABEL, state.expose()).map_err(io::Error::other)?)
+            write_private(&path, &key.seal(LABEL, bytes.expose()).map_err(io::Error::other)?)
         });
         match kept.await.map_err(io::Error::other).flatten() {
             Ok(()) => self.order(Order::Kept).await,
             Err(error) => {
                 tracing::error!(radio = %self.settings.name, %error, "what a radio has to remember is not kept");
+                self.state(
+                    State::Down,
+                    "what it has to remember cannot be written; the gateway's log says why",
+                );
+                self.unkept = Some(state);
             }
         }
     }
@@ -200,216 +217,144 @@ impl Run {
                 tracing::info!(radio = %name, %network, "a radio works");
                 self.state(State::Up, "");
                 self.board.radio(name, |radio| radio.network = network.to_string());
-                self.is_ready = true;
+                self.driver = Driver::Ready;
                 self.open_for_things().await;
             }
-            Report::Thing(thing) => self.thing(thing),
-            Report::Left(address) => {
-                tracing::info!(radio = %self.settings.name, thing = %address, "a thing left");
-                self.forget(&address);
+            Report::Thing(thing) => {
+                let address = thing.address.clone();
+                if let Err(reason) = self.things.report(thing, self.is_open()).await {
+                    self.refused(Some(&address), RefusalKind::Join, reason);
+                }
             }
-            Report::Readings(said) => self.readings(said),
+            Report::Left(address) => {
+                if self.quiet.may_say(Instant::now()) {
+                    tracing::info!(radio = %self.settings.name, thing = %address, "a thing left");
+                }
+                self.things.left(&address);
+            }
+            Report::Readings(said) => {
+                let _ = self.things.readings(said);
+            }
             Report::Done { id, failure } => {
                 self.desk.done(id, failure.map_or(Ok(()), |failure| Err(failure.to_string())));
             }
             Report::Keep(state) => self.keep(state).await,
             Report::Admission(state) => self.admission(&state),
-            Report::Refused { thing, kind, reason } => self.refused(thing.as_ref(), kind, reason.as_str()),
-            Report::Trouble(detail) => {
-                tracing::warn!(radio = %self.settings.name, %detail, "a radio is in trouble");
-                self.board.radio(self.settings.name, |radio| radio.detail = detail.to_string());
+            Report::Refused { thing, kind, reason } => {
+                self.refused(thing.as_ref(), kind, reason.as_str());
+                if kind == RefusalKind::Join {
+                    self.finding(FindingKind::InsecureJoin, thing.as_ref(), reason.to_string());
+                }
             }
+            Report::Trouble(detail) => self.down(FindingKind::RadioDown, detail.as_str()),
             // The supervisor's.
             Report::Alive { .. } => {}
         }
     }
 
-    /// A thing is there, or is known better.
-    fn thing(&mut self, thing: wire::Thing) {
-        let wire::Thing { address, link, description } = thing;
-        let described = ThingDescription::parse(&description).ok();
-        let Some(described) = described.filter(|_| self.settings.kind.links().contains(&link)) else {
-            return self.refused(Some(&address), RefusalKind::Malformed, "what it is makes no sense");
-        };
-        let name = match self.roster.get(&address) {
-            Some(known) => known.name,
-            None if !self.roster.has_room() => {
-                return self.refused(
-                    Some(&address),
-                    RefusalKind::Join,
-                    "the gateway has no room for more things",
-                );
-            }
-            None => self.name_of(&address),
-        };
-        let known = Known { name, link, description };
-        if let Err(error) = self.roster.put(address.clone(), known.clone()) {
-            tracing::error!(thing = %address, %error, "what is known of a thing is not kept");
-            return;
+    /// The radio does not work, until it is ready again.
+    fn down(&mut self, kind: FindingKind, detail: &str) {
+        if self.quiet.may_say(Instant::now()) {
+            tracing::warn!(radio = %self.settings.name, detail, "a radio is down");
         }
-        match self.things.get(&address) {
-            Some(running) => {
-                running.actions.set(&described);
-                running.description.set(Some(known.description.clone()));
-                running.ring.notify_one();
-                self.show(&address, &known, &described.title);
-            }
-            None => match self.serve(&address, &known) {
-                Ok(running) => drop(self.things.insert(address, running)),
-                Err(error) => tracing::error!(thing = %address, %error, "a thing is not served"),
-            },
-        }
-    }
-
-    /// Has a thing be a device.
-    fn serve(&self, address: &Address, known: &Known) -> io::Result<Running> {
-        let folder = self.folder.join(known.name.as_str());
-        create_private_dir(&folder)?;
-        // Nobody knows how what waits there came.
-        let least = self.settings.kind.links().first().copied().unwrap_or(known.link);
-        let (link, ring) = (SharedLink::new(least), Arc::new(Notify::new()));
-        let (actions, description, counts) =
-            (Actions::default(), SharedDescription::default(), Counts::default());
-        description.set(Some(known.description.clone()));
-        if let Ok(described) = ThingDescription::parse(&known.description) {
-            actions.set(&described);
-            self.show(address, known, &described.title);
-        }
-        let part = Part { address: address.clone(), actions: actions.clone(), desk: self.desk.clone() };
-        let (server, ways) =
-            thing::open(&folder, self.key.clone(), part, link.clone(), Arc::clone(&ring), counts.clone())?;
-        let kept = Kept {
-            name: known.name,
-            ends: ways.ends,
-            link,
-            description: description.clone(),
-            ring: Arc::clone(&ring),
-        };
-        let chip = Chip::kept(kept, &self.around)?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(server.run());
-        tasks.spawn(chip.keep_up());
-        Ok(Running { name: known.name, heard: ways.heard, description, actions, ring, counts, _tasks: tasks })
-    }
-
-    fn show(&self, address: &Address, known: &Known, title: &str) {
-        let status = ThingStatus {
-            name: known.name.to_string(),
-            radio: self.settings.name.to_string(),
-            address: address.to_string(),
-            link: known.link.to_string(),
-            title: title.to_owned(),
-            last_seen: None,
-            waiting: 0,
-        };
-        self.board.thing(known.name, status);
-    }
-
-    /// What a thing is called: as the settings say, or after its radio and address.
-    fn name_of(&self, address: &Address) -> DeviceName {
-        if let Some(name) = self.settings.names.get(address) {
-            return *name;
-        }
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-        let text: String = format!("{}-{address}", self.settings.name).chars().map(plain).collect();
-        text.parse().unwrap_or(self.settings.name)
-    }
-
-    /// Has nothing to do with a thing any more.
-    fn forget(&mut self, address: &Address) {
-        if let Some(running) = self.things.remove(address) {
-            self.around.switchboard.disconnect(&running.name);
-            self.board.gone(&running.name);
-        }
-        if let Err(error) = self.roster.remove(address) {
-            tracing::error!(thing = %address, %error, "a thing that left is still known");
-        }
-    }
-
-    fn readings(&mut self, said: wire::Readings) {
-        let time = now();
-        let Some(running) =
-            self.things.get(&said.thing).filter(|_| self.settings.kind.links().contains(&said.link))
-        else {
-            tracing::debug!(thing = %said.thing, "what nobody is known to have said is let go");
-            return;
-        };
-        self.board.seen(&running.name, time);
-        if running.heard.try_send(Heard { link: said.link, time, readings: said.readings }).is_err() {
-            running.counts.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.state(State::Down, detail);
+        self.say_admission("closed", String::new());
+        self.finding(kind, None, detail.to_owned());
     }
 
     async fn admit(&mut self, admitting: Admitting) {
         let length = Duration::from_secs(admitting.seconds.into());
-        self.admitted = (!length.is_zero()).then(|| (Instant::now() + length, admitting.printed));
-        if !self.is_ready {
+        if length.is_zero() {
+            self.close();
+            if self.driver == Driver::Ready {
+                self.order(Order::Close).await;
+            }
             return;
         }
-        match &self.admitted {
-            None => self.order(Order::Close).await,
-            Some(_) => self.open_for_things().await,
+        self.admitted = Some((Instant::now() + length, admitting.printed));
+        self.things.let_candidates_in().await;
+        if self.driver == Driver::Ready {
+            self.open_for_things().await;
         }
+    }
+
+    /// Whether a thing that is new may be taken: also one that joined in time and was asked what it can do since.
+    fn is_open(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|(until, _)| Instant::now() < *until + INTERVIEW)
     }
 
     /// Lets things join as long as that is open.
-    async fn open_for_things(&mut self) {
+    async fn open_for_things(&self) {
         let Some((until, printed)) = &self.admitted else { return };
-        match u16::try_from(until.saturating_duration_since(Instant::now()).as_secs()) {
-            Ok(seconds) if seconds > 0 => {
-                let admission = Admission { seconds, printed: printed.clone() };
-                self.order(Order::Admit(admission)).await;
-            }
-            _ => self.admitted = None,
+        let left = until.saturating_duration_since(Instant::now()).as_secs();
+        if let Ok(seconds @ 1..) = u16::try_from(left) {
+            self.order(Order::Admit(Admission { seconds, printed: printed.clone() })).await;
         }
     }
 
-    fn admission(&self, state: &AdmissionState) {
-        let (state, detail) = match state {
+    fn close(&mut self) {
+        match &mut self.admitted {
+            // The code goes at once, and the rest when nobody who joined in time can still be asked.
+            Some((_, printed)) if printed.is_some() => *printed = None,
+            Some((until, _)) if *until + INTERVIEW <= Instant::now() => self.admitted = None,
+            _ => {}
+        }
+        self.say_admission("closed", String::new());
+    }
+
+    fn admission(&mut self, state: &AdmissionState) {
+        let (state, thing) = match state {
             AdmissionState::Open => ("open", String::new()),
             AdmissionState::Joining(thing) => ("joining", thing.to_string()),
             AdmissionState::Closed => ("closed", String::new()),
         };
-        let radio = self.settings.name.to_string();
-        tracing::info!(radio, state, thing = detail, "letting things join");
-        self.board.admission(AdmissionStatus { state: state.to_owned(), radio, detail });
+        if self.quiet.may_say(Instant::now()) {
+            tracing::info!(radio = %self.settings.name, state, thing, "letting things join");
+        }
+        self.say_admission(state, thing);
     }
 
-    fn refused(&self, thing: Option<&Address>, kind: RefusalKind, reason: &str) {
+    fn say_admission(&self, state: &'static str, detail: String) {
         let radio = self.settings.name.to_string();
-        tracing::warn!(radio, thing = thing.map(tracing::field::display), ?kind, reason, "refused");
-        let word = match kind {
-            RefusalKind::Join => "join",
-            RefusalKind::Replay => "replay",
-            RefusalKind::Forgery => "forgery",
-            RefusalKind::Malformed => "malformed",
-        };
-        match kind {
-            RefusalKind::Join => self.finding(FindingKind::InsecureJoin, thing, reason.to_owned()),
-            RefusalKind::Replay => self.finding(FindingKind::Replay, thing, reason.to_owned()),
-            RefusalKind::Forgery | RefusalKind::Malformed => {}
+        self.board.admission(self.settings.name, AdmissionStatus { state, radio, detail });
+    }
+
+    /// The service took a thing's membership back: the radio has nothing to do with it any more.
+    async fn remove(&mut self, address: Address) {
+        tracing::warn!(radio = %self.settings.name, thing = %address, "a thing is no member any more");
+        self.things.left(&address);
+        if self.driver == Driver::Ready {
+            self.order(Order::Remove(address)).await;
         }
-        self.board.refused(Refused {
+    }
+
+    fn refused(&mut self, thing: Option<&Address>, kind: RefusalKind, reason: &str) {
+        let radio = self.settings.name.to_string();
+        if self.quiet.may_say(Instant::now()) {
+            tracing::warn!(radio, thing = thing.map(tracing::field::display), ?kind, reason, "refused");
+        }
+        if kind == RefusalKind::Replay {
+            self.finding(FindingKind::Replay, thing, reason.to_owned());
+        }
+        let refused = Refused {
             time: now().to_string(),
             radio,
             thing: thing.map(ToString::to_string).unwrap_or_default(),
-            kind: word.to_owned(),
+            kind: word_of(kind),
             reason: reason.to_owned(),
-        });
+        };
+        self.board.refused(self.settings.name, refused);
     }
 
-    /// By the name upstream, where the thing has one.
+    /// About the thing by its name upstream, where it has one: an address may be anybody's name there.
     fn finding(&self, kind: FindingKind, thing: Option<&Address>, detail: String) {
-        let name = |address: &Address| match self.roster.get(address) {
-            Some(known) => known.name.to_string(),
-            None => address.to_string(),
+        let name = thing.and_then(|address| self.things.name(address));
+        let detail = match (thing, name) {
+            (Some(address), None) => format!("{address}: {detail}"),
+            _ => detail,
         };
-        self.board.finding(Finding {
-            kind,
-            radio: self.settings.name.to_string(),
-            thing: thing.map(name),
-            detail,
-        });
+        let (radio, thing) = (self.settings.name.to_string(), name.map(|name| name.to_string()));
+        self.board.finding(self.settings.name, Finding { kind, radio, thing, detail });
     }
 
     fn state(&self, state: State, detail: &str) {
@@ -423,14 +368,22 @@ impl Run {
 
     fn count(&self) {
         let health = self.supervisor.health.borrow().clone();
-        let of_things: u64 =
-            self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
+        let dropped = health.counters.dropped + health.dropped + self.things.dropped();
         self.board.radio(self.settings.name, |radio| {
             radio.received = health.counters.received;
             radio.refused = health.counters.refused;
-            radio.dropped = health.counters.dropped + health.dropped + of_things;
+            radio.dropped = dropped;
             radio.restarts = health.starts.saturating_sub(1);
         });
+    }
+}
+
+const fn word_of(kind: RefusalKind) -> &'static str {
+    match kind {
+        RefusalKind::Join => "join",
+        RefusalKind::Replay => "replay",
+        RefusalKind::Forgery => "forgery",
+        RefusalKind::Malformed => "malformed",
     }
 }
 

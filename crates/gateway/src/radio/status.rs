@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use thingward_model::{DeviceName, Timestamp};
 
-/// Most refusals that are remembered.
-const REFUSED_MAX: usize = 32;
-/// Most findings that wait for the service.
-const FINDINGS_MAX: usize = 256;
+/// Most refusals that are remembered of a radio, and most that are told.
+const REFUSED_MAX: usize = 16;
+const REFUSED_TOLD_MAX: usize = 64;
+/// Most findings of a radio that wait for the service.
+const FINDINGS_MAX: usize = 32;
 
 /// Whether a radio works.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -71,7 +72,7 @@ pub struct ThingStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AdmissionStatus {
     /// `open`, `joining` or `closed`.
-    pub state: String,
+    pub state: &'static str,
     /// Of which radio.
     pub radio: String,
     /// Who is joining.
@@ -88,7 +89,7 @@ pub struct Refused {
     /// Who, as far as one knows.
     pub thing: String,
     /// What kind of thing happened.
-    pub kind: String,
+    pub kind: &'static str,
     /// Why.
     pub reason: String,
 }
@@ -123,13 +124,19 @@ pub struct RadiosStatus {
     /// How letting things join goes; nothing when nobody asked for that.
     pub admission: Option<AdmissionStatus>,
     /// What was refused last, the newest first.
-    pub refused: VecDeque<Refused>,
+    pub refused: Vec<Refused>,
 }
 
 #[derive(Default)]
 struct Board {
-    radios: BTreeMap<DeviceName, RadioStatus>,
+    radios: BTreeMap<DeviceName, OfRadio>,
     children: BTreeMap<DeviceName, ThingStatus>,
+}
+
+/// What is known of one radio; none takes another's room.
+#[derive(Default)]
+struct OfRadio {
+    status: RadioStatus,
     admission: Option<AdmissionStatus>,
     refused: VecDeque<Refused>,
     findings: VecDeque<Finding>,
@@ -145,11 +152,13 @@ impl StatusBoard {
     }
 
     pub(super) fn radio(&self, name: DeviceName, change: impl FnOnce(&mut RadioStatus)) {
-        change(self.board().radios.entry(name).or_default());
+        change(&mut self.board().radios.entry(name).or_default().status);
     }
 
     pub(super) fn thing(&self, name: DeviceName, status: ThingStatus) {
-        self.board().children.insert(name, status);
+        let mut board = self.board();
+        let last_seen = board.children.get(&name).and_then(|thing| thing.last_seen.clone());
+        board.children.insert(name, ThingStatus { last_seen, ..status });
     }
 
     pub(super) fn gone(&self, name: &DeviceName) {
@@ -162,41 +171,58 @@ impl StatusBoard {
         }
     }
 
-    pub(super) fn admission(&self, admission: AdmissionStatus) {
-        self.board().admission = Some(admission);
+    pub(super) fn admission(&self, radio: DeviceName, admission: AdmissionStatus) {
+        self.board().radios.entry(radio).or_default().admission = Some(admission);
     }
 
-    pub(super) fn refused(&self, refused: Refused) {
+    pub(super) fn refused(&self, radio: DeviceName, refused: Refused) {
         let mut board = self.board();
-        board.refused.truncate(REFUSED_MAX - 1);
-        board.refused.push_front(refused);
+        let all = &mut board.radios.entry(radio).or_default().refused;
+        all.truncate(REFUSED_MAX - 1);
+        all.push_front(refused);
     }
 
-    /// The service shall hear of it. One that waits already is not told twice.
-    pub(super) fn finding(&self, finding: Finding) {
+    /// The service shall hear of it. One that waits already is not told twice, and what finds no room is not told.
+    pub(super) fn finding(&self, radio: DeviceName, finding: Finding) {
         let mut board = self.board();
-        if !board.findings.contains(&finding) && board.findings.len() < FINDINGS_MAX {
-            board.findings.push_back(finding);
+        let of_radio = board.radios.entry(radio).or_default();
+        if of_radio.findings.contains(&finding) {
+            return;
+        }
+        if of_radio.findings.len() < FINDINGS_MAX {
+            of_radio.findings.push_back(finding);
+        } else {
+            of_radio.status.dropped += 1;
         }
     }
 
     /// The next finding for the service.
     pub(crate) fn next_finding(&self) -> Option<Finding> {
-        self.board().findings.pop_front()
+        self.board().radios.values_mut().find_map(|radio| radio.findings.pop_front())
     }
 
-    /// How everything is, with what waits for each child.
+    /// How everything is, with what waits for each child; things of all radios in turns, so that none hides another's.
     pub(crate) fn all(&self, backlog: &BTreeMap<DeviceName, (usize, u64)>) -> RadiosStatus {
         let board = self.board();
-        let children = board.children.iter().map(|(name, thing)| ThingStatus {
-            waiting: backlog.get(name).map_or(0, |(messages, _)| *messages),
-            ..thing.clone()
-        });
+        let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut children: Vec<(usize, ThingStatus)> = Vec::new();
+        for (name, thing) in &board.children {
+            let turn = turns.entry(&thing.radio).or_default();
+            let waiting = backlog.get(name).map_or(0, |(messages, _)| *messages);
+            children.push((*turn, ThingStatus { waiting, ..thing.clone() }));
+            *turn += 1;
+        }
+        children.sort_by_key(|(turn, _)| *turn);
+        let mut refused: Vec<Refused> =
+            board.radios.values().flat_map(|radio| radio.refused.iter().cloned()).collect();
+        refused.sort_by(|one, other| other.time.cmp(&one.time));
+        refused.truncate(REFUSED_TOLD_MAX);
+        let admissions = board.radios.values().filter_map(|radio| radio.admission.as_ref());
         RadiosStatus {
-            radios: board.radios.values().cloned().collect(),
-            children: children.collect(),
-            admission: board.admission.clone(),
-            refused: board.refused.clone(),
+            radios: board.radios.values().map(|radio| radio.status.clone()).collect(),
+            children: children.into_iter().map(|(_, thing)| thing).collect(),
+            admission: admissions.max_by_key(|admission| admission.state != "closed").cloned(),
+            refused,
         }
     }
 }

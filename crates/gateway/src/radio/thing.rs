@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::memory::{Memory, Secret};
 use super::part::Part;
+use super::room::Taken;
 use crate::serial::SharedLink;
 
 /// Largest frame, in bytes between the flags.
@@ -42,6 +43,8 @@ pub(super) struct Heard {
     pub(super) time: Timestamp,
     /// What, all at one time.
     pub(super) readings: Vec<wire::Reading>,
+    /// The room that it takes.
+    pub(super) _room: Arc<Taken>,
 }
 
 /// What is counted of a thing. Clones are the same.
@@ -253,12 +256,13 @@ fn record(device: &mut Machine, heard: Heard) -> Recorded {
     device.set_time(now());
     let readings: Vec<Reading<'_>> =
         heard.readings.iter().filter_map(|reading| of_wire(reading, heard.time)).collect();
+    let nameless = u64::try_from(heard.readings.len() - readings.len()).unwrap_or_default();
     let done = |recorded, dropped| Recorded { rest: Vec::new(), is_waiting: false, dropped, recorded };
     if readings.is_empty() {
-        return done(false, 1);
+        return done(false, nameless);
     }
     match device.record(&readings) {
-        Ok(()) => done(true, 0),
+        Ok(()) => done(true, nameless),
         Err(RecordError::Reading(_)) => match split(heard) {
             Some(rest) => Recorded { rest, is_waiting: false, dropped: 0, recorded: false },
             None => done(false, 1),
@@ -272,10 +276,10 @@ fn record(device: &mut Machine, heard: Heard) -> Recorded {
 
 /// What is too much for one record as two messages; `None` when it is one reading.
 fn split(heard: Heard) -> Option<Vec<Heard>> {
-    let Heard { link, time, mut readings } = heard;
+    let Heard { link, time, mut readings, _room: room } = heard;
     let half = readings.len() / 2;
     let second = readings.split_off(half);
-    let halves = [readings, second].map(|readings| Heard { link, time, readings });
+    let halves = [readings, second].map(|readings| Heard { link, time, readings, _room: Arc::clone(&room) });
     (half > 0).then(|| halves.into())
 }
 

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use self::conversation::{Conversation, End, Errands, Timing};
 use self::door::Door;
 use self::line::Stream;
-use self::office::{Entry, GatewayOffice};
+use self::office::{Entry, GatewayOffice, Office};
 use self::record::Record;
 use crate::core::CoreHandle;
 use crate::switchboard::{Extension, Switchboard};
@@ -51,6 +51,9 @@ const VISITS_MAX: usize = 8;
 const INSIDE_BYTES: usize = 4096;
 /// How long a line is let be whose chip is of no use as it is.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// How long one that is not let in waits, the first time and at most. An admission is at most an hour long.
+const UNENROLLED_PAUSE: Duration = Duration::from_secs(5);
+const UNENROLLED_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// How long one whose chip has destroyed its keys is let be, which cannot change.
 const DESTROYED_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -159,6 +162,8 @@ pub(crate) struct Chip {
     description: Option<ThingDescription>,
     /// What visitors are told of it.
     about: watch::Sender<Option<Bytes>>,
+    /// Whom it concerns that it is no member any more.
+    revoked: Option<Box<dyn Fn() + Send + Sync>>,
     /// Listens as long as it is there.
     _local_link: Option<LocalServer>,
 }
@@ -172,16 +177,24 @@ pub(crate) struct Kept {
     pub(crate) description: SharedDescription,
     /// Rings when it has something.
     pub(crate) ring: Arc<Notify>,
+    /// Called when the service has taken its membership back.
+    pub(crate) revoked: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Connects a name, so that what is for it arrives.
-fn connect(name: DeviceName, ring: Arc<Notify>, around: &Surroundings) -> (Errands, mpsc::Sender<Visit>) {
+fn connect(
+    name: DeviceName,
+    ring: Arc<Notify>,
+    around: &Surroundings,
+) -> io::Result<(Errands, mpsc::Sender<Visit>)> {
     let (commands, of_core) = mpsc::channel(COMMANDS_MAX);
     let (visitors, visits) = mpsc::channel(VISITS_MAX);
     let evidence = Arc::new(Notify::new());
     let extension = Extension { commands, visitors: visitors.clone(), evidence: Arc::clone(&evidence) };
-    around.switchboard.connect(name, extension);
-    (Errands { commands: of_core, visits, evidence, ring }, visitors)
+    if !around.switchboard.connect(name, extension) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{name} is another's name")));
+    }
+    Ok((Errands { commands: of_core, visits, evidence, ring }, visitors))
 }
 
 impl Chip {
@@ -194,7 +207,7 @@ impl Chip {
                 (Some(document), Some(described))
             }
         };
-        let (errands, visitors) = connect(name, Arc::default(), around);
+        let (errands, visitors) = connect(name, Arc::default(), around)?;
         let (about, known) = watch::channel(None);
         let local_link = match local_link {
             None => None,
@@ -206,7 +219,15 @@ impl Chip {
         let entry = Entry::Claim(claim_file);
         let office = office(name, entry, SharedLink::new(Link::Serial), told, around)?;
         let port = Port::Terminal { path: line, baud };
-        Ok(Self { port, errands, office, description: described, about, _local_link: local_link })
+        Ok(Self {
+            port,
+            errands,
+            office,
+            description: described,
+            about,
+            revoked: None,
+            _local_link: local_link,
+        })
     }
 
     /// One whose key this gateway keeps.
@@ -215,15 +236,16 @@ impl Chip {
     ///
     /// When what is known of it cannot be read.
     pub(crate) fn kept(kept: Kept, around: &Surroundings) -> io::Result<Self> {
-        let (errands, _) = connect(kept.name, kept.ring, around);
         let office = office(kept.name, Entry::Kept, kept.link, kept.description, around)?;
+        let (errands, _) = connect(kept.name, kept.ring, around)?;
         let (port, about) = (Port::Inside(kept.ends), watch::channel(None).0);
-        Ok(Self { port, errands, office, description: None, about, _local_link: None })
+        let revoked = Some(kept.revoked);
+        Ok(Self { port, errands, office, description: None, about, revoked, _local_link: None })
     }
 
     /// Speaks with what is on the line, again and again.
     pub(crate) async fn keep_up(mut self) {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut unenrolled) = (Backoff::default(), UNENROLLED_PAUSE);
         loop {
             let pause = match self.port.open().await {
                 Err(error) => {
@@ -237,7 +259,15 @@ impl Chip {
                     End::Destroyed => DESTROYED_PAUSE,
                     End::Revoked => {
                         self.office.forget().await;
+                        if let Some(revoked) = &self.revoked {
+                            revoked();
+                        }
                         LONG_PAUSE
+                    }
+                    // Nobody lets it in yet, or ever.
+                    End::NotEnrolled(_) if self.office.is_kept() => {
+                        unenrolled = (unenrolled * 2).min(UNENROLLED_PAUSE_MAX);
+                        unenrolled
                     }
                     End::Unknown | End::Unproved | End::Elsewhere | End::NotEnrolled(_) => LONG_PAUSE,
                 },

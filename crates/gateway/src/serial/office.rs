@@ -53,10 +53,8 @@ pub(super) enum OfficeError {
     #[error("the service does not know it, and there is no claim for it")]
     NoClaim,
     /// The service admits nothing of this gateway's radios now.
-    #[error(
-        "the service admits no new thing of this gateway now; `thingward gateway admit` lets things join"
-    )]
-    NotAdmitted,
+    #[error("the service does not let it in: {0}; `thingward gateway admit` lets things join")]
+    NotAdmitted(String),
     /// The claim cannot be read.
     #[error("claim file {path}: {reason}")]
     Claim {
@@ -85,7 +83,7 @@ pub(super) enum OfficeError {
 impl OfficeError {
     fn of_kept(error: HttpError) -> Self {
         match error {
-            HttpError::Status { status: 403, .. } => Self::NotAdmitted,
+            HttpError::Status { status: 403, text, .. } => Self::NotAdmitted(text.trim().to_owned()),
             error => error.into(),
         }
     }
@@ -101,6 +99,11 @@ impl From<HttpError> for OfficeError {
 pub(super) trait Office: Send {
     /// What the chip is called.
     fn name(&self) -> DeviceName;
+
+    /// Whether this gateway keeps its key: then it has this machine's clock, proves nothing of itself, and opens nothing to grants.
+    fn is_kept(&self) -> bool {
+        false
+    }
 
     /// The chip that is enrolled.
     fn record(&self) -> Option<&Record>;
@@ -396,7 +399,14 @@ impl Office for GatewayOffice {
         }
     }
 
+    fn is_kept(&self) -> bool {
+        matches!(self.entry, Entry::Kept)
+    }
+
     async fn evidence_nonce(&self) -> Option<Vec<u8>> {
+        if self.is_kept() {
+            return None;
+        }
         let asked = async {
             let question = Self::client(&self.identity().await?)?.get(&self.path(ATTESTATION)).await?;
             attest::read_question(&question)

@@ -13,6 +13,7 @@ use tokio::io::duplex;
 
 use super::super::desk::Desk;
 use super::super::part::Actions;
+use super::super::room::RadioRoom;
 use super::*;
 
 const AT: &str = "c0ffee01-5";
@@ -85,7 +86,7 @@ impl Talk {
     }
 
     async fn say(&self, link: Link, value: f64) {
-        self.ways.heard.send(Heard { link, time: now(), readings: vec![reading(value)] }).await.unwrap();
+        self.ways.heard.send(heard(link, vec![reading(value)])).await.unwrap();
     }
 
     /// Takes everything that waits: what it is, and over which link it is said to have come.
@@ -121,6 +122,11 @@ impl Talk {
     }
 }
 
+fn heard(link: Link, readings: Vec<wire::Reading>) -> Heard {
+    let room = RadioRoom::default().of_thing().take(&readings).unwrap();
+    Heard { link, time: now(), readings, _room: Arc::new(room) }
+}
+
 fn reading(value: f64) -> wire::Reading {
     let (name, unit) = (Name::new("level").unwrap(), Text::new("%").unwrap());
     wire::Reading { name, unit, value: wire::Value::Number(value) }
@@ -139,7 +145,7 @@ async fn what_a_thing_says_is_in_one_chain_through_restarts_and_its_key_stays() 
     // It is durable when it was recorded, and nobody has taken it.
     tokio::time::sleep(Duration::from_millis(200)).await;
     drop(talk);
-    let mut talk = Talk::open(folder.path(), AT).await.unwrap();
+    let mut talk = reopened(folder.path(), AT).await;
     let second = talk.hello().await;
     assert_eq!((second.public_key, second.is_joined), (first.public_key, true));
     // Nobody remembers how it came: the least is said of it.
@@ -184,16 +190,35 @@ async fn a_checkpoint_follows_what_a_thing_says() {
 }
 
 #[tokio::test]
-async fn under_another_address_it_is_nobody() {
+async fn under_another_address_it_is_nobody_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut talk = Talk::open(folder.path(), AT).await.unwrap();
     talk.join().await;
+    talk.say(Link::ZwaveS0, 1.0).await;
+    assert_eq!(talk.records(1).await.len(), 1);
     let key = talk.hello().await.public_key;
+    assert!(Talk::open(folder.path(), AT).await.is_err(), "two devices on one memory");
     drop(talk);
-    // What it kept does not open, so that it does not go on as the other; and its key is another.
-    if let Ok(mut other) = Talk::open(folder.path(), "c0ffee01-6").await {
-        let hello = other.hello().await;
-        assert!(!hello.is_joined && hello.public_key != key);
+    let mut other = reopened(folder.path(), "c0ffee01-6").await;
+    let hello = other.hello().await;
+    assert!(!hello.is_joined && hello.public_key != key);
+    drop(other);
+    let mut talk = reopened(folder.path(), AT).await;
+    assert_eq!(talk.hello().await.public_key, key);
+    talk.say(Link::ZwaveS0, 2.0).await;
+    // That the first is safe is durable with the next: it comes again, and the chain's numbers show it.
+    assert_eq!(talk.records(2).await, [(1, Link::ZwaveNone), (2, Link::ZwaveS0)]);
+}
+
+/// Once the one before has let go of the memory.
+async fn reopened(folder: &Path, address: &str) -> Talk {
+    let started = Instant::now();
+    loop {
+        match Talk::open(folder, address).await {
+            Ok(talk) => return talk,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -201,6 +226,7 @@ async fn under_another_address_it_is_nobody() {
 async fn what_is_damaged_on_disk_is_an_error_and_no_new_thing() {
     let folder = tempfile::tempdir().unwrap();
     drop(Talk::open(folder.path(), AT).await.unwrap());
+    drop(reopened(folder.path(), AT).await);
     std::fs::write(folder.path().join("secret"), b"short").unwrap();
     assert!(Talk::open(folder.path(), AT).await.is_err());
 }
@@ -229,12 +255,12 @@ async fn more_than_fits_a_record_is_taken_in_parts_and_what_never_fits_is_counte
     talk.join().await;
     let value = wire::Value::Text(Text::fitting(&"long ".repeat(10)));
     let long = wire::Reading { value, ..reading(0.0) };
-    let many = Heard { link: Link::ZwaveS0, time: now(), readings: vec![long; wire::READINGS_MAX] };
+    let many = heard(Link::ZwaveS0, vec![long; wire::READINGS_MAX]);
     talk.ways.heard.send(many).await.unwrap();
     assert!(talk.records(2).await.len() >= 2);
     let value = wire::Value::Data(vec![1; wire::DATA_BYTES_MAX]);
     let huge = wire::Reading { value, ..reading(0.0) };
-    talk.ways.heard.send(Heard { link: Link::ZwaveS0, time: now(), readings: vec![huge] }).await.unwrap();
+    talk.ways.heard.send(heard(Link::ZwaveS0, vec![huge])).await.unwrap();
     talk.say(Link::ZwaveS0, 2.0).await;
     talk.records(1).await;
     assert_eq!(talk.counts.dropped.load(Ordering::Relaxed), 1);
