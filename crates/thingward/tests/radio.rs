@@ -105,12 +105,12 @@ impl House {
         let key = self.controller.have(&json!({"do": "key"}));
         let printed = self.place.path("dsk");
         std::fs::write(&printed, key.strip_prefix("dsk ").unwrap()).unwrap();
-        let words = ["gateway", "admit", "gateway", "--for", "5m", "--radio", "zwave-1", "--printed-file"];
-        // The gateway may not be there yet.
-        self.place.done(&[&words[..], &[shown(&printed)]].concat());
         let classes = json!([[SECURITY_2, false], [SUPERVISION, true], [BINARY_SWITCH, true]]);
         let join = json!({"do": "join", "id": 2, "security": ["S2_Authenticated"], "classes": classes});
+        // The emulated controller looks for a node that waits when it begins to listen.
         assert_eq!(self.controller.have(&join), "ok");
+        let words = ["gateway", "admit", "gateway", "--for", "5m", "--radio", "zwave-1", "--printed-file"];
+        self.place.done(&[&words[..], &[shown(&printed)]].concat());
         let mut name = None;
         wait_for("the switch", || {
             name = self.things().into_iter().next();
@@ -207,10 +207,10 @@ fn what_nobody_lets_in_is_no_device_and_what_has_no_security_is_a_finding() {
     let Some((mut house, _service)) = House::new() else { return };
     let _gateway = house.place.gateway();
     wait_for("the driver", || house.driver().is_some());
-    house.place.done(&["gateway", "admit", "gateway", "--for", "5m"]);
     let classes = json!([[BINARY_SWITCH, false]]);
     let join = json!({"do": "join", "id": 2, "security": [], "classes": classes});
     assert_eq!(house.controller.have(&join), "ok");
+    house.place.done(&["gateway", "admit", "gateway", "--for", "5m"]);
     wait_for("the finding", || {
         let findings = house.place.done(&["finding", "list"]);
         findings.as_array().unwrap().iter().any(|finding| finding["kind"] == "insecure-join")
