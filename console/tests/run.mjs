@@ -102,6 +102,43 @@ await test("the things of the town are there: connected, or behind their gateway
   await admin.getByText("A connection of its own").waitFor();
 });
 
+await test("a reading shows the way that it took: over its link to a gateway, or over a connection of its own", async () => {
+  const way = admin.locator("section", { hasText: "Way of its latest reading" });
+  await open(admin, "/devices/bulb-1");
+  await way.getByText("with the thing’s own certificate").waitFor();
+  await way.getByRole("link", { name: "hall-gateway" }).waitFor();
+  await way.getByText("took it, by its clock").waitFor();
+  const places = await way.getByRole("listitem").locator("strong").allInnerTexts();
+  assert.deepEqual(places.map((place) => place.trim()), ["bulb-1", "TLS 1.3", "hall-gateway", "The service"]);
+  const times = await way.locator("time").evaluateAll((all) => all.map((one) => Date.parse(one.dateTime)));
+  assert.equal(times.length, 3);
+  assert.deepEqual(times, times.toSorted((a, b) => a - b), "a reading is measured, then carried, then taken");
+  assert.deepEqual(await axe(admin), []);
+  await open(admin, "/devices/pump-1");
+  await way.getByText("over a connection of its own, with its own certificate").waitFor();
+  assert.equal(await way.getByRole("listitem").count(), 3);
+});
+
+await test("a gateway lets things join for a while, by keyboard, and the log has who let it", async () => {
+  await open(admin, "/devices/hall-gateway");
+  const join = admin.locator("section", { hasText: "Let things join" });
+  await admin.getByText("It has said nothing of a radio.").waitFor();
+  await tabTo(admin, "For");
+  await admin.keyboard.press("ArrowUp");
+  await tabTo(admin, "Code printed on the thing");
+  await admin.keyboard.type("34028-16403");
+  await admin.keyboard.press("Enter");
+  await join.getByText(/^Open, until/).waitFor();
+  assert.equal(await join.getByLabel("Code printed on the thing").inputValue(), "", "the code stays in the page");
+  assert.deepEqual(await axe(admin), []);
+  await tabTo(admin, "Let nothing join any more");
+  await admin.keyboard.press("Enter");
+  await join.getByText(/^Open, until/).waitFor({ state: "hidden" });
+  await openNewest("gateway.admit", "device");
+  await signedBy(admin, `${ADMIN}, with the key of the session`);
+  assert.equal(await admin.getByText("34028").count(), 0, "the code is in the log");
+});
+
 await test("a command is sent from the form of the device's description, and done", async () => {
   await open(admin, "/devices/meter-1");
   const form = admin.locator("form", { hasText: "Set the rate" });
@@ -629,8 +666,8 @@ async function setRoles(wanted) {
 }
 
 /** Opens the newest entry of a user, token, session or passkey with this action. */
-async function openNewest(action) {
-  await open(admin, "/log?kind=user");
+async function openNewest(action, kind = "user") {
+  await open(admin, `/log?kind=${kind}`);
   await admin.getByRole("row").filter({ hasText: action }).first().getByRole("link").first().click();
 }
 

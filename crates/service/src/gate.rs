@@ -255,7 +255,11 @@ impl ServiceGate {
     /// How a gateway is. Only the latest is kept, and each costs a write, so they come no faster than once a second.
     fn status(&mut self, now: Timestamp, gateway: &Principal, message: &[u8]) -> Result<(), ReasonCode> {
         let at = (gateway.tenant, gateway.name);
-        if self.said_at.get(&at).is_some_and(|last| now.micros_since(*last) < STATUS_MICROS) {
+        if self
+            .said_at
+            .get(&at)
+            .is_some_and(|last| now.micros_since(*last).unsigned_abs() < STATUS_MICROS.unsigned_abs())
+        {
             return Err(ReasonCode::QuotaExceeded);
         }
         let status = GatewayStatus::parse(message).map_err(|e| self.wrong_status(now, gateway, &e))?;

@@ -39,8 +39,24 @@ impl<'de, const N: usize> Deserialize<'de> for Line<N> {
 
 /// A name of a radio or a thing, or the address of one.
 type Name = Line<63>;
-/// A sentence for people.
-type Sentence = Line<256>;
+
+/// Longest [`Sentence`], in bytes.
+const SENTENCE_BYTES_MAX: usize = 256;
+
+/// A sentence for people. Things have a say in it, so what is too long is cut, and what is no character of a text is replaced:
+/// one of them must not silence what the gateway says of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Sentence(String);
+
+impl<'de> Deserialize<'de> for Sentence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = String::deserialize(deserializer)?;
+        let mut text = said.replace(char::is_control, "\u{fffd}");
+        text.truncate(text.floor_char_boundary(SENTENCE_BYTES_MAX));
+        Ok(Self(text))
+    }
+}
 
 /// An RFC 3339 time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +128,10 @@ pub(crate) struct RadioStatus {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     network: Option<Name>,
-    /// Frames that came over its line, since its driver started.
+    /// Bytes that came over its line, since its driver started.
     #[serde(default)]
-    frames: u64,
-    /// Of these, those that were refused.
+    received: u64,
+    /// What was refused of it.
     #[serde(default)]
     refused: u64,
     /// What found no room.
@@ -320,7 +336,7 @@ impl Report {
     /// In words.
     pub(crate) fn detail(&self) -> String {
         let thing = self.thing.iter().map(|thing| format!("{}: ", thing.as_str())).collect::<String>();
-        format!("{}: {thing}{}", self.radio.as_str(), self.detail.as_str())
+        format!("{}: {thing}{}", self.radio.as_str(), self.detail.0)
     }
 }
 
@@ -365,7 +381,7 @@ mod tests {
     fn status() -> Json {
         json!({
             "radios": [{"name": "zigbee", "kind": "zigbee", "state": "down", "detail": "the line is gone",
-                "network": null, "frames": 12, "refused": 1, "dropped": 0, "restarts": 3, "new": true}],
+                "network": null, "received": 12, "refused": 1, "dropped": 0, "restarts": 3, "new": true}],
             "children": [{"name": "lamp", "radio": "zigbee", "address": "00124b0001020304", "waiting": 2,
                 "link": "zigbee-link-key", "title": "Lamp", "last_seen": "2026-01-31T12:00:00Z"}],
             "admission": {"state": "joining", "radio": "zigbee", "detail": "keys"},
@@ -391,10 +407,10 @@ mod tests {
     fn nothing_in_a_status_is_longer_or_other_than_it_may_be() {
         for (place, value) in [
             ("/radios/0/name", json!("x".repeat(64))),
-            ("/radios/0/detail", json!("x".repeat(257))),
-            ("/radios/0/detail", json!("a\u{1b}[31m")),
+            ("/children/0/address", json!("a\u{1b}[31m")),
+            ("/radios/0/detail", json!(7)),
             ("/radios/0/state", json!("odd")),
-            ("/radios/0/frames", json!(-1)),
+            ("/radios/0/received", json!(-1)),
             ("/children/0/link", json!("end-to-end")),
             ("/children/0/last_seen", json!("monday")),
             ("/refused/0/kind", json!("odd")),
@@ -411,6 +427,14 @@ mod tests {
         for end in 0..whole.len() {
             assert!(GatewayStatus::parse(&whole[..end]).is_err());
         }
+    }
+
+    #[test]
+    fn what_a_thing_is_called_is_cut_and_cleaned_and_does_not_silence_the_gateway() {
+        let mut odd = status();
+        odd["children"][0]["title"] = json!(format!("a\u{1b}[31m{}", "ä".repeat(200)));
+        let title = parsed(&odd).unwrap().children[0].title.clone().unwrap().0;
+        assert!(title.starts_with("a\u{fffd}[31mää") && title.len() <= SENTENCE_BYTES_MAX, "{title}");
     }
 
     #[test]

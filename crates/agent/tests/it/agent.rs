@@ -4,6 +4,7 @@ use serde_json::json;
 use thingward_agent::agent::{Agent, AgentHandle, AgentSettings, RecordError, STREAMS_MAX};
 use thingward_agent::input::{self, InputClient};
 use thingward_agent::reading::{OwnedReading, OwnedValue};
+use thingward_agent::uplink::Route;
 use thingward_model::Confidentiality;
 use thingward_model::clock::now;
 
@@ -34,7 +35,7 @@ async fn readings_arrive_once_in_order_and_signed() {
     until("delivered", || installation.numbers("meter-1/climate").len() == 100).await;
     let status = agent.status().await.unwrap();
     assert!(status.uplink.online);
-    assert_eq!(status.uplink_to, installation.mqtt.clone().into());
+    assert_eq!(status.uplink_to, Route::Mqtt(installation.mqtt));
     agent.stop().await.unwrap();
     assert_eq!(installation.numbers("meter-1/climate"), numbers(100));
     installation.assert_clean();

@@ -371,6 +371,7 @@ impl Run {
             AdmissionState::Closed => ("closed", String::new()),
         };
         let radio = self.settings.name.to_string();
+        tracing::info!(radio, state, thing = detail, "letting things join");
         self.board.admission(AdmissionStatus { state: state.to_owned(), radio, detail });
     }
 
@@ -425,7 +426,7 @@ impl Run {
         let of_things: u64 =
             self.things.values().map(|thing| thing.counts.dropped.load(Ordering::Relaxed)).sum();
         self.board.radio(self.settings.name, |radio| {
-            radio.frames = health.counters.received;
+            radio.received = health.counters.received;
             radio.refused = health.counters.refused;
             radio.dropped = health.counters.dropped + health.dropped + of_things;
             radio.restarts = health.starts.saturating_sub(1);

@@ -37,9 +37,9 @@ pub struct RadioStatus {
     pub detail: String,
     /// Its network.
     pub network: String,
-    /// Frames that came over its line.
-    pub frames: u64,
-    /// Of these, those that were refused.
+    /// Bytes that came over its line.
+    pub received: u64,
+    /// What was refused of it.
     pub refused: u64,
     /// What found no room.
     pub dropped: u64,

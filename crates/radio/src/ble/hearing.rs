@@ -9,7 +9,7 @@ use thingward_model::Link;
 use super::kept::{self, THINGS_MAX};
 use super::member::{address, title};
 use super::words::{News, news};
-use super::{BleRadio, KEEP_EVERY, Keeping};
+use super::{Admitting, BleRadio, KEEP_EVERY, Keeping};
 use crate::wire::{AdmissionState, EXCEPTIONS_MAX, Reading, RefusalKind, Report};
 
 /// Most that waits for counters to be durable.
@@ -42,17 +42,23 @@ impl BleRadio {
     /// What came under a thing's key, with a counter that is new.
     fn believe(&mut self, said: &Advertised) {
         let of = said.address;
-        if let Some(admitting) = self.admitting.take_if(|admitting| admitting.thing.address() == of) {
-            self.keyed.insert(of, admitting.thing);
-            self.outbox.report(Report::Admission(AdmissionState::Joining(address(of))));
-            self.outbox.report(Report::Admission(AdmissionState::Closed));
-        }
+        self.join(of);
         let Some(thing) = self.keyed.get_mut(&of) else { return };
         thing.last = self.receiver.devices.last_counter(of);
         self.keeping.is_due = true;
         if self.held.len() < HELD_MAX {
             self.held.push(Held { of, title: title(said), news: news(said), is_given: false });
         }
+    }
+
+    /// The thing whose key was given has come under it.
+    fn join(&mut self, of: Advertiser) {
+        let is_it = |admitting: &mut Admitting| admitting.thing.address() == of;
+        let Some(admitting) = self.admitting.take_if(is_it) else { return };
+        self.keyed.insert(of, admitting.thing);
+        self.keeping.is_due = true;
+        self.outbox.report(Report::Admission(AdmissionState::Joining(address(of))));
+        self.outbox.report(Report::Admission(AdmissionState::Closed));
     }
 
     /// What anybody may have sent.
@@ -66,12 +72,7 @@ impl BleRadio {
             return self.refuse(of, RefusalKind::Join, reason, now);
         }
         // A key without a check is kept all the same, so that the thing can be read after a restart.
-        if let Some(admitting) = self.admitting.take_if(|admitting| admitting.thing.address() == of) {
-            self.keyed.insert(of, admitting.thing);
-            self.keeping.is_due = true;
-            self.outbox.report(Report::Admission(AdmissionState::Joining(address(of))));
-            self.outbox.report(Report::Admission(AdmissionState::Closed));
-        }
+        self.join(of);
         let news = news(said);
         if !self.members.entry(of).or_default().is_again(&news, now) {
             self.tell(of, Link::BleNone, title(said), &news);

@@ -102,19 +102,19 @@ fn told(radio: &mut BleRadio, packet: Vec<u8>, now: Duration) -> Vec<Report> {
 }
 
 fn things(reports: &[Report]) -> Vec<&Thing> {
-    let thing = |report| match report {
-        &Report::Thing(ref thing) => Some(thing),
+    let each = reports.iter().filter_map(|report| match report {
+        Report::Thing(thing) => Some(thing),
         _ => None,
-    };
-    reports.iter().filter_map(thing).collect()
+    });
+    each.collect()
 }
 
 fn readings(reports: &[Report]) -> Vec<(Link, &Reading)> {
-    let said = |report| match report {
-        &Report::Readings(ref said) => Some(said.readings.iter().map(|reading| (said.link, reading))),
+    let each = reports.iter().filter_map(|report| match report {
+        Report::Readings(said) => Some(said.readings.iter().map(|reading| (said.link, reading))),
         _ => None,
-    };
-    reports.iter().filter_map(said).flatten().collect()
+    });
+    each.flatten().collect()
 }
 
 fn kept(reports: &[Report]) -> Option<Secret> {
@@ -294,7 +294,7 @@ fn what_is_sent_in_the_open_needs_an_exception_that_names_its_sender() {
     let description = ThingDescription::parse(&things(&said)[0].description).unwrap();
     assert!(description.events.contains_key("button"));
     let said = readings(&said);
-    assert_eq!(said[0].1.value, Value::Data(vec![0x01]));
+    assert_eq!(said[0].1.value, Value::Data(vec![0xef, 0x01]));
     assert!(matches!(&said[1].1.value, Value::Text(word) if word.as_str() == "long-press"));
 }
 

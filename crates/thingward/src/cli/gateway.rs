@@ -25,7 +25,7 @@ const RADIOS: [Column; 7] = [
     ("RADIO", "name"),
     ("KIND", "kind"),
     ("STATE", "state"),
-    ("FRAMES", "frames"),
+    ("BYTES", "received"),
     ("REFUSED", "refused"),
     ("DROPPED", "dropped"),
     ("RESTARTS", "restarts"),

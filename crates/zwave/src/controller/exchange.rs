@@ -68,11 +68,11 @@ enum Stage {
 
 pub(super) struct Exchange {
     pub(super) node: NodeId,
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     stage: Stage,
     tries: u8,
     /// The second part of a command of Security 0, with its number, once the first is sent.
-    second: Option<Part>,
+    pub(super) second: Option<Part>,
     pub(super) due: Option<Duration>,
 }
 
@@ -146,28 +146,6 @@ impl<R: CryptoRng> Controller<R> {
             SecurityClass::S0 => self.security0.nonce_get(node),
         };
         self.transactions.send(Purpose::Exchange(node), node, command);
-    }
-
-    /// The command under Security 0, or the part of it whose turn it is.
-    fn seal0(&mut self, node: NodeId, now: Duration) -> Option<Vec<u8>> {
-        let (own, exchange) = (self.own?.node, self.exchange.as_mut()?);
-        let (part, second) = match exchange.second.take() {
-            Some(second) => (second, None),
-            None => self.security0.parts(&exchange.outgoing.command),
-        };
-        let frame = self.security0.seal((own, node), &part, now, &mut self.rng)?;
-        exchange.second = second;
-        Some(frame)
-    }
-
-    /// The command again, for one member of the group that it was sent to; with the group's nonces where it lacks them.
-    fn follow_up(&mut self, node: NodeId, group: GroupId) -> Option<Vec<u8>> {
-        let command = &self.exchange.as_ref()?.outgoing.command;
-        let groups = &mut self.nodes.get_mut(&node)?.groups;
-        let tell = !groups.contains(&group);
-        let frame = self.security2.seal_follow_up(group, node, command, tell, &mut self.rng).ok()?;
-        groups.insert(group);
-        Some(frame)
     }
 
     /// A node told its half of a nonce.
@@ -302,14 +280,6 @@ impl<R: CryptoRng> Controller<R> {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.awake = false;
         }
-    }
-
-    /// Encrypts what needs no answer, if that takes no nonce.
-    pub(super) fn seal_aside(&mut self, node: NodeId, command: &[u8]) -> Option<Vec<u8>> {
-        let Standing::Granted(SecurityClass::S2(class)) = self.nodes.get(&node)?.standing else {
-            return None;
-        };
-        self.security2.seal(node, KeySlot::Class(class), command, &mut self.rng).ok()
     }
 
     /// A node is gone: what waited for it comes to nothing.

@@ -8,6 +8,7 @@
 //! protection is refused; what is passed on says how it was protected.
 
 mod decrypt;
+mod encrypt;
 mod event;
 mod exchange;
 mod inclusion;

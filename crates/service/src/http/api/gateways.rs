@@ -68,8 +68,8 @@ pub(in crate::http) struct Admit {
     seconds: u32,
     /// Only for this one of its radios, as the gateway's configuration names it; for all of them when left out.
     radio: Option<String>,
-    /// What is printed on the thing, where it has a code. It is passed on to the gateway, which has to be connected, and kept
-    /// nowhere.
+    /// What is printed on the thing, where it has a code. Only with `radio`. It is passed on to the gateway, which has to be
+    /// connected, and kept nowhere.
     #[schema(value_type = Option<String>, max_length = 256)]
     printed: Option<Printed>,
 }
@@ -206,6 +206,10 @@ pub(in crate::http) async fn admit(
     }
     let radio = body.radio.as_deref().map(|radio| word::<DeviceName>("radio", radio)).transpose()?;
     body.printed.as_ref().map_or(Ok(()), Printed::check)?;
+    if body.printed.is_some() && radio.is_none() {
+        let why = "`printed` is for one radio; name it with `radio`, so that no other one learns the code";
+        return Err(ApiError::Invalid(why.to_owned()));
+    }
     known(&app, &tenant, &name).await?;
     if body.printed.is_some() && connected(&app, tenant, &name).await.is_none() {
         let why = "is not connected, and a printed code is kept for it nowhere";

@@ -161,7 +161,8 @@ async fn an_admission_ends_by_itself_and_is_for_one_gateway_of_the_tenant() {
         ("hall", json!({"seconds": 60, "printed": ""}), StatusCode::BAD_REQUEST),
         ("hall", json!({"seconds": 60, "printed": "ä"}), StatusCode::BAD_REQUEST),
         ("hall", json!({"seconds": 60, "printed": "x".repeat(257)}), StatusCode::BAD_REQUEST),
-        ("hall", json!({"seconds": 60, "printed": "12345"}), StatusCode::CONFLICT),
+        ("hall", json!({"seconds": 60, "printed": "12345"}), StatusCode::BAD_REQUEST),
+        ("hall", json!({"seconds": 60, "radio": "zwave", "printed": "12345"}), StatusCode::CONFLICT),
         ("nobody", json!({"seconds": 60}), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(house.admit(gateway, &body).await.0, want, "{gateway} {body}");
@@ -431,7 +432,7 @@ async fn a_gateway_says_how_it_is_and_what_it_found_and_nobody_else_says_it_for_
     house.service.enrol(&house.service.claim("meter").await, &p256()).await;
     let mut hall = house.line(Role::Gateway, "hall").await;
     let status = json!({
-        "radios": [{"name": "zigbee", "kind": "zigbee", "state": "up", "frames": 3}],
+        "radios": [{"name": "zigbee", "kind": "zigbee", "state": "up", "received": 3}],
         "children": [{"name": "lamp", "radio": "zigbee", "address": "00124b0001020304"}],
     });
     let told = hall.publish("devices/me/status", status.to_string().as_bytes()).await;
@@ -441,7 +442,7 @@ async fn a_gateway_says_how_it_is_and_what_it_found_and_nobody_else_says_it_for_
     let path = "/api/v1/tenants/acme/gateways/hall";
     let seen = house.service.fixture.admin("get", path, "").await.1;
     assert_eq!(
-        (&seen["status"]["radios"][0]["state"], &seen["status"]["radios"][0]["frames"]),
+        (&seen["status"]["radios"][0]["state"], &seen["status"]["radios"][0]["received"]),
         (&json!("up"), &json!(3))
     );
     assert_eq!(seen["status"]["children"][0]["address"], "00124b0001020304");
