@@ -35,7 +35,7 @@ async fn readings_arrive_once_in_order_and_signed() {
     until("delivered", || installation.numbers("meter-1/climate").len() == 100).await;
     let status = agent.status().await.unwrap();
     assert!(status.uplink.online);
-    assert_eq!(status.uplink_to, Route::Mqtt(installation.mqtt));
+    assert_eq!(status.uplink_to, Route::Mqtt(installation.mqtt.clone()));
     agent.stop().await.unwrap();
     assert_eq!(installation.numbers("meter-1/climate"), numbers(100));
     installation.assert_clean();
