@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::block::{Block, NotJoined, join};
-use super::limits::EXCHANGE_LIFETIME;
+use super::limits::{EXCHANGE_LIFETIME, Limits};
 use super::packet::Packet;
 use super::server::Asked;
 use super::state::{ContextHandle, Endpoint};
@@ -70,8 +70,9 @@ impl<P: Copy + Eq> Endpoint<P> {
             Some(Body::Coming(body)) if block.number > 0 => body,
             _ => Vec::new(),
         };
-        let limits = self.limits;
-        let max = if asked.context().is_some() { limits.body_bytes_max } else { limits.open_body_bytes_max };
+        let Limits { body_bytes_max, open_body_bytes_max, .. } = self.limits;
+        let is_open = asked.context().is_none();
+        let max = if is_open { body_bytes_max.min(open_body_bytes_max) } else { body_bytes_max };
         join(&mut body, block, &request.payload, max).map_err(|error| {
             Packet::new(match error {
                 NotJoined::OutOfOrder => Code::REQUEST_ENTITY_INCOMPLETE,

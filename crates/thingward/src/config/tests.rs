@@ -6,6 +6,7 @@ use super::{TEMPLATE, parse, witness_template};
 const PROVIDER: &str = "# [service.oidc.corp]";
 const PAYMENTS: &str = "# [service.payments]";
 const CHIP: &str = "# [gateway.serial.door-1]";
+const RADIO: &str = "# [gateway.radio.zwave-1]";
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -119,7 +120,9 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let is_key = |line: &str| line.starts_with("# ") && line.contains(" = ") && !line.contains(": ");
     let uncommented: String = TEMPLATE
         .split_inclusive("\n\n")
-        .filter(|paragraph| ![PROVIDER, PAYMENTS, CHIP].iter().any(|example| paragraph.contains(example)))
+        .filter(|paragraph| {
+            ![PROVIDER, PAYMENTS, CHIP, RADIO].iter().any(|example| paragraph.contains(example))
+        })
         .flat_map(str::lines)
         .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
         .filter(|line| !line.starts_with("uplink") && !line.starts_with("climate"))
