@@ -200,16 +200,27 @@ impl Home {
 
     /// A node waits to be let in.
     pub(crate) fn wants_to_join(&mut self, security: &[&str], classes: &[(u8, bool)], sleeping: bool) {
+        // One that comes while the host still ends what was before is forgotten. Then nothing is due.
+        let deadline = Instant::now() + PATIENCE;
+        while self.radio.due().is_some() && Instant::now() < deadline {
+            let reports = self.turn();
+            self.unseen.extend(reports);
+        }
         let join =
             json!({ "do": "join", "id": 2, "security": security, "classes": classes, "sleeping": sleeping });
         assert_eq!(self.do_it(join), "ok");
     }
 
-    /// A node joins with all its digits, up to the end of its interview and of the questions after it.
-    pub(crate) fn include(&mut self, security: &[&str], classes: &[(u8, bool)], sleeping: bool) -> Thing {
+    /// A node joins with all its digits.
+    pub(crate) fn begin_including(&mut self, security: &[&str], classes: &[(u8, bool)], sleeping: bool) {
         let dsk = self.dsk();
         self.wants_to_join(security, classes, sleeping);
         self.admit(Some(&dsk));
+    }
+
+    /// The same, up to the end of its interview and of the questions after it.
+    pub(crate) fn include(&mut self, security: &[&str], classes: &[(u8, bool)], sleeping: bool) -> Thing {
+        self.begin_including(security, classes, sleeping);
         let thing = self.until(thing);
         self.during(Duration::from_millis(500));
         thing
@@ -247,11 +258,11 @@ impl Home {
         self.do_it(json!({ "do": "report", "id": 2, "on": on, "secure": secure }));
     }
 
-    /// Lets nobody join any more, and waits until the controller does not either.
+    /// Lets nobody join any more.
     pub(crate) fn close(&mut self) {
         self.order(Order::Close);
         self.until(|report| matches!(report, Report::Admission(AdmissionState::Closed)).then_some(()));
-        self.during(Duration::from_millis(300));
+        self.unseen.clear();
     }
 }
 

@@ -76,7 +76,6 @@ fn security_0_is_for_what_an_exception_names_with_a_reason() {
     assert!(reason.starts_with("it has Security 0 only"), "{reason}");
     let exceptions = [("s0", "the valve of 2009, until it is replaced")];
     home.restart(&exceptions);
-    home.during(Duration::from_millis(300));
     home.wants_to_join(&["S0_Legacy"], &OLD, false);
     home.admit(None);
     assert_eq!(home.until(thing).link, Link::ZwaveS0);

@@ -38,7 +38,11 @@ fn a_switch_joins_with_its_key_and_is_read_and_switched() {
 fn a_lock_and_a_sensor_are_described_and_read() {
     let Some(mut home) = Home::start(2, &[]) else { return };
     let secure = [SUPERVISION, DOOR_LOCK, MULTILEVEL_SENSOR].map(|class| (class, true));
-    home.include(&["S2_AccessControl"], &[&[(SECURITY_2, false)], secure.as_slice()].concat(), false);
+    home.begin_including(&["S2_AccessControl"], &[&[(SECURITY_2, false)], secure.as_slice()].concat(), false);
+    // It is described once more with what it has shown.
+    home.until(|report| {
+        thing(report).filter(|it| String::from_utf8_lossy(&it.description).contains("\"temperature\""))
+    });
     home.order(Order::Ask(7));
     let counters = home.until(|report| match report {
         Report::Alive { answer: 7, counters } => Some(*counters),
