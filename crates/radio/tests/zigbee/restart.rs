@@ -6,11 +6,11 @@ use thingward_radio::Radio;
 use thingward_radio::wire::{Order, Report};
 use thingward_radio::zigbee::ZigbeeRadio;
 
-use crate::emulated::node::{Kind, Node};
-use crate::world::{BULB, CODE, World, address, done, last, things, trouble};
+use crate::world::{BULB, CODE, World, address, done, last, node, things, trouble};
+use thingward_zigbee::emulated::Kind;
 
 fn world() -> World {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     world
@@ -73,7 +73,7 @@ fn a_coordinator_that_was_set_back_does_not_use_a_counter_again() {
 
 #[test]
 fn a_thing_that_sleeps_is_not_woken_by_a_start() {
-    let mut world = World::started(vec![Node::new(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     let sent = world.coordinator.borrow().counter;
@@ -168,7 +168,7 @@ fn a_coordinator_that_hangs_is_trouble_and_all_goes_on_when_it_is_back() {
 
 #[test]
 fn a_thing_that_was_not_told_everything_is_told_at_the_next_start() {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.keeps = false;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
     world.pass(3);
