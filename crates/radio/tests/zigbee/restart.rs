@@ -7,7 +7,7 @@ use thingward_radio::wire::{Order, Report};
 use thingward_radio::zigbee::ZigbeeRadio;
 
 use crate::world::{BULB, CODE, World, address, done, last, node, things, trouble};
-use thingward_zigbee::emulated::Kind;
+use thingward_zigbee::emulated::{Coordinator, Kind};
 
 fn world() -> World {
     let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
@@ -28,6 +28,35 @@ fn a_network_goes_on_with_its_things() {
     world.call(BULB, "turn-on", &[]);
     assert_eq!(done(&world.take()), Some(None));
     assert_eq!(world.coordinator.borrow().key, key);
+}
+
+#[test]
+fn a_coordinator_that_had_no_power_goes_on_with_its_network_and_things() {
+    for driver_too in [true, false] {
+        let mut world = world();
+        let (flash, before) = (world.coordinator.borrow().flash(), world.coordinator.borrow().counter);
+        let mut coordinator = Coordinator::with(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+        coordinator.resume(&flash).unwrap();
+        world.coordinator.replace(coordinator);
+        if driver_too {
+            world.restart();
+            assert_eq!(trouble(&world.take()), None);
+        }
+        world.call(BULB, "turn-on", &[]);
+        assert_eq!(done(&world.take()), Some(None));
+        assert!(world.coordinator.borrow().counter > before);
+    }
+}
+
+#[test]
+fn what_is_no_flash_is_not_taken_for_one() {
+    let flash = world().coordinator.borrow().flash();
+    let mut coordinator = Coordinator::with(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    for length in 0..flash.len() {
+        assert!(coordinator.resume(&flash[..length]).is_err(), "{length}");
+    }
+    assert!(coordinator.resume(&[&flash[..], &[0]].concat()).is_err());
+    assert!(Coordinator::default().resume(&flash).is_err());
 }
 
 #[test]

@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod emulated;
 mod home;
 mod hostile;
 mod joining;

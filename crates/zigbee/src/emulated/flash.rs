@@ -5,8 +5,6 @@ use crate::bytes::{Malformed, Reader};
 
 /// Of this format.
 const FORMAT: u8 = 1;
-/// Longest flash, in bytes.
-pub const FLASH_BYTES_MAX: usize = 4096;
 
 /// What is there is no flash of such a coordinator with so many nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

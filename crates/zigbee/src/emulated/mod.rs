@@ -14,7 +14,7 @@ mod node;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use flash::{FLASH_BYTES_MAX, NoFlash};
+pub use flash::NoFlash;
 pub use kind::Kind;
 pub use ncp::Ncp;
 pub use node::{Node, Presence, Said};

@@ -1,10 +1,12 @@
-//! What the node is: a bulb that is switched and dimmed, of versions 1 of its command classes.
+//! What the node is: a bulb that is switched and dimmed.
 
 use crate::Command;
 use crate::command_class::field::{Level, OnOff};
-use crate::command_class::switches::{BinarySwitch, MultilevelSwitch};
+use crate::command_class::switches::{BinarySwitch, MultilevelSwitch, SwitchType};
 
 const FULL: u8 = 99;
+/// What its level does: CC, "Multilevel Switch", switch types.
+const DOWN_AND_UP: u8 = 2;
 /// The level before, where it was not off.
 const BEFORE: u8 = 0xff;
 
@@ -68,6 +70,8 @@ impl Bulb {
             Ok(Command::MultilevelSwitch(MultilevelSwitch::Set { target_value, .. })) => {
                 self.set(target_value.0)
             }
+            // It is where it was told to go already.
+            Ok(Command::MultilevelSwitch(MultilevelSwitch::StopLevelChange {})) => true,
             _ => false,
         }
     }
@@ -77,6 +81,10 @@ impl Bulb {
         match question {
             Command::BinarySwitch(BinarySwitch::Get {}) => Some(self.switch_report()),
             Command::MultilevelSwitch(MultilevelSwitch::Get {}) => Some(self.level_report()),
+            Command::MultilevelSwitch(MultilevelSwitch::SupportedGet {}) => {
+                let switch_type = SwitchType { switch_type: DOWN_AND_UP };
+                Some(MultilevelSwitch::SupportedReport { switch_type }.into())
+            }
             _ => None,
         }
     }

@@ -44,6 +44,8 @@ const STARTED: [u8; 6] = [0x07, 0x00, 0x80, 0x02, 0x07, 0x00];
 /// Of version 9 of the API, with a chip of series 500.
 const VERSION: (&str, u8) = ("Z-Wave 6.07", 1);
 const CHIP: [u8; 2] = [0x05, 0x00];
+/// How long it takes somebody to press the bulb's button again.
+const PRESSES_AGAIN: Duration = Duration::from_secs(5);
 /// What listens, routes and has a specific class.
 const LISTENS: [u8; 3] = [0xd3, 0x9c, 0x00];
 const CONTROLLER_CLASS: [u8; 3] = [0x02, 0x02, 0x07];
@@ -62,6 +64,8 @@ pub struct Controller<R> {
     /// What letting nodes in, or out, is called by the host.
     adding: Option<u8>,
     removing: Option<u8>,
+    /// When somebody presses the bulb's button again, after it was turned away.
+    presses_at: Duration,
     now: Duration,
 }
 
@@ -78,7 +82,7 @@ impl<R: CryptoRng> Controller<R> {
 
     pub(super) fn with(node: Node<R>, is_there: bool) -> Self {
         let (link, now) = (Link::default(), Duration::ZERO);
-        Self { node, is_there, link, adding: None, removing: None, now }
+        Self { node, is_there, link, adding: None, removing: None, presses_at: now, now }
     }
 
     /// The network.
@@ -110,6 +114,7 @@ impl<R: CryptoRng> Controller<R> {
         self.now = now;
         // A frame that was never acknowledged is lost.
         let _ = self.link.tick(now);
+        self.press();
     }
 
     /// Bytes for the host, if there are any.
@@ -218,17 +223,23 @@ impl<R: CryptoRng> Controller<R> {
         }
     }
 
-    /// Somebody in the house presses the bulb's button, when it has nowhere to belong.
     fn let_in(&mut self, callback: u8) {
         self.adding = Some(callback);
-        let mut steps = vec![MembershipStatus::Ready];
-        if !self.node.is_member() {
-            self.node.reset();
-            self.is_there = true;
-            let node = MembershipStatus::Node(Some(self.node_info()));
-            steps.extend([MembershipStatus::Found, node, MembershipStatus::ProtocolDone]);
-        }
-        for status in steps {
+        self.say(&Message::Membership(f::ADD_NODE, callback, MembershipStatus::Ready));
+        self.press();
+    }
+
+    /// Somebody in the house presses the bulb's button, when it belongs nowhere and somebody may join.
+    fn press(&mut self) {
+        let Some(callback) = self.adding.filter(|_| !self.node.is_member() && self.now >= self.presses_at)
+        else {
+            return;
+        };
+        self.presses_at = self.now + PRESSES_AGAIN;
+        self.node.reset();
+        self.is_there = true;
+        let node = MembershipStatus::Node(Some(self.node_info()));
+        for status in [MembershipStatus::Found, node, MembershipStatus::ProtocolDone] {
             self.say(&Message::Membership(f::ADD_NODE, callback, status));
         }
     }

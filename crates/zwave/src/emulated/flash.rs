@@ -10,8 +10,6 @@ use crate::{HomeId, Key, ParseError, S2Class, SecurityClass};
 
 /// Of this format.
 const FORMAT: u8 = 1;
-/// Longest flash, in bytes.
-pub const FLASH_BYTES_MAX: usize = 128;
 
 /// What is there is no flash of such a controller and its bulb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,6 +11,6 @@ mod node;
 
 pub use bulb::Bulb;
 pub use controller::Controller;
-pub use flash::{FLASH_BYTES_MAX, NoFlash};
+pub use flash::NoFlash;
 pub use joining::Fault;
 pub use node::Node;

@@ -12,6 +12,7 @@ mod home;
 mod host;
 mod joining;
 mod patience;
+mod peer;
 mod security0;
 mod security2;
 mod serial;
