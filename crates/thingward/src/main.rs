@@ -15,6 +15,7 @@ mod mqtt_testbed;
 mod order;
 mod output;
 mod payment_testbed;
+mod radio_testbed;
 mod serve;
 mod things;
 mod when;

@@ -206,7 +206,7 @@ fn a_grant_is_issued_shown_listed_and_revoked_and_errors_say_what_to_do() {
     let log = place.done(&["audit", "list"]);
     let actions: Vec<&Json> = log.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
     let of_grants = actions.iter().filter(|action| action.as_str().unwrap().starts_with("grant.")).count();
-    assert_eq!(of_grants, 3, "{actions:?}");
+    assert_eq!(of_grants, 5, "{actions:?}");
 }
 
 #[test]

@@ -12,12 +12,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-#[path = "../tests/emulated/mod.rs"]
-mod emulated;
-
-use emulated::Coordinator;
-use emulated::ncp::Ncp;
-use emulated::node::{Kind, Node};
+use thingward_zigbee::emulated::{Coordinator, Kind, Ncp, Node};
+use thingward_zigbee::security::InstallCode;
 
 /// How often time passes.
 const TICK: Duration = Duration::from_millis(50);
@@ -59,7 +55,8 @@ fn node(argument: &str, short: u16) -> Option<Node> {
     };
     let (address, code) =
         printed.split_once(':').map_or((printed, None), |(address, code)| (address, Some(code)));
-    Some(Node::new(kind, u64::from_str_radix(address, 16).ok()?, short, code))
+    let code = code.map(InstallCode::parse).transpose().ok()?;
+    Some(Node::new(kind, u64::from_str_radix(address, 16).ok()?, short, code.as_ref()))
 }
 
 /// What comes from a host, until it goes away.

@@ -13,7 +13,8 @@
 //! And from a host down to the coordinator that has the radio:
 //!
 //! - [`ash`], [`ezsp`]: coordinators of Silicon Labs; [`znp`]: of Texas Instruments;
-//! - [`coordinator`]: what a host has it do.
+//! - [`coordinator`]: what a host has it do;
+//! - [`emulated`]: one that is not there, with nodes around it, for demos and tests.
 //!
 //! Everything that is read may come from a stranger: it is bounded, and what is wrong with it is said by field.
 
@@ -23,6 +24,7 @@ pub mod ash;
 mod bytes;
 pub mod capture;
 pub mod coordinator;
+pub mod emulated;
 pub mod ezsp;
 pub mod green_power;
 pub mod ieee802154;

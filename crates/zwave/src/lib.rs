@@ -5,7 +5,8 @@
 //! - [`command_class`]: commands of nodes, typed;
 //! - [`controller`]: a host with its controller and nodes: who joins, with which key, what is asked and what is believed;
 //! - [`affordance`]: what commands mean, from the tables in `data/`;
-//! - [`dsk`], [`smart_start`]: what is printed on a thing.
+//! - [`dsk`], [`smart_start`]: what is printed on a thing;
+//! - [`emulated`]: a controller and a node that are not there, for demos and tests.
 //!
 //! "CC" in section references is the *Z-Wave Application Command Class Specification* (Z-Wave Alliance, 2024B), "Host API" the
 //! *Z-Wave Host API Specification*.
@@ -15,6 +16,7 @@ mod bytes;
 pub mod command_class;
 pub mod controller;
 pub mod dsk;
+pub mod emulated;
 mod error;
 mod key;
 mod node;

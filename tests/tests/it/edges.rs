@@ -47,7 +47,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
         "thingward",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee", "radio",
+            "payment", "store", "ingress", "agent", "gateway", "service", "zigbee", "zwave", "radio",
         ],
     ),
 ];

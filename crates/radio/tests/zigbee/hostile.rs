@@ -9,8 +9,8 @@ use thingward_radio::wire::{
 use thingward_radio::zigbee::ZigbeeRadio;
 use thingward_radio::{Output, Radio};
 
-use crate::emulated::node::{Kind, Node};
-use crate::world::{BULB, CODE, World, address, refusals, trouble};
+use crate::world::{BULB, CODE, World, address, node, refusals, trouble};
+use thingward_zigbee::emulated::Kind;
 
 /// Everything that it has to say, which is bounded by what it was told.
 fn drain(radio: &mut ZigbeeRadio) -> usize {
@@ -74,7 +74,7 @@ proptest! {
 
     #[test]
     fn any_orders_at_any_time_do_no_harm(orders in prop::collection::vec((order(), 0u64..40), 0..30)) {
-        let mut world = World::new(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+        let mut world = World::new(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
         world.start();
         for (order, seconds) in orders {
             world.order(order);
@@ -89,7 +89,7 @@ proptest! {
             Just(0x0019u16), Just(0x0024), Just(0x003f), Just(0x0045), Just(0x009b), any::<u16>(),
         ], prop::collection::vec(any::<u8>(), 0..60)), 0..60),
     ) {
-        let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+        let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
         world.join(BULB);
         world.coordinator.borrow_mut().news.extend(news);
         world.pass(30);
@@ -105,11 +105,11 @@ proptest! {
             prop::collection::vec(any::<u8>(), 0..60),
         ), 0..60),
     ) {
-        let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+        let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
         world.join(BULB);
         for (profile, cluster, endpoint, payload) in messages {
             let mut coordinator = world.coordinator.borrow_mut();
-            let said = crate::emulated::node::Said { profile, cluster, endpoint, payload };
+            let said = thingward_zigbee::emulated::Said { profile, cluster, endpoint, payload };
             let news = coordinator.incoming(0, said);
             coordinator.news.push(news);
         }
@@ -137,10 +137,10 @@ fn damage_on_the_line_is_counted_and_told_within_measure() {
 
 #[test]
 fn a_flood_that_nobody_takes_is_dropped_and_counted() {
-    let mut world = World::started(vec![Node::new(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     for number in 0..10_000u32 {
-        let said = crate::emulated::node::Said {
+        let said = thingward_zigbee::emulated::Said {
             profile: 0x0104,
             cluster: 0x0402,
             endpoint: 1,

@@ -3,13 +3,13 @@
 use thingward_model::Link;
 use thingward_radio::wire::{AdmissionState, Order, RefusalKind, Report};
 
-use crate::emulated::node::{Kind, Node, Presence};
 use crate::world::{
-    BULB, CODE, OTHER_CODE, THERMOMETER, World, address, admissions, readings, refusals, things,
+    BULB, CODE, OTHER_CODE, THERMOMETER, World, address, admissions, node, readings, refusals, things,
 };
+use thingward_zigbee::emulated::{Kind, Node, Presence};
 
 fn thermometer(code: Option<&str>) -> Node {
-    Node::new(Kind::Thermometer, THERMOMETER, 0x2001, code)
+    node(Kind::Thermometer, THERMOMETER, 0x2001, code)
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn nobody_joins_under_the_key_that_everybody_knows() {
 
 #[test]
 fn an_exception_joins_under_the_key_that_everybody_knows_and_then_has_one_of_its_own() {
-    let bulb = Node::new(Kind::Bulb, BULB, 0x2002, None);
+    let bulb = node(Kind::Bulb, BULB, 0x2002, None);
     let mut world = World::new(vec![thermometer(None), bulb]);
     world.start_with(&[THERMOMETER]);
     world.coordinator.borrow_mut().nodes[0].uses_link_key = true;
@@ -227,7 +227,7 @@ fn a_thing_that_missed_a_key_comes_back_and_a_stranger_does_not() {
     let rejoins = |world: &World, eui64: u64, decision| {
         let mut coordinator = world.coordinator.borrow_mut();
         coordinator.nodes[0].short = 0x3003;
-        let (id, mut fields) = coordinator.met(0, 3, decision);
+        let (id, mut fields) = coordinator.met(0, 3, decision).unwrap();
         fields[2..10].copy_from_slice(&eui64.to_le_bytes());
         coordinator.news.push((id, fields));
     };
@@ -251,7 +251,7 @@ fn a_key_in_the_clear_is_refused_and_the_networks_key_changed() {
     let mut world = World::started(vec![thermometer(Some(CODE))]);
     let before = world.coordinator.borrow().key;
     let met = world.coordinator.borrow().met(0, 1, 1);
-    world.coordinator.borrow_mut().news.push(met);
+    world.coordinator.borrow_mut().news.extend(met);
     world.pass(35);
     assert!(refusals(&world.take()).iter().any(|(_, _, reason)| reason.contains("in the clear")));
     assert_ne!(world.coordinator.borrow().key, before);

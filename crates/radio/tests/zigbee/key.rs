@@ -2,11 +2,11 @@
 
 use thingward_radio::wire::Order;
 
-use crate::emulated::node::{Kind, Node};
-use crate::world::{BULB, CODE, World, done, trouble};
+use crate::world::{BULB, CODE, World, done, node, trouble};
+use thingward_zigbee::emulated::Kind;
 
 fn world() -> World {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     world.take();

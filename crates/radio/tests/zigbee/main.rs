@@ -8,8 +8,6 @@
     reason = "a test says what is wrong by panicking"
 )]
 
-#[path = "../../../zigbee/tests/emulated/mod.rs"]
-mod emulated;
 mod hostile;
 mod join;
 mod key;

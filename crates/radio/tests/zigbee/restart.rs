@@ -6,11 +6,11 @@ use thingward_radio::Radio;
 use thingward_radio::wire::{Order, Report};
 use thingward_radio::zigbee::ZigbeeRadio;
 
-use crate::emulated::node::{Kind, Node};
-use crate::world::{BULB, CODE, World, address, done, last, things, trouble};
+use crate::world::{BULB, CODE, World, address, done, last, node, things, trouble};
+use thingward_zigbee::emulated::{Coordinator, Kind};
 
 fn world() -> World {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     world
@@ -28,6 +28,35 @@ fn a_network_goes_on_with_its_things() {
     world.call(BULB, "turn-on", &[]);
     assert_eq!(done(&world.take()), Some(None));
     assert_eq!(world.coordinator.borrow().key, key);
+}
+
+#[test]
+fn a_coordinator_that_had_no_power_goes_on_with_its_network_and_things() {
+    for driver_too in [true, false] {
+        let mut world = world();
+        let (flash, before) = (world.coordinator.borrow().flash(), world.coordinator.borrow().counter);
+        let mut coordinator = Coordinator::with(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+        coordinator.resume(&flash).unwrap();
+        world.coordinator.replace(coordinator);
+        if driver_too {
+            world.restart();
+            assert_eq!(trouble(&world.take()), None);
+        }
+        world.call(BULB, "turn-on", &[]);
+        assert_eq!(done(&world.take()), Some(None));
+        assert!(world.coordinator.borrow().counter > before);
+    }
+}
+
+#[test]
+fn what_is_no_flash_is_not_taken_for_one() {
+    let flash = world().coordinator.borrow().flash();
+    let mut coordinator = Coordinator::with(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    for length in 0..flash.len() {
+        assert!(coordinator.resume(&flash[..length]).is_err(), "{length}");
+    }
+    assert!(coordinator.resume(&[&flash[..], &[0]].concat()).is_err());
+    assert!(Coordinator::default().resume(&flash).is_err());
 }
 
 #[test]
@@ -73,7 +102,7 @@ fn a_coordinator_that_was_set_back_does_not_use_a_counter_again() {
 
 #[test]
 fn a_thing_that_sleeps_is_not_woken_by_a_start() {
-    let mut world = World::started(vec![Node::new(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Thermometer, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     let sent = world.coordinator.borrow().counter;
@@ -168,7 +197,7 @@ fn a_coordinator_that_hangs_is_trouble_and_all_goes_on_when_it_is_back() {
 
 #[test]
 fn a_thing_that_was_not_told_everything_is_told_at_the_next_start() {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.keeps = false;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
     world.pass(3);

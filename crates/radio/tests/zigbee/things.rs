@@ -4,11 +4,11 @@ use serde_json::Value as Json;
 use thingward_model::Link;
 use thingward_radio::wire::{RefusalKind, Value};
 
-use crate::emulated::node::{Kind, Node, Presence, Said};
-use crate::world::{BULB, CODE, THERMOMETER, World, address, done, last, readings, refusals, things};
+use crate::world::{BULB, CODE, THERMOMETER, World, address, done, last, node, readings, refusals, things};
+use thingward_zigbee::emulated::{Kind, Presence, Said};
 
 fn world(kind: Kind) -> World {
-    let mut world = World::started(vec![Node::new(kind, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(kind, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     world
@@ -196,7 +196,7 @@ fn a_thing_that_moves_in_the_network_is_found_again() {
 
 #[test]
 fn a_description_has_the_names_of_all_radios() {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     let thing = &things(&world.take())[0];
     assert_eq!(thing.link, Link::ZigbeeInstallCode);

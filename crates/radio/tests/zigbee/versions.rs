@@ -3,14 +3,14 @@
 use thingward_model::Link;
 use thingward_radio::wire::{Order, Value};
 
-use crate::emulated::Coordinator;
-use crate::emulated::node::{Kind, Node};
-use crate::world::{BULB, CODE, World, done, last, readings, things, trouble};
+use crate::world::{BULB, CODE, World, done, last, node, readings, things, trouble};
+use thingward_zigbee::emulated::Coordinator;
+use thingward_zigbee::emulated::Kind;
 
 #[test]
 fn a_bulb_joins_is_switched_and_comes_back_whatever_version_the_coordinator_speaks() {
     for version in [8, 12, 13, 14, 16, 19] {
-        let node = Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE));
+        let node = node(Kind::Bulb, BULB, 0x2002, Some(CODE));
         let mut world = World::at(Coordinator::of(version, vec![node]));
         world.coordinator.borrow_mut().nodes[0].uses_link_key = true;
         world.start();

@@ -11,9 +11,8 @@ use thingward_radio::wire::{
 use thingward_radio::zigbee::ZigbeeRadio;
 use thingward_radio::{Output, Radio};
 
-use crate::emulated::Coordinator;
-use crate::emulated::ncp::Ncp;
-use crate::emulated::node::Node;
+use thingward_zigbee::emulated::{Coordinator, Kind, Ncp, Node};
+use thingward_zigbee::security::InstallCode;
 
 pub(crate) const CODE: &str = "83FED3407A939723A5C639B26916D505C3B5";
 /// Of another thing.
@@ -168,6 +167,12 @@ impl World {
             arguments: arguments.iter().map(argument).collect(),
         }));
     }
+}
+
+/// A node that joins with what is printed on it, where something is.
+pub(crate) fn node(kind: Kind, eui64: u64, short: u16, code: Option<&str>) -> Node {
+    let code = code.map(|code| InstallCode::parse(code).unwrap());
+    Node::new(kind, eui64, short, code.as_ref())
 }
 
 fn line(coordinator: &Rc<RefCell<Coordinator>>) -> Line {

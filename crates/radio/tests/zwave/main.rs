@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod emulated;
 mod home;
 mod hostile;
 mod joining;

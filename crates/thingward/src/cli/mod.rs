@@ -13,6 +13,7 @@ mod member;
 mod people;
 mod policy;
 mod radio_driver;
+mod radio_testbed;
 mod reading;
 mod role;
 mod sale;
@@ -142,6 +143,8 @@ enum Command {
     PaymentTestbed(PaymentTestbed),
     #[command(hide = true)]
     RadioDriver(radio_driver::RadioDriver),
+    #[command(hide = true)]
+    RadioTestbed(radio_testbed::RadioTestbed),
     /// Completion for a shell, on standard output.
     Completion {
         /// Which shell.
@@ -226,6 +229,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
                 run.begin();
                 payment_testbed::run(&TestbedSettings { home, port, webhook }).await
             }
+            Command::RadioTestbed(c) => c.run().await,
             Command::Completion { .. }
             | Command::Docs { .. }
             | Command::Init(_)

@@ -64,6 +64,14 @@ impl Measured {
         Self { field, unit: "", value: OwnedValue::Text(value.to_owned()) }
     }
 
+    /// What it is called, and its number, where it is one.
+    pub(crate) const fn as_number(&self) -> Option<(&'static str, f64)> {
+        match self.value {
+            OwnedValue::Number(number) => Some((self.field, number)),
+            _ => None,
+        }
+    }
+
     /// The reading at `time`; `None` never, for the fields here.
     pub(crate) fn at(self, time: Timestamp) -> Option<OwnedReading> {
         let field = FieldName::new(self.field).ok()?;

@@ -1,6 +1,6 @@
 //! Install codes: what stands on a device, and the link key it gives (Base Device Behavior 10.1).
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Key, hash};
 
@@ -46,6 +46,19 @@ impl InstallCode {
     /// When its length or checksum is wrong.
     pub fn from_octets(octets: &[u8]) -> Result<Self, InstallCodeError> {
         Self(octets.to_vec()).checked()
+    }
+
+    /// The install code of these octets, as many as new devices have.
+    #[must_use]
+    pub fn of(code: &[u8; 16]) -> Self {
+        Self([&code[..], &crc(code).to_le_bytes()].concat())
+    }
+
+    /// As it is printed: hexadecimal digits, with its checksum.
+    #[must_use]
+    pub fn printed(&self) -> Zeroizing<String> {
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default().to_ascii_uppercase();
+        Zeroizing::new(self.0.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 0x0f)]).collect())
     }
 
     fn checked(self) -> Result<Self, InstallCodeError> {

@@ -9,8 +9,6 @@
 )]
 
 mod coordinator;
-#[path = "../emulated/mod.rs"]
-mod emulated;
 mod frames;
 mod hostile;
 mod listen;

@@ -8,6 +8,7 @@ use chacha20::rand_core::SeedableRng;
 use thingward_zwave::command_class::field::OnOff;
 use thingward_zwave::command_class::switches::BinarySwitch;
 use thingward_zwave::controller::{Controller, Event, KnownNetwork, KnownNode, NetworkKeySet, RequestId};
+use thingward_zwave::emulated::Fault;
 use thingward_zwave::serial::message::{Capabilities, InitData, MembershipStatus, TransmitStatus};
 use thingward_zwave::serial::request::function;
 use thingward_zwave::serial::{
@@ -15,7 +16,7 @@ use thingward_zwave::serial::{
 };
 use thingward_zwave::{Command, NodeId, S2Class, SecurityClass};
 
-use crate::thing::{Fault, HOME, HOST, Thing};
+use crate::thing::{HOME, HOST, Thing, thing_that};
 
 const WIDTH: NodeIdType = NodeIdType::Short;
 /// More than an inclusion takes.
@@ -101,7 +102,7 @@ impl Home {
         self.host.include(self.now).unwrap();
         self.settle();
         if self.events.iter().any(|event| matches!(event, Event::PinNeeded { .. })) {
-            let (node, pin) = (self.thing.node, self.thing.dsk().pin());
+            let (node, pin) = (self.thing.id, self.thing.dsk().pin());
             let _ = self.host.confirm(node, pin, self.now);
         }
         self.settle();
@@ -154,7 +155,7 @@ impl Home {
     pub(crate) fn radio(&mut self, commands: Vec<Vec<u8>>) {
         for command in commands {
             self.heard.push(command.clone());
-            let source = self.thing.node;
+            let source = self.thing.id;
             self.message(&Message::Received(Received {
                 status: 0,
                 target: None,
@@ -201,7 +202,8 @@ impl Home {
                 self.message(&Message::Accepted(function::SEND_DATA, true));
                 let told = |status| Message::Transmitted(function::SEND_DATA, callback, status);
                 self.sent.push(data.clone());
-                let answers = if node == self.thing.node { self.thing.receive(&data) } else { Vec::new() };
+                let answers =
+                    if node == self.thing.id { self.thing.receive(&data, self.now) } else { Vec::new() };
                 if self.deaf {
                     self.radio(answers);
                     self.message(&told(TransmitStatus::NotAcknowledged));
@@ -225,8 +227,7 @@ impl Home {
 
     fn let_in(&mut self, callback: u8) {
         let supported = self.supported.clone();
-        let info =
-            NodeInfo { node: self.thing.node, device_class: [4, 16, 1], supported, controlled: vec![] };
+        let info = NodeInfo { node: self.thing.id, device_class: [4, 16, 1], supported, controlled: vec![] };
         for status in [
             MembershipStatus::Ready,
             MembershipStatus::Found,
@@ -270,7 +271,7 @@ pub(crate) const ALL_OF_S2: u8 = 0x07;
 pub(crate) const BEST: SecurityClass = SecurityClass::S2(S2Class::AccessControl);
 
 pub(crate) fn thing(fault: Fault) -> Thing {
-    Thing::new(THING, ALL_OF_S2, fault)
+    thing_that(THING, ALL_OF_S2, fault)
 }
 
 pub(crate) fn set(value: OnOff) -> Command {

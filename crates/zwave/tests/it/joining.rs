@@ -10,7 +10,8 @@ use thingward_zwave::serial::message::Update;
 use thingward_zwave::{HomeId, S2Class};
 
 use crate::home::{ALL_OF_S2, BEST, Home, THING, thing, thing_node};
-use crate::thing::{Fault, Thing};
+use crate::thing::thing_that;
+use thingward_zwave::emulated::Fault;
 
 #[test]
 fn a_thing_that_starts_smart_joins_without_anybody_telling_digits() {
@@ -83,10 +84,10 @@ fn digits_that_nobody_tells_in_time_are_a_refusal() {
 
 #[test]
 fn a_key_of_security_0_is_not_granted_beside_others_without_permission() {
-    let mut home = Home::ready(Thing::new(THING, ALL_OF_S2 | 0x80, Fault::None));
+    let mut home = Home::ready(thing_that(THING, ALL_OF_S2 | 0x80, Fault::None));
     home.join();
     assert_eq!(home.host.standing(thing_node()), Some(Standing::Granted(BEST)));
-    let mut home = Home::ready(Thing::new(THING, 0x80, Fault::None));
+    let mut home = Home::ready(thing_that(THING, 0x80, Fault::None));
     home.join();
     assert_eq!(home.refusal(), Some(Refusal::Exchange(KexFail::Keys)));
 }
@@ -113,7 +114,7 @@ fn a_flipped_bit_anywhere_never_gives_more_than_was_meant() {
 #[test]
 fn where_keys_have_to_be_compared_nothing_joins_without_that() {
     for (requested, refused) in [(0x01, true), (0x03, false)] {
-        let mut home = Home::ready(Thing::new(THING, requested, Fault::None));
+        let mut home = Home::ready(thing_that(THING, requested, Fault::None));
         home.host.require(S2Class::Authenticated);
         home.join();
         assert_eq!(home.refusal(), refused.then_some(Refusal::Exchange(KexFail::Keys)));

@@ -13,6 +13,7 @@ mod host;
 mod joining;
 mod members;
 mod patience;
+mod peer;
 mod security0;
 mod security2;
 mod serial;

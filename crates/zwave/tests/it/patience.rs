@@ -11,7 +11,7 @@ use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::{Command, NodeId};
 
 use crate::home::{BEST, Home, set, thing, thing_node};
-use crate::thing::Fault;
+use thingward_zwave::emulated::Fault;
 
 #[test]
 fn waiting_for_somebody_who_leaves_ends() {

@@ -13,8 +13,9 @@ use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::{Command, NodeId, SecurityClass};
 
 use crate::home::{Home, keys, thing, thing_node};
-use crate::thing::{Fault, HOST};
+use crate::thing::HOST;
 use crate::vectors::{array, bytes, cases, key, number};
+use thingward_zwave::emulated::Fault;
 
 #[test]
 fn keys_are_those_of_the_vectors() {

@@ -10,9 +10,8 @@ use thingward_zigbee::layout::Record;
 use thingward_zigbee::security::Key;
 
 use super::value;
-use crate::emulated::Coordinator;
-use crate::emulated::ncp::Ncp;
 use crate::vectors::unhex;
+use thingward_zigbee::emulated::{Coordinator, Ncp};
 
 /// A coordinator of version 13: it opens its network, says so afterwards, and knows nothing else.
 fn version_13(message: &[u8]) -> Vec<Vec<u8>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use thingward_zigbee::ash::{AshHost, AshOutput};
 
-use crate::emulated::ncp::Ncp;
+use thingward_zigbee::emulated::Ncp;
 
 /// What a line does to some of what goes over it.
 fn disturb(mut octets: Vec<u8>, fault: u8) -> Vec<u8> {

@@ -1,12 +1,15 @@
 //! The coordinator's end of a line, which is written here after the document and not after the host.
 
-use thingward_zigbee::ash::{AshFrame, LineDecoder, LineEvent};
+use std::collections::VecDeque;
+
+use crate::ash::{AshFrame, LineDecoder, LineEvent};
 
 /// The coordinator's end. What it answers to a message is any number of messages.
-pub(crate) struct Ncp<R> {
+pub struct Ncp<R> {
     respond: R,
     line: LineDecoder,
-    pub(crate) received: Vec<Vec<u8>>,
+    /// Messages of the host, since the line was reset.
+    pub received: Vec<Vec<u8>>,
     numbers: Numbers,
 }
 
@@ -15,18 +18,19 @@ pub(crate) struct Ncp<R> {
 struct Numbers {
     expected: u8,
     next: u8,
-    waiting: Vec<Vec<u8>>,
+    waiting: VecDeque<Vec<u8>>,
     rejecting: bool,
     in_flight: bool,
 }
 
 impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
-    pub(crate) fn new(respond: R) -> Self {
+    /// Of a coordinator that answers so.
+    pub fn new(respond: R) -> Self {
         Self { respond, line: LineDecoder::default(), received: Vec::new(), numbers: Numbers::default() }
     }
 
     /// Takes what came over the line; what goes back.
-    pub(crate) fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
+    pub fn receive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         for event in self.line.receive(octets) {
             match event {
@@ -50,7 +54,7 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
                     }
                 }
                 LineEvent::Frame(AshFrame::Ack { acknowledges, .. }) => {
-                    self.numbers.acknowledged(acknowledges)
+                    self.numbers.acknowledged(acknowledges);
                 }
                 LineEvent::Frame(AshFrame::Nak { acknowledges, .. }) => {
                     self.numbers.acknowledged(acknowledges);
@@ -65,17 +69,17 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
     }
 
     /// News that nobody asked for, which go when those before them have arrived; what goes now.
-    pub(crate) fn tell(&mut self, news: Vec<Vec<u8>>) -> Option<Vec<u8>> {
+    pub fn tell(&mut self, news: Vec<Vec<u8>>) -> Option<Vec<u8>> {
         self.numbers.waiting.extend(news);
         self.next()
     }
 
     /// News that go without waiting for anybody's acknowledgement.
-    pub(crate) fn flood(&mut self, news: Vec<Vec<u8>>) -> Vec<u8> {
+    pub fn flood(&mut self, news: Vec<Vec<u8>>) -> Vec<u8> {
         let mut out = Vec::new();
         for message in news {
-            self.numbers.waiting = vec![message];
-            out.extend(self.numbers.frame(false));
+            self.numbers.waiting = VecDeque::from([message]);
+            out.extend(self.numbers.frame(false).into_iter().flatten());
             self.numbers.next = (self.numbers.next + 1) % 8;
         }
         self.numbers.waiting.clear();
@@ -83,16 +87,18 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let goes = !self.numbers.in_flight && !self.numbers.waiting.is_empty();
-        goes.then(|| {
-            self.numbers.in_flight = true;
-            self.numbers.frame(false)
-        })
+        if self.numbers.in_flight {
+            return None;
+        }
+        let frame = self.numbers.frame(false)?;
+        self.numbers.in_flight = true;
+        Some(frame)
     }
 
     /// What its timer makes it send again.
-    pub(crate) fn again(&self) -> Option<Vec<u8>> {
-        self.numbers.in_flight.then(|| self.numbers.frame(true))
+    #[must_use]
+    pub fn again(&self) -> Option<Vec<u8>> {
+        self.numbers.frame(true).filter(|_| self.numbers.in_flight)
     }
 }
 
@@ -110,12 +116,12 @@ impl Numbers {
         if self.in_flight && number == (self.next + 1) % 8 {
             self.next = number;
             self.in_flight = false;
-            self.waiting.remove(0);
+            self.waiting.pop_front();
         }
     }
 
-    fn frame(&self, again: bool) -> Vec<u8> {
-        let (acknowledges, data) = (self.expected, self.waiting[0].clone().into());
-        AshFrame::Data { number: self.next, again, acknowledges, data }.to_line().to_vec()
+    fn frame(&self, again: bool) -> Option<Vec<u8>> {
+        let (acknowledges, data) = (self.expected, self.waiting.front()?.clone().into());
+        Some(AshFrame::Data { number: self.next, again, acknowledges, data }.to_line().to_vec())
     }
 }

@@ -1,0 +1,162 @@
+//! A coordinator of Zigbee, with a thermometer in a room.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use getrandom::SysRng;
+use rand_core::{Rng, UnwrapErr};
+use thingward_zigbee::emulated::{Coordinator, Kind, Ncp, Node};
+use thingward_zigbee::security::InstallCode;
+use zeroize::Zeroizing;
+
+use super::Emulated;
+use super::home::Home;
+use crate::failure::Failure;
+use crate::things::{self, Dice, Thing};
+
+/// Its address in the network.
+const SHORT: u16 = 0x2001;
+/// How often the thermometer reports.
+const PERIOD: Duration = Duration::from_secs(5);
+/// How long an acknowledgement on the line may take.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(800);
+/// First octet of an address that no maker has.
+const LOCAL: u8 = 0x02;
+/// What it measures: the field, its cluster, and how many steps of the attribute one is.
+const MEASURED: [(&str, u16, f64); 2] = [("temperature", 0x0402, 100.0), ("humidity", 0x0405, 100.0)];
+
+type Line = Ncp<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>;
+
+pub(super) struct Thermometer {
+    printed: Zeroizing<String>,
+    address: String,
+    coordinator: Rc<RefCell<Coordinator>>,
+    line: Line,
+    /// Nobody is told anything before the line was reset.
+    is_open: bool,
+    out: VecDeque<Vec<u8>>,
+    again_at: Duration,
+    room: Box<dyn Thing>,
+    dice: Dice,
+    measures_at: Duration,
+}
+
+impl Thermometer {
+    /// As it was, or a new one.
+    pub(super) fn open(home: &Home) -> Result<Self, Failure> {
+        let printed = match home.read("printed")? {
+            Some(printed) => Zeroizing::new(String::from_utf8_lossy(&printed).trim().to_owned()),
+            None => new(),
+        };
+        let (eui64, node) = node(&printed)
+            .ok_or_else(|| Failure::Failed("what is printed on the thermometer cannot be read".to_owned()))?;
+        let mut coordinator = Coordinator::with(vec![node]);
+        match home.read("flash")? {
+            Some(flash) => coordinator.resume(&flash).map_err(Failure::of)?,
+            None => coordinator.eui64 = random_address().to_le_bytes(),
+        }
+        let coordinator = Rc::new(RefCell::new(coordinator));
+        Ok(Self {
+            printed,
+            address: format!("{eui64:016x}"),
+            line: line(&coordinator),
+            coordinator,
+            is_open: false,
+            out: VecDeque::new(),
+            again_at: Duration::ZERO,
+            room: things::Kind::Thermometer.build(),
+            dice: Dice::new(eui64),
+            measures_at: Duration::ZERO,
+        })
+    }
+
+    /// What the room is like now.
+    fn measure(&mut self) {
+        let mut coordinator = self.coordinator.borrow_mut();
+        for measured in self.room.step(PERIOD.as_secs_f64(), &mut self.dice) {
+            let Some((field, value)) = measured.as_number() else { continue };
+            let attribute = MEASURED.iter().find(|(name, ..)| *name == field);
+            for (node, (_, cluster, steps)) in coordinator.nodes.iter_mut().zip(attribute) {
+                if let Ok(number) = format!("{:.0}", value * steps).parse() {
+                    node.set(*cluster, 0, number);
+                }
+            }
+        }
+    }
+}
+
+impl Emulated for Thermometer {
+    fn printed(&self) -> Zeroizing<String> {
+        self.printed.clone()
+    }
+
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    fn flash(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.coordinator.borrow().flash())
+    }
+
+    fn connected(&mut self) {
+        self.line = line(&self.coordinator);
+        self.is_open = false;
+        self.out.clear();
+    }
+
+    fn receive(&mut self, bytes: &[u8], _: Duration) {
+        self.is_open = true;
+        self.out.extend(self.line.receive(bytes));
+    }
+
+    fn tick(&mut self, now: Duration) {
+        if now >= self.measures_at {
+            self.measures_at = now + PERIOD;
+            self.measure();
+        }
+        if !self.is_open {
+            return;
+        }
+        if now >= self.again_at {
+            self.again_at = now + ACKNOWLEDGED_WITHIN;
+            self.out.extend(self.line.again());
+        }
+        let news = self.coordinator.borrow_mut().tick(now);
+        self.out.extend(self.line.tell(news));
+    }
+
+    fn output(&mut self) -> Option<Vec<u8>> {
+        self.out.pop_front()
+    }
+}
+
+fn line(coordinator: &Rc<RefCell<Coordinator>>) -> Line {
+    let behind = Rc::clone(coordinator);
+    Ncp::new(Box::new(move |message: &[u8]| behind.borrow_mut().respond(message)))
+}
+
+/// What is printed on a new thermometer.
+fn new() -> Zeroizing<String> {
+    let mut code = Zeroizing::new([0; 16]);
+    UnwrapErr(SysRng).fill_bytes(&mut *code);
+    let code = InstallCode::of(&code).printed();
+    Zeroizing::new(format!("{:016x}:{}", random_address(), *code))
+}
+
+fn random_address() -> u64 {
+    let [_, rest @ ..] = UnwrapErr(SysRng).next_u64().to_be_bytes();
+    let [a, b, c, d, e, f, g] = rest;
+    u64::from_be_bytes([LOCAL, a, b, c, d, e, f, g])
+}
+
+/// The thermometer that this is printed on, and its address.
+fn node(printed: &str) -> Option<(u64, Node)> {
+    let (address, code) = printed.split_once(':')?;
+    let (eui64, code) = (u64::from_str_radix(address, 16).ok()?, InstallCode::parse(code).ok()?);
+    let mut node = Node::new(Kind::Thermometer, eui64, SHORT, Some(&code));
+    node.period = PERIOD;
+    node.uses_link_key = true;
+    Some((eui64, node))
+}
