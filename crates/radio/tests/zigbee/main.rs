@@ -13,6 +13,8 @@ mod emulated;
 mod hostile;
 mod join;
 mod key;
+mod late;
+mod moved;
 mod restart;
 mod things;
 mod versions;

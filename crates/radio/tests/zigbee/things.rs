@@ -63,7 +63,7 @@ fn what_cannot_be_done_is_said_with_its_reason() {
     assert_eq!(done(&world.take()), Some(Some(silent.to_owned())));
     world.coordinator.borrow_mut().nodes[0].presence = Presence::Away;
     world.call(BULB, "turn-on", &[]);
-    assert_eq!(done(&world.take()), Some(Some("the thing did not receive it".to_owned())));
+    assert_eq!(done(&world.take()), Some(Some("the thing did not confirm that it received it".to_owned())));
 }
 
 #[test]

@@ -84,10 +84,14 @@ impl World {
 
     /// The driver's process ends, and another one begins.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    pub(crate) fn restart_with(&mut self, exceptions: &[u64]) {
         self.radio = ZigbeeRadio::default();
         self.line = line(&self.coordinator);
         self.reports.clear();
-        self.start();
+        self.start_with(exceptions);
     }
 
     pub(crate) fn order(&mut self, order: Order) {
@@ -133,12 +137,6 @@ impl World {
             }
             self.settle();
         }
-    }
-
-    /// All news of the coordinator in one go, while nobody takes what the driver says.
-    pub(crate) fn flood(&mut self) {
-        let news = self.coordinator.borrow_mut().tick(self.now);
-        self.radio.receive(&self.line.flood(news), self.now);
     }
 
     pub(crate) fn take(&mut self) -> Vec<Report> {
