@@ -70,7 +70,7 @@ fn what_cannot_be_done_is_said_with_its_reason() {
 fn a_plug_says_what_goes_through_it_in_units() {
     let mut world = world(Kind::Plug);
     let reports = world.take();
-    let energy = last(&reports, "energy-delivered").unwrap();
+    let energy = last(&reports, "energy").unwrap();
     assert_eq!(energy.unit.as_str(), "Wh");
     assert!(matches!(energy.value, Value::Number(energy) if (1500.0..1510.0).contains(&energy)));
     let power = last(&reports, "power").unwrap();
