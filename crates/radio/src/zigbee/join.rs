@@ -66,7 +66,7 @@ impl ZigbeeRadio {
         match (update, decision) {
             (Some(LEFT), _) => self.left(eui64, now),
             (_, Some(IN_THE_CLEAR)) => {
-                self.send_away(short, eui64, "it was given the network's key in the clear", now);
+                self.send_away(short, eui64, "it was given the network's key in the clear: who heard that reads the next key too, form a new network", now);
                 self.start_roll(now);
             }
             (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
