@@ -5,6 +5,9 @@ use thingward_radio::wire::{Admission, AdmissionState, Order, RefusalKind, Repor
 use crate::emulated::node::{Kind, Node, Presence};
 use crate::world::{BULB, CODE, THERMOMETER, World, address, admissions, done, refusals, things};
 
+/// `clearTransientLinkKeys`, which each admission begins with.
+const EXPECT_NOBODY: u16 = 0x006b;
+
 fn world(kind: Kind) -> World {
     let mut world = World::started(vec![Node::new(kind, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
@@ -110,7 +113,7 @@ fn who_has_not_joined_when_the_network_closes_does_not_join_any_more() {
     assert!(things(&world.take()).is_empty());
     assert_eq!(world.coordinator.borrow().nodes[0].presence, Presence::Away);
     // Nor under the key that was expected of it, whoever opens the network next.
-    assert!(!world.coordinator.borrow().expects_somebody());
+    assert_eq!(world.asked(EXPECT_NOBODY), 2);
 }
 
 #[test]
@@ -118,10 +121,10 @@ fn the_key_of_a_thing_that_has_yet_to_show_its_own_is_expected_until_then() {
     let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.coordinator.borrow_mut().nodes[0].asks_for_key = false;
     world.join(BULB);
-    assert!(world.coordinator.borrow().expects_somebody());
+    assert_eq!(world.asked(EXPECT_NOBODY), 1);
     world.coordinator.borrow_mut().news.push((0x009b, [&BULB.to_le_bytes()[..], &[52]].concat()));
     world.pass(1);
-    assert!(!world.coordinator.borrow().expects_somebody());
+    assert_eq!(world.asked(EXPECT_NOBODY), 2);
 }
 
 #[test]

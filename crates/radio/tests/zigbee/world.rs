@@ -139,6 +139,12 @@ impl World {
         }
     }
 
+    /// How often the coordinator was asked this since it started.
+    pub(crate) fn asked(&self, id: u16) -> usize {
+        let is_asked = |message: &&Vec<u8>| message.get(3..5) == Some(&id.to_le_bytes()[..]);
+        self.line.received.iter().filter(is_asked).count()
+    }
+
     pub(crate) fn take(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }

@@ -108,11 +108,6 @@ impl Coordinator {
         self.network.is_some()
     }
 
-    /// Whether a node could join that shows the key that was given for it.
-    pub(crate) fn expects_somebody(&self) -> bool {
-        !self.expected.is_empty()
-    }
-
     /// What it answers to a message, and its news behind that.
     pub(crate) fn respond(&mut self, message: &[u8]) -> Vec<Vec<u8>> {
         // The first question comes in the format of old.

@@ -70,6 +70,18 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
         self.next()
     }
 
+    /// News that go without waiting for anybody's acknowledgement.
+    pub(crate) fn flood(&mut self, news: Vec<Vec<u8>>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for message in news {
+            self.numbers.waiting = vec![message];
+            out.extend(self.numbers.frame(false));
+            self.numbers.next = (self.numbers.next + 1) % 8;
+        }
+        self.numbers.waiting.clear();
+        out
+    }
+
     fn next(&mut self) -> Option<Vec<u8>> {
         let goes = !self.numbers.in_flight && !self.numbers.waiting.is_empty();
         goes.then(|| {
