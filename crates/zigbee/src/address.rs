@@ -17,6 +17,8 @@ pub struct PanId(pub u16);
 impl ShortAddress {
     /// The coordinator.
     pub const COORDINATOR: Self = Self(0x0000);
+    /// No node has it: it is that of nodes without one (IEEE 802.15.4-2015, 8.4.3.1).
+    pub const UNKNOWN: Self = Self(0xfffe);
 
     /// Whether frames to it go to more than one node: addresses from 0xfff8 (Zigbee 3.6.6, table 3-75).
     #[must_use]

@@ -48,6 +48,7 @@ impl ZigbeeRadio {
         let until = now + Duration::from_secs(admission.seconds.into());
         self.admission = Some(Admission { until, renewal: now, printed, is_open: false });
         // Nobody joins by what was given for somebody else before.
+        self.keyless.clear();
         self.ask(expect_nobody(), Purpose::Hint, now);
         self.look_after_admission(now);
     }
@@ -84,9 +85,8 @@ impl ZigbeeRadio {
         match answer {
             Err(reason) => {
                 self.admission = None;
-                self.counters.refused += 1;
                 let reason = wire::Sentence::fitting(&reason);
-                self.mention(Report::Refused { thing: None, kind: RefusalKind::Join, reason });
+                self.say(Report::Refused { thing: None, kind: RefusalKind::Join, reason });
                 self.say(Report::Admission(AdmissionState::Closed));
             }
             // All of them were taken.
@@ -98,10 +98,23 @@ impl ZigbeeRadio {
         }
     }
 
+    /// Nobody joins any more, not even who has begun to.
     pub(super) fn close(&mut self, now: Duration) {
         self.admission = None;
+        let joining = self.joining.iter().map(|(eui64, joining)| (*eui64, joining.short));
+        for (eui64, short) in joining.collect::<Vec<_>>() {
+            self.give_up(short, eui64, "the network was closed before it had joined", now);
+        }
         self.shut(now);
+        self.expect_nobody(now);
         self.say(Report::Admission(AdmissionState::Closed));
+    }
+
+    /// No key is expected any more, unless a thing that joined has yet to show its own: it asks for that under this one.
+    pub(super) fn expect_nobody(&mut self, now: Duration) {
+        if self.admission.is_none() && self.keyless.is_empty() {
+            self.ask(expect_nobody(), Purpose::Hint, now);
+        }
     }
 
     /// Nobody joins.

@@ -42,14 +42,16 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Whether nothing is asked.
-    pub(super) fn is_idle(&self) -> bool {
-        self.asked.is_none() && self.waiting.is_empty()
-    }
-
     /// Whether there is room for what is not needed.
     pub(super) fn has_room(&self) -> bool {
         self.waiting.len() < COURTESIES_MAX
+    }
+
+    /// Does not ask what is not asked yet; whether it was not.
+    pub(super) fn withdraw(&mut self, purpose: Purpose) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|(_, waiting)| *waiting != purpose);
+        self.waiting.len() < before
     }
 
     /// Whether something is asked for this, or will be.
@@ -126,7 +128,7 @@ impl ZigbeeRadio {
             }
             Purpose::NextKey => self.next_key_given(accepted(answer), now),
             Purpose::SwitchKey => self.key_switched(accepted(answer), now),
-            Purpose::Lookup(short) => self.looked_up(short, answer),
+            Purpose::Lookup(short) => self.looked_up(short, answer, now),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a thing is asked or told, and what answers it.
 
+use std::time::Duration;
+
 use thingward_zigbee::Malformed;
 use thingward_zigbee::address::Eui64;
 use thingward_zigbee::coordinator::{
@@ -16,6 +18,9 @@ const BIND_RESPONSE: u16 = 0x8021;
 /// Seconds between two reports at least, and at most.
 const REPORT_LEAST: u16 = 1;
 const REPORT_MOST: u16 = 600;
+
+/// How long a call waits until the thing is told: less than the gateway's 20 s by the time that an answer has.
+pub(super) const PATIENCE: Duration = Duration::from_secs(11);
 
 /// One thing to be asked or told.
 #[derive(Clone)]
@@ -34,8 +39,8 @@ pub(super) enum Job {
     Enrol { endpoint: u8, request: Option<u8> },
     /// What are these?
     Read { endpoint: u8, cluster: u16, ids: Vec<u16> },
-    /// Do something. It is not told twice.
-    Call { id: u32, order: Order },
+    /// Do something. It is not told twice, and not later than that.
+    Call { id: u32, order: Order, due: Duration },
 }
 
 /// What a message is to a job.

@@ -66,14 +66,13 @@ impl ZigbeeRadio {
         match (update, decision) {
             (Some(LEFT), _) => self.left(eui64, now),
             (_, Some(IN_THE_CLEAR)) => {
-                self.send_away(short, eui64, "it was given the network's key in the clear", now);
+                self.send_away(short, eui64, "it was given the network's key in the clear: who heard that reads the next key too, form a new network", now);
                 self.start_roll(now);
             }
             (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
             // One that missed the network's key gets it under its own link key.
-            (Some(SECURED_REJOIN), _) | (Some(UNSECURED_REJOIN), Some(UNDER_EXPECTED_KEY)) => {
-                self.moved(short, eui64, now);
-            }
+            (Some(UNSECURED_REJOIN), Some(UNDER_EXPECTED_KEY)) => self.rejoins(short, eui64, now),
+            (Some(SECURED_REJOIN), _) => self.moved(short, eui64, now),
             _ => {
                 let known = self.kept.as_ref().is_some_and(|kept| kept.node(eui64).is_some());
                 let reason = if known {
@@ -118,26 +117,13 @@ impl ZigbeeRadio {
                 let interview = Interview::new(short, self.sequence);
                 self.put(eui64, Job::Interview(Box::new(interview)));
             }
-        }
-    }
-
-    /// A node is elsewhere in the network.
-    pub(super) fn moved(&mut self, short: ShortAddress, eui64: Eui64, now: Duration) {
-        if self.joining.contains_key(&eui64) {
-            return self.spoke(short, eui64, now);
-        }
-        match self.kept.as_mut().and_then(|kept| kept.node_mut(eui64)) {
-            Some(node) if node.short == short => {}
-            Some(node) => {
-                node.short = short;
-                self.keep(After::Nothing);
-            }
-            None => self.send_away(short, eui64, "it is in the network and nobody admitted it", now),
+        } else {
+            self.tell_missed(eui64, now);
         }
     }
 
     /// A node has a link key of its own.
-    pub(super) fn verified(&mut self, eui64: Eui64) {
+    pub(super) fn verified(&mut self, eui64: Eui64, now: Duration) {
         if let Some(joining) = self.joining.get_mut(&eui64) {
             joining.own_key = true;
         } else if let Some(node) = self.kept.as_mut().and_then(|kept| kept.node_mut(eui64))
@@ -145,6 +131,9 @@ impl ZigbeeRadio {
         {
             node.own_key = true;
             self.keep(After::Tell(eui64));
+            if self.keyless.remove(&eui64) {
+                self.expect_nobody(now);
+            }
         }
     }
 
@@ -184,6 +173,9 @@ impl ZigbeeRadio {
             let Some(Found { thing, maker, model, sleeps }) = joining.found else { continue };
             let Joining { short, joined, own_key, .. } = joining;
             let Some(kept) = &mut self.kept else { continue };
+            if !own_key {
+                self.keyless.insert(eui64);
+            }
             kept.put(Node { eui64, short, joined, own_key, maker, model, thing, is_set_up: false, sleeps });
             if self.has_room() {
                 self.keep(After::Announce(eui64));
@@ -232,7 +224,7 @@ impl ZigbeeRadio {
     }
 
     /// A node that is in the network and should not be.
-    fn send_away(&mut self, short: ShortAddress, eui64: Eui64, reason: &str, now: Duration) {
+    pub(super) fn send_away(&mut self, short: ShortAddress, eui64: Eui64, reason: &str, now: Duration) {
         self.refuse(Some(eui64), RefusalKind::Join, reason, now);
         self.ask(remove(short, eui64), Purpose::Hint, now);
     }
@@ -263,6 +255,7 @@ impl ZigbeeRadio {
 
     /// Whether it was known.
     fn drop_node(&mut self, eui64: Eui64) -> bool {
+        self.keyless.remove(&eui64);
         self.forget_talk(eui64);
         let Some(kept) = &mut self.kept else { return false };
         let before = kept.nodes.len();

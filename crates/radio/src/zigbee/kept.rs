@@ -177,12 +177,28 @@ impl Kept {
     }
 
     pub(super) fn at(&self, short: ShortAddress) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.short == short)
+        self.nodes.iter().find(|node| node.short == short && short != ShortAddress::UNKNOWN)
+    }
+
+    /// The coordinator says where a node is: nobody else is there. Whether that is new.
+    pub(super) fn place(&mut self, eui64: Eui64, short: ShortAddress) -> bool {
+        let is_new = self.node(eui64).is_some_and(|node| node.short != short);
+        for node in self.nodes.iter_mut().filter(|_| is_new) {
+            if node.eui64 == eui64 {
+                node.short = short;
+            } else if node.short == short {
+                node.short = ShortAddress::UNKNOWN;
+            }
+        }
+        is_new
     }
 
     /// Takes a node, in place of what was known of it.
     pub(super) fn put(&mut self, node: Node) {
         self.nodes.retain(|known| known.eui64 != node.eui64);
+        for known in self.nodes.iter_mut().filter(|known| known.short == node.short) {
+            known.short = ShortAddress::UNKNOWN;
+        }
         self.nodes.push(node);
     }
 

@@ -4,7 +4,8 @@
 //! - [`start`]: a network is formed, resumed or restored;
 //! - [`keep`], [`kept`]: what is to be remembered, and when it is durable;
 //! - [`admit`], [`join`]: who may join, and who did;
-//! - [`talk`], [`job`], [`set_up`]: what things are asked and told, one at a time each;
+//! - [`place`]: where nodes are;
+//! - [`talk`], [`queue`], [`job`], [`set_up`]: what things are asked and told, one at a time each;
 //! - [`told`]: what they say;
 //! - [`roll`]: the network's key, and its counter;
 //! - [`recover`]: what is done when nothing goes any more.
@@ -17,6 +18,8 @@ mod keep;
 mod kept;
 mod news;
 mod orders;
+mod place;
+mod queue;
 mod recover;
 mod report;
 mod roll;
@@ -31,7 +34,7 @@ use std::time::Duration;
 use thingward_zigbee::address::Eui64;
 use thingward_zigbee::ezsp::{EzspHost, EzspMessage, EzspOutput};
 
-use crate::wire::{Counters, Order};
+use crate::wire::{Address, Order};
 use crate::{Output, Radio};
 
 use admit::Admission;
@@ -39,13 +42,14 @@ use ask::Asking;
 use join::Joining;
 use keep::Keeper;
 use kept::Kept;
+use queue::Talk;
 use report::Refusals;
 use roll::Roll;
 use start::Step;
-use talk::{Exchange, Talk};
+use talk::Exchange;
 
-/// Orders that wait until the radio works.
-const EARLY_MAX: usize = 64;
+/// Things that are to be removed when the radio works.
+const UNWANTED_MAX: usize = 64;
 
 /// A network of Zigbee, at a coordinator that speaks EZSP.
 pub struct ZigbeeRadio {
@@ -56,7 +60,6 @@ pub struct ZigbeeRadio {
     /// Answers that make a copy of the coordinator's network.
     backup: Vec<EzspMessage>,
     outputs: VecDeque<Output>,
-    counters: Counters,
     refusals: Refusals,
     keeper: Keeper,
     /// What is remembered; nothing before the first network.
@@ -65,9 +68,11 @@ pub struct ZigbeeRadio {
     address: Eui64,
     /// Who may join under the key that everybody knows.
     exceptions: BTreeSet<Eui64>,
-    early: VecDeque<Order>,
+    unwanted: Vec<Address>,
     admission: Option<Admission>,
     joining: BTreeMap<Eui64, Joining>,
+    /// Things of the last admission that have not shown a link key of their own.
+    keyless: BTreeSet<Eui64>,
     talks: BTreeMap<Eui64, Talk>,
     exchanges: Vec<Exchange>,
     /// The number of the last exchange, and of the last message.
@@ -100,15 +105,15 @@ impl Default for ZigbeeRadio {
             asking: Asking::default(),
             backup: Vec::new(),
             outputs: VecDeque::new(),
-            counters: Counters::default(),
             refusals: Refusals::default(),
             keeper: Keeper::default(),
             kept: None,
             address: Eui64(0),
             exceptions: BTreeSet::new(),
-            early: VecDeque::new(),
+            unwanted: Vec::new(),
             admission: None,
             joining: BTreeMap::new(),
+            keyless: BTreeSet::new(),
             talks: BTreeMap::new(),
             exchanges: Vec::new(),
             tag: 0,
@@ -126,7 +131,6 @@ impl Radio for ZigbeeRadio {
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
-        self.counters.received += u64::try_from(bytes.len()).unwrap_or(0);
         if matches!(self.phase, Phase::Starting(..) | Phase::Running) {
             let outputs = self.host.receive(bytes, now);
             self.hosted(outputs, now);
@@ -149,6 +153,7 @@ impl Radio for ZigbeeRadio {
         self.hosted(outputs, now);
         if self.phase == Phase::Running {
             self.expire_exchanges(now);
+            self.expire_calls(now);
             self.expire_joins(now);
             self.look_after_admission(now);
             self.look_after_key(now);
@@ -167,7 +172,7 @@ impl Radio for ZigbeeRadio {
             let exchanges = self.exchanges.iter().map(|exchange| exchange.until);
             let joins = self.joining.values().map(|joining| joining.until);
             let admission = self.admission.iter().map(Admission::due);
-            exchanges.chain(joins).chain(admission).chain(self.roll.due()).min()
+            exchanges.chain(joins).chain(admission).chain(self.roll.due()).chain(self.calls_due()).min()
         });
         [phase, running.flatten(), self.host.deadline()].into_iter().flatten().min()
     }
@@ -200,7 +205,7 @@ impl ZigbeeRadio {
                 EzspOutput::News(news) => {
                     self.heard(&news, now);
                 }
-                EzspOutput::NewsLost => self.counters.dropped += 1,
+                EzspOutput::NewsLost => self.unreadable("the coordinator had no room for what it heard", now),
                 EzspOutput::Damaged => self.unreadable("a damaged frame on the line", now),
                 EzspOutput::Unreadable(malformed) => self.unreadable(&malformed.to_string(), now),
                 EzspOutput::Failed(failure) => self.fail(&failure.to_string()),

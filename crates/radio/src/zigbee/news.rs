@@ -34,7 +34,7 @@ impl ZigbeeRadio {
                 let tag = number(record, "tag").unwrap_or(0);
                 match record.number("status") {
                     Some(0) => self.delivered(tag),
-                    _ => self.not_sent(tag, "the thing did not receive it", now),
+                    _ => self.not_sent(tag, "the thing did not confirm that it received it", now),
                 }
             }
             "incomingMessageHandler" => match message(record) {
@@ -52,7 +52,7 @@ impl ZigbeeRadio {
                 if let (Some(partner), Some(KEY_VERIFIED)) =
                     (eui64(record, "partner"), record.number("status"))
                 {
-                    self.verified(partner);
+                    self.verified(partner, now);
                 }
             }
             _ => {}

@@ -4,25 +4,23 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::job::Job;
+use super::job::{Job, PATIENCE};
 use super::report::eui64;
-use super::{EARLY_MAX, Phase, ZigbeeRadio};
+use super::{Phase, UNWANTED_MAX, ZigbeeRadio};
 use crate::wire::{AdmissionState, Argument, Call, Order, RefusalKind, Report, Value};
 
 impl ZigbeeRadio {
     pub(super) fn ordered(&mut self, order: Order, now: Duration) {
         match (order, self.phase) {
             (Order::Start(start), _) => self.start(&start, now),
-            (Order::Ask(answer), _) => self.say(Report::Alive { answer, counters: self.counters }),
             (Order::Kept, _) => self.durable(now),
             (order, Phase::Running) => self.ordered_at_work(order, now),
-            (order, Phase::Starting(..)) if self.early.len() < EARLY_MAX => self.early.push_back(order),
+            // Whoever calls or admits gives it up soon: what is done later, nobody wants any more.
             (Order::Call(call), _) => self.done(call.id, Some("the radio does not work")),
-            (remove @ Order::Remove(_), Phase::Broken(_)) if self.early.len() < EARLY_MAX => {
-                self.early.push_back(remove);
-            }
             (Order::Admit(_), _) => self.say(Report::Admission(AdmissionState::Closed)),
-            (Order::Close | Order::Remove(_) | Order::Roll, _) => {}
+            (Order::Remove(thing), _) if self.unwanted.len() < UNWANTED_MAX => self.unwanted.push(thing),
+            // The process answers what it is asked.
+            (Order::Close | Order::Remove(_) | Order::Roll | Order::Ask(_), _) => {}
         }
     }
 
@@ -30,7 +28,7 @@ impl ZigbeeRadio {
         match order {
             Order::Admit(admission) => self.admit(&admission, now),
             Order::Close => self.close(now),
-            Order::Call(call) => self.call(&call),
+            Order::Call(call) => self.call(&call, now),
             Order::Remove(thing) => match eui64(thing.as_str()) {
                 Some(eui64) => self.remove(eui64, now),
                 None => self.refuse(None, RefusalKind::Malformed, "no address of a thing to be removed", now),
@@ -40,13 +38,14 @@ impl ZigbeeRadio {
         }
     }
 
-    fn call(&mut self, call: &Call) {
-        let node = eui64(call.thing.as_str()).and_then(|eui64| self.kept.as_ref()?.node(eui64));
+    fn call(&mut self, call: &Call, now: Duration) {
+        let permitted = eui64(call.thing.as_str()).filter(|eui64| !self.is_forbidden(*eui64));
+        let node = permitted.and_then(|eui64| self.kept.as_ref()?.node(eui64));
         let Some(node) = node else { return self.done(call.id, Some("this network has no such thing")) };
         let eui64 = node.eui64;
         match node.thing.order(call.action.as_str(), &input(&call.arguments)) {
             Ok(order) => {
-                if !self.put(eui64, Job::Call { id: call.id, order }) {
+                if !self.put(eui64, Job::Call { id: call.id, order, due: now + PATIENCE }) {
                     self.done(call.id, Some("too many calls wait for this thing"));
                 }
             }

@@ -8,9 +8,7 @@ use super::ZigbeeRadio;
 use crate::Output;
 use crate::wire::{Address, RefusalKind, Report, Sentence};
 
-/// Reports that wait at most, of those that can be left out.
-const WAITING_MAX: usize = 4096;
-/// Refusals that are told in one second; all of them are counted.
+/// Refusals that are told in one second, which are those that the process counts.
 const REFUSALS_MAX: u32 = 8;
 
 /// How many refusals were told of late.
@@ -32,18 +30,9 @@ pub(super) fn eui64(address: &str) -> Option<Eui64> {
 }
 
 impl ZigbeeRadio {
-    /// What has to arrive.
+    /// The process takes all of it after each thing that it tells, and what has no room there is counted there.
     pub(super) fn say(&mut self, report: Report) {
         self.outputs.push_back(Output::Report(report));
-    }
-
-    /// What may be left out where nobody takes it.
-    pub(super) fn mention(&mut self, report: Report) {
-        if self.outputs.len() < WAITING_MAX {
-            self.say(report);
-        } else {
-            self.counters.dropped += 1;
-        }
     }
 
     pub(super) fn done(&mut self, id: u32, failure: Option<&str>) {
@@ -51,14 +40,13 @@ impl ZigbeeRadio {
     }
 
     pub(super) fn refuse(&mut self, thing: Option<Eui64>, kind: RefusalKind, reason: &str, now: Duration) {
-        self.counters.refused += 1;
         if now.saturating_sub(self.refusals.since) >= Duration::from_secs(1) {
             self.refusals = Refusals { since: now, count: 0 };
         }
         self.refusals.count += 1;
         if self.refusals.count <= REFUSALS_MAX {
             let reason = Sentence::fitting(reason);
-            self.mention(Report::Refused { thing: thing.map(address), kind, reason });
+            self.say(Report::Refused { thing: thing.map(address), kind, reason });
         }
     }
 

@@ -1,4 +1,5 @@
-//! The network's key: how far its counter is, and another one from time to time.
+//! The network's key: how far its counter is, and another one from time to time. The next is told under the current one, so
+//! that it locks out nobody who has that and listens.
 
 use std::time::Duration;
 

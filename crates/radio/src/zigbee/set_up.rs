@@ -28,12 +28,12 @@ impl ZigbeeRadio {
         }
         for ((endpoint, cluster), attributes) in clusters {
             if cluster == ZONE {
-                self.put(node, Job::Master { endpoint });
-                self.put(node, Job::Enrol { endpoint, request: None });
+                self.put_once(node, Job::Master { endpoint });
+                self.put_once(node, Job::Enrol { endpoint, request: None });
             }
-            self.put(node, Job::Bind { endpoint, cluster });
+            self.put_once(node, Job::Bind { endpoint, cluster });
             for attributes in attributes.chunks(REPORTED) {
-                self.put(node, Job::Report { endpoint, cluster, attributes: attributes.to_vec() });
+                self.put_once(node, Job::Report { endpoint, cluster, attributes: attributes.to_vec() });
             }
         }
         self.read_all(node);
@@ -43,7 +43,9 @@ impl ZigbeeRadio {
     pub(super) fn conclude_set_up(&mut self) {
         let Some(kept) = &self.kept else { return };
         let is_told = |node: &&Node| {
-            !node.is_set_up && !self.is_busy(node.eui64) && !self.keeper.is_waiting(node.eui64)
+            let is_told = !self.is_busy(node.eui64) && !self.has_missed(node.eui64);
+            let is_thing = !self.is_forbidden(node.eui64) && !self.keeper.is_waiting(node.eui64);
+            !node.is_set_up && is_told && is_thing
         };
         let told: Vec<Eui64> = kept.nodes.iter().filter(is_told).map(|node| node.eui64).collect();
         for eui64 in told {

@@ -18,7 +18,7 @@ use super::keep::After;
 use super::kept::Kept;
 use super::report::{address, eui64};
 use super::{Phase, ZigbeeRadio};
-use crate::wire::{Report, Start};
+use crate::wire::{Order, Report, Start};
 
 /// How long a step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -250,7 +250,8 @@ impl ZigbeeRadio {
     pub(super) fn run(&mut self, now: Duration) {
         let Some(kept) = &self.kept else { return };
         let network = address(kept.extended_pan);
-        let known: Vec<_> = kept.nodes.iter().map(|node| (node.eui64, node.is_set_up, node.sleeps)).collect();
+        let permitted = kept.nodes.iter().filter(|node| !self.is_forbidden(node.eui64));
+        let known: Vec<_> = permitted.map(|node| (node.eui64, node.is_set_up, node.sleeps)).collect();
         self.phase = Phase::Running;
         self.recovered();
         self.shut(now);
@@ -265,8 +266,8 @@ impl ZigbeeRadio {
             }
         }
         self.resume_roll(now);
-        for order in std::mem::take(&mut self.early) {
-            self.ordered(order, now);
+        for thing in std::mem::take(&mut self.unwanted) {
+            self.ordered(Order::Remove(thing), now);
         }
     }
 }

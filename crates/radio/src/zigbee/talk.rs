@@ -1,6 +1,5 @@
 //! Things are asked and told one thing at a time each, and asked again where they do not answer.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
@@ -10,6 +9,7 @@ use thingward_zigbee::zcl;
 use super::ZigbeeRadio;
 use super::ask::Purpose;
 use super::job::{Answer, Job};
+use super::queue::{Talk, Waiting};
 use super::told::Message;
 
 /// How long an answer may take: a node that sleeps gets its messages when it asks for them.
@@ -19,32 +19,6 @@ const TRIES: u8 = 3;
 /// Exchanges at the same time, and such as a person waits for.
 const EXCHANGES_MAX: usize = 16;
 const CALLS_MAX: usize = 128;
-/// What waits for one thing at most.
-const JOBS_MAX: usize = 128;
-/// Messages of a thing that are known again.
-const SEEN_MAX: usize = 16;
-
-/// What is going on with a thing.
-#[derive(Default)]
-pub(super) struct Talk {
-    jobs: VecDeque<Job>,
-    /// Numbers of its last messages, with hashes of them.
-    pub(super) seen: VecDeque<(u8, [u8; 16])>,
-}
-
-impl Talk {
-    /// Whether a message came before; it is known from now on.
-    pub(super) fn repeats(&mut self, counter: u8, digest: [u8; 16]) -> bool {
-        if self.seen.contains(&(counter, digest)) {
-            return true;
-        }
-        if self.seen.len() >= SEEN_MAX {
-            self.seen.pop_front();
-        }
-        self.seen.push_back((counter, digest));
-        false
-    }
-}
 
 /// A message that is on its way or has not been answered.
 pub(super) struct Exchange {
@@ -58,22 +32,6 @@ pub(super) struct Exchange {
 }
 
 impl ZigbeeRadio {
-    /// Has a thing asked or told something, when it is its turn; not where too much waits.
-    pub(super) fn put(&mut self, node: Eui64, job: Job) -> bool {
-        let jobs = &mut self.talks.entry(node).or_default().jobs;
-        if jobs.len() >= JOBS_MAX {
-            return false;
-        }
-        // People wait for calls, which go in their own order.
-        if matches!(job, Job::Call { .. }) {
-            let at = jobs.iter().take_while(|job| matches!(job, Job::Call { .. })).count();
-            jobs.insert(at, job);
-        } else {
-            jobs.push_back(job);
-        }
-        true
-    }
-
     pub(super) fn is_busy(&self, node: Eui64) -> bool {
         let waits = self.talks.get(&node).is_some_and(|talk| !talk.jobs.is_empty());
         waits || self.exchanges.iter().any(|exchange| exchange.node == node)
@@ -81,18 +39,20 @@ impl ZigbeeRadio {
 
     /// Calls that nobody answered yet.
     pub(super) fn calls(&self) -> Vec<u32> {
-        let waiting = self.talks.values().flat_map(|talk| &talk.jobs);
+        let waiting = self.talks.values().flat_map(|talk| &talk.jobs).map(|waiting| &waiting.job);
         let all = waiting.chain(self.exchanges.iter().map(|exchange| &exchange.job));
         all.filter_map(|job| if let Job::Call { id, .. } = job { Some(*id) } else { None }).collect()
     }
 
     /// Nothing more is asked of a thing.
     pub(super) fn forget_talk(&mut self, node: Eui64) {
-        let mut calls: Vec<Job> = self.talks.remove(&node).into_iter().flat_map(|talk| talk.jobs).collect();
-        calls.extend(
-            self.exchanges.extract_if(.., |exchange| exchange.node == node).map(|exchange| exchange.job),
-        );
-        for job in calls {
+        let waiting = self.talks.remove(&node).into_iter().flat_map(|talk| talk.jobs);
+        let mut jobs: Vec<Job> = waiting.map(|waiting| waiting.job).collect();
+        for exchange in self.exchanges.extract_if(.., |exchange| exchange.node == node) {
+            self.asking.withdraw(Purpose::Send(exchange.tag));
+            jobs.push(exchange.job);
+        }
+        for job in jobs {
             if let Job::Call { id, .. } = job {
                 self.done(id, Some("the thing is not in the network any more"));
             }
@@ -112,18 +72,18 @@ impl ZigbeeRadio {
         }
         self.take_joined(now);
         self.conclude_set_up();
-        while let Some((node, job)) = self.next_job() {
-            self.exchange(node, job, 1, now);
+        while let Some((node, Waiting { job, tries })) = self.next_job() {
+            self.exchange(node, job, tries + 1, now);
         }
     }
 
-    fn next_job(&mut self) -> Option<(Eui64, Job)> {
+    fn next_job(&mut self) -> Option<(Eui64, Waiting)> {
         let Self { talks, exchanges, .. } = self;
         let going_on = exchanges.len();
         let starts = |(node, talk): &(&Eui64, &mut Talk)| {
             let most = match talk.jobs.front() {
                 None => return false,
-                Some(Job::Call { .. }) => CALLS_MAX,
+                Some(Waiting { job: Job::Call { .. }, .. }) => CALLS_MAX,
                 Some(_) => EXCHANGES_MAX,
             };
             going_on < most && !exchanges.iter().any(|exchange| exchange.node == **node)
@@ -170,7 +130,9 @@ impl ZigbeeRadio {
     pub(super) fn expire_exchanges(&mut self, now: Duration) {
         let late: Vec<Exchange> = self.exchanges.extract_if(.., |exchange| now >= exchange.until).collect();
         for exchange in late {
-            let reason = if exchange.delivered {
+            let reason = if self.asking.withdraw(Purpose::Send(exchange.tag)) {
+                "it was not told: the coordinator is too slow"
+            } else if exchange.delivered {
                 "the thing received it and does not say whether it did it"
             } else {
                 "the thing does not answer"
@@ -183,7 +145,9 @@ impl ZigbeeRadio {
     fn again(&mut self, exchange: Exchange, reason: &str, now: Duration) {
         let Exchange { node, job, tries, .. } = exchange;
         if tries < TRIES && !matches!(job, Job::Call { .. }) {
-            self.exchange(node, job, tries + 1, now);
+            // Calls that wait go first.
+            let talk = self.talks.entry(node).or_default();
+            talk.jobs.insert(talk.calls(), Waiting { job, tries });
         } else {
             self.failed(node, job, reason, now);
         }
@@ -197,13 +161,11 @@ impl ZigbeeRadio {
                     self.give_up(short, node, "it joined and does not say what it is", now);
                 }
             }
-            // It says less than it could.
-            Job::Figures { .. }
-            | Job::Bind { .. }
-            | Job::Report { .. }
-            | Job::Master { .. }
-            | Job::Enrol { .. }
-            | Job::Read { .. } => {}
+            Job::Bind { .. } | Job::Report { .. } | Job::Master { .. } | Job::Enrol { request: None, .. } => {
+                self.miss(node, job, now)
+            }
+            // It asks again, or says less than it could.
+            Job::Enrol { request: Some(_), .. } | Job::Figures { .. } | Job::Read { .. } => {}
         }
     }
 
@@ -231,7 +193,7 @@ impl ZigbeeRadio {
         };
         let Exchange { job, .. } = self.exchanges.remove(at);
         match job {
-            Job::Call { id, order } => {
+            Job::Call { id, order, .. } => {
                 let failure = (status != 0).then(|| format!("the thing answers: {}", zcl::status(status)));
                 self.done(id, failure.as_deref());
                 if failure.is_none() {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
-use thingward_zigbee::coordinator::{confirm, look_up};
-use thingward_zigbee::ezsp::EzspMessage;
+use thingward_zigbee::coordinator::confirm;
 use thingward_zigbee::security::hash;
 use thingward_zigbee::thing::{Scalar, Told, describe};
 use thingward_zigbee::zcl::{
@@ -57,14 +56,12 @@ impl ZigbeeRadio {
         let joining = self.joining.iter().find(|(_, joining)| joining.short == message.sender);
         let known = || self.kept.as_ref().and_then(|kept| kept.at(message.sender)).map(|node| node.eui64);
         match joining.map(|(eui64, _)| *eui64).or_else(known) {
-            Some(node) => self.message_of(node, message, now),
-            None => {
-                self.counters.refused += 1;
-                // Strangers do not keep the coordinator from its work.
-                if self.asking.is_idle() {
-                    self.ask(look_up(message.sender), Purpose::Lookup(message.sender), now);
-                }
+            Some(node) if self.is_forbidden(node) => {
+                let reason = "it came under the key that everybody knows, and is no exception any more";
+                self.refuse(Some(node), RefusalKind::Join, reason, now);
             }
+            Some(node) => self.message_of(node, message, now),
+            None => self.look_up(message.sender, now),
         }
     }
 
@@ -105,21 +102,8 @@ impl ZigbeeRadio {
             Some((news::eui64(&record, "eui64")?, u16::try_from(record.number("address")?).ok()?))
         });
         match said {
-            Some((eui64, short)) if short == message.sender.0 => self.moved(message.sender, eui64, now),
+            Some((eui64, short)) if short == message.sender.0 => self.claimed(message.sender, eui64, now),
             _ => self.refuse(None, RefusalKind::Malformed, "a node announces another, or nothing", now),
-        }
-    }
-
-    /// The coordinator knows who has an address, or does not.
-    pub(super) fn looked_up(&mut self, short: ShortAddress, answer: Result<EzspMessage, String>) {
-        let found = answer.ok().filter(|answer| super::ask::status(answer) == Some(0));
-        let eui64 = found.and_then(|answer| news::eui64(&answer.record, "eui64"));
-        let node = eui64.and_then(|eui64| self.kept.as_mut()?.node_mut(eui64));
-        if let Some(node) = node
-            && node.short != short
-        {
-            node.short = short;
-            self.keep(super::keep::After::Nothing);
         }
     }
 
@@ -192,16 +176,15 @@ impl ZigbeeRadio {
         }
         let link = known.link(message.is_under_link_key);
         for readings in readings.chunks(READINGS_MAX) {
-            self.mention(Report::Readings(Readings {
-                thing: address(node),
-                link,
-                readings: readings.to_vec(),
-            }));
+            self.say(Report::Readings(Readings { thing: address(node), link, readings: readings.to_vec() }));
         }
     }
 
     /// Tells the gateway what a thing is; whether it is known.
     pub(super) fn tell_thing(&mut self, eui64: Eui64) -> bool {
+        if self.is_forbidden(eui64) {
+            return false;
+        }
         let Some(node) = self.kept.as_ref().and_then(|kept| kept.node(eui64)) else { return false };
         let title = node.title();
         let described =

@@ -11,6 +11,8 @@
 mod hostile;
 mod join;
 mod key;
+mod late;
+mod moved;
 mod restart;
 mod things;
 mod versions;

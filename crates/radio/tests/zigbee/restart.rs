@@ -217,16 +217,3 @@ fn a_coordinator_whose_network_does_not_come_up_is_trouble_after_a_while() {
     world.pass(31);
     assert!(trouble(&world.take()).unwrap().contains("does not come up"));
 }
-
-#[test]
-fn orders_that_come_too_early_wait() {
-    let mut world = world();
-    world.radio = ZigbeeRadio::default();
-    world.keeps = false;
-    world.restart();
-    world.call(BULB, "turn-on", &[]);
-    assert_eq!(done(&world.take()), None);
-    world.keeps = true;
-    world.order(Order::Kept);
-    assert_eq!(done(&world.take()), Some(None));
-}

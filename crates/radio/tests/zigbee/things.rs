@@ -63,14 +63,14 @@ fn what_cannot_be_done_is_said_with_its_reason() {
     assert_eq!(done(&world.take()), Some(Some(silent.to_owned())));
     world.coordinator.borrow_mut().nodes[0].presence = Presence::Away;
     world.call(BULB, "turn-on", &[]);
-    assert_eq!(done(&world.take()), Some(Some("the thing did not receive it".to_owned())));
+    assert_eq!(done(&world.take()), Some(Some("the thing did not confirm that it received it".to_owned())));
 }
 
 #[test]
 fn a_plug_says_what_goes_through_it_in_units() {
     let mut world = world(Kind::Plug);
     let reports = world.take();
-    let energy = last(&reports, "energy-delivered").unwrap();
+    let energy = last(&reports, "energy").unwrap();
     assert_eq!(energy.unit.as_str(), "Wh");
     assert!(matches!(energy.value, Value::Number(energy) if (1500.0..1510.0).contains(&energy)));
     let power = last(&reports, "power").unwrap();

@@ -83,10 +83,14 @@ impl World {
 
     /// The driver's process ends, and another one begins.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    pub(crate) fn restart_with(&mut self, exceptions: &[u64]) {
         self.radio = ZigbeeRadio::default();
         self.line = line(&self.coordinator);
         self.reports.clear();
-        self.start();
+        self.start_with(exceptions);
     }
 
     pub(crate) fn order(&mut self, order: Order) {
@@ -134,10 +138,10 @@ impl World {
         }
     }
 
-    /// All news of the coordinator in one go, while nobody takes what the driver says.
-    pub(crate) fn flood(&mut self) {
-        let news = self.coordinator.borrow_mut().tick(self.now);
-        self.radio.receive(&self.line.flood(news), self.now);
+    /// How often the coordinator was asked this since it started.
+    pub(crate) fn asked(&self, id: u16) -> usize {
+        let is_asked = |message: &&Vec<u8>| message.get(3..5) == Some(&id.to_le_bytes()[..]);
+        self.line.received.iter().filter(is_asked).count()
     }
 
     pub(crate) fn take(&mut self) -> Vec<Report> {

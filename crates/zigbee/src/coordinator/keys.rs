@@ -32,7 +32,8 @@ pub fn read_counter(answer: &EzspMessage) -> Result<u32, Malformed> {
     network::number(&answer.record, name)
 }
 
-/// Gives all nodes the network's next key, which is not used yet.
+/// Gives all nodes the network's next key, which is not used yet. It goes out as a broadcast, which the current key alone
+/// protects: who has that one, and listens, reads the next.
 ///
 /// # Errors
 ///

@@ -5,6 +5,7 @@ use thingward_model::description::{CONTEXT, DescriptionError, NAMESPACE, ThingDe
 
 use super::Thing;
 use super::table::{Conversion, Input, Line, Subject};
+use super::words::words;
 use crate::library::AttributeInfo;
 use crate::zcl::{DataType, Integer};
 
@@ -52,7 +53,9 @@ fn property(line: &Line, info: &AttributeInfo) -> Json {
 
 fn write(line: &Line, info: &AttributeInfo) -> Json {
     let mut input = value(line, info);
-    if let Some((low, high)) = range(info.data_type) {
+    if let Some((low, high)) = range(info.data_type)
+        && !matches!(line.conversion, Conversion::Word(_))
+    {
         let factor = line.conversion.factor();
         input.insert("minimum".to_owned(), (low as f64 * factor).into());
         input.insert("maximum".to_owned(), (high as f64 * factor).into());
@@ -63,6 +66,7 @@ fn write(line: &Line, info: &AttributeInfo) -> Json {
 /// What values of an attribute are.
 fn value(line: &Line, info: &AttributeInfo) -> Map<String, Json> {
     let kind = match (line.conversion, info.data_type) {
+        (Conversion::Word(_), _) => "string",
         (Conversion::LowestBit, _) | (_, DataType::BOOLEAN) => "boolean",
         (_, DataType::TEXT) => "string",
         (_, DataType::SINGLE) => "number",
@@ -71,6 +75,9 @@ fn value(line: &Line, info: &AttributeInfo) -> Map<String, Json> {
     };
     let mut schema = Map::new();
     schema.insert("type".to_owned(), kind.into());
+    if let Conversion::Word(of) = line.conversion {
+        schema.insert("enum".to_owned(), words(of).collect());
+    }
     if !line.unit.is_empty() {
         schema.insert("unit".to_owned(), line.unit.into());
     }

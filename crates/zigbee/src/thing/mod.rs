@@ -8,6 +8,7 @@ mod figures;
 mod order;
 mod table;
 mod told;
+mod words;
 
 pub use describe::describe;
 pub use order::{Order, OrderError};
@@ -72,9 +73,10 @@ impl Thing {
         })
     }
 
-    /// The name of something: with the endpoint's number behind it where other endpoints have the same.
+    /// The name of something: with the endpoint's number behind it where other endpoints have the same, of whatever cluster.
     fn name(&self, endpoint: u8, line: &Line) -> String {
-        let same = self.endpoints.iter().filter(|endpoint| endpoint.has(line)).count();
+        let has = |endpoint: &&Endpoint| table::named(line.name).iter().any(|line| endpoint.has(line));
+        let same = self.endpoints.iter().filter(has).count();
         if same > 1 { format!("{}-{endpoint}", line.name) } else { line.name.to_owned() }
     }
 }

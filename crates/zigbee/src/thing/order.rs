@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::Thing;
 use super::describe::range;
-use super::table::{Input, Line, Subject};
+use super::table::{Conversion, Input, Line, Subject};
+use super::{Thing, words};
 use crate::bytes::Malformed;
 use crate::layout::{Item, Record};
 use crate::library::{AttributeInfo, CommandInfo};
@@ -88,19 +88,27 @@ fn command(endpoint: u8, line: &Line, info: &CommandInfo, input: &Json) -> Resul
 }
 
 fn write(endpoint: u8, line: &Line, info: &AttributeInfo, input: &Json) -> Result<Order, OrderError> {
-    let factor = line.conversion.factor();
-    let (low, high) = range(info.data_type).unwrap_or((0, 0));
-    let number = input.as_f64().map(|number| steps(number, factor)).filter(|n| (low..=high).contains(n));
-    let number = number.ok_or_else(|| OrderError::Input {
-        name: line.name.to_owned(),
-        wanted: format!("a number from {} to {}", low as f64 * factor, high as f64 * factor),
-    })?;
+    let number = match line.conversion {
+        Conversion::Word(of) => input
+            .as_str()
+            .and_then(|word| words::number(of, word))
+            .ok_or_else(|| format!("one of {}", words::words(of).collect::<Vec<_>>().join(", "))),
+        conversion => within(info, conversion.factor(), input),
+    };
+    let number = number.map_err(|wanted| OrderError::Input { name: line.name.to_owned(), wanted })?;
     let attribute = Attribute { id: info.id, value: Value::integer(info.data_type, number)? };
     let foundation = Foundation::Write(vec![attribute]);
     let mut payload = Vec::new();
     foundation.write(&mut payload)?;
     let command = foundation.command();
     Ok(Order { endpoint, cluster: line.cluster, control: 0x00, command, payload })
+}
+
+/// A number in steps of its type; what it has to be where it is none.
+fn within(info: &AttributeInfo, factor: f64, input: &Json) -> Result<i128, String> {
+    let (low, high) = range(info.data_type).unwrap_or((0, 0));
+    let number = input.as_f64().map(|number| steps(number, factor)).filter(|n| (low..=high).contains(n));
+    number.ok_or_else(|| format!("a number from {} to {}", low as f64 * factor, high as f64 * factor))
 }
 
 /// The whole number of steps that is nearest to a figure.

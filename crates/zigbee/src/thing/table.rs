@@ -1,7 +1,9 @@
 //! The lines of `data/things.csv`.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::words::Enumeration;
 use crate::library::{self, AttributeInfo, CommandInfo};
 use crate::zcl::Direction;
 
@@ -36,6 +38,8 @@ pub(super) enum Conversion {
     Plain,
     /// What one step of it is.
     Factor(f64),
+    /// A word of this enumeration.
+    Word(Enumeration),
     /// The lowest bit.
     LowestBit,
     /// 10,000 times the decimal logarithm, and one (4.2.2.2.1).
@@ -88,6 +92,11 @@ pub(super) fn lines() -> impl Iterator<Item = &'static Line> {
     LINES.iter()
 }
 
+/// The lines of a name: two clusters may have the same.
+pub(super) fn named(name: &str) -> &'static [&'static Line] {
+    NAMES.get(name).map_or(&[], Vec::as_slice)
+}
+
 /// How many lines there are, and how many of them could be read.
 #[cfg(test)]
 pub(super) fn counts() -> (usize, usize) {
@@ -98,6 +107,14 @@ const TEXT: &str = include_str!("../../data/things.csv");
 
 static LINES: LazyLock<Vec<Line>> = LazyLock::new(|| TEXT.lines().skip(1).filter_map(line).collect());
 
+static NAMES: LazyLock<BTreeMap<&str, Vec<&Line>>> = LazyLock::new(|| {
+    let mut names: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    for line in lines() {
+        names.entry(line.name).or_default().push(line);
+    }
+    names
+});
+
 fn line(text: &'static str) -> Option<Line> {
     let mut columns = text.split(',');
     let cluster = number(columns.next()?)?;
@@ -107,6 +124,7 @@ fn line(text: &'static str) -> Option<Line> {
     let unit = columns.next()?;
     let conversion = match columns.next()? {
         "" => Conversion::Plain,
+        "word" => Conversion::Word((cluster, id)),
         "bit0" => Conversion::LowestBit,
         "lux" => Conversion::Illuminance,
         "percent" => Conversion::Percent,
@@ -173,8 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn no_two_lines_have_the_same_name() {
-        let names: std::collections::BTreeSet<&str> = super::lines().map(|line| line.name).collect();
-        assert_eq!(names.len(), super::lines().count());
+    fn lines_of_the_same_name_are_the_same_of_two_clusters() {
+        for lines in super::NAMES.values().filter(|lines| lines.len() > 1) {
+            let properties = lines.iter().filter(|line| matches!(line.subject, super::Subject::Property(_)));
+            assert_eq!(properties.count(), lines.len());
+            for pair in lines.windows(2) {
+                assert!(pair[0].unit == pair[1].unit && pair[0].cluster != pair[1].cluster, "{pair:?}");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a node says, as properties and events.
 
 use super::table::{Conversion, Line, Subject};
+use super::words::word;
 use super::{Endpoint, Thing};
 use crate::layout::Record;
 use crate::zcl::{Attribute, DataType, Value, ZclHeader};
@@ -115,6 +116,10 @@ impl Conversion {
         match (value, self) {
             (Value::Integer(integer), _) if integer.is_non_value() => Some(None),
             (Value::Integer(integer), Self::LowestBit) => Some(Some(Scalar::Bool(integer.number() & 1 == 1))),
+            // What no word stands for passes through raw.
+            (Value::Integer(integer), Self::Word(of)) => {
+                Some(Some(Scalar::Text(word(of, integer.number())?.to_owned())))
+            }
             (Value::Integer(integer), Self::Plain) if integer.data_type() == DataType::BOOLEAN => {
                 Some(Some(Scalar::Bool(integer.number() == 1)))
             }
@@ -130,7 +135,7 @@ impl Conversion {
 
     fn number(self, number: f64) -> Scalar {
         Scalar::Number(match self {
-            Self::Plain | Self::LowestBit | Self::Ratio(_) => number,
+            Self::Plain | Self::Word(_) | Self::LowestBit | Self::Ratio(_) => number,
             Self::Percent => (number * 100.0 / 254.0).round(),
             Self::Fraction(multiplier, divisor) => number * multiplier / divisor,
             // Divided, hundredths come out as the nearest double; multiplied they do not.

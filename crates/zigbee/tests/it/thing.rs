@@ -230,14 +230,68 @@ fn a_meter_is_worth_something_when_it_has_said_what_its_steps_are() {
     }
     meter.learn(1, 0x0006, 0, 1);
     assert_eq!(meter.figures().count(), 5);
-    assert_eq!(
-        number(&meter, 0x0702, 0, 0x25, "e80300000000"),
-        ("energy-delivered".to_owned(), "Wh", 1000.0)
-    );
+    assert_eq!(number(&meter, 0x0702, 0, 0x25, "e80300000000"), ("energy".to_owned(), "Wh", 1000.0));
     assert_eq!(number(&meter, 0x0b04, 0x0505, 0x21, "fc08"), ("voltage".to_owned(), "V", 230.0));
     assert_eq!(properties(&meter), 3);
     // Cubic metres are not kilowatt hours, and nobody divides by nothing.
     meter.learn(1, 0x0702, 0x0300, 1);
     meter.learn(1, 0x0b04, 0x0601, 0);
     assert_eq!(properties(&meter), 0);
+}
+
+#[test]
+fn what_is_one_of_a_list_is_a_word_which_is_that_of_other_radios() {
+    let thing = node(&[(1, &[0x0101, 0x0201, 0x0202], &[])]);
+    let says = |cluster, id, number: &str, name: &str, word: &str| {
+        let told = told(&thing, 1, cluster, id, 0x30, number);
+        let value = Some(Scalar::Text(word.to_owned()));
+        assert_eq!(told, Told::Property { name: name.to_owned(), unit: "", value });
+    };
+    says(0x0101, 0, "01", "lock-state", "secured");
+    says(0x0101, 3, "01", "door-state", "closed");
+    says(0x0201, 0x1c, "04", "system-mode", "heat");
+    says(0x0202, 0, "03", "fan-mode", "high");
+    assert!(matches!(told(&thing, 1, 0x0202, 0, 0x30, "20"), Told::Raw { .. }));
+    let order = thing.order("set-system-mode", &json!("heat")).unwrap();
+    assert_eq!(hex(&order.frame(7)), "0007021c003004");
+    let error = thing.order("set-fan-mode", &json!(1)).unwrap_err().to_string();
+    assert_eq!(error, "`set-fan-mode` has to be one of off, low, medium, high, on, auto, smart");
+    let description = describe(&thing, "Thermostat").unwrap();
+    let input = &description.as_json()["actions"]["set-fan-mode"]["input"];
+    assert_eq!(
+        (&input["type"], &input["enum"][1], &input["minimum"]),
+        (&json!("string"), &json!("low"), &json!(null))
+    );
+    assert_eq!(description.as_json()["properties"]["lock-state"]["type"], "string");
+    // The other radio's table, where both have a word.
+    let other =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../zwave/data/states.csv")).unwrap();
+    for (of, words) in [
+        ("0x62,current_mode", &["secured", "unsecured"][..]),
+        ("0x40,mode", &["off", "heat", "cool", "auto", "auxiliary", "fan", "dry"]),
+        ("0x44,mode", &["low", "medium", "high"]),
+    ] {
+        for word in words {
+            let is_one = |line: &str| line.starts_with(of) && line.ends_with(&format!(",{word}"));
+            assert!(other.lines().any(is_one), "{word}");
+        }
+    }
+}
+
+#[test]
+fn power_is_power_whichever_cluster_says_it() {
+    let mut meter = node(&[(1, &[0x0702], &[]), (2, &[0x0b04], &[])]);
+    for (endpoint, cluster, id, figure) in [
+        (1, 0x0702, 0x0300, 0),
+        (1, 0x0702, 0x0301, 1),
+        (1, 0x0702, 0x0302, 1000),
+        (2, 0x0b04, 0x0604, 1),
+        (2, 0x0b04, 0x0605, 10),
+    ] {
+        meter.learn(endpoint, cluster, id, figure);
+    }
+    let description = describe(&meter, "Meter").unwrap();
+    let properties: Vec<&str> = description.properties.keys().map(String::as_str).collect();
+    assert_eq!(properties, ["energy", "power-1", "power-2"]);
+    assert_eq!(number(&meter, 0x0702, 0x0400, 0x2a, "e80300"), ("power-1".to_owned(), "W", 1000.0));
 }
