@@ -4,7 +4,7 @@ use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use thingward_ble::{Address, BindKey};
 
-use crate::wire::Secret;
+use crate::wire::{Secret, Wiped};
 
 /// Most things with keys.
 pub(super) const THINGS_MAX: usize = 256;
@@ -69,10 +69,10 @@ pub(super) fn read(secret: &Secret) -> Result<Vec<KeptThing>, NotKept> {
 /// All of it, to be kept.
 pub(super) fn write<'a>(things: impl Iterator<Item = &'a KeptThing>) -> Secret {
     let things: Vec<&KeptThing> = things.collect();
-    let mut bytes = Vec::new();
-    // A vector takes everything.
+    let mut bytes = Wiped::default();
+    // Memory takes everything.
     let _ = minicbor::encode(&things, &mut bytes);
-    Secret::new(bytes)
+    Secret::new(std::mem::take(&mut *bytes.into_inner()))
 }
 
 /// An address of six bytes in hexadecimal, with or without colons.

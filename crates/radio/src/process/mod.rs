@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use self::outbox::Outbox;
-use crate::sandbox::{self, NotShutIn};
-use crate::wire::{Counters, FrameDecoder, FrameError, Order, Report, Sentence};
+use crate::sandbox::{self, NotShutIn, Open};
+use crate::wire::{Counters, FrameDecoder, FrameError, Order, Report, Sentence, Wiped};
 use crate::{Output, Radio, line};
 
 /// Bytes that are read at once.
@@ -90,7 +91,7 @@ struct Process<'r> {
     decoder: FrameDecoder,
     outbox: Outbox,
     /// What waits for the line to take it.
-    to_line: Vec<u8>,
+    to_line: Wiped,
     begun: Instant,
     is_started: bool,
     counters: Counters,
@@ -109,7 +110,11 @@ impl<'r> Process<'r> {
         let orders = without_waiting(io::stdin().as_fd().try_clone_to_owned()).map_err(End::System)?;
         let reports = without_waiting(io::stdout().as_fd().try_clone_to_owned()).map_err(End::System)?;
         let line = line.open().map_err(End::Line)?;
-        sandbox::shut_in()?;
+        sandbox::shut_in(&Open {
+            read: &[orders.as_fd(), line.as_fd()],
+            // Standard output is the same file.
+            written: &[reports.as_fd(), io::stdout().as_fd(), line.as_fd()],
+        })?;
         Ok(Self {
             radio,
             line: line.into(),
@@ -117,7 +122,7 @@ impl<'r> Process<'r> {
             reports,
             decoder: FrameDecoder::default(),
             outbox: Outbox::default(),
-            to_line: Vec::new(),
+            to_line: Wiped::default(),
             begun: Instant::now(),
             is_started: false,
             counters: Counters::default(),
@@ -201,8 +206,8 @@ impl<'r> Process<'r> {
     }
 
     fn read_orders(&mut self) -> Result<(), End> {
-        let mut room = [0; READ_BYTES];
-        match read(&mut self.orders, &mut room) {
+        let mut room = Zeroizing::new([0; READ_BYTES]);
+        match read(&mut self.orders, &mut *room) {
             Ok(Some([])) | Err(_) => return Err(End::Gateway),
             Ok(bytes) => self.decoder.push(bytes.unwrap_or_default()),
         }
@@ -227,8 +232,8 @@ impl<'r> Process<'r> {
     }
 
     fn read_line(&mut self) -> Result<(), End> {
-        let mut room = [0; READ_BYTES];
-        let Some(bytes) = read(&mut self.line, &mut room).map_err(End::Line)? else { return Ok(()) };
+        let mut room = Zeroizing::new([0; READ_BYTES]);
+        let Some(bytes) = read(&mut self.line, &mut *room).map_err(End::Line)? else { return Ok(()) };
         if bytes.is_empty() {
             return Err(End::Line(io::Error::new(io::ErrorKind::UnexpectedEof, "closed at the other end")));
         }
@@ -239,7 +244,7 @@ impl<'r> Process<'r> {
 
     fn write_line(&mut self) -> Result<(), End> {
         match self.line.write(&self.to_line) {
-            Ok(len) => drop(self.to_line.drain(..len)),
+            Ok(len) => self.to_line.drop_front(len),
             Err(error) if is_later(&error) => {}
             Err(error) => return Err(End::Line(error)),
         }
@@ -250,7 +255,7 @@ impl<'r> Process<'r> {
     fn collect(&mut self) -> Result<(), End> {
         while let Some(output) = self.radio.output() {
             match output {
-                Output::Line(bytes) => self.to_line.extend(bytes),
+                Output::Line(bytes) => self.to_line.push(&Zeroizing::new(bytes)),
                 Output::Report(report) => {
                     self.counters.refused += u64::from(matches!(report, Report::Refused { .. }));
                     self.outbox.push(&report);

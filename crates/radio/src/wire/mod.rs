@@ -5,6 +5,7 @@
 
 mod frame;
 mod text;
+mod wiped;
 
 use minicbor::{Decode, Encode};
 use thingward_model::Link;
@@ -13,6 +14,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) use frame::Bounded;
 pub use frame::{FRAME_BYTES_MAX, FrameDecoder, FrameError, encode};
 pub use text::Text;
+pub(crate) use wiped::Wiped;
 
 /// Names a thing to its radio: an IEEE address in hexadecimal, or a network and a node in it (`c0ffee01-5`).
 pub type Address = Text<48>;
