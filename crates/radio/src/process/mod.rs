@@ -219,7 +219,12 @@ impl<'r> Process<'r> {
 
     fn order(&mut self, order: Order) -> Result<(), End> {
         if let Order::Ask(answer) = order {
-            let counters = Counters { dropped: self.outbox.dropped(), ..self.counters };
+            let unsaid = self.radio.unsaid();
+            let counters = Counters {
+                received: self.counters.received,
+                refused: self.counters.refused + unsaid.refused,
+                dropped: self.outbox.dropped() + unsaid.dropped,
+            };
             self.outbox.push(&Report::Alive { answer, counters });
             return Ok(());
         }

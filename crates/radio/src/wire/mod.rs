@@ -299,10 +299,10 @@ pub struct Counters {
     /// Bytes that came over the line.
     #[n(0)]
     pub received: u64,
-    /// What was refused of it, each a [`Report::Refused`].
+    /// What was refused of it, whether or not each was told in a [`Report::Refused`].
     #[n(1)]
     pub refused: u64,
-    /// Reports that found no room.
+    /// What things said and found no room.
     #[n(2)]
     pub dropped: u64,
 }
