@@ -1,17 +1,18 @@
 //! The process of a driver: one thread between a line, a protocol and the gateway.
 
+mod files;
 mod outbox;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::files::{is_later, read, without_waiting};
 use self::outbox::Outbox;
 use crate::sandbox::{self, NotShutIn, Open};
 use crate::wire::{Counters, FrameDecoder, FrameError, Order, Report, Sentence, Wiped};
@@ -284,24 +285,5 @@ impl<'r> Process<'r> {
                 _ => return,
             }
         }
-    }
-}
-
-fn without_waiting(file: io::Result<OwnedFd>) -> io::Result<File> {
-    let file = file?;
-    fcntl_setfl(&file, fcntl_getfl(&file)? | OFlags::NONBLOCK)?;
-    Ok(file.into())
-}
-
-fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// What is there; nothing at all at the end, and `None` when one has to wait.
-fn read<'b>(from: &mut File, room: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
-    match from.read(room) {
-        Ok(len) => Ok(room.get(..len)),
-        Err(error) if is_later(&error) => Ok(None),
-        Err(error) => Err(error),
     }
 }
