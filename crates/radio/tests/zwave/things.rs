@@ -39,12 +39,8 @@ fn a_lock_and_a_sensor_are_described_and_read() {
     let Some(mut home) = Home::start(2, &[]) else { return };
     let secure = [SUPERVISION, DOOR_LOCK, MULTILEVEL_SENSOR].map(|class| (class, true));
     home.include(&["S2_AccessControl"], &[&[(SECURITY_2, false)], secure.as_slice()].concat(), false);
-    home.order(Order::Ask(7));
-    let counters = home.until(|report| match report {
-        Report::Alive { answer: 7, counters } => Some(*counters),
-        _ => None,
-    });
-    assert!(counters.received > 20 && counters.refused == 0, "{counters:?}");
+    let said = home.during(Duration::from_millis(500));
+    assert!(!said.iter().any(|report| matches!(report, Report::Refused { .. })), "{said:?}");
     home.restart(&[]);
     let thing = home.until(thing);
     let description = ThingDescription::parse(&thing.description).unwrap();
