@@ -312,8 +312,10 @@ pub fn advertisement(data: &[u8]) {
 
 /// What a gateway and the driver of a radio say, as both ends read it; what was read is written and read again.
 pub fn driver_channel(data: &[u8]) {
-    let order = |decoder: &mut FrameDecoder| Ok(decoder.take::<Order>()?.map(|order| encode(&order)));
-    let report = |decoder: &mut FrameDecoder| Ok(decoder.take::<Report>()?.map(|report| encode(&report)));
+    let order =
+        |decoder: &mut FrameDecoder| Ok(decoder.take::<Order>()?.map(|order| encode(&order).to_vec()));
+    let report =
+        |decoder: &mut FrameDecoder| Ok(decoder.take::<Report>()?.map(|report| encode(&report).to_vec()));
     read_and_write(data, order);
     read_and_write(data, report);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::{Order, Report};
+use crate::wire::{Counters, Order, Report};
 
 /// What a protocol wants done.
 #[derive(Debug)]
@@ -29,6 +29,11 @@ pub trait Radio {
 
     /// When [`Radio::tick`] is due.
     fn due(&self) -> Option<Duration>;
+
+    /// What it refused or let go without a report each, since the start; nothing where it reports all.
+    fn unsaid(&self) -> Counters {
+        Counters::default()
+    }
 
     /// What is to be done next. Called until there is nothing.
     fn output(&mut self) -> Option<Output>;

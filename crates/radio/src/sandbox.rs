@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
 };
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getpid, set_dumpable_behavior, setrlimit};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter_all_threads,
@@ -47,13 +48,22 @@ impl From<rustix::io::Errno> for NotShutIn {
     }
 }
 
-/// Shuts the process in, for good. It has to have one thread. What the kernel's Landlock does not have is said on standard
+/// What a process has open and goes on with.
+#[derive(Debug, Clone, Copy)]
+pub struct Open<'a> {
+    /// What it reads.
+    pub read: &'a [BorrowedFd<'a>],
+    /// What it writes to, besides standard error.
+    pub written: &'a [BorrowedFd<'a>],
+}
+
+/// Shuts the process in, for good, with what it has open: any other descriptor that it may have inherited is of no use to it. It has to have one thread. What the kernel's Landlock does not have is said on standard
 /// error: seccomp still stands.
 ///
 /// # Errors
 ///
 /// [`NotShutIn`]; what came before it stays.
-pub fn shut_in() -> Result<(), NotShutIn> {
+pub fn shut_in(open: &Open<'_>) -> Result<(), NotShutIn> {
     let most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
     setrlimit(Resource::Core, most(0))?;
     setrlimit(Resource::Data, most(MEMORY_BYTES_MAX))?;
@@ -65,7 +75,7 @@ pub fn shut_in() -> Result<(), NotShutIn> {
         }
         RulesetStatus::NotEnforced => eprintln!("this kernel has no Landlock; seccomp stands"),
     }
-    apply_filter_all_threads(&filter()?)?;
+    apply_filter_all_threads(&filter(open)?)?;
     Ok(())
 }
 
@@ -79,11 +89,9 @@ fn landlock() -> Result<RulesetStatus, RulesetError> {
     Ok(ruleset.create()?.restrict_self()?.ruleset)
 }
 
-/// What is left of the system calls, with any arguments: to read, write and wait, memory, time, randomness, the name of the thread for
-/// the words of a panic, and the end.
+/// What is left of the system calls, with any arguments: to wait, memory, time, randomness, the name of the thread for the words of a
+/// panic, and the end, with the first steps of an abort.
 const ALLOWED: [libc::c_long; 17] = [
-    libc::SYS_read,
-    libc::SYS_write,
     libc::SYS_ppoll,
     libc::SYS_close,
     libc::SYS_brk,
@@ -97,27 +105,49 @@ const ALLOWED: [libc::c_long; 17] = [
     libc::SYS_restart_syscall,
     libc::SYS_sigaltstack,
     libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_rt_sigprocmask,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
 
-fn filter() -> Result<BpfProgram, BackendError> {
-    let argument = |index, operator, value: libc::c_int| {
-        let value = u64::try_from(value).unwrap_or_default();
-        SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
-    };
-    // Memory is never a program.
-    let executable = libc::PROT_EXEC;
-    let no_program = argument(2, SeccompCmpOp::MaskedEq(u64::try_from(executable).unwrap_or_default()), 0)?;
-    // The standard library looks whether a file is open before it closes it.
-    let look = argument(1, SeccompCmpOp::Eq, libc::F_GETFD)?;
+fn filter(open: &Open<'_>) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<_, _> = ALLOWED.into_iter().map(|call| (call, Vec::new())).collect();
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![SeccompRule::new(vec![no_program.clone()])?]);
-    }
-    rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![look])?]);
+    rules.insert(libc::SYS_read, of_these(open.read, None)?);
+    rules.insert(libc::SYS_write, of_these(open.written, Some(libc::STDERR_FILENO))?);
+    // Memory is never a program, nor a file.
+    let no_program = masked(2, libc::PROT_EXEC, 0)?;
+    let no_file = masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS)?;
+    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![no_program.clone(), no_file])?]);
+    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![no_program])?]);
+    // The standard library looks whether a file is open before it closes it.
+    rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![equal(1, libc::F_GETFD)?])?]);
+    // Who has no memory left aborts, which is a signal to itself. It has one thread, which is named as the process is.
+    let own = getpid().as_raw_pid();
+    let abort = |who, signal| SeccompRule::new(vec![equal(who, own)?, equal(signal, libc::SIGABRT)?]);
+    rules.insert(libc::SYS_tgkill, vec![abort(0, 2)?]);
+    rules.insert(libc::SYS_tkill, vec![abort(0, 1)?]);
     let here = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, here)?.try_into()
+}
+
+/// For a call whose first argument is one of these.
+fn of_these(files: &[BorrowedFd<'_>], also: Option<libc::c_int>) -> Result<Vec<SeccompRule>, BackendError> {
+    let numbers = files.iter().map(AsRawFd::as_raw_fd).chain(also);
+    numbers.map(|number| SeccompRule::new(vec![equal(0, number)?])).collect()
+}
+
+fn equal(argument: u8, value: libc::c_int) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, wide(value))
+}
+
+/// That of the bits of a mask these are set.
+fn masked(argument: u8, mask: libc::c_int, bits: libc::c_int) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(wide(mask)), wide(bits))
+}
+
+fn wide(value: libc::c_int) -> u64 {
+    u64::try_from(value).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -155,6 +185,6 @@ mod tests {
     #[test]
     fn there_is_a_filter_for_this_processor() {
         assert!(TargetArch::try_from(std::env::consts::ARCH).is_ok());
-        assert!(filter().is_ok_and(|program| program.len() > ALLOWED.len()));
+        assert!(filter(&Open { read: &[], written: &[] }).is_ok_and(|program| program.len() > ALLOWED.len()));
     }
 }

@@ -10,7 +10,7 @@ use super::kept::{self, THINGS_MAX};
 use super::member::{address, title};
 use super::words::{News, news};
 use super::{Admitting, BleRadio, KEEP_EVERY, Keeping};
-use crate::wire::{AdmissionState, EXCEPTIONS_MAX, Reading, RefusalKind, Report};
+use crate::wire::{AdmissionState, EXCEPTIONS_MAX, Reading, RefusalKind, Report, Secret};
 
 /// Most that waits for counters to be durable.
 const HELD_MAX: usize = 1024;
@@ -48,6 +48,8 @@ impl BleRadio {
         self.keeping.is_due = true;
         if self.held.len() < HELD_MAX {
             self.held.push(Held { of, title: title(said), news: news(said), is_given: false });
+        } else {
+            self.unsaid.dropped += 1;
         }
     }
 
@@ -86,7 +88,9 @@ impl BleRadio {
             return;
         }
         let member = self.members.entry(of).or_default();
-        if member.learn(title, news) {
+        // What it has is kept, so that a restart does not forget what it does not say in each message.
+        self.keeping.is_due |= member.learn(title, news);
+        if member.take_untold() {
             match member.thing(address(of), link) {
                 Ok(thing) => self.outbox.report(Report::Thing(thing)),
                 Err(error) => {
@@ -119,6 +123,7 @@ impl BleRadio {
     fn refuse(&mut self, of: Advertiser, kind: RefusalKind, reason: &str, now: Duration) {
         let is_old = |at: &Duration| now >= *at + REFUSE_EVERY;
         if self.refused.get(&of).is_some_and(|at| !is_old(at)) {
+            self.unsaid.refused += 1;
             return;
         }
         if self.refused.len() >= REFUSED_MAX {
@@ -127,6 +132,8 @@ impl BleRadio {
         if self.refused.len() < REFUSED_MAX {
             self.refused.insert(of, now);
             self.outbox.refused(Some(address(of)), kind, reason);
+        } else {
+            self.unsaid.refused += 1;
         }
     }
 
@@ -137,7 +144,12 @@ impl BleRadio {
         }
         self.keeping = Keeping { is_due: false, is_under_way: true, last: Some(now) };
         self.held.iter_mut().for_each(|held| held.is_given = true);
-        self.outbox.report(Report::Keep(kept::write(self.keyed.values())));
+        self.outbox.report(Report::Keep(self.to_keep()));
+    }
+
+    fn to_keep(&self) -> Secret {
+        let seen = self.members.iter().flat_map(|(of, member)| member.seen(*of));
+        kept::write(self.keyed.values().cloned().collect(), seen)
     }
 
     /// What was given to be kept is durable.

@@ -1,13 +1,39 @@
-//! What is kept: the keys of things that encrypt, and how far their counters came.
+//! What is kept: the keys of things that encrypt, how far their counters came, and what things were seen to have.
 
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use thingward_ble::{Address, BindKey};
 
-use crate::wire::Secret;
+use super::member::Had;
+use crate::wire::{KEPT_BYTES_MAX, Name, Secret, Wiped};
 
 /// Most things with keys.
 pub(super) const THINGS_MAX: usize = 256;
+
+/// Most bytes of names and units that are kept. What has no room is seen again.
+const SEEN_BYTES_MAX: usize = KEPT_BYTES_MAX / 2;
+/// More than what a name and its unit need besides their text.
+const SEEN_BYTES_EACH: usize = 16;
+
+/// All of it.
+#[derive(Debug, Default, Encode, Decode)]
+pub(super) struct Kept {
+    #[n(0)]
+    pub(super) things: Vec<KeptThing>,
+    #[n(1)]
+    pub(super) seen: Vec<Seen>,
+}
+
+/// What a thing was seen to have.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Seen {
+    #[n(0)]
+    pub(super) address: ByteArray<6>,
+    #[n(1)]
+    pub(super) name: Name,
+    #[n(2)]
+    pub(super) had: Had,
+}
 
 /// A thing that encrypts.
 #[derive(Debug, Clone, Encode, Decode)]
@@ -31,6 +57,12 @@ pub(super) struct NotKept;
 #[derive(Debug, thiserror::Error)]
 #[error("what is printed is not ADDRESS:BINDKEY, with a key of 32 or 24 hexadecimal digits")]
 pub(super) struct NotPrinted;
+
+impl Seen {
+    fn bytes_max(&self) -> usize {
+        self.address.len() + self.name.as_str().len() + self.had.unit.as_str().len() + SEEN_BYTES_EACH
+    }
+}
 
 impl KeptThing {
     /// What is printed on a thing, or what its maker's cloud tells.
@@ -60,19 +92,26 @@ impl KeptThing {
 }
 
 /// All of it, as it was kept.
-pub(super) fn read(secret: &Secret) -> Result<Vec<KeptThing>, NotKept> {
-    let things: Vec<KeptThing> = minicbor::decode(secret.expose()).map_err(|_| NotKept)?;
+pub(super) fn read(secret: &Secret) -> Result<Kept, NotKept> {
+    let kept: Kept = minicbor::decode(secret.expose()).map_err(|_| NotKept)?;
+    let things = &kept.things;
     let is_right = things.len() <= THINGS_MAX && things.iter().all(|thing| thing.bind_key().is_some());
-    if is_right { Ok(things) } else { Err(NotKept) }
+    if is_right { Ok(kept) } else { Err(NotKept) }
 }
 
 /// All of it, to be kept.
-pub(super) fn write<'a>(things: impl Iterator<Item = &'a KeptThing>) -> Secret {
-    let things: Vec<&KeptThing> = things.collect();
-    let mut bytes = Vec::new();
-    // A vector takes everything.
-    let _ = minicbor::encode(&things, &mut bytes);
-    Secret::new(bytes)
+pub(super) fn write(things: Vec<KeptThing>, seen: impl Iterator<Item = Seen>) -> Secret {
+    let mut room = SEEN_BYTES_MAX;
+    let fits = |seen: &Seen| {
+        let left = room.checked_sub(seen.bytes_max());
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let kept = Kept { things, seen: seen.take_while(fits).collect() };
+    let mut bytes = Wiped::default();
+    // Memory takes everything.
+    let _ = minicbor::encode(&kept, &mut bytes);
+    Secret::new(std::mem::take(&mut *bytes.into_inner()))
 }
 
 /// An address of six bytes in hexadecimal, with or without colons.

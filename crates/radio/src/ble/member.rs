@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use minicbor::{Decode, Encode};
 use thingward_ble::{Address as Advertiser, Format, Report as Advertised};
 use thingward_model::Link;
 use thingward_model::description::{AFFORDANCES_MAX, DescriptionError};
 
+use super::kept::Seen;
 use super::words::News;
 use crate::draft::{Draft, schema};
-use crate::wire::{Address, Text, Thing, Value};
+use crate::wire::{Address, Name, Text, Thing, Value};
 
 /// What is said again within this time, word for word, is not told again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -18,16 +20,33 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Member {
     title: String,
-    had: BTreeMap<String, Had>,
+    had: BTreeMap<Name, Had>,
+    /// Whether the gateway was told of it, as it is now, since the start.
+    is_told: bool,
     last: Option<(Vec<News>, Duration)>,
 }
 
 /// What it has under a name.
-#[derive(Debug, PartialEq, Eq)]
-struct Had {
-    kind: &'static str,
-    unit: Text<16>,
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Had {
+    #[n(0)]
+    shape: Shape,
+    #[n(1)]
+    pub(super) unit: Text<16>,
+    #[n(2)]
     is_event: bool,
+}
+
+/// What type its values have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+enum Shape {
+    #[n(0)]
+    Number,
+    #[n(1)]
+    Boolean,
+    #[n(2)]
+    String,
 }
 
 /// The address as it is reported: twelve hexadecimal digits.
@@ -41,13 +60,34 @@ impl Member {
         self.title = title;
         let before = self.had.len();
         for News { reading, is_event } in news {
-            let had = Had { kind: kind(&reading.value), unit: reading.unit.clone(), is_event: *is_event };
-            let name = reading.name.to_string();
-            if self.had.len() < AFFORDANCES_MAX {
-                self.had.entry(name).or_insert(had);
-            }
+            let had =
+                Had { shape: Shape::of(&reading.value), unit: reading.unit.clone(), is_event: *is_event };
+            self.remember(reading.name.clone(), had);
         }
-        self.had.len() > before
+        let is_new = self.had.len() > before;
+        self.is_told &= !is_new;
+        is_new
+    }
+
+    /// It has this, as far as there is room.
+    pub(super) fn remember(&mut self, name: Name, had: Had) {
+        if self.had.len() < AFFORDANCES_MAX {
+            self.had.entry(name).or_insert(had);
+        }
+    }
+
+    /// What is kept of it.
+    pub(super) fn seen(&self, of: Advertiser) -> impl Iterator<Item = Seen> {
+        self.had.iter().map(move |(name, had)| Seen {
+            address: of.0.into(),
+            name: name.clone(),
+            had: had.clone(),
+        })
+    }
+
+    /// Whether the gateway is to be told of it; from then on it was.
+    pub(super) const fn take_untold(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_told, true)
     }
 
     /// Whether it said the same just now.
@@ -63,9 +103,9 @@ impl Member {
         let mut draft = Draft::default();
         for (name, had) in &self.had {
             if had.is_event {
-                draft.event(name, had.kind);
+                draft.event(name.as_str(), had.shape.as_str());
             } else {
-                draft.property(name, schema(had.kind, had.unit.as_str()));
+                draft.property(name.as_str(), schema(had.shape.as_str(), had.unit.as_str()));
             }
         }
         let said = match link {
@@ -77,11 +117,21 @@ impl Member {
     }
 }
 
-const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Number(_) => "number",
-        Value::Bool(_) => "boolean",
-        Value::Text(_) | Value::Data(_) => "string",
+impl Shape {
+    const fn of(value: &Value) -> Self {
+        match value {
+            Value::Number(_) => Self::Number,
+            Value::Bool(_) => Self::Boolean,
+            Value::Text(_) | Value::Data(_) => Self::String,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::String => "string",
+        }
     }
 }
 

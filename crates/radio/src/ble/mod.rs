@@ -21,12 +21,12 @@ use std::time::Duration;
 use thingward_ble::{Address as Advertiser, Receiver};
 
 use crate::outbox::Outbox;
-use crate::wire::{Address, Admission, AdmissionState, Order, RefusalKind, Report, Start};
+use crate::wire::{Address, Admission, AdmissionState, Counters, Order, RefusalKind, Report, Start};
 use crate::{Output, Radio};
 use controller::{Controller, Refused, Step};
 use hearing::Held;
 use input::{Input, InputError, Kind};
-use kept::{KeptThing, NotKept, THINGS_MAX};
+use kept::{KeptThing, NotKept, Seen, THINGS_MAX};
 use member::{Member, address};
 
 /// So long a line may be a recording's, before it is spoken to as a controller's.
@@ -53,6 +53,7 @@ pub struct BleRadio {
     held: Vec<Held>,
     /// When somebody was refused last.
     refused: BTreeMap<Advertiser, Duration>,
+    unsaid: Counters,
     outbox: Outbox,
 }
 
@@ -110,9 +111,16 @@ impl BleRadio {
         let exceptions =
             start.exceptions.iter().filter_map(|exception| kept::parse(exception.thing.as_str()));
         self.exceptions = exceptions.collect();
-        for thing in start.kept.as_ref().map(kept::read).transpose()?.unwrap_or_default() {
+        let kept = start.kept.as_ref().map(kept::read).transpose()?.unwrap_or_default();
+        for thing in kept.things {
             self.trust(&thing);
             self.keyed.insert(thing.address(), thing);
+        }
+        for Seen { address, name, had } in kept.seen {
+            let of = Advertiser(*address);
+            if self.keyed.contains_key(&of) || self.exceptions.contains(&of) {
+                self.members.entry(of).or_default().remember(name, had);
+            }
         }
         self.phase = Phase::Quiet(now + QUIET_TIME);
         Ok(())
@@ -276,6 +284,10 @@ impl Radio for BleRadio {
         };
         let admission = self.admitting.as_ref().map(|admitting| admitting.until);
         [setup, admission, self.keeping.due()].into_iter().flatten().min()
+    }
+
+    fn unsaid(&self) -> Counters {
+        self.unsaid
     }
 
     fn output(&mut self) -> Option<Output> {

@@ -1,19 +1,21 @@
 //! The process of a driver: one thread between a line, a protocol and the gateway.
 
+mod files;
 mod outbox;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
+use self::files::{is_later, read, without_waiting};
 use self::outbox::Outbox;
-use crate::sandbox::{self, NotShutIn};
-use crate::wire::{Counters, FrameDecoder, FrameError, Order, Report, Sentence};
+use crate::sandbox::{self, NotShutIn, Open};
+use crate::wire::{Counters, FrameDecoder, FrameError, Order, Report, Sentence, Wiped};
 use crate::{Output, Radio, line};
 
 /// Bytes that are read at once.
@@ -90,7 +92,7 @@ struct Process<'r> {
     decoder: FrameDecoder,
     outbox: Outbox,
     /// What waits for the line to take it.
-    to_line: Vec<u8>,
+    to_line: Wiped,
     begun: Instant,
     is_started: bool,
     counters: Counters,
@@ -109,7 +111,11 @@ impl<'r> Process<'r> {
         let orders = without_waiting(io::stdin().as_fd().try_clone_to_owned()).map_err(End::System)?;
         let reports = without_waiting(io::stdout().as_fd().try_clone_to_owned()).map_err(End::System)?;
         let line = line.open().map_err(End::Line)?;
-        sandbox::shut_in()?;
+        sandbox::shut_in(&Open {
+            read: &[orders.as_fd(), line.as_fd()],
+            // Standard output is the same file.
+            written: &[reports.as_fd(), io::stdout().as_fd(), line.as_fd()],
+        })?;
         Ok(Self {
             radio,
             line: line.into(),
@@ -117,7 +123,7 @@ impl<'r> Process<'r> {
             reports,
             decoder: FrameDecoder::default(),
             outbox: Outbox::default(),
-            to_line: Vec::new(),
+            to_line: Wiped::default(),
             begun: Instant::now(),
             is_started: false,
             counters: Counters::default(),
@@ -201,8 +207,8 @@ impl<'r> Process<'r> {
     }
 
     fn read_orders(&mut self) -> Result<(), End> {
-        let mut room = [0; READ_BYTES];
-        match read(&mut self.orders, &mut room) {
+        let mut room = Zeroizing::new([0; READ_BYTES]);
+        match read(&mut self.orders, &mut *room) {
             Ok(Some([])) | Err(_) => return Err(End::Gateway),
             Ok(bytes) => self.decoder.push(bytes.unwrap_or_default()),
         }
@@ -214,7 +220,12 @@ impl<'r> Process<'r> {
 
     fn order(&mut self, order: Order) -> Result<(), End> {
         if let Order::Ask(answer) = order {
-            let counters = Counters { dropped: self.outbox.dropped(), ..self.counters };
+            let unsaid = self.radio.unsaid();
+            let counters = Counters {
+                received: self.counters.received,
+                refused: self.counters.refused + unsaid.refused,
+                dropped: self.outbox.dropped() + unsaid.dropped,
+            };
             self.outbox.push(&Report::Alive { answer, counters });
             return Ok(());
         }
@@ -227,8 +238,8 @@ impl<'r> Process<'r> {
     }
 
     fn read_line(&mut self) -> Result<(), End> {
-        let mut room = [0; READ_BYTES];
-        let Some(bytes) = read(&mut self.line, &mut room).map_err(End::Line)? else { return Ok(()) };
+        let mut room = Zeroizing::new([0; READ_BYTES]);
+        let Some(bytes) = read(&mut self.line, &mut *room).map_err(End::Line)? else { return Ok(()) };
         if bytes.is_empty() {
             return Err(End::Line(io::Error::new(io::ErrorKind::UnexpectedEof, "closed at the other end")));
         }
@@ -239,7 +250,7 @@ impl<'r> Process<'r> {
 
     fn write_line(&mut self) -> Result<(), End> {
         match self.line.write(&self.to_line) {
-            Ok(len) => drop(self.to_line.drain(..len)),
+            Ok(len) => self.to_line.drop_front(len),
             Err(error) if is_later(&error) => {}
             Err(error) => return Err(End::Line(error)),
         }
@@ -250,7 +261,7 @@ impl<'r> Process<'r> {
     fn collect(&mut self) -> Result<(), End> {
         while let Some(output) = self.radio.output() {
             match output {
-                Output::Line(bytes) => self.to_line.extend(bytes),
+                Output::Line(bytes) => self.to_line.push(&Zeroizing::new(bytes)),
                 Output::Report(report) => {
                     self.counters.refused += u64::from(matches!(report, Report::Refused { .. }));
                     self.outbox.push(&report);
@@ -274,24 +285,5 @@ impl<'r> Process<'r> {
                 _ => return,
             }
         }
-    }
-}
-
-fn without_waiting(file: io::Result<OwnedFd>) -> io::Result<File> {
-    let file = file?;
-    fcntl_setfl(&file, fcntl_getfl(&file)? | OFlags::NONBLOCK)?;
-    Ok(file.into())
-}
-
-fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// What is there; nothing at all at the end, and `None` when one has to wait.
-fn read<'b>(from: &mut File, room: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
-    match from.read(room) {
-        Ok(len) => Ok(room.get(..len)),
-        Err(error) if is_later(&error) => Ok(None),
-        Err(error) => Err(error),
     }
 }

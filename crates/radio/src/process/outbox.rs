@@ -60,7 +60,7 @@ impl Outbox {
             self.of_things.insert(thing.clone(), of_it + 1);
             self.of_things_in_all += 1;
         }
-        let bytes = Zeroizing::new(encode(report));
+        let bytes = encode(report);
         self.bytes += bytes.len();
         self.waiting.push_back(Waiting { thing, bytes });
     }

@@ -13,13 +13,17 @@ use zeroize::Zeroizing;
 use super::shares::{Fate, Share, Shares, Taken};
 use super::{Done, Event, Keeper, Reason, Settings, stderr};
 use crate::process::{EXIT_LINE, EXIT_NOT_SHUT_IN};
-use crate::wire::{Address, Bounded, FrameDecoder, Order, Report, Sentence, encode};
+use crate::wire::{Address, Bounded, FrameDecoder, Order, Report, Sentence, Wiped, encode};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// Reports of a driver itself per second, and how many may be saved up.
 const OF_ITSELF: f64 = 50.0;
 const OF_ITSELF_SAVED: f64 = 1000.0;
+/// Descriptions and departures of things per second, and how many may be saved up. They are few, and none is dropped: another is
+/// not told until something changes.
+const OF_ROSTER: f64 = 200.0;
+const OF_ROSTER_SAVED: f64 = 10_000.0;
 
 pub(super) struct Driver {
     child: Child,
@@ -30,11 +34,12 @@ pub(super) struct Driver {
     waiting: VecDeque<Event>,
     waiting_since: Instant,
     /// What waits for the driver. No order is taken meanwhile.
-    to_driver: Zeroizing<Vec<u8>>,
+    to_driver: Wiped,
     /// Whether this process was told to start.
     is_started: bool,
     shares: Shares,
     of_itself: Share,
+    of_roster: Share,
     begun: Instant,
     asked: Asked,
 }
@@ -72,10 +77,11 @@ impl Driver {
             decoder: FrameDecoder::default(),
             waiting: VecDeque::from([Event::Up]),
             waiting_since: begun,
-            to_driver: Zeroizing::default(),
+            to_driver: Wiped::default(),
             is_started: false,
             shares: Shares::default(),
             of_itself: Share::full(OF_ITSELF, OF_ITSELF_SAVED),
+            of_roster: Share::full(OF_ROSTER, OF_ROSTER_SAVED),
             begun,
             asked: Asked { question: 0, is_answered: true, until: begun },
         })
@@ -109,7 +115,7 @@ impl Driver {
     }
 
     async fn step(&mut self, keeper: &mut Keeper) -> Result<(), Stop> {
-        let mut room = [0; READ_BYTES];
+        let mut room = Zeroizing::new([0; READ_BYTES]);
         tokio::select! {
             permit = keeper.events.reserve(), if !self.waiting.is_empty() => {
                 let permit = permit.map_err(|_| Stop::Done)?;
@@ -126,11 +132,11 @@ impl Driver {
                 self.order(&order.ok_or(Stop::Done)?, &keeper.settings.radio);
             }
             len = self.orders.write(&self.to_driver), if !self.to_driver.is_empty() => match len {
-                Ok(len) => drop(self.to_driver.drain(..len)),
+                Ok(len) => self.to_driver.drop_front(len),
                 // It has ended, or will not be told anything any more: what it said before is still read.
-                Err(_) => self.to_driver.clear(),
+                Err(_) => self.to_driver = Wiped::default(),
             },
-            len = self.reports.read(&mut room), if self.waiting.is_empty() => match len {
+            len = self.reports.read(&mut *room), if self.waiting.is_empty() => match len {
                 Ok(0) | Err(_) => return Err(Stop::Ended),
                 Ok(len) => self.read(room.get(..len).unwrap_or_default(), keeper)?,
             },
@@ -157,7 +163,7 @@ impl Driver {
     }
 
     fn tell(&mut self, order: &Order) {
-        self.to_driver.extend_from_slice(&Zeroizing::new(encode(order)));
+        self.to_driver.push(&encode(order));
     }
 
     fn wait_for_gateway(&mut self, event: Event) {
@@ -193,7 +199,9 @@ impl Driver {
         }
         let now = self.begun.elapsed();
         let Some(thing) = of_thing(&report) else {
-            return match self.of_itself.take(now) {
+            let is_roster = matches!(report, Report::Thing(_) | Report::Left(_));
+            let share = if is_roster { &mut self.of_roster } else { &mut self.of_itself };
+            return match share.take(now) {
                 Taken::Yes => {
                     self.wait_for_gateway(Event::Report(report));
                     Ok(())
@@ -225,13 +233,11 @@ enum Stop {
     Cut(Reason),
 }
 
-/// Whose share a report takes. Strangers have one together.
+/// Whose share a report takes, that anybody can make a thing say as often as they like. Strangers have one together.
 fn of_thing(report: &Report) -> Option<&Address> {
     const NOBODY: &Address = &Address::EMPTY;
     match report {
         Report::Readings(said) => Some(&said.thing),
-        Report::Thing(thing) => Some(&thing.address),
-        Report::Left(thing) => Some(thing),
         Report::Refused { thing, .. } => Some(thing.as_ref().unwrap_or(NOBODY)),
         _ => None,
     }

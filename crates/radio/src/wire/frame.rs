@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::wiped::Wiped;
 use super::{
     ARGUMENTS_MAX, DATA_BYTES_MAX, DESCRIPTION_BYTES_MAX, EXCEPTIONS_MAX, KEPT_BYTES_MAX, Order,
     READINGS_MAX, Report, Value,
@@ -27,12 +28,14 @@ pub enum FrameError {
     Limit,
 }
 
-/// The bytes of a message, with its length in front.
+/// The bytes of a message, with its length in front. They may hold keys: they are wiped, and no part of them is left elsewhere.
 #[must_use]
-pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
-    let mut bytes = vec![0; LENGTH_BYTES];
-    // A vector takes everything.
+pub fn encode<M: Encode<()>>(message: &M) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Wiped::default();
+    bytes.push(&[0; LENGTH_BYTES]);
+    // Memory takes everything.
     let _ = minicbor::encode(message, &mut bytes);
+    let mut bytes = bytes.into_inner();
     let length = u32::try_from(bytes.len().saturating_sub(LENGTH_BYTES)).unwrap_or(u32::MAX);
     if let Some(front) = bytes.first_chunk_mut::<LENGTH_BYTES>() {
         *front = length.to_be_bytes();
@@ -44,13 +47,13 @@ pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
 /// message.
 #[derive(Default)]
 pub struct FrameDecoder {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
 }
 
 impl FrameDecoder {
     /// More came.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.push(bytes);
     }
 
     /// The next message that is whole.
@@ -75,7 +78,7 @@ impl FrameDecoder {
         if !message.is_within_bounds() {
             return Err(FrameError::Limit);
         }
-        self.bytes.drain(..end);
+        self.bytes.drop_front(end);
         Ok(Some(message))
     }
 }

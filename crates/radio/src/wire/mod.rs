@@ -5,6 +5,7 @@
 
 mod frame;
 mod text;
+mod wiped;
 
 use minicbor::{Decode, Encode};
 use thingward_model::Link;
@@ -13,6 +14,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) use frame::Bounded;
 pub use frame::{FRAME_BYTES_MAX, FrameDecoder, FrameError, encode};
 pub use text::Text;
+pub(crate) use wiped::Wiped;
 
 /// Names a thing to its radio: an IEEE address in hexadecimal, or a network and a node in it (`c0ffee01-5`).
 pub type Address = Text<48>;
@@ -297,10 +299,10 @@ pub struct Counters {
     /// Bytes that came over the line.
     #[n(0)]
     pub received: u64,
-    /// What was refused of it, each a [`Report::Refused`].
+    /// What was refused of it, whether or not each was told in a [`Report::Refused`].
     #[n(1)]
     pub refused: u64,
-    /// Reports that found no room.
+    /// What things said and found no room.
     #[n(2)]
     pub dropped: u64,
 }

@@ -72,6 +72,10 @@ impl Zigbee2MqttRadio {
             Phase::Greeting(client, _) => Phase::Listening(client),
             other => other,
         };
+        // A bridge that begins has not even itself: what there is comes later.
+        if all.coordinator.is_none() && all.devices.is_empty() {
+            return;
+        }
         if all.is_cut {
             let trouble = format!("Zigbee2MQTT has more than {DEVICES_MAX} devices; the others are left out");
             self.outbox.report(Report::Trouble(Sentence::fitting(&trouble)));

@@ -13,6 +13,8 @@ use crate::wire::{Address, Argument, Reading, Thing};
 
 /// Most members of what a device says.
 const SLOTS_MAX: usize = 128;
+/// What is exposed in parts, each a member of messages.
+const WITH_FEATURES: [&str; 6] = ["climate", "cover", "fan", "light", "lock", "switch"];
 /// Digits of an IEEE address.
 const ADDRESS_DIGITS: usize = 16;
 
@@ -70,7 +72,9 @@ impl Device {
         };
         for exposed in &definition.exposes.items {
             add(Slot::new("", exposed));
-            for feature in &exposed.features.items {
+            // Parts of anything else are members of its value, and not of the message.
+            let has_parts = WITH_FEATURES.contains(&exposed.kind.as_str());
+            for feature in exposed.features.items.iter().filter(|_| has_parts) {
                 add(Slot::new(&exposed.kind, feature));
             }
         }

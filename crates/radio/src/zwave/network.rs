@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_core::CryptoRng;
-use thingward_zwave::controller::{Controller, Event, KnownNetwork, KnownNode, NetworkKeySet, Standing};
+use thingward_zwave::controller::{
+    Controller, ControllerFault, Event, KnownNetwork, KnownNode, NetworkKeySet, Standing,
+};
 use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::{Command, HomeId, NodeId};
 
@@ -112,6 +114,10 @@ impl<R: CryptoRng> Network<R> {
     fn event(&mut self, event: Event, out: &mut Outbox, now: Duration) {
         match event {
             Event::Ready { home, strangers, .. } => self.ready(home, &strangers, out, now),
+            // It may have been in the middle of something: whoever asks again from the beginning may be answered.
+            Event::ControllerFailed(fault @ (ControllerFault::Silent | ControllerFault::Confused)) => {
+                out.end(&fault.to_string());
+            }
             Event::ControllerFailed(fault) => {
                 out.report(Report::Trouble(Sentence::fitting(&fault.to_string())));
             }

@@ -30,8 +30,10 @@ use socket::{Socket, SocketError};
 /// The oldest messages that are understood, and the newest that were looked at.
 const SCHEMA_MIN: u32 = 32;
 const SCHEMA_MAX: u32 = 47;
-/// So long the server has for an answer.
+/// So long the server has to tell all that there is.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// So long it has for a call. A gateway waits a little longer.
+const CALL_TIME: Duration = Duration::from_secs(15);
 /// After so long a silence it is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
@@ -177,7 +179,10 @@ impl ZwaveJsRadio {
         let late: Vec<u32> =
             self.calls.iter().filter(|(_, waiting)| now >= waiting.until).map(|(id, _)| *id).collect();
         for call in late.iter().filter_map(|id| self.calls.remove(id)) {
-            let failure = format!("Z-Wave JS did not answer within {} seconds", ANSWER_TIME.as_secs());
+            let failure = format!(
+                "Z-Wave JS did not answer within {} seconds; it may still do it",
+                CALL_TIME.as_secs()
+            );
             self.outbox.done(call.call, Some(&failure));
         }
         let is_late = matches!(self.phase, Phase::Greeting(_, until) if now >= until);

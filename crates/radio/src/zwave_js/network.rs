@@ -8,7 +8,7 @@ use thingward_model::Link;
 use super::message::{Event, Message, NODES_MAX, NodeState, State, ValueState, Written};
 use super::node::{self, Node};
 use super::value::Key;
-use super::{ANSWER_TIME, Broken, Phase, Waiting, ZwaveJsRadio};
+use super::{ANSWER_TIME, Broken, CALL_TIME, Phase, Waiting, ZwaveJsRadio};
 use crate::wire::{Address, Call, RefusalKind, Report};
 
 /// Most calls that wait.
@@ -16,13 +16,18 @@ const CALLS_MAX: usize = 64;
 
 impl ZwaveJsRadio {
     pub(super) fn begin(&mut self, state: State) -> Result<(), Broken> {
-        self.home = state.controller.home_id.unwrap_or(self.home);
-        if self.home == 0 {
+        let home = state.controller.home_id.unwrap_or(self.home);
+        if home == 0 {
             return Err(Broken::NoNetwork);
         }
         if state.nodes.is_cut {
             return Err(Broken::TooManyNodes);
         }
+        let is_there =
+            |id: &u16| home == self.home && state.nodes.items.iter().any(|node| node.node_id == *id);
+        let gone: Vec<u16> = self.nodes.keys().copied().filter(|id| !is_there(id)).collect();
+        gone.into_iter().for_each(|id| self.forget(id));
+        self.home = home;
         self.phase = match std::mem::take(&mut self.phase) {
             Phase::Greeting(socket, _) => Phase::Listening(socket),
             other => other,
@@ -55,8 +60,11 @@ impl ZwaveJsRadio {
             self.outbox.refused(Some(address), RefusalKind::Join, "there are as many nodes as can be");
             return;
         }
-        self.nodes.insert(id, node);
-        self.tell(id);
+        let told = self.nodes.insert(id, node).map(|before| before.thing(&address));
+        let thing = self.nodes.get(&id).map(|node| node.thing(&address));
+        if told.is_none() || told != thing {
+            self.tell(id);
+        }
     }
 
     fn tell(&mut self, id: u16) {
@@ -85,15 +93,14 @@ impl ZwaveJsRadio {
                     self.ignored.remove(&id);
                 }
             }
+            ("node", _) if !matches!(self.phase, Phase::Listening(_)) => {}
             ("node", "ready") => {
                 if let Some(state) = &event.node_state {
                     self.node(state);
                 }
             }
-            // All is another than before.
+            // All may be another than before, and is told anew: who is not among it then has left.
             ("driver", "driver ready") => {
-                let ids: Vec<u16> = self.nodes.keys().copied().collect();
-                ids.into_iter().for_each(|id| self.forget(id));
                 if let Phase::Listening(socket) = std::mem::take(&mut self.phase) {
                     self.phase = Phase::Greeting(socket, self.heard + ANSWER_TIME);
                 }
@@ -141,7 +148,7 @@ impl ZwaveJsRadio {
             Ok((id, target, value)) => {
                 let message =
                     self.command("node.set_value", json!({"nodeId": id, "valueId": target, "value": value}))?;
-                self.calls.insert(message, Waiting { call: call.id, until: now + ANSWER_TIME });
+                self.calls.insert(message, Waiting { call: call.id, until: now + CALL_TIME });
             }
             Err(failure) => self.outbox.done(call.id, Some(&failure)),
         }
@@ -170,8 +177,10 @@ impl ZwaveJsRadio {
         let Some(waiting) = id.and_then(|id: u32| self.calls.remove(&id)) else { return false };
         let failure = match &said.result {
             _ if !said.success => Some(format!("Z-Wave JS refuses it: {}", reason(said))),
-            Some(result) => result.result.as_ref().and_then(Written::failure),
-            None => None,
+            result => match result.as_ref().and_then(|result| result.result.as_ref()) {
+                Some(written) => Written::failure(written),
+                None => Some("Z-Wave JS does not say whether it was done".to_owned()),
+            },
         };
         self.outbox.done(waiting.call, failure.as_deref());
         true

@@ -102,9 +102,9 @@ impl Node {
     pub(super) fn thing(&self, address: &Address) -> Result<Option<Thing>, DescriptionError> {
         let mut draft = Draft::default();
         for slot in &self.slots {
-            draft.property(&self.named(slot, &slot.name), slot.schema());
+            draft.property(&Self::named(slot, &slot.name), slot.schema());
             for (name, action) in slot.actions() {
-                draft.action(&self.named(slot, &name), slot.input(action), action.is_sensitive);
+                draft.action(&Self::named(slot, &name), slot.input(action), action.is_sensitive);
             }
         }
         for class in &self.telling {
@@ -125,25 +125,24 @@ impl Node {
         Ok(Some(Thing { address: address.clone(), link: Link::ZwaveJs, description }))
     }
 
-    /// With the endpoint behind it where others have the same.
-    fn named(&self, slot: &Slot, name: &str) -> String {
-        let same = |other: &&Slot| other.name == slot.name && other.key.endpoint != slot.key.endpoint;
-        match self.slots.iter().find(same) {
-            Some(_) => format!("{name}-{}", slot.key.endpoint),
-            None => name.to_owned(),
+    /// The name of a value, with the endpoint behind it for a part of the node, as at a controller of our own.
+    fn named(slot: &Slot, name: &str) -> String {
+        match slot.key.endpoint {
+            0 => name.to_owned(),
+            part => format!("{name}-{part}"),
         }
     }
 
     /// What a value that changed shows.
     pub(super) fn changed(&self, key: &Key, value: &Plain) -> Vec<Reading> {
         let of = |slot: &&Slot| slot.key == *key;
-        let read = |slot: &Slot| slot.reading(Name::new(&self.named(slot, &slot.name))?, value);
+        let read = |slot: &Slot| slot.reading(Name::new(&Self::named(slot, &slot.name))?, value);
         self.slots.iter().filter(of).filter_map(read).collect()
     }
 
     /// How an action is done.
     pub(super) fn action(&self, name: &str) -> Option<(&Slot, &'static Action)> {
-        let is_it = |slot: &Slot, of: &str| self.named(slot, of) == name;
+        let is_it = |slot: &Slot, of: &str| Self::named(slot, of) == name;
         self.slots
             .iter()
             .find_map(|slot| slot.actions().find(|(of, _)| is_it(slot, of)).map(|(_, action)| (slot, action)))

@@ -6,10 +6,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use thingward_radio::Kind;
+use thingward_radio::process::EXIT_LINE;
 use thingward_radio::wire::{Admission, Order, Report, Secret, Start};
 
 use crate::bench::{Driver, Line};
 
+const SIGABRT: i32 = 6;
 const SIGSYS: i32 = 31;
 
 /// Has the radio do it, and demands that the kernel ends the process.
@@ -48,7 +50,20 @@ fn its_memory_has_a_bound() {
     let mut driver = Driver::started();
     driver.script("memory\n");
     assert_eq!(driver.report(), None);
-    assert!(!driver.end().0.success());
+    let (status, words) = driver.end();
+    assert_eq!(status.signal(), Some(SIGABRT), "{words}");
+    assert!(words.contains("memory allocation of"), "{words}");
+}
+
+#[test]
+fn what_it_inherited_is_of_no_use_to_it() {
+    is_forbidden("inherited-write");
+    is_forbidden("inherited-read");
+}
+
+#[test]
+fn it_signals_nobody() {
+    is_forbidden("signal");
 }
 
 #[test]
@@ -70,12 +85,20 @@ fn every_kind_of_radio_runs_shut_in() {
     for kind in Kind::ALL {
         let mut driver = Driver::of(kind);
         driver.order(&Order::Start(Start::default()));
-        let printed = Some(Secret::new(b"00112233".to_vec()));
+        let printed = match kind {
+            Kind::Ble => "54:48:E6:8F:80:A5:00112233445566778899aabbccddeeff",
+            _ => "12345",
+        };
+        let printed = Some(Secret::new(printed.as_bytes().to_vec()));
         driver.order(&Order::Admit(Admission { seconds: 60, printed }));
         let noise: Vec<u8> = (0..20_000_u32).map(|number| (number * number / 7).to_le_bytes()[1]).collect();
-        // A protocol that gives its line up for such noise has ended by its own will.
         let _ = driver.line.write_all(&noise);
         std::thread::sleep(Duration::from_secs(3));
+        // A protocol that gives its line up for such noise has ended by its own will.
+        if let Some(status) = driver.child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(EXIT_LINE.into()), "{}: {:?}", kind.as_str(), driver.end());
+            continue;
+        }
         driver.order(&Order::Ask(1));
         loop {
             match driver.report() {

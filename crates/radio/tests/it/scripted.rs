@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use rustix::process::{Signal, getpid, kill_process};
 use thingward_model::Link;
 use thingward_radio::wire::{
     Address, Counters, Name, Order, Reading, Readings, Report, Secret, Sentence, Text, Thing, Value, encode,
@@ -19,9 +20,9 @@ use thingward_radio::{Kind, Output, Radio, process};
 fn main() -> ExitCode {
     let line = std::env::args().nth(1).and_then(|line| line.parse().ok());
     let Some(line) = line else { return ExitCode::from(2) };
-    let Ok(to_gateway) = std::io::stdout().as_fd().try_clone_to_owned() else { return ExitCode::from(2) };
+    let Ok(inherited) = std::io::stderr().as_fd().try_clone_to_owned() else { return ExitCode::from(2) };
     let kind = std::env::args().nth(2).and_then(|word| Kind::of(&word));
-    let mut radio = kind.map_or_else(|| Scripted::protocol(to_gateway.into()), Kind::protocol);
+    let mut radio = kind.map_or_else(|| Scripted::protocol(inherited.into()), Kind::protocol);
     let end = process::run(&line, &mut *radio);
     eprintln!("{end}");
     ExitCode::from(end.exit_code())
@@ -33,13 +34,13 @@ struct Scripted {
     words: Vec<u8>,
     due: Option<Duration>,
     said: u32,
-    /// Past everything that bounds it.
-    to_gateway: File,
+    /// What was open before it was shut in.
+    inherited: File,
 }
 
 impl Scripted {
-    fn protocol(to_gateway: File) -> Box<dyn Radio> {
-        Box::new(Self { outputs: VecDeque::new(), words: Vec::new(), due: None, said: 0, to_gateway })
+    fn protocol(inherited: File) -> Box<dyn Radio> {
+        Box::new(Self { outputs: VecDeque::new(), words: Vec::new(), due: None, said: 0, inherited })
     }
 
     fn report(&mut self, report: Report) {
@@ -66,29 +67,34 @@ impl Scripted {
                 link: Link::ZwaveNone,
                 description: b"{}".to_vec(),
             })),
+            "left" => self.report(Report::Left(Address::fitting(what))),
             "trouble" => (0..times).for_each(|_| self.report(Report::Trouble(Sentence::fitting("again")))),
             "echo" => self.outputs.push_back(Output::Line(what.as_bytes().to_vec())),
             "tick" => self.due = Some(Duration::ZERO),
             "say" => eprintln!("{what}"),
-            _ => misbehave(word, what, &mut self.to_gateway),
+            _ => misbehave(word, what, &mut self.inherited),
         }
     }
 }
 
 /// What no driver does.
 #[expect(clippy::panic, reason = "that it is seen when one does is what is tested")]
-fn misbehave(word: &str, what: &str, to_gateway: &mut File) {
+fn misbehave(word: &str, what: &str, inherited: &mut File) {
     // Whatever comes of it, the next report says that it went on.
     let _ = match word {
-        "garbage" => to_gateway.write_all(&[0xff; 64]).map(drop),
+        "garbage" => to_gateway(&[0xff; 64]),
         "lies" => (0..what.parse().unwrap_or(1)).try_for_each(|number: u32| {
             // So short a message is written whole, or not at all.
             let lie = encode(&said(&format!("liar-{}", number % 3), Value::Bool(true)));
-            while to_gateway.write(&lie).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {}
+            while to_gateway(&lie).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {}
             Ok(())
         }),
-        "wrong-answer" => to_gateway
-            .write_all(&encode(&Report::Alive { answer: 0xffff_ffff, counters: Counters::default() })),
+        "wrong-answer" => {
+            to_gateway(&encode(&Report::Alive { answer: 0xffff_ffff, counters: Counters::default() }))
+        }
+        "inherited-write" => inherited.write_all(b"?"),
+        "inherited-read" => inherited.read(&mut [0]).map(drop),
+        "signal" => kill_process(getpid(), Signal::TERM).map_err(Into::into),
         "open" => File::open(what).map(drop),
         "create" => File::create(what).map(drop),
         "connect" => TcpStream::connect(what).map(drop),
@@ -107,6 +113,12 @@ fn misbehave(word: &str, what: &str, to_gateway: &mut File) {
         "exit" => std::process::exit(what.parse().unwrap_or_default()),
         _ => Ok(()),
     };
+}
+
+/// Past everything that bounds it.
+fn to_gateway(bytes: &[u8]) -> std::io::Result<()> {
+    rustix::io::write(rustix::stdio::stdout(), bytes)?;
+    Ok(())
 }
 
 fn said(thing: &str, value: Value) -> Report {

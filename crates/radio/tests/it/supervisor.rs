@@ -192,6 +192,33 @@ async fn a_program_that_is_not_there_is_tried_again_and_no_order_waits_for_it() 
     assert!(!supervisor.health.borrow().is_up);
 }
 
+#[tokio::test]
+async fn one_that_floods_is_described_and_leaves_all_the_same() {
+    let (mut bench, mut line) = Bench::started().await;
+    let writer = tokio::task::spawn_blocking(move || {
+        for _ in 0..20 {
+            script(&mut line, "flood 60\n");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        script(&mut line, "thing loud\nleft loud\n");
+        line
+    });
+    let (mut floods, mut described) = (0, false);
+    loop {
+        match bench.event().await {
+            Event::Flood(_) => floods += 1,
+            Event::Report(Report::Thing(thing)) => described |= thing.address.as_str() == "loud",
+            Event::Report(Report::Left(thing)) => {
+                assert_eq!(thing.as_str(), "loud");
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert!(floods > 0 && described);
+    writer.await.unwrap();
+}
+
 /// So many things say 10 000 things a second together, as `loud` makes the driver do, and another one five.
 async fn floods(loud: &str, things: u32) {
     let (mut bench, mut line) = Bench::started().await;

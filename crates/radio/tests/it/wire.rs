@@ -147,13 +147,13 @@ fn is_unharmed(bytes: &[u8], at: usize, bit: u8) {
 proptest! {
     #[test]
     fn every_order_comes_as_it_was_sent(sent in vec(order(), 1..5), piece in 1_usize..100) {
-        let bytes: Vec<u8> = sent.iter().flat_map(encode).collect();
+        let bytes: Vec<u8> = sent.iter().flat_map(|each| encode(each).to_vec()).collect();
         prop_assert_eq!(orders(&bytes, piece), (sent, None));
     }
 
     #[test]
     fn every_report_comes_as_it_was_sent(sent in vec(report(), 1..5), piece in 1_usize..100) {
-        let bytes: Vec<u8> = sent.iter().flat_map(encode).collect();
+        let bytes: Vec<u8> = sent.iter().flat_map(|each| encode(each).to_vec()).collect();
         prop_assert_eq!(reports(&bytes, piece), (sent, None));
     }
 

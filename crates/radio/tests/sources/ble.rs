@@ -259,6 +259,30 @@ fn a_thing_is_let_in_by_its_key_and_told_when_its_counter_is_durable() {
 }
 
 #[test]
+fn what_a_thing_was_seen_to_have_outlives_a_restart() {
+    let mut radio = listening(excepting(NAME));
+    let said = told(&mut radio, in_the_open(&OBJECTS), T0);
+    let has = |things: &[&Thing]| {
+        let [thing] = things else { panic!("{things:?}") };
+        let description = ThingDescription::parse(&thing.description).unwrap();
+        description.properties.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let both = has(&things(&said));
+    assert_eq!(both.len(), 2);
+    let kept = kept(&said).unwrap();
+    let mut radio = listening(Start { kept: Some(kept), ..excepting(NAME) });
+    // Only one of both is said.
+    let said = told(&mut radio, in_the_open(&OBJECTS[..3]), T0);
+    assert_eq!(has(&things(&said)), both);
+    // And another, in the words of other radios: 1.234 l of water.
+    let said = told(&mut radio, in_the_open(&[0x4f, 0xd2, 0x04, 0, 0]), T0 * 2);
+    assert_eq!(has(&things(&said)).len(), 3);
+    let (_, water) = readings(&said)[0];
+    assert_eq!((water.name.as_str(), water.unit.as_str()), ("water-volume", "m3"));
+    assert!(matches!(water.value, Value::Number(volume) if (volume - 0.001_234).abs() < 1e-9));
+}
+
+#[test]
 fn a_key_under_which_nothing_comes_is_forgotten() {
     let mut radio = listening(Start::default());
     admit(&mut radio, T0);

@@ -365,6 +365,40 @@ mod broken {
         assert!(said.iter().any(|report| matches!(report, Report::Trouble(_))));
     }
 
+    const LOCK_AND_COVER: &str = r#"[
+        {"ieee_address":"0x00000000000000c0","type":"Coordinator"},
+        {"ieee_address":"0x0000000000000001","type":"Router","friendly_name":"n1","interview_completed":true,
+         "definition":{"exposes":[
+            {"type":"lock","features":[{"type":"binary","name":"state","property":"state","access":7,"value_on":"LOCK","value_off":"UNLOCK"}]},
+            {"type":"cover","features":[{"type":"enum","name":"state","property":"cover","access":7,"values":["OPEN","CLOSE","STOP"]}]},
+            {"type":"binary","name":"auto_relock","property":"auto_relock","access":7,"value_on":true,"value_off":false},
+            {"type":"composite","name":"pin_code","property":"pin_code","access":7,"features":[
+                {"type":"numeric","name":"user","property":"user","access":2}]}
+         ]}}]"#;
+
+    #[test]
+    fn what_nobody_knows_here_and_what_opens_a_door_needs_approval_and_parts_of_a_value_are_no_actions() {
+        let mut radio = connected();
+        let devices = |list: &str| published("zigbee2mqtt/bridge/devices", list.as_bytes());
+        radio.receive(&devices(LOCK_AND_COVER), Duration::ZERO);
+        let said = reports(&mut radio);
+        let thing = said.iter().find_map(|report| match report {
+            Report::Thing(thing) => Some(described(thing)),
+            _ => None,
+        });
+        let actions = thing.unwrap().actions;
+        let named = |is_sensitive| {
+            let those = actions.iter().filter(|(_, action)| action.is_sensitive == is_sensitive);
+            those.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(named(true), ["open", "set-auto-relock", "unlock"]);
+        assert_eq!(named(false), ["close", "lock", "stop"]);
+        // A bridge that begins again has nothing at first.
+        radio.receive(&devices("[]"), Duration::ZERO);
+        radio.receive(&devices(LOCK_AND_COVER), Duration::ZERO);
+        assert_eq!(reports(&mut radio), []);
+    }
+
     #[test]
     fn a_packet_that_is_too_large_and_a_silent_broker_are_trouble() {
         let mut radio = connected();

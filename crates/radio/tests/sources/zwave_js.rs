@@ -256,6 +256,68 @@ mod broken {
         assert_eq!(troubles(&mut radio), ["Z-Wave JS is silent"]);
     }
 
+    const VERSION: &str = r#"{"type":"version","homeId":1,"minSchemaVersion":0,"maxSchemaVersion":50}"#;
+
+    /// All that there is: nodes with a switch in each of these endpoints.
+    fn state(message: u32, nodes: &[(u16, &[u16])]) -> String {
+        let value = |endpoint: &u16| {
+            json!({"commandClass": 37, "endpoint": endpoint, "property": "currentValue",
+                "metadata": {"type": "boolean"}})
+        };
+        let node = |(id, endpoints): &(u16, &[u16])| {
+            let values: Vec<Json> = endpoints.iter().map(value).collect();
+            json!({"nodeId": id, "ready": true, "highestSecurityClass": 1, "values": values})
+        };
+        let nodes: Vec<Json> = nodes.iter().map(node).collect();
+        let state = json!({"controller": {}, "nodes": nodes});
+        json!({"type": "result", "success": true, "messageId": message.to_string(),
+            "result": {"state": state}})
+        .to_string()
+    }
+
+    #[test]
+    fn a_driver_that_begins_again_loses_only_who_is_gone_and_tells_only_what_changed() {
+        let mut radio = open();
+        radio.receive(&frame(VERSION), Duration::ZERO);
+        radio.receive(&frame(&state(2, &[(2, &[0]), (3, &[0]), (4, &[0])])), Duration::ZERO);
+        assert_eq!(reports(&mut radio).len(), 4);
+        let again = r#"{"type":"event","event":{"source":"driver","event":"driver ready"}}"#;
+        radio.receive(&frame(again), Duration::ZERO);
+        assert_eq!(reports(&mut radio), []);
+        radio.receive(&frame(&state(3, &[(2, &[0]), (4, &[0, 1])])), Duration::ZERO);
+        let said = reports(&mut radio);
+        let [Report::Left(left), Report::Ready { .. }, Report::Thing(changed)] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!((left, &changed.address), (&address("00000001-3"), &address("00000001-4")));
+        let names: Vec<String> = described(changed).properties.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["on", "on-1"]);
+    }
+
+    #[test]
+    fn a_call_that_is_not_answered_in_time_or_not_with_what_became_of_it_fails() {
+        let call = |id| {
+            Order::Call(thingward_radio::wire::Call {
+                id,
+                thing: address("00000001-2"),
+                action: thingward_radio::wire::Name::fitting("turn-on"),
+                arguments: vec![],
+            })
+        };
+        let mut radio = open();
+        radio.receive(&frame(VERSION), Duration::ZERO);
+        radio.receive(&frame(&state(2, &[(2, &[0])])), Duration::ZERO);
+        reports(&mut radio);
+        radio.order(call(7), Duration::ZERO);
+        radio.receive(&frame(r#"{"type":"result","success":true,"messageId":"3"}"#), Duration::ZERO);
+        assert!(matches!(&reports(&mut radio)[..], [Report::Done { id: 7, failure: Some(_) }]));
+        radio.order(call(8), Duration::ZERO);
+        radio.tick(Duration::from_secs(15));
+        let said = reports(&mut radio);
+        let [Report::Done { id: 8, failure: Some(why) }] = &said[..] else { panic!("{said:?}") };
+        assert!(why.as_str().contains("may still do it"), "{why}");
+    }
+
     #[test]
     fn an_event_that_is_not_understood_is_refused_and_the_next_is_heard() {
         let mut radio = open();

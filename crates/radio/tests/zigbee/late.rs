@@ -2,14 +2,14 @@
 
 use thingward_radio::wire::{Admission, AdmissionState, Order, RefusalKind, Report, Secret};
 
-use thingward_zigbee::emulated::{Kind, Node, Presence};
-use crate::world::{BULB, CODE, THERMOMETER, World, address, admissions, done, refusals, things};
+use crate::world::{BULB, CODE, THERMOMETER, World, address, admissions, done, node, refusals, things};
+use thingward_zigbee::emulated::{Kind, Presence};
 
 /// `clearTransientLinkKeys`, which each admission begins with.
 const EXPECT_NOBODY: u16 = 0x006b;
 
 fn world(kind: Kind) -> World {
-    let mut world = World::started(vec![Node::new(kind, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(kind, BULB, 0x2002, Some(CODE))]);
     world.join(BULB);
     world.pass(2);
     world.take();
@@ -39,7 +39,7 @@ fn a_call_before_the_radio_works_fails_and_is_not_done_later() {
 #[test]
 fn nobody_is_admitted_before_the_radio_works_nor_later_for_that() {
     let mut world = starting(Kind::Bulb);
-    let thermometer = Node::new(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE));
+    let thermometer = node(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE));
     world.coordinator.borrow_mut().nodes.push(thermometer);
     let printed = Some(Secret::new(format!("{THERMOMETER:016x}:{CODE}").into_bytes()));
     world.order(Order::Admit(Admission { seconds: 600, printed }));
@@ -95,7 +95,7 @@ fn a_call_goes_before_what_a_thing_is_asked_again() {
 
 #[test]
 fn who_has_not_joined_when_the_network_closes_does_not_join_any_more() {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.coordinator.borrow_mut().nodes[0].is_dumb = true;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
     world.pass(3);
@@ -118,7 +118,7 @@ fn who_has_not_joined_when_the_network_closes_does_not_join_any_more() {
 
 #[test]
 fn the_key_of_a_thing_that_has_yet_to_show_its_own_is_expected_until_then() {
-    let mut world = World::started(vec![Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))]);
     world.coordinator.borrow_mut().nodes[0].asks_for_key = false;
     world.join(BULB);
     assert_eq!(world.asked(EXPECT_NOBODY), 1);
@@ -129,7 +129,7 @@ fn the_key_of_a_thing_that_has_yet_to_show_its_own_is_expected_until_then() {
 
 #[test]
 fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
-    let mut world = World::started(vec![Node::new(Kind::Contact, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Contact, BULB, 0x2002, Some(CODE))]);
     world.keeps = false;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
     world.pass(3);
@@ -157,7 +157,7 @@ fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
 
 #[test]
 fn a_thing_that_was_told_nothing_is_told_at_the_next_start() {
-    let mut world = World::started(vec![Node::new(Kind::Contact, BULB, 0x2002, Some(CODE))]);
+    let mut world = World::started(vec![node(Kind::Contact, BULB, 0x2002, Some(CODE))]);
     world.keeps = false;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
     world.pass(3);

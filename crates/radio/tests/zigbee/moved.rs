@@ -3,8 +3,8 @@
 use thingward_model::Link;
 use thingward_radio::wire::{RefusalKind, Report, Value};
 
+use crate::world::{BULB, CODE, THERMOMETER, World, address, done, last, node, readings, refusals, things};
 use thingward_zigbee::emulated::{Kind, Node, Presence, Said};
-use crate::world::{BULB, CODE, THERMOMETER, World, address, done, last, readings, refusals, things};
 
 /// The first node, which announces that it is another, at its own short address or that one.
 fn announces(world: &World, eui64: u64, short: u16) {
@@ -19,8 +19,8 @@ fn announces(world: &World, eui64: u64, short: u16) {
 #[test]
 fn a_thing_that_announces_that_it_is_another_goes_on_being_itself() {
     let mut world = World::started(vec![
-        Node::new(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE)),
-        Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE)),
+        node(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE)),
+        node(Kind::Bulb, BULB, 0x2002, Some(CODE)),
     ]);
     world.join(THERMOMETER);
     world.join(BULB);
@@ -44,8 +44,8 @@ fn a_thing_that_announces_that_it_is_another_goes_on_being_itself() {
 #[test]
 fn where_a_thing_is_the_coordinator_has_to_say_too() {
     let mut world = World::started(vec![
-        Node::new(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE)),
-        Node::new(Kind::Bulb, BULB, 0x2002, Some(CODE)),
+        node(Kind::Thermometer, THERMOMETER, 0x2001, Some(CODE)),
+        node(Kind::Bulb, BULB, 0x2002, Some(CODE)),
     ]);
     world.join(BULB);
     world.pass(2);

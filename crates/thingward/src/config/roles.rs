@@ -417,7 +417,10 @@ fn radios<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> Vec<RadioSettings
 fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> Option<RadioSettings> {
     let s = &mut section;
     let kinds = want("zwave, zigbee, ble, zwave-js or zigbee2mqtt", "\"zwave\"");
-    let line = want("an absolute path, PATH?baud=NUMBER or tcp:HOST:PORT", "\"/dev/ttyUSB1\"");
+    let line = want(
+        "an absolute path, PATH?baud=NUMBER, tcp:localhost:PORT or tcp+insecure:HOST:PORT",
+        "\"/dev/ttyUSB1\"",
+    );
     let things = want("an address on the radio and a name", "[\"c0ffee01-5 bulb-1\"]");
     let exceptions =
         want("an address on the radio and a reason", "[\"c0ffee01-7 the lock has nothing better\"]");
@@ -453,7 +456,7 @@ fn radio_line(text: &str) -> Option<String> {
     let line: line::Address = text.parse().ok()?;
     let is_right = match line {
         line::Address::Path { path, .. } => path.is_absolute(),
-        line::Address::Tcp(_) => true,
+        line::Address::Loopback(_) | line::Address::InsecureTcp(_) => true,
     };
     is_right.then(|| text.to_owned())
 }

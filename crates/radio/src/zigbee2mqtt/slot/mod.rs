@@ -112,7 +112,8 @@ impl Slot {
         })
     }
 
-    /// What can be done with it: the line's actions, or for what no line has to set it.
+    /// What can be done with it: the line's actions, or for what no line has to set it, which is sensitive: nobody knows here
+    /// what it does.
     pub(super) fn actions(&self) -> Vec<(String, Sends, bool)> {
         let named = |name: &str| format!("{name}{}", self.suffix);
         match self.line {
@@ -121,7 +122,7 @@ impl Slot {
                 let all = line.actions.iter();
                 all.map(|action| (named(action.name), action.sends, action.is_sensitive)).collect()
             }
-            _ => vec![(named(&format!("set-{}", self.name)), Sends::Given(""), false)],
+            _ => vec![(named(&format!("set-{}", self.name)), Sends::Given(""), true)],
         }
     }
 
