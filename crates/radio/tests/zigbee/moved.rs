@@ -101,7 +101,7 @@ fn nobody_comes_back_under_the_key_that_everybody_knows() {
         world.pass(3);
         assert_eq!(things(&world.take()).len(), 1);
         let met = world.coordinator.borrow().met(0, 3, 0);
-        world.coordinator.borrow_mut().news.push(met);
+        world.coordinator.borrow_mut().news.extend(met);
         world.pass(1);
         let refused = refusals(&world.take()).iter().any(|(_, _, reason)| reason.contains("everybody knows"));
         assert_eq!(refused, !has_own_key);

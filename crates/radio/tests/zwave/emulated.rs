@@ -85,6 +85,7 @@ impl House {
             if let Some(output) = self.radio.output() {
                 match output {
                     Output::Line(bytes) => self.controller.receive(&bytes, self.now),
+                    Output::End => panic!("Z-Wave gives no line up"),
                     Output::Report(Report::Keep(secret)) => {
                         self.kept = Some(secret);
                         self.radio.order(Order::Kept, self.now);

@@ -31,8 +31,8 @@ impl Screen {
         for thing in things {
             let state = if thing.online { "online " } else { "offline" };
             let line = format!(
-                "{:<14} {:<7} {state} {:>7} delivered {:>4} waiting  {:<13} {}",
-                thing.name, thing.way, thing.delivered, thing.waiting, thing.assurance, thing.values
+                "{:<14} {:<7} {state} {:>4} waiting  {:<13} {}",
+                thing.name, thing.way, thing.waiting, thing.assurance, thing.values
             );
             let end = if self.on_terminal { "\x1b[K\n" } else { "\n" };
             // A line that wrapped could not be drawn over.

@@ -30,14 +30,27 @@ const METER: &str = "meter-1";
 /// How long a process may take to open its ports.
 const START_TIME: Duration = Duration::from_secs(20);
 
-/// The things, what they are, and whether they hang behind the gateway.
-const THINGS: [(&str, Kind, bool); 5] = [
-    ("thermometer-1", Kind::Thermometer, true),
-    ("bulb-1", Kind::Bulb, true),
-    ("pump-1", Kind::InfusionPump, false),
-    ("mill-1", Kind::MillingMachine, false),
-    (METER, Kind::ParkingMeter, false),
+/// How a thing reaches the service.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By itself.
+    Direct(Kind),
+    /// At the gateway, over CoAP with OSCORE.
+    Coap(Kind),
+    /// Behind a radio of the gateway, emulated at its line; everything above is real.
+    Radio(&'static str),
+}
+
+/// The things, and their ways.
+const THINGS: [(&str, Way); 5] = [
+    ("thermometer-1", Way::Radio("zigbee")),
+    ("bulb-1", Way::Radio("zwave")),
+    ("pump-1", Way::Direct(Kind::InfusionPump)),
+    ("mill-1", Way::Coap(Kind::MillingMachine)),
+    (METER, Way::Direct(Kind::ParkingMeter)),
 ];
+/// For how long the radios let their things join, the first time.
+const ADMISSION_SECONDS: u32 = 600;
 
 pub(super) struct Town {
     dir: PathBuf,
@@ -50,6 +63,8 @@ struct Ports {
     mqtt: u16,
     https: u16,
     gateway: u16,
+    /// Where the gateway takes CoAP.
+    coap: u16,
     console: u16,
     /// Where test cards pay.
     payments: u16,
@@ -64,7 +79,6 @@ pub(super) struct ThingStatus {
     pub(super) way: &'static str,
     pub(super) online: bool,
     pub(super) waiting: u64,
-    pub(super) delivered: u64,
     pub(super) assurance: String,
     pub(super) values: String,
 }
@@ -94,7 +108,7 @@ impl Town {
     }
 
     fn config_text(&self) -> String {
-        let Ports { mqtt, https, gateway, console, payments, .. } = self.ports;
+        let Ports { mqtt, https, gateway, coap, console, payments, .. } = self.ports;
         format!(
             "# The demo town. `thingward --config` this file gives every command the town's service.\n\
              [service]\ndata_dir = \"{dir}/service\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
@@ -102,7 +116,7 @@ impl Town {
              [service.console]\norigins = [\"http://localhost:{console}\"]\nloopback = \"127.0.0.1:{console}\"\n\n\
              [service.payments]\ntestbed = \"http://127.0.0.1:{payments}\"\n\
              api_key_file = \"{dir}/payments/api.key\"\nwebhook_secret_file = \"{dir}/payments/webhook.secret\"\n\n\
-             [gateway]\nhome = \"{dir}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\n",
+             [gateway]\nhome = \"{dir}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\ncoap = \"127.0.0.1:{coap}\"\n",
             dir = self.dir.display()
         )
     }
@@ -123,22 +137,31 @@ impl Town {
         processes.start("service", &["--config", config, "service", "run"])?;
         self.wait_for_service(processes).await?;
         let is_new = self.make_tenant().await?;
-        let members = THINGS.iter().map(|(name, ..)| (*name, "device", self.thing_home(name)));
+        let members = THINGS.iter().filter_map(|(name, way)| match way {
+            Way::Direct(_) | Way::Coap(_) => Some((*name, "device", self.thing_home(name))),
+            Way::Radio(_) => None,
+        });
         let gateway = (GATEWAY, "gateway", self.dir.join("gateway"));
         let enrolled = members.chain([gateway]).map(|(name, role, home)| self.enrol(name, role, home));
         for enrolment in enrolled.collect::<Vec<_>>() {
             enrolment.await?;
         }
+        for radio in radios() {
+            self.start_radio(radio, processes).await?;
+        }
+        self.configure_radios()?;
         processes.start("gateway", &["--config", config, "gateway", "run"])?;
         wait_for_port(self.ports.gateway, "gateway", processes).await?;
-        for (name, kind, behind_gateway) in THINGS {
+        for (name, way) in THINGS {
+            let (kind, uplink) = match way {
+                Way::Direct(kind) => (kind, None),
+                Way::Coap(kind) => (kind, Some(format!("coap://localhost:{}", self.ports.coap))),
+                Way::Radio(_) => continue,
+            };
             let home = self.thing_home(name);
             let home = home.to_str().ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned()))?;
             let mut arguments = vec!["device", "run", "--home", home, "--simulate", kind.as_str()];
-            let gateway = format!("localhost:{}", self.ports.gateway);
-            if behind_gateway {
-                arguments.extend(["--uplink", &gateway]);
-            }
+            arguments.extend(uplink.iter().flat_map(|uplink| ["--uplink", uplink]));
             let [link, link_http] =
                 [self.ports.link, self.ports.link_http].map(|port| format!("127.0.0.1:{port}"));
             if name == METER {
@@ -146,11 +169,89 @@ impl Town {
             }
             processes.start(name, &arguments)?;
         }
+        for (name, way) in THINGS {
+            if let Way::Radio(radio) = way {
+                self.let_join(name, radio).await?;
+            }
+        }
         if is_new {
             self.try_what_is_refused().await?;
             self.offer_the_bay().await?;
         }
         Ok(())
+    }
+
+    fn radio_home(&self, radio: &str) -> PathBuf {
+        self.dir.join("radios").join(radio)
+    }
+
+    fn radio_line(&self, radio: &str) -> PathBuf {
+        self.radio_home(radio).join("line")
+    }
+
+    /// What is at the end of a radio's line, and the thing behind it. Waits until it says what it is.
+    async fn start_radio(&self, radio: &str, processes: &mut Processes) -> Result<(), Failure> {
+        let (home, line) = (self.radio_home(radio), self.radio_line(radio));
+        fs::create_dir_all(&home).map_err(Failure::file(&home))?;
+        let [home, line] = [home.to_str(), line.to_str()]
+            .map(|path| path.ok_or_else(|| Failure::Usage("--dir is not UTF-8".to_owned())));
+        processes
+            .start(&format!("{radio}-radio"), &["radio-testbed", radio, "--line", line?, "--home", home?])?;
+        let until = Instant::now() + START_TIME;
+        while !self.radio_line(radio).exists() {
+            if processes.ended()?.is_some() || Instant::now() > until {
+                return Err(Failure::Failed(format!("the {radio} radio did not start; see its log")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    fn radio_file(&self, radio: &str, name: &str) -> Result<String, Failure> {
+        let path = self.radio_home(radio).join(name);
+        let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Tells the gateway of its radios, once it is known what their things are called there.
+    fn configure_radios(&self) -> Result<(), Failure> {
+        let path = self.config();
+        let mut text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+        for (name, way) in THINGS {
+            let Way::Radio(radio) = way else { continue };
+            let section = format!("[gateway.radio.{radio}-1]");
+            if text.contains(&section) {
+                continue;
+            }
+            let (line, address) = (self.radio_line(radio), self.radio_file(radio, "address")?);
+            text.push_str(&format!(
+                "\n{section}\nkind = \"{radio}\"\nline = \"{}\"\nthings = [\"{address} {name}\"]\n",
+                line.display()
+            ));
+        }
+        fs::write(&path, text).map_err(Failure::file(&path))
+    }
+
+    /// Lets the thing of a radio join, with what is printed on it, when nobody knows it yet.
+    async fn let_join(&self, name: &str, radio: &str) -> Result<(), Failure> {
+        let device = ApiPath::new(&["tenants", TENANT, "devices", name]);
+        if self.api().get(device.as_str()).await.is_ok() {
+            return Ok(());
+        }
+        let body = json!({
+            "seconds": ADMISSION_SECONDS,
+            "radio": format!("{radio}-1"),
+            "printed": self.radio_file(radio, "printed")?,
+        });
+        let path = ApiPath::new(&["tenants", TENANT, "gateways", GATEWAY, "admission"]);
+        // A code is handed on to a gateway that is connected.
+        let until = Instant::now() + START_TIME;
+        loop {
+            match self.api().post(path.as_str(), &body).await {
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+                admitted => return admitted.map(drop),
+            }
+        }
     }
 
     /// Before the service, which reads the secrets that it makes.
@@ -274,8 +375,9 @@ impl Town {
         output::line(&format!(
             "The town is up after {:.1} s. Everything of it is in {dir}\n\n\
              service   MQTT localhost:{mqtt}   HTTPS https://localhost:{https}   tenant {TENANT}\n\
-             gateway   MQTT localhost:{gateway}   carries thermometer-1 and bulb-1\n\
-             things    thermometer-1, bulb-1, pump-1, mill-1, meter-1: one process each, logs in {dir}/log\n\n\
+             gateway   MQTT localhost:{gateway}   thermometer-1 on Zigbee and bulb-1 on Z-Wave, emulated at the\n\
+             \x20                            line; mill-1 over CoAP with OSCORE\n\
+             things    pump-1, mill-1, meter-1: one process each; all logs in {dir}/log\n\n\
              Open {open}\n\n\
              Stand before {METER}, as the code on it would bring you there, and park: pay with 4242 4242 4242 4242\n\
              \x20 {near}\n\n\
@@ -286,6 +388,8 @@ impl Town {
              \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
              \x20 thingward command actions --tenant {TENANT} meter-1   # what it says that it can do\n\
              \x20 thingward command send --tenant {TENANT} meter-1 set-rate 3.50\n\
+             \x20 thingward command send --tenant {TENANT} bulb-1 set-level '{{\"level\": 40}}'\n\
+             \x20 thingward gateway show --tenant {TENANT} {GATEWAY}    # its radios, their drivers and things\n\
              \x20 thingward grant key me.key                     # prints KEY, a stranger's\n\
              \x20 thingward grant issue --tenant {TENANT} --device {METER} --holder KEY --allow 'park =1..120' \\\n\
              \x20   --allow leave --for 2h --out me.grant\n\
@@ -324,30 +428,41 @@ impl Town {
         let latest = self.api().get(latest.as_str()).await.unwrap_or_default();
         let latest = latest.get("items").and_then(Json::as_array).cloned().unwrap_or_default();
         let mut all = Vec::new();
-        for (name, _, behind_gateway) in THINGS {
-            let answer = self.ask(name).await.unwrap_or_default();
-            let agent = answer.get("status").cloned().unwrap_or_default();
-            let number = |pointer: &str| agent.pointer(pointer).and_then(Json::as_u64).unwrap_or_default();
-            let streams = agent.get("streams").and_then(Json::as_array).cloned().unwrap_or_default();
-            let waiting = streams.iter().filter_map(|s| s.get("messages").and_then(Json::as_u64)).sum();
+        let gateway = ApiPath::new(&["tenants", TENANT, "gateways", GATEWAY]);
+        let gateway = self.api().get(gateway.as_str()).await.unwrap_or_default();
+        for (name, way) in THINGS {
             let own = || latest.iter().filter(|r| r.get("device").and_then(Json::as_str) == Some(name));
-            let text =
-                |r: &Json, field: &str| r.get(field).and_then(Json::as_str).unwrap_or_default().to_owned();
             let values = own().map(|r| {
                 let value = r.get("value").map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
                 format!("{} {}{}", text(r, "field"), value.unwrap_or_default(), text(r, "unit"))
             });
+            let (online, waiting) = match way {
+                Way::Direct(_) | Way::Coap(_) => self.device_status(name).await,
+                Way::Radio(radio) => radio_status(&gateway, name, &format!("{radio}-1")),
+            };
             all.push(ThingStatus {
                 name,
-                way: if behind_gateway { "gateway" } else { "direct" },
-                online: agent.pointer("/uplink/online").and_then(Json::as_bool).unwrap_or_default(),
+                way: match way {
+                    Way::Direct(_) => "direct",
+                    Way::Coap(_) => "coap",
+                    Way::Radio(radio) => radio,
+                },
+                online,
                 waiting,
-                delivered: number("/uplink/delivered"),
                 assurance: own().map(|r| text(r, "assurance")).next().unwrap_or_default(),
                 values: values.collect::<Vec<_>>().join("  "),
             });
         }
         all
+    }
+
+    /// Whether a thing with a process of its own is online, and how many of its messages wait.
+    async fn device_status(&self, name: &str) -> (bool, u64) {
+        let answer = self.ask(name).await.unwrap_or_default();
+        let agent = answer.get("status").cloned().unwrap_or_default();
+        let streams = agent.get("streams").and_then(Json::as_array).cloned().unwrap_or_default();
+        let waiting = streams.iter().filter_map(|s| s.get("messages").and_then(Json::as_u64)).sum();
+        (agent.pointer("/uplink/online").and_then(Json::as_bool).unwrap_or_default(), waiting)
     }
 
     async fn ask(&self, name: &str) -> Option<Json> {
@@ -356,6 +471,27 @@ impl Town {
             async { InputClient::connect(&socket).await.ok()?.request(&json!({"status": true})).await.ok() };
         tokio::time::timeout(Duration::from_millis(500), ask).await.ok()?
     }
+}
+
+fn text(row: &Json, field: &str) -> String {
+    row.get(field).and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn radios() -> impl Iterator<Item = &'static str> {
+    THINGS.iter().filter_map(|(_, way)| if let Way::Radio(radio) = way { Some(*radio) } else { None })
+}
+
+/// The same of a thing behind a radio, as its gateway says it.
+fn radio_status(gateway: &Json, name: &str, radio: &str) -> (bool, u64) {
+    let find = |list: &str, name: &str| {
+        let items =
+            gateway.pointer(&format!("/status/{list}")).and_then(Json::as_array).into_iter().flatten();
+        items.into_iter().find(|item| item.get("name").and_then(Json::as_str) == Some(name)).cloned()
+    };
+    let is_up = find("radios", radio).is_some_and(|radio| text(&radio, "state") == "up");
+    let thing = find("children", name);
+    let waiting = thing.as_ref().and_then(|thing| thing.get("waiting")?.as_u64()).unwrap_or_default();
+    (is_up && thing.is_some(), waiting)
 }
 
 /// The ports of the town: those of the last time, else the usual ones where they are free.
@@ -373,13 +509,14 @@ fn ports(dir: &Path) -> Result<Ports, Failure> {
         mqtt: port("mqtt", 8883)?,
         https: port("https", 8443)?,
         gateway: port("gateway", 8884)?,
+        coap: port("coap", 5683)?,
         console: port("console", 8480)?,
         payments: port("payments", 8487)?,
         link: port("link", 8885)?,
         link_http: port("link-http", 8886)?,
     };
     let text = json!({
-        "mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway, "console": ports.console,
+        "mqtt": ports.mqtt, "https": ports.https, "gateway": ports.gateway, "coap": ports.coap, "console": ports.console,
         "payments": ports.payments, "link": ports.link, "link-http": ports.link_http,
     });
     let text = text.to_string();

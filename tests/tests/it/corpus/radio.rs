@@ -9,8 +9,16 @@ use thingward_radio::wire::{
 use super::put;
 
 pub(super) fn write() {
-    put("driver_channel", "orders", &orders().iter().flat_map(|message| encode(message).to_vec()).collect::<Vec<u8>>());
-    put("driver_channel", "reports", &reports().iter().flat_map(|message| encode(message).to_vec()).collect::<Vec<u8>>());
+    put(
+        "driver_channel",
+        "orders",
+        &orders().iter().flat_map(|message| encode(message).to_vec()).collect::<Vec<u8>>(),
+    );
+    put(
+        "driver_channel",
+        "reports",
+        &reports().iter().flat_map(|message| encode(message).to_vec()).collect::<Vec<u8>>(),
+    );
 }
 
 fn values() -> [Value; 4] {
