@@ -53,9 +53,11 @@ impl Processes {
         Ok(None)
     }
 
-    /// Stops all: first the things, together, then the gateway, the service and the test provider. What does not listen is ended.
+    /// Stops all: first the things, together, then the gateway, its radios, the service and the test provider. What does not listen
+    /// is ended.
     pub(super) async fn stop(mut self) {
-        let is_thing = |name: &str| !matches!(name, "service" | "gateway" | "payments");
+        let is_thing =
+            |name: &str| !matches!(name, "service" | "gateway" | "payments") && !name.ends_with("-radio");
         for (_, child) in self.running.iter().filter(|(name, _)| is_thing(name)) {
             terminate(child);
         }

@@ -7,12 +7,13 @@ use thingward_zwave::command_class::wake_up::WakeUp;
 use thingward_zwave::controller::{
     ControllerFault, Event, KnownNode, Outcome, Refusal, RequestError, Standing, Unsound, Withdrawn,
 };
+use thingward_zwave::emulated::Fault;
 use thingward_zwave::serial::Message;
 use thingward_zwave::serial::node_info::Listening;
 use thingward_zwave::{Command, HomeId, NodeId};
 
 use crate::home::{BEST, Home, report, set, thing, thing_node};
-use crate::thing::{Fault, HOME, HOST};
+use crate::thing::{HOME, HOST};
 
 /// A home with the thing asleep.
 fn asleep() -> Home {
@@ -49,7 +50,7 @@ fn a_request_that_waits_for_a_sleeping_thing_is_taken_back_once() {
     let awake = home.thing.say(&Command::from(WakeUp::Notification {}));
     home.radio(awake);
     home.settle();
-    assert_eq!((home.outcome(asked), home.thing.on), (None, OnOff::Off));
+    assert_eq!((home.outcome(asked), home.thing.bulb.on()), (None, OnOff::Off));
 }
 
 #[test]
