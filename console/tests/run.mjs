@@ -132,12 +132,12 @@ await test("a gateway lets things join for a while, by keyboard, and the log has
   await tabTo(admin, "Code printed on the thing");
   await admin.keyboard.type("34028-16403");
   await admin.keyboard.press("Enter");
-  await join.getByText(/^Open, until/).waitFor();
+  await join.getByText(/^Open at zigbee-1, until/).waitFor();
   assert.equal(await join.getByLabel("Code printed on the thing").inputValue(), "", "the code stays in the page");
   assert.deepEqual(await axe(admin), []);
   await tabTo(admin, "Let nothing join any more");
   await admin.keyboard.press("Enter");
-  await join.getByText(/^Open, until/).waitFor({ state: "hidden" });
+  await join.getByText(/^Open at zigbee-1, until/).waitFor({ state: "hidden" });
   await openNewest("gateway.admit", "device");
   await signedBy(admin, `${ADMIN}, with the key of the session`);
   assert.equal(await admin.getByText("34028").count(), 0, "the code is in the log");

@@ -388,7 +388,7 @@ impl Town {
              \x20 thingward reading windows --tenant {TENANT} --device mill-1 --every 10s\n\
              \x20 thingward command actions --tenant {TENANT} meter-1   # what it says that it can do\n\
              \x20 thingward command send --tenant {TENANT} meter-1 set-rate 3.50\n\
-             \x20 thingward command send --tenant {TENANT} bulb-1 set-level '{{\"level\": 40}}'\n\
+             \x20 thingward command send --tenant {TENANT} bulb-1 set-level level=40\n\
              \x20 thingward gateway show --tenant {TENANT} {GATEWAY}    # its radios, their drivers and things\n\
              \x20 thingward grant key me.key                     # prints KEY, a stranger's\n\
              \x20 thingward grant issue --tenant {TENANT} --device {METER} --holder KEY --allow 'park =1..120' \\\n\

@@ -22,6 +22,9 @@ const SHORT: u16 = 0x2001;
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long an acknowledgement on the line may take.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(800);
+/// What a host begins with when it resets the line, and for so long it sets it up.
+const CANCEL: u8 = 0x1a;
+const SET_UP: Duration = Duration::from_secs(1);
 /// First octet of an address that no maker has.
 const LOCAL: u8 = 0x02;
 /// What it measures: the field, its cluster, and how many steps of the attribute one is.
@@ -34,8 +37,8 @@ pub(super) struct Thermometer {
     address: String,
     coordinator: Rc<RefCell<Coordinator>>,
     line: Line,
-    /// Nobody is told anything before the line was reset.
-    is_open: bool,
+    /// Nobody is told anything before the line was reset, and its host has set it up.
+    open_at: Option<Duration>,
     out: VecDeque<Vec<u8>>,
     again_at: Duration,
     room: Box<dyn Thing>,
@@ -63,7 +66,7 @@ impl Thermometer {
             address: format!("{eui64:016x}"),
             line: line(&coordinator),
             coordinator,
-            is_open: false,
+            open_at: None,
             out: VecDeque::new(),
             again_at: Duration::ZERO,
             room: things::Kind::Thermometer.build(),
@@ -102,12 +105,14 @@ impl Emulated for Thermometer {
 
     fn connected(&mut self) {
         self.line = line(&self.coordinator);
-        self.is_open = false;
+        self.open_at = None;
         self.out.clear();
     }
 
-    fn receive(&mut self, bytes: &[u8], _: Duration) {
-        self.is_open = true;
+    fn receive(&mut self, bytes: &[u8], now: Duration) {
+        if bytes.contains(&CANCEL) {
+            self.open_at = Some(now + SET_UP);
+        }
         self.out.extend(self.line.receive(bytes));
     }
 
@@ -116,15 +121,17 @@ impl Emulated for Thermometer {
             self.measures_at = now + PERIOD;
             self.measure();
         }
-        if !self.is_open {
+        if self.open_at.is_none() {
             return;
         }
         if now >= self.again_at {
             self.again_at = now + ACKNOWLEDGED_WITHIN;
             self.out.extend(self.line.again());
         }
-        let news = self.coordinator.borrow_mut().tick(now);
-        self.out.extend(self.line.tell(news));
+        if self.open_at.is_some_and(|at| now >= at) {
+            let news = self.coordinator.borrow_mut().tick(now);
+            self.out.extend(self.line.tell(news));
+        }
     }
 
     fn output(&mut self) -> Option<Vec<u8>> {
