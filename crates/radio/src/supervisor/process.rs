@@ -40,6 +40,8 @@ pub(super) struct Driver {
     shares: Shares,
     of_itself: Share,
     of_roster: Share,
+    /// When it took something of what it is told, or had taken all.
+    taken_at: Instant,
     begun: Instant,
     asked: Asked,
 }
@@ -82,6 +84,7 @@ impl Driver {
             shares: Shares::default(),
             of_itself: Share::full(OF_ITSELF, OF_ITSELF_SAVED),
             of_roster: Share::full(OF_ROSTER, OF_ROSTER_SAVED),
+            taken_at: begun,
             begun,
             asked: Asked { question: 0, is_answered: true, until: begun },
         })
@@ -132,7 +135,10 @@ impl Driver {
                 self.order(&order.ok_or(Stop::Done)?, &keeper.settings.radio);
             }
             len = self.orders.write(&self.to_driver), if !self.to_driver.is_empty() => match len {
-                Ok(len) => self.to_driver.drop_front(len),
+                Ok(len) => {
+                    self.to_driver.drop_front(len);
+                    self.taken_at = Instant::now();
+                }
                 // It has ended, or will not be told anything any more: what it said before is still read.
                 Err(_) => self.to_driver = Wiped::default(),
             },
@@ -140,6 +146,10 @@ impl Driver {
                 Ok(0) | Err(_) => return Err(Stop::Ended),
                 Ok(len) => self.read(room.get(..len).unwrap_or_default(), keeper)?,
             },
+            // One that takes no orders would hold up the gateway, whatever it says meanwhile.
+            () = sleep_until(self.taken_at + keeper.settings.patience), if !self.to_driver.is_empty() => {
+                return Err(Stop::Cut(Reason::Hung));
+            }
             () = sleep_until(self.asked.until), if self.waiting.is_empty() => {
                 self.ask(keeper.settings.patience)?;
             }
@@ -163,6 +173,9 @@ impl Driver {
     }
 
     fn tell(&mut self, order: &Order) {
+        if self.to_driver.is_empty() {
+            self.taken_at = Instant::now();
+        }
         self.to_driver.push(&encode(order));
     }
 

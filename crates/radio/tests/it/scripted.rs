@@ -8,7 +8,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 use thingward_model::Link;
@@ -89,6 +89,16 @@ fn misbehave(word: &str, what: &str, inherited: &mut File) {
             while to_gateway(&lie).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {}
             Ok(())
         }),
+        // It answers without having been asked, and hears nothing any more.
+        "deaf" => {
+            let mut at = Instant::now();
+            for answer in 0.. {
+                while at.elapsed() < Duration::from_millis(20) {}
+                at = Instant::now();
+                let _ = to_gateway(&encode(&Report::Alive { answer, counters: Counters::default() }));
+            }
+            Ok(())
+        }
         "wrong-answer" => {
             to_gateway(&encode(&Report::Alive { answer: 0xffff_ffff, counters: Counters::default() }))
         }

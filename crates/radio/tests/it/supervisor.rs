@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
-use thingward_radio::wire::{Address, Argument, Call, FrameError, Name, Order, Report, Start, Value};
+use thingward_radio::wire::{
+    Address, Admission, Argument, Call, FrameError, Name, Order, Report, Secret, Start, Value,
+};
 use tokio::time::timeout;
 
 use crate::bench::{DRIVER, Line};
@@ -134,6 +136,22 @@ async fn one_that_hangs_is_killed_and_started_again() {
     let mut line = bench.ends_and_works_again(Reason::Hung).await;
     script(&mut line, "spin\n");
     bench.ends_and_works_again(Reason::Hung).await;
+}
+
+#[tokio::test]
+async fn one_that_answers_without_taking_what_it_is_told_is_killed() {
+    let (mut bench, mut line) = Bench::started().await;
+    script(&mut line, "deaf\n");
+    let orders = bench.supervisor.orders.clone();
+    let telling = tokio::spawn(async move {
+        let printed = Some(Secret::new(vec![0; 4096]));
+        while orders.send(Order::Admit(Admission { seconds: 1, printed: printed.clone() })).await.is_ok() {}
+    });
+    assert_eq!(bench.event().await, Event::Down(Reason::Hung));
+    telling.abort();
+    let mut line = bench.start(Start::default()).await;
+    script(&mut line, "reading again\n");
+    assert_eq!(thing_of(&bench.event().await), Some("again"));
 }
 
 #[tokio::test]
