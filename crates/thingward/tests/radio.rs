@@ -184,8 +184,19 @@ fn a_switch_on_zwave_is_a_device_of_its_own_and_its_driver_gateway_and_service_m
     wait_for("the switch", || house.place.run(&["command", "send", &name, "turn-off"]).0 == 0);
     assert!(!house.controller.is_on());
 
+    // Nonces are agreed anew with another driver, and the emulated node says nothing again that was refused meanwhile.
+    let mut before = house.said(&name).len();
+    wait_for("it is heard again", || {
+        house.controller.report(false);
+        house.said(&name).len() > before
+    });
+    wait_for("the end of what it said", || {
+        let so_far = std::mem::replace(&mut before, house.said(&name).len());
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        so_far == before
+    });
+
     // The service is away: what is said meanwhile is there afterwards.
-    let before = house.said(&name).len();
     drop(service);
     for on in [true, false, true] {
         house.controller.report(on);
