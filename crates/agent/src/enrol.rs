@@ -110,6 +110,15 @@ pub enum EnrolError {
     Stopping,
 }
 
+/// A home has one identity.
+pub(crate) async fn check_is_free(home: &Home) -> Result<(), EnrolError> {
+    if !home.is_enrolled() {
+        return Ok(());
+    }
+    let identity = with_files(home, |home| Ok(home.identity()?)).await?;
+    Err(EnrolError::AlreadyEnrolled(identity.membership.principal().to_string()))
+}
+
 /// Gets an identity from the service and keeps it in `home`. The private key is made here.
 ///
 /// # Errors
@@ -121,10 +130,7 @@ pub async fn enrol(
     credential: &Credential,
     algorithm: SignatureAlgorithm,
 ) -> Result<Identity, EnrolError> {
-    if home.is_enrolled() {
-        let identity = with_files(home, |home| Ok(home.identity()?)).await?;
-        return Err(EnrolError::AlreadyEnrolled(identity.membership.principal().to_string()));
-    }
+    check_is_free(home).await?;
     let root = match credential {
         Credential::Claim(claim) => fetch_root(service, claim.root).await?,
         Credential::Initial(initial) => match &initial.root {

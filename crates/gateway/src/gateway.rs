@@ -48,9 +48,9 @@ const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(600);
 pub struct GatewaySettings {
     /// Where children connect with MQTT.
     pub listen: SocketAddr,
-    /// Where children reach the service's HTTPS through the gateway; `None` for nowhere.
+    /// Where children reach the service's HTTPS through the gateway, where it passes that on.
     pub relay: Option<SocketAddr>,
-    /// Where things speak CoAP under OSCORE; `None` for nowhere.
+    /// Where things speak CoAP under OSCORE, where the gateway speaks it.
     pub coap: Option<SocketAddr>,
     /// Where the service takes MQTT, when not where the membership says.
     pub uplink: Option<Endpoint>,

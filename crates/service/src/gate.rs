@@ -1,5 +1,6 @@
 //! The broker's gate: who may connect, publish, subscribe and be delivered to, by identity and policy.
 
+mod gateways;
 mod view;
 
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use thingward_crypto::{Digest, KeyId, SoftwareKey, sha256};
 use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, Link, Principal, Role, StreamName, TenantName, Timestamp};
+use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
@@ -27,14 +28,14 @@ use crate::beacon::beacon;
 use crate::command::{BadReply, Commands, parse_id, target};
 use crate::description;
 use crate::directory::Directory;
-use crate::gateway_status::{self, GatewayStatus, KeptStatus, Report};
+use crate::gateway_status::{self, KeptStatus};
 use crate::pipeline::{Pipeline, Refusal, Via};
 use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
 use crate::uses::{BadUse, Uses};
 
-/// How long after a gateway said how it is it may say that again, in microseconds.
-const STATUS_MICROS: i64 = 1_000_000;
+pub(crate) use gateways::admission;
+use gateways::wrong_link;
 
 /// Decides by identity, and hands readings to the pipeline.
 pub struct ServiceGate {
@@ -123,19 +124,6 @@ impl ServiceGate {
         stream: StreamName,
     ) -> Result<Permit<PublishReadings>, ReasonCode> {
         self.permit(now, who, &Resource::Stream(who.name, stream))
-    }
-
-    /// What a gateway that was away may enrol now. A code that was printed on a thing is not known any more.
-    fn open_admission(&self, gateway: &Principal, now: Timestamp) -> Option<Message> {
-        let open = self.directory.admission(&gateway.tenant, &gateway.name, now);
-        let told = open.map_or_else(
-            || topics::admission(0, None, None),
-            |admission| {
-                let left = admission.until.micros_since(now).saturating_add(999_999) / 1_000_000;
-                topics::admission(u32::try_from(left).unwrap_or_default(), admission.radio.as_ref(), None)
-            },
-        );
-        self::admission(&gateway.tenant, &gateway.name, &told)
     }
 
     /// Whether the application that published a command may still send it.
@@ -252,44 +240,6 @@ impl ServiceGate {
         Ok(())
     }
 
-    /// How a gateway is. Only the latest is kept, and each costs a write, so they come no faster than once a second.
-    fn status(&mut self, now: Timestamp, gateway: &Principal, message: &[u8]) -> Result<(), ReasonCode> {
-        let at = (gateway.tenant, gateway.name);
-        if self
-            .said_at
-            .get(&at)
-            .is_some_and(|last| now.micros_since(*last).unsigned_abs() < STATUS_MICROS.unsigned_abs())
-        {
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        let status = GatewayStatus::parse(message).map_err(|e| self.wrong_status(now, gateway, &e))?;
-        self.said_at.insert(at, now);
-        let key = gateway_status::key(&gateway.tenant, &gateway.name);
-        self.statuses.push((key, Some(KeptStatus::new(now, status))));
-        Ok(())
-    }
-
-    /// What a gateway found. It is a finding about the thing where the gateway keeps that, else about the gateway: it says nothing
-    /// about others.
-    fn found(&mut self, now: Timestamp, gateway: &Principal, message: &[u8]) -> Result<(), ReasonCode> {
-        let report = Report::parse(message).map_err(|e| self.wrong_status(now, gateway, &e))?;
-        let (tenant, name) = (gateway.tenant, gateway.name);
-        let own = report.member().filter(|thing| self.directory.keeper(&tenant, thing) == Some(name));
-        let (kind, detail) = (report.kind.as_str(), format!("says {name}: {}", report.detail()));
-        self.pipeline.note_device(tenant, own.unwrap_or(name), kind, detail, now);
-        Ok(())
-    }
-
-    fn wrong_status(
-        &mut self,
-        now: Timestamp,
-        gateway: &Principal,
-        error: &gateway_status::StatusError,
-    ) -> ReasonCode {
-        self.pipeline.note_device(gateway.tenant, gateway.name, "bad-status", error.to_string(), now);
-        ReasonCode::PayloadFormatInvalid
-    }
-
     /// Forgets what a device said, which is none of the tenant's any more.
     pub(crate) fn forget_description(&mut self, tenant: &TenantName, device: &DeviceName) {
         self.said_at.remove(&(*tenant, *device));
@@ -381,31 +331,6 @@ impl ServiceGate {
             | None => Err(ReasonCode::NotAuthorized),
         }
     }
-}
-
-/// What is wrong with a gateway that carried a message of this thing over this link; one of a fixed set of words. Only who keeps
-/// the key of a thing carries what it says, and that over a radio; what has a key of its own signs with it.
-fn wrong_link(gateway: DeviceName, keeper: Option<DeviceName>, link: Link) -> Option<&'static str> {
-    match keeper {
-        Some(keeper) if keeper != gateway => Some("wrong-keeper"),
-        Some(_) if link.is_thing_itself() => Some("wrong-link"),
-        None if !link.is_thing_itself() => Some("wrong-link"),
-        Some(_) | None => None,
-    }
-}
-
-/// What a gateway is told of its admission. At most once: so the broker keeps nothing of it, and nothing old comes later. A
-/// gateway that was away is told again when it subscribes.
-#[must_use]
-pub(crate) fn admission(tenant: &TenantName, gateway: &DeviceName, told: &str) -> Option<Message> {
-    Some(Message {
-        topic: topics::inner(tenant, gateway, topics::ADMISSION)?,
-        payload: Bytes::copy_from_slice(told.as_bytes()),
-        qos: QoS::AtMostOnce,
-        retain: false,
-        properties: MessageProperties::default(),
-        author: Bytes::new(),
-    })
 }
 
 /// Uses, as policies see them: a stream of that name.

@@ -12,7 +12,9 @@ use super::uplink::CoapClient;
 use super::wire::{format, path, with_format};
 use crate::attest::token;
 use crate::claim::{Claim, Fingerprint};
-use crate::enrol::{EnrolError, is_self_signed, pending_key, trust_domain, verified, with_files};
+use crate::enrol::{
+    EnrolError, check_is_free, is_self_signed, pending_key, trust_domain, verified, with_files,
+};
 use crate::home::{Home, Identity};
 use crate::http::Endpoint;
 use crate::membership::Membership;
@@ -75,10 +77,7 @@ pub async fn enrol(
     claim: &Claim,
     algorithm: SignatureAlgorithm,
 ) -> Result<Identity, EnrolError> {
-    if home.is_enrolled() {
-        let identity = with_files(home, |home| Ok(home.identity()?)).await?;
-        return Err(EnrolError::AlreadyEnrolled(identity.membership.principal().to_string()));
-    }
+    check_is_free(home).await?;
     let keys = move |home: &Home| Ok((home.raw_key()?, pending_key(home, algorithm)?));
     let (raw, key) = with_files(home, keys).await?;
     let mut session = Session::agree(at, &raw).await?;

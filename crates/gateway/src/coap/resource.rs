@@ -143,10 +143,10 @@ mod tests {
         let say = Resource::Members(Members::Say("devices/me/telemetry/spindle".to_owned()));
         assert_eq!(of(&with_format(telemetry.clone(), format::SENML_CBOR)), Ok(say));
         assert_eq!(of(&with_format(telemetry, format::LINKS)), Err(Code::UNSUPPORTED_CONTENT_FORMAT));
-        for nowhere in
+        for unknown in
             [&["t"][..], &["t", "a b"], &["t", "x", "y"], &["r", "7"], &["c", "x"], &["u", "../x"], &[]]
         {
-            assert_eq!(asked(Code::POST, nowhere), Err(Code::NOT_FOUND), "{nowhere:?}");
+            assert_eq!(asked(Code::POST, unknown), Err(Code::NOT_FOUND), "{unknown:?}");
         }
     }
 }

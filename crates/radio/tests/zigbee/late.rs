@@ -127,8 +127,8 @@ fn the_key_of_a_thing_that_has_yet_to_show_its_own_is_expected_until_then() {
     assert_eq!(world.asked(EXPECT_NOBODY), 2);
 }
 
-#[test]
-fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
+/// A contact that joined, and slept when it was to be told what to report.
+fn asleep_while_it_was_to_be_told() -> World {
     let mut world = World::started(vec![node(Kind::Contact, BULB, 0x2002, Some(CODE))]);
     world.keeps = false;
     world.admit(Some(format!("{BULB:016x}:{CODE}")));
@@ -137,6 +137,12 @@ fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
     world.keeps = true;
     world.order(Order::Kept);
     world.pass(300);
+    world
+}
+
+#[test]
+fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
+    let mut world = asleep_while_it_was_to_be_told();
     assert!(world.coordinator.borrow().nodes[0].bound.is_empty());
     world.coordinator.borrow_mut().nodes[0].is_dumb = false;
     let speaks = |world: &World| {
@@ -157,14 +163,7 @@ fn a_thing_that_slept_while_it_was_to_be_told_is_told_when_it_speaks() {
 
 #[test]
 fn a_thing_that_was_told_nothing_is_told_at_the_next_start() {
-    let mut world = World::started(vec![node(Kind::Contact, BULB, 0x2002, Some(CODE))]);
-    world.keeps = false;
-    world.admit(Some(format!("{BULB:016x}:{CODE}")));
-    world.pass(3);
-    world.coordinator.borrow_mut().nodes[0].is_dumb = true;
-    world.keeps = true;
-    world.order(Order::Kept);
-    world.pass(300);
+    let mut world = asleep_while_it_was_to_be_told();
     world.coordinator.borrow_mut().nodes[0].is_dumb = false;
     world.restart();
     world.pass(5);
