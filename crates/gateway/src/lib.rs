@@ -4,7 +4,8 @@
 //! acknowledged, and goes on to the service unchanged in an envelope that the gateway signs. A child's chain
 //! verifies at the service as if the gateway were not there.
 
-pub mod coap;
+pub mod as_gateway;
+mod coap;
 mod core;
 mod crl;
 mod forward;

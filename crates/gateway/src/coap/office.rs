@@ -7,17 +7,18 @@ use thingward_agent::attest;
 use thingward_agent::coap::proof::{self, ProofError, Purpose};
 use thingward_agent::enrol::{EnrolError, own_chain};
 use thingward_agent::home::{Home, Identity};
-use thingward_agent::http::{HttpError, HttpsClient};
+use thingward_agent::http::HttpError;
 use thingward_agent::membership::Membership;
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Principal, Role};
-use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, verify_client_chain};
+use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{cms, est};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::record::{RawKey, Record};
+use crate::as_gateway::{client, identity};
 
 /// Why a thing does not get what it asks for.
 #[derive(Debug, thiserror::Error)]
@@ -103,18 +104,6 @@ impl Office {
         Self { home, credential: Arc::new(credential), shown: Arc::default() }
     }
 
-    /// Asks the service as the gateway. Its certificate may be a new one each time.
-    async fn identity(&self) -> Result<Identity, EnrolError> {
-        let home = self.home.clone();
-        let read = tokio::task::spawn_blocking(move || home.identity());
-        Ok(read.await.map_err(|_| EnrolError::Stopping)??)
-    }
-
-    fn client(identity: &Identity) -> Result<HttpsClient, EnrolError> {
-        let tls = identity.tls(ExpectedServer::Service, ALPN_HTTP)?;
-        Ok(HttpsClient::new(identity.membership.service.clone(), tls))
-    }
-
     /// The gateway's word, with its certificate, that the raw key is its own.
     pub(super) async fn voucher(&self) -> Result<Arc<Vec<u8>>, OfficeError> {
         self.shown(|shown| Arc::clone(&shown.voucher)).await
@@ -130,7 +119,7 @@ impl Office {
         if let Some(shown) = kept.as_ref().filter(|shown| shown.looked.elapsed() < LOOK_EVERY) {
             return Ok(what(shown));
         }
-        let identity = self.identity().await?;
+        let identity = identity(&self.home).await?;
         let shown = match kept.take() {
             Some(shown) if shown.chain == identity.chain => Shown { looked: Instant::now(), ..shown },
             _ => {
@@ -176,10 +165,10 @@ impl Office {
         code: Option<&Zeroizing<String>>,
     ) -> Result<Certified, OfficeError> {
         let request = est::decode_request(request).map_err(|_| OfficeError::Request)?;
-        let identity = self.identity().await?;
+        let identity = identity(&self.home).await?;
         let basic = code.map(|code| ("device", code.as_str()));
         let body = est::encode_request(&request.der).into();
-        let answer = Self::client(&identity)?.post(path, est::REQUEST_TYPE, basic, body).await?;
+        let answer = client(&identity)?.post(path, est::REQUEST_TYPE, basic, body).await?;
         let certificates = est::decode_certificates(&answer).map_err(EnrolError::from)?;
         let (chain, leaf) = own_chain(certificates, &request.key, &identity.membership.trust_domain)?;
         let ders: Vec<_> = chain.iter().cloned().map(rustls::pki_types::CertificateDer::from).collect();
@@ -194,8 +183,8 @@ impl Office {
 
     /// What the service says about a member, and where it is.
     pub(super) async fn membership(&self, name: DeviceName) -> Result<String, OfficeError> {
-        let identity = self.identity().await?;
-        let answer = Self::client(&identity)?.get(&child_path(&name, "membership")).await?;
+        let identity = identity(&self.home).await?;
+        let answer = client(&identity)?.get(&child_path(&name, "membership")).await?;
         let service = &identity.membership.service;
         let membership = Membership::from_answer(&answer, service).map_err(EnrolError::from)?;
         Ok(membership.to_json())
@@ -203,16 +192,16 @@ impl Office {
 
     /// What the service asks a member's evidence with.
     pub(super) async fn evidence_nonce(&self, name: DeviceName) -> Result<Vec<u8>, OfficeError> {
-        let identity = self.identity().await?;
-        let question = Self::client(&identity)?.get(&child_path(&name, "attestation")).await?;
+        let identity = identity(&self.home).await?;
+        let question = client(&identity)?.get(&child_path(&name, "attestation")).await?;
         Ok(attest::read_question(&question)?)
     }
 
     /// Brings the service evidence of a member.
     pub(super) async fn attest(&self, name: DeviceName, token: Vec<u8>) -> Result<(), OfficeError> {
-        let identity = self.identity().await?;
+        let identity = identity(&self.home).await?;
         let path = child_path(&name, "attestation");
-        Self::client(&identity)?.post(&path, attest::TYPE, None, token.into()).await?;
+        client(&identity)?.post(&path, attest::TYPE, None, token.into()).await?;
         Ok(())
     }
 }

@@ -16,11 +16,12 @@ use thingward_device::link::Join;
 use thingward_grant::Nonce;
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Link, Principal, Role};
-use thingward_pki::tls::{ALPN_HTTP, ExpectedServer, verify_client_chain};
+use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{LeafIdentity, est};
 use zeroize::Zeroizing;
 
 use super::record::Record;
+use crate::as_gateway::{client, identity};
 use crate::core::{CoreHandle, Said};
 use crate::time::Questions;
 
@@ -210,18 +211,6 @@ pub(super) struct GatewayOffice {
 }
 
 impl GatewayOffice {
-    /// Asks the service as the gateway. Its certificate may be a new one each time.
-    async fn identity(&self) -> Result<Identity, EnrolError> {
-        let home = self.home.clone();
-        let read = tokio::task::spawn_blocking(move || home.identity());
-        Ok(read.await.map_err(|_| EnrolError::Stopping)??)
-    }
-
-    fn client(identity: &Identity) -> Result<HttpsClient, EnrolError> {
-        let tls = identity.tls(ExpectedServer::Service, ALPN_HTTP)?;
-        Ok(HttpsClient::new(identity.membership.service.clone(), tls))
-    }
-
     fn path(&self, what: &str) -> String {
         format!("/.well-known/thingward/children/{}/{what}", self.name)
     }
@@ -245,7 +234,7 @@ impl GatewayOffice {
         identity: &Identity,
         body: &str,
     ) -> Result<(Bytes, Option<String>), OfficeError> {
-        let client = Self::client(identity)?;
+        let client = client(identity)?;
         // It may be known under this name: enrolled by another gateway, or the answer was lost.
         match certified(&client, &self.path("simplereenroll"), None, body).await {
             Ok(answer) => return Ok((answer, None)),
@@ -280,7 +269,7 @@ impl GatewayOffice {
 
     /// What the service says about the chip.
     async fn membership(&self, identity: &Identity) -> Result<Membership, EnrolError> {
-        let answer = Self::client(identity)?.get(&self.path("membership")).await?;
+        let answer = client(identity)?.get(&self.path("membership")).await?;
         Ok(Membership::from_answer(&answer, &identity.membership.service)?)
     }
 
@@ -353,7 +342,7 @@ impl Office for GatewayOffice {
 
     async fn enrol(&mut self, key: &VerifyingKey, request: &[u8]) -> Result<Record, OfficeError> {
         let body = request_body(key, request)?;
-        let identity = self.identity().await?;
+        let identity = identity(&self.home).await?;
         let (answer, claim) = self.certificates(&identity, &body).await?;
         let (chain, leaf) = self.chain(&identity, key, &answer)?;
         let membership = self.membership(&identity).await?;
@@ -383,8 +372,8 @@ impl Office for GatewayOffice {
         let renewed = async {
             let old = self.record.clone().ok_or(OfficeError::NoClaim)?;
             let body = request_body(&old.leaf.key, request)?;
-            let identity = self.identity().await?;
-            let client = Self::client(&identity)?;
+            let identity = identity(&self.home).await?;
+            let client = client(&identity)?;
             let answer = certified(&client, &self.path("simplereenroll"), None, &body).await?;
             let (chain, leaf) = self.chain(&identity, &old.leaf.key, &answer)?;
             let expires = leaf.not_after;
@@ -408,7 +397,7 @@ impl Office for GatewayOffice {
             return None;
         }
         let asked = async {
-            let question = Self::client(&self.identity().await?)?.get(&self.path(ATTESTATION)).await?;
+            let question = client(&identity(&self.home).await?)?.get(&self.path(ATTESTATION)).await?;
             attest::read_question(&question)
         };
         asked.await.inspect_err(|error| self.has_no_evidence(error)).ok()
@@ -416,7 +405,7 @@ impl Office for GatewayOffice {
 
     async fn attest(&self, token: Vec<u8>) -> bool {
         let brought = async {
-            let client = Self::client(&self.identity().await?)?;
+            let client = client(&identity(&self.home).await?)?;
             client.post(&self.path(ATTESTATION), attest::TYPE, None, token.into()).await?;
             Ok::<_, EnrolError>(())
         };
@@ -438,7 +427,7 @@ impl Office for GatewayOffice {
     }
 
     async fn revocation(&self) -> Option<Vec<u8>> {
-        let asked = async { self.membership(&self.identity().await?).await };
+        let asked = async { self.membership(&identity(&self.home).await?).await };
         match asked.await {
             Ok(membership) => membership.grant_revocation,
             Err(error) => {
