@@ -2,7 +2,7 @@
 //!
 //! | Who | Their key comes from | They sign |
 //! |---|---|---|
-//! | a device, a gateway | the request that it enrolled with | checkpoints of its chains, replies, uses of grants |
+//! | a device, a gateway | the request that it enrolled with | checkpoints of its chains, replies, uses of grants, accounts |
 //! | a user | their passkey, which signs the key of each session | orders; commands that are sensitive |
 //! | a token | the order that made it | orders |
 //!
@@ -23,6 +23,7 @@ use thingward_seal::approval::verify_recorded;
 use thingward_seal::command::{Approval, Outcome, SignedReply};
 use thingward_seal::{Item, Items};
 
+use crate::account::{ACTIONS, Place, SignedAccount};
 use crate::entry::{Entry, EntryError};
 use crate::order::SignedOrder;
 use crate::usage::{UseFault, UseReport};
@@ -91,6 +92,9 @@ pub enum ActorFault {
     /// A use of a grant that nobody issued, as far as earlier entries say.
     #[error("no earlier entry issued the grant that it speaks of")]
     NoGrant,
+    /// Accounts of a gateway that no earlier entries have.
+    #[error("accounts of its gateway before it are missing")]
+    Gap,
     /// A passkey came through a link that nobody made.
     #[error("nobody made the link that it speaks of")]
     NoLink,
@@ -138,6 +142,8 @@ pub struct Actors {
     commands: HashMap<(String, String), String>,
     /// Links that were made, and that nobody came in through yet.
     links: HashSet<Link>,
+    /// Where the next account of each gateway stands.
+    accounts: HashMap<String, Place>,
     /// Who is to set a tenant up.
     founders: HashSet<String>,
     spent: HashSet<Digest>,
@@ -156,6 +162,7 @@ impl Actors {
             grants: HashMap::new(),
             commands: HashMap::new(),
             links: HashSet::new(),
+            accounts: HashMap::new(),
             founders: HashSet::new(),
             spent: HashSet::new(),
         }
@@ -186,6 +193,7 @@ impl Actors {
             ("device", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
             ("device", "command.reply") => self.reply(entry).map(|()| Word::Device),
             ("device", "grant.use") => self.used(entry).map(|()| Word::Device),
+            ("gateway", action) if ACTIONS.contains(&action) => self.account(entry).map(|()| Word::Device),
             ("user", "user.add" | "passkey.add") if entry.evidence.is_none() => {
                 self.through_link(entry).map(|()| Word::Service)
             }
@@ -309,6 +317,25 @@ impl Actors {
         }
         let use_of_it = [known.used.origin.id.as_slice(), &known.nonce()].concat();
         self.spend(&use_of_it)
+    }
+
+    /// The gateway signed what it did by itself, and what it did before is in the log. One that begins anew begins with its
+    /// first account.
+    fn account(&mut self, entry: &Entry) -> Result<(), ActorFault> {
+        let evidence = entry.evidence.as_ref().ok_or(ActorFault::Unsigned)?;
+        let account = SignedAccount::decode(evidence)?;
+        let key = self.key_of_member(&entry.actor, &account.key_id()?)?;
+        if !account.verify(&self.origin, key, &entry.actor)?.is_same_deed(entry) {
+            return Err(ActorFault::Evidence);
+        }
+        let place = account.place_unverified();
+        let expected = self.accounts.get(&entry.actor).copied().unwrap_or(Place::FIRST);
+        if place != expected && place != Place::FIRST {
+            return Err(ActorFault::Gap);
+        }
+        self.spend(evidence)?;
+        self.accounts.insert(entry.actor.clone(), place.next(evidence));
+        Ok(())
     }
 
     /// The first key of somebody rests on the link that they got, and that on whoever made it.

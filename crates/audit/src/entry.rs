@@ -12,10 +12,9 @@ use std::vec::Vec;
 
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
-use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{KeyId, Signer, VerifyingKey};
 
-use crate::sign1::{self, Sign1};
+use crate::sign1::{self, Signed};
 
 /// What separates these signatures from all others: the external data of the Sig_structure.
 const CONTEXT: &[u8] = b"thingward audit entry";
@@ -83,10 +82,7 @@ impl Entry {
     ///
     /// [`EntryError::TooLarge`], [`EntryError::Signer`].
     pub fn sign(&self, signer: &impl Signer) -> Result<Vec<u8>, EntryError> {
-        let (protected, payload) = (sign1::protected(signer.public_key())?, self.encode()?);
-        let sign1 = Sign1 { protected: &protected, payload: &payload };
-        let signature = signer.sign(&sign1.to_be_signed(CONTEXT)?).map_err(|_| EntryError::Signer)?;
-        sign1.encode(&signature)
+        sign1::sign(CONTEXT, &self.encode()?, signer)
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, EntryError> {
@@ -154,9 +150,8 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEntry<'a> {
     claimed: Entry,
-    sign1: Sign1<'a>,
+    signed: Signed<'a>,
     key_id: KeyId,
-    signature: [u8; SIGNATURE_BYTES],
 }
 
 impl<'a> SignedEntry<'a> {
@@ -166,8 +161,8 @@ impl<'a> SignedEntry<'a> {
     ///
     /// [`EntryError`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self, EntryError> {
-        let (sign1, signature) = Sign1::decode(bytes)?;
-        Ok(Self { claimed: Entry::decode(sign1.payload)?, sign1, key_id: sign1.key_id()?, signature })
+        let signed = Signed::decode(bytes)?;
+        Ok(Self { claimed: Entry::decode(signed.payload_unverified())?, key_id: signed.key_id()?, signed })
     }
 
     /// The key that it says signed it.
@@ -188,7 +183,7 @@ impl<'a> SignedEntry<'a> {
     ///
     /// [`EntryError::Signature`].
     pub fn verify(&self, key: &VerifyingKey) -> Result<&Entry, EntryError> {
-        self.sign1.verify(CONTEXT, key, &self.signature).map(|()| &self.claimed)
+        self.signed.verify(CONTEXT, key).map(|_| &self.claimed)
     }
 }
 

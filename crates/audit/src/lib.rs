@@ -12,9 +12,9 @@
 
 mod hash;
 mod proof;
-#[cfg(feature = "std")]
-mod sign1;
 
+#[cfg(feature = "std")]
+pub mod account;
 #[cfg(feature = "std")]
 pub mod actors;
 #[cfg(feature = "std")]
@@ -31,6 +31,8 @@ pub mod note;
 pub mod order;
 #[cfg(feature = "std")]
 pub mod quorum;
+#[cfg(feature = "std")]
+pub mod sign1;
 #[cfg(feature = "std")]
 pub mod tile;
 #[cfg(feature = "std")]

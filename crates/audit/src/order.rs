@@ -10,7 +10,7 @@ use thingward_crypto::sign::SIGNATURE_BYTES;
 use thingward_crypto::{KeyId, VerifyingKey};
 
 use crate::entry::{Entry, EntryError};
-use crate::sign1::{Sign1, protected};
+use crate::sign1::{Sign1, Signed, protected};
 
 const CONTEXT: &str = "thingward order ";
 
@@ -97,8 +97,7 @@ impl Order {
 /// A well-formed signed order whose signature nobody has checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedOrder<'a> {
-    sign1: Sign1<'a>,
-    signature: [u8; SIGNATURE_BYTES],
+    signed: Signed<'a>,
     claimed: Entry,
 }
 
@@ -109,8 +108,8 @@ impl<'a> SignedOrder<'a> {
     ///
     /// [`EntryError`].
     pub fn decode(evidence: &'a [u8]) -> Result<Self, EntryError> {
-        let (sign1, signature) = Sign1::decode(evidence)?;
-        Ok(Self { sign1, signature, claimed: Entry::decode(sign1.payload)? })
+        let signed = Signed::decode(evidence)?;
+        Ok(Self { claimed: Entry::decode(signed.payload_unverified())?, signed })
     }
 
     /// The key that it says signed it.
@@ -119,7 +118,7 @@ impl<'a> SignedOrder<'a> {
     ///
     /// [`EntryError`].
     pub fn key_id(&self) -> Result<KeyId, EntryError> {
-        self.sign1.key_id()
+        self.signed.key_id()
     }
 
     /// When it was asked for, in microseconds since 1970.
@@ -140,7 +139,7 @@ impl<'a> SignedOrder<'a> {
     ///
     /// [`EntryError::Signature`], [`EntryError::OtherOrder`].
     pub fn verify(&self, origin: &str, key: &VerifyingKey, entry: &Entry) -> Result<(), EntryError> {
-        self.sign1.verify(&context(origin), key, &self.signature)?;
+        self.signed.verify(&context(origin), key)?;
         if self.claimed.is_same_deed(entry) { Ok(()) } else { Err(EntryError::OtherOrder) }
     }
 }

@@ -1,17 +1,73 @@
-//! COSE_Sign1 (RFC 9052 §4.2) in the one form that the log has: algorithm and key id protected, nothing unprotected.
+//! COSE_Sign1 (RFC 9052 §4.2) in the one form that the log has: algorithm and key id protected, nothing unprotected. What it is
+//! signed for is the external data.
 
 use std::vec::Vec;
 
 use minicbor::data::Tag;
 use minicbor::{Decoder, Encoder};
 use thingward_crypto::sign::SIGNATURE_BYTES;
-use thingward_crypto::{KeyId, SignatureAlgorithm, VerifyingKey};
+use thingward_crypto::{KeyId, SignatureAlgorithm, Signer, VerifyingKey};
 
 use crate::entry::EntryError;
 
 const SIGN1_TAG: u64 = 18;
 const LABEL_ALGORITHM: i64 = 1;
 const LABEL_KEY_ID: i64 = 4;
+
+/// Signs a payload for `context`: a COSE_Sign1.
+///
+/// # Errors
+///
+/// [`EntryError::Signer`].
+pub fn sign(context: &[u8], payload: &[u8], signer: &(impl Signer + ?Sized)) -> Result<Vec<u8>, EntryError> {
+    let protected = protected(signer.public_key())?;
+    let sign1 = Sign1 { protected: &protected, payload };
+    let signature = signer.sign(&sign1.to_be_signed(context)?).map_err(|_| EntryError::Signer)?;
+    sign1.encode(&signature)
+}
+
+/// A COSE_Sign1 whose signature nobody has checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed<'a> {
+    sign1: Sign1<'a>,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl<'a> Signed<'a> {
+    /// Reads one that is all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Malformed`].
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, EntryError> {
+        let (sign1, signature) = Sign1::decode(bytes)?;
+        Ok(Self { sign1, signature })
+    }
+
+    /// What is signed, on nobody's word.
+    #[must_use]
+    pub const fn payload_unverified(&self) -> &'a [u8] {
+        self.sign1.payload
+    }
+
+    /// The key that it says signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Malformed`], [`EntryError::Version`] for an algorithm that is not known here.
+    pub fn key_id(&self) -> Result<KeyId, EntryError> {
+        self.sign1.key_id()
+    }
+
+    /// What is signed, on the word of `key`'s holder, for `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Signature`].
+    pub fn verify(&self, context: &[u8], key: &VerifyingKey) -> Result<&'a [u8], EntryError> {
+        self.sign1.verify(context, key, &self.signature).map(|()| self.sign1.payload)
+    }
+}
 
 /// A COSE_Sign1, or the Sig_structure of one, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 #![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
+use thingward_audit::account::{self, Place};
 use thingward_audit::actors::{ActorFault, Actors, Word};
 use thingward_audit::entry::{Entry, EntryError};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256};
@@ -153,4 +154,37 @@ fn an_enrolment_is_of_the_key_that_signed_the_request() {
     assert_eq!(last_word(&[Entry { evidence: None, ..good.clone() }]), Err(ActorFault::Unsigned));
     let for_another = Entry { target: "device/meter-2".to_owned(), ..good };
     assert_eq!(last_word(&[for_another]), Err(ActorFault::Evidence));
+}
+
+fn gateway(key: &SoftwareKey) -> Entry {
+    Entry { actor: "gateway/hall".to_owned(), target: "gateway/hall".to_owned(), ..enrolled("hall", key) }
+}
+
+fn account(place: &Place, number: &str, key: &SoftwareKey) -> Entry {
+    let details = [("number", number.to_owned()), ("for", "application/home".to_owned())];
+    let deed = entry("gateway.command", "gateway/hall", "operation/bulb-1/turn-on", &details);
+    Entry { evidence: Some(account::sign("example.com/tenant/acme", place, &deed, key).unwrap()), ..deed }
+}
+
+#[test]
+fn what_a_gateway_did_by_itself_stands_on_its_word_and_none_of_it_can_be_left_out() {
+    let own = key(1);
+    let first = account(&Place::FIRST, "1", &own);
+    let behind = |entry: &Entry, place: &Place| place.next(entry.evidence.as_ref().unwrap());
+    let second_place = behind(&first, &Place::FIRST);
+    let second = account(&second_place, "2", &own);
+    let third = account(&behind(&second, &second_place), "3", &own);
+    let all = [gateway(&own), first.clone(), second.clone(), third.clone()];
+    assert_eq!(last_word(&all), Ok(Word::Device));
+    assert_eq!(last_word(&[gateway(&own), first.clone(), third]), Err(ActorFault::Gap));
+    assert_eq!(last_word(&[gateway(&own), second.clone()]), Err(ActorFault::Gap));
+    assert_eq!(last_word(&[gateway(&own), first.clone(), first.clone()]), Err(ActorFault::Replayed));
+    assert_eq!(last_word(&[gateway(&own), account(&Place::FIRST, "1", &key(2))]), Err(ActorFault::UnknownKey));
+    let other = Entry { target: "operation/bulb-1/turn-off".to_owned(), ..first.clone() };
+    assert_eq!(last_word(&[gateway(&own), other]), Err(ActorFault::Evidence));
+    let unsigned = Entry { evidence: None, ..first.clone() };
+    assert_eq!(last_word(&[gateway(&own), unsigned]), Err(ActorFault::Unsigned));
+    // A gateway with a new disk begins anew, and says so by what it signs.
+    let anew = account(&Place::FIRST, "1 again", &own);
+    assert_eq!(last_word(&[gateway(&own), first, second, anew]), Ok(Word::Device));
 }
