@@ -12,6 +12,7 @@ use crate::action::Action;
 use crate::resource::Resource;
 use crate::schema::schema;
 use crate::subject::{Subject, UserRole};
+use crate::weak::JOIN_WEAKLY;
 use crate::world::World;
 
 /// The question could not be put, which is our mistake; the answer to it is no.
@@ -45,10 +46,20 @@ impl Question {
         let mut build = Build { tenant, world, entities: HashMap::new() };
         let principal = build.subject(who)?;
         let (resource, context) = build.resource(on)?;
-        let action = uid("Action", action.as_str())?;
-        let request = Request::new(principal, action, resource, context, Some(schema()));
-        let entities = Entities::from_entities(build.entities.into_values(), Some(schema()));
-        Ok(Self { request: request.map_err(|e| bad(&e))?, entities: entities.map_err(|e| bad(&e))? })
+        build.question(principal, action.as_str(), resource, context)
+    }
+
+    /// Whether a thing may join a radio of a gateway in a way that is otherwise refused.
+    pub(crate) fn weak_join(
+        tenant: TenantName,
+        thing: &str,
+        gateway: &DeviceName,
+        world: &World,
+    ) -> Result<Self, BadQuestion> {
+        let mut build = Build { tenant, world, entities: HashMap::new() };
+        let principal = build.add(uid("Thing", thing)?, Attributes::new(), HashSet::new())?;
+        let resource = build.member(gateway, Some(Role::Gateway))?;
+        build.question(principal, JOIN_WEAKLY, resource, Context::empty())
     }
 }
 
@@ -61,6 +72,19 @@ struct Build<'a> {
 type Attributes = HashMap<String, RestrictedExpression>;
 
 impl Build<'_> {
+    fn question(
+        self,
+        principal: EntityUid,
+        action: &str,
+        resource: EntityUid,
+        context: Context,
+    ) -> Result<Question, BadQuestion> {
+        let action = uid("Action", action)?;
+        let request = Request::new(principal, action, resource, context, Some(schema()));
+        let entities = Entities::from_entities(self.entities.into_values(), Some(schema()));
+        Ok(Question { request: request.map_err(|e| bad(&e))?, entities: entities.map_err(|e| bad(&e))? })
+    }
+
     fn add(
         &mut self,
         uid: EntityUid,

@@ -15,7 +15,9 @@ mod reader;
 mod resource;
 mod schema;
 mod source;
+mod standing;
 mod subject;
+mod weak;
 mod world;
 
 pub use action::{
@@ -30,5 +32,7 @@ pub use reader::Reader;
 pub use resource::{Categories, Resource, ten_thousandths};
 pub use schema::{BASELINE, BASELINE_FILE, SCHEMA};
 pub use source::{BYTES_MAX, FILES_MAX, Place, PolicyFile, Problem, Problems, Source};
+pub use standing::{STANDING_BYTES_MAX, Standing, StandingError};
 pub use subject::{Scopes, Subject, TokenKind, TokenName, UserRole};
+pub use weak::WeakJoin;
 pub use world::{GROUP_DEPTH_MAX, Member, Operation, User, World};

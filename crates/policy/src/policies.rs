@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use thingward_model::TenantName;
+use thingward_model::{DeviceName, TenantName};
 
 use crate::action::{Act, Action};
 use crate::entities::Question;
@@ -13,6 +13,7 @@ use crate::resource::Resource;
 use crate::schema::{baseline, baseline_index};
 use crate::source::{Place, Problem, Problems, Source};
 use crate::subject::Subject;
+use crate::weak::{self, WeakJoin};
 use crate::world::World;
 
 /// Most decisions that are remembered of one tenant.
@@ -175,6 +176,24 @@ impl Policies {
             // The schema has no such question, so no policy can permit it.
             Err(_) => (Decision::NotPermitted, None),
         }
+    }
+
+    /// The things that may join this radio of a gateway in a way that is otherwise refused, and why.
+    #[must_use]
+    pub fn weak_joins(&self, gateway: &DeviceName, radio: &DeviceName) -> Vec<WeakJoin> {
+        let rules = self.rules();
+        let Some(own) = rules.own.as_deref() else { return Vec::new() };
+        let may = |join: &WeakJoin| {
+            let thing = format!("{radio}/{}", join.address);
+            let question = Question::weak_join(self.tenant, &thing, gateway, &rules.world);
+            question.is_ok_and(|question| own.index.ask(&question.request, &question.entities).is_allowed())
+        };
+        let named = own.source.policies().filter_map(weak::named);
+        let of_radio = named.filter(|(of, _)| of == radio.as_str()).map(|(_, join)| join);
+        let mut joins: Vec<WeakJoin> = of_radio.filter(may).collect();
+        joins.sort_by(|a, b| a.address.cmp(&b.address));
+        joins.dedup_by(|a, b| a.address == b.address);
+        joins
     }
 
     /// Takes other policies. From here on nothing is decided by the old ones.

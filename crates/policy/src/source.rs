@@ -7,6 +7,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::schema::{BASELINE_FILE, schema};
+use crate::weak;
 
 /// Most files of a tenant.
 pub const FILES_MAX: usize = 32;
@@ -177,7 +178,8 @@ impl Source {
         let errors = result.validation_errors().map(|e| problem(e.policy_id(), sentence(e)));
         // A policy that can never apply is a mistake that only shows when it is needed.
         let warnings = result.validation_warnings().map(|w| problem(w.policy_id(), sentence(w)));
-        let mut problems: Vec<Problem> = errors.chain(warnings).collect();
+        let vague = self.policies.iter().filter_map(|p| Some(problem(p.id(), weak::problem(p)?)));
+        let mut problems: Vec<Problem> = errors.chain(warnings).chain(vague).collect();
         problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         problems
     }

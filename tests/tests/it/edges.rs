@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("seal", &["model", "crypto"]),
     ("grant", &["model", "crypto"]),
     ("audit", &["crypto", "seal", "grant"]),
-    ("policy", &["model"]),
+    ("policy", &["model", "crypto", "audit"]),
     ("mqtt", &["model"]),
     ("zwave", &[]),
     ("ble", &[]),
