@@ -174,6 +174,7 @@ impl Town {
             connections: ConnectionLimits::default(),
             serial: Vec::new(),
             radios: Vec::new(),
+            home_assistant: None,
         };
         Gateway::start(home, settings).await.unwrap()
     }

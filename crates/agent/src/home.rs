@@ -161,6 +161,8 @@ const QUEUE: &str = "queue";
 const CHIPS: &str = "chips";
 const RADIOS: &str = "radios";
 const COAP: &str = "coap";
+const ACCOUNTS: &str = "accounts";
+const POLICY: &str = "policy.cose";
 const RAW_KEY: &str = "raw-key.sealed";
 const CRL: &str = "crl.der";
 const SOCKET: &str = "agent.sock";
@@ -264,6 +266,18 @@ impl Home {
     #[must_use]
     pub fn radio_dir(&self, radio: &DeviceName) -> PathBuf {
         self.0.path.join(RADIOS).join(radio.as_str())
+    }
+
+    /// Where a gateway keeps what it did by itself.
+    #[must_use]
+    pub fn accounts_dir(&self) -> PathBuf {
+        self.0.path.join(ACCOUNTS)
+    }
+
+    /// The policies that a gateway goes by, as they were signed.
+    #[must_use]
+    pub fn policy_path(&self) -> PathBuf {
+        self.0.path.join(POLICY)
     }
 
     /// Where a gateway keeps what it knows of things that speak CoAP.
@@ -521,12 +535,12 @@ fn wipe(home: &Path) -> Result<(), HomeError> {
     for path in [key.with_extension("new"), key, home.join(SEALED_KEY), home.join(WRAPPED_KEY)] {
         destroy(&path).map_err(at(&path))?;
     }
-    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET, RAW_KEY] {
+    for name in [IDENTITY, CERTIFICATE, ROOT, MEMBERSHIP, CRL, SOCKET, RAW_KEY, POLICY] {
         let path = home.join(name);
         remove(&path, |p| fs::remove_file(p))?;
         remove(&path.with_extension("new"), |p| fs::remove_file(p))?;
     }
-    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS, RADIOS, COAP] {
+    for name in [STREAMS, COMMANDS, GRANTS, QUEUE, CHIPS, RADIOS, COAP, ACCOUNTS] {
         remove(&home.join(name), |p| fs::remove_dir_all(p))?;
     }
     let mark = home.join(RESET);

@@ -17,8 +17,7 @@ const CONTEXT: &str = "thingward account ";
 const PLACE_BYTES: usize = 8 + size_of::<Digest>();
 
 /// What accounts tell of; a gateway does nothing else by itself that is in the log.
-pub const ACTIONS: [&str; 5] =
-    ["gateway.command", "gateway.except", "gateway.policy", "gateway.refuse", "gateway.reply"];
+pub const ACTIONS: [&str; 4] = ["gateway.command", "gateway.policy", "gateway.refuse", "gateway.reply"];
 
 /// Largest account, in bytes.
 pub const ACCOUNT_BYTES_MAX: usize = 8 * 1024;
@@ -166,7 +165,8 @@ mod tests {
         assert_eq!(read.key_id().unwrap(), key.public_key().id());
         assert_eq!(read.verify(ORIGIN, key.public_key(), ACTOR), Ok(&deed()));
         let other = self::key(2);
-        let refused = |origin, key: &SoftwareKey, actor| read.verify(origin, key.public_key(), actor).unwrap_err();
+        let refused =
+            |origin, key: &SoftwareKey, actor| read.verify(origin, key.public_key(), actor).unwrap_err();
         assert_eq!(refused("thingward.test/tenant/other", &key, ACTOR), EntryError::Signature);
         assert_eq!(refused(ORIGIN, &other, ACTOR), EntryError::Signature);
         assert_eq!(refused(ORIGIN, &key, "gateway/other"), EntryError::OtherOrder);

@@ -28,6 +28,12 @@ pub const DETAILS_MAX: usize = 16;
 /// Largest evidence, in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024;
 
+/// What the log of a tenant is called.
+#[must_use]
+pub fn origin(trust_domain: &str, tenant: &str) -> String {
+    [trust_domain, "/tenant/", tenant].concat()
+}
+
 /// Somebody did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

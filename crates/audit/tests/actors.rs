@@ -179,7 +179,10 @@ fn what_a_gateway_did_by_itself_stands_on_its_word_and_none_of_it_can_be_left_ou
     assert_eq!(last_word(&[gateway(&own), first.clone(), third]), Err(ActorFault::Gap));
     assert_eq!(last_word(&[gateway(&own), second.clone()]), Err(ActorFault::Gap));
     assert_eq!(last_word(&[gateway(&own), first.clone(), first.clone()]), Err(ActorFault::Replayed));
-    assert_eq!(last_word(&[gateway(&own), account(&Place::FIRST, "1", &key(2))]), Err(ActorFault::UnknownKey));
+    assert_eq!(
+        last_word(&[gateway(&own), account(&Place::FIRST, "1", &key(2))]),
+        Err(ActorFault::UnknownKey)
+    );
     let other = Entry { target: "operation/bulb-1/turn-off".to_owned(), ..first.clone() };
     assert_eq!(last_word(&[gateway(&own), other]), Err(ActorFault::Evidence));
     let unsigned = Entry { evidence: None, ..first.clone() };

@@ -19,10 +19,12 @@ use thingward_seal::Envelope;
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::oneshot;
 
+use crate::accounts::Accounts;
 use crate::core::{ChildCommand, CoreHandle, SharedQueue};
 use crate::queue::Queued;
 use crate::radio::{Admitting, Radios, RadiosStatus};
 use crate::serial::Visit;
+use crate::standing::Rules;
 use crate::switchboard::{Extension, Switchboard};
 use crate::time::{self, Questions};
 
@@ -36,6 +38,8 @@ pub(crate) struct Forwarder {
     pub(crate) switchboard: Switchboard,
     pub(crate) radios: Radios,
     pub(crate) told: Told,
+    pub(crate) accounts: Accounts,
+    pub(crate) rules: Rules,
 }
 
 /// Largest status that the service takes, in bytes.
@@ -68,6 +72,7 @@ pub(crate) enum Key {
     Question,
     Finding,
     Status,
+    Account(Place),
 }
 
 /// What waits for one another.
@@ -77,8 +82,13 @@ pub(crate) enum Lane {
     Questions,
     Findings,
     Status,
+    Accounts,
 }
 
+/// Where it goes what the gateway did by itself.
+const ACCOUNTS: &str = "devices/me/accounts";
+/// Where the service says that policies are others, or what else it knows of the gateway.
+const MEMBERSHIP: &str = "devices/me/membership";
 /// Where findings about radios go.
 const FINDINGS: &str = "devices/me/findings";
 /// Where it goes how the gateway is.
@@ -140,6 +150,13 @@ impl Forwarder {
         Some(Outgoing { key: Key::Finding, topic, payload, retain: false })
     }
 
+    /// The next account of what the gateway did by itself.
+    fn account(&self) -> Option<Outgoing<Key>> {
+        let (place, account) = self.accounts.next()?;
+        let topic = TopicName::try_from(ACCOUNTS).ok()?;
+        Some(Outgoing { key: Key::Account(place), topic, payload: account.into(), retain: false })
+    }
+
     /// How the gateway is, when that is another than was told.
     fn status(&mut self) -> Option<Outgoing<Key>> {
         if self.radios.is_empty() || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
@@ -186,6 +203,7 @@ impl Source for Forwarder {
             Key::Question => Lane::Questions,
             Key::Finding => Lane::Findings,
             Key::Status => Lane::Status,
+            Key::Account(_) => Lane::Accounts,
         }
     }
 
@@ -199,6 +217,11 @@ impl Source for Forwarder {
             && let Some(finding) = self.finding()
         {
             return Some(finding);
+        }
+        if !held.contains(&Lane::Accounts)
+            && let Some(account) = self.account()
+        {
+            return Some(account);
         }
         if !held.contains(&Lane::Status)
             && let Some(status) = self.status()
@@ -236,6 +259,7 @@ impl Source for Forwarder {
             "devices/me/children/+/attestation",
             "devices/me/time/+",
             ADMISSION,
+            MEMBERSHIP,
         ];
         filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
     }
@@ -244,6 +268,9 @@ impl Source for Forwarder {
         let topic = message.topic.as_str();
         if topic.starts_with(time::TOPIC) {
             return self.questions.answered(topic, message.payload);
+        }
+        if topic == MEMBERSHIP {
+            return self.rules.look();
         }
         if topic == ADMISSION {
             match AdmissionOrder::read(&message.payload) {
@@ -271,6 +298,7 @@ impl Source for Forwarder {
     fn delivered(&mut self, key: Key) {
         match key {
             Key::Message(child, place) => self.done(&child, place),
+            Key::Account(place) => self.accounts.done(place),
             Key::Question | Key::Finding | Key::Status => {}
         }
     }
@@ -283,6 +311,10 @@ impl Source for Forwarder {
             }
             Key::Question => tracing::warn!(?reason, "the service does not say what time it is"),
             Key::Finding => tracing::warn!(?reason, "the service takes no finding"),
+            Key::Account(place) => {
+                tracing::error!(?reason, "the service does not take an account of what the gateway did");
+                self.accounts.done(place);
+            }
             Key::Status => tracing::debug!(?reason, "the service does not want to know how the gateway is"),
         }
         true

@@ -25,14 +25,18 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::accounts::{AccountError, Accounts};
 use crate::coap::{self, CoapError, Revoked};
 use crate::core::{self, CoreHandle, SharedQueue};
 use crate::crl::{self, Crl};
 use crate::forward::{Forwarder, Told};
+use crate::home_assistant::{self, HomeAssistantSettings};
+use crate::local::Local;
 use crate::queue::{Queue, QueueError, QueueLimits};
 use crate::radio::{RadioSettings, Radios, RadiosStatus};
 use crate::relay;
 use crate::serial::{self, SerialError, SerialSettings, Surroundings};
+use crate::standing::Rules;
 use crate::switchboard::Switchboard;
 use crate::time::Questions;
 
@@ -62,6 +66,8 @@ pub struct GatewaySettings {
     pub serial: Vec<SerialSettings>,
     /// Radios.
     pub radios: Vec<RadioSettings>,
+    /// Home Assistant, where it is to see the things of radios.
+    pub home_assistant: Option<HomeAssistantSettings>,
 }
 
 /// Why a gateway does not start.
@@ -85,6 +91,9 @@ pub enum StartError {
     /// The queue does not open.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// What the gateway did by itself cannot be read or written.
+    #[error(transparent)]
+    Accounts(#[from] AccountError),
     /// TLS does not take its configuration.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -116,6 +125,7 @@ pub struct Gateway {
     core: CoreHandle,
     thread: thread::JoinHandle<()>,
     queue: SharedQueue,
+    accounts: Accounts,
     radios: Radios,
     uplink: Uplink,
     tasks: JoinSet<()>,
@@ -151,14 +161,23 @@ impl Gateway {
         let client_id = Text::try_from(membership.name.as_str()).unwrap_or_default();
         let questions = Questions::new(Arc::clone(&arrived));
         let mut tasks = JoinSet::new();
+        let accounts = Accounts::open(&home, &membership, Arc::clone(&identity.key), Arc::clone(&arrived))?;
+        let rules = Rules::open(&home, &membership, accounts.clone());
+        let local = Local::new(&membership.principal(), rules.clone(), accounts.clone());
+        tasks.spawn(rules.clone().keep_up(home.clone()));
         let around = Surroundings {
             home: home.clone(),
             trust_domain: membership.trust_domain.as_str().to_owned(),
             core: core.clone(),
             questions: questions.clone(),
             switchboard: switchboard.clone(),
+            local: local.clone(),
         };
         let radios = Radios::start(settings.radios, &mut tasks, &around);
+        if let Some(settings) = settings.home_assistant {
+            let gateway = (membership.tenant, membership.name);
+            home_assistant::start(settings, gateway, local, &mut tasks);
+        }
         serial::start(settings.serial, &mut tasks, &around).await?;
         let source = Forwarder {
             queue: Arc::clone(&queue),
@@ -169,6 +188,8 @@ impl Gateway {
             switchboard,
             radios: radios.clone(),
             told: Told::default(),
+            accounts: accounts.clone(),
+            rules,
         };
         let uplink = Uplink::start(UplinkSettings::new(to, uplink_tls_rx, client_id), source, arrived);
 
@@ -200,7 +221,7 @@ impl Gateway {
         };
         let told = Published { tls, uplink_tls, revoked };
         tasks.spawn(look_after(home, identity, told, core.clone()));
-        Ok(Self { core, thread, queue, radios, uplink, tasks, mqtt, relay: relay_address, coap })
+        Ok(Self { core, thread, queue, accounts, radios, uplink, tasks, mqtt, relay: relay_address, coap })
     }
 
     /// Where children connect with MQTT.
@@ -245,7 +266,7 @@ impl Gateway {
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         self.uplink.stop().await;
         let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).commit_all();
-        if let Err(error) = closed {
+        if let Err(error) = closed.and_then(|()| self.accounts.commit()) {
             tracing::warn!(%error, "delivered messages will be sent again");
         }
     }

@@ -4,16 +4,20 @@
 //! acknowledged, and goes on to the service unchanged in an envelope that the gateway signs. A child's chain
 //! verifies at the service as if the gateway were not there.
 
-pub mod as_gateway;
+pub mod accounts;
+mod as_gateway;
 mod coap;
 mod core;
 mod crl;
 mod forward;
 mod gateway;
+pub mod home_assistant;
+mod local;
 pub mod queue;
 pub mod radio;
 mod relay;
 pub mod serial;
+mod standing;
 mod switchboard;
 mod time;
 

@@ -117,6 +117,12 @@ impl Policies {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether they are those of [`Self::closed`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.rules().own.is_none()
+    }
+
     /// The permit to do `A` to something, when the policies allow it.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use thingward_audit::checkpoint::Checkpoint;
-use thingward_audit::entry::{Entry, EntryError};
+use thingward_audit::entry::{Entry, EntryError, origin};
 use thingward_audit::frontier::Frontier;
 use thingward_audit::note::{LogKey, NoteError};
 use thingward_audit::{Hash, leaf_hash};
@@ -88,10 +88,16 @@ impl Auditor {
         Ok(Self { signer, trust_domain: trust_domain.to_owned() })
     }
 
+    /// The name after `spiffe://` in every identity of the installation.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
     /// What a tenant's log is called.
     #[must_use]
     pub fn origin(&self, tenant: &TenantName) -> String {
-        format!("{}/tenant/{tenant}", self.trust_domain)
+        origin(&self.trust_domain, tenant.as_str())
     }
 
     /// The key that checkpoints and the service's entries of a tenant's log verify with.

@@ -27,6 +27,7 @@ use thingward_store::{Record, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::accounts::Accounts;
 use crate::audit::{Auditor, Deed, LogWriter, Sizes};
 use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
@@ -228,7 +229,9 @@ pub(crate) fn start(
         commands.carried(tenant, thing, gateway, now());
     }
     let uses = Uses::new(keys.grants.public_key().clone(), Arc::clone(&store));
-    let gate = ServiceGate::new(pipeline, commands, uses, keys.grants, Arc::clone(&store), directory);
+    let accounts = Accounts::new(auditor.trust_domain(), Arc::clone(&store));
+    let gate =
+        ServiceGate::new(pipeline, commands, uses, accounts, keys.grants, Arc::clone(&store), directory);
     let mut entries = Vec::new();
     for (key, value) in store.scan(Space::Sessions, b"", SESSION_ENTRIES_MAX)? {
         let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;

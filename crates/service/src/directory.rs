@@ -170,6 +170,14 @@ impl Directory {
         members.filter(|name| self.role(tenant, name) == Some(Role::Device)).collect()
     }
 
+    /// The enrolled members of a tenant with this role.
+    #[must_use]
+    pub(crate) fn all_of(&self, tenant: &TenantName, role: Role) -> Vec<DeviceName> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let of_role = inner.members.iter().filter(|((of, _), member)| of == tenant && member.role == role);
+        of_role.map(|((_, name), _)| *name).collect()
+    }
+
     /// A key of an enrolled member.
     #[must_use]
     pub fn key(&self, tenant: &TenantName, name: &DeviceName, id: &KeyId) -> Option<VerifyingKey> {

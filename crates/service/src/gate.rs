@@ -23,6 +23,7 @@ use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
 use thingward_store::{Hop, Record, Store, StoreError};
 
+use crate::accounts::Accounts;
 use crate::audit::Deed;
 use crate::beacon::beacon;
 use crate::command::{BadReply, Commands, parse_id, target};
@@ -42,6 +43,7 @@ pub struct ServiceGate {
     pub(crate) pipeline: Pipeline,
     pub(crate) commands: Commands,
     pub(crate) uses: Uses,
+    pub(crate) accounts: Accounts,
     /// Signs the time.
     grant_key: Arc<SoftwareKey>,
     store: Arc<Store>,
@@ -68,6 +70,7 @@ impl ServiceGate {
         pipeline: Pipeline,
         commands: Commands,
         uses: Uses,
+        accounts: Accounts,
         grant_key: Arc<SoftwareKey>,
         store: Arc<Store>,
         directory: Arc<Directory>,
@@ -76,6 +79,7 @@ impl ServiceGate {
             pipeline,
             commands,
             uses,
+            accounts,
             grant_key,
             store,
             directory,
@@ -326,7 +330,11 @@ impl ServiceGate {
                 Ok(routed)
             }
             Some(
-                DeviceTopic::Forward | DeviceTopic::Time(_) | DeviceTopic::Status | DeviceTopic::Findings,
+                DeviceTopic::Forward
+                | DeviceTopic::Time(_)
+                | DeviceTopic::Status
+                | DeviceTopic::Findings
+                | DeviceTopic::Account,
             )
             | None => Err(ReasonCode::NotAuthorized),
         }
@@ -426,7 +434,9 @@ impl Gate for ServiceGate {
                 self.used(now, p, &nonce, &message.payload)
             }
             Some(DeviceTopic::Time(nonce)) => self.tell_time(now, p, &nonce).map(Some),
-            Some(DeviceTopic::Status | DeviceTopic::Findings) if p.role != Role::Gateway => {
+            Some(DeviceTopic::Status | DeviceTopic::Findings | DeviceTopic::Account)
+                if p.role != Role::Gateway =>
+            {
                 Err(ReasonCode::NotAuthorized)
             }
             // For those who look at the gateway, and in nobody's subscription.
@@ -437,6 +447,10 @@ impl Gate for ServiceGate {
             Some(DeviceTopic::Findings) => {
                 let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
                 self.found(now, p, &message.payload).map(|()| None)
+            }
+            Some(DeviceTopic::Account) => {
+                let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
+                self.account(now, p, &message.payload).map(|()| None)
             }
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;

@@ -3,6 +3,7 @@
 //! Start with [`service::Service::start`]; [`core`] is the hot path.
 
 pub mod access;
+mod accounts;
 pub mod attestation;
 pub mod audit;
 pub mod authority;
@@ -29,6 +30,7 @@ pub mod service;
 pub mod settings;
 pub mod shared;
 mod sign_in;
+mod standing;
 pub mod stream_state;
 mod topics;
 mod uses;

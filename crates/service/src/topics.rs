@@ -90,6 +90,8 @@ pub(crate) enum DeviceTopic<'a> {
     Status,
     /// `devices/me/findings`: what a gateway found.
     Findings,
+    /// `devices/me/accounts`: what a gateway did by itself.
+    Account,
 }
 
 /// Reads a topic that a device or gateway publishes to.
@@ -103,6 +105,7 @@ pub(crate) fn parse_device_topic(topic: &str) -> Option<DeviceTopic<'_>> {
         "forward" => return Some(DeviceTopic::Forward),
         "status" => return Some(DeviceTopic::Status),
         "findings" => return Some(DeviceTopic::Findings),
+        "accounts" => return Some(DeviceTopic::Account),
         _ => {}
     }
     if let Some(stream) = rest.strip_prefix("telemetry/") {
@@ -290,6 +293,7 @@ mod tests {
         assert_eq!(parse_device_topic("devices/me/forward"), Some(DeviceTopic::Forward));
         assert_eq!(parse_device_topic("devices/me/status"), Some(DeviceTopic::Status));
         assert_eq!(parse_device_topic("devices/me/findings"), Some(DeviceTopic::Findings));
+        assert_eq!(parse_device_topic("devices/me/accounts"), Some(DeviceTopic::Account));
         for topic in [
             "devices/me/commands/x",
             "devices/me/uses/0123456789ABCDEF0123456789ABCDEF",

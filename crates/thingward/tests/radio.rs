@@ -9,158 +9,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-use common::{Place, Running, shown, wait_for};
-use serde_json::{Value as Json, json};
-
-const SECURITY_2: u8 = 0x9f;
-const SUPERVISION: u8 = 0x6c;
-const BINARY_SWITCH: u8 = 0x25;
-
-/// The emulated controller in its process.
-struct Controller {
-    process: Child,
-    says: BufReader<ChildStdout>,
-    hears: ChildStdin,
-    port: u16,
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Controller {
-    /// `None`, said aloud, where the peer is not installed.
-    fn start() -> Option<Self> {
-        let Ok(modules) = std::env::var("THINGWARD_NODE_MODULES") else {
-            println!("SKIPPED: THINGWARD_NODE_MODULES is not set");
-            return None;
-        };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/zwave_controller.mjs");
-        let mut node = Command::new("node");
-        let node = node.args([script, &modules]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = node.stderr(Stdio::null()).spawn().unwrap();
-        let hears = process.stdin.take().unwrap();
-        let says = BufReader::new(process.stdout.take().unwrap());
-        let mut controller = Self { process, says, hears, port: 0 };
-        controller.port = controller.answer().parse().unwrap();
-        Some(controller)
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        assert!(!line.starts_with("error"), "{line}");
-        line.trim().to_owned()
-    }
-
-    fn have(&mut self, what: &Json) -> String {
-        writeln!(self.hears, "{what}").unwrap();
-        self.answer()
-    }
-
-    /// The node says that its switch is so.
-    fn report(&mut self, on: bool) {
-        assert_eq!(self.have(&json!({"do": "report", "id": 2, "on": on, "secure": true})), "ok");
-    }
-
-    fn is_on(&mut self) -> bool {
-        self.have(&json!({"do": "state", "id": 2})) == "true"
-    }
-}
-
-/// A house with a radio.
-struct House {
-    place: Place,
-    controller: Controller,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("{}", self.place.logs());
-        }
-    }
-}
-
-impl House {
-    fn new() -> Option<(Self, Running)> {
-        let controller = Controller::start()?;
-        let place = Place::with(&format!(
-            "[gateway.radio.zwave-1]\nkind = \"zwave\"\nline = \"tcp:127.0.0.1:{}\"",
-            controller.port
-        ));
-        let service = place.service(&["acme"]);
-        place.enrol("acme", "gateway", "gateway");
-        Some((Self { place, controller }, service))
-    }
-
-    /// Lets a switch join whose device-specific key is known; gives what it is called upstream.
-    fn admit_switch(&mut self) -> String {
-        let key = self.controller.have(&json!({"do": "key"}));
-        let printed = self.place.path("dsk");
-        std::fs::write(&printed, key.strip_prefix("dsk ").unwrap()).unwrap();
-        let classes = json!([[SECURITY_2, false], [SUPERVISION, true], [BINARY_SWITCH, true]]);
-        let join = json!({"do": "join", "id": 2, "security": ["S2_Authenticated"], "classes": classes});
-        // The emulated controller looks for a node that waits when it begins to listen.
-        assert_eq!(self.controller.have(&join), "ok");
-        let words = ["gateway", "admit", "gateway", "--for", "5m", "--radio", "zwave-1", "--printed-file"];
-        self.place.done(&[&words[..], &[shown(&printed)]].concat());
-        let mut name = None;
-        wait_for("the switch", || {
-            name = self.things().into_iter().next();
-            name.is_some()
-        });
-        let name = name.unwrap();
-        wait_for("what it can do", || self.place.run(&["command", "actions", &name]).0 == 0);
-        name
-    }
-
-    /// What things of the radio are called upstream.
-    fn things(&self) -> Vec<String> {
-        let all = self.place.done(&["device", "list"]);
-        let names = all.as_array().unwrap().iter().map(|device| device["name"].as_str().unwrap().to_owned());
-        names.filter(|name| name.starts_with("zwave-1-")).collect()
-    }
-
-    /// What the switch has said of itself, oldest first, each with what stands behind it.
-    fn said(&self, name: &str) -> Vec<(bool, String)> {
-        let rows = self.place.readings("acme");
-        let rows = rows.iter().filter(|row| row["device"] == name && row["field"] == "on");
-        let mut rows: Vec<&Json> = rows.collect();
-        rows.sort_by_key(|row| row["seq"].as_u64());
-        let said = |row: &&Json| {
-            let value = row["value"].as_bool().unwrap_or_else(|| panic!("{row}"));
-            (value, row["assurance"].as_str().unwrap().to_owned())
-        };
-        rows.iter().map(said).collect()
-    }
-
-    fn wait_for_words(&self, name: &str, beyond: usize) {
-        wait_for("what it says", || self.said(name).len() > beyond);
-    }
-
-    /// The process of the radio's driver.
-    fn driver(&self) -> Option<u32> {
-        let line = format!("tcp:127.0.0.1:{}", self.controller.port);
-        let found =
-            Command::new("pgrep").args(["-f", &format!("radio-driver zwave {line}")]).output().unwrap();
-        String::from_utf8(found.stdout).unwrap().lines().next().and_then(|id| id.parse().ok())
-    }
-}
-
-fn kill(process: u32) {
-    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
-}
+use common::house::{BINARY_SWITCH, House, kill};
+use common::wait_for;
+use serde_json::json;
 
 #[test]
 fn a_switch_on_zwave_is_a_device_of_its_own_and_its_driver_gateway_and_service_may_die() {
-    let Some((mut house, service)) = House::new() else { return };
+    let Some((mut house, service)) = House::with("") else { return };
     let gateway = house.place.gateway();
     wait_for("the driver", || house.driver().is_some());
     let name = house.admit_switch();
@@ -215,7 +70,7 @@ fn a_switch_on_zwave_is_a_device_of_its_own_and_its_driver_gateway_and_service_m
 
 #[test]
 fn what_nobody_lets_in_is_no_device_and_what_has_no_security_is_a_finding() {
-    let Some((mut house, _service)) = House::new() else { return };
+    let Some((mut house, _service)) = House::with("") else { return };
     let _gateway = house.place.gateway();
     wait_for("the driver", || house.driver().is_some());
     let classes = json!([[BINARY_SWITCH, false]]);

@@ -34,7 +34,10 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ),
     (
         "gateway",
-        &["model", "crypto", "seal", "grant", "device", "mqtt", "coap", "pki", "ingress", "agent", "radio"],
+        &[
+            "model", "crypto", "seal", "grant", "audit", "policy", "device", "mqtt", "coap", "pki",
+            "ingress", "agent", "radio",
+        ],
     ),
     (
         "service",

@@ -21,7 +21,7 @@ type Done = Result<(), String>;
 
 /// See the module. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     orders: mpsc::Sender<Order>,
     next: Arc<AtomicU32>,
     open: Arc<Mutex<HashMap<u32, SyncSender<Done>>>>,
@@ -41,7 +41,7 @@ impl Desk {
     /// # Errors
     ///
     /// Why it was not done, for people.
-    pub(super) fn call(&self, thing: &Address, action: &str, arguments: Vec<Argument>) -> Done {
+    pub(crate) fn call(&self, thing: &Address, action: &str, arguments: Vec<Argument>) -> Done {
         let action = Name::new(action).ok_or("an action without a name")?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let done = self.wait_for(id).ok_or(BUSY)?;

@@ -19,12 +19,14 @@ use std::path::PathBuf;
 
 use thingward_model::DeviceName;
 use thingward_radio::Kind;
-use thingward_radio::wire::{Address, Exception, Secret};
+use thingward_radio::wire::{Address, Secret};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::serial::Surroundings;
 
+pub(crate) use self::desk::Desk;
+pub(crate) use self::part::STREAM;
 pub(crate) use self::status::StatusBoard;
 pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
 pub use self::things::THINGS_MAX;
@@ -43,8 +45,6 @@ pub struct RadioSettings {
     pub line: String,
     /// What things are called upstream, by their addresses.
     pub names: BTreeMap<Address, DeviceName>,
-    /// Things that may join in a way that is otherwise refused, each with a reason.
-    pub exceptions: Vec<Exception>,
     /// The file with what a source asks for: `USER:PASSWORD`. Only its owner may read it.
     pub credentials_file: Option<PathBuf>,
     /// The program that runs its driver.

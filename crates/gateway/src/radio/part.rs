@@ -12,7 +12,7 @@ use thingward_seal::command::Refusal;
 use super::desk::Desk;
 
 /// The stream of everything that things of radios say.
-const STREAM: &str = "readings";
+pub(crate) const STREAM: &str = "readings";
 /// An empty scope in AIF: nothing is open to grants.
 const NOTHING: u8 = 0x80;
 

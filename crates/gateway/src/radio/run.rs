@@ -9,7 +9,7 @@ use thingward_agent::disk::create_private_dir;
 use thingward_crypto::sealed::{SealingKey, read_private, write_private};
 use thingward_model::clock::now;
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
-use thingward_radio::wire::{Address, Admission, AdmissionState, RefusalKind, Secret, Start};
+use thingward_radio::wire::{Address, Admission, AdmissionState, Exception, RefusalKind, Secret, Start};
 use thingward_radio::{Order, Report};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,7 @@ use super::quiet::Quiet;
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard};
 use super::things::Things;
 use super::{Admitting, RadioSettings};
+use crate::local::Local;
 use crate::serial::Surroundings;
 
 /// How long a driver may take to show that it is alive.
@@ -49,6 +50,9 @@ pub(super) struct Run {
     unkept: Option<Secret>,
     driver: Driver,
     quiet: Quiet,
+    local: Local,
+    /// Things that may join in a way that is otherwise refused, each with a reason.
+    exceptions: Vec<Exception>,
 }
 
 /// How far a driver is.
@@ -79,6 +83,8 @@ impl Run {
         let desk = Desk::new(supervisor.orders.clone());
         let (tell, revoked) = mpsc::channel(REVOKED_MAX);
         let things = Things::open(settings.clone(), around.clone(), board.clone(), desk.clone(), tell)?;
+        let local = around.local.clone();
+        let exceptions = local.weak_joins(&settings.name);
         let run = Self {
             settings,
             board,
@@ -93,6 +99,8 @@ impl Run {
             unkept: None,
             driver: Driver::Down,
             quiet: Quiet::new(Instant::now()),
+            local,
+            exceptions,
         };
         run.state(State::Starting, "");
         Ok(run)
@@ -100,6 +108,7 @@ impl Run {
 
     pub(super) async fn run(mut self) {
         let mut turn = tokio::time::interval(TURN);
+        let mut policies = self.local.rules().changes();
         loop {
             tokio::select! {
                 event = self.supervisor.events.recv() => match event {
@@ -108,6 +117,7 @@ impl Run {
                 },
                 Some(admitting) = self.admitting.recv() => self.admit(admitting).await,
                 Some(address) = self.revoked.recv() => self.remove(address).await,
+                Ok(()) = policies.changed() => self.policies_changed(),
                 _ = turn.tick() => self.turn().await,
             }
         }
@@ -139,6 +149,9 @@ impl Run {
                 self.desk.gone();
                 self.driver = Driver::Down;
                 self.unkept = None;
+                if reason == Reason::Anew {
+                    return self.state(State::Starting, "");
+                }
                 let is_line = reason == Reason::Line;
                 let kind = if is_line { FindingKind::RadioDown } else { FindingKind::DriverCrash };
                 self.down(kind, &reason.to_string());
@@ -168,7 +181,19 @@ impl Run {
     fn beginning(&self) -> Result<Start, (&'static str, io::Error)> {
         let kept = self.kept().map_err(|error| ("what it had kept does not open", error))?;
         let credentials = self.credentials().map_err(|error| ("its credentials cannot be read", error))?;
-        Ok(Start { kept, exceptions: self.settings.exceptions.clone(), credentials })
+        Ok(Start { kept, exceptions: self.exceptions.clone(), credentials })
+    }
+
+    /// What policies let join in a way that is otherwise refused. A driver that runs with others is started anew.
+    fn policies_changed(&mut self) {
+        let exceptions = self.local.weak_joins(&self.settings.name);
+        if exceptions == self.exceptions {
+            return;
+        }
+        self.exceptions = exceptions;
+        if matches!(self.driver, Driver::Started | Driver::Ready) {
+            self.supervisor.start_anew();
+        }
     }
 
     fn credentials(&self) -> io::Result<Option<Secret>> {

@@ -23,6 +23,7 @@ use super::room::{RadioRoom, ThingRoom};
 use super::roster::{self, Known};
 use super::status::{StatusBoard, ThingStatus};
 use super::thing::{self, Counts, Heard};
+use crate::local::{self, LocalThing};
 use crate::serial::{Chip, Kept, SharedDescription, SharedLink, Surroundings};
 
 /// Most things of a radio.
@@ -104,9 +105,12 @@ impl Things {
         let is_of_radio = self.settings.kind.links().contains(&thing.link);
         let described = described.filter(|_| is_of_radio).ok_or("what it is makes no sense")?;
         if let Some(running) = self.running.get_mut(&thing.address) {
-            running.take(thing, &described);
+            let is_described_otherwise = running.take(thing, &described);
             let known = running.known.clone();
             self.show(&known, &described.title);
+            if is_described_otherwise {
+                self.known_here(&known, described);
+            }
             return Ok(());
         }
         if !is_open {
@@ -176,6 +180,7 @@ impl Things {
         let Some(known) = gone.map(|thing| thing.known.clone()) else { return false };
         self.running.remove(&known.address);
         self.around.switchboard.disconnect(&known.name);
+        self.around.local.gone(&known.name);
         self.board.gone(&known.name);
         let (folder, record) =
             (self.folder.join(known.name.as_str()), self.around.home.chip_path(&known.name));
@@ -215,6 +220,7 @@ impl Things {
         };
         let chip = Chip::kept(kept, &self.around)?;
         self.show(&known, &described.title);
+        self.known_here(&known, described);
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run());
         tasks.spawn(chip.keep_up());
@@ -232,6 +238,12 @@ impl Things {
         };
         self.running.insert(known.address, running);
         Ok(())
+    }
+
+    /// Lets applications on the premises have to do with it.
+    fn known_here(&self, known: &Known, described: ThingDescription) {
+        let (address, desk, description) = (known.address.clone(), self.desk.clone(), Arc::new(described));
+        self.around.local.thing(known.name, LocalThing { address, desk, description });
     }
 
     fn show(&self, known: &Known, title: &str) {
@@ -276,6 +288,12 @@ impl Things {
         let is_of_radio = self.settings.kind.links().contains(&said.link);
         let Some(thing) = self.running.get(&said.thing).filter(|_| is_of_radio) else { return false };
         self.board.seen(&thing.known.name, time);
+        self.around.local.heard(|| local::Heard {
+            thing: thing.known.name,
+            link: said.link,
+            time,
+            readings: said.readings.clone().into(),
+        });
         let heard = thing.room.take(&said.readings).map(|room| Heard {
             link: said.link,
             time,
@@ -295,20 +313,22 @@ impl Things {
 }
 
 impl Running {
-    /// Takes what is known of it now.
-    fn take(&mut self, thing: wire::Thing, described: &ThingDescription) {
+    /// Takes what is known of it now; whether it is described otherwise than before.
+    fn take(&mut self, thing: wire::Thing, described: &ThingDescription) -> bool {
         let wire::Thing { link, description, .. } = thing;
         let known = Known { link, description, is_gone: false, ..self.known.clone() };
         if known == self.known {
-            return;
+            return false;
         }
-        if known.description != self.known.description {
+        let is_described_otherwise = known.description != self.known.description;
+        if is_described_otherwise {
             self.actions.set(described);
             self.description.set(Some(known.description.clone()));
             self.ring.notify_one();
         }
         self.known = known;
         self.is_dirty = true;
+        is_described_otherwise
     }
 }
 

@@ -33,6 +33,7 @@ use self::line::Stream;
 use self::office::{Entry, GatewayOffice, Office};
 use self::record::Record;
 use crate::core::CoreHandle;
+use crate::local::Local;
 use crate::switchboard::{Extension, Switchboard};
 use crate::time::Questions;
 
@@ -104,6 +105,7 @@ pub(crate) struct Surroundings {
     pub(crate) core: CoreHandle,
     pub(crate) questions: Questions,
     pub(crate) switchboard: Switchboard,
+    pub(crate) local: Local,
 }
 
 /// Speaks with chips on lines until the tasks are dropped.

@@ -62,11 +62,8 @@ fn standing(text: &str) -> Standing {
 }
 
 fn may(policies: &Policies, who: &str, thing: &str, action: &str) -> bool {
-    let who = Principal {
-        tenant: "acme".parse().unwrap(),
-        role: Role::Application,
-        name: who.parse().unwrap(),
-    };
+    let who =
+        Principal { tenant: "acme".parse().unwrap(), role: Role::Application, name: who.parse().unwrap() };
     let on = Resource::Operation(thing.parse().unwrap(), action.parse().unwrap(), None);
     policies.decision(&Subject::Member(who), Action::SendCommands, &on).is_allowed()
 }
@@ -87,13 +84,10 @@ fn a_gateway_decides_as_its_service_does_by_what_was_signed_for_it() {
 #[test]
 fn only_a_thing_that_a_policy_names_with_a_reason_joins_weakly_and_not_when_one_forbids_it() {
     let policies = standing(OWN).policies().unwrap();
-    let joins = |gateway: &str, radio: &str| {
-        policies.weak_joins(&gateway.parse().unwrap(), &radio.parse().unwrap())
-    };
-    let lock = WeakJoin {
-        address: "c0ffee01-7".to_owned(),
-        reason: "the old lock has nothing better".to_owned(),
-    };
+    let joins =
+        |gateway: &str, radio: &str| policies.weak_joins(&gateway.parse().unwrap(), &radio.parse().unwrap());
+    let lock =
+        WeakJoin { address: "c0ffee01-7".to_owned(), reason: "the old lock has nothing better".to_owned() };
     assert_eq!(joins("hall", "zwave-1"), [lock]);
     assert_eq!(joins("other", "zwave-1"), []);
     assert_eq!(joins("hall", "zwave-2"), []);

@@ -6,10 +6,11 @@ mod stderr;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use self::process::Driver;
@@ -77,6 +78,9 @@ pub enum Reason {
     /// What it said is no report.
     #[error("what it said is no report: {0}")]
     Gibberish(#[from] FrameError),
+    /// Its gateway starts it anew.
+    #[error("its gateway starts it anew")]
+    Anew,
     /// It reports more of itself than a driver has to say.
     #[error("it said more than a driver has to say")]
     Talkative,
@@ -106,6 +110,7 @@ pub struct Supervisor {
     pub events: mpsc::Receiver<Event>,
     /// How it is.
     pub health: watch::Receiver<Health>,
+    again: Arc<Notify>,
 }
 
 impl Supervisor {
@@ -115,9 +120,21 @@ impl Supervisor {
         let (orders, orders_out) = mpsc::channel(QUEUE_MAX);
         let (events_in, events) = mpsc::channel(QUEUE_MAX);
         let (health_in, health) = watch::channel(Health::default());
-        let keeper = Keeper { settings, orders: orders_out, events: events_in, health: health_in };
+        let again = Arc::new(Notify::new());
+        let keeper = Keeper {
+            settings,
+            orders: orders_out,
+            events: events_in,
+            health: health_in,
+            again: Arc::clone(&again),
+        };
         tokio::spawn(keeper.run());
-        Self { orders, events, health }
+        Self { orders, events, health, again }
+    }
+
+    /// Ends its process and starts another, with what it starts with then.
+    pub fn start_anew(&self) {
+        self.again.notify_one();
     }
 }
 
@@ -127,6 +144,8 @@ struct Keeper {
     orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<Event>,
     health: watch::Sender<Health>,
+    /// Rung to start another process in the place of this one.
+    again: Arc<Notify>,
 }
 
 /// Nobody wants anything of the driver any more.
@@ -138,7 +157,7 @@ impl Keeper {
         loop {
             let begun = Instant::now();
             let Ok(reason) = self.keep_once().await else { return };
-            if begun.elapsed() >= SOUND_AFTER {
+            if begun.elapsed() >= SOUND_AFTER || reason == Reason::Anew {
                 pause = PAUSE;
             }
             tracing::warn!(radio = %self.settings.radio, %reason, ?pause, "the driver is down");

@@ -131,6 +131,7 @@ impl Driver {
                 }
             }
             () = keeper.events.closed(), if self.waiting.is_empty() => return Err(Stop::Done),
+            () = keeper.again.notified() => return Err(Stop::Cut(Reason::Anew)),
             order = keeper.orders.recv(), if self.to_driver.is_empty() => {
                 self.order(&order.ok_or(Stop::Done)?, &keeper.settings.radio);
             }

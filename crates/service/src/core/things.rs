@@ -168,7 +168,7 @@ impl Core {
         self.waiting.push((done, 0));
     }
 
-    /// Sends what is due, and gives what has to be kept of commands, descriptions and uses.
+    /// Sends what is due, and gives what has to be kept of commands, descriptions, uses and accounts.
     ///
     /// # Errors
     ///
@@ -184,6 +184,7 @@ impl Core {
         gate.pipeline.deeds.extend(deeds);
         let statuses = std::mem::take(&mut gate.statuses);
         let mut batch = gate.uses.drain();
+        batch.extend(gate.accounts.drain());
         for (key, kept) in statuses {
             let Some(kept) = kept else {
                 batch.delete(Space::Meta, key);

@@ -64,6 +64,12 @@ pub enum Refusal {
         /// How many it may.
         max: u32,
     },
+    /// Somebody asks for what only gateways get.
+    #[error("only gateways get policies to go by")]
+    NoGateway,
+    /// There are no policies that a gateway could go by.
+    #[error("the tenant has no policies that a gateway could go by; the service's log says why")]
+    NoPolicies,
     /// The gateway could have the host name of another one.
     #[error("a gateway and its tenant have names of `a-z 0-9 -`: they become a host name")]
     GatewayName,
@@ -97,9 +103,10 @@ impl Refusal {
             | Self::NotAdmitted
             | Self::TooManyKept { .. }
             | Self::GatewayName
+            | Self::NoGateway
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,
-            Self::Store(_) | Self::Authority => 503,
+            Self::Store(_) | Self::Authority | Self::NoPolicies => 503,
         }
     }
 

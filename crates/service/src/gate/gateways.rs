@@ -1,11 +1,15 @@
 //! What gateways say of themselves and carry for others, and what they are told of their admission.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use thingward_crypto::KeyId;
 use thingward_model::{DeviceName, Link, Principal, TenantName, Timestamp};
 use thingward_mqtt::broker::Message;
 use thingward_mqtt::codec::{MessageProperties, QoS, ReasonCode};
 
 use super::ServiceGate;
+use crate::accounts::{BadAccount, Taken};
 use crate::gateway_status::{self, GatewayStatus, KeptStatus, Report, StatusError};
 use crate::topics;
 
@@ -59,6 +63,36 @@ impl ServiceGate {
         let own = report.member().filter(|thing| self.directory.keeper(&tenant, thing) == Some(name));
         let (kind, detail) = (report.kind.as_str(), format!("says {name}: {}", report.detail()));
         self.pipeline.note_device(tenant, own.unwrap_or(name), kind, detail, now);
+        Ok(())
+    }
+
+    /// What a gateway did by itself: in the log, on its word.
+    pub(super) fn account(
+        &mut self,
+        now: Timestamp,
+        gateway: &Principal,
+        message: &[u8],
+    ) -> Result<(), ReasonCode> {
+        let (tenant, name) = (gateway.tenant, gateway.name);
+        let directory = Arc::clone(&self.directory);
+        let key = |id: &KeyId| directory.key(&tenant, &name, id);
+        match self.accounts.take(gateway, message, key) {
+            Ok(Taken::Before) => {}
+            Ok(Taken::New(deed)) => self.pipeline.deeds.push((tenant, deed)),
+            Ok(Taken::Apart(deed)) => {
+                let detail = format!("{} {}: it does not follow what the log has", deed.action, deed.target);
+                self.pipeline.note_device(tenant, name, "account-gap", detail, now);
+                self.pipeline.deeds.push((tenant, deed));
+            }
+            Err(BadAccount::Wrong(fault)) => {
+                self.pipeline.note_device(tenant, name, "wrong-account", fault.to_string(), now);
+                return Err(ReasonCode::PayloadFormatInvalid);
+            }
+            Err(BadAccount::Store(e)) => {
+                tracing::error!(error = %e, "what a gateway did by itself cannot be put into the log");
+                return Err(ReasonCode::UnspecifiedError);
+            }
+        }
         Ok(())
     }
 

@@ -40,7 +40,9 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
         let grants = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[4; 32]).unwrap();
         let (store, directory) = (Arc::clone(&bench.store), Arc::clone(&bench.directory));
         let uses = Uses::new(grants.public_key().clone(), Arc::clone(&store));
-        let gate = ServiceGate::new(bench.pipeline(), commands, uses, Arc::new(grants), store, directory);
+        let accounts = Accounts::new("thingward.test", Arc::clone(&store));
+        let gate =
+            ServiceGate::new(bench.pipeline(), commands, uses, accounts, Arc::new(grants), store, directory);
         let mut broker = Broker::new(gate, Limits::default());
         broker.accept(NOW, 1, who.clone());
         let connect = connect_with_will("devices/me/telemetry/power", b"1");

@@ -41,6 +41,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/.well-known/thingward/children/{device}/membership", get(membership_of_child))
         .route("/.well-known/thingward/children/{device}/simpleenroll", post(enrol_child))
         .route("/.well-known/thingward/children/{device}/simplereenroll", post(renew_child))
+        .route("/.well-known/thingward/policy", get(standing_policy))
         .route("/.well-known/thingward/crl", get(crl))
 }
 
@@ -308,6 +309,23 @@ async fn tell_membership(app: &App, who: Principal) -> Result<Json<Membership>, 
         approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
         time: now().to_string(),
     }))
+}
+
+/// What a gateway decides by while it is by itself.
+async fn standing_policy(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+) -> Result<Response, Refusal> {
+    let who = enrolment::member_of(&app.shared, &chain(&peer)?, now())?.principal;
+    if who.role != Role::Gateway {
+        return Err(Refusal::NoGateway);
+    }
+    let signed = app.shared.standing_policy(&who).await.map_err(|error| {
+        warn!(tenant = %who.tenant, gateway = %who.name, %error, "a gateway gets no policies to go by");
+        Refusal::NoPolicies
+    })?;
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"))];
+    Ok((kind, signed).into_response())
 }
 
 /// The current list of revoked certificates, in DER.

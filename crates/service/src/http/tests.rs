@@ -1,5 +1,6 @@
 //! The router against real stores, and the listener over real TLS.
 
+mod accounts;
 mod beacon;
 mod browser;
 mod classes;

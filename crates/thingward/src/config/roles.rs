@@ -14,6 +14,7 @@ use thingward_audit::note::LogKey;
 use thingward_audit::quorum::Quorum;
 use thingward_crypto::AeadAlgorithm;
 use thingward_gateway::GatewaySettings;
+use thingward_gateway::home_assistant::{Broker, HomeAssistantSettings};
 use thingward_gateway::queue::QueueLimits;
 use thingward_gateway::radio::{RADIOS_MAX, RadioSettings};
 use thingward_gateway::serial::{BAUD, LINES_MAX, SerialSettings};
@@ -22,7 +23,7 @@ use thingward_model::DeviceName;
 use thingward_mqtt::broker;
 use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
-use thingward_radio::wire::{Address, Exception, Sentence};
+use thingward_radio::wire::Address;
 use thingward_radio::{Kind, line};
 use thingward_service::settings::{
     AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
@@ -375,6 +376,7 @@ pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
             connections: connections(r, s),
             serial: serial(r, s),
             radios: radios(r, s),
+            home_assistant: home_assistant(r, s),
         },
     };
     r.close(section);
@@ -422,18 +424,11 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
         "\"/dev/ttyUSB1\"",
     );
     let things = want("an address on the radio and a name", "[\"c0ffee01-5 bulb-1\"]");
-    let exceptions =
-        want("an address on the radio and a reason", "[\"c0ffee01-7 the lock has nothing better\"]");
     let kind = r.needed(s, "kind", kinds, Kind::of);
     let line = r.needed(s, "line", line, radio_line);
     let names = r.texts(s, "things", things, Vec::new(), |text| {
         let (address, name) = text.split_once(' ')?;
         Some((Address::new(address)?, name.trim().parse().ok()?))
-    });
-    let exceptions = r.texts(s, "exceptions", exceptions, Vec::new(), |text| {
-        let (thing, reason) = text.split_once(' ')?;
-        let reason = Sentence::new(reason.trim()).filter(|reason| !reason.as_str().is_empty())?;
-        Some(Exception { thing: Address::new(thing)?, reason })
     });
     let file = want("an absolute path", "\"/etc/thingward/zigbee2mqtt.credentials\"");
     let credentials_file = r.text(s, "credentials_file", file, None, |text| {
@@ -446,9 +441,41 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
         kind: kind?,
         line: line?,
         names: names.into_iter().collect(),
-        exceptions,
         credentials_file,
         program,
+    })
+}
+
+/// `[gateway.home_assistant]`: where things of radios are shown.
+fn home_assistant<'a>(r: &mut Reader<'a>, parent: &mut Section<'a>) -> Option<HomeAssistantSettings> {
+    let mut section = r.optional(parent, "home_assistant")?;
+    let s = &mut section;
+    let application = want("the name of an application", "\"home-assistant\"");
+    let broker =
+        want("tls:HOST:PORT, tcp:localhost:PORT or tcp+insecure:HOST:PORT", "\"tcp:localhost:1883\"");
+    let prefix = want("a topic of letters, digits, - and _", "\"homeassistant\"");
+    let credentials = want("an absolute path", "\"/etc/thingward/home-assistant.credentials\"");
+    let ca = want("an absolute path", "\"/etc/thingward/broker-ca.pem\"");
+    let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute()).map(Some);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let application = r.needed(s, "application", application, |text| text.parse().ok());
+    let ca_file = r.text(s, "ca_file", ca, None, absolute);
+    let broker = r.needed(s, "broker", broker, |text| {
+        let broker: Broker = text.parse().ok()?;
+        // Nobody else says whose certificate is the broker's.
+        (ca_file.is_some() || !matches!(broker, Broker::Tls(_))).then_some(broker)
+    });
+    let prefix = r.text(s, "prefix", prefix, "homeassistant".to_owned(), |text| {
+        (!text.is_empty() && text.len() <= 64 && text.chars().all(is_plain)).then(|| text.to_owned())
+    });
+    let credentials_file = r.text(s, "credentials_file", credentials, None, absolute);
+    r.close(section);
+    Some(HomeAssistantSettings {
+        application: application?,
+        broker: broker?,
+        prefix,
+        credentials_file,
+        ca_file,
     })
 }
 

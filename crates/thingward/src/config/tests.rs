@@ -185,13 +185,12 @@ fn the_example_of_a_radio_is_right_and_one_that_makes_no_sense_is_none() {
     let config = read(&keys).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}"));
     let [radio] = &*config.gateway.settings.radios else { panic!("one radio") };
     assert_eq!((radio.name.as_str(), radio.kind.as_str()), ("zwave-1", "zwave"));
-    assert_eq!((radio.names.len(), radio.exceptions.len()), (1, 1));
+    assert_eq!(radio.names.len(), 1);
     for wrong in [
         "",
         "kind = \"zwave\"",
         "kind = \"wifi\"\nline = \"/dev/x\"",
         "kind = \"zwave\"\nline = \"ttyUSB0\"",
-        "kind = \"zwave\"\nline = \"/dev/x\"\nexceptions = [\"c0ffee01-7\"]",
         "kind = \"zwave\"\nline = \"/dev/x\"\nthings = [\"c0ffee01-7 No Name\"]",
     ] {
         assert!(read(wrong).is_err(), "{wrong}");

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod by_hand;
+pub(crate) mod house;
 
 use std::fs::File;
 use std::io::Write;

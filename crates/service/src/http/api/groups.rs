@@ -139,6 +139,9 @@ async fn change(
         registry.remove_from_group(&tenant, &group, &member).await?;
     }
     app.shared.directory.access.reload_people(registry, &tenant).await?;
+    if !matches!(member, GroupMember::User(_)) {
+        app.shared.tell_gateways(tenant).await;
+    }
     if let Err(error) = app.shared.group_changed(tenant, group, &member).await {
         tracing::warn!(%tenant, %group, %error, "not all devices are told to look at their membership");
     }

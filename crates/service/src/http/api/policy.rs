@@ -286,6 +286,7 @@ pub(in crate::http) async fn apply(
         registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
         let applied = shared.directory.access.apply(&tenant, source);
         applied.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
+        shared.tell_gateways(tenant).await;
         Ok(Json(view(registry.policy_version(&tenant, None).await?)))
     })
     .await

@@ -18,13 +18,13 @@ use thingward_store::segment::RollPolicy;
 use super::enrolment::{Listener, Shown, chain_of, csr};
 use super::grants::acme;
 use super::line::Line;
-use super::{TRUST_DOMAIN, key_of, p256};
+use super::{Fixture, TRUST_DOMAIN, key_of, p256};
 
 /// A service, and two gateways of `acme`.
 pub(super) struct House {
     pub(super) service: Listener,
     pub(super) hall: Keeper,
-    attic: Keeper,
+    pub(super) attic: Keeper,
 }
 
 /// A gateway with its certificate.
@@ -59,6 +59,12 @@ impl House {
         self.service.send(method, &path, None, shown, body).await
     }
 
+    /// What the service answers a gateway.
+    pub(super) async fn gets(&self, by: &Keeper, path: &str) -> (StatusCode, Bytes) {
+        let shown = Some(Shown { chain: by.chain.clone(), key: &by.key });
+        self.service.send("GET", path, None, shown, String::new()).await
+    }
+
     /// Kinds of findings about a member.
     pub(super) async fn found(&self, about: &str) -> Vec<String> {
         let found = self.service.fixture.admin("get", "/api/v1/tenants/acme/findings", "").await.1;
@@ -67,8 +73,14 @@ impl House {
     }
 
     pub(super) async fn line(&self, role: Role, name: &str) -> Line {
+        self.service.fixture.line(role, name).await
+    }
+}
+
+impl Fixture {
+    pub(super) async fn line(&self, role: Role, name: &str) -> Line {
         let principal = Principal { tenant: acme(), role, name: name.parse().unwrap() };
-        Line::open(self.service.fixture.app.shared.core.clone(), principal).await
+        Line::open(self.app.shared.core.clone(), principal).await
     }
 }
 
@@ -78,6 +90,10 @@ impl Keeper {
         let made = service.fixture.admin("post", "/api/v1/tenants/acme/claims", &body).await.1;
         let code = made["claim"].as_str().unwrap().split_once('.').unwrap().0.to_owned();
         Self { name, chain: chain_of(&service.enrol(&code, &key).await.1), key }
+    }
+
+    pub(super) const fn key(&self) -> &SoftwareKey {
+        &self.key
     }
 
     /// What it says that a thing sent.
