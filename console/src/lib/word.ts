@@ -41,7 +41,10 @@ export async function wordOn(entry: Entry, log: string, find: Find): Promise<Wor
 const NOTED = ["access.refuse", "readings.export"];
 const OF_SERVICE = ["operator", "service"];
 const MEMBERS = ["device", "gateway", "application"];
-const SIGNED_BY_MEMBERS = ["device.enrol", "device.renew", "chain.checkpoint", "command.reply"];
+const SIGNED_BY_MEMBERS = [
+  ...["device.enrol", "device.renew", "chain.checkpoint", "command.reply", "grant.use"],
+  ...["gateway.command", "gateway.policy", "gateway.refuse", "gateway.reply"],
+];
 
 function isServices({ action, actor, target, details, evidence }: Entry): boolean {
   const kind = kindOf(actor);

@@ -2,7 +2,8 @@
 //!
 //! | Who | Their key comes from | They sign |
 //! |---|---|---|
-//! | a device, a gateway | the request that it enrolled with | checkpoints of its chains, replies, uses of grants, accounts |
+//! | a device | the request that it enrolled with | checkpoints of its chains, replies, uses of grants |
+//! | a gateway | the same | accounts, and what things of its radios say, whose keys it keeps |
 //! | a user | their passkey, which signs the key of each session | orders; commands that are sensitive |
 //! | a token | the order that made it | orders |
 //!
@@ -43,8 +44,10 @@ const COMMAND_CHALLENGE_BYTES: usize = 32;
 pub enum Word {
     /// The service's alone.
     Service,
-    /// A device's or gateway's.
+    /// A device's.
     Device,
+    /// A gateway's: of itself, or of a thing whose key it keeps.
+    Gateway,
     /// A user's.
     User,
     /// A token's.
@@ -58,6 +61,7 @@ impl Word {
         match self {
             Self::Service => "service",
             Self::Device => "device",
+            Self::Gateway => "gateway",
             Self::User => "user",
             Self::Token => "token",
         }
@@ -133,6 +137,8 @@ pub struct Actors {
     request_key: RequestKey,
     /// Keys of members by name.
     members: HashMap<String, Vec<VerifyingKey>>,
+    /// Members whose keys are their gateway's.
+    kept: HashSet<String>,
     /// By user and target.
     passkeys: HashMap<(String, String), Vec<Passkey>>,
     holders: HashMap<KeyId, Vec<Holder>>,
@@ -157,6 +163,7 @@ impl Actors {
             origin: origin.to_string(),
             request_key,
             members: HashMap::new(),
+            kept: HashSet::new(),
             passkeys: HashMap::new(),
             holders: HashMap::new(),
             grants: HashMap::new(),
@@ -188,12 +195,15 @@ impl Actors {
             ("device" | "gateway" | "application", "device.enrol" | "device.renew") => {
                 let key = self.member_key(entry)?;
                 self.members.entry(name(&entry.actor).to_string()).or_default().push(key);
-                Ok(Word::Device)
+                if entry.details.contains_key("keeper") {
+                    self.kept.insert(name(&entry.actor).to_string());
+                }
+                Ok(self.word_of_member(entry))
             }
-            ("device", "chain.checkpoint") => self.checkpoint(entry).map(|()| Word::Device),
-            ("device", "command.reply") => self.reply(entry).map(|()| Word::Device),
-            ("device", "grant.use") => self.used(entry).map(|()| Word::Device),
-            ("gateway", action) if ACTIONS.contains(&action) => self.account(entry).map(|()| Word::Device),
+            ("device", "chain.checkpoint") => self.checkpoint(entry).map(|()| self.word_of_member(entry)),
+            ("device", "command.reply") => self.reply(entry).map(|()| self.word_of_member(entry)),
+            ("device", "grant.use") => self.used(entry).map(|()| self.word_of_member(entry)),
+            ("gateway", action) if ACTIONS.contains(&action) => self.account(entry).map(|()| Word::Gateway),
             ("user", "user.add" | "passkey.add") if entry.evidence.is_none() => {
                 self.through_link(entry).map(|()| Word::Service)
             }
@@ -202,6 +212,12 @@ impl Actors {
             ("user" | "token", _) => self.order(entry),
             _ => Err(ActorFault::Actor),
         }
+    }
+
+    /// Whose word a member's is: a thing of a radio has no key of its own.
+    fn word_of_member(&self, entry: &Entry) -> Word {
+        let is_gateway = entry.actor.starts_with("gateway/");
+        if is_gateway || self.kept.contains(name(&entry.actor)) { Word::Gateway } else { Word::Device }
     }
 
     /// Takes what the entry says of keys, links and commands.

@@ -175,7 +175,7 @@ fn what_a_gateway_did_by_itself_stands_on_its_word_and_none_of_it_can_be_left_ou
     let second = account(&second_place, "2", &own);
     let third = account(&behind(&second, &second_place), "3", &own);
     let all = [gateway(&own), first.clone(), second.clone(), third.clone()];
-    assert_eq!(last_word(&all), Ok(Word::Device));
+    assert_eq!(last_word(&all), Ok(Word::Gateway));
     assert_eq!(last_word(&[gateway(&own), first.clone(), third]), Err(ActorFault::Gap));
     assert_eq!(last_word(&[gateway(&own), second.clone()]), Err(ActorFault::Gap));
     assert_eq!(last_word(&[gateway(&own), first.clone(), first.clone()]), Err(ActorFault::Replayed));
@@ -189,5 +189,14 @@ fn what_a_gateway_did_by_itself_stands_on_its_word_and_none_of_it_can_be_left_ou
     assert_eq!(last_word(&[gateway(&own), unsigned]), Err(ActorFault::Unsigned));
     // A gateway with a new disk begins anew, and says so by what it signs.
     let anew = account(&Place::FIRST, "1 again", &own);
-    assert_eq!(last_word(&[gateway(&own), first, second, anew]), Ok(Word::Device));
+    assert_eq!(last_word(&[gateway(&own), first, second, anew]), Ok(Word::Gateway));
+}
+
+#[test]
+fn what_a_thing_of_a_radio_says_is_the_word_of_the_gateway_that_has_its_key() {
+    let own = key(1);
+    let mut enrolled = enrolled("meter-1", &own);
+    enrolled.details.insert("keeper".to_owned(), "hall".to_owned());
+    assert_eq!(last_word(&[enrolled.clone()]), Ok(Word::Gateway));
+    assert_eq!(last_word(&[enrolled, checkpoint("acme", "power", &own)]), Ok(Word::Gateway));
 }

@@ -195,7 +195,7 @@ impl Rules {
 
     /// Looks again and again whether they are others.
     pub(crate) async fn keep_up(self, home: Home) {
-        let mut was_reached = true;
+        let (mut was_reached, mut were_good) = (true, self.policies().is_ok());
         loop {
             match self.fetch(&home).await {
                 Ok(()) => was_reached = true,
@@ -205,6 +205,12 @@ impl Rules {
                     tracing::warn!(%error, "the gateway goes on by the policies that it has");
                 }
                 Err(error) => tracing::debug!(%error, "the gateway goes on by the policies that it has"),
+            }
+            let are_good = self.policies().is_ok();
+            if were_good != are_good {
+                // They may also have become too old.
+                were_good = are_good;
+                self.0.changed.send_replace(());
             }
             tokio::time::sleep(LOOK_PAUSE).await;
             let _ = tokio::time::timeout(LOOK_EVERY, self.0.look.notified()).await;

@@ -240,6 +240,7 @@ impl ServiceGate {
             self.descriptions.insert((tenant, device), hash);
             let kept = description::encode(via, message);
             self.described.push((description::key(&tenant, &device), Some(kept)));
+            self.announcements.extend(self.keeper_looks(&who.tenant, &device, now));
         }
         Ok(())
     }

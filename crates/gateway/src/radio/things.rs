@@ -105,10 +105,10 @@ impl Things {
         let is_of_radio = self.settings.kind.links().contains(&thing.link);
         let described = described.filter(|_| is_of_radio).ok_or("what it is makes no sense")?;
         if let Some(running) = self.running.get_mut(&thing.address) {
-            let is_described_otherwise = running.take(thing, &described);
+            let is_other = running.take(thing, &described);
             let known = running.known.clone();
             self.show(&known, &described.title);
-            if is_described_otherwise {
+            if is_other {
                 self.known_here(&known, described);
             }
             return Ok(());
@@ -220,7 +220,9 @@ impl Things {
         };
         let chip = Chip::kept(kept, &self.around)?;
         self.show(&known, &described.title);
-        self.known_here(&known, described);
+        if !known.is_gone {
+            self.known_here(&known, described);
+        }
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run());
         tasks.spawn(chip.keep_up());
@@ -279,6 +281,7 @@ impl Things {
             thing.known.is_gone = true;
             thing.is_dirty = true;
             self.board.gone(&thing.known.name);
+            self.around.local.gone(&thing.known.name);
         }
     }
 
@@ -313,7 +316,7 @@ impl Things {
 }
 
 impl Running {
-    /// Takes what is known of it now; whether it is described otherwise than before.
+    /// Takes what is known of it now; whether it is described otherwise than before, or came back.
     fn take(&mut self, thing: wire::Thing, described: &ThingDescription) -> bool {
         let wire::Thing { link, description, .. } = thing;
         let known = Known { link, description, is_gone: false, ..self.known.clone() };
@@ -326,9 +329,10 @@ impl Running {
             self.description.set(Some(known.description.clone()));
             self.ring.notify_one();
         }
+        let is_back = self.known.is_gone;
         self.known = known;
         self.is_dirty = true;
-        is_described_otherwise
+        is_described_otherwise || is_back
     }
 }
 

@@ -30,6 +30,24 @@ impl ServiceGate {
         admission(&gateway.tenant, &gateway.name, &told)
     }
 
+    /// What a thing can do is another, so the policies for the gateway that has its key are: it is told to look.
+    pub(super) fn keeper_looks(
+        &self,
+        tenant: &TenantName,
+        thing: &DeviceName,
+        now: Timestamp,
+    ) -> Option<Message> {
+        let gateway = self.directory.keeper(tenant, thing)?;
+        Some(Message {
+            topic: topics::inner(tenant, &gateway, topics::MEMBERSHIP)?,
+            payload: now.to_string().into(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: MessageProperties::default(),
+            author: Bytes::new(),
+        })
+    }
+
     /// How a gateway is. Only the latest is kept, and each costs a write, so they come no faster than once a second.
     pub(super) fn status(
         &mut self,

@@ -6,7 +6,7 @@ use thingward_audit::account::{self, Place};
 use thingward_audit::actors::{Actors, Word};
 use thingward_audit::entry::Entry;
 use thingward_crypto::{Signer, SoftwareKey};
-use thingward_model::Role;
+use thingward_model::{Link, Role};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_pki::SigningRequest;
 use thingward_policy::Standing;
@@ -63,6 +63,20 @@ async fn a_gateway_gets_policies_for_itself_about_its_own_things_and_is_told_whe
     assert_eq!((second.version, second.files[0].text.as_str()), (1, text));
     assert!(second.issued > first.issued);
 
+    // What a thing of it can do is another now.
+    let description =
+        br#"{"@context": "https://www.w3.org/2022/wot/td/v1.1", "title": "Lamp", "security": "auto_sc",
+        "securityDefinitions": {"auto_sc": {"scheme": "auto"}},
+        "actions": {"turn-on": {"forms": [{"href": "x"}]}}}"#;
+    let link = Link::ZwaveS2Access;
+    let said = house.hall.envelope("lamp", "devices/me/state/description", link, description);
+    assert!(
+        (house.line(Role::Gateway, "hall").await.publish("devices/me/forward", &said).await as u8) < 0x80
+    );
+    let third = standing().await;
+    let lamp = &third.world.members[&"lamp".parse().unwrap()];
+    assert!(!lamp.operations[&"turn-on".parse().unwrap()].is_sensitive);
+
     let meter = p256();
     let (_, chain) = house.service.enrol(&house.service.claim("meter").await, &meter).await;
     let shown = Shown { chain: super::enrolment::chain_of(&chain), key: &meter };
@@ -116,7 +130,7 @@ async fn what_a_gateway_did_by_itself_is_in_the_log_once_in_order_and_on_its_wor
     let request_key = |request: &[u8]| Some(SigningRequest::from_der(request).ok()?.key);
     let mut actors = Actors::new(&format!("{TRUST_DOMAIN}/tenant/acme"), request_key);
     let words: Vec<Word> = entries.iter().map(|entry| actors.entry(entry).unwrap()).collect();
-    assert_eq!(words.last(), Some(&Word::Device));
+    assert_eq!(words.last(), Some(&Word::Gateway));
 
     // A device tells nothing, and neither does a gateway through an envelope.
     let mut attic = house.line(Role::Gateway, "attic").await;
