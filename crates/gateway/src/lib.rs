@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod as_gateway;
+pub mod backup;
 mod coap;
 mod core;
 mod crl;

@@ -6,6 +6,7 @@ use thingward_model::Link;
 
 use crate::Radio;
 use crate::ble::BleRadio;
+use crate::wire::Secret;
 use crate::zigbee::ZigbeeRadio;
 use crate::zigbee2mqtt::Zigbee2MqttRadio;
 use crate::zwave::ZwaveRadio;
@@ -57,6 +58,17 @@ impl Kind {
             Self::Zigbee2Mqtt => Box::new(Zigbee2MqttRadio::new()),
             Self::Zwave => Box::new(ZwaveRadio::new(UnwrapErr(SysRng))),
             Self::ZwaveJs => Box::new(ZwaveJsRadio::new()),
+        }
+    }
+
+    /// What a driver had kept, to go on from when it comes out of a backup: what was counted since is not known, so that it is
+    /// counted on beyond it. `None` when it cannot be.
+    #[must_use]
+    pub fn restored(self, kept: &Secret) -> Option<Secret> {
+        match self {
+            Self::Zigbee => crate::zigbee::restored(kept),
+            // Z-Wave agrees on its nonces anew; what advertises counts up by itself, and sources keep their own.
+            Self::Ble | Self::Zigbee2Mqtt | Self::Zwave | Self::ZwaveJs => Some(kept.clone()),
         }
     }
 

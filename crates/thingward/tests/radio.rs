@@ -10,7 +10,7 @@
 mod common;
 
 use common::house::{BINARY_SWITCH, House, kill};
-use common::wait_for;
+use common::{shown, wait_for};
 use serde_json::json;
 
 #[test]
@@ -66,6 +66,41 @@ fn a_switch_on_zwave_is_a_device_of_its_own_and_its_driver_gateway_and_service_m
     assert_eq!(said, [true, false, true]);
     assert_eq!(house.place.run(&["command", "send", &name, "turn-on"]).0, 0);
     assert_eq!(house.things().len(), 1);
+}
+
+#[test]
+fn a_gateway_whose_machine_is_lost_goes_on_with_its_things_out_of_a_backup() {
+    let Some((mut house, _service)) = House::with("") else { return };
+    let gateway = house.place.gateway();
+    wait_for("the driver", || house.driver().is_some());
+    let name = house.admit_switch();
+    house.controller.report(true);
+    house.wait_for_words(&name, 0);
+    let (secret, file) = (house.place.path("recovery.key"), house.place.path("gateway.backup"));
+    let made = house.place.done(&["key", "create", "--recipient", shown(&secret)]);
+    let public = made["public_key"].as_str().unwrap().to_owned();
+    house.place.fails(&["gateway", "backup", shown(&file), "--for", &public], 1);
+    drop(gateway);
+    house.place.fails(&["gateway", "backup", shown(&file)], 1);
+    let taken = house.place.done(&["gateway", "backup", shown(&file), "--for", &public]);
+    assert_eq!(taken["radios"], json!({"zwave-1": 1}));
+
+    // The machine is gone, and its membership is taken back. Another one is enrolled under the name.
+    std::fs::remove_dir_all(house.place.path("gateway")).unwrap();
+    house.place.done(&["device", "release", "gateway"]);
+    house.place.enrol("acme", "gateway", "gateway");
+    let restore = ["gateway", "restore", shown(&file), "--key-file", shown(&secret)];
+    assert_eq!(house.place.done(&restore), taken);
+    house.place.fails(&restore, 1);
+    let before = house.said(&name).len();
+    let _gateway = house.place.gateway();
+    wait_for("the switch is told", || house.place.run(&["command", "send", &name, "turn-off"]).0 == 0);
+    assert!(!house.controller.is_on());
+    wait_for("it is heard", || {
+        house.controller.report(true);
+        house.said(&name).len() > before
+    });
+    assert_eq!(house.things(), [name]);
 }
 
 #[test]

@@ -14,8 +14,10 @@ use zeroize::Zeroizing;
 const MEMORY_BYTES: usize = 64 * 1024;
 /// What memory is where nothing was written.
 const ERASED: u8 = 0xff;
+/// The file of a thing's secret, in its folder.
+pub(super) const SECRET_FILE: &str = "secret";
 /// What the sealed secret is bound to.
-const LABEL: &[u8] = b"thingward kept thing";
+pub(super) const SECRET_LABEL: &[u8] = b"thingward kept thing";
 
 /// A file that is durable byte for byte.
 pub(super) struct Memory(File);
@@ -79,7 +81,7 @@ impl Secret {
         if !path.try_exists()? {
             let mut secret = Zeroizing::new([0; 32]);
             system_rng().fill_bytes(secret.as_mut());
-            write_private(&path, &key.seal(LABEL, secret.as_ref()).map_err(io::Error::other)?)?;
+            write_private(&path, &key.seal(SECRET_LABEL, secret.as_ref()).map_err(io::Error::other)?)?;
         }
         Ok(Self { path, key })
     }
@@ -87,7 +89,7 @@ impl Secret {
 
 impl DeviceSecret for Secret {
     fn read(&mut self) -> Option<Zeroizing<[u8; 32]>> {
-        let opened = self.key.open(LABEL, &read_private(&self.path).ok()?).ok()?;
+        let opened = self.key.open(SECRET_LABEL, &read_private(&self.path).ok()?).ok()?;
         opened.as_slice().try_into().ok().map(Zeroizing::new)
     }
 

@@ -4,6 +4,7 @@
 //! commands and a place in the queue of its own.
 
 mod desk;
+mod kept;
 mod memory;
 mod part;
 mod quiet;
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::serial::Surroundings;
 
 pub(crate) use self::desk::Desk;
+pub(crate) use self::kept::{Remembered, keep, kept, remember, remembered};
 pub(crate) use self::part::STREAM;
 pub(crate) use self::status::StatusBoard;
 pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};

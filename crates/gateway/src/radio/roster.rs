@@ -12,8 +12,8 @@ use thingward_crypto::sealed::{SealingKey, read_private, write_private};
 use thingward_model::{DeviceName, Link};
 use thingward_radio::wire::Address;
 
-const FILE: &str = "thing";
-const LABEL: &[u8] = b"thingward radio thing";
+pub(super) const FILE: &str = "thing";
+pub(super) const LABEL: &[u8] = b"thingward radio thing";
 
 /// What is known of a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]

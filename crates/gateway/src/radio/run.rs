@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use thingward_agent::disk::create_private_dir;
-use thingward_crypto::sealed::{SealingKey, read_private, write_private};
+use thingward_crypto::sealed::{SealingKey, read_private};
 use thingward_model::clock::now;
 use thingward_radio::supervisor::{Event, Reason, Settings, Supervisor};
 use thingward_radio::wire::{Address, Admission, AdmissionState, Exception, RefusalKind, Secret, Start};
@@ -14,6 +14,7 @@ use thingward_radio::{Order, Report};
 use tokio::sync::mpsc;
 
 use super::desk::Desk;
+use super::kept;
 use super::quiet::Quiet;
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard};
 use super::things::Things;
@@ -29,8 +30,6 @@ const TURN: Duration = Duration::from_secs(2);
 const INTERVIEW: Duration = Duration::from_secs(120);
 /// Most things whose revocation waits.
 const REVOKED_MAX: usize = 64;
-/// What the sealed state of a driver is bound to.
-const LABEL: &[u8] = b"thingward radio state";
 
 /// See the module.
 pub(super) struct Run {
@@ -179,7 +178,8 @@ impl Run {
 
     /// With what the driver starts, or what is missing.
     fn beginning(&self) -> Result<Start, (&'static str, io::Error)> {
-        let kept = self.kept().map_err(|error| ("what it had kept does not open", error))?;
+        let kept =
+            kept::kept(&self.folder, &self.key).map_err(|error| ("what it had kept does not open", error))?;
         let credentials = self.credentials().map_err(|error| ("its credentials cannot be read", error))?;
         Ok(Start { kept, exceptions: self.exceptions.clone(), credentials })
     }
@@ -206,22 +206,10 @@ impl Run {
         let _ = self.supervisor.orders.send(order).await;
     }
 
-    fn kept(&self) -> io::Result<Option<Secret>> {
-        match read_private(&self.folder.join("kept")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            sealed => {
-                let opened = self.key.open(LABEL, &sealed?).map_err(io::Error::other)?;
-                Ok(Some(Secret::new(opened.to_vec())))
-            }
-        }
-    }
-
     /// Makes durable what the driver has to remember; what fails is tried again until it is, or the driver is another.
     async fn keep(&mut self, state: Secret) {
-        let (path, key, bytes) = (self.folder.join("kept"), self.key.clone(), state.clone());
-        let kept = tokio::task::spawn_blocking(move || {
-            write_private(&path, &key.seal(LABEL, bytes.expose()).map_err(io::Error::other)?)
-        });
+        let (folder, key, bytes) = (self.folder.clone(), self.key.clone(), state.clone());
+        let kept = tokio::task::spawn_blocking(move || kept::keep(&folder, &key, &bytes));
         match kept.await.map_err(io::Error::other).flatten() {
             Ok(()) => self.order(Order::Kept).await,
             Err(error) => {

@@ -19,7 +19,7 @@ use thingward_radio::wire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Notify, mpsc};
 
-use super::memory::{Memory, Secret};
+use super::memory::{Memory, SECRET_FILE, Secret};
 use super::part::Part;
 use super::room::Taken;
 use crate::serial::SharedLink;
@@ -91,7 +91,7 @@ pub(super) fn open(
 ) -> io::Result<(Server, Ways)> {
     let mut address = Measurement::default();
     address.take(part.address.as_str().as_bytes());
-    let secret = Secret::open(folder.join("secret"), key)?;
+    let secret = Secret::open(folder.join(SECRET_FILE), key)?;
     let keys = Dice::start(secret, &address).map_err(|_| other("its secret does not open"))?;
     let mut machine = None;
     let memory = Memory::open(&folder.join("memory"))?;

@@ -34,7 +34,7 @@ use std::time::Duration;
 use thingward_zigbee::address::Eui64;
 use thingward_zigbee::ezsp::{EzspHost, EzspMessage, EzspOutput};
 
-use crate::wire::{Address, Order};
+use crate::wire::{Address, Order, Secret};
 use crate::{Output, Radio};
 
 use admit::Admission;
@@ -50,6 +50,16 @@ use talk::Exchange;
 
 /// Things that are to be removed when the radio works.
 const UNWANTED_MAX: usize = 64;
+
+/// Counters that are skipped when a network comes out of a backup: more than a coordinator uses under one key in a month.
+const BACKUP_SKIP: u32 = 1 << 26;
+
+/// What was kept of a network, to go on from when it comes out of a backup; `None` when it cannot be.
+pub(crate) fn restored(kept: &Secret) -> Option<Secret> {
+    let mut kept = Kept::read(kept.expose()).ok()?;
+    kept.frame_counter = kept.frame_counter.checked_add(BACKUP_SKIP)?;
+    kept.to_bytes().map(Secret::new)
+}
 
 /// A network of Zigbee, at a coordinator that speaks EZSP.
 pub struct ZigbeeRadio {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thingward_radio::Radio;
-use thingward_radio::wire::{Order, Report};
+use thingward_radio::wire::{Order, Report, Secret};
 use thingward_radio::zigbee::ZigbeeRadio;
 
 use crate::world::{BULB, CODE, World, address, done, last, node, things, trouble};
@@ -98,6 +98,27 @@ fn a_coordinator_that_was_set_back_does_not_use_a_counter_again() {
     assert_eq!(trouble(&reports), None);
     assert_eq!(things(&reports).len(), 1);
     assert!(world.coordinator.borrow().counter > 1_000_000);
+}
+
+#[test]
+fn a_network_out_of_a_backup_counts_on_beyond_what_was_used_since() {
+    let mut world = world();
+    let backup = Secret::new(world.kept.clone().unwrap());
+    let used = {
+        let mut coordinator = world.coordinator.borrow_mut();
+        coordinator.counter += 30_000_000;
+        let used = coordinator.counter;
+        coordinator.wipe();
+        used
+    };
+    let radio = thingward_radio::Kind::Zigbee;
+    world.kept = Some(radio.restored(&backup).unwrap().expose().to_vec());
+    world.restart();
+    let reports = world.take();
+    assert_eq!(trouble(&reports), None);
+    assert_eq!(things(&reports).len(), 1);
+    assert!(world.coordinator.borrow().counter > used);
+    assert_eq!(radio.restored(&Secret::new(b"nothing".to_vec())), None);
 }
 
 #[test]

@@ -3,19 +3,26 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value as Json, json};
 use thingward_agent::home::Home;
+use thingward_agent::membership::Membership;
+use thingward_crypto::RecipientPublicKey;
 use thingward_gateway::Gateway as RunningGateway;
+use thingward_gateway::backup::{self, BackupError};
 use tracing::info;
 use zeroize::Zeroizing;
 
 use super::Global;
 use super::connection::Tenant as Whose;
+use super::file::create_private;
+use super::key::recipient_key;
 use super::role::Run;
 use crate::api::Path;
-use crate::config;
+use crate::config::{self, GatewayConfig};
 use crate::failure::Failure;
 use crate::output::{self, Column, fields, table};
 use crate::serve::stop_requested;
@@ -52,6 +59,23 @@ pub(super) enum Gateway {
         /// Its name.
         name: String,
     },
+    /// Copy what the radios of this machine's gateway have to remember, keys of networks among it, sealed for a key. The gateway has to be
+    /// stopped meanwhile.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+        /// The public half from `key create --recipient`, base64; else the customer's key of the tenant.
+        #[arg(long = "for", value_name = "PUBLIC_KEY")]
+        recipient: Option<String>,
+    },
+    /// Bring back what a backup has, into the home of the same gateway, which is enrolled anew and stopped.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        /// The file of the secret key, from `key create --recipient`.
+        #[arg(long, value_name = "FILE")]
+        key_file: PathBuf,
+    },
     /// Let a gateway enrol things that join its radios, for a while.
     Admit(Admit),
     /// Let a gateway enrol nothing any more.
@@ -86,6 +110,8 @@ impl Gateway {
         match self {
             Self::Run(run) => serve(global, &run).await,
             Self::Show { tenant, name } => show(global, &tenant, &name).await,
+            Self::Backup { file, recipient } => take_backup(global, &file, recipient.as_deref()),
+            Self::Restore { file, key_file } => restore(global, &file, &key_file),
             Self::Admit(admit) => admit.run(global).await,
             Self::Close { tenant, name } => {
                 let api = global.api()?;
@@ -119,6 +145,48 @@ fn printed(file: &std::path::Path) -> Result<Zeroizing<String>, Failure> {
         _ => std::fs::read_to_string(file),
     };
     text.map(Zeroizing::new).map_err(Failure::file(file))
+}
+
+/// The home of this machine's gateway, with who it is.
+fn own_home(config: &GatewayConfig) -> Result<(Home, Membership), Failure> {
+    let home = Home::open(&config.home).map_err(Failure::of)?;
+    let membership = home.identity().map_err(Failure::of)?.membership;
+    Ok((home, membership))
+}
+
+fn take_backup(global: &Global, file: &std::path::Path, recipient: Option<&str>) -> Result<(), Failure> {
+    let config = config::load(global)?.gateway;
+    let (home, membership) = own_home(&config)?;
+    let wrong = || Failure::Failed("the public key is none of `key create --recipient`".to_owned());
+    let given = recipient.map(|text| {
+        let bytes = STANDARD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(RecipientPublicKey::from_bytes).ok_or_else(wrong)
+    });
+    let missing = || {
+        let what = "for whom? The tenant has no customer's key: `key create --recipient FILE` makes one, and \
+                    `--for` takes its public half";
+        Failure::Failed(what.to_owned())
+    };
+    let recipient = given.transpose()?.or(membership.customer_recipient).ok_or_else(missing)?;
+    let radios: Vec<_> = config.settings.radios.iter().map(|radio| (radio.name, radio.kind)).collect();
+    let taken = backup::take(&home, &membership.principal(), &radios, &recipient);
+    let (bytes, contents) = taken.map_err(Failure::of)?;
+    create_private(file, &bytes)?;
+    output::value(global.output, &json!(contents), fields);
+    Ok(())
+}
+
+fn restore(global: &Global, file: &std::path::Path, key_file: &std::path::Path) -> Result<(), Failure> {
+    let (home, membership) = own_home(&config::load(global)?.gateway)?;
+    let key = recipient_key(key_file)?;
+    let size = std::fs::metadata(file).map_err(Failure::file(file))?.len();
+    if size > backup::BACKUP_BYTES_MAX {
+        return Err(Failure::of(BackupError::NotOurs));
+    }
+    let bytes = std::fs::read(file).map_err(Failure::file(file))?;
+    let contents = backup::restore(&home, &membership.principal(), &key, &bytes).map_err(Failure::of)?;
+    output::value(global.output, &json!(contents), fields);
+    Ok(())
 }
 
 async fn show(global: &Global, tenant: &Whose, name: &str) -> Result<(), Failure> {
