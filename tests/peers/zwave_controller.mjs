@@ -47,6 +47,9 @@ const server = new MockServer({
 await server.start();
 while (!server.server.listening) await new Promise((resolve) => setTimeout(resolve, 10));
 
+// What it says to a host that is killed meanwhile goes nowhere, which a controller lives with.
+process.on("unhandledRejection", (error) => console.error(error));
+
 // A host that shares its processor with others may take longer than a second to acknowledge a frame.
 const expectHostACK = controller.expectHostACK.bind(controller);
 controller.expectHostACK = (_, message) => expectHostACK(20_000, message);
