@@ -7,6 +7,7 @@ const PROVIDER: &str = "# [service.oidc.corp]";
 const PAYMENTS: &str = "# [service.payments]";
 const CHIP: &str = "# [gateway.serial.door-1]";
 const RADIO: &str = "# [gateway.radio.zwave-1]";
+const HOME_ASSISTANT: &str = "# [gateway.home_assistant]";
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -121,7 +122,9 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let uncommented: String = TEMPLATE
         .split_inclusive("\n\n")
         .filter(|paragraph| {
-            ![PROVIDER, PAYMENTS, CHIP, RADIO].iter().any(|example| paragraph.contains(example))
+            ![PROVIDER, PAYMENTS, CHIP, RADIO, HOME_ASSISTANT]
+                .iter()
+                .any(|example| paragraph.contains(example))
         })
         .flat_map(str::lines)
         .map(|line| if is_key(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") })
@@ -215,4 +218,27 @@ fn the_example_of_a_chip_is_right_and_one_without_a_line_is_none() {
         assert!(wrong.contains(said), "{wrong}");
     }
     assert!(read("").err().unwrap().join("\n").contains("gateway.serial.door-1.line: is missing"));
+}
+
+#[test]
+fn the_example_of_a_home_assistant_is_right_and_a_broker_whose_certificate_nobody_vouches_for_is_none() {
+    let (_, example) = TEMPLATE.split_once(&format!("\n{HOME_ASSISTANT}\n")).unwrap();
+    let keys = example.lines().take_while(|line| !line.is_empty()).map(|line| format!("{}\n", &line[2..]));
+    let keys: String = keys.collect();
+    let read = |text: &str| parse("t.toml", &format!("[gateway.home_assistant]\n{text}"), None);
+    let config = read(&keys).map_err(|e| e.join("\n")).unwrap_or_else(|e| panic!("{e}"));
+    let home = config.gateway.settings.home_assistant.unwrap();
+    assert_eq!((home.application.as_str(), home.prefix.as_str()), ("home-assistant", "homeassistant"));
+    assert!(read("application = \"a\"\nbroker = \"tls:home:8883\"\nca_file = \"/ca.pem\"").is_ok());
+    for wrong in [
+        "application = \"a\"",
+        "broker = \"tcp:localhost:1883\"",
+        "application = \"a\"\nbroker = \"tls:home:8883\"",
+        "application = \"a\"\nbroker = \"tcp:home:1883\"",
+        "application = \"a b\"\nbroker = \"tcp:localhost:1883\"",
+        "application = \"a\"\nbroker = \"tcp:localhost:1883\"\nprefix = \"a/b\"",
+        "application = \"a\"\nbroker = \"tcp:localhost:1883\"\ncredentials_file = \"x\"",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
 }
