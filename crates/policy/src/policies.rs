@@ -11,7 +11,7 @@ use crate::index::{Answer, Index};
 use crate::permit::{Denied, Permit};
 use crate::resource::Resource;
 use crate::schema::{baseline, baseline_index};
-use crate::source::{Place, Problem, Problems, Source};
+use crate::source::{Place, PolicyFile, Problem, Problems, Source};
 use crate::subject::Subject;
 use crate::weak::{self, WeakJoin};
 use crate::world::World;
@@ -117,10 +117,10 @@ impl Policies {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether they are those of [`Self::closed`].
+    /// The tenant's own policies that can have a say where no people are; `None` when they are those of [`Self::closed`].
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.rules().own.is_none()
+    pub fn without_people(&self) -> Option<Vec<PolicyFile>> {
+        Some(self.rules().own?.source.without_people())
     }
 
     /// The permit to do `A` to something, when the policies allow it.

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
+    ValidationMode, Validator,
+};
 use miette::Diagnostic;
 
 use crate::schema::{BASELINE_FILE, schema};
-use crate::weak;
+use crate::subject::UserRole;
+use crate::weak::{self, JOIN_WEAKLY};
 
 /// Most files of a tenant.
 pub const FILES_MAX: usize = 32;
@@ -189,11 +193,51 @@ impl Source {
         self.policies.iter()
     }
 
+    /// The policies that can have a say where no people are: those whose scope is neither people nor what only people do. In
+    /// files of the same names.
+    #[must_use]
+    pub(crate) fn without_people(&self) -> Vec<PolicyFile> {
+        let mut files: Vec<PolicyFile> = Vec::new();
+        let places = self.policies.iter().filter(|policy| !is_about_people(policy));
+        for place in places.filter_map(|policy| self.places.get(policy.id())) {
+            match files.last_mut().filter(|file| file.name == place.file) {
+                Some(file) => file.text.extend(["\n", &place.text]),
+                None => files.push(PolicyFile { name: place.file.clone(), text: place.text.clone() }),
+            }
+        }
+        files
+    }
+
     /// Where a policy is.
     #[must_use]
     pub fn place(&self, id: &PolicyId) -> Option<&Place> {
         self.places.get(id)
     }
+}
+
+/// What is asked where no people are.
+const ELSEWHERE: [&str; 3] = ["readings:read", "commands:send", JOIN_WEAKLY];
+
+fn is_about_people(policy: &Policy) -> bool {
+    use PrincipalConstraint as P;
+    let is_person = |kind: &EntityTypeName| matches!(kind.basename(), "User" | "Token" | "Operator");
+    let of_person = |uid: &EntityUid| {
+        let is_role = uid.type_name().basename() == "Role";
+        is_person(uid.type_name()) || (is_role && uid.id().unescaped().parse::<UserRole>().is_ok())
+    };
+    let by_people = match policy.principal_constraint() {
+        P::Any => false,
+        P::Is(kind) => is_person(&kind),
+        P::Eq(uid) | P::In(uid) => of_person(&uid),
+        P::IsIn(kind, uid) => is_person(&kind) || of_person(&uid),
+    };
+    let is_asked = |action: &EntityUid| ELSEWHERE.contains(&action.id().unescaped());
+    let by_action = match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(action) => !is_asked(&action),
+        ActionConstraint::In(actions) => !actions.iter().any(is_asked),
+    };
+    by_people || by_action
 }
 
 fn check_name(name: &str) -> Result<(), String> {

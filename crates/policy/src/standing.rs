@@ -1,6 +1,7 @@
 //! What a gateway decides by while it is by itself: its tenant's policies and what they are about, signed by the service.
 //!
-//! Nobody's names are in it: people do not ask gateways. Among members are the gateway, its things and applications.
+//! People do not ask gateways, so that nothing is said of them: policies whose scope they are stay at the service. Among members are
+//! the gateway, its things and applications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,7 @@ pub struct Standing {
     pub version: u64,
     /// When it was right. One that is older is not taken in the place of it.
     pub issued: Timestamp,
-    /// The tenant's own policies.
+    /// The tenant's own policies, as far as they can have a say there.
     pub files: Vec<PolicyFile>,
     /// What they are about, as far as the gateway has to do with it.
     pub world: World,

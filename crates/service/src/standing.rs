@@ -29,10 +29,8 @@ impl Shared {
     /// [`NoStanding`].
     pub(crate) async fn standing_policy(&self, gateway: &Principal) -> Result<Vec<u8>, NoStanding> {
         let Principal { tenant, name, .. } = *gateway;
-        // With no change between the files and what they are about.
-        let _turn = self.membership.lock().await;
         let newest = self.store.registry().policy_version(&tenant, None).await?;
-        let policies = self.directory.access.of(&tenant).filter(|p| !p.is_closed());
+        let policies = self.directory.access.of(&tenant).ok_or(NoStanding::Closed)?;
         let is_wanted = |member: &_, what: &thingward_policy::Member| {
             *member == name
                 || what.role == Role::Application
@@ -41,10 +39,10 @@ impl Shared {
         let standing = Standing {
             tenant,
             gateway: name,
-            version: newest.as_ref().map_or(0, |version| version.version),
+            version: newest.map_or(0, |version| version.version),
             issued: now(),
-            files: newest.map(|version| version.files).unwrap_or_default(),
-            world: policies.ok_or(NoStanding::Closed)?.world(|world| world.of_members(is_wanted)),
+            files: policies.without_people().ok_or(NoStanding::Closed)?,
+            world: policies.world(|world| world.of_members(is_wanted)),
         };
         Ok(standing.sign(self.grant_key.as_ref())?)
     }

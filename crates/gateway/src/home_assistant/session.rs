@@ -202,7 +202,7 @@ impl Session {
         let Some(thing) = self.place.ordered(topic) else {
             if publish.retain && !publish.payload.is_empty() {
                 let is_wanted = self.allowed.contains(topic);
-                self.shelf.found(topic.to_owned(), publish.payload.clone(), is_wanted);
+                self.shelf.found(topic.to_owned(), &publish.payload, is_wanted);
             }
             return;
         };

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+/// Most topics that a broker may say that it has.
+const FOUND_MAX: usize = 16 * 1024;
+
 /// See the module. An empty payload takes a topic off the broker's shelf.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     wanted: BTreeMap<String, Bytes>,
-    /// As far as it was told or has told.
+    /// As far as it was told or has told; empty where it is something else.
     there: BTreeMap<String, Bytes>,
     /// What differs, as far as is known.
     differing: BTreeSet<String>,
@@ -35,18 +38,23 @@ impl Shelf {
     }
 
     /// The broker says that it has this.
-    pub(super) fn found(&mut self, topic: String, payload: Bytes, is_wanted: bool) {
-        let is_right = match self.wanted.get(&topic) {
-            Some(wanted) => *wanted == payload,
+    pub(super) fn found(&mut self, topic: String, payload: &Bytes, is_wanted: bool) {
+        // Anybody may have put it there.
+        if self.there.len() >= FOUND_MAX && !self.there.contains_key(&topic) {
+            return;
+        }
+        let (is_right, known) = match self.wanted.get(&topic) {
+            Some(wanted) if wanted == payload => (true, wanted.clone()),
+            Some(_) => (false, Bytes::new()),
             // What was said before the gateway began anew is right until the thing says something else.
-            None => is_wanted,
+            None => (is_wanted, Bytes::new()),
         };
         if is_right {
             self.differing.remove(&topic);
         } else {
             self.differing.insert(topic.clone());
         }
-        self.there.insert(topic, payload);
+        self.there.insert(topic, known);
     }
 
     /// There is another connection, and nobody knows what the broker has.
@@ -104,16 +112,28 @@ mod tests {
         let mut shelf = Shelf::default();
         shelf.put("config".to_owned(), "new".into());
         shelf.forget();
-        shelf.found("config".to_owned(), "old".into(), true);
-        shelf.found("state".to_owned(), "21.5".into(), true);
-        shelf.found("gone".to_owned(), "x".into(), false);
+        let found = |shelf: &mut Shelf, topic: &str, payload: &'static str, is_wanted| {
+            shelf.found(topic.to_owned(), &payload.into(), is_wanted);
+        };
+        found(&mut shelf, "config", "old", true);
+        found(&mut shelf, "state", "21.5", true);
+        found(&mut shelf, "gone", "x", false);
         assert_eq!(all(&mut shelf), ["config=new", "gone="]);
         shelf.forget();
-        shelf.found("config".to_owned(), "new".into(), true);
+        found(&mut shelf, "config", "new", true);
         assert_eq!(all(&mut shelf), [""; 0]);
         // It may be seen no more.
-        shelf.found("state".to_owned(), "21.5".into(), true);
+        found(&mut shelf, "state", "21.5", true);
         shelf.retain(|topic| topic == "config");
         assert_eq!(all(&mut shelf), ["state="]);
+    }
+
+    #[test]
+    fn a_broker_that_has_things_without_end_takes_no_memory_without_end() {
+        let mut shelf = Shelf::default();
+        for n in 0..FOUND_MAX + 10 {
+            shelf.found(n.to_string(), &"x".into(), false);
+        }
+        assert_eq!((shelf.there.len(), shelf.differing.len()), (FOUND_MAX, FOUND_MAX));
     }
 }

@@ -114,6 +114,26 @@ fn a_policy_that_lets_things_join_weakly_says_which_and_why() {
 }
 
 #[test]
+fn policies_about_people_and_what_only_people_do_stay_at_the_service() {
+    let text = r#"
+        permit (principal == User::"anna", action == Action::"readings:read", resource);
+        permit (principal in Role::"operator", action == Action::"commands:send", resource);
+        permit (principal is User in Group::"night", action, resource);
+        forbid (principal, action == Action::"users:manage", resource);
+        forbid (principal, action, resource) when { resource in Group::"closed" };
+        permit (principal in Role::"application", action in [Action::"commands:send", Action::"readings:read"], resource);
+        permit (principal == Application::"home", action == Action::"commands:send", resource);
+    "#;
+    let source = Source::new(&files(text)).unwrap();
+    let [file] = &source.without_people()[..] else { panic!("one file") };
+    assert_eq!((file.name.as_str(), file.text.matches(';').count()), ("home.cedar", 3));
+    for gone in ["anna", "operator", "night", "users:manage"] {
+        assert!(!file.text.contains(gone), "{gone}");
+    }
+    assert!(Source::new(std::slice::from_ref(file)).is_ok());
+}
+
+#[test]
 fn nobodys_name_is_in_what_a_gateway_gets_and_no_group_that_it_has_nothing_to_do_with() {
     let signed = standing(OWN).sign(&key(1)).unwrap();
     let text = String::from_utf8_lossy(&signed);
