@@ -40,7 +40,7 @@ pub const ACME: &str = "acme";
 /// A folder with everything in it.
 pub struct Town {
     folder: tempfile::TempDir,
-    ports: (u16, u16),
+    ports: (u16, u16, u16),
 }
 
 impl Default for Town {
@@ -52,7 +52,7 @@ impl Default for Town {
 impl Town {
     /// Nothing but the folder.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), ports: (0, 0) }
+        Self { folder: tempfile::tempdir().unwrap(), ports: (0, 0, 0) }
     }
 
     /// The folder.
@@ -73,6 +73,7 @@ impl Town {
             trust_domain: "thingward.test".to_owned(),
             mqtt: address(self.ports.0),
             https: address(self.ports.1),
+            coap: Some(address(self.ports.2)),
             names: vec!["localhost".to_owned()],
             addresses: vec![[127, 0, 0, 1].into()],
             authority_keys: AuthorityKeys::Sealed,
@@ -86,7 +87,8 @@ impl Town {
             payments: None,
         };
         let service = Service::start(settings).await.unwrap();
-        self.ports = (service.mqtt().port(), service.https().port());
+        let coap = service.coap().map_or(0, |at| at.port());
+        self.ports = (service.mqtt().port(), service.https().port(), coap);
         for tenant in [ACME, "other"] {
             let key = self.path().join(format!("{tenant}.key"));
             if !key.exists() {

@@ -1,4 +1,4 @@
-// The way that a reading took: from the thing over its link to a gateway, and to the service.
+// The way that a reading took: from the thing over its link to a gateway or to the service.
 
 import type { Reading } from "./fleet";
 
@@ -47,10 +47,10 @@ export interface Step {
 export function pathOf(reading: Reading): Step[] {
   const { device, time, link, gateway, gateway_received: at, received, assurance } = reading;
   const way: Step[] = [];
-  if (link && gateway && at) {
+  if (link) {
     const { name, about, state } = linkOf(link);
     way.push({ place: name, about, state });
-    way.push({ place: gateway, about: "took it, by its clock", at, isMember: true });
+    if (gateway && at) way.push({ place: gateway, about: "took it, by its clock", at, isMember: true });
   } else if (assurance === "gateway-sealed") {
     way.push({ place: "A gateway", about: "carried it, before such ways were kept", state: "warn" });
   } else {

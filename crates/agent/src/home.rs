@@ -9,16 +9,16 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand_core::Rng;
 use thingward_coap::edhoc::DhKey;
-use thingward_crypto::SignatureAlgorithm;
 use thingward_crypto::sealed::{SealingKey, read_private, sync_parent, write_private};
+use thingward_crypto::{SignatureAlgorithm, system_rng};
 use thingward_model::{DeviceName, StreamName};
 use thingward_pkcs11::TokenError;
 use thingward_pki::{LeafIdentity, PkiError, ca};
 use thingward_tpm::TpmError;
 use zeroize::Zeroizing;
 
-use crate::coap::key;
 use crate::disk::create_private_dir;
 use crate::key_store::{
     self, KeyStore, KeyStoreError, KeyStoreReference, SEALED_KEY, SEALING_KEY, WRAPPED_KEY,
@@ -301,7 +301,7 @@ impl Home {
                 DhKey::new(bytes).map_err(|_| damaged())
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let (key, bytes) = key::fresh();
+                let (key, bytes) = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes));
                 let sealed = self.sealing_key().seal(RAW_KEY.as_bytes(), bytes.as_slice());
                 let sealed = sealed.map_err(|e| at(&path)(io::Error::other(e)))?;
                 write_private(&path, &sealed).map_err(at(&path))?;

@@ -89,7 +89,10 @@ struct Wire {
     classes: Vec<WireClass>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approvers: Vec<WireApprover>,
-    /// Only in the file: the service does not know by what name it is reached.
+    /// Where the service takes HTTPS, when it says so over CoAP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    https_port: Option<u16>,
+    /// Only in the file, and from gateways: the service does not know by what name it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
 }
@@ -171,6 +174,20 @@ impl Membership {
         Self::from_wire(&wire, service.ok_or(MembershipError::Field("service"))?)
     }
 
+    /// Reads what came over CoAP. A gateway says where the service is; the service itself is at the host of `near`.
+    ///
+    /// # Errors
+    ///
+    /// [`MembershipError`].
+    pub fn from_coap(json: &[u8], near: &Endpoint) -> Result<Self, MembershipError> {
+        let wire: Wire = serde_json::from_slice(json)?;
+        let service = match (&wire.service, wire.https_port) {
+            (Some(said), _) => said.parse().map_err(|_| MembershipError::Field("service"))?,
+            (None, port) => Endpoint { host: near.host.clone(), port: port.unwrap_or(near.port) },
+        };
+        Self::from_wire(&wire, service)
+    }
+
     fn from_wire(wire: &Wire, service: Endpoint) -> Result<Self, MembershipError> {
         let field = MembershipError::Field;
         let customer = wire.recipients.customer.as_deref();
@@ -230,6 +247,7 @@ impl Membership {
             grant_revocation: self.grant_revocation.as_ref().map(|bytes| STANDARD.encode(bytes)),
             classes: self.classes.iter().map(WireClass::of).collect(),
             approvers: self.approvers.iter().map(WireApprover::of).collect(),
+            https_port: None,
             service: Some(self.service.to_string()),
         };
         // Strings and numbers always encode.

@@ -3,7 +3,8 @@
 //! - [`message`]: messages from and to bytes, RFC 7252 §3;
 //! - [`oscore`]: their protection end to end, RFC 8613;
 //! - [`edhoc`]: the exchange that gives two endpoints the secret for it, RFC 9528;
-//! - [`endpoint`]: client and server, with block-wise transfers and observation.
+//! - [`endpoint`]: client and server, with block-wise transfers and observation;
+//! - [`wire`]: what our devices say over it, and hear.
 //!
 //! No datagram panics. Only the endpoint and EDHOC allocate.
 
@@ -18,3 +19,4 @@ pub mod edhoc;
 pub mod endpoint;
 pub mod message;
 pub mod oscore;
+pub mod wire;

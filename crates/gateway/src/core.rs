@@ -53,6 +53,11 @@ enum Event {
     /// The service has a command for a child. The gateway can neither read much of it nor make one: it is signed from
     /// end to end.
     Command(ChildCommand),
+    /// The service has something else for a child with a session.
+    Tell {
+        child: DeviceName,
+        what: Tell,
+    },
     /// From here on nobody with one of these serial numbers has a session.
     Revoked {
         serials: BTreeSet<Vec<u8>>,
@@ -80,6 +85,41 @@ pub(crate) struct Said {
     pub(crate) topic: String,
     /// What.
     pub(crate) message: Vec<u8>,
+}
+
+/// What a child with a session is told beside commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tell {
+    /// What was taken back of grants, signed.
+    Revocation(Bytes),
+    /// That the service asks for evidence.
+    Evidence,
+}
+
+impl Tell {
+    const fn topic(&self) -> &'static str {
+        match self {
+            Self::Revocation(_) => REVOCATION,
+            Self::Evidence => EVIDENCE,
+        }
+    }
+
+    /// As the broker routes it.
+    fn message(self, child: &DeviceName) -> Option<Message> {
+        let topic = format!("{}{}", own_of(child), self.topic());
+        let payload = match self {
+            Self::Revocation(payload) => payload,
+            Self::Evidence => Bytes::new(),
+        };
+        Some(Message {
+            topic: TopicName::try_from(topic.as_str()).ok()?,
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: MessageProperties::default(),
+            author: Bytes::new(),
+        })
+    }
 }
 
 /// A command on its way down.
@@ -131,7 +171,8 @@ impl ChildCommand {
     fn message(self) -> Option<Message> {
         let wait = self.wait_max();
         Some(Message {
-            topic: TopicName::try_from(format!("{}{}", commands_of(&self.child), self.id).as_str()).ok()?,
+            topic: TopicName::try_from(format!("{}{COMMANDS}{}", own_of(&self.child), self.id).as_str())
+                .ok()?,
             payload: self.payload,
             qos: QoS::AtLeastOnce,
             retain: false,
@@ -141,13 +182,22 @@ impl ChildCommand {
     }
 }
 
-/// What the broker's own names of a child's commands begin with.
-fn commands_of(child: &DeviceName) -> String {
-    format!("children/{child}/commands/")
+/// What the broker's own names of what is a child's begin with.
+fn own_of(child: &DeviceName) -> String {
+    format!("children/{child}/")
 }
 
-/// What the child's names of them begin with.
-const COMMANDS: &str = "devices/me/commands/";
+/// What the child's names of that begin with.
+const OWN: &str = "devices/me/";
+/// What stands behind that for commands, what was taken back of grants, and questions for evidence.
+const COMMANDS: &str = "commands/";
+const REVOCATION: &str = "grants/revocation";
+const EVIDENCE: &str = "attestation";
+
+/// Whether a child may listen to this of its own.
+fn is_told(rest: &str) -> bool {
+    rest.starts_with(COMMANDS) || rest == REVOCATION || rest == EVIDENCE
+}
 
 /// The way to the core.
 #[derive(Clone)]
@@ -270,6 +320,12 @@ impl Core {
                     tracing::info!(%child, "no room for a command; the service sends it again");
                 }
             }
+            Event::Tell { child, what } => {
+                let told = what.message(&child).map(|message| self.broker.publish(now, message));
+                if told.is_none_or(|told| told.is_err()) {
+                    tracing::info!(%child, "no room for what the service says; a child asks by itself");
+                }
+            }
             Event::Revoked { serials } => {
                 let is_chosen = |who: &Member| serials.contains(&who.serial);
                 self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, true);
@@ -366,7 +422,7 @@ impl Gate for ChildGate {
         Scope::from(who.principal.to_string())
     }
 
-    /// Only commands are routed here, and nothing is retained.
+    /// Only what is for children is routed here, and nothing is retained.
     fn share(&self, _: &TopicName) -> Scope {
         Scope::new()
     }
@@ -404,7 +460,7 @@ impl Gate for ChildGate {
         }
         self.held_back.remove(&child);
         let (topic, message) = (topic.to_owned(), message.payload.to_vec());
-        let queued = Queued { child, topic, received: now, link: Link::MutualTls, message };
+        let queued = Queued { child, topic, received: now, link: who.link, message };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
             Ok(()) => Ok(None),
@@ -420,15 +476,16 @@ impl Gate for ChildGate {
     }
 
     fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
-        let rest = filter.pattern_str().strip_prefix(COMMANDS).filter(|_| filter.shared().is_none());
-        let inner = rest.map(|rest| format!("{}{rest}", commands_of(&who.principal.name)));
+        let rest = filter.pattern_str().strip_prefix(OWN).filter(|_| filter.shared().is_none());
+        let rest = rest.filter(|rest| is_told(rest));
+        let inner = rest.map(|rest| format!("{}{rest}", own_of(&who.principal.name)));
         inner.and_then(|inner| TopicFilter::try_from(inner.as_str()).ok()).ok_or(ReasonCode::NotAuthorized)
     }
 
     fn deliver(&mut self, who: &Member, message: &Message) -> Option<Delivered> {
-        let id = message.topic.as_str().strip_prefix(&commands_of(&who.principal.name))?;
+        let rest = message.topic.as_str().strip_prefix(&own_of(&who.principal.name))?;
         let is_member = who.principal.tenant == self.tenant && !self.revoked.contains(&who.serial);
-        let topic = TopicName::try_from(format!("{COMMANDS}{id}").as_str()).ok().filter(|_| is_member)?;
+        let topic = TopicName::try_from(format!("{OWN}{rest}").as_str()).ok().filter(|_| is_member)?;
         Some(Delivered { topic, payload: message.payload.clone() })
     }
 }
@@ -481,11 +538,9 @@ impl CoreHandle {
         wait.await.unwrap_or(Err(NotTaken::Stopping))
     }
 
-    /// As [`Self::said`], for one that does not wait: the answer comes by itself. `None` when there is too much to do.
-    pub(crate) fn try_said(&self, said: Said) -> Option<oneshot::Receiver<Result<(), NotTaken>>> {
-        let (done, wait) = oneshot::channel();
-        self.0.try_send(Event::Said { said, done }).ok()?;
-        Some(wait)
+    /// For a thread that may wait.
+    pub(crate) fn tell(&self, child: DeviceName, what: Tell) {
+        let _ = self.0.blocking_send(Event::Tell { child, what });
     }
 
     pub(crate) async fn revoked(&self, serials: BTreeSet<Vec<u8>>) {

@@ -20,12 +20,12 @@ use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
 use tokio::sync::oneshot;
 
 use crate::accounts::Accounts;
-use crate::core::{ChildCommand, CoreHandle, SharedQueue};
+use crate::core::{ChildCommand, CoreHandle, SharedQueue, Tell};
 use crate::queue::Queued;
 use crate::radio::{Admitting, Radios, RadiosStatus};
 use crate::serial::Visit;
 use crate::standing::Rules;
-use crate::switchboard::{Extension, Switchboard};
+use crate::switchboard::Switchboard;
 use crate::time::{self, Questions};
 
 /// The queue as the uplink sees it.
@@ -62,8 +62,8 @@ fn status_document(mut status: RadiosStatus) -> Option<Vec<u8>> {
 }
 
 /// The child in a topic about this of it.
-fn child_in<'t>(topic: &'t str, what: &str) -> Option<&'t str> {
-    topic.strip_prefix("devices/me/children/")?.strip_suffix(what)
+fn child_in(topic: &str, what: &str) -> Option<DeviceName> {
+    topic.strip_prefix("devices/me/children/")?.strip_suffix(what)?.parse().ok()
 }
 
 /// What is on its way.
@@ -173,18 +173,23 @@ impl Forwarder {
         Some(Outgoing { key: Key::Status, topic, payload: status, retain: false })
     }
 
-    fn extension(&self, child: &str) -> Option<Extension> {
-        child.parse().ok().and_then(|child: DeviceName| self.switchboard.find(&child))
+    /// Brings a child what was taken back of its grants. One that is away is told when it is there, or asks by itself.
+    fn take_back(&self, child: DeviceName, revocation: Bytes) {
+        let Some(chip) = self.switchboard.find(&child) else {
+            return self.core.tell(child, Tell::Revocation(revocation));
+        };
+        let (answer, _) = oneshot::channel();
+        let visit = Visit { kind: Kind::Revocation, body: revocation.to_vec(), answer };
+        if chip.visitors.try_send(visit).is_err() {
+            tracing::info!(%child, "a chip is told later what was taken back");
+        }
     }
 
-    /// Brings a chip what was taken back of its grants. One that is away is told when it is there; a child with a session
-    /// asks the service itself.
-    fn take_back(&self, child: &str, revocation: Vec<u8>) {
-        let (answer, _) = oneshot::channel();
-        if let Some(chip) = self.extension(child)
-            && chip.visitors.try_send(Visit { kind: Kind::Revocation, body: revocation, answer }).is_err()
-        {
-            tracing::info!(child, "a chip is told later what was taken back");
+    /// Asks a child for evidence. One that is away proves itself when it is there.
+    fn ask_evidence(&self, child: DeviceName) {
+        match self.switchboard.find(&child) {
+            Some(chip) => chip.evidence.notify_one(),
+            None => self.core.tell(child, Tell::Evidence),
         }
     }
 
@@ -280,14 +285,10 @@ impl Source for Forwarder {
             return;
         }
         if let Some(child) = child_in(topic, "/grants/revocation") {
-            return self.take_back(child, message.payload.to_vec());
+            return self.take_back(child, message.payload);
         }
         if let Some(child) = child_in(topic, "/attestation") {
-            // One that is away proves itself when it is there.
-            if let Some(chip) = self.extension(child) {
-                chip.evidence.notify_one();
-            }
-            return;
+            return self.ask_evidence(child);
         }
         match ChildCommand::read(topic, message.payload, message.expires_in) {
             Some(command) => self.core.command(command),

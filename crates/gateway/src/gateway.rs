@@ -214,10 +214,13 @@ impl Gateway {
             tasks.spawn(relay::run(socket, membership.service.clone()));
         }
         core.revoked(crl.serials.clone()).await;
-        let (revoked, revoked_rx) = watch::channel(crl.serials);
+        let revoked = Revoked::default();
+        revoked.replace(crl.serials);
         let coap = match settings.coap {
             None => None,
-            Some(address) => Some(coap::start(address, &mut tasks, &identity, around, revoked_rx).await?),
+            Some(address) => {
+                Some(coap::start(address, &mut tasks, &identity, around, revoked.clone()).await?)
+            }
         };
         let told = Published { tls, uplink_tls, revoked };
         tasks.spawn(look_after(home, identity, told, core.clone()));
@@ -300,7 +303,7 @@ async fn first_crl(identity: &Identity, home: &Home) -> Crl {
 struct Published {
     tls: SharedTls,
     uplink_tls: watch::Sender<Arc<rustls::ClientConfig>>,
-    revoked: watch::Sender<Revoked>,
+    revoked: Revoked,
 }
 
 /// Renews the certificate at two thirds of its life and puts each new CRL into effect.
@@ -337,7 +340,7 @@ async fn look_after(home: Home, mut identity: Identity, told: Published, core: C
             Err(error) => tracing::error!(%error, "TLS was not renewed"),
         }
         core.revoked(crl.serials.clone()).await;
-        told.revoked.send_replace(crl.serials);
+        told.revoked.replace(crl.serials);
     }
 }
 

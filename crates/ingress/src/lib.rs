@@ -1,13 +1,17 @@
-//! The MQTT listener that service and gateway share: TLS connections in front of a sequential core.
+//! The listeners that service and gateway share, in front of a sequential core: MQTT over TLS connections, and CoAP under
+//! OSCORE ([`coap`]).
 //!
 //! The core decides about messages; here are only sockets, handshakes and their bounds.
 
+pub mod coap;
 mod limits;
 mod listener;
 mod member;
 mod output;
+mod place;
 
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};
 pub use member::Member;
 pub use output::{Ended, Output, TooSlow, Waiting, output};
+pub use place::place;

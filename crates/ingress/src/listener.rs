@@ -50,6 +50,12 @@ impl SharedTls {
     }
 }
 
+/// The number of a new connection. None is used twice, whichever listener has it: cores know connections by them.
+pub(crate) fn next_conn() -> ConnId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The sequential core behind a listener.
 pub trait Core: Clone + Send + Sync + 'static {
     /// A member has connected. What it shall be sent goes into `output`, which is dropped when the connection shall
@@ -106,8 +112,6 @@ impl<C: Core> MqttListener<C> {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
         let handshakes = Arc::new(Semaphore::new(self.limits.handshakes_max));
         let me = Arc::new(self);
-        // Numbers are never used twice: the core knows connections by them.
-        let next = AtomicU64::new(1);
         loop {
             // At the bound, new connections wait in the system's queue, which has a bound of its own.
             let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -121,7 +125,7 @@ impl<C: Core> MqttListener<C> {
                     continue;
                 }
             };
-            let conn = next.fetch_add(1, Ordering::Relaxed);
+            let conn = next_conn();
             let me = Arc::clone(&me);
             tokio::spawn(async move {
                 let accepted = tokio::time::timeout(me.limits.handshake_timeout, me.handshake(stream)).await;
@@ -219,7 +223,7 @@ async fn write_all(mut writer: impl AsyncWrite + Unpin, mut waiting: Waiting) {
 mod tests {
     use std::sync::Mutex;
 
-    use thingward_model::{Principal, Role};
+    use thingward_model::{Link, Principal, Role};
 
     use super::*;
     use crate::output::TooSlow;
@@ -248,7 +252,12 @@ mod tests {
     fn member() -> Member {
         let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
         let principal = Principal { tenant, role: Role::Device, name };
-        Member { principal, serial: vec![1], not_after: now().plus_micros(3_600_000_000) }
+        Member {
+            principal,
+            serial: vec![1],
+            not_after: now().plus_micros(3_600_000_000),
+            link: Link::MutualTls,
+        }
     }
 
     async fn serve_a_client_that_never_reads(act: impl FnOnce(&Mutex<Option<Output>>)) -> Duration {

@@ -1,8 +1,10 @@
 //! What a verified certificate says about its holder.
 
+use std::fmt;
+
 use der::{Decode, Encode};
 use thingward_crypto::{Digest, VerifyingKey, sha256};
-use thingward_model::{Principal, Timestamp};
+use thingward_model::{Principal, Role, TenantName, Timestamp};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -38,15 +40,73 @@ impl LeafIdentity {
             .and_then(|id| Principal::from_spiffe_id(&id, trust_domain))
             .ok_or_else(malformed)?;
         let tbs = certificate.tbs_certificate();
-        let spki = tbs.subject_public_key_info().to_der().map_err(|_| malformed())?;
         Ok(Self {
             principal,
             serial: tbs.serial_number().as_bytes().to_vec(),
-            key: VerifyingKey::from_spki(&spki).map_err(|_| PkiError::KeyAlgorithm)?,
+            key: key_of(&certificate)?,
             not_before: crate::ca::timestamp(tbs.validity().not_before),
             not_after: crate::ca::timestamp(tbs.validity().not_after),
         })
     }
+}
+
+/// Who answers members: they speak to nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The service of the installation.
+    Service,
+    /// A gateway of a tenant.
+    Gateway(Principal),
+}
+
+impl Server {
+    /// Reads a SPIFFE ID of this trust domain; `None` when it is nobody's who answers.
+    #[must_use]
+    pub fn from_spiffe_id(id: &str, trust_domain: &str) -> Option<Self> {
+        let path = id.strip_prefix("spiffe://").and_then(|rest| rest.strip_prefix(trust_domain));
+        if path == Some("/service") {
+            return Some(Self::Service);
+        }
+        let principal = Principal::from_spiffe_id(id, trust_domain)?;
+        (principal.role == Role::Gateway).then_some(Self::Gateway(principal))
+    }
+
+    /// Whether members of this tenant speak to it.
+    #[must_use]
+    pub fn is_of(&self, tenant: TenantName) -> bool {
+        match self {
+            Self::Service => true,
+            Self::Gateway(gateway) => gateway.tenant == tenant,
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service => f.write_str("/service"),
+            Self::Gateway(gateway) => gateway.fmt(f),
+        }
+    }
+}
+
+/// Who answers, by a certificate whose chain was verified to our root, and its key.
+///
+/// # Errors
+///
+/// [`PkiError::Malformed`] when it names nobody who does.
+pub(crate) fn server_of(der: &[u8], trust_domain: &str) -> Result<(Server, VerifyingKey), PkiError> {
+    let malformed = || PkiError::Malformed { what: "server identity" };
+    let certificate = Certificate::from_der(der).map_err(|_| malformed())?;
+    let id = spiffe_id(&certificate).ok_or_else(malformed)?;
+    let server = Server::from_spiffe_id(&id, trust_domain).ok_or_else(malformed)?;
+    Ok((server, key_of(&certificate)?))
+}
+
+fn key_of(certificate: &Certificate) -> Result<VerifyingKey, PkiError> {
+    let malformed = |_| PkiError::Malformed { what: "certificate identity" };
+    let spki = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(malformed)?;
+    VerifyingKey::from_spki(&spki).map_err(|_| PkiError::KeyAlgorithm)
 }
 
 /// A device as its maker made it: IDevID of IEEE 802.1AR §8.

@@ -9,6 +9,7 @@ pub mod csr;
 pub mod est;
 pub mod identity;
 pub mod profile;
+pub mod proof;
 mod signer;
 pub mod tls;
 

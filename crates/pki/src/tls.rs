@@ -27,11 +27,11 @@ use rustls::{
     SignatureScheme,
 };
 use thingward_crypto::{Digest, Signer, SoftwareKey, VerifyingKey, sha256};
-use thingward_model::{Principal, Role, TenantName, Timestamp};
+use thingward_model::{TenantName, Timestamp};
 use x509_cert::Certificate;
 
 use crate::PkiError;
-use crate::identity::spiffe_id;
+use crate::identity::{Server, spiffe_id};
 use crate::signer::TlsKey;
 
 /// The application protocol of MQTT over TLS: RFC 7301 registry.
@@ -271,13 +271,38 @@ pub fn verify_client_chain(
     anchors: &[Vec<u8>],
     now: Timestamp,
 ) -> Result<(), PkiError> {
-    let Some((leaf, intermediates)) = chain.split_first() else {
-        return Err(PkiError::Untrusted(Error::NoCertificatesPresented));
-    };
-    let seconds = u64::try_from(now.as_seconds()).unwrap_or_default();
-    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let (leaf, intermediates) = leaf_of(chain)?;
     let verifier = client_verifier(anchors, None, true)?;
-    verifier.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(PkiError::Untrusted)
+    verifier.verify_client_cert(leaf, intermediates, unix(now)).map(|_| ()).map_err(PkiError::Untrusted)
+}
+
+/// Checks the chain of somebody who answers, outside a handshake. Who it is says its certificate.
+///
+/// # Errors
+///
+/// [`PkiError::Untrusted`] when it does not lead to `root` or is not valid at `now`.
+pub fn verify_server_chain(
+    chain: &[CertificateDer<'_>],
+    root: &[u8],
+    now: Timestamp,
+) -> Result<(), PkiError> {
+    let (leaf, intermediates) = leaf_of(chain)?;
+    let roots = roots(&[root.to_vec()])?;
+    let parsed = ParsedCertificate::try_from(leaf).map_err(PkiError::Untrusted)?;
+    let algorithms = provider().signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&parsed, &roots, intermediates, unix(now), algorithms)
+        .map_err(PkiError::Untrusted)
+}
+
+type Chain<'a, 'c> = (&'a CertificateDer<'c>, &'a [CertificateDer<'c>]);
+
+fn leaf_of<'a, 'c>(chain: &'a [CertificateDer<'c>]) -> Result<Chain<'a, 'c>, PkiError> {
+    chain.split_first().ok_or(PkiError::Untrusted(Error::NoCertificatesPresented))
+}
+
+fn unix(now: Timestamp) -> UnixTime {
+    let seconds = u64::try_from(now.as_seconds()).unwrap_or_default();
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }
 
 /// Whom a client demands at the other end.
@@ -290,16 +315,10 @@ struct Identity {
 
 impl Identity {
     fn is_expected(&self, id: &str) -> bool {
-        let path = id.strip_prefix("spiffe://").and_then(|r| r.strip_prefix(self.trust_domain.as_str()));
-        let is_service = path == Some("/service");
-        match self.expected {
-            ExpectedServer::Service => is_service,
-            ExpectedServer::ServiceOrGatewayOf(tenant) => {
-                is_service
-                    || Principal::from_spiffe_id(id, &self.trust_domain)
-                        .is_some_and(|p| p.role == Role::Gateway && p.tenant == tenant)
-            }
-        }
+        Server::from_spiffe_id(id, &self.trust_domain).is_some_and(|server| match self.expected {
+            ExpectedServer::Service => server == Server::Service,
+            ExpectedServer::ServiceOrGatewayOf(tenant) => server.is_of(tenant),
+        })
     }
 }
 

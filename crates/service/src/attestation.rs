@@ -8,13 +8,15 @@
 
 use thingward_attest::{AttestError, Claims, Endorsement, ROOM_BYTES, Root};
 use thingward_crypto::{VerifyingKey, sha256};
-use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
+use thingward_model::{DeviceName, Principal, TenantName, Timestamp, clock};
 use thingward_store::StoreError;
 use thingward_store::registry::{Attestation, KeptEvidence, PrincipalKey, Serial};
 use thingward_tpm::{EvidenceError, TpmEvidence};
 
 use crate::audit::Deed;
+use crate::enrolment::Refusal;
 use crate::shared::Shared;
+use crate::sign_in::Purpose;
 
 /// Shortest time between two evidences that differ: each is an entry in the tenant's log.
 const CHANGE_MICROS: i64 = 60 * 1_000_000;
@@ -173,6 +175,34 @@ impl Attested {
         let changed = now.pcrs.iter().filter(|(number, value)| then.pcrs.get(number) != Some(value));
         changed.map(|(number, _)| *number).collect()
     }
+}
+
+/// What a member's evidence has to answer, within five minutes.
+///
+/// # Errors
+///
+/// [`Refusal::Authority`] never, in practice.
+pub(crate) fn question(shared: &Shared, about: &Principal) -> Result<Vec<u8>, Refusal> {
+    let nonce = shared.challenges.make(Purpose::Evidence(&about.to_string()), b"", clock::now());
+    nonce.map_err(|_| Refusal::Authority)
+}
+
+/// Takes evidence that answers a [`question`] that nothing answered yet.
+///
+/// # Errors
+///
+/// [`EvidenceRefusal`].
+pub(crate) async fn answer(
+    shared: &Shared,
+    who: (&Principal, &VerifyingKey),
+    token: &[u8],
+) -> Result<(), EvidenceRefusal> {
+    let (about, time) = (who.0.to_string(), clock::now());
+    let is_asked = |nonce: &[u8]| {
+        let note = shared.challenges.note(Purpose::Evidence(&about), nonce, time);
+        note.is_some() && shared.challenges.spend(nonce, time)
+    };
+    receive(shared, who, token, is_asked, time).await
 }
 
 /// Takes evidence that answers a nonce which `is_asked` knows. What differs from the evidence before is in the log.

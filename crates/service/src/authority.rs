@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_crypto::sealed::SealingKey;
-use thingward_crypto::{SignatureAlgorithm, SoftwareKey, system_rng};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::Timestamp;
 use thingward_pkcs11::{KeyName, Token, TokenSigner};
 use thingward_pki::ca::SharedSigner;
@@ -41,6 +41,16 @@ pub enum AuthorityError {
         /// What the settings say.
         configured: String,
     },
+}
+
+/// What the service shows of itself.
+pub struct ServiceIdentity {
+    /// Its key.
+    pub key: SoftwareKey,
+    /// Its certificate, then the issuing one, in DER.
+    pub chain: [Vec<u8>; 2],
+    /// When the certificate ends.
+    pub not_after: Timestamp,
 }
 
 /// Issues and revokes.
@@ -131,7 +141,7 @@ impl Authority {
         Ok(())
     }
 
-    /// A certificate of the service itself, with its key in memory only.
+    /// As [`Self::service_identity`], for TLS.
     ///
     /// # Errors
     ///
@@ -141,13 +151,26 @@ impl Authority {
         settings: &ServiceSettings,
         now: Timestamp,
     ) -> Result<(Credentials, Timestamp), AuthorityError> {
-        use thingward_crypto::Signer;
+        let ServiceIdentity { key, chain, not_after } = self.service_identity(settings, now)?;
+        Ok((Credentials::new(&chain, &key)?, not_after))
+    }
+
+    /// A certificate of the service itself, with its key in memory only.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`].
+    pub fn service_identity(
+        &self,
+        settings: &ServiceSettings,
+        now: Timestamp,
+    ) -> Result<ServiceIdentity, AuthorityError> {
         let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
         let profile =
             Profile::Service { names: settings.names.clone(), addresses: settings.addresses.clone() };
         let issued = self.ca.issue(&profile, key.public_key(), now)?;
         let chain = [issued.der, self.ca.issuing_der()?];
-        Ok((Credentials::new(&chain, &key)?, issued.not_after))
+        Ok(ServiceIdentity { key, chain, not_after: issued.not_after })
     }
 }
 

@@ -178,6 +178,15 @@ impl Directory {
         of_role.map(|((_, name), _)| *name).collect()
     }
 
+    /// Whether the certificate still makes its holder a member that speaks for itself. A thing that a gateway keeps does not.
+    #[must_use]
+    pub fn is_member(&self, who: &thingward_ingress::Member) -> bool {
+        let p = &who.principal;
+        self.role(&p.tenant, &p.name) == Some(p.role)
+            && !self.is_revoked(&who.serial)
+            && self.keeper(&p.tenant, &p.name).is_none()
+    }
+
     /// A key of an enrolled member.
     #[must_use]
     pub fn key(&self, tenant: &TenantName, name: &DeviceName, id: &KeyId) -> Option<VerifyingKey> {

@@ -19,7 +19,7 @@ pub use kept::{KEPT_MAX, enrol_child};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;
 pub use refusal::Refusal;
-pub use renewal::{child_of, member_of, renew, renew_child};
+pub use renewal::{child_of, member_of, renew, renew_child, renew_known};
 
 /// RFC 4648 §6 without padding: what people can read out and type.
 pub(crate) fn base32(bytes: &[u8]) -> String {

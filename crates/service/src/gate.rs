@@ -21,7 +21,7 @@ use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, 
 use thingward_seal::command::CommandId;
 use thingward_seal::envelope::SignedEnvelope;
 use thingward_store::query::senml;
-use thingward_store::{Hop, Record, Store, StoreError};
+use thingward_store::{Hop, Record, Route, Store, StoreError};
 
 use crate::accounts::Accounts;
 use crate::audit::Deed;
@@ -93,13 +93,9 @@ impl ServiceGate {
         }
     }
 
-    /// Whether the certificate still makes its holder a member that speaks for itself: asked again each time, because a revocation takes
-    /// effect at once, and a connection that is about to be cut still has a will.
+    /// Asked again each time, because a revocation takes effect at once, and a connection that is about to be cut still has a will.
     fn is_member(&self, who: &Member) -> bool {
-        let p = &who.principal;
-        self.directory.role(&p.tenant, &p.name) == Some(p.role)
-            && !self.directory.is_revoked(&who.serial)
-            && self.directory.keeper(&p.tenant, &p.name).is_none()
+        self.directory.is_member(who)
     }
 
     /// The permit of a member to do `A`. A no goes to the log.
@@ -259,10 +255,10 @@ impl ServiceGate {
         device: DeviceName,
         stream: StreamName,
         payload: &[u8],
-        hop: Option<Hop>,
+        route: Route,
         now: Timestamp,
     ) -> Result<Option<Message>, ReasonCode> {
-        let kept = self.pipeline.take(permit, device, stream, payload, hop, now).map_err(|r| reason(&r))?;
+        let kept = self.pipeline.take(permit, device, stream, payload, route, now).map_err(|r| reason(&r))?;
         if self.read.borrow().contains(permit.tenant()) {
             self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
         }
@@ -307,7 +303,7 @@ impl ServiceGate {
                 let permit = self.publishing(now, &child, stream)?;
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 let hop = Hop { gateway, link: envelope.link, received: envelope.received };
-                self.telemetry(&permit, envelope.child, stream, envelope.message, Some(hop), now)
+                self.telemetry(&permit, envelope.child, stream, envelope.message, Route::Through(hop), now)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
@@ -422,7 +418,7 @@ impl Gate for ServiceGate {
             None => Err(ReasonCode::NotAuthorized),
             Some(DeviceTopic::Telemetry(stream)) => {
                 let permit = self.publishing(now, p, stream)?;
-                self.telemetry(&permit, p.name, stream, &message.payload, None, now)
+                self.telemetry(&permit, p.name, stream, &message.payload, Route::Direct(who.link), now)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
@@ -534,7 +530,7 @@ fn number(payload: &[u8]) -> Option<i64> {
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.
 fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
     let topic = topics::inner(tenant, &record.device, &format!("telemetry/{}", record.stream))?;
-    let link = record.hop.map(|hop| ("link", hop.link.as_str()));
+    let link = record.route.link().map(|link| ("link", link.as_str()));
     let said = std::iter::once(("assurance", record.assurance.as_str())).chain(link);
     let property = |(name, value)| Some((Text::try_from(name).ok()?, Text::try_from(value).ok()?));
     let user = said.map(property).collect::<Option<_>>()?;

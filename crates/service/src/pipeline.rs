@@ -15,7 +15,7 @@ use thingward_seal::{
     SignedStatement, Statement, StatementKind, StatementVerdict, Subject, Violation, item,
 };
 use thingward_store::hot::{Batch, Space};
-use thingward_store::{Hop, Reading, Record, Store, StoreError, Value};
+use thingward_store::{Reading, Record, Route, Store, StoreError, Value};
 
 use crate::audit::Deed;
 use crate::directory::Directory;
@@ -90,8 +90,8 @@ impl Pipeline {
         })
     }
 
-    /// Takes a message of one stream and gives the records that were kept of it. With `hop` a gateway carried it, whose key is in
-    /// the directory and which may carry it.
+    /// Takes a message of one stream and gives the records that were kept of it. A gateway that carried it has its key in
+    /// the directory, and may carry it.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Pipeline {
         device: DeviceName,
         stream: StreamName,
         message: &[u8],
-        hop: Option<Hop>,
+        route: Route,
         now: Timestamp,
     ) -> Result<Vec<Arc<Record>>, Refusal> {
         let at = StreamKey { tenant: *permit.tenant(), device, stream };
@@ -110,9 +110,9 @@ impl Pipeline {
         self.store.keys().get(&at.tenant).map_err(Refusal::Store)?;
         self.load(&at)?;
         let taken = if item::is_chained(message) {
-            self.take_items(&at, message, hop, now)
+            self.take_items(&at, message, route, now)
         } else {
-            self.take_plain(&at, message, hop, now).map(|record| vec![record])
+            self.take_plain(&at, message, route, now).map(|record| vec![record])
         };
         if taken.is_err() && self.streams.get(&at).is_some_and(StreamState::is_new) {
             // A name alone takes no memory.
@@ -147,16 +147,19 @@ impl Pipeline {
         &mut self,
         at: &StreamKey,
         message: &[u8],
-        hop: Option<Hop>,
+        route: Route,
         now: Timestamp,
     ) -> Result<Arc<Record>, Refusal> {
-        let readings = payload::parse(message, arrived(hop, now)).map_err(|e| {
+        let readings = payload::parse(message, arrived(route, now)).map_err(|e| {
             self.metrics.payloads_refused.inc();
             tracing::debug!(tenant = %at.tenant, device = %at.device, stream = %at.stream, reason = %e, "payload refused");
             Refusal::Payload
         })?;
         let seq = self.streams.get(at).map_or(0, |state| state.plain_next);
-        let assurance = if hop.is_some() { Assurance::GatewaySealed } else { Assurance::Transport };
+        let assurance = match route {
+            Route::Through(_) => Assurance::GatewaySealed,
+            Route::Direct(_) => Assurance::Transport,
+        };
         let record = Record {
             device: at.device,
             stream: at.stream,
@@ -164,7 +167,7 @@ impl Pipeline {
             seq,
             received: now,
             assurance,
-            hop,
+            route,
             readings,
         };
         self.batch.put_record(self.store.seal(&at.tenant, &record).map_err(Refusal::Store)?);
@@ -177,7 +180,7 @@ impl Pipeline {
         &mut self,
         at: &StreamKey,
         message: &[u8],
-        hop: Option<Hop>,
+        route: Route,
         now: Timestamp,
     ) -> Result<Vec<Arc<Record>>, Refusal> {
         let mut kept = Vec::new();
@@ -185,7 +188,7 @@ impl Pipeline {
         let mut first_violation = None;
         for item in Items::new(message) {
             let outcome = match item {
-                Ok(Item::Record(record)) => self.take_record(at, &record, hop, now),
+                Ok(Item::Record(record)) => self.take_record(at, &record, route, now),
                 Ok(Item::Statement(signed)) => self.take_statement(at, &signed, now).map(|()| None),
                 Err(FormatError::UnknownVersion) => Err(Bad::Violation(Violation::UnknownVersion)),
                 Err(_) => Err(Bad::Violation(Violation::Malformed)),
@@ -212,10 +215,10 @@ impl Pipeline {
         &mut self,
         at: &StreamKey,
         record: &ChainRecord<'_>,
-        hop: Option<Hop>,
+        route: Route,
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, Bad> {
-        let at_hand = arrived(hop, now);
+        let at_hand = arrived(route, now);
         let Self { store, streams, scratch, recipients, batch, .. } = self;
         let chain = streams.get_mut(at).and_then(|s| s.chain.as_mut());
         let chain = chain.ok_or(Bad::Violation(Violation::UnknownChain))?;
@@ -253,8 +256,8 @@ impl Pipeline {
             chain: record.chain,
             seq: record.seq,
             received: now,
-            assurance: of_chained(hop),
-            hop,
+            assurance: of_chained(route),
+            route,
             readings: readings.unwrap_or_default(),
         };
         let is_empty = kept.readings.is_empty();
@@ -416,16 +419,16 @@ impl Pipeline {
 }
 
 /// When a message came to us, or to the gateway that carried it: what is relative in it counts from there.
-fn arrived(hop: Option<Hop>, now: Timestamp) -> Timestamp {
-    hop.map_or(now, |hop| hop.received)
+fn arrived(route: Route, now: Timestamp) -> Timestamp {
+    route.hop().map_or(now, |hop| hop.received)
 }
 
 /// What stands behind a record of a chain on arrival. Where its gateway signs for the thing, a checkpoint is the gateway's word
 /// too, and raises nothing.
-fn of_chained(hop: Option<Hop>) -> Assurance {
-    match hop {
-        Some(hop) if !hop.link.is_thing_itself() => Assurance::GatewaySealed,
-        Some(_) | None => Assurance::Transport,
+fn of_chained(route: Route) -> Assurance {
+    match route {
+        Route::Through(hop) if !hop.link.is_thing_itself() => Assurance::GatewaySealed,
+        Route::Through(_) | Route::Direct(_) => Assurance::Transport,
     }
 }
 

@@ -22,14 +22,17 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::audit::{Auditor, LogWriter};
 use crate::authority::{Authority, AuthorityError, sealed_key};
+use crate::coap;
 use crate::core::{self, RunningCore, Senders};
 use crate::directory::Directory;
+use crate::enrolment::{GUESSES_MAX, Guesses};
 use crate::grants;
 use crate::http;
 use crate::purchases::{self, Payments};
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
 use crate::shared::{MembershipTurn, Shared};
+use crate::sign_in::Challenges;
 use crate::witness::{self, WitnessError, Witnessing};
 
 /// Most rows of one segment.
@@ -80,6 +83,7 @@ pub struct Service {
     web_stop: watch::Sender<bool>,
     mqtt: SocketAddr,
     https: SocketAddr,
+    coap: Option<SocketAddr>,
 }
 
 impl Service {
@@ -132,6 +136,8 @@ impl Service {
         let listener = listener.await.map_err(io_error(port("MQTT", settings.mqtt)))?;
         let mqtt = listener.local_addr().map_err(io_error(port("MQTT", settings.mqtt)))?;
         let https = settings.https;
+        let challenges = Challenges::new();
+        let challenges = challenges.map_err(|e| io_error("sign-in".to_owned())(io::Error::other(e)))?;
         let shared = Arc::new(Shared {
             settings,
             store,
@@ -139,6 +145,9 @@ impl Service {
             membership: Mutex::new(()),
             auditor,
             witnessing,
+            guesses: std::sync::Mutex::new(Guesses::new(GUESSES_MAX)),
+            challenges,
+            left: Arc::default(),
             refusals: std::sync::Mutex::default(),
             opener: std::sync::Mutex::new(opener),
             command_key: command_public,
@@ -156,6 +165,15 @@ impl Service {
         let https = web.local_addr();
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());
+        let coap = match shared.settings.coap {
+            None => None,
+            Some(at) => {
+                let listener = coap::listener(at, &shared, https.port()).await?;
+                let bound = listener.local_addr().map_err(io_error(port("CoAP", at)))?;
+                tasks.spawn(listener.run());
+                Some(bound)
+            }
+        };
         let (web_stop, stop) = watch::channel(false);
         let web = tokio::spawn(web.run(stop));
         tasks.spawn(housekeeping(Arc::clone(&shared)));
@@ -167,7 +185,7 @@ impl Service {
         if shared.witnessing.is_required() {
             tasks.spawn(witness::run(Arc::clone(&shared)));
         }
-        Ok(Self { shared, core, tasks, web, web_stop, mqtt, https })
+        Ok(Self { shared, core, tasks, web, web_stop, mqtt, https, coap })
     }
 
     /// Where MQTT listens.
@@ -180,6 +198,12 @@ impl Service {
     #[must_use]
     pub const fn https(&self) -> SocketAddr {
         self.https
+    }
+
+    /// Where CoAP listens, where it is spoken.
+    #[must_use]
+    pub const fn coap(&self) -> Option<SocketAddr> {
+        self.coap
     }
 
     /// What it is made of.
@@ -236,7 +260,7 @@ fn unless_not_found(e: StoreError) -> Result<bool, StoreError> {
     }
 }
 
-fn io_error(what: String) -> impl FnOnce(io::Error) -> StartError {
+pub(crate) fn io_error(what: String) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Io { what, source }
 }
 
@@ -321,6 +345,7 @@ impl Shared {
             self.directory.revoke_serial(serial.as_bytes());
         }
         self.core.cut_member(tenant, name, true).await;
+        self.left.notify_one();
         self.core.forget_device(tenant, name).await;
         if release {
             self.end_grants(tenant, name).await?;

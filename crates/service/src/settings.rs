@@ -24,6 +24,8 @@ pub struct ServiceSettings {
     pub mqtt: SocketAddr,
     /// HTTPS: enrolment and API.
     pub https: SocketAddr,
+    /// CoAP under OSCORE, where it is spoken.
+    pub coap: Option<SocketAddr>,
     /// DNS names in the service's certificate.
     pub names: Vec<String>,
     /// Addresses in the service's certificate.

@@ -11,18 +11,20 @@ use thingward_model::{DeviceName, TenantName};
 use thingward_policy::{Act, Action, Decision, Denied, Permit, Reader, Resource, Subject};
 use thingward_store::hot::Space;
 use thingward_store::{Store, StoreError};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::audit::{Auditor, Deed};
 use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::description;
 use crate::directory::Directory;
+use crate::enrolment::Guesses;
 use crate::gateway_status::{self, KeptStatus};
 use crate::purchases::Payments;
 use crate::refusals::{Refusals, Refused};
 use crate::sealer::Sealer;
 use crate::settings::ServiceSettings;
+use crate::sign_in::Challenges;
 use crate::witness::Witnessing;
 
 /// What every part of a running service holds on to.
@@ -50,6 +52,12 @@ pub struct Shared {
     pub(crate) payments: Option<Payments>,
     /// Who co-signs it, and what of it is published.
     pub witnessing: Witnessing,
+    /// Wrong claim codes, wherever they are shown.
+    pub(crate) guesses: std::sync::Mutex<Guesses>,
+    /// What peers have to answer.
+    pub(crate) challenges: Challenges,
+    /// Rings when somebody may be no member any more.
+    pub(crate) left: Arc<Notify>,
     /// What was refused lately.
     pub(crate) refusals: std::sync::Mutex<Refusals>,
     /// Members, for quick answers.

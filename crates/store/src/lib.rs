@@ -26,5 +26,5 @@ pub mod segment;
 pub mod store;
 
 pub use error::StoreError;
-pub use row::{Hop, Reading, Record, Row, Series, Value};
+pub use row::{Hop, Reading, Record, Route, Row, Series, Value};
 pub use store::Store;

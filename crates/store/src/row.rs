@@ -45,6 +45,38 @@ pub struct Hop {
     pub received: Timestamp,
 }
 
+/// How a record came to the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// From the device itself, over this link.
+    Direct(Link),
+    /// Through a gateway.
+    Through(Hop),
+}
+
+impl Route {
+    /// As what nothing else is said of: over TLS, with the device's own certificate.
+    pub const TLS: Self = Self::Direct(Link::MutualTls);
+
+    /// What a gateway says of it, where it came through one.
+    #[must_use]
+    pub const fn hop(self) -> Option<Hop> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Through(hop) => Some(hop),
+        }
+    }
+
+    /// The link from the device, where there is something to say of it: `None` for [`Self::TLS`].
+    #[must_use]
+    pub const fn link(self) -> Option<Link> {
+        match self {
+            Self::Direct(Link::MutualTls) => None,
+            Self::Direct(link) | Self::Through(Hop { link, .. }) => Some(link),
+        }
+    }
+}
+
 /// One record of a chain with the 1 to 64 readings that it carries: what is stored in one piece.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -60,8 +92,8 @@ pub struct Record {
     pub received: Timestamp,
     /// What stood behind it on arrival.
     pub assurance: Assurance,
-    /// The gateway that it came through; none over a connection of the device's own.
-    pub hop: Option<Hop>,
+    /// How it came.
+    pub route: Route,
     /// Its readings, in the order sent.
     pub readings: Vec<Reading>,
 }
@@ -91,8 +123,8 @@ pub struct Row {
     pub unit: Option<String>,
     /// What stands behind it, now.
     pub assurance: Assurance,
-    /// The gateway that it came through; none over a connection of the device's own.
-    pub hop: Option<Hop>,
+    /// How it came.
+    pub route: Route,
 }
 
 /// What rows are ordered by in answers: time first; no two rows of a tenant have the same.
@@ -126,7 +158,7 @@ impl Row {
 impl Record {
     /// The readings, each with what it shares with the others.
     pub fn into_rows(self) -> impl Iterator<Item = Row> {
-        let Self { device, stream, chain, seq, received, assurance, hop, readings } = self;
+        let Self { device, stream, chain, seq, received, assurance, route, readings } = self;
         (0_u8..).zip(readings).map(move |(item, r)| Row {
             device,
             stream,
@@ -139,15 +171,15 @@ impl Record {
             value: r.value,
             unit: r.unit,
             assurance,
-            hop,
+            route,
         })
     }
 
     /// Everything that the block's key does not say already, as CBOR:
     ///
     /// ```text
-    /// block   = [received: int, assurance: uint, ? hop, 1*64 reading]
-    /// hop     = [gateway: tstr, link: uint, received: int]
+    /// block   = [received: int, assurance: uint, ? route, 1*64 reading]
+    /// route   = [gateway: tstr, link: uint, received: int] / [link: uint]
     /// reading = [field: tstr / null, time: int, value, unit: tstr / null]
     /// value   = float64 / bool / tstr / bstr / [sealed: bstr]
     /// ```
@@ -185,10 +217,17 @@ impl Record {
     }
 
     fn write(&self, e: &mut Encoder<Vec<u8>>) -> Result<(), EncodeError> {
-        e.array(2 + u64::from(self.hop.is_some()) + self.readings.len() as u64)?;
+        let has_route = self.route != Route::TLS;
+        e.array(2 + u64::from(has_route) + self.readings.len() as u64)?;
         e.i64(self.received.as_micros())?.u8(self.assurance as u8)?;
-        if let Some(Hop { gateway, link, received }) = &self.hop {
-            e.array(3)?.str(gateway.as_str())?.u8(link.code())?.i64(received.as_micros())?;
+        match &self.route {
+            &Route::TLS => {}
+            Route::Direct(link) => {
+                e.array(1)?.u8(link.code())?;
+            }
+            Route::Through(Hop { gateway, link, received }) => {
+                e.array(3)?.str(gateway.as_str())?.u8(link.code())?.i64(received.as_micros())?;
+            }
         }
         for r in &self.readings {
             e.array(4)?;
@@ -212,9 +251,12 @@ impl Record {
         let parts = usize::try_from(d.array().ok()??).ok()?.checked_sub(2)?;
         let received = Timestamp::from_micros(d.i64().ok()?);
         let assurance = assurance_from(d.u8().ok()?)?;
-        // A reading has four parts. Blocks from before there were links have no hop.
-        let hop = if d.probe().array().ok()? == Some(3) { Some(read_hop(&mut d)?) } else { None };
-        let readings = parts.checked_sub(usize::from(hop.is_some()))?;
+        // A reading has four parts.
+        let route = match d.probe().array().ok()? {
+            Some(1 | 3) => Some(read_route(&mut d)?),
+            _ => None,
+        };
+        let readings = parts.checked_sub(usize::from(route.is_some()))?;
         if readings == 0 || readings > READINGS_PER_RECORD_MAX {
             return None;
         }
@@ -227,7 +269,7 @@ impl Record {
             seq,
             received,
             assurance,
-            hop,
+            route: route.unwrap_or(Route::TLS),
             readings,
         })
     }
@@ -252,11 +294,13 @@ fn write_text(e: &mut Encoder<Vec<u8>>, text: Option<&str>) -> Result<(), Encode
     Ok(())
 }
 
-fn read_hop(d: &mut Decoder<'_>) -> Option<Hop> {
-    d.array().ok()?;
+fn read_route(d: &mut Decoder<'_>) -> Option<Route> {
+    if d.array().ok()? == Some(1) {
+        return Some(Route::Direct(Link::from_code(d.u8().ok()?)?));
+    }
     let gateway = d.str().ok()?.parse().ok()?;
     let link = Link::from_code(d.u8().ok()?)?;
-    Some(Hop { gateway, link, received: Timestamp::from_micros(d.i64().ok()?) })
+    Some(Route::Through(Hop { gateway, link, received: Timestamp::from_micros(d.i64().ok()?) }))
 }
 
 fn read_reading(d: &mut Decoder<'_>) -> Option<Reading> {

@@ -88,6 +88,22 @@ impl Town {
         running
     }
 
+    /// A meter that was never anywhere but at this place, and does what it is told.
+    fn enrol_and_obey(&self, at: String) -> Running {
+        let (home, claim) = (self.place.path("meter-1"), self.place.claim("acme", "device", "meter-1"));
+        self.place.done(&["device", "enrol", &at, "--home", shown(&home), "--claim", &claim]);
+        let meter = self.meter_at(Some(at));
+        wait_for("the description", || self.is_described());
+        let done = self.place.done(&["command", "send", "meter-1", "set-rate", "2.5"]);
+        assert_eq!((&done["state"], &done["output"]), (&json!("done"), &json!({"rate": 2.5})), "{done}");
+        meter
+    }
+
+    fn measure(&self, power: u32) {
+        let (home, value) = (self.place.path("meter-1"), format!("power={power}"));
+        self.place.done(&["device", "send", "--home", shown(&home), "power", &value]);
+    }
+
     fn is_described(&self) -> bool {
         self.place.run(&["command", "actions", "meter-1"]).0 == 0
     }
@@ -236,19 +252,11 @@ fn a_device_that_has_only_coap_is_enrolled_measures_and_obeys_through_the_death_
     let (town, _service) = Town::without_meter();
     town.place.enrol("acme", "gateway", "gateway");
     let gateway = town.place.gateway();
-    let at = format!("coap://127.0.0.1:{}", town.place.coap);
-    let (home, claim) = (town.place.path("meter-1"), town.place.claim("acme", "device", "meter-1"));
-    town.place.done(&["device", "enrol", &at, "--home", shown(&home), "--claim", &claim]);
-    let _meter = town.meter_at(Some(at));
-    wait_for("the description", || town.is_described());
-    let done = town.place.done(&["command", "send", "meter-1", "set-rate", "2.5"]);
-    assert_eq!((&done["state"], &done["output"]), (&json!("done"), &json!({"rate": 2.5})), "{done}");
-
-    let measure = |value: &str| town.place.done(&["device", "send", "--home", shown(&home), "power", value]);
-    measure("power=1");
+    let _meter = town.enrol_and_obey(format!("coap://127.0.0.1:{}", town.place.coap));
+    town.measure(1);
     drop(gateway);
-    for power in ["power=2", "power=3"] {
-        measure(power);
+    for power in [2, 3] {
+        town.measure(power);
     }
     let id = town.send(&["3"]);
     let _gateway = town.place.gateway();
@@ -257,4 +265,33 @@ fn a_device_that_has_only_coap_is_enrolled_measures_and_obeys_through_the_death_
     let is_signed = |row: &Json| row["assurance"] == "device-signed" && row["link"] == "oscore";
     let readings = || town.place.readings("acme");
     wait_for("three signed readings", || readings().len() == 3 && readings().iter().all(is_signed));
+}
+
+#[test]
+fn a_device_that_has_only_coap_is_a_member_of_the_service_itself_through_its_death() {
+    let (town, mut service) = Town::without_meter();
+    let _meter = town.enrol_and_obey(format!("coap://127.0.0.1:{}", town.place.direct));
+    let mut sent = 0;
+    let mut measure = || {
+        sent += 1;
+        town.measure(sent);
+    };
+    for _ in 0..3 {
+        (0..4).for_each(|_| measure());
+        drop(service);
+        (0..2).for_each(|_| measure());
+        service = town.place.start(&["service", "run"]);
+        wait_for("the service", || town.place.run(&["tenant", "list"]).0 == 0);
+    }
+    let id = town.send(&["3"]);
+    wait_for("the answer", || town.state(&id) == "done");
+    assert_eq!(town.told(), [json!(2.5), json!(3)]);
+    let is_signed = |row: &Json| {
+        row["assurance"] == "device-signed" && row["link"] == "oscore" && row["gateway"].is_null()
+    };
+    let readings = || town.place.readings("acme");
+    wait_for("all readings signed", || readings().len() == 18 && readings().iter().all(is_signed));
+    let values: Vec<_> = readings().iter().map(|row| row["value"].as_f64().unwrap()).collect();
+    assert_eq!(values, (1..=18).map(f64::from).collect::<Vec<_>>(), "each once, in order");
+    drop(service);
 }

@@ -13,6 +13,7 @@ use thingward_store::registry::RevocationReason;
 use thingward_store::{Row, Value};
 use thingward_tests::{ACME, Town, endpoint, eventually, number, rows};
 
+mod direct;
 mod hostile;
 
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -44,22 +45,34 @@ impl Street {
 
     /// A device that was never anywhere but at this gateway.
     async fn enrol(&self, name: &str) -> Home {
+        self.enrol_at(name, self.coap()).await
+    }
+
+    async fn enrol_at(&self, name: &str, at: SocketAddr) -> Home {
         let claim = self.town.claim(&self.service, device_named(name)).await;
         let home = Home::open(&self.town.home(name)).unwrap();
-        let enrolled =
-            member::enrol(&home, &endpoint(self.coap()), &claim, SignatureAlgorithm::EcdsaP256).await;
+        let enrolled = member::enrol(&home, &endpoint(at), &claim, SignatureAlgorithm::EcdsaP256).await;
         assert_eq!(enrolled.unwrap().membership.principal(), device_named(name));
         home
     }
 
     fn device(&self, home: &Home) -> AgentHandle {
-        self.town.device_over(home, Some(Route::Coap(endpoint(self.coap()))))
+        device_at(&self.town, home, self.coap())
+    }
+
+    /// Where CoAP is spoken: by the gateway, by the service.
+    fn both(&self) -> [SocketAddr; 2] {
+        [self.coap(), self.service.coap().unwrap()]
     }
 
     async fn stop(self) {
         self.gateway.stop().await;
         self.service.stop().await;
     }
+}
+
+fn device_at(town: &Town, home: &Home, at: SocketAddr) -> AgentHandle {
+    town.device_over(home, Some(Route::Coap(endpoint(at))))
 }
 
 async fn record(device: &AgentHandle, value: f64) {
@@ -83,11 +96,7 @@ async fn all_signed(service: &Service, count: u32) {
     })
     .await;
     let all = rows(service, ACME);
-    assert!(
-        all.iter().all(|row| row.hop.as_ref().is_some_and(|hop| hop.link == Link::Oscore)),
-        "{:?}",
-        all.first()
-    );
+    assert!(all.iter().all(|row| row.route.link() == Some(Link::Oscore)), "{:?}", all.first());
     assert_eq!(values(&all), (0..count).map(f64::from).collect::<Vec<_>>());
     let findings = service.shared().core.findings(ACME.parse().unwrap()).await;
     assert!(findings.is_empty(), "{findings:?}");

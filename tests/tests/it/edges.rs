@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("mqtt", &["model"]),
     ("zwave", &[]),
     ("ble", &[]),
-    ("coap", &[]),
+    ("coap", &["model"]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
     ("radio", &["model", "zwave", "zigbee", "ble", "mqtt"]),
@@ -27,7 +27,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("oidc", &["model", "crypto", "policy"]),
     ("payment", &["model", "crypto"]),
     ("store", &["model", "crypto", "grant", "audit", "policy", "pkcs11"]),
-    ("ingress", &["model", "mqtt", "pki"]),
+    ("ingress", &["model", "crypto", "mqtt", "coap", "pki"]),
     (
         "agent",
         &["model", "crypto", "seal", "grant", "device", "mqtt", "coap", "pki", "tpm", "pkcs11", "attest"],
@@ -42,7 +42,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     (
         "service",
         &[
-            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "pki", "witness", "oidc",
+            "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "coap", "pki", "witness", "oidc",
             "payment", "store", "ingress", "tpm", "pkcs11", "attest",
         ],
     ),

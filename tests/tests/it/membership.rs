@@ -109,7 +109,14 @@ async fn a_device_cannot_fill_the_service_with_stream_names() {
     let mut taken = 0;
     for n in 0..300 {
         let stream: StreamName = format!("s{n}").parse().unwrap();
-        match pipeline.take(&permit, name, stream, b"1", None, thingward_model::clock::now()) {
+        match pipeline.take(
+            &permit,
+            name,
+            stream,
+            b"1",
+            thingward_store::Route::TLS,
+            thingward_model::clock::now(),
+        ) {
             Ok(_) => taken += 1,
             Err(Refusal::TooManyStreams) => {}
             Err(other) => panic!("{other:?}"),

@@ -41,6 +41,11 @@ test("a reading over a connection of its own went through nobody, and an old one
   expect(pathOf(reading({})).map((s) => s.place)).toEqual(["lamp", "A gateway", "The service"]);
 });
 
+test("a reading over CoAP at the service went through no gateway", () => {
+  const steps = pathOf(reading({ assurance: "device-signed", link: "oscore" }));
+  expect(steps.map((s) => s.place)).toEqual(["lamp", "CoAP", "The service"]);
+});
+
 test("no link looks better than it is", () => {
   const states = ["zwave-none", "ble-none", "zwave-s0", "zigbee-network-key", "zigbee2mqtt", "new"].map(
     (word) => linkOf(word).state,

@@ -1,22 +1,22 @@
-//! Membership over CoAP: enrolment, renewal, evidence. What EST and its neighbours are over HTTPS, with a gateway in between.
+//! Membership over CoAP: enrolment, renewal, evidence. What EST and its neighbours are over HTTPS, at a gateway or the service.
 
 use thingward_coap::endpoint::Packet;
 use thingward_coap::message::{Code, OptionNumber};
+use thingward_coap::wire::{format, path, with_format};
 use thingward_crypto::SignatureAlgorithm;
 use thingward_model::Principal;
+use thingward_pki::proof::{self, Purpose};
 use thingward_pki::{PkiError, SigningRequest, cms};
 
-use super::proof::{self, Purpose};
 use super::session::{CoapError, Session, success};
 use super::uplink::CoapClient;
-use super::wire::{format, path, with_format};
 use crate::attest::token;
 use crate::claim::{Claim, Fingerprint};
 use crate::enrol::{
     EnrolError, check_is_free, is_self_signed, pending_key, trust_domain, verified, with_files,
 };
 use crate::home::{Home, Identity};
-use crate::http::Endpoint;
+use crate::http::{Endpoint, HTTPS_PORT};
 use crate::membership::Membership;
 use crate::stream::SharedSigner;
 
@@ -38,7 +38,7 @@ impl Answers for CoapClient {
     }
 }
 
-/// A session with a gateway that knows whose it is.
+/// A session with who knows whose it is.
 pub(super) async fn open(home: &Home, at: &Endpoint) -> Result<Session, EnrolError> {
     let read = |home: &Home| Ok((home.identity()?, home.raw_key()?));
     let (identity, raw) = with_files(home, read).await?;
@@ -50,7 +50,7 @@ pub(super) async fn open(home: &Home, at: &Endpoint) -> Result<Session, EnrolErr
         success(first)?;
         return Ok(session);
     }
-    // A gateway that does not know the raw key is shown the certificate.
+    // Who does not know the raw key is shown the certificate.
     let export = *session.export();
     let sign = move |_: &Home| {
         let key = identity.key.as_ref();
@@ -65,8 +65,8 @@ async fn get(of: &mut impl Answers, segments: &[&str]) -> Result<Vec<u8>, CoapEr
     Ok(success(of.answer(Packet::to(Code::GET, segments)).await?)?.payload)
 }
 
-/// Gets an identity through the gateway at `at`, and keeps it in `home`. The private keys are made here. The claim is shown
-/// only to a gateway of the installation that it names.
+/// Gets an identity from the gateway or service at `at`, and keeps it in `home`. The private keys are made here. The claim is
+/// shown only to one of the installation that it names.
 ///
 /// # Errors
 ///
@@ -86,14 +86,14 @@ pub async fn enrol(
     let other = || EnrolError::OtherRoot { server: at.clone(), wanted: claim.root };
     let root = authorities.into_iter().find(is_wanted).ok_or_else(other)?;
     let trust_domain = trust_domain(&root)?;
-    let gateway = session.prove(&root, &trust_domain, None).await?;
+    let answerer = session.prove(&root, &trust_domain, None).await?;
     let request = Packet::to(Code::POST, path::ENROL)
         .with(OptionNumber::URI_QUERY, format!("code={}", claim.code.as_str()).as_bytes());
     let certified = certificate(&mut session, request, &key, &root, &trust_domain).await?;
-    let identity = identity(&mut session, certified, (key, root, trust_domain)).await?;
-    let Principal { tenant, .. } = identity.membership.principal();
-    if tenant != gateway.tenant {
-        return Err(CoapError::OtherGateway(gateway.to_string()).into());
+    let near = Endpoint { host: at.host.clone(), port: HTTPS_PORT };
+    let identity = identity(&mut session, certified, (key, root, trust_domain), &near).await?;
+    if !answerer.is_of(identity.membership.tenant) {
+        return Err(CoapError::Other(answerer).into());
     }
     let identity = kept(home, identity).await?;
     // A member that is not attested is one all the same, and shown as such.
@@ -109,10 +109,11 @@ pub(crate) async fn renew(home: &Home, client: &mut impl Answers) -> Result<Iden
     let trust_domain = old.membership.trust_domain;
     let request = Packet::to(Code::POST, path::RENEW);
     let certified = certificate(client, request, &old.key, &old.root, &trust_domain).await?;
-    kept(home, identity(client, certified, (old.key, old.root, trust_domain)).await?).await
+    let near = old.membership.service;
+    kept(home, identity(client, certified, (old.key, old.root, trust_domain), &near).await?).await
 }
 
-/// As [`crate::enrol::renew`], of a device that does not run, through the gateway at `at`.
+/// As [`crate::enrol::renew`], of a device that does not run, at the gateway or service at `at`.
 ///
 /// # Errors
 ///
@@ -127,7 +128,8 @@ pub(crate) async fn refresh(
     client: &mut impl Answers,
 ) -> Result<Option<Membership>, EnrolError> {
     let old = with_files(home, |home| Ok(home.identity()?)).await?;
-    let membership = Membership::from_json(&get(client, path::MEMBERSHIP).await?)?;
+    let near = &old.membership.service;
+    let membership = Membership::from_coap(&get(client, path::MEMBERSHIP).await?, near)?;
     check(&membership, old.leaf.principal, &old.membership.trust_domain)?;
     if membership == old.membership {
         return Ok(None);
@@ -169,8 +171,9 @@ async fn identity(
     client: &mut impl Answers,
     (chain, leaf): Certified,
     (key, root, trust_domain): (SharedSigner, Vec<u8>, String),
+    near: &Endpoint,
 ) -> Result<Identity, EnrolError> {
-    let membership = Membership::from_json(&get(client, path::MEMBERSHIP).await?)?;
+    let membership = Membership::from_coap(&get(client, path::MEMBERSHIP).await?, near)?;
     check(&membership, leaf.principal, &trust_domain)?;
     Ok(Identity { key, chain, root, membership, leaf })
 }

@@ -1,4 +1,4 @@
-//! A session with a gateway: one UDP socket, EDHOC, and the OSCORE context that comes of it.
+//! A session with a gateway or the service: one UDP socket, EDHOC, and the OSCORE context that comes of it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +10,15 @@ use thingward_coap::endpoint::{
     ContextHandle, Endpoint as CoapEndpoint, Event, ExchangeId, Failure, Limits, Packet, RequestError,
 };
 use thingward_coap::message::Code;
+use thingward_coap::wire::{BODY_BYTES_MAX, JOIN_LABEL, path};
 use thingward_crypto::system_rng;
+use thingward_model::TenantName;
 use thingward_model::clock::now;
-use thingward_model::{Principal, Role, TenantName};
+use thingward_pki::identity::Server;
+use thingward_pki::proof::{self, ProofError};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::key;
-use super::proof::{self, ProofError, Purpose};
-use super::wire::{BODY_BYTES_MAX, JOIN_LABEL, path};
 use crate::http::Endpoint;
 
 /// Longest wait for an answer: EXCHANGE_LIFETIME of RFC 7252 §4.8.2 is longer, a person's patience shorter.
@@ -28,14 +28,14 @@ const DATAGRAM_BYTES_MAX: usize = 2048;
 /// The identifier of this end: there is one session on a socket, so it need not tell any apart.
 const C_I: [u8; 1] = [0];
 
-/// Why a gateway is of no use.
+/// Why who answers is of no use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoapError {
     /// The network says no.
     #[error("cannot reach {to}: {source}")]
     Io {
-        /// The gateway.
+        /// Where that is.
         to: String,
         /// What the system says.
         source: io::Error,
@@ -44,13 +44,13 @@ pub enum CoapError {
     #[error("{0}")]
     Failed(#[from] Failure),
     /// It was silent for too long.
-    #[error("the gateway does not answer")]
+    #[error("nobody answers")]
     Silent,
     /// EDHOC did not come to its end.
     #[error("EDHOC: {0}")]
     Edhoc(#[from] EdhocError),
     /// It refuses.
-    #[error("the gateway answers {code}: {text}")]
+    #[error("the other end answers {code}: {text}")]
     Refused {
         /// Its answer.
         code: Code,
@@ -61,24 +61,24 @@ pub enum CoapError {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// It does not prove who it is.
-    #[error("the gateway does not prove who it is: {0}")]
+    #[error("the other end does not prove who it is: {0}")]
     Proof(#[from] ProofError),
     /// It is somebody else.
-    #[error("{0} is no gateway for this device")]
-    OtherGateway(String),
+    #[error("{0} is nobody for this device to speak to")]
+    Other(Server),
 }
 
-/// A socket towards one gateway, with its endpoint.
+/// A socket towards one gateway or the service, with its endpoint.
 pub struct Line {
     socket: UdpSocket,
     endpoint: CoapEndpoint<SocketAddr>,
-    gateway: SocketAddr,
+    peer: SocketAddr,
     start: Instant,
     to: String,
 }
 
 impl Line {
-    /// Opens a socket towards a gateway. Nothing is sent.
+    /// Opens a socket. Nothing is sent.
     ///
     /// # Errors
     ///
@@ -87,15 +87,15 @@ impl Line {
         let failed = |source| CoapError::Io { to: to.to_string(), source };
         let mut found = tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(failed)?;
         let nobody = || failed(io::Error::from(io::ErrorKind::NotFound));
-        let gateway = found.next().ok_or_else(nobody)?;
-        let any: SocketAddr = if gateway.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
+        let peer = found.next().ok_or_else(nobody)?;
+        let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
         let socket = UdpSocket::bind(any).await.map_err(failed)?;
-        socket.connect(gateway).await.map_err(failed)?;
+        socket.connect(peer).await.map_err(failed)?;
         let mut seed = [0; 32];
         system_rng().fill_bytes(&mut seed);
         let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
         let endpoint = CoapEndpoint::new(limits, seed);
-        Ok(Self { socket, endpoint, gateway, start: Instant::now(), to: to.to_string() })
+        Ok(Self { socket, endpoint, peer, start: Instant::now(), to: to.to_string() })
     }
 
     fn now(&self) -> Duration {
@@ -108,7 +108,7 @@ impl Line {
     ///
     /// [`CoapError::Request`].
     pub fn send(&mut self, context: Option<ContextHandle>, packet: Packet) -> Result<ExchangeId, CoapError> {
-        Ok(self.endpoint.request(self.now(), self.gateway, context, packet)?)
+        Ok(self.endpoint.request(self.now(), self.peer, context, packet)?)
     }
 
     /// Wants no more answers to this.
@@ -120,7 +120,7 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// [`CoapError::Io`], also when the gateway's machine says that nobody is there.
+    /// [`CoapError::Io`], also when the other machine says that nobody is there.
     pub async fn next(&mut self) -> Result<Event<SocketAddr>, CoapError> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         loop {
@@ -136,7 +136,7 @@ impl Line {
                     let len = came.map_err(|source| self.failed(source))?;
                     let datagram = buffer.get(..len).unwrap_or_default();
                     let now = self.now();
-                    if let Err(error) = self.endpoint.receive(now, self.gateway, datagram) {
+                    if let Err(error) = self.endpoint.receive(now, self.peer, datagram) {
                         tracing::debug!(%error, "a datagram is let go");
                     }
                 }
@@ -187,7 +187,7 @@ pub fn success(response: Packet) -> Result<Packet, CoapError> {
     Err(CoapError::Refused { code: response.code, text })
 }
 
-/// Keys with a gateway, of whom nothing is known yet but its raw key.
+/// Keys with somebody of whom nothing is known yet but a raw key.
 pub struct Session {
     /// The socket.
     pub line: Line,
@@ -195,8 +195,8 @@ pub struct Session {
     pub context: ContextHandle,
     /// What only the ends of this session know: [`JOIN_LABEL`].
     export: [u8; 32],
-    /// The gateway's credential, as it came.
-    gateway: Credential,
+    /// The other end's credential, as it came.
+    answerer: Credential,
 }
 
 impl Session {
@@ -207,20 +207,21 @@ impl Session {
     /// [`CoapError`].
     pub async fn agree(to: &Endpoint, raw: &DhKey) -> Result<Self, CoapError> {
         let mut line = Line::open(to).await?;
-        // The name says nothing: what a thing is called is for the gateway alone.
+        // The name says nothing: what a thing is called is for the other end alone.
         let own = Credential::claims_set("", raw);
         let c_i = Identifier::new(&C_I)?;
-        let begun = Initiator::start(key::fresh().0, c_i, &[]);
+        let ephemeral = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes)).0;
+        let begun = Initiator::start(ephemeral, c_i, &[]);
         // RFC 9528 appendix A.2: the CBOR value true stands in front of message 1.
         let message_2 = line.edhoc([&[0xf5], begun.message_1()].concat()).await?;
         let named = begun.read(&message_2)?;
         let CredentialId::Value(claims) = named.id() else { return Err(EdhocError::NotAuthentic.into()) };
-        let gateway = Credential::from_claims_set(claims)?;
-        let (message_3, session) = named.finish(&gateway, raw, &own)?;
+        let answerer = Credential::from_claims_set(claims)?;
+        let (message_3, session) = named.finish(&answerer, raw, &own)?;
         let message_4 = line.edhoc([session.responder().to_cbor(), message_3].concat()).await?;
         session.check_message_4(&message_4)?;
         let context = line.endpoint.add_context(session.context(End::Initiator)?);
-        Ok(Self { line, context, export: session.export(JOIN_LABEL)?, gateway })
+        Ok(Self { line, context, export: session.export(JOIN_LABEL)?, answerer })
     }
 
     /// What a device signs to show that this session is its own.
@@ -229,23 +230,22 @@ impl Session {
         &self.export
     }
 
-    /// Has the gateway prove that it is one of this installation: of this tenant, where that is known.
+    /// Has the other end prove that it is the service of this installation or one of its gateways: of this tenant, where that
+    /// is known.
     ///
     /// # Errors
     ///
-    /// [`CoapError::Proof`] or [`CoapError::OtherGateway`]; nothing may be said to it then.
+    /// [`CoapError::Proof`] or [`CoapError::Other`]; nothing may be said to it then.
     pub async fn prove(
         &mut self,
         root: &[u8],
         trust_domain: &str,
         tenant: Option<TenantName>,
-    ) -> Result<Principal, CoapError> {
-        let said = success(self.ask(Packet::to(Code::GET, path::GATEWAY)).await?)?;
+    ) -> Result<Server, CoapError> {
+        let said = success(self.ask(Packet::to(Code::GET, path::ANSWERER)).await?)?;
         let anchor = (root, trust_domain);
-        let proved = proof::verify(&said.payload, Purpose::Gateway, &self.gateway.bytes, anchor, now())?;
-        let who = proved.leaf.principal;
-        let is_right = who.role == Role::Gateway && tenant.is_none_or(|tenant| tenant == who.tenant);
-        if is_right { Ok(who) } else { Err(CoapError::OtherGateway(who.to_string())) }
+        let who = proof::verify_answerer(&said.payload, &self.answerer.bytes, anchor, now())?;
+        if tenant.is_none_or(|tenant| who.is_of(tenant)) { Ok(who) } else { Err(CoapError::Other(who)) }
     }
 
     /// Asks under OSCORE, and waits for the answer.
@@ -259,7 +259,7 @@ impl Session {
 }
 
 impl Line {
-    /// One message of EDHOC and the answer to it. A gateway that is asked for much has this end show that it is where it
+    /// One message of EDHOC and the answer to it. Who is asked for much has this end show that it is where it
     /// says, which the endpoint does by itself: RFC 9175 §2.4.
     async fn edhoc(&mut self, payload: Vec<u8>) -> Result<Vec<u8>, CoapError> {
         let packet = Packet::to(Code::POST, path::EDHOC).with_payload(&payload);

@@ -2,10 +2,10 @@
 
 use thingward_coap::endpoint::Packet;
 use thingward_coap::message::Code;
+use thingward_coap::wire::{What, format, path, with_format};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::TopicName;
 
-use super::wire::{What, format, path, with_format};
 use crate::commands::hex;
 use crate::uplink::{Outgoing, Received};
 
@@ -15,6 +15,7 @@ pub(super) fn received(what: What) -> Option<Received> {
         What::Command { id, command } => (format!("devices/me/commands/{}", hex(&id)), command),
         What::Revocation(bytes) => ("devices/me/grants/revocation".to_owned(), bytes),
         What::Evidence => ("devices/me/attestation".to_owned(), Vec::new()),
+        What::Membership(bytes) => ("devices/me/membership".to_owned(), bytes),
     };
     let topic = TopicName::try_from(topic.as_str()).ok()?;
     Some(Received { topic, payload: payload.into(), expires_in: None })

@@ -1,8 +1,8 @@
-//! CoAP as what carries a device's messages: RFC 7252 under OSCORE, to a gateway.
+//! CoAP as what carries a device's messages: RFC 7252 under OSCORE, to a gateway or the service.
 //!
 //! One message is on its way at a time (NSTART of RFC 7252 §4.7), so that nothing overtakes; it is delivered when the
-//! gateway says 2.04, and what is on its way when a session ends goes again in the next one. What is for the device is
-//! observed, and taken from the gateway once the device has it.
+//! other end says 2.04, and what is on its way when a session ends goes again in the next one. What is for the device is
+//! observed, and taken from there once the device has it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thingward_coap::endpoint::{Event, ExchangeId, Packet};
 use thingward_coap::message::{Code, OptionNumber};
+use thingward_coap::wire::{Down, path};
 use thingward_model::clock::now;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +18,6 @@ use tokio::time::{Instant, sleep_until};
 use super::member;
 use super::session::{CoapError, Session, success};
 use super::topic::{reason_of, received, request_of};
-use super::wire::{Down, path};
 use crate::enrol::EnrolError;
 use crate::home::Home;
 use crate::http::Endpoint;
@@ -27,18 +27,18 @@ use crate::uplink::{Carrier, Courier, End, Source, UplinkStatus, stopped};
 pub(crate) const IN_FLIGHT_MAX: usize = 1;
 /// Most questions that wait.
 const QUESTIONS_MAX: usize = 4;
-/// How often the gateway is asked whether it is there: shorter than firewalls remember who spoke with whom.
+/// How often the other end is asked whether it is there: shorter than firewalls remember who spoke with whom.
 const LOOK_EVERY: Duration = Duration::from_secs(25);
 /// A session that lived so long, or delivered something, was worth having.
 const USEFUL_AFTER: Duration = Duration::from_secs(10);
 
-/// Something that is asked of the gateway beside the messages.
+/// Something that is asked beside the messages.
 struct Question {
     packet: Packet,
     answer: oneshot::Sender<Result<Packet, CoapError>>,
 }
 
-/// Asks the gateway over the session that is there. Clones are the same.
+/// Asks the other end over the session that is there. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct CoapClient(mpsc::Sender<Question>);
 
@@ -59,13 +59,13 @@ pub(crate) struct Coap {
 }
 
 impl Coap {
-    /// Towards this gateway, as the member of this home; and what asks it other things.
+    /// Towards this end, as the member of this home; and what asks it other things.
     pub(crate) fn new(to: Endpoint, home: Home) -> (Self, CoapClient) {
         let (asks, questions) = mpsc::channel(QUESTIONS_MAX);
         (Self { to, home, questions }, CoapClient(asks))
     }
 
-    /// A session in which the gateway knows whose it is, and the observation of what is for the device.
+    /// A session in which the other end knows whose it is, and the observation of what is for the device.
     async fn open(&self) -> Result<(Session, ExchangeId), EnrolError> {
         let mut session = member::open(&self.home, &self.to).await?;
         let observe = Packet::to(Code::GET, path::DOWN).with_uint(OptionNumber::OBSERVE, 0);
@@ -257,7 +257,7 @@ impl Carrying {
         match self.open.remove(&exchange) {
             // Who asked may have gone.
             Some(Open::Question(answer)) => drop(answer.send(Ok(response))),
-            _ if over => return Err(format!("the gateway answers {}", response.code)),
+            _ if over => return Err(format!("the other end answers {}", response.code)),
             Some(Open::Message) => {
                 if courier.answered(exchange, reason_of(response.code)) {
                     self.delivered = true;

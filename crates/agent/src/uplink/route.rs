@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::coap::wire;
+use thingward_coap::wire;
+
 use crate::http::{Endpoint, EndpointError};
 
 /// The next hop of a device, and the protocol that is spoken there.
@@ -10,7 +11,7 @@ use crate::http::{Endpoint, EndpointError};
 pub enum Route {
     /// MQTT over TLS, at the service or a gateway.
     Mqtt(Endpoint),
-    /// CoAP under OSCORE, at a gateway.
+    /// CoAP under OSCORE, at the service or a gateway.
     Coap(Endpoint),
 }
 

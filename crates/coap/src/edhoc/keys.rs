@@ -27,6 +27,19 @@ impl DhKey {
         SecretKey::from_slice(bytes).map(Self).map_err(|_| EdhocError::PublicKey)
     }
 
+    /// A new key, and the bytes that bring it back. `random` fills what it is given.
+    #[must_use]
+    pub fn fresh(mut random: impl FnMut(&mut [u8])) -> (Self, Zeroizing<[u8; KEY_BYTES]>) {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        loop {
+            random(bytes.as_mut_slice());
+            // Few bytes are no key.
+            if let Ok(key) = Self::new(&bytes) {
+                return (key, bytes);
+            }
+        }
+    }
+
     /// The x-coordinate of the public key.
     #[must_use]
     pub fn public(&self) -> PublicX {

@@ -1,36 +1,46 @@
-//! Things that speak CoAP: children with OSCORE in the place of TLS, and EDHOC in the place of its handshake.
-//!
-//! `docs/wire/coap.md` is what goes over the network. [`handshake`] proves who has which raw key, within what [`budget`]
-//! allows; [`peers`] are those with a context, [`record`] and [`standing`] say which of them are members. [`server`] and [`requests`] answer; what members
-//! say goes the way of every child's messages from there.
+//! Things that speak CoAP: children like those with MQTT, behind the listener that the service has too. What is a gateway's
+//! own in it is the [`office`], which asks the service in a thing's place, and the [`shelf`], where it keeps which raw key is
+//! whose.
 
-mod budget;
-mod down;
-mod handshake;
-mod job;
 mod office;
-mod peers;
-mod record;
-mod requests;
-mod resource;
-mod server;
-mod standing;
+mod shelf;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_agent::home::{HomeError, Identity};
-use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use thingward_coap::edhoc::Credential;
+use thingward_ingress::coap::{CoapListener, CoapSettings};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use self::record::Book;
-use self::server::Server;
+use self::office::GatewayOffice;
+use self::shelf::Shelf;
 use crate::serial::Surroundings;
 
-/// Serial numbers of certificates that are revoked.
-pub(crate) type Revoked = BTreeSet<Vec<u8>>;
+/// Most things with CoAP that one gateway knows.
+const MEMBERS_MAX: usize = 1024;
+
+/// Serial numbers of certificates that are revoked, and a bell for when there are others. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Revoked {
+    serials: Arc<RwLock<BTreeSet<Vec<u8>>>>,
+    changed: Arc<Notify>,
+}
+
+impl Revoked {
+    /// From here on it is these.
+    pub(crate) fn replace(&self, serials: BTreeSet<Vec<u8>>) {
+        *self.serials.write().unwrap_or_else(PoisonError::into_inner) = serials;
+        self.changed.notify_one();
+    }
+
+    fn contains(&self, serial: &[u8]) -> bool {
+        self.serials.read().unwrap_or_else(PoisonError::into_inner).contains(serial)
+    }
+}
 
 /// CoAP does not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +72,21 @@ pub(crate) async fn start(
     tasks: &mut JoinSet<()>,
     identity: &Identity,
     around: Surroundings,
-    revoked: watch::Receiver<Revoked>,
+    revoked: Revoked,
 ) -> Result<SocketAddr, CoapError> {
     let failed = |source| CoapError::Port { address, source };
-    let socket = UdpSocket::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
     let raw = around.home.raw_key()?;
-    let book = Book::open(around.home.coap_dir(), &around.trust_domain)?;
-    tasks.spawn(Server::new(socket, raw, book, identity, around, revoked).run());
+    let credential = Credential::claims_set("gateway", &raw);
+    let (shelf, known) = Shelf::open(around.home.coap_dir(), &around.trust_domain)?;
+    let changed = Arc::clone(&revoked.changed);
+    let (core, trust_domain) = (around.core.clone(), around.trust_domain.clone());
+    let tenant = identity.membership.tenant;
+    let office = GatewayOffice::new(around, tenant, credential.bytes.clone(), shelf, revoked);
+    let root = identity.root.clone();
+    let settings =
+        CoapSettings { raw, credential, root, trust_domain, members_max: MEMBERS_MAX, known, changed };
+    let listener = CoapListener::bind(address, settings, core, office).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    tasks.spawn(listener.run());
     Ok(bound)
 }

@@ -23,7 +23,7 @@ fn at(seconds: i64) -> Timestamp {
 fn connect(core: &mut Core, conn: ConnId, serial: u8) -> Waiting {
     let name = format!("meter-{conn}").parse().unwrap();
     let principal = Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name };
-    let who = Member { principal, serial: vec![serial], not_after: at(100) };
+    let who = Member { principal, serial: vec![serial], not_after: at(100), link: Link::MutualTls };
     let (output, waiting, _) = output();
     core.handle(at(0), Event::Accept { conn, who, output });
     let bytes = Bytes::from_static(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01a");
@@ -114,7 +114,7 @@ impl Child {
     fn connect(&mut self, core: &mut Core, conn: ConnId, name: &str) {
         let principal =
             Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name: name.parse().unwrap() };
-        let who = Member { principal, serial: name.into(), not_after: at(1_000_000) };
+        let who = Member { principal, serial: name.into(), not_after: at(1_000_000), link: Link::MutualTls };
         let (output, waiting, _) = output();
         core.handle(at(0), Event::Accept { conn, who, output });
         (self.conn, self.waiting) = (conn, Some(waiting));

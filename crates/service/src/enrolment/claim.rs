@@ -1,5 +1,7 @@
 //! Claim codes: how a thing without a trusted maker enrols.
 
+use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use base16ct::lower::encode_string as hex;
@@ -81,14 +83,35 @@ pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Re
     Ok(Claimed { text: format!("{code}.{}", fingerprint(&root)), expires })
 }
 
-/// Uses a claim code up for a certificate.
+/// Uses a claim code up for a certificate, shown from `from`: after too many wrong ones none is looked at.
 ///
 /// # Errors
 ///
-/// [`Refusal::WrongCode`], or that the name was taken meanwhile.
+/// [`Refusal::TooManyGuesses`], [`Refusal::WrongCode`], [`Refusal::OtherRole`] where only `role` is enrolled and the claim is
+/// for another, or that the name was taken meanwhile.
 pub async fn enrol_with_claim(
     shared: &Shared,
+    (code, from): (&str, IpAddr),
+    role: Option<Role>,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<Issued, Refusal> {
+    let guesses = || shared.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+    if !guesses().allows(from, now) {
+        return Err(Refusal::TooManyGuesses);
+    }
+    let enrolled = with_code(shared, code, role, request, now).await;
+    if matches!(enrolled, Err(Refusal::WrongCode)) {
+        guesses().wrong(from, now);
+        tracing::info!(address = %from, "a wrong claim code was shown");
+    }
+    enrolled
+}
+
+async fn with_code(
+    shared: &Shared,
     code: &str,
+    role: Option<Role>,
     request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
@@ -103,6 +126,9 @@ pub async fn enrol_with_claim(
         other => other.into(),
     })?;
     let (standing, principal) = (Standing::New, claim.principal);
+    if role.is_some_and(|role| role != principal.role) {
+        return Err(Refusal::OtherRole { role: principal.role });
+    }
     let holder = Holder { standing, principal, hardware: None, keeper: None };
     certify(shared, &turn, holder, request, now).await
 }

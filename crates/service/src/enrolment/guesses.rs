@@ -1,8 +1,9 @@
 //! How often a place may be wrong: with claim codes, with links and passkeys.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use thingward_ingress::place;
 use thingward_model::Timestamp;
 
 /// Most wrong claim codes of one place in a window.
@@ -15,8 +16,7 @@ pub const GUESS_WINDOW_SECONDS: i64 = 60;
 /// Most places remembered. Past it the ones whose window is over go; when none is over, all new places wait.
 const PLACES_MAX: usize = 10_000;
 
-/// Wrong codes by place. A place is an IPv4 address or the /64 network of an IPv6 address, because one
-/// customer line has a whole /64.
+/// Wrong codes by [`place`].
 #[derive(Debug)]
 pub struct Guesses {
     places: HashMap<IpAddr, Window>,
@@ -62,13 +62,6 @@ impl Guesses {
             *window = Window { start: now, wrong: 0 };
         }
         window.wrong = window.wrong.saturating_add(1);
-    }
-}
-
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

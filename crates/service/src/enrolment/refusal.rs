@@ -1,5 +1,6 @@
 //! Why there is no certificate, and what the client is told.
 
+use thingward_model::Role;
 use thingward_pki::PkiError;
 use thingward_store::StoreError;
 
@@ -16,6 +17,12 @@ pub enum Refusal {
     /// The claim code is unknown, used or expired; which one is not told.
     #[error("the claim code is not known, was used, or is past its time")]
     WrongCode,
+    /// The claim is for somebody who is enrolled elsewhere.
+    #[error("the claim is for a {role}, who enrols over HTTPS")]
+    OtherRole {
+        /// What it is for.
+        role: Role,
+    },
     /// Too many wrong codes from one place.
     #[error("too many wrong claim codes; wait a minute")]
     TooManyGuesses,
@@ -104,6 +111,7 @@ impl Refusal {
             | Self::TooManyKept { .. }
             | Self::GatewayName
             | Self::NoGateway
+            | Self::OtherRole { .. }
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,
             Self::Store(_) | Self::Authority | Self::NoPolicies => 503,

@@ -1,6 +1,7 @@
 //! Members that show the certificate they have.
 
 use rustls::pki_types::CertificateDer;
+use thingward_ingress::Member;
 use thingward_model::{DeviceName, Principal, Role, Timestamp};
 use thingward_pki::tls::verify_client_chain;
 use thingward_pki::{Issued, LeafIdentity, SigningRequest};
@@ -9,7 +10,7 @@ use thingward_policy::{Forward, Permit, Resource, Subject};
 use super::Refusal;
 use super::certify::{Holder, certify};
 use crate::attestation::{gave_way, may_renew};
-use crate::shared::Shared;
+use crate::shared::{MembershipTurn, Shared};
 
 /// The enrolled member that a client certificate names.
 ///
@@ -112,12 +113,39 @@ pub async fn renew_child(
 ) -> Result<Issued, Refusal> {
     let turn = shared.membership.lock().await;
     let principal = child_of(shared, chain, device, now)?;
-    let registry = shared.store.registry();
+    next_for_key(shared, &turn, principal, request, now).await
+}
+
+/// Gives a device that speaks CoAP with the service its next certificate, as [`renew_child`] does.
+///
+/// # Errors
+///
+/// [`Refusal::Revoked`], [`Refusal::NotBehind`], and [`Refusal::TooManyCertificates`].
+pub async fn renew_known(
+    shared: &Shared,
+    who: &Member,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<Issued, Refusal> {
+    let turn = shared.membership.lock().await;
+    if !shared.directory.is_member(who) {
+        return Err(Refusal::Revoked);
+    }
+    next_for_key(shared, &turn, who.principal, request, now).await
+}
+
+async fn next_for_key(
+    shared: &Shared,
+    turn: &MembershipTurn<'_>,
+    principal: Principal,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<Issued, Refusal> {
     if !may_renew(shared, &principal, &request.key).await? {
         return Err(Refusal::NotBehind);
     }
-    let entry = registry.principal(&principal.tenant, device).await?;
+    let entry = shared.store.registry().principal(&principal.tenant, &principal.name).await?;
     let holder =
         Holder { hardware: entry.hardware.as_ref(), keeper: entry.keeper, ..Holder::member(principal) };
-    certify(shared, &turn, holder, request, now).await
+    certify(shared, turn, holder, request, now).await
 }

@@ -10,9 +10,8 @@ use thingward_oidc::Provider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use crate::enrolment::{ATTEMPTS_MAX, GUESSES_MAX, Guesses};
+use crate::enrolment::{ATTEMPTS_MAX, Guesses};
 use crate::shared::Shared;
-use crate::sign_in::Challenges;
 
 /// Questions to the store that run at a time. Each may hold 200 MB.
 const QUERIES_MAX: usize = 4;
@@ -28,9 +27,7 @@ const FOLLOWERS_MAX: usize = 256;
 /// The HTTP side of a service.
 pub struct App {
     pub(super) shared: Arc<Shared>,
-    pub(super) challenges: Challenges,
     pub(super) providers: Vec<Provider>,
-    guesses: Mutex<Guesses>,
     attempts: Mutex<Guesses>,
     reservations: Mutex<Guesses>,
     queries: Arc<Semaphore>,
@@ -53,8 +50,6 @@ impl App {
         Ok(Arc::new(Self {
             providers: shared.settings.oidc.iter().map(provider).collect::<io::Result<_>>()?,
             shared,
-            challenges: Challenges::new().map_err(io::Error::other)?,
-            guesses: Mutex::new(Guesses::new(GUESSES_MAX)),
             attempts: Mutex::new(Guesses::new(ATTEMPTS_MAX)),
             reservations: Mutex::new(Guesses::new(RESERVATIONS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
@@ -62,10 +57,6 @@ impl App {
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             commands: tokio::sync::Mutex::default(),
         }))
-    }
-
-    pub(super) fn guesses(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sign-ins that failed.

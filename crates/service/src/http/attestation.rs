@@ -24,9 +24,8 @@ use super::body;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::est::chain;
-use crate::attestation::{EvidenceRefusal, receive};
+use crate::attestation::{self, EvidenceRefusal};
 use crate::enrolment::{Refusal, child_of, member_of};
-use crate::sign_in::Purpose;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -111,8 +110,7 @@ async fn key_of(app: &App, who: &Principal, token: &[u8]) -> Result<VerifyingKey
 }
 
 fn question(app: &App, about: &Principal) -> Result<Json<Question>, Refusal> {
-    let nonce = app.challenges.make(Purpose::Evidence(&about.to_string()), b"", now());
-    Ok(Json(Question { nonce: STANDARD.encode(nonce.map_err(|_| Refusal::Authority)?) }))
+    Ok(Json(Question { nonce: STANDARD.encode(attestation::question(&app.shared, about)?) }))
 }
 
 async fn token(body: Body) -> Result<Bytes, EvidenceRefusal> {
@@ -124,12 +122,6 @@ async fn token(body: Body) -> Result<Bytes, EvidenceRefusal> {
 }
 
 async fn take(app: &App, who: &Principal, key: &VerifyingKey, token: &[u8]) -> Result<StatusCode, Response> {
-    let about = who.to_string();
-    let is_asked = |nonce: &[u8]| {
-        let note = app.challenges.note(Purpose::Evidence(&about), nonce, now());
-        note.is_some() && app.challenges.spend(nonce, now())
-    };
-    let taken = receive(&app.shared, (who, key), token, is_asked, now()).await;
-    taken.map_err(IntoResponse::into_response)?;
+    attestation::answer(&app.shared, (who, key), token).await.map_err(IntoResponse::into_response)?;
     Ok(StatusCode::NO_CONTENT)
 }

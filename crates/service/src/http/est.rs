@@ -9,25 +9,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde::Serialize;
-use thingward_crypto::{RecipientSecretKey, Signer};
+use base64::engine::general_purpose::STANDARD;
+use thingward_model::Role;
 use thingward_model::clock::now;
-use thingward_model::{GroupName, Principal, Role};
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
 use thingward_pki::{Issued, SigningRequest};
-use thingward_seal::approval::Approver;
-use thingward_store::StoreError;
-use thingward_store::registry::{GrantAudience, LIST_MAX};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::app::App;
 use super::body;
 use super::caller::Peer;
 use crate::enrolment::{self, Refusal};
-use crate::sign_in::approver_of;
+use crate::membership::Membership;
 
 /// The routes of RFC 7030 and of members.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -94,16 +89,9 @@ async fn enrol_with_claim(
 ) -> Result<Response, Refusal> {
     let Peer::Tls { address, .. } = peer else { return Err(Refusal::NoCredential) };
     let code = password(&headers).ok_or(Refusal::NoCredential)?;
-    if !app.guesses().allows(address, now()) {
-        return Err(Refusal::TooManyGuesses);
-    }
     let request = signing_request(body).await?;
-    let result = enrolment::enrol_with_claim(&app.shared, &code, &request, now()).await;
-    if matches!(result, Err(Refusal::WrongCode)) {
-        app.guesses().wrong(address, now());
-        info!(%address, "a wrong claim code was shown");
-    }
-    answer(&app, &result?)
+    let shown = (code.as_str(), address);
+    answer(&app, &enrolment::enrol_with_claim(&app.shared, shown, None, &request, now()).await?)
 }
 
 /// With the certificate of a trusted maker.
@@ -192,78 +180,13 @@ fn password(headers: &HeaderMap) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-#[derive(Serialize)]
-struct Membership {
-    tenant: String,
-    role: &'static str,
-    name: String,
-    trust_domain: String,
-    mqtt_port: u16,
-    recipients: Recipients,
-    /// DER SubjectPublicKeyInfo, base64.
-    command_key: String,
-    /// As `command_key`: Ed25519.
-    grant_key: String,
-    /// For a device: what of its grants is taken back, signed, base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grant_revocation: Option<String>,
-    /// The classes of a device that grants were issued for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    classes: Vec<Class>,
-    approvers: Vec<ApproverView>,
-    time: String,
-}
-
-/// A passkey whose approval of sensitive commands counts.
-#[derive(Serialize)]
-struct ApproverView {
-    actor: String,
-    /// Base64url without padding, as browsers write it.
-    credential_id: String,
-    /// As `command_key`.
-    key: String,
-    rp_id: String,
-    origins: Vec<String>,
-}
-
-impl From<Approver> for ApproverView {
-    fn from(approver: Approver) -> Self {
-        Self {
-            actor: approver.actor,
-            credential_id: URL_SAFE_NO_PAD.encode(approver.credential_id),
-            key: STANDARD.encode(approver.key.to_spki()),
-            rp_id: approver.rp_id,
-            origins: approver.origins,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Class {
-    name: String,
-    /// What is taken back of its grants, signed, base64.
-    grant_revocation: String,
-}
-
-impl From<(GroupName, Vec<u8>)> for Class {
-    fn from((name, revocation): (GroupName, Vec<u8>)) -> Self {
-        Self { name: name.to_string(), grant_revocation: STANDARD.encode(revocation) }
-    }
-}
-
-#[derive(Serialize)]
-struct Recipients {
-    service: String,
-    customer: Option<String>,
-}
-
 /// What a member needs to know about itself and its tenant.
 async fn membership(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
 ) -> Result<Json<Membership>, Refusal> {
     let who = enrolment::member_of(&app.shared, &chain(&peer)?, now())?.principal;
-    tell_membership(&app, who).await
+    Ok(Json(Membership::of(&app.shared, who).await?))
 }
 
 /// As [`membership`], for a device that a gateway speaks for.
@@ -273,42 +196,8 @@ async fn membership_of_child(
     Extension(peer): Extension<Peer>,
 ) -> Result<Json<Membership>, Refusal> {
     let device = device.parse().map_err(|_| Refusal::NotBehind)?;
-    tell_membership(&app, enrolment::child_of(&app.shared, &chain(&peer)?, &device, now())?).await
-}
-
-async fn tell_membership(app: &App, who: Principal) -> Result<Json<Membership>, Refusal> {
-    let (store, ca) = (&app.shared.store, app.shared.authority.ca());
-    let tenant = store.registry().tenant(&who.tenant).await?;
-    let keys = store.keys().get(&who.tenant)?;
-    let secret = RecipientSecretKey::from_bytes(*keys.newest().recipient());
-    let service =
-        secret.public_key().map_err(|_| StoreError::Corrupt { what: "recipient key".to_owned() })?;
-    let passkeys = store.registry().passkeys(&who.tenant, LIST_MAX).await?;
-    let console = &app.shared.settings.console;
-    let (grant_revocation, classes) = match who.role {
-        Role::Device => {
-            let own = app.shared.revocation(who.tenant, GrantAudience::Device(who.name)).await?;
-            (Some(STANDARD.encode(own)), app.shared.classes_of(who.tenant, &who.name).await?)
-        }
-        Role::Gateway | Role::Application => (None, Vec::new()),
-    };
-    Ok(Json(Membership {
-        tenant: who.tenant.to_string(),
-        role: who.role.as_str(),
-        name: who.name.to_string(),
-        trust_domain: ca.trust_domain().to_owned(),
-        mqtt_port: app.shared.mqtt.port(),
-        recipients: Recipients {
-            service: STANDARD.encode(service.as_bytes()),
-            customer: tenant.customer_public_key.map(|key| STANDARD.encode(key)),
-        },
-        command_key: STANDARD.encode(app.shared.command_key.to_spki()),
-        grant_key: STANDARD.encode(app.shared.grant_key.public_key().to_spki()),
-        grant_revocation,
-        classes: classes.into_iter().map(Class::from).collect(),
-        approvers: passkeys.iter().map(|passkey| approver_of(console, passkey).into()).collect(),
-        time: now().to_string(),
-    }))
+    let child = enrolment::child_of(&app.shared, &chain(&peer)?, &device, now())?;
+    Ok(Json(Membership::of(&app.shared, child).await?))
 }
 
 /// What a gateway decides by while it is by itself.

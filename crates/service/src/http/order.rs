@@ -70,7 +70,7 @@ impl Occasion {
         let Some((message, signature)) = read(&parts.headers)? else { return Ok(Self::new()) };
         let order = Order::decode(&message).map_err(|e| ApiError::parameter(ORDER.as_str(), &e))?;
         let nonce = order.claimed_unverified().evidence.clone().unwrap_or_default();
-        let note = app.challenges.note(Purpose::Order(actor), &nonce, now());
+        let note = app.shared.challenges.note(Purpose::Order(actor), &nonce, now());
         let read = note.and_then(|note| read_note(&note));
         // One that was asked for again is no younger for it.
         let in_time = |at: &Timestamp| now().micros_since(*at) <= i64::from(CHALLENGE_SECONDS) * 1_000_000;
@@ -146,7 +146,7 @@ impl App {
         let Some(key) = caller.key()? else { return Ok(deed) };
         let (origin, occasion) = (self.shared.auditor.origin(tenant), &caller.occasion);
         let unsigned = |deed: Deed| {
-            let nonce = self.challenges.make(Purpose::Order(&caller.actor()), &occasion.note(), now());
+            let nonce = self.shared.challenges.make(Purpose::Order(&caller.actor()), &occasion.note(), now());
             let deed = Deed { evidence: Some(nonce.map_err(|_| ApiError::Internal)?), ..deed };
             let order = Order::new(&origin, deed.entry(occasion.at), key);
             order.map(Box::new).map_err(|e| ApiError::Invalid(e.to_string()))
@@ -161,7 +161,7 @@ impl App {
             // What it is over has changed meanwhile, or it is the order of something else.
             return Err(ApiError::Unsigned(unsigned(deed)?));
         }
-        if !self.challenges.spend(nonce, now()) {
+        if !self.shared.challenges.spend(nonce, now()) {
             return Err(self.bad_order(NOT_OURS));
         }
         Ok(Deed { evidence: Some(evidence), ..deed })

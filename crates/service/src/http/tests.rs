@@ -187,6 +187,7 @@ fn settings(folder: &std::path::Path) -> ServiceSettings {
         data_dir: folder.join("data"),
         trust_domain: TRUST_DOMAIN.to_owned(),
         mqtt: "127.0.0.1:0".parse().unwrap(),
+        coap: None,
         https: "127.0.0.1:0".parse().unwrap(),
         names: vec!["localhost".to_owned()],
         addresses: Vec::new(),

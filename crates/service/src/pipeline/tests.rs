@@ -60,7 +60,8 @@ impl Bench {
     }
 
     pub(crate) fn member(&self) -> thingward_ingress::Member {
-        thingward_ingress::Member { principal: self.principal(), serial: vec![1], not_after: NOW }
+        let (principal, link) = (self.principal(), thingward_model::Link::MutualTls);
+        thingward_ingress::Member { principal, serial: vec![1], not_after: NOW, link }
     }
 
     fn read(&mut self, value: f64) -> Vec<u8> {
@@ -83,7 +84,7 @@ impl Bench {
             .access
             .decide(&device.tenant, &Subject::Member(device), &Resource::Stream(device.name, self.at.stream))
             .unwrap();
-        let taken = pipeline.take(&permit, self.at.device, self.at.stream, message, None, NOW);
+        let taken = pipeline.take(&permit, self.at.device, self.at.stream, message, Route::TLS, NOW);
         self.store.commit(pipeline.drain().0).unwrap();
         taken.map(|kept| kept.len())
     }
@@ -104,7 +105,7 @@ async fn a_record_that_was_refused_because_the_key_went_is_kept_when_it_comes_ag
     // The key goes after `take` looked for it.
     bench.store.keys().withdraw(&bench.at.tenant, NOW).await.unwrap();
     let at = bench.at;
-    assert!(matches!(pipeline.take_items(&at, &second, None, NOW), Err(Refusal::Store(_))));
+    assert!(matches!(pipeline.take_items(&at, &second, Route::TLS, NOW), Err(Refusal::Store(_))));
     bench.store.commit(pipeline.drain().0).unwrap();
     bench.store.keys().restore(&bench.at.tenant).await.unwrap();
     assert_eq!(bench.take(&mut pipeline, &second).unwrap(), 1);

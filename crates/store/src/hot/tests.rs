@@ -7,7 +7,7 @@ use super::*;
 use crate::error::StoreError;
 use crate::keys::tests::{key_file, tenant};
 use crate::keys::{FileKek, TenantKeyRing};
-use crate::row::{Reading, Record, Value};
+use crate::row::{Reading, Record, Route, Value};
 
 fn ring(name: &TenantName, fill: u8) -> TenantKeyRing {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +23,7 @@ fn record(device: &str, seq: u64) -> Record {
         seq,
         received: Timestamp::from_seconds(100),
         assurance: Assurance::Transport,
-        hop: None,
+        route: Route::TLS,
         readings: vec![Reading {
             field: None,
             time: Timestamp::from_seconds(99),

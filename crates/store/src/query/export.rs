@@ -15,7 +15,7 @@ use thingward_model::assurance::UnknownWord;
 
 use crate::error::StoreError;
 use crate::query::{Cursor, ReadingPage};
-use crate::row::{Hop, Row, Value};
+use crate::row::{Row, Value};
 use crate::segment::{batch_of, schema};
 
 /// A form for rows.
@@ -165,9 +165,10 @@ fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
     let Row { device, stream, assurance, seq, item, .. } = row;
     write!(out, "{time},{device},{stream},{field},{kind},{value},{unit},")?;
     write!(out, "{assurance},{received},{chain},{seq},{item},")?;
-    match &row.hop {
-        Some(Hop { gateway, link, received }) => write!(out, "{link},{gateway},{received}\r\n"),
-        None => write!(out, ",,\r\n"),
+    let link = row.route.link().map_or("", |link| link.as_str());
+    match row.route.hop() {
+        Some(hop) => write!(out, "{link},{},{}\r\n", hop.gateway, hop.received),
+        None => write!(out, "{link},,\r\n"),
     }
 }
 
@@ -201,9 +202,10 @@ fn json(row: &Row) -> Map<String, Json> {
     put("chain", hex(&row.chain).into());
     put("seq", row.seq.into());
     put("item", row.item.into());
-    put("link", row.hop.map_or(Json::Null, |hop| hop.link.as_str().into()));
-    put("gateway", row.hop.map_or(Json::Null, |hop| hop.gateway.as_str().into()));
-    put("gateway_received", row.hop.map_or(Json::Null, |hop| hop.received.to_string().into()));
+    let hop = row.route.hop();
+    put("link", row.route.link().map_or(Json::Null, |link| link.as_str().into()));
+    put("gateway", hop.map_or(Json::Null, |hop| hop.gateway.as_str().into()));
+    put("gateway_received", hop.map_or(Json::Null, |hop| hop.received.to_string().into()));
     object
 }
 

@@ -9,7 +9,7 @@ use thingward_model::{Assurance, Timestamp};
 use super::*;
 use crate::error::StoreError;
 use crate::keys::tests::{NOW, tenant};
-use crate::row::{Reading, Record, Series, Value};
+use crate::row::{Reading, Record, Route, Series, Value};
 use crate::segment::RollPolicy;
 use crate::segment::tests::{Bench, EVERYTHING, all, mixed};
 
@@ -48,7 +48,7 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
         seq: 0,
         received: NOW,
         assurance: Assurance::Transport,
-        hop: None,
+        route: Route::TLS,
         readings,
     });
     prop::collection::vec(record, 1..60).prop_map(|mut records| {

@@ -28,19 +28,28 @@ prop_compose! {
     }
 }
 
+fn route() -> impl Strategy<Value = Route> {
+    let link = || prop::sample::select(Link::ALL.to_vec());
+    let through = |(link, received)| {
+        Route::Through(Hop {
+            gateway: "hall".parse().unwrap(),
+            link,
+            received: Timestamp::from_micros(received),
+        })
+    };
+    prop_oneof![link().prop_map(Route::Direct), (link(), any::<i64>()).prop_map(through)]
+}
+
 prop_compose! {
     fn record()(
         received in any::<i64>(),
         assurance in prop::sample::select(Assurance::ALL.to_vec()),
-        hop in prop::option::of((prop::sample::select(Link::ALL.to_vec()), any::<i64>())),
+        route in route(),
         readings in prop::collection::vec(reading(), 1..=64),
     ) -> Record {
         let RecordKey { device, stream, chain, seq } = key();
-        let hop = hop.map(|(link, received)| {
-            Hop { gateway: "hall".parse().unwrap(), link, received: Timestamp::from_micros(received) }
-        });
         let received = Timestamp::from_micros(received);
-        Record { device, stream, chain, seq, received, assurance, hop, readings }
+        Record { device, stream, chain, seq, received, assurance, route, readings }
     }
 }
 
@@ -67,7 +76,7 @@ fn a_block_from_before_there_were_links_is_read_and_came_through_no_gateway() {
     e.array(3).unwrap().i64(5).unwrap().u8(2).unwrap();
     e.array(4).unwrap().null().unwrap().i64(4).unwrap().f64(21.5).unwrap().str("Cel").unwrap();
     let record = Record::decode(key(), &e.into_writer()).unwrap();
-    assert_eq!((record.assurance, record.hop), (Assurance::GatewaySealed, None));
+    assert_eq!((record.assurance, record.route), (Assurance::GatewaySealed, Route::TLS));
     assert_eq!(record.readings[0].value, Value::Number(21.5));
 }
 
@@ -75,7 +84,7 @@ fn a_block_from_before_there_were_links_is_read_and_came_through_no_gateway() {
 fn check_refused(readings: Vec<Reading>) {
     let RecordKey { device, stream, chain, seq } = key();
     let (received, assurance) = (Timestamp::EPOCH, Assurance::Transport);
-    let record = Record { device, stream, chain, seq, received, assurance, hop: None, readings };
+    let record = Record { device, stream, chain, seq, received, assurance, route: Route::TLS, readings };
     assert!(matches!(record.encode(), Err(StoreError::Invalid { .. })));
 }
 

@@ -13,7 +13,7 @@ use thingward_model::name::Kind;
 use thingward_model::{DeviceName, FieldName, Link, Name, StreamName, Timestamp};
 
 use crate::error::StoreError;
-use crate::row::{Hop, Row, Value};
+use crate::row::{Hop, Route, Row, Value};
 
 /// Rows that are turned into columns at a time.
 pub(crate) const WRITE_ROWS: usize = 8192;
@@ -63,9 +63,9 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let numbers = rows.iter().map(|r| if let Value::Number(v) = r.value { Some(v) } else { None });
     let bools = rows.iter().map(|r| if let Value::Bool(v) = r.value { Some(v) } else { None });
     let words = rows.iter().map(|r| if let Value::Text(v) = &r.value { Some(v.as_str()) } else { None });
-    let links = rows.iter().map(|r| r.hop.map(|hop| hop.link.as_str()));
-    let gateways = rows.iter().map(|r| r.hop.as_ref().map(|hop| hop.gateway.as_str()));
-    let at_gateways = rows.iter().map(|r| r.hop.map(|hop| hop.received.as_micros()));
+    let links = rows.iter().map(|r| r.route.link().map(Link::as_str));
+    let gateways = rows.iter().map(|r| r.route.hop().map(|hop| hop.gateway));
+    let at_gateways = rows.iter().map(|r| r.route.hop().map(|hop| hop.received.as_micros()));
     let chains = rows.iter().map(|r| Some(r.chain));
     let chains = FixedSizeBinaryArray::try_from_sparse_iter_with_size(chains, 8)?;
     RecordBatch::try_new(
@@ -87,7 +87,7 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
             Arc::new(rows.iter().map(|r| r.unit.as_deref()).collect::<StringArray>()),
             texts(|r| r.assurance.as_str()),
             Arc::new(links.collect::<StringArray>()),
-            Arc::new(gateways.collect::<StringArray>()),
+            Arc::new(gateways.map(|g| g.map(|g| g.to_string())).collect::<StringArray>()),
             Arc::new(at_gateways.collect::<TimestampMicrosecondArray>().with_timezone(UTC)),
         ],
     )
@@ -111,26 +111,29 @@ pub(crate) struct Columns<'a> {
     sealed: Option<&'a BinaryArray>,
     unit: &'a StringArray,
     assurance: &'a StringArray,
-    hop: Option<HopColumns<'a>>,
+    route: Option<RouteColumns<'a>>,
 }
 
-/// What gateways said. Segments from before there were links have no such columns.
-struct HopColumns<'a> {
+/// How they came. Segments from before there were links have no such columns.
+struct RouteColumns<'a> {
     link: &'a StringArray,
     gateway: Names<'a, thingward_model::name::Device>,
     received: &'a TimestampMicrosecondArray,
 }
 
-impl<'a> HopColumns<'a> {
+impl<'a> RouteColumns<'a> {
     fn of(batch: &'a RecordBatch) -> Option<Self> {
         let gateway = Names::new(column(batch, "gateway")?);
         Some(Self { link: column(batch, "link")?, gateway, received: column(batch, "gateway_received")? })
     }
 
-    fn at(&self, at: usize) -> Result<Option<Hop>, StoreError> {
-        let Some(gateway) = self.gateway.at(at)? else { return Ok(None) };
+    fn at(&self, at: usize) -> Result<Route, StoreError> {
+        if self.link.is_null(at) {
+            return Ok(Route::TLS);
+        }
         let link: Link = self.link.value(at).parse().map_err(|_| corrupt())?;
-        Ok(Some(Hop { gateway, link, received: Timestamp::from_micros(self.received.value(at)) }))
+        let Some(gateway) = self.gateway.at(at)? else { return Ok(Route::Direct(link)) };
+        Ok(Route::Through(Hop { gateway, link, received: Timestamp::from_micros(self.received.value(at)) }))
     }
 }
 
@@ -154,7 +157,7 @@ impl<'a> Columns<'a> {
             sealed: column(batch, "sealed"),
             unit: column(batch, "unit")?,
             assurance: column(batch, "assurance")?,
-            hop: HopColumns::of(batch),
+            route: RouteColumns::of(batch),
         })
     }
 
@@ -189,7 +192,7 @@ impl<'a> Columns<'a> {
             value,
             unit: self.unit.is_valid(at).then(|| self.unit.value(at).to_owned()),
             assurance: self.assurance.value(at).parse().map_err(|_| corrupt())?,
-            hop: self.hop.as_ref().map_or(Ok(None), |columns| columns.at(at))?,
+            route: self.route.as_ref().map_or(Ok(Route::TLS), |columns| columns.at(at))?,
         }))
     }
 
@@ -258,10 +261,10 @@ mod tests {
         let batch = batch_of(&rows).unwrap();
         let old = batch.project(&(0..15).collect::<Vec<_>>()).unwrap();
         for (at, row) in rows.into_iter().enumerate() {
-            assert!(row.hop.is_some());
+            assert!(row.route.hop().is_some());
             let read = |batch| Columns::of(batch).unwrap().row(at).unwrap().unwrap();
             assert_eq!(read(&batch), row);
-            assert_eq!(read(&old), Row { hop: None, ..row });
+            assert_eq!(read(&old), Row { route: Route::TLS, ..row });
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::hot::{Batch, HotStore, SignedPart};
 use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
-use crate::row::{Hop, Reading, Record, Row, Value};
+use crate::row::{Hop, Reading, Record, Route, Row, Value};
 use crate::store::{Problem, Report, Store};
 
 pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
@@ -95,12 +95,16 @@ pub(crate) fn mixed(device: &str, stream: &str, seq: u64) -> Record {
         seq,
         received: NOW,
         assurance: Assurance::Transport,
-        // Every other one came through a gateway.
-        hop: (seq % 2 == 1).then(|| Hop {
-            gateway: "hall".parse().unwrap(),
-            link: Link::Serial,
-            received: NOW.plus_micros(-1_000_000),
-        }),
+        // Every other one came through a gateway, and of the rest every other one over CoAP.
+        route: match seq % 4 {
+            0 => Route::TLS,
+            2 => Route::Direct(Link::Oscore),
+            _ => Route::Through(Hop {
+                gateway: "hall".parse().unwrap(),
+                link: Link::Serial,
+                received: NOW.plus_micros(-1_000_000),
+            }),
+        },
         readings: readings.collect(),
     }
 }

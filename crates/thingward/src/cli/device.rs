@@ -57,7 +57,7 @@ pub(super) enum Device {
         at: At,
         #[command(flatten)]
         run: Run,
-        /// Connect to this gateway or address of the service; a gateway over CoAP with coap:// in front [default: that of
+        /// Connect to this gateway or address of the service; over CoAP with coap:// in front [default: that of
         /// thingward.toml].
         #[arg(long, value_name = "HOST:PORT")]
         uplink: Option<String>,

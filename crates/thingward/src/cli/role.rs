@@ -44,7 +44,8 @@ impl Service {
         let config = config::load(global)?;
         run.begin();
         let service = RunningService::start(config.service).await.map_err(Failure::of)?;
-        info!(mqtt = %service.mqtt(), https = %service.https(), "the service runs");
+        let coap = service.coap().map(tracing::field::display);
+        info!(mqtt = %service.mqtt(), https = %service.https(), coap, "the service runs");
         let failed = tokio::select! {
             stopped = stop_requested() => { stopped?; false }
             () = service.failed() => true,

@@ -81,6 +81,7 @@ pub(super) const fn want(what: &'static str, example: &'static str) -> Wanted {
 }
 
 const ADDRESS: Wanted = want("an address", "\"0.0.0.0:8883\"");
+const COAP: Wanted = want("an address or off", "\"0.0.0.0:5683\" or \"off\"");
 const FOLDER: Wanted = want("an absolute path", "\"/var/lib/thingward\"");
 const FILE: Wanted = want("an absolute path", "\"/etc/thingward/meter.td.json\"");
 const LENGTH: Wanted = want("a length of time with its unit", "\"30d\"");
@@ -134,6 +135,13 @@ fn any(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port)
 }
 
+fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
+    match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
+    }
+}
+
 /// A DNS name: RFC 1123 §2.1.
 fn dns_name(text: &str) -> Option<String> {
     let label = |l: &str| {
@@ -159,6 +167,7 @@ pub(super) fn service(r: &mut Reader<'_>) -> ServiceSettings {
         trust_domain: r.text(s, "trust_domain", domain, "thingward.local".to_owned(), lower),
         mqtt: address((r, s), "mqtt", any(MQTT_PORT)),
         https: address((r, s), "https", any(8443)),
+        coap: r.text(s, "coap", COAP, None, address_or_off),
         names: r.texts(s, "names", names, vec!["localhost".to_owned()], dns_name),
         addresses: r.texts(s, "addresses", addresses, local, |t| t.parse().ok()),
         authority_keys: AuthorityKeys::Sealed,
@@ -357,17 +366,12 @@ pub(super) fn gateway(r: &mut Reader<'_>) -> GatewayConfig {
     let mut section = r.section("gateway");
     let (s, d) = (&mut section, QueueLimits::default());
     let relay = want("an address or off", "\"0.0.0.0:8443\" or \"off\"");
-    let coap = want("an address or off", "\"0.0.0.0:5683\" or \"off\"");
-    let address_or_off = |t: &str| match t {
-        "off" => Some(None),
-        _ => t.parse().ok().map(Some),
-    };
     let config = GatewayConfig {
         home: folder((r, s), "home", "/var/lib/thingward-gateway"),
         settings: GatewaySettings {
             listen: address((r, s), "listen", any(8884)),
             relay: r.text(s, "relay", relay, None, address_or_off),
-            coap: r.text(s, "coap", coap, None, address_or_off),
+            coap: r.text(s, "coap", COAP, None, address_or_off),
             uplink: endpoint((r, s), "uplink"),
             queue: QueueLimits {
                 bytes_max: size((r, s), "queue", d.bytes_max),

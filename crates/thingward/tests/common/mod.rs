@@ -28,7 +28,10 @@ pub(crate) struct Place {
     pub(crate) mqtt: u16,
     pub(crate) gateway: u16,
     pub(crate) relay: u16,
+    /// Where the gateway speaks CoAP.
     pub(crate) coap: u16,
+    /// Where the service does.
+    pub(crate) direct: u16,
     /// What every process is started with.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -69,9 +72,9 @@ impl Place {
     pub(crate) fn with(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("t.toml");
-        let [https, mqtt, gateway, relay, coap] = [(); 5].map(|()| free_port());
+        let [https, mqtt, gateway, relay, coap, direct] = [(); 6].map(|()| free_port());
         let text = format!(
-            "[service]\ndata_dir = \"{0}/data\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
+            "[service]\ndata_dir = \"{0}/data\"\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\ncoap = \"127.0.0.1:{direct}\"\n\
              [gateway]\nhome = \"{0}/gateway\"\nlisten = \"127.0.0.1:{gateway}\"\nrelay = \"127.0.0.1:{relay}\"\ncoap = \"127.0.0.1:{coap}\"\n\
              [device]\nhome = \"{0}/device\"\ncheckpoint_every = \"200ms\"\n{more}\n",
             folder.path().display(),
@@ -79,7 +82,7 @@ impl Place {
         std::fs::write(&config, text).unwrap();
         std::fs::create_dir(folder.path().join("logs")).unwrap();
         let url = format!("https://localhost:{https}");
-        Self { folder, config, url, https, mqtt, gateway, relay, coap, environment: Vec::new() }
+        Self { folder, config, url, https, mqtt, gateway, relay, coap, direct, environment: Vec::new() }
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -1,18 +1,18 @@
-//! Those who are nobody, at the gateway's port.
+//! Those who are nobody, at the ports of a gateway and of the service.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thingward_agent::coap::session::Session;
-use thingward_agent::coap::wire::path;
 use thingward_agent::uplink::Route;
 use thingward_coap::edhoc::{DhKey, Identifier, Initiator};
 use thingward_coap::endpoint::Packet;
 use thingward_coap::message::{Code, Message, OptionNumber, Token, Type, Writer};
+use thingward_coap::wire::path;
 use thingward_tests::{endpoint, rows};
 
-use super::{ACME, Street, all_signed, record};
+use super::{ACME, Street, all_signed, device_at, record};
 
 /// A socket at another address of this machine.
 fn socket(host: u8) -> UdpSocket {
@@ -54,13 +54,20 @@ fn answer(socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> (Code, Vec<u8>
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_nobody_gets_nothing_but_enrolment() {
     let street = Street::new().await;
+    for at in street.both() {
+        check_that_nobody_gets_nothing(at).await;
+    }
+    street.stop().await;
+}
+
+async fn check_that_nobody_gets_nothing(at: SocketAddr) {
     let raw = DhKey::new(&[3; 32]).unwrap();
-    let mut session = Session::agree(&endpoint(street.coap()), &raw).await.unwrap();
+    let mut session = Session::agree(&endpoint(at), &raw).await.unwrap();
     let mut code = async |method, segments: &[&str]| {
         session.ask(Packet::to(method, segments).with_payload(b"[]")).await.unwrap().code
     };
     assert_eq!(code(Code::GET, path::AUTHORITIES).await, Code::CONTENT);
-    assert_eq!(code(Code::GET, path::GATEWAY).await, Code::CONTENT);
+    assert_eq!(code(Code::GET, path::ANSWERER).await, Code::CONTENT);
     for (method, segments) in [
         (Code::POST, &["t", "spindle"][..]),
         (Code::PUT, path::DESCRIPTION),
@@ -78,46 +85,52 @@ async fn who_is_nobody_gets_nothing_but_enrolment() {
         assert_eq!(code(Code::POST, path::JOIN).await, Code::FORBIDDEN);
     }
     assert_eq!(code(Code::POST, path::JOIN).await, Code::TOO_MANY_REQUESTS);
-    street.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_the_place_of_edhoc_is_refused_and_another_suite_is_told_which_one() {
     let street = Street::new().await;
-    let at = street.coap();
-    tokio::task::spawn_blocking(move || {
-        let socket = socket(1);
-        let good = message_1();
-        let with = |suite: &[u8]| [&[0xf5, 3], suite, &good[3..]].concat();
-        let refused = answer(&socket, at, &edhoc(1, &with(&[0]), None));
-        assert_eq!(refused, (Code::BAD_REQUEST, vec![2, 2]));
-        let method = [&[0xf5, 0], &good[2..]].concat();
-        assert_eq!(answer(&socket, at, &edhoc(2, &method, None)).0, Code::BAD_REQUEST);
-        for at_byte in 0..10_u16 {
-            let cut = &good[..good.len() - 1 - usize::from(at_byte)];
-            assert_eq!(answer(&socket, at, &edhoc(10 + at_byte, cut, None)).0, Code::BAD_REQUEST);
-        }
-        let nobody_waits = answer(&socket, at, &edhoc(3, &[0x43, 1, 2, 3, 0x50], None));
-        assert_eq!(nobody_waits.0, Code::BAD_REQUEST);
-        // Without keys nothing else is there.
-        let mut datagram = [0; 64];
-        let mut writer =
-            Writer::new(&mut datagram, Type::Confirmable, Code::GET, 4, Token::default()).unwrap();
-        writer.option(OptionNumber::URI_PATH, b"m").unwrap();
-        let len = writer.finish(&[]).unwrap();
-        assert_eq!(answer(&socket, at, &datagram[..len]).0, Code::UNAUTHORIZED);
-    })
-    .await
-    .unwrap();
+    for at in street.both() {
+        tokio::task::spawn_blocking(move || check_garbage(at)).await.unwrap();
+    }
     street.stop().await;
+}
+
+fn check_garbage(at: SocketAddr) {
+    let socket = socket(1);
+    let good = message_1();
+    let with = |suite: &[u8]| [&[0xf5, 3], suite, &good[3..]].concat();
+    let refused = answer(&socket, at, &edhoc(1, &with(&[0]), None));
+    assert_eq!(refused, (Code::BAD_REQUEST, vec![2, 2]));
+    let method = [&[0xf5, 0], &good[2..]].concat();
+    assert_eq!(answer(&socket, at, &edhoc(2, &method, None)).0, Code::BAD_REQUEST);
+    for at_byte in 0..10_u16 {
+        let cut = &good[..good.len() - 1 - usize::from(at_byte)];
+        assert_eq!(answer(&socket, at, &edhoc(10 + at_byte, cut, None)).0, Code::BAD_REQUEST);
+    }
+    let nobody_waits = answer(&socket, at, &edhoc(3, &[0x43, 1, 2, 3, 0x50], None));
+    assert_eq!(nobody_waits.0, Code::BAD_REQUEST);
+    // Without keys nothing else is there.
+    let mut datagram = [0; 64];
+    let mut writer = Writer::new(&mut datagram, Type::Confirmable, Code::GET, 4, Token::default()).unwrap();
+    writer.option(OptionNumber::URI_PATH, b"m").unwrap();
+    let len = writer.finish(&[]).unwrap();
+    assert_eq!(answer(&socket, at, &datagram[..len]).0, Code::UNAUTHORIZED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_handshakes_that_nobody_ends_leave_others_served() {
-    let street = Street::new().await;
-    let at = street.coap();
-    let home = street.enrol("mill-1").await;
-    let device = street.device(&home);
+    for which in 0..2 {
+        let street = Street::new().await;
+        let at = street.both()[which];
+        check_a_hundred_handshakes(&street, at).await;
+        street.stop().await;
+    }
+}
+
+async fn check_a_hundred_handshakes(street: &Street, at: SocketAddr) {
+    let home = street.enrol_at("mill-1", at).await;
+    let device = device_at(&street.town, &home, at);
     record(&device, 0.0).await;
     all_signed(&street.service, 1).await;
     let asked_back = tokio::task::spawn_blocking(move || {
@@ -132,8 +145,7 @@ async fn a_hundred_handshakes_that_nobody_ends_leave_others_served() {
     all_signed(&street.service, 2).await;
     device.stop().await.unwrap();
     let raw = DhKey::new(&[3; 32]).unwrap();
-    Session::agree(&endpoint(street.coap()), &raw).await.unwrap();
-    street.stop().await;
+    Session::agree(&endpoint(at), &raw).await.unwrap();
 }
 
 /// Carries datagrams between one device and the gateway, and remembers what the device said.
@@ -174,9 +186,17 @@ impl Wire {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_device_said_does_nothing_when_somebody_says_it_again() {
-    let street = Street::new().await;
-    let home = street.enrol("mill-1").await;
-    let wire = Wire::start(street.coap());
+    for which in 0..2 {
+        let street = Street::new().await;
+        let at = street.both()[which];
+        check_replays(&street, at).await;
+        street.stop().await;
+    }
+}
+
+async fn check_replays(street: &Street, at: SocketAddr) {
+    let home = street.enrol_at("mill-1", at).await;
+    let wire = Wire::start(at);
     let device = street.town.device_over(&home, Some(Route::Coap(endpoint(wire.at))));
     for i in 0..3 {
         record(&device, f64::from(i)).await;
@@ -188,7 +208,6 @@ async fn what_a_device_said_does_nothing_when_somebody_says_it_again() {
     };
     let protected: Vec<_> = said.into_iter().filter(is_protected).collect();
     assert!(protected.len() > 3);
-    let at = street.coap();
     let answers = tokio::task::spawn_blocking(move || {
         let other = socket(3);
         protected.iter().map(|datagram| answer(&other, at, datagram).0).collect::<Vec<_>>()
@@ -198,7 +217,6 @@ async fn what_a_device_said_does_nothing_when_somebody_says_it_again() {
     record(&device, 3.0).await;
     all_signed(&street.service, 4).await;
     device.stop().await.unwrap();
-    street.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,12 +226,14 @@ async fn another_implementation_is_enrolled_and_posts_its_readings() {
         return;
     };
     let street = Street::new().await;
-    let claim = street.town.claim(&street.service, super::device_named("mill-2")).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/aiocoap_device.py");
-    let mut peer = tokio::process::Command::new(python);
-    peer.arg(script).arg(street.coap().port().to_string()).arg(claim.code.as_str());
-    let out = peer.output().await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "ok\n", "{}", String::from_utf8_lossy(&out.stderr));
-    thingward_tests::eventually("five readings", || rows(&street.service, ACME).len() == 5).await;
+    for (at, name) in street.both().into_iter().zip(["mill-2", "mill-3"]) {
+        let claim = street.town.claim(&street.service, super::device_named(name)).await;
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/aiocoap_device.py");
+        let mut peer = tokio::process::Command::new(&python);
+        peer.arg(script).arg(at.port().to_string()).arg(claim.code.as_str());
+        let out = peer.output().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "ok\n", "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    thingward_tests::eventually("ten readings", || rows(&street.service, ACME).len() == 10).await;
     street.stop().await;
 }

@@ -190,7 +190,7 @@ pub(in crate::http) async fn open(
     };
     // Who sets up has no id yet: this one comes back in the challenge.
     let id = user.as_ref().map_or_else(new_user_id, |user| user.id.clone());
-    let challenge = app.challenges.make(Purpose::Link(&code), id.to_string().as_bytes(), now());
+    let challenge = app.shared.challenges.make(Purpose::Link(&code), id.to_string().as_bytes(), now());
     let challenge = challenge.map_err(|_| ApiError::Internal)?;
     let roles = user.as_ref().map_or_else(|| [UserRole::Administrator].into(), |user| user.roles.clone());
     Ok(Json(LinkView {
@@ -278,7 +278,7 @@ async fn look_up(app: &App, peer: &Peer, code: &str) -> Result<(Link, Option<Use
 fn passkey_of(app: &App, sent: &Redeemed) -> Result<(UserId, NewPasskey), Failed> {
     let wrong = |e: &dyn std::fmt::Display| Failed::Wrong(e.to_string());
     let challenge = sent.credential.claimed_challenge().map_err(|e| wrong(&e))?;
-    let id = app.challenges.note(Purpose::Link(&sent.code), &challenge, now());
+    let id = app.shared.challenges.note(Purpose::Link(&sent.code), &challenge, now());
     let id = id
         .and_then(|id| std::str::from_utf8(&id).ok()?.parse().ok())
         .ok_or_else(|| wrong(&"not asked for, or too late"))?;

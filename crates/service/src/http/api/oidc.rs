@@ -86,7 +86,7 @@ pub(in crate::http) async fn begin(
     };
     let length = u8::try_from(spki.len()).map_err(|_| ApiError::Internal)?;
     let note = [&[length], spki.as_slice(), begun.pending.as_bytes()].concat();
-    let sealed = app.challenges.make(Purpose::Provider(name.as_str()), &note, now());
+    let sealed = app.shared.challenges.make(Purpose::Provider(name.as_str()), &note, now());
     let sealed = URL_SAFE_NO_PAD.encode(sealed.map_err(|_| ApiError::Internal)?);
     // The way back is a link on the provider's page.
     let cookie = cookie::set(cookie::PENDING, &sealed, SameSite::Lax, i64::from(CHALLENGE_SECONDS));
@@ -145,11 +145,11 @@ pub(in crate::http) async fn callback(
 /// What began in this browser, and the key that the session is to have.
 fn pending(app: &App, name: &ProviderName, headers: &HeaderMap) -> Option<(VerifyingKey, Vec<u8>)> {
     let sealed = URL_SAFE_NO_PAD.decode(cookie::read(headers, cookie::PENDING)?.as_bytes()).ok()?;
-    let note = app.challenges.note(Purpose::Provider(name.as_str()), &sealed, now())?;
+    let note = app.shared.challenges.note(Purpose::Provider(name.as_str()), &sealed, now())?;
     let (length, rest) = note.split_first()?;
     let (spki, pending) = rest.split_at_checked(usize::from(*length))?;
     let key = VerifyingKey::from_spki(spki).ok()?;
-    app.challenges.spend(&sealed, now()).then(|| (key, pending.to_vec()))
+    app.shared.challenges.spend(&sealed, now()).then(|| (key, pending.to_vec()))
 }
 
 /// Who somebody is here: as at their first sign-in, with the roles that the provider gives them today.

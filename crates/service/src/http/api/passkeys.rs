@@ -132,7 +132,7 @@ pub(in crate::http) async fn begin(
 ) -> Result<Json<Ceremony<CreationOptions>>, ApiError> {
     let user = themselves(&app, tenant, &caller, &name).await?;
     let known = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
-    let challenge = app.challenges.make(Purpose::Passkey(&user.id.to_string()), b"", now());
+    let challenge = app.shared.challenges.make(Purpose::Passkey(&user.id.to_string()), b"", now());
     let challenge = challenge.map_err(|_| ApiError::Internal)?;
     let site = &app.shared.settings.console;
     Ok(Json(Ceremony { options: CreationOptions::new(site, &user.id, Some(&user), &known, &challenge) }))
@@ -159,7 +159,7 @@ pub(in crate::http) async fn add(
     let purpose_id = user.id.to_string();
     let wrong = |e: &dyn std::fmt::Display| ApiError::Invalid(format!("`credential`: {e}"));
     let challenge = sent.credential.claimed_challenge().map_err(|e| wrong(&e))?;
-    let asked = app.challenges.note(Purpose::Passkey(&purpose_id), &challenge, now());
+    let asked = app.shared.challenges.note(Purpose::Passkey(&purpose_id), &challenge, now());
     asked.ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
     let new =
@@ -168,7 +168,7 @@ pub(in crate::http) async fn add(
         let _turn = app.shared.membership.lock().await;
         let deed = Deed::new(caller.actor(), "passkey.add", passkey_target(&new.credential_id));
         let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key))).await?;
-        if !app.challenges.spend(&challenge, now()) {
+        if !app.shared.challenges.spend(&challenge, now()) {
             return Err(ApiError::Invalid("`credential`: it was used before".to_owned()));
         }
         app.shared.record(tenant, deed).await?;

@@ -99,7 +99,8 @@ pub(in crate::http) async fn begin(
     Sent(asked): Sent<SessionKey>,
 ) -> Result<Json<Ceremony<RequestOptions>>, ApiError> {
     let key = public_key("key", &asked.key)?;
-    let challenge = app.challenges.make(Purpose::SignIn, b"", now()).map_err(|_| ApiError::Internal)?;
+    let challenge =
+        app.shared.challenges.make(Purpose::SignIn, b"", now()).map_err(|_| ApiError::Internal)?;
     let challenge = [challenge.as_slice(), &key_hash(&key)].concat();
     let options = RequestOptions::new(&app.shared.settings.console, &[], &challenge);
     Ok(Json(Ceremony { options }))
@@ -171,7 +172,10 @@ async fn check(
     let challenge = assertion.claimed_challenge().map_err(|e| wrong(&e))?;
     let ours = challenge.strip_suffix(key_hash(key).as_slice());
     let ours = ours.ok_or_else(|| wrong(&"it is for a session with another key"))?;
-    app.challenges.note(Purpose::SignIn, ours, now()).ok_or_else(|| wrong(&"not asked for, or too late"))?;
+    app.shared
+        .challenges
+        .note(Purpose::SignIn, ours, now())
+        .ok_or_else(|| wrong(&"not asked for, or too late"))?;
     let registry = app.shared.store.registry();
     let (tenant, passkey) = registry.passkey(&assertion.credential_id).await?;
     if assertion.user_handle.as_deref() != Some(user_handle(&passkey.user.0).as_slice()) {
@@ -179,7 +183,7 @@ async fn check(
     }
     let site = &app.shared.settings.console;
     assertion.verify(site, &passkey.key, &challenge).map_err(|e| wrong(&e))?;
-    if !app.challenges.spend(ours, now()) {
+    if !app.shared.challenges.spend(ours, now()) {
         return Err(wrong(&"it was used before"));
     }
     Ok((tenant, registry.user_by_id(&tenant, &passkey.user.0).await?, assertion))

@@ -35,8 +35,8 @@ pub(in crate::http) struct ReadingView {
     seq: u64,
     /// Its place in the record.
     item: u8,
-    /// How its gateway had it from the thing: `zigbee-link-key`, `zwave-s2-access`, `serial` and others; null when it came over a
-    /// connection of the thing's own.
+    /// How it came from the thing, to its gateway or to the service: `zigbee-link-key`, `zwave-s2-access`, `oscore` and others;
+    /// null when it came to the service over TLS, with the thing's own certificate.
     link: Option<String>,
     /// The gateway that it came through.
     gateway: Option<String>,
@@ -78,9 +78,9 @@ impl From<Row> for ReadingView {
             chain: hex(&row.chain),
             seq: row.seq,
             item: row.item,
-            link: row.hop.map(|hop| hop.link.to_string()),
-            gateway: row.hop.map(|hop| hop.gateway.to_string()),
-            gateway_received: row.hop.map(|hop| hop.received.to_string()),
+            link: row.route.link().map(|link| link.to_string()),
+            gateway: row.route.hop().map(|hop| hop.gateway.to_string()),
+            gateway_received: row.route.hop().map(|hop| hop.received.to_string()),
         }
     }
 }

@@ -33,7 +33,12 @@ impl Line {
         let conn = NEXT.fetch_add(1, Ordering::Relaxed);
         let (own, waiting, _ended) = output();
         let not_after = now().plus_micros(3_600_000_000);
-        core.accept(conn, Member { principal, serial: vec![1], not_after }, own).await;
+        core.accept(
+            conn,
+            Member { principal, serial: vec![1], not_after, link: thingward_model::Link::MutualTls },
+            own,
+        )
+        .await;
         let mut line = Self { core, conn, waiting, buffer: BytesMut::new() };
         let connect = Connect {
             version: Version::V5,

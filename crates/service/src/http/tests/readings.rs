@@ -31,7 +31,7 @@ fn put(fixture: &Fixture, rows: u32) {
             seq: u64::from(n),
             received: START,
             assurance: Assurance::Transport,
-            hop: None,
+            route: thingward_store::Route::TLS,
             readings: vec![Reading {
                 field: None,
                 time: START.plus_micros(i64::from(n) * 1_000_000),

@@ -32,7 +32,7 @@ enum KeyAlgorithm {
 pub(in crate::cli) struct Enrol {
     #[command(flatten)]
     at: At,
-    /// The service, as https://host:8443, or a gateway's relay to it; or a gateway, as coap://host.
+    /// The service, as https://host:8443, or a gateway's relay to it; or either over CoAP, as coap://host.
     service: String,
     /// The claim from `device claim`. Other users of this machine can see it here; --claim-file hides it.
     #[arg(long)]

@@ -2,17 +2,19 @@
 //! chain in the protected header (`x5chain`, RFC 9360 §2).
 
 use rustls::pki_types::CertificateDer;
-use thingward_crypto::{CryptoError, SignatureAlgorithm, Signer};
+use thingward_crypto::{CryptoError, SignatureAlgorithm, Signer, VerifyingKey};
 use thingward_model::Timestamp;
 use thingward_model::cbor::{Full, Malformed, Reader, Writer};
-use thingward_pki::tls::verify_client_chain;
-use thingward_pki::{LeafIdentity, PkiError};
+
+use crate::identity::{Server, server_of};
+use crate::tls::{verify_client_chain, verify_server_chain};
+use crate::{LeafIdentity, PkiError};
 
 /// What a signature is for. It is signed too, so that none is taken for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A gateway says which raw key is its own: over its credential.
-    Gateway,
+    /// A gateway, or the service, says which raw key is its own: over its credential.
+    Answerer,
     /// A device says that this session is its own: over bytes that the session exports.
     Join,
 }
@@ -20,7 +22,7 @@ pub enum Purpose {
 impl Purpose {
     const fn context(self) -> &'static [u8] {
         match self {
-            Self::Gateway => b"thingward coap gateway",
+            Self::Answerer => b"thingward coap gateway",
             Self::Join => b"thingward coap join",
         }
     }
@@ -110,16 +112,19 @@ fn to_be_signed(protected: &[u8], purpose: Purpose, payload: &[u8]) -> Result<Ve
     Ok(out)
 }
 
-/// Somebody who proved who they are.
+/// A member that proved who it is.
 #[derive(Debug, Clone)]
 pub struct Proved {
     /// Who.
     pub leaf: LeafIdentity,
-    /// Their certificate, then the issuing ones, in DER.
+    /// Its certificate, then the issuing ones, in DER.
     pub chain: Vec<Vec<u8>>,
 }
 
-/// Whose word about `payload` this is, in an installation with this root.
+/// The root of an installation, in DER, and its trust domain.
+pub type Anchor<'a> = (&'a [u8], &'a str);
+
+/// The member whose word about `payload` this is.
 ///
 /// # Errors
 ///
@@ -128,32 +133,79 @@ pub fn verify(
     proof: &[u8],
     purpose: Purpose,
     payload: &[u8],
-    (root, trust_domain): (&[u8], &str),
+    (root, trust_domain): Anchor<'_>,
     now: Timestamp,
 ) -> Result<Proved, ProofError> {
-    let mut r = Reader::new(proof);
-    if r.tag()? != SIGN1_TAG || r.array()? != 4 {
-        return Err(ProofError::Malformed);
+    let signed = Signed::read(proof, payload)?;
+    verify_client_chain(&signed.certificates(), &[root.to_vec()], now)?;
+    let leaf = LeafIdentity::from_verified(signed.leaf()?, trust_domain)?;
+    signed.check(purpose, &leaf.key)?;
+    Ok(Proved { leaf, chain: signed.chain })
+}
+
+/// The gateway, or the service, whose word it is that the credential in `payload` is its own.
+///
+/// # Errors
+///
+/// [`ProofError`].
+pub fn verify_answerer(
+    proof: &[u8],
+    payload: &[u8],
+    (root, trust_domain): Anchor<'_>,
+    now: Timestamp,
+) -> Result<Server, ProofError> {
+    let signed = Signed::read(proof, payload)?;
+    verify_server_chain(&signed.certificates(), root, now)?;
+    let (server, key) = server_of(signed.leaf()?, trust_domain)?;
+    signed.check(Purpose::Answerer, &key)?;
+    Ok(server)
+}
+
+/// A proof that was taken apart.
+struct Signed<'a> {
+    protected: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8; 64],
+    algorithm: SignatureAlgorithm,
+    chain: Vec<Vec<u8>>,
+}
+
+impl<'a> Signed<'a> {
+    /// Reads what is to be about `payload`.
+    fn read(proof: &'a [u8], payload: &[u8]) -> Result<Self, ProofError> {
+        let mut r = Reader::new(proof);
+        if r.tag()? != SIGN1_TAG || r.array()? != 4 {
+            return Err(ProofError::Malformed);
+        }
+        let protected = r.bytes()?;
+        if r.map()? != 0 {
+            return Err(ProofError::Malformed);
+        }
+        let said = r.bytes()?;
+        let signature = r.byte_array()?;
+        r.end()?;
+        if said.len() > PAYLOAD_BYTES_MAX || said != payload {
+            return Err(ProofError::Signature);
+        }
+        let (algorithm, chain) = read_header(protected)?;
+        Ok(Self { protected, payload: said, signature, algorithm, chain })
     }
-    let protected = r.bytes()?;
-    if r.map()? != 0 {
-        return Err(ProofError::Malformed);
+
+    fn leaf(&self) -> Result<&[u8], ProofError> {
+        self.chain.first().map(Vec::as_slice).ok_or(ProofError::Malformed)
     }
-    let said = r.bytes()?;
-    let signature = r.byte_array()?;
-    r.end()?;
-    if said.len() > PAYLOAD_BYTES_MAX || said != payload {
-        return Err(ProofError::Signature);
+
+    fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.iter().cloned().map(CertificateDer::from).collect()
     }
-    let (algorithm, chain) = read_header(protected)?;
-    let certificates: Vec<_> = chain.iter().cloned().map(CertificateDer::from).collect();
-    verify_client_chain(&certificates, &[root.to_vec()], now)?;
-    let leaf = LeafIdentity::from_verified(chain.first().ok_or(ProofError::Malformed)?, trust_domain)?;
-    if leaf.key.algorithm() != algorithm {
-        return Err(ProofError::Signature);
+
+    /// Whether the key of the certificate signed it, for this.
+    fn check(&self, purpose: Purpose, key: &VerifyingKey) -> Result<(), ProofError> {
+        if key.algorithm() != self.algorithm {
+            return Err(ProofError::Signature);
+        }
+        Ok(key.verify(&to_be_signed(self.protected, purpose, self.payload)?, self.signature)?)
     }
-    leaf.key.verify(&to_be_signed(protected, purpose, payload)?, signature)?;
-    Ok(Proved { leaf, chain })
 }
 
 fn read_header(protected: &[u8]) -> Result<(SignatureAlgorithm, Vec<Vec<u8>>), ProofError> {

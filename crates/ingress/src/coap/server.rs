@@ -1,43 +1,43 @@
 //! The loop at the port, and what it does with what comes.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
-use thingward_agent::coap::wire::BODY_BYTES_MAX;
-use thingward_agent::home::Identity;
-use thingward_coap::edhoc::{Credential, DhKey};
 use thingward_coap::endpoint::{Endpoint, Event, Limits, Packet, RequestId};
+use thingward_coap::wire::BODY_BYTES_MAX;
 use thingward_crypto::system_rng;
-use thingward_model::{DeviceName, TenantName};
+use thingward_model::Principal;
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::Revoked;
+use super::CoapSettings;
+use super::book::Book;
 use super::budget::Budget;
-use super::down::Downward;
 use super::handshake::Handshakes;
-use super::job::{Done, Jobs, Then, busy};
+use super::job::{Done, Jobs, Then, refusal};
 use super::office::Office;
 use super::peers::Peers;
-use super::record::Book;
-use crate::core::ChildCommand;
-use crate::serial::{Surroundings, Visit};
+use super::session::{News, Told};
+use super::standing::Seat;
+use crate::Core;
 
 /// Longest datagram that is taken, in bytes.
 const DATAGRAM_BYTES_MAX: usize = 1500;
-/// Most that waits to be told to members.
-const ERRANDS_MAX: usize = 256;
+/// Most news of sessions that waits.
+const NEWS_MAX: usize = 256;
 /// How often it is looked who has gone silent.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-const fn limits() -> Limits {
+const fn limits(members_max: usize) -> Limits {
     Limits {
         exchanges_max: 0,
         asked_max: 1024,
-        observers_max: 1024,
+        observers_max: members_max,
         transfers_max: 128,
         seen_max: 4096,
         per_peer_max: 8,
@@ -48,16 +48,8 @@ const fn limits() -> Limits {
     }
 }
 
-/// Something for a member that is no command.
-pub(super) enum Errand {
-    Visit(Visit),
-    Evidence,
-}
-
-type Channel<T> = (mpsc::Sender<T>, mpsc::Receiver<T>);
-
 /// See the module.
-pub(super) struct Server {
+pub(super) struct Server<C, O> {
     socket: UdpSocket,
     pub(super) endpoint: Endpoint<SocketAddr>,
     start: Instant,
@@ -65,62 +57,57 @@ pub(super) struct Server {
     pub(super) handshakes: Handshakes,
     pub(super) peers: Peers,
     pub(super) book: Book,
-    pub(super) office: Office,
-    pub(super) around: Surroundings,
-    pub(super) tenant: TenantName,
-    pub(super) root: Vec<u8>,
+    pub(super) office: O,
+    pub(super) core: C,
+    pub(super) root: Arc<[u8]>,
+    pub(super) trust_domain: Arc<str>,
     pub(super) jobs: Jobs,
-    pub(super) down: HashMap<DeviceName, Downward>,
-    pub(super) revoked: watch::Receiver<Revoked>,
-    pub(super) commands: Channel<ChildCommand>,
-    pub(super) errands: Channel<(DeviceName, Errand)>,
+    pub(super) seats: HashMap<Principal, Seat>,
+    pub(super) news: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
+    changed: Arc<Notify>,
 }
 
-impl Server {
-    pub(super) fn new(
-        socket: UdpSocket,
-        raw: DhKey,
-        book: Book,
-        identity: &Identity,
-        around: Surroundings,
-        revoked: watch::Receiver<Revoked>,
-    ) -> Self {
+impl<C: Core, O: Office> Server<C, O> {
+    pub(super) fn new(socket: UdpSocket, settings: CoapSettings, core: C, office: O) -> Self {
+        let CoapSettings { raw, credential, root, trust_domain, members_max, known, changed } = settings;
         let random = || {
             let mut bytes = [0; 32];
             system_rng().fill_bytes(&mut bytes);
             bytes
         };
-        let own = Credential::claims_set("gateway", &raw);
         Self {
             socket,
-            endpoint: Endpoint::new(limits(), random()),
+            endpoint: Endpoint::new(limits(members_max), random()),
             start: Instant::now(),
             budget: Budget::new(random(), Instant::now().into_std()),
-            office: Office::new(around.home.clone(), own.bytes.clone()),
-            handshakes: Handshakes::new(raw, own),
+            handshakes: Handshakes::new(raw, credential),
             peers: Peers::default(),
-            book,
-            around,
-            tenant: identity.membership.tenant,
-            root: identity.root.clone(),
+            book: Book::new(members_max, known),
+            office,
+            core,
+            root: root.into(),
+            trust_domain: trust_domain.into(),
             jobs: Jobs::new(),
-            down: HashMap::new(),
-            revoked,
-            commands: mpsc::channel(ERRANDS_MAX),
-            errands: mpsc::channel(ERRANDS_MAX),
+            seats: HashMap::new(),
+            news: mpsc::channel(NEWS_MAX),
+            changed,
         }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     pub(super) fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// Serves until the task is dropped.
     pub(super) async fn run(mut self) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.drop_revoked();
+        let changed = Arc::clone(&self.changed);
+        self.drop_former();
         loop {
             self.flush().await;
             let due = self.endpoint.poll_timeout().map(|due| self.start + due);
@@ -140,18 +127,9 @@ impl Server {
                         self.done(done);
                     }
                 }
-                Some(command) = self.commands.1.recv() => {
-                    let child = command.child;
-                    self.down.entry(child).or_default().command(command);
-                    self.tell(&child);
-                }
-                Some((child, errand)) = self.errands.1.recv() => self.errand(child, errand),
-                Ok(()) = self.revoked.changed() => self.drop_revoked(),
-                _ = look.tick() => {
-                    for context in self.peers.silent(Instant::now()) {
-                        self.drop_context(context);
-                    }
-                }
+                Some(told) = self.news.1.recv() => self.told(told),
+                () = changed.notified() => self.drop_former(),
+                _ = look.tick() => self.look(),
                 () = until(due) => {
                     self.endpoint.handle_timeout(self.now());
                     self.take_events();
@@ -181,8 +159,8 @@ impl Server {
                     }
                 }
                 Event::ObserverLeft { observation } => {
-                    for downward in self.down.values_mut() {
-                        downward.observer = downward.observer.filter(|other| *other != observation);
+                    for seat in self.seats.values_mut() {
+                        seat.down.observer = seat.down.observer.filter(|other| *other != observation);
                     }
                 }
                 // Nothing is asked from here.
@@ -203,16 +181,31 @@ impl Server {
         match then {
             Then::Nothing => self.respond(id, response),
             Then::Bound(record) => {
-                let answer = if self.bind(context, *record) { response } else { busy() };
-                self.respond(id, answer);
-            }
-            Then::Revoked => {
+                self.bind(context, *record);
                 self.respond(id, response);
-                let member = self.peers.get_mut(context).and_then(|peer| peer.member.clone());
-                if let Some(member) = member {
-                    self.drop_member(&member.name());
+            }
+            Then::NotLet => {
+                let record = self.peers.get_mut(context).and_then(|peer| peer.member.clone());
+                match record.filter(|record| !self.is_member(record)) {
+                    Some(former) => {
+                        self.respond(id, refusal(thingward_coap::message::Code::FORBIDDEN, "no member"));
+                        self.drop_member(&former.who());
+                    }
+                    None => self.respond(id, response),
                 }
             }
+        }
+    }
+
+    fn told(&mut self, (who, conn, news): Told) {
+        // Of a session before this one nothing counts any more.
+        let Some(seat) = self.seats.get_mut(&who).filter(|seat| seat.conn == conn) else { return };
+        match news {
+            News::Arrived(arrived) => {
+                seat.down.push(arrived);
+                self.tell(&who);
+            }
+            News::Ended => self.drop_contexts(&who),
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use thingward_agent::coap::wire::{format, with_format};
 use thingward_coap::endpoint::{ContextHandle, Packet, RequestId};
 use thingward_coap::message::{Code, OptionNumber};
+use thingward_coap::wire::{format, with_format};
+use thingward_mqtt::codec::ReasonCode;
+use thingward_pki::cms;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use super::office::{Certified, OfficeError};
-use super::record::Record;
-use crate::serial::NotTaken;
+use super::book::Record;
+use super::office::{Certified, Refused};
 
-/// Most questions to the service at a time.
+/// Most questions to the office at a time.
 const OFFICE_MAX: usize = 16;
 /// Those of strangers.
 const STRANGERS_MAX: usize = 4;
@@ -24,8 +25,8 @@ pub(super) enum Then {
     Nothing,
     /// Who asked is this member.
     Bound(Box<Record>),
-    /// Who asked is no member any more.
-    Revoked,
+    /// The core does not let who asked say this, or anything.
+    NotLet,
 }
 
 /// An answer.
@@ -60,12 +61,12 @@ impl Jobs {
         }
     }
 
-    /// Asks the service. `Err` with what to answer when too much is asked already.
+    /// Asks the office. `Err` with what to answer when too much is asked already.
     pub(super) fn ask(
         &mut self,
         (id, context): (RequestId, ContextHandle),
         is_member: bool,
-        answer: impl Future<Output = Result<(Packet, Then), OfficeError>> + Send + 'static,
+        answer: impl Future<Output = Result<(Packet, Then), Refused>> + Send + 'static,
     ) -> Result<(), Packet> {
         let places = if is_member { &self.office } else { &self.strangers };
         let place = Arc::clone(places).try_acquire_owned().map_err(|_| busy())?;
@@ -77,18 +78,23 @@ impl Jobs {
         Ok(())
     }
 
-    /// Waits until a message is durable.
+    /// Waits until the core has said what becomes of a message.
     pub(super) fn keep(
         &mut self,
         (id, context): (RequestId, ContextHandle),
-        wait: oneshot::Receiver<Result<(), NotTaken>>,
+        wait: oneshot::Receiver<ReasonCode>,
     ) {
         self.tasks.spawn(async move {
-            let (response, then) = match wait.await.unwrap_or(Err(NotTaken::Stopping)) {
-                Ok(()) => (Packet::new(Code::CHANGED), Then::Nothing),
-                Err(NotTaken::Full | NotTaken::Stopping) => (busy(), Then::Nothing),
-                Err(NotTaken::Wrong(reason)) => (refusal(Code::BAD_REQUEST, reason), Then::Nothing),
-                Err(NotTaken::Revoked) => (refusal(Code::FORBIDDEN, "revoked"), Then::Revoked),
+            let (response, then) = match wait.await.unwrap_or(ReasonCode::QuotaExceeded) {
+                reason if !reason.is_failure() => (Packet::new(Code::CHANGED), Then::Nothing),
+                ReasonCode::PayloadFormatInvalid | ReasonCode::TopicNameInvalid => {
+                    (refusal(Code::BAD_REQUEST, "not what it should be"), Then::Nothing)
+                }
+                ReasonCode::PacketTooLarge => (Packet::new(Code::REQUEST_ENTITY_TOO_LARGE), Then::Nothing),
+                ReasonCode::NotAuthorized => {
+                    (refusal(Code::METHOD_NOT_ALLOWED, "not permitted"), Then::NotLet)
+                }
+                _ => (busy(), Then::Nothing),
             };
             Done { id, context, response, then }
         });
@@ -106,18 +112,22 @@ pub(super) fn refusal(code: Code, text: &str) -> Packet {
 }
 
 /// The certificates, and whose they are.
-pub(super) fn certified(certified: Certified) -> (Packet, Then) {
-    let response = with_format(Packet::new(Code::CHANGED), format::CERTIFICATES);
-    (response.with_payload(&certified.cms), Then::Bound(Box::new(certified.record)))
+pub(super) fn certified(certified: Certified) -> Result<(Packet, Then), Refused> {
+    let response = certificates(Code::CHANGED, &certified.chain)?;
+    Ok((response, Then::Bound(Box::new(certified.record))))
 }
 
-fn refused(error: &OfficeError) -> (Packet, Then) {
-    tracing::info!(%error, "the service has nothing for a thing");
-    let code = match error {
-        OfficeError::Request => Code::BAD_REQUEST,
-        OfficeError::Claim | OfficeError::Refused | OfficeError::OtherMember(_) => Code::FORBIDDEN,
-        OfficeError::TooMany => Code::TOO_MANY_REQUESTS,
-        OfficeError::Enrol(_) | OfficeError::Voucher(_) => return (busy(), Then::Nothing),
+/// Certificates as CMS: RFC 9148 §5.3.
+pub(super) fn certificates(code: Code, all: &[Vec<u8>]) -> Result<Packet, Refused> {
+    let cms = cms::encode(all).map_err(|error| Refused::Unavailable(error.to_string()))?;
+    Ok(with_format(Packet::new(code), format::CERTIFICATES).with_payload(&cms))
+}
+
+fn refused(error: &Refused) -> (Packet, Then) {
+    tracing::info!(%error, "a thing does not get what it asks for");
+    let response = match error {
+        Refused::Unavailable(_) => busy(),
+        other => refusal(other.code(), &other.to_string()),
     };
-    (refusal(code, &error.to_string()), Then::Nothing)
+    (response, Then::Nothing)
 }

@@ -1,4 +1,4 @@
-//! How much of this gateway's work those may cause of whom nothing is known: RFC 9175 §2.4 for where they are.
+//! How much work those may cause here of whom nothing is known: RFC 9175 §2.4 for where they are.
 //!
 //! There are handshakes for addresses that proved nothing, as long as they come slowly. Once they come fast an address
 //! has to show that it hears what is sent to it, and then has a budget of its own. So a flood of made-up addresses costs one
@@ -6,17 +6,19 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-
 use std::time::{Duration, Instant};
+
 use thingward_crypto::sha256;
 use zeroize::Zeroizing;
 
+use crate::place;
+
 /// Handshakes of addresses that proved nothing: so many at once, then so many a second.
 const UNPROVED: Rate = Rate { burst: 24.0, per_second: 4.0 };
-/// Handshakes of one address that did. Many things may be behind it.
+/// Handshakes of one place whose addresses did. Many things may be behind it.
 const PROVED: Rate = Rate { burst: 32.0, per_second: 2.0 };
-/// Most addresses with a budget of their own.
-const ADDRESSES_MAX: usize = 1024;
+/// Most places with a budget of their own.
+const PLACES_MAX: usize = 1024;
 /// How long what an address has to repeat is good: this to twice this.
 const PROOF_LIFE: Duration = Duration::from_secs(30);
 const PROOF_BYTES: usize = 8;
@@ -68,7 +70,7 @@ pub(super) struct Budget {
     secret: Zeroizing<[u8; 32]>,
     start: Instant,
     unproved: Bucket,
-    addresses: HashMap<IpAddr, Bucket>,
+    places: HashMap<IpAddr, Bucket>,
 }
 
 impl Budget {
@@ -78,7 +80,7 @@ impl Budget {
             secret: Zeroizing::new(secret),
             start: now,
             unproved: Bucket::full(&UNPROVED, now),
-            addresses: HashMap::new(),
+            places: HashMap::new(),
         }
     }
 
@@ -100,16 +102,17 @@ impl Budget {
     }
 
     fn take_of(&mut self, now: Instant, address: IpAddr) -> bool {
-        if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&address) {
-            self.addresses.retain(|_, bucket| {
+        let place = place(address);
+        if self.places.len() >= PLACES_MAX && !self.places.contains_key(&place) {
+            self.places.retain(|_, bucket| {
                 bucket.fill(&PROVED, now);
                 bucket.tokens < PROVED.burst
             });
-            if self.addresses.len() >= ADDRESSES_MAX {
+            if self.places.len() >= PLACES_MAX {
                 return false;
             }
         }
-        self.addresses.entry(address).or_insert_with(|| Bucket::full(&PROVED, now)).take(&PROVED, now)
+        self.places.entry(place).or_insert_with(|| Bucket::full(&PROVED, now)).take(&PROVED, now)
     }
 
     /// What this address has to repeat. Nobody else can say it who does not hear what is sent there.

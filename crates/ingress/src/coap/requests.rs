@@ -3,22 +3,26 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thingward_agent::coap::proof::{self, Purpose};
-use thingward_agent::coap::wire::{format, path, with_format};
 use thingward_coap::edhoc::{EdhocError, Responder};
 use thingward_coap::endpoint::{ContextHandle, Packet, RequestId};
 use thingward_coap::message::{Code, OptionNumber};
-use thingward_device::link::{Failure, Kind};
+use thingward_coap::wire::{format, path, with_format};
 use thingward_model::clock::now;
-use thingward_model::{DeviceName, Link, Role};
+use thingward_model::{Principal, Role};
+use thingward_pki::est::decode_request;
+use thingward_pki::proof::{self, Purpose};
+use thingward_pki::{PkiError, SigningRequest};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::book::Record;
 use super::budget::Admission;
-use super::job::{Then, busy, certified, refusal};
-use super::record::Record;
+use super::job::{Then, busy, certificates, certified, refusal};
+use super::office::{Office, Refused, Stranger};
 use super::resource::{self, LINKS, Members, OPEN_LINKS, Open, Resource};
-use super::server::{Errand, Server};
-use crate::core::Said;
+use super::server::Server;
+use super::session::Say;
+use crate::{Core, Member};
 
 /// A request that is to be answered.
 type Asked = (RequestId, ContextHandle);
@@ -28,7 +32,7 @@ const MESSAGE_1: u8 = 0xf5;
 /// An error of EDHOC without a number of its own: RFC 9528 §6.2.
 const UNSPECIFIED: u8 = 1;
 
-impl Server {
+impl<C: Core, O: Office> Server<C, O> {
     /// Without keys: EDHOC, and a list that names it.
     pub(super) fn open(&mut self, peer: SocketAddr, request: &Packet) -> Packet {
         let path: Vec<&[u8]> = request.values(OptionNumber::URI_PATH).collect();
@@ -54,21 +58,26 @@ impl Server {
         }
         match self.handshakes.answer(now, peer, message_1) {
             Ok(message_2) => edhoc_message(&message_2),
-            Err(error) => edhoc_error(error),
+            Err(error) => self.edhoc_refused(error),
         }
+    }
+
+    fn edhoc_refused(&self, error: EdhocError) -> Packet {
+        self.core.refused();
+        edhoc_error(error)
     }
 
     fn last_message(&mut self, peer: SocketAddr, payload: &[u8]) -> Packet {
         let finished = match self.handshakes.finish(peer, payload) {
             // As if it were of a handshake that somebody else had begun.
-            None => return edhoc_error(EdhocError::NotAuthentic),
-            Some(Err(error)) => return edhoc_error(error),
+            None => return self.edhoc_refused(EdhocError::NotAuthentic),
+            Some(Err(error)) => return self.edhoc_refused(error),
             Some(Ok(finished)) => finished,
         };
         let (session, credential) = finished;
         match (self.add(peer, &session, &credential), session.message_4()) {
             (Some(()), Ok(message_4)) => edhoc_message(&message_4),
-            _ => edhoc_error(EdhocError::NotAuthentic),
+            _ => self.edhoc_refused(EdhocError::NotAuthentic),
         }
     }
 
@@ -83,10 +92,15 @@ impl Server {
         let peer =
             self.peers.heard(asked.1, address, Instant::now()).ok_or(Packet::new(Code::UNAUTHORIZED))?;
         let member = peer.member.clone();
+        if let Some(former) = member.as_ref().filter(|record| !self.is_member(record)) {
+            self.respond(asked.0, no_member());
+            self.drop_member(&former.who());
+            return Ok(());
+        }
         match (resource::of(&request), member) {
             (Ok(Resource::Open(open)), member) => self.open_to_all(asked, open, request, member.is_some()),
             // Nobody learns here what there is.
-            (Ok(Resource::Members(_)) | Err(_), None) => Err(refusal(Code::FORBIDDEN, "no member")),
+            (Ok(Resource::Members(_)) | Err(_), None) => Err(no_member()),
             (Err(code), Some(_)) => Err(Packet::new(code)),
             (Ok(Resource::Members(wanted)), Some(member)) => {
                 self.for_members(asked, wanted, request, observe, &member)
@@ -104,58 +118,56 @@ impl Server {
         let office = self.office.clone();
         match open {
             Open::Links => Err(links(LINKS)),
-            Open::Gateway => self.jobs.ask(asked, is_member, async move {
+            Open::Answerer => self.jobs.ask(asked, is_member, async move {
                 let proof = office.voucher().await?;
                 Ok((Packet::new(Code::CONTENT).with_payload(&proof), Then::Nothing))
             }),
             Open::Authorities => self.jobs.ask(asked, is_member, async move {
-                let response = with_format(Packet::new(Code::CONTENT), format::CERTIFICATES);
-                Ok((response.with_payload(&office.authorities().await?), Then::Nothing))
+                Ok((certificates(Code::CONTENT, &office.authorities().await?)?, Then::Nothing))
             }),
             Open::Enrol(code) => {
-                let key = self.try_once(asked.1)?;
-                let has_room = self.book.has_room();
-                if !has_room {
+                let (stranger, _) = self.try_once(asked.1)?;
+                if !self.book.has_room() {
                     return Err(busy());
                 }
                 self.jobs.ask(asked, is_member, async move {
-                    office.enrol(key, &request.payload, code).await.map(certified)
+                    certified(office.enrol(stranger, &signing_request(&request.payload)?, &code).await?)
                 })
             }
-            Open::Join => {
-                let key = self.try_once(asked.1)?;
-                Err(self.join(asked.1, key, &request.payload))
-            }
+            Open::Join => self.join(asked, is_member, request.payload),
         }
     }
 
-    /// The raw key of a peer that may still try to become a member.
-    fn try_once(&mut self, context: ContextHandle) -> Result<[u8; 32], Packet> {
+    /// A peer that may still try to become a member, and what its session exports.
+    fn try_once(&mut self, context: ContextHandle) -> Result<(Stranger, [u8; 32]), Packet> {
         let peer = self.peers.get_mut(context).ok_or(Packet::new(Code::UNAUTHORIZED))?;
-        if peer.may_try() { Ok(peer.key) } else { Err(Packet::new(Code::TOO_MANY_REQUESTS)) }
+        if !peer.may_try() {
+            return Err(Packet::new(Code::TOO_MANY_REQUESTS));
+        }
+        Ok((Stranger { key: peer.key, address: peer.address.ip() }, peer.export))
     }
 
     /// Somebody shows, with a certificate, that the raw key is their own.
-    fn join(&mut self, context: ContextHandle, key: [u8; 32], proof: &[u8]) -> Packet {
-        let Some(peer) = self.peers.get_mut(context) else { return Packet::new(Code::UNAUTHORIZED) };
-        let anchor = (self.root.as_slice(), self.around.trust_domain.as_str());
-        let proved = match proof::verify(proof, Purpose::Join, &peer.export, anchor, now()) {
-            Ok(proved) => proved,
-            Err(error) => {
-                tracing::info!(%error, "somebody does not prove to be a member");
-                return refusal(Code::FORBIDDEN, "no proof");
-            }
-        };
-        let who = proved.leaf.principal;
-        let is_revoked = self.revoked.borrow().contains(&proved.leaf.serial);
-        if who.tenant != self.tenant || who.role != Role::Device || is_revoked {
-            return refusal(Code::FORBIDDEN, "no device of this gateway's tenant");
+    fn join(&mut self, asked: Asked, is_member: bool, proof: Vec<u8>) -> Result<(), Packet> {
+        let (Stranger { key, .. }, export) = self.try_once(asked.1)?;
+        let (root, trust_domain) = (Arc::clone(&self.root), Arc::clone(&self.trust_domain));
+        let anchor = (&*root, &*trust_domain);
+        let proved = proof::verify(&proof, Purpose::Join, &export, anchor, now()).map_err(|error| {
+            tracing::info!(%error, "somebody does not prove to be a member");
+            refusal(Code::FORBIDDEN, "no proof")
+        })?;
+        let record = Record::new(key, &proved.leaf);
+        if record.who().role != Role::Device || !self.is_member(&record) {
+            return Err(refusal(Code::FORBIDDEN, "no device that is let in here"));
         }
-        if !self.book.has_room_for(&who.name) {
-            return busy();
+        if !self.book.has_room_for(&record.who()) {
+            return Err(busy());
         }
-        let record = Record { key, chain: proved.chain, leaf: proved.leaf };
-        if self.bind(context, record) { Packet::new(Code::CHANGED) } else { busy() }
+        let office = self.office.clone();
+        self.jobs.ask(asked, is_member, async move {
+            let record = office.join(key, proved).await?;
+            Ok((Packet::new(Code::CHANGED), Then::Bound(Box::new(record))))
+        })
     }
 
     fn for_members(
@@ -166,100 +178,94 @@ impl Server {
         observe: bool,
         member: &Arc<Record>,
     ) -> Result<(), Packet> {
-        let (office, name) = (self.office.clone(), member.name());
+        let (office, who, member) = (self.office.clone(), member.who(), Arc::clone(member));
         match wanted {
-            Members::Say(topic) => self.say(asked, topic, request.payload, member),
-            Members::Down => {
-                self.show_down(asked.0, name, observe);
-                Ok(())
-            }
+            Members::Say(topic) => self.say(asked, topic, request.payload, &member.member),
+            Members::Down => self.show_down(asked.0, &who, observe),
             Members::Taken(number) => {
-                let was_there = self.down.get_mut(&name).is_some_and(|downward| downward.taken(number));
+                let was_there = self.seats.get_mut(&who).is_some_and(|seat| seat.down.taken(number));
                 if was_there {
-                    self.tell(&name);
+                    self.tell(&who);
                 }
                 // Twice is as good as once.
                 Err(Packet::new(Code::DELETED))
             }
-            Members::Renew => {
-                let member = Arc::clone(member);
-                self.jobs.ask(asked, true, async move {
-                    office.renew(&member, &request.payload).await.map(certified)
-                })
-            }
+            Members::Renew => self.jobs.ask(asked, true, async move {
+                let request = signing_request(&request.payload)?;
+                if request.key != member.signs {
+                    return Err(Refused::Wrong("not of the key that is known".to_owned()));
+                }
+                certified(office.renew(&member, &request).await?)
+            }),
             Members::Membership => self.jobs.ask(asked, true, async move {
                 let response = with_format(Packet::new(Code::CONTENT), format::JSON);
-                Ok((response.with_payload(office.membership(name).await?.as_bytes()), Then::Nothing))
+                Ok((response.with_payload(office.membership(&who).await?.as_bytes()), Then::Nothing))
             }),
             Members::EvidenceNonce => self.jobs.ask(asked, true, async move {
-                let nonce = office.evidence_nonce(name).await?;
+                let nonce = office.evidence_nonce(&who).await?;
                 Ok((Packet::new(Code::CONTENT).with_payload(&nonce), Then::Nothing))
             }),
             Members::Attest => self.jobs.ask(asked, true, async move {
-                office.attest(name, request.payload).await?;
+                office.attest(&member, request.payload).await?;
                 Ok((Packet::new(Code::CHANGED), Then::Nothing))
             }),
             Members::Beacon => {
                 let nonce =
                     request.payload.as_slice().try_into().map_err(|_| Packet::new(Code::BAD_REQUEST))?;
-                let questions = self.around.questions.clone();
                 self.jobs.ask(asked, true, async move {
-                    Ok(match questions.ask(nonce).await {
-                        Some(beacon) => (Packet::new(Code::CHANGED).with_payload(&beacon), Then::Nothing),
-                        None => (busy(), Then::Nothing),
-                    })
+                    let beacon = office.beacon(&who, nonce).await?;
+                    Ok((Packet::new(Code::CHANGED).with_payload(&beacon), Then::Nothing))
                 })
             }
         }
     }
 
     /// It is answered once it is durable.
-    fn say(&mut self, asked: Asked, topic: String, message: Vec<u8>, member: &Record) -> Result<(), Packet> {
+    fn say(&mut self, asked: Asked, topic: String, message: Vec<u8>, who: &Member) -> Result<(), Packet> {
         if message.is_empty() {
             return Err(Packet::new(Code::BAD_REQUEST));
         }
-        let serial = member.leaf.serial.clone();
-        let said = Said { child: member.name(), serial, link: Link::Oscore, topic, message };
-        let wait = self.around.core.try_said(said).ok_or_else(busy)?;
+        let seat = self.seats.get(&who.principal).ok_or_else(busy)?;
+        let (done, wait) = oneshot::channel();
+        // As a device with MQTT says what it can do: it is there for whoever comes later.
+        let retain = topic.starts_with("devices/me/state/");
+        seat.says.try_send(Say { topic, message, retain, done }).map_err(|_| busy())?;
         self.jobs.keep(asked, wait);
         Ok(())
     }
 
-    fn show_down(&mut self, id: RequestId, name: DeviceName, observe: bool) {
+    fn show_down(&mut self, id: RequestId, who: &Principal, observe: bool) -> Result<(), Packet> {
         let now = self.now();
-        let downward = self.down.entry(name).or_default();
-        let state = downward.state();
+        let seat = self.seats.get_mut(who).ok_or_else(busy)?;
+        let state = seat.down.state();
+        seat.settle();
         if observe && let Ok(observation) = self.endpoint.observe(now, id, state.clone()) {
-            downward.observer = Some(observation);
-        } else {
-            self.respond(id, state);
+            seat.down.observer = Some(observation);
+            return Ok(());
         }
+        Err(state)
     }
 
     /// What is first for a member may be another one.
-    pub(super) fn tell(&mut self, name: &DeviceName) {
+    pub(super) fn tell(&mut self, who: &Principal) {
         let now = self.now();
-        if let Some(downward) = self.down.get_mut(name)
-            && let Some(observation) = downward.observer
-            && let Err(error) = self.endpoint.notify(now, observation, downward.state())
+        let Some(seat) = self.seats.get_mut(who) else { return };
+        let state = seat.down.state();
+        seat.settle();
+        if let Some(observation) = seat.down.observer
+            && let Err(error) = self.endpoint.notify(now, observation, state)
         {
-            tracing::debug!(thing = %name, %error, "a thing is not told of what waits for it");
+            tracing::debug!(thing = %who, %error, "a thing is not told of what waits for it");
         }
     }
+}
 
-    pub(super) fn errand(&mut self, child: DeviceName, errand: Errand) {
-        let downward = self.down.entry(child).or_default();
-        match errand {
-            Errand::Evidence => downward.evidence(),
-            Errand::Visit(visit) if visit.kind == Kind::Revocation => {
-                downward.revocation(visit.body);
-                let _ = visit.answer.send(Ok(Vec::new()));
-            }
-            // Visitors meet such a thing at its own link.
-            Errand::Visit(visit) => drop(visit.answer.send(Err((Failure::Malformed, 0)))),
-        }
-        self.tell(&child);
-    }
+fn no_member() -> Packet {
+    refusal(Code::FORBIDDEN, "no member")
+}
+
+fn signing_request(body: &[u8]) -> Result<SigningRequest, Refused> {
+    decode_request(body).map_err(|error: PkiError| Refused::Wrong(error.to_string()))
 }
 
 fn links(text: &str) -> Packet {

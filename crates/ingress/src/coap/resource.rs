@@ -1,8 +1,8 @@
 //! What is asked for: method and path as one of what there is.
 
-use thingward_agent::coap::wire::{format, is_of, path};
 use thingward_coap::endpoint::Packet;
 use thingward_coap::message::{Code, OptionNumber};
+use thingward_coap::wire::{format, is_of, path};
 use thingward_model::StreamName;
 use zeroize::Zeroizing;
 
@@ -18,7 +18,7 @@ pub(super) enum Resource {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Open {
     Links,
-    Gateway,
+    Answerer,
     Authorities,
     /// With the code of the claim.
     Enrol(Zeroizing<String>),
@@ -35,11 +35,11 @@ pub(super) enum Members {
     Beacon,
     EvidenceNonce,
     Attest,
-    /// Something for the service, where a child with MQTT would publish it.
+    /// Something for the service, where a device with MQTT would publish it.
     Say(String),
 }
 
-/// In front of the code of a claim, in a query that nobody but the gateway reads.
+/// In front of the code of a claim, in a query that nobody but this end reads.
 const CODE: &[u8] = b"code=";
 
 /// Links to what members have, RFC 6690.
@@ -82,7 +82,7 @@ fn named(request: &Packet, segments: &[&str]) -> Result<Named, Code> {
     let say = |topic: String, formats: Formats| members(Code::POST, Members::Say(topic), formats);
     match segments {
         path::CORE => open(Code::GET, Open::Links, &[]),
-        path::GATEWAY => open(Code::GET, Open::Gateway, &[]),
+        path::ANSWERER => open(Code::GET, Open::Answerer, &[]),
         path::AUTHORITIES => open(Code::GET, Open::Authorities, &[]),
         path::ENROL => open(Code::POST, Open::Enrol(code_of(request)?), &[format::REQUEST]),
         path::JOIN => open(Code::POST, Open::Join, &[]),
@@ -123,7 +123,7 @@ fn code_of(request: &Packet) -> Result<Zeroizing<String>, Code> {
 
 #[cfg(test)]
 mod tests {
-    use thingward_agent::coap::wire::with_format;
+    use thingward_coap::wire::with_format;
 
     use super::*;
 

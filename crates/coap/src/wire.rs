@@ -1,8 +1,13 @@
-//! Paths, content formats and bodies.
+//! What devices and those who answer them say to one another over all this: paths, content formats and bodies, as
+//! `docs/wire/coap.md` has them.
 
-use thingward_coap::endpoint::Packet;
-use thingward_coap::message::OptionNumber;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use thingward_model::cbor::{Full, Malformed, Reader, Writer};
+
+use crate::endpoint::Packet;
+use crate::message::{OptionNumber, uint};
 
 /// The port of CoAP: RFC 7252 §12.6.
 pub const PORT: u16 = 5683;
@@ -23,8 +28,8 @@ pub mod path {
     pub const ENROL: &[&str] = &["est", "sen"];
     /// The next certificate.
     pub const RENEW: &[&str] = &["est", "sren"];
-    /// Who the gateway is, signed.
-    pub const GATEWAY: &[&str] = &["g"];
+    /// Who answers here, signed.
+    pub const ANSWERER: &[&str] = &["g"];
     /// A member shows that the raw key of this session is its own.
     pub const JOIN: &[&str] = &["j"];
     /// The membership.
@@ -82,7 +87,7 @@ pub fn with_format(packet: Packet, format: u16) -> Packet {
 /// Whether a body is of one of these formats, or does not say of which.
 #[must_use]
 pub fn is_of(packet: &Packet, formats: &[u16]) -> bool {
-    let said = packet.get(OptionNumber::CONTENT_FORMAT).and_then(thingward_coap::message::uint);
+    let said = packet.get(OptionNumber::CONTENT_FORMAT).and_then(uint);
     said.is_none_or(|said| formats.iter().any(|format| u32::from(*format) == said))
 }
 
@@ -109,11 +114,14 @@ pub enum What {
     Revocation(Vec<u8>),
     /// The service asks for evidence.
     Evidence,
+    /// The membership is another one than it was at a time that these bytes name.
+    Membership(Vec<u8>),
 }
 
 const COMMAND: u8 = 1;
 const REVOCATION: u8 = 2;
 const EVIDENCE: u8 = 3;
+const MEMBERSHIP: u8 = 4;
 /// Heads and numbers.
 const DOWN_OVERHEAD_BYTES: usize = 48;
 
@@ -128,6 +136,7 @@ impl Down {
             What::Command { id, command } => (COMMAND, Some(id), Some(command)),
             What::Revocation(bytes) => (REVOCATION, None, Some(bytes)),
             What::Evidence => (EVIDENCE, None, None),
+            What::Membership(bytes) => (MEMBERSHIP, None, Some(bytes)),
         };
         let mut out = vec![0; DOWN_OVERHEAD_BYTES + bytes.map_or(0, Vec::len)];
         let mut e = Writer::new(&mut out);
@@ -163,6 +172,7 @@ impl Down {
             (COMMAND, Some(id), Some(command)) => What::Command { id, command },
             (REVOCATION, None, Some(bytes)) => What::Revocation(bytes),
             (EVIDENCE, None, None) => What::Evidence,
+            (MEMBERSHIP, None, Some(bytes)) => What::Membership(bytes),
             _ => return Err(Malformed),
         };
         Ok(Self { number, what })
@@ -179,6 +189,7 @@ mod tests {
             What::Command { id: [7; 16], command: vec![1; 300] },
             What::Revocation(vec![2; 120]),
             What::Evidence,
+            What::Membership(b"2027".to_vec()),
         ] {
             let down = Down { number: 70_000, what };
             let written = down.write().unwrap();

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
-use thingward_agent::coap::key;
 use thingward_coap::edhoc::{Credential, CredentialId, DhKey, EdhocError, Identifier, Responder, Session};
 use thingward_crypto::system_rng;
 
+use crate::place;
+
 /// Most handshakes between message 2 and message 3.
-const OPEN_MAX: usize = 64;
-/// Those of one address.
-const OPEN_OF_ADDRESS_MAX: usize = 4;
+const OPEN_MAX: usize = 1024;
+/// Those of one place.
+const OPEN_OF_PLACE_MAX: usize = 16;
 /// How long one stays open: MAX_TRANSMIT_SPAN of RFC 7252 §4.8.2 is 45 seconds, and a thing may be slow.
 const LIFE: Duration = Duration::from_secs(60);
 /// Bytes of an identifier. It is random, so that nobody ends a handshake who has not seen it, and there are so many that two
@@ -25,7 +26,7 @@ struct Open {
     since: Instant,
 }
 
-/// The gateway's raw key, and who is shaking hands with it.
+/// The raw key of this end, and who is shaking hands with it.
 pub(super) struct Handshakes {
     key: DhKey,
     own: Credential,
@@ -37,7 +38,7 @@ impl Handshakes {
         Self { key, own, open: VecDeque::new() }
     }
 
-    /// Message 2 for message 1. The oldest makes room: of this address, or of all.
+    /// Message 2 for message 1. The oldest makes room: of this place, or of all.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -47,12 +48,13 @@ impl Handshakes {
         let mut identifier = [0; IDENTIFIER_BYTES];
         system_rng().fill_bytes(&mut identifier);
         let identifier = Identifier::new(&identifier)?;
-        let responder = Responder::answer(message_1, key::fresh().0, identifier, &self.key, &self.own)?;
+        let ephemeral = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes)).0;
+        let responder = Responder::answer(message_1, ephemeral, identifier, &self.key, &self.own)?;
         let message_2 = responder.message_2().to_vec();
         self.open.retain(|open| now.saturating_duration_since(open.since) < LIFE);
-        let of_address = |open: &&Open| open.address.ip() == address.ip();
-        if self.open.iter().filter(of_address).count() >= OPEN_OF_ADDRESS_MAX
-            && let Some(oldest) = self.open.iter().position(|open| of_address(&open))
+        let of_place = |open: &&Open| place(open.address.ip()) == place(address.ip());
+        if self.open.iter().filter(of_place).count() >= OPEN_OF_PLACE_MAX
+            && let Some(oldest) = self.open.iter().position(|open| of_place(&open))
         {
             self.open.remove(oldest);
         }
@@ -104,7 +106,7 @@ mod tests {
     }
 
     fn begun() -> Initiator {
-        Initiator::start(key::fresh().0, Identifier::new(&[0]).unwrap(), &[])
+        Initiator::start(DhKey::new(&[9; 32]).unwrap(), Identifier::new(&[0]).unwrap(), &[])
     }
 
     #[test]
@@ -128,12 +130,14 @@ mod tests {
     #[test]
     fn what_is_open_is_bounded_and_forgotten() {
         let (mut ours, now) = (handshakes(), Instant::now());
-        for port in 0..20 {
+        for port in 0..40 {
             ours.answer(now, address(1, port), begun().message_1()).unwrap();
         }
-        assert_eq!(ours.open.len(), OPEN_OF_ADDRESS_MAX);
-        for host in 0..100 {
-            ours.answer(now, address(host, 1), begun().message_1()).unwrap();
+        assert_eq!(ours.open.len(), OPEN_OF_PLACE_MAX);
+        for host in 0..1100_u16 {
+            let [high, low] = host.to_be_bytes();
+            let far = SocketAddr::from(([198, 18, high, low], 1));
+            ours.answer(now, far, begun().message_1()).unwrap();
         }
         assert_eq!(ours.open.len(), OPEN_MAX);
         ours.answer(now + LIFE, address(1, 1), begun().message_1()).unwrap();

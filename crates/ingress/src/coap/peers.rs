@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thingward_coap::endpoint::ContextHandle;
-use thingward_model::DeviceName;
+use thingward_model::Principal;
 use tokio::time::Instant;
 
-use super::record::{MEMBERS_MAX, RawKey, Record};
+use super::book::{RawKey, Record};
+use crate::place;
 
 /// Most contexts of those whose key nobody knows.
 const STRANGERS_MAX: usize = 64;
-/// Those of one address.
-const STRANGERS_OF_ADDRESS_MAX: usize = 16;
+/// Those of one place.
+const STRANGERS_OF_PLACE_MAX: usize = 16;
 /// How long a stranger may be silent.
 const STRANGER_SILENCE_MAX: Duration = Duration::from_secs(120);
 /// How long a member may be silent: EDHOC makes a new context in a second.
@@ -29,7 +30,7 @@ pub(super) struct Peer {
     pub(super) export: [u8; 32],
     /// `None` of a stranger.
     pub(super) member: Option<Arc<Record>>,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     heard: Instant,
     tries: u8,
 }
@@ -70,8 +71,8 @@ impl Peers {
             return gone;
         }
         let strangers = |peer: &Peer| peer.member.is_none() && peer.key != new.key;
-        let neighbours = |peer: &Peer| strangers(peer) && peer.address.ip() == new.address.ip();
-        if self.count(neighbours) >= STRANGERS_OF_ADDRESS_MAX {
+        let neighbours = |peer: &Peer| strangers(peer) && place(peer.address.ip()) == place(new.address.ip());
+        if self.count(neighbours) >= STRANGERS_OF_PLACE_MAX {
             gone.extend(self.most_silent(neighbours));
         } else if self.count(strangers) >= STRANGERS_MAX {
             gone.extend(self.most_silent(strangers));
@@ -80,7 +81,6 @@ impl Peers {
     }
 
     pub(super) fn add(&mut self, context: ContextHandle, peer: Peer) {
-        debug_assert!(self.0.len() <= STRANGERS_MAX + MEMBERS_MAX, "each member has one context");
         self.0.insert(context, peer);
     }
 
@@ -104,8 +104,13 @@ impl Peers {
         self.0.remove(&context)
     }
 
-    pub(super) fn of_member(&self, name: &DeviceName) -> Vec<ContextHandle> {
-        self.find_all(|peer| peer.member.as_ref().is_some_and(|member| member.name() == *name))
+    pub(super) fn of_member(&self, who: &Principal) -> Vec<ContextHandle> {
+        self.find_all(|peer| peer.member.as_ref().is_some_and(|record| record.who() == *who))
+    }
+
+    /// Members with a context.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.0.values().filter_map(|peer| peer.member.as_ref())
     }
 
     /// Those of whom nothing was heard for too long.
