@@ -1,6 +1,7 @@
-"""A device that is not ours: `aiocoap_device.py PORT CODE`.
+"""A device that is not ours: `aiocoap_device.py PORT CODE apart|combined`.
 
-It agrees on keys with the gateway at the port of 127.0.0.1 (EDHOC, its own raw key by value), is enrolled with the code of a
+It agrees on keys with the gateway or service at the port of 127.0.0.1 (EDHOC, its own raw key by value, the last message
+apart or combined with the first request), is enrolled with the code of a
 claim, posts readings as SenML in CBOR, and looks what is for it. It says "ok" when all answers were right, and ends
 after a minute at the latest.
 """
@@ -20,8 +21,8 @@ from cryptography.x509.oid import NameOID
 PKCS10, SENML_CBOR = 286, 112
 
 
-def credentials() -> dict:
-    """A raw key of this device. Who the gateway is, is asked afterwards."""
+def credentials(flow: str) -> dict:
+    """A raw key of this device. Who answers is asked afterwards."""
     key = CoseKeyForEdhoc.generate()
     return {
         "edhoc-oscore": {
@@ -31,7 +32,7 @@ def credentials() -> dict:
             "own_cred_style": "by-value",
             "private_key": {1: 2, -1: 1, -4: key.d},
             "peer_cred": {"unauthenticated": True},
-            "use_combined_edhoc": False,
+            "use_combined_edhoc": flow == "combined",
         }
     }
 
@@ -43,17 +44,17 @@ def signing_request() -> bytes:
     return request.public_bytes(serialization.Encoding.DER)
 
 
-async def main(port: str, code: str):
+async def main(port: str, code: str, flow: str):
     uri = f"coap://127.0.0.1:{port}"
     context = await aiocoap.Context.create_client_context()
-    context.client_credentials.load_from_dict({f"{uri}/*": credentials()})
+    context.client_credentials.load_from_dict({f"{uri}/*": credentials(flow)})
 
     async def ask(method, path: str, payload=b"", **options):
         message = aiocoap.Message(code=method, uri=f"{uri}/{path}", payload=payload, **options)
         return await context.request(message).response
 
-    gateway = cbor2.loads((await ask(aiocoap.GET, "g")).payload)
-    assert gateway.tag == 18, gateway
+    answerer = cbor2.loads((await ask(aiocoap.GET, "g")).payload)
+    assert answerer.tag == 18, answerer
     refused = await ask(aiocoap.POST, "t/spindle", b"\x80", content_format=SENML_CBOR)
     assert refused.code == aiocoap.FORBIDDEN, refused
     enrolled = await ask(aiocoap.POST, f"est/sen?code={code}", signing_request(), content_format=PKCS10)

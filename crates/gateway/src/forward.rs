@@ -11,7 +11,8 @@ use thingward_agent::segments::Place;
 use thingward_agent::stream::SharedSigner;
 use thingward_agent::uplink::{Outgoing, Received, Source};
 use thingward_device::link::Kind;
-use thingward_model::DeviceName;
+use thingward_ingress::coap::{Presence, Present};
+use thingward_model::{DeviceName, Link};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_radio::wire::Secret;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::accounts::Accounts;
 use crate::core::{ChildCommand, CoreHandle, SharedQueue, Tell};
 use crate::queue::Queued;
-use crate::radio::{Admitting, Radios, RadiosStatus};
+use crate::radio::{Admitting, Radios, RadiosStatus, ThingStatus};
 use crate::serial::Visit;
 use crate::standing::Rules;
 use crate::switchboard::Switchboard;
@@ -37,16 +38,34 @@ pub(crate) struct Forwarder {
     pub(crate) questions: Questions,
     pub(crate) switchboard: Switchboard,
     pub(crate) radios: Radios,
+    /// Who is there with CoAP, where that is spoken.
+    pub(crate) coap: Option<Presence>,
     pub(crate) told: Told,
     pub(crate) accounts: Accounts,
     pub(crate) rules: Rules,
 }
 
+/// Most things of a status that the service takes.
+const CHILDREN_MAX: usize = 1000;
 /// Largest status that the service takes, in bytes.
 const STATUS_BYTES_MAX: usize = 64 * 1024;
 
+/// A thing with CoAP, as one of a radio.
+fn with_coap(present: &Present, waiting: usize) -> ThingStatus {
+    ThingStatus {
+        name: present.who.name.to_string(),
+        radio: "coap".to_owned(),
+        address: present.address.to_string(),
+        link: Link::Oscore.to_string(),
+        title: String::new(),
+        last_seen: Some(present.heard.to_string()),
+        waiting,
+    }
+}
+
 /// How the gateway is, with as many of its things as there is room for.
 fn status_document(mut status: RadiosStatus) -> Option<Vec<u8>> {
+    status.children.truncate(CHILDREN_MAX);
     loop {
         let document = serde_json::to_vec(&status).ok()?;
         if document.len() <= STATUS_BYTES_MAX {
@@ -159,12 +178,18 @@ impl Forwarder {
 
     /// How the gateway is, when that is another than was told.
     fn status(&mut self) -> Option<Outgoing<Key>> {
-        if self.radios.is_empty() || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
+        let says_nothing = self.radios.is_empty() && self.coap.is_none();
+        if says_nothing || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
             return None;
         }
         self.told.at = Some(Instant::now());
         let backlog = self.queue.lock().unwrap_or_else(PoisonError::into_inner).backlog();
-        let status = Bytes::from(status_document(self.radios.board.all(&backlog))?);
+        let mut status = self.radios.board.all(&backlog);
+        status.children.extend(self.coap.iter().flat_map(Presence::all).map(|present| {
+            let waiting = backlog.get(&present.who.name).map_or(0, |(messages, _)| *messages);
+            with_coap(&present, waiting)
+        }));
+        let status = Bytes::from(status_document(status)?);
         if status == self.told.status {
             return None;
         }

@@ -13,6 +13,7 @@ use thingward_agent::enrol::{self, EnrolError};
 use thingward_agent::home::{Home, HomeError, Identity};
 use thingward_agent::http::Endpoint;
 use thingward_agent::uplink::{Uplink, UplinkSettings, UplinkStatus};
+use thingward_ingress::coap::Presence;
 use thingward_ingress::{ConnectionLimits, MqttListener, SharedTls};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Role};
@@ -179,6 +180,7 @@ impl Gateway {
             home_assistant::start(settings, gateway, local, &mut tasks);
         }
         serial::start(settings.serial, &mut tasks, &around).await?;
+        let presence = Presence::default();
         let source = Forwarder {
             queue: Arc::clone(&queue),
             key: Arc::clone(&identity.key),
@@ -187,6 +189,7 @@ impl Gateway {
             questions: questions.clone(),
             switchboard,
             radios: radios.clone(),
+            coap: settings.coap.map(|_| presence.clone()),
             told: Told::default(),
             accounts: accounts.clone(),
             rules,
@@ -219,7 +222,7 @@ impl Gateway {
         let coap = match settings.coap {
             None => None,
             Some(address) => {
-                Some(coap::start(address, &mut tasks, &identity, around, revoked.clone()).await?)
+                Some(coap::start(address, &mut tasks, &identity, around, revoked.clone(), presence).await?)
             }
         };
         let told = Published { tls, uplink_tls, revoked };

@@ -265,6 +265,12 @@ fn a_device_that_has_only_coap_is_enrolled_measures_and_obeys_through_the_death_
     let is_signed = |row: &Json| row["assurance"] == "device-signed" && row["link"] == "oscore";
     let readings = || town.place.readings("acme");
     wait_for("three signed readings", || readings().len() == 3 && readings().iter().all(is_signed));
+    let is_shown = || {
+        let gateway = town.place.done(&["gateway", "show", "gateway"]);
+        let things = gateway["status"]["children"].as_array().cloned().unwrap_or_default();
+        things.iter().any(|t| t["name"] == "meter-1" && t["radio"] == "coap" && t["link"] == "oscore")
+    };
+    wait_for("the gateway's word that it is there", is_shown);
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub async fn enrol(
     let near = Endpoint { host: at.host.clone(), port: HTTPS_PORT };
     let identity = identity(&mut session, certified, (key, root, trust_domain), &near).await?;
     if !answerer.is_of(identity.membership.tenant) {
-        return Err(CoapError::Other(answerer).into());
+        return Err(CoapError::Other(answerer.to_string()).into());
     }
     let identity = kept(home, identity).await?;
     // A member that is not attested is one all the same, and shown as such.

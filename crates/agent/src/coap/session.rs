@@ -65,7 +65,7 @@ pub enum CoapError {
     Proof(#[from] ProofError),
     /// It is somebody else.
     #[error("{0} is nobody for this device to speak to")]
-    Other(Server),
+    Other(String),
 }
 
 /// A socket towards one gateway or the service, with its endpoint.
@@ -152,6 +152,10 @@ impl Line {
     /// Asks, and waits for the answer, whatever it is. What else happens meanwhile is let go.
     async fn ask(&mut self, context: Option<ContextHandle>, packet: Packet) -> Result<Packet, CoapError> {
         let asked = self.send(context, packet)?;
+        self.answer(asked).await
+    }
+
+    async fn answer(&mut self, asked: ExchangeId) -> Result<Packet, CoapError> {
         let answer = async {
             loop {
                 match self.next().await? {
@@ -193,6 +197,8 @@ pub struct Session {
     pub line: Line,
     /// The context that everything goes under.
     pub context: ContextHandle,
+    /// What goes with the first request: RFC 9668.
+    message_3: Option<Vec<u8>>,
     /// What only the ends of this session know: [`JOIN_LABEL`].
     export: [u8; 32],
     /// The other end's credential, as it came.
@@ -200,7 +206,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs EDHOC as the initiator with this raw key.
+    /// Runs EDHOC as the initiator with this raw key. Its last message goes with the first request, and the first answer under
+    /// the new keys shows that the other end has them.
     ///
     /// # Errors
     ///
@@ -218,10 +225,9 @@ impl Session {
         let CredentialId::Value(claims) = named.id() else { return Err(EdhocError::NotAuthentic.into()) };
         let answerer = Credential::from_claims_set(claims)?;
         let (message_3, session) = named.finish(&answerer, raw, &own)?;
-        let message_4 = line.edhoc([session.responder().to_cbor(), message_3].concat()).await?;
-        session.check_message_4(&message_4)?;
         let context = line.endpoint.add_context(session.context(End::Initiator)?);
-        Ok(Self { line, context, export: session.export(JOIN_LABEL)?, answerer })
+        let (export, message_3) = (session.export(JOIN_LABEL)?, Some(message_3));
+        Ok(Self { line, context, message_3, export, answerer })
     }
 
     /// What a device signs to show that this session is its own.
@@ -245,7 +251,11 @@ impl Session {
         let said = success(self.ask(Packet::to(Code::GET, path::ANSWERER)).await?)?;
         let anchor = (root, trust_domain);
         let who = proof::verify_answerer(&said.payload, &self.answerer.bytes, anchor, now())?;
-        if tenant.is_none_or(|tenant| who.is_of(tenant)) { Ok(who) } else { Err(CoapError::Other(who)) }
+        if tenant.is_none_or(|tenant| who.is_of(tenant)) {
+            Ok(who)
+        } else {
+            Err(CoapError::Other(who.to_string()))
+        }
     }
 
     /// Asks under OSCORE, and waits for the answer.
@@ -254,7 +264,12 @@ impl Session {
     ///
     /// [`CoapError`], none for an answer that refuses.
     pub async fn ask(&mut self, packet: Packet) -> Result<Packet, CoapError> {
-        self.line.ask(Some(self.context), packet).await
+        let Some(message_3) = self.message_3.take() else {
+            return self.line.ask(Some(self.context), packet).await;
+        };
+        let (now, peer) = (self.line.now(), self.line.peer);
+        let asked = self.line.endpoint.request_behind(now, peer, self.context, packet, message_3)?;
+        self.line.answer(asked).await
     }
 }
 

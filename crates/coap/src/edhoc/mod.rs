@@ -9,10 +9,11 @@
 //! Initiator::start ── message_1 ─────────────► Responder::answer
 //! Initiator::read  ◄───────────── message_2 ──
 //!   Responding::finish ─ message_3 ──────────► Responder::read, Initiating::finish
-//!   Session          ◄────────── message_4 ── Session, where no OSCORE message follows
+//!   Session          ◄────────── message_4 ── Session, where no OSCORE message comes with message_3 (Combined)
 //! ```
 
 mod cbor;
+mod combined;
 mod error;
 mod initiator;
 mod keys;
@@ -20,6 +21,7 @@ mod responder;
 mod schedule;
 
 pub use cbor::{CredentialId, Identifier};
+pub use combined::{Combined, with_message_3};
 pub use error::EdhocError;
 pub use initiator::{Initiator, Responding};
 pub use keys::{Credential, DhKey};

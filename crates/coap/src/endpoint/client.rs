@@ -1,6 +1,7 @@
 //! Own requests: blocks out, blocks in, notifications.
 
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::event::{Event, ExchangeId, Failure, RequestError};
@@ -9,6 +10,7 @@ use super::limits::EXCHANGE_LIFETIME;
 use super::packet::Packet;
 use super::reliable::Owner;
 use super::state::{ContextHandle, Endpoint};
+use crate::edhoc::with_message_3;
 use crate::message::{Code, Message, OptionNumber, Type};
 
 /// Critical options that a response may have.
@@ -28,6 +30,33 @@ impl<P: Copy + Eq> Endpoint<P> {
         context: Option<ContextHandle>,
         request: Packet,
     ) -> Result<ExchangeId, RequestError> {
+        self.begin(now, (peer, context), request, None)
+    }
+
+    /// As [`Self::request`], with message 3 of EDHOC in front of the first block: the context is one that it leads to, and the
+    /// response shows that the peer has the keys. RFC 9668 §3.2.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::request`].
+    pub fn request_behind(
+        &mut self,
+        now: Duration,
+        peer: P,
+        context: ContextHandle,
+        request: Packet,
+        message_3: Vec<u8>,
+    ) -> Result<ExchangeId, RequestError> {
+        self.begin(now, (peer, Some(context)), request, Some(message_3))
+    }
+
+    fn begin(
+        &mut self,
+        now: Duration,
+        (peer, context): (P, Option<ContextHandle>),
+        request: Packet,
+        message_3: Option<Vec<u8>>,
+    ) -> Result<ExchangeId, RequestError> {
         let of_peer = self.exchanges.iter().filter(|exchange| exchange.peer == peer).count();
         if self.exchanges.len() >= self.limits.exchanges_max || of_peer >= self.limits.per_peer_max {
             return Err(RequestError::TooMany);
@@ -37,7 +66,7 @@ impl<P: Copy + Eq> Endpoint<P> {
         }
         let id = ExchangeId(self.fresh_id());
         let mut exchange = Exchange::new(id, (peer, context), request, self.limits.block_exponent);
-        self.send_step(now, &mut exchange)?;
+        self.send_step(now, &mut exchange, message_3)?;
         self.exchanges.push(exchange);
         Ok(id)
     }
@@ -49,11 +78,22 @@ impl<P: Copy + Eq> Endpoint<P> {
     }
 
     /// Sends the next message of an exchange.
-    fn send_step(&mut self, now: Duration, exchange: &mut Exchange<P>) -> Result<(), RequestError> {
+    fn send_step(
+        &mut self,
+        now: Duration,
+        exchange: &mut Exchange<P>,
+        message_3: Option<Vec<u8>>,
+    ) -> Result<(), RequestError> {
         let packet = exchange.next_packet().ok_or(RequestError::TooLarge)?;
         let (token, message_id) = (self.unguessable.token(), self.fresh_message_id());
         let plain = packet.encode(Type::Confirmable, message_id, token)?;
         let (datagram, protection) = self.protect_request(exchange.context, plain)?;
+        let datagram = match message_3 {
+            Some(message_3) => {
+                with_message_3(&datagram, &message_3).map_err(|_| RequestError::NotAMessage)?
+            }
+            None => datagram,
+        };
         let owner = Owner::Exchange(exchange.id);
         self.reliable.forget(owner);
         self.send_reliably(now, exchange.peer, message_id, owner, datagram);
@@ -84,7 +124,7 @@ impl<P: Copy + Eq> Endpoint<P> {
         }
         match next {
             Next::Wait => self.exchanges.push(exchange),
-            Next::Ask => match self.send_step(now, &mut exchange) {
+            Next::Ask => match self.send_step(now, &mut exchange, None) {
                 Ok(()) => self.exchanges.push(exchange),
                 Err(_) => self.tell(Event::Failed { exchange: id, failure: Failure::NotSent }),
             },

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_agent::home::{HomeError, Identity};
 use thingward_coap::edhoc::Credential;
-use thingward_ingress::coap::{CoapListener, CoapSettings};
+use thingward_ingress::coap::{CoapListener, CoapSettings, Presence};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -73,6 +73,7 @@ pub(crate) async fn start(
     identity: &Identity,
     around: Surroundings,
     revoked: Revoked,
+    presence: Presence,
 ) -> Result<SocketAddr, CoapError> {
     let failed = |source| CoapError::Port { address, source };
     let raw = around.home.raw_key()?;
@@ -83,8 +84,16 @@ pub(crate) async fn start(
     let tenant = identity.membership.tenant;
     let office = GatewayOffice::new(around, tenant, credential.bytes.clone(), shelf, revoked);
     let root = identity.root.clone();
-    let settings =
-        CoapSettings { raw, credential, root, trust_domain, members_max: MEMBERS_MAX, known, changed };
+    let settings = CoapSettings {
+        raw,
+        credential,
+        root,
+        trust_domain,
+        members_max: MEMBERS_MAX,
+        known,
+        changed,
+        presence,
+    };
     let listener = CoapListener::bind(address, settings, core, office).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     tasks.spawn(listener.run());

@@ -4,7 +4,7 @@ use thingward_crypto::system_rng;
 use thingward_ingress::{Waiting, output};
 use thingward_model::{Link, Principal};
 use thingward_mqtt::client::{Client, ClientConfig, Event as Heard};
-use thingward_mqtt::codec::{PublishTopic, SubscribeRequest, SubscriptionOptions, Text};
+use thingward_mqtt::codec::{PublishTopic, QoS, SubscribeRequest, SubscriptionOptions, Text};
 
 use super::*;
 use crate::queue::QueueLimits;
@@ -214,6 +214,27 @@ fn a_command_reaches_the_child_that_it_is_for_also_when_it_was_away() {
 }
 
 #[test]
+fn a_child_hears_what_was_taken_back_and_that_evidence_is_asked_for_and_no_other_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = core(folder.path());
+    let (mut one, mut ten) = (Child::new(), Child::new());
+    one.connect(&mut core, 1, "meter-1");
+    ten.connect(&mut core, 2, "meter-10");
+    for child in [&mut one, &mut ten] {
+        for filter in ["devices/me/grants/revocation", "devices/me/attestation"] {
+            assert_eq!(child.subscribe(&mut core, filter), ReasonCode::GrantedQoS1);
+        }
+    }
+    for what in [Tell::Revocation(Bytes::from_static(b"signed")), Tell::Evidence] {
+        core.handle(at(0), Event::Tell { child: "meter-1".parse().unwrap(), what });
+    }
+    let told = [("grants/revocation", &b"signed"[..]), ("attestation", b"")];
+    let told = told.map(|(rest, payload)| (format!("devices/me/{rest}"), Bytes::from_static(payload)));
+    assert_eq!(one.commands(&mut core), told);
+    assert_eq!(ten.commands(&mut core), []);
+}
+
+#[test]
 fn a_child_asks_for_its_own_commands_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = core(folder.path());
@@ -224,6 +245,8 @@ fn a_child_asks_for_its_own_commands_and_nothing_else() {
         "devices/me/#",
         "children/meter-2/commands/+",
         "devices/me/state/x",
+        "devices/me/grants/#",
+        "devices/me/membership",
         "$share/g/devices/me/commands/+",
     ] {
         assert_eq!(child.subscribe(&mut core, filter), ReasonCode::NotAuthorized, "{filter}");

@@ -1,18 +1,20 @@
 //! Members that speak CoAP, in front of a core like those with MQTT: OSCORE is in the place of TLS, and EDHOC in that of its
 //! handshake.
 //!
-//! `docs/wire/coap.md` is what goes over the network. [`handshake`] proves who has which raw key, within what [`budget`]
-//! allows; [`peers`] are those with a context, [`book`] and [`standing`] say which of them are members. [`server`] and
+//! `docs/wire/coap.md` is what goes over the network. [`handshake`] proves who has which raw key, in requests of [`edhoc`] and
+//! within what [`budget`] allows; [`peers`] are those with a context, [`book`] and [`standing`] say which of them are members. [`server`] and
 //! [`requests`] answer; what members say goes to the core in a [`session`] of theirs, and what is for them comes back into
 //! [`down`]. What only a gateway or the service can answer does the [`Office`].
 
 mod book;
 mod budget;
 mod down;
+mod edhoc;
 mod handshake;
 mod job;
 mod office;
 mod peers;
+mod presence;
 mod requests;
 mod resource;
 mod server;
@@ -29,6 +31,7 @@ use tokio::sync::Notify;
 
 pub use self::book::{RawKey, Record};
 pub use self::office::{Certified, Office, Refused, Stranger};
+pub use self::presence::{Presence, Present};
 use self::server::Server;
 use crate::Core;
 
@@ -48,6 +51,8 @@ pub struct CoapSettings {
     pub known: Vec<Record>,
     /// Rings when somebody may be no member any more.
     pub changed: Arc<Notify>,
+    /// Where it is written who is there.
+    pub presence: Presence,
 }
 
 /// Listens to members on CoAP.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thingward_coap::edhoc::{EdhocError, Responder};
 use thingward_coap::endpoint::{ContextHandle, Packet, RequestId};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::wire::{format, path, with_format};
@@ -16,7 +15,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::book::Record;
-use super::budget::Admission;
 use super::job::{Then, busy, certificates, certified, refusal};
 use super::office::{Office, Refused, Stranger};
 use super::resource::{self, LINKS, Members, OPEN_LINKS, Open, Resource};
@@ -27,11 +25,6 @@ use crate::{Core, Member};
 /// A request that is to be answered.
 type Asked = (RequestId, ContextHandle);
 
-/// The CBOR value true, which stands in front of message 1: RFC 9528 appendix A.2.
-const MESSAGE_1: u8 = 0xf5;
-/// An error of EDHOC without a number of its own: RFC 9528 §6.2.
-const UNSPECIFIED: u8 = 1;
-
 impl<C: Core, O: Office> Server<C, O> {
     /// Without keys: EDHOC, and a list that names it.
     pub(super) fn open(&mut self, peer: SocketAddr, request: &Packet) -> Packet {
@@ -41,43 +34,6 @@ impl<C: Core, O: Office> Server<C, O> {
             Code::POST if is(path::EDHOC) => self.edhoc(peer, request),
             Code::GET if is(path::CORE) => links(OPEN_LINKS),
             _ => Packet::new(Code::UNAUTHORIZED),
-        }
-    }
-
-    fn edhoc(&mut self, peer: SocketAddr, request: &Packet) -> Packet {
-        let now = Instant::now().into_std();
-        let Some(message_1) = request.payload.strip_prefix(&[MESSAGE_1]) else {
-            return self.last_message(peer, &request.payload);
-        };
-        match self.budget.admit(now, peer, request.get(OptionNumber::ECHO)) {
-            Admission::Now => {}
-            Admission::Proved(echo) => {
-                return Packet::new(Code::UNAUTHORIZED).with(OptionNumber::ECHO, &echo);
-            }
-            Admission::Later => return busy(),
-        }
-        match self.handshakes.answer(now, peer, message_1) {
-            Ok(message_2) => edhoc_message(&message_2),
-            Err(error) => self.edhoc_refused(error),
-        }
-    }
-
-    fn edhoc_refused(&self, error: EdhocError) -> Packet {
-        self.core.refused();
-        edhoc_error(error)
-    }
-
-    fn last_message(&mut self, peer: SocketAddr, payload: &[u8]) -> Packet {
-        let finished = match self.handshakes.finish(peer, payload) {
-            // As if it were of a handshake that somebody else had begun.
-            None => return self.edhoc_refused(EdhocError::NotAuthentic),
-            Some(Err(error)) => return self.edhoc_refused(error),
-            Some(Ok(finished)) => finished,
-        };
-        let (session, credential) = finished;
-        match (self.add(peer, &session, &credential), session.message_4()) {
-            (Some(()), Ok(message_4)) => edhoc_message(&message_4),
-            _ => self.edhoc_refused(EdhocError::NotAuthentic),
         }
     }
 
@@ -92,6 +48,9 @@ impl<C: Core, O: Office> Server<C, O> {
         let peer =
             self.peers.heard(asked.1, address, Instant::now()).ok_or(Packet::new(Code::UNAUTHORIZED))?;
         let member = peer.member.clone();
+        if let Some(record) = &member {
+            self.presence.heard(record.who(), address);
+        }
         if let Some(former) = member.as_ref().filter(|record| !self.is_member(record)) {
             self.respond(asked.0, no_member());
             self.drop_member(&former.who());
@@ -270,22 +229,4 @@ fn signing_request(body: &[u8]) -> Result<SigningRequest, Refused> {
 
 fn links(text: &str) -> Packet {
     with_format(Packet::new(Code::CONTENT), format::LINKS).with_payload(text.as_bytes())
-}
-
-fn edhoc_message(message: &[u8]) -> Packet {
-    with_format(Packet::new(Code::CHANGED), format::EDHOC).with_payload(message)
-}
-
-/// RFC 9528 §6: what a stranger did wrong with the suite, else only that it is over.
-fn edhoc_error(error: EdhocError) -> Packet {
-    tracing::debug!(%error, "a handshake fails");
-    let body = match error {
-        EdhocError::Suite => Responder::WRONG_SUITE.to_vec(),
-        _ => {
-            let text = error.to_string();
-            let len = u8::try_from(text.len()).unwrap_or_default();
-            [&[UNSPECIFIED, 0x78, len], text.as_bytes()].concat()
-        }
-    };
-    with_format(Packet::new(Code::BAD_REQUEST), format::EDHOC).with_payload(&body)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
+use thingward_coap::edhoc::Combined;
 use thingward_coap::endpoint::{Endpoint, Event, Limits, Packet, RequestId};
 use thingward_coap::wire::BODY_BYTES_MAX;
 use thingward_crypto::system_rng;
@@ -22,6 +23,7 @@ use super::handshake::Handshakes;
 use super::job::{Done, Jobs, Then, refusal};
 use super::office::Office;
 use super::peers::Peers;
+use super::presence::Presence;
 use super::session::{News, Told};
 use super::standing::Seat;
 use crate::Core;
@@ -64,12 +66,14 @@ pub(super) struct Server<C, O> {
     pub(super) jobs: Jobs,
     pub(super) seats: HashMap<Principal, Seat>,
     pub(super) news: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
+    pub(super) presence: Presence,
     changed: Arc<Notify>,
 }
 
 impl<C: Core, O: Office> Server<C, O> {
     pub(super) fn new(socket: UdpSocket, settings: CoapSettings, core: C, office: O) -> Self {
-        let CoapSettings { raw, credential, root, trust_domain, members_max, known, changed } = settings;
+        let CoapSettings { raw, credential, root, trust_domain, members_max, known, changed, presence } =
+            settings;
         let random = || {
             let mut bytes = [0; 32];
             system_rng().fill_bytes(&mut bytes);
@@ -90,6 +94,7 @@ impl<C: Core, O: Office> Server<C, O> {
             jobs: Jobs::new(),
             seats: HashMap::new(),
             news: mpsc::channel(NEWS_MAX),
+            presence,
             changed,
         }
     }
@@ -115,12 +120,7 @@ impl<C: Core, O: Office> Server<C, O> {
                 came = self.socket.recv_from(&mut buffer) => {
                     // An error is about an answer that nobody took.
                     let Ok((len, peer)) = came else { continue };
-                    let now = self.now();
-                    let datagram = buffer.get(..len).unwrap_or_default();
-                    if let Err(error) = self.endpoint.receive(now, peer, datagram) {
-                        tracing::debug!(%peer, %error, "a datagram is let go");
-                    }
-                    self.take_events();
+                    self.receive(peer, buffer.get(..len).unwrap_or_default());
                 }
                 done = self.jobs.next() => {
                     if let Some(done) = done {
@@ -136,6 +136,21 @@ impl<C: Core, O: Office> Server<C, O> {
                 }
             }
         }
+    }
+
+    fn receive(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        let now = self.now();
+        let received = match Combined::split(datagram) {
+            Some(combined) => {
+                self.finish_with(peer, &combined);
+                self.endpoint.receive(now, peer, &combined.request)
+            }
+            None => self.endpoint.receive(now, peer, datagram),
+        };
+        if let Err(error) = received {
+            tracing::debug!(%peer, %error, "a datagram is let go");
+        }
+        self.take_events();
     }
 
     async fn flush(&mut self) {

@@ -110,6 +110,7 @@ impl<C: Core, O: Office> Server<C, O> {
             && self.peers.of_member(&record.who()).is_empty()
         {
             self.seats.remove(&record.who());
+            self.presence.left(&record.who());
         }
         self.take_events();
     }

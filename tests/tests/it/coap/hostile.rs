@@ -145,7 +145,9 @@ async fn check_a_hundred_handshakes(street: &Street, at: SocketAddr) {
     all_signed(&street.service, 2).await;
     device.stop().await.unwrap();
     let raw = DhKey::new(&[3; 32]).unwrap();
-    Session::agree(&endpoint(at), &raw).await.unwrap();
+    let mut session = Session::agree(&endpoint(at), &raw).await.unwrap();
+    let authorities = session.ask(Packet::to(Code::GET, path::AUTHORITIES)).await.unwrap();
+    assert_eq!(authorities.code, Code::CONTENT);
 }
 
 /// Carries datagrams between one device and the gateway, and remembers what the device said.
@@ -226,14 +228,18 @@ async fn another_implementation_is_enrolled_and_posts_its_readings() {
         return;
     };
     let street = Street::new().await;
-    for (at, name) in street.both().into_iter().zip(["mill-2", "mill-3"]) {
+    // With message 3 in a request of its own, and with the first one that is protected.
+    for (at, name, flow) in
+        [(0, "mill-2", "apart"), (1, "mill-3", "apart"), (0, "mill-4", "combined"), (1, "mill-5", "combined")]
+    {
+        let at = street.both()[at];
         let claim = street.town.claim(&street.service, super::device_named(name)).await;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/aiocoap_device.py");
         let mut peer = tokio::process::Command::new(&python);
-        peer.arg(script).arg(at.port().to_string()).arg(claim.code.as_str());
+        peer.arg(script).arg(at.port().to_string()).arg(claim.code.as_str()).arg(flow);
         let out = peer.output().await.unwrap();
         assert_eq!(String::from_utf8_lossy(&out.stdout), "ok\n", "{}", String::from_utf8_lossy(&out.stderr));
     }
-    thingward_tests::eventually("ten readings", || rows(&street.service, ACME).len() == 10).await;
+    thingward_tests::eventually("twenty readings", || rows(&street.service, ACME).len() == 20).await;
     street.stop().await;
 }
