@@ -1,13 +1,10 @@
 //! A coordinator of Zigbee, with a thermometer in a room.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
 use std::time::Duration;
 
 use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
-use thingward_zigbee::emulated::{Coordinator, Kind, Ncp, Node};
+use thingward_zigbee::emulated::{Coordinator, Kind, Line, Node};
 use thingward_zigbee::security::InstallCode;
 use zeroize::Zeroizing;
 
@@ -20,27 +17,15 @@ use crate::things::{self, Dice, Thing};
 const SHORT: u16 = 0x2001;
 /// How often the thermometer reports.
 const PERIOD: Duration = Duration::from_secs(5);
-/// How long an acknowledgement on the line may take.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(800);
-/// What a host begins with when it resets the line, and for so long it sets it up.
-const CANCEL: u8 = 0x1a;
-const SET_UP: Duration = Duration::from_secs(1);
 /// First octet of an address that no maker has.
 const LOCAL: u8 = 0x02;
 /// What it measures: the field, its cluster, and how many steps of the attribute one is.
 const MEASURED: [(&str, u16, f64); 2] = [("temperature", 0x0402, 100.0), ("humidity", 0x0405, 100.0)];
 
-type Line = Ncp<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>;
-
 pub(super) struct Thermometer {
     printed: Zeroizing<String>,
     address: String,
-    coordinator: Rc<RefCell<Coordinator>>,
     line: Line,
-    /// Nobody is told anything before the line was reset, and its host has set it up.
-    open_at: Option<Duration>,
-    out: VecDeque<Vec<u8>>,
-    again_at: Duration,
     room: Box<dyn Thing>,
     dice: Dice,
     measures_at: Duration,
@@ -60,15 +45,10 @@ impl Thermometer {
             Some(flash) => coordinator.resume(&flash).map_err(Failure::of)?,
             None => coordinator.eui64 = random_address().to_le_bytes(),
         }
-        let coordinator = Rc::new(RefCell::new(coordinator));
         Ok(Self {
             printed,
             address: format!("{eui64:016x}"),
-            line: line(&coordinator),
-            coordinator,
-            open_at: None,
-            out: VecDeque::new(),
-            again_at: Duration::ZERO,
+            line: Line::new(coordinator),
             room: things::Kind::Thermometer.build(),
             dice: Dice::new(eui64),
             measures_at: Duration::ZERO,
@@ -77,16 +57,17 @@ impl Thermometer {
 
     /// What the room is like now.
     fn measure(&mut self) {
-        let mut coordinator = self.coordinator.borrow_mut();
-        for measured in self.room.step(PERIOD.as_secs_f64(), &mut self.dice) {
-            let Some((field, value)) = measured.as_number() else { continue };
-            let attribute = MEASURED.iter().find(|(name, ..)| *name == field);
-            for (node, (_, cluster, steps)) in coordinator.nodes.iter_mut().zip(attribute) {
-                if let Ok(number) = format!("{:.0}", value * steps).parse() {
-                    node.set(*cluster, 0, number);
+        let measured = self.room.step(PERIOD.as_secs_f64(), &mut self.dice);
+        self.line.coordinator(|coordinator| {
+            for (field, value) in measured.iter().filter_map(|measured| measured.as_number()) {
+                let attribute = MEASURED.iter().find(|(name, ..)| *name == field);
+                for (node, (_, cluster, steps)) in coordinator.nodes.iter_mut().zip(attribute) {
+                    if let Ok(number) = format!("{:.0}", value * steps).parse() {
+                        node.set(*cluster, 0, number);
+                    }
                 }
             }
-        }
+        });
     }
 }
 
@@ -100,20 +81,15 @@ impl Emulated for Thermometer {
     }
 
     fn flash(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.coordinator.borrow().flash())
+        Zeroizing::new(self.line.coordinator(|coordinator| coordinator.flash()))
     }
 
     fn connected(&mut self) {
-        self.line = line(&self.coordinator);
-        self.open_at = None;
-        self.out.clear();
+        self.line.connected();
     }
 
     fn receive(&mut self, bytes: &[u8], now: Duration) {
-        if bytes.contains(&CANCEL) {
-            self.open_at = Some(now + SET_UP);
-        }
-        self.out.extend(self.line.receive(bytes));
+        self.line.receive(bytes, now);
     }
 
     fn tick(&mut self, now: Duration) {
@@ -121,27 +97,12 @@ impl Emulated for Thermometer {
             self.measures_at = now + PERIOD;
             self.measure();
         }
-        if self.open_at.is_none() {
-            return;
-        }
-        if now >= self.again_at {
-            self.again_at = now + ACKNOWLEDGED_WITHIN;
-            self.out.extend(self.line.again());
-        }
-        if self.open_at.is_some_and(|at| now >= at) {
-            let news = self.coordinator.borrow_mut().tick(now);
-            self.out.extend(self.line.tell(news));
-        }
+        self.line.tick(now);
     }
 
     fn output(&mut self) -> Option<Vec<u8>> {
-        self.out.pop_front()
+        self.line.output()
     }
-}
-
-fn line(coordinator: &Rc<RefCell<Coordinator>>) -> Line {
-    let behind = Rc::clone(coordinator);
-    Ncp::new(Box::new(move |message: &[u8]| behind.borrow_mut().respond(message)))
 }
 
 /// What is printed on a new thermometer.

@@ -7,6 +7,7 @@
 mod commands;
 mod flash;
 mod kind;
+mod line;
 mod membership;
 mod ncp;
 mod node;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use flash::NoFlash;
 pub use kind::Kind;
+pub use line::Line;
 pub use ncp::Ncp;
 pub use node::{Node, Presence, Said};
 

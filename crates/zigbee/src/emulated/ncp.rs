@@ -86,6 +86,12 @@ impl<R: FnMut(&[u8]) -> Vec<Vec<u8>>> Ncp<R> {
         out
     }
 
+    /// Whether everything that was told has arrived.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.numbers.waiting.is_empty()
+    }
+
     fn next(&mut self) -> Option<Vec<u8>> {
         if self.numbers.in_flight {
             return None;
