@@ -1,10 +1,11 @@
-# `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones.
+# `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones,
+# `make bench` measures beside peers.
 # Each installs what it needs.
 
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test firmware deb
+.PHONY: run build test firmware bench deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -27,6 +28,12 @@ test: ## install what the tests need and run all of them
 firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
 	@scripts/install firmware
 	@firmware/run
+
+bench: ## measure beside peers, and write docs/performance.md
+	@scripts/install bench
+	@scripts/build
+	@cargo build --package thingward-benches --release --locked
+	@target/release/thingward-benches $(CURDIR)/tests/peers/node_modules
 
 deb: build ## make a Debian package with hardened systemd units
 	@packaging/deb $(BINARY)

@@ -55,6 +55,9 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ),
 ];
 
+/// The crates of ours that are measured.
+const MEASURED: [&str; 5] = ["model", "crypto", "seal", "zigbee", "zwave"];
+
 /// The crates of ours under `[dependencies]` of a manifest.
 fn edges(manifest: &str) -> BTreeSet<String> {
     let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
@@ -81,4 +84,12 @@ fn crates_depend_downwards_only() {
         assert_eq!(edges(&manifest), allowed, "{name}");
         below.insert(name);
     }
+}
+
+#[test]
+fn benchmarks_depend_on_what_they_measure_and_nothing_depends_on_them() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manifest = |folder: &str| fs::read_to_string(workspace.join(folder).join("Cargo.toml")).unwrap();
+    assert_eq!(edges(&manifest("benches")), MEASURED.iter().map(|name| (*name).to_owned()).collect());
+    assert!(!edges(&manifest("tests")).contains("benches"));
 }

@@ -1,0 +1,68 @@
+//! What nobody on this machine does faster: cryptography alone, and the disk.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Instant;
+
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, sha256};
+use thingward_zigbee::address::Eui64;
+use thingward_zigbee::security::{Key, KeyIdentifier, SecurityHeader, SecurityLevel, open, seal};
+
+use crate::clock::{Rounds, rate};
+
+const LEVEL: SecurityLevel = SecurityLevel::EncryptedMic32;
+const OPENED: u32 = 100_000;
+const HASHED: u32 = 500_000;
+const SIGNED: u32 = 5_000;
+const SYNCED: u32 = 100;
+
+/// In a second each.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    /// Payloads of 32 octets opened with AES-CCM*.
+    pub(crate) ccm: Rounds,
+    /// Messages of 64 octets hashed with SHA-256.
+    pub(crate) sha256: Rounds,
+    /// Signatures with Ed25519.
+    pub(crate) ed25519: Rounds,
+    /// Writes of 4 KiB made durable one after the other, by the clock on the wall.
+    pub(crate) fsync: Rounds,
+}
+
+impl Bounds {
+    pub(crate) fn round(&mut self, folder: &Path) {
+        self.ccm.push(ccm());
+        let message = [7; 64];
+        self.sha256.push(rate(HASHED, || {
+            black_box(sha256(&[black_box(&message)]));
+        }));
+        let key = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[1; 32]).unwrap();
+        self.ed25519.push(rate(SIGNED, || {
+            black_box(key.sign(black_box(&message)).unwrap());
+        }));
+        self.fsync.push(fsync(folder));
+    }
+}
+
+fn ccm() -> f64 {
+    let (key, source) = (Key::new([7; 16]), Eui64(1));
+    let security =
+        SecurityHeader { sent_level: 0, key: KeyIdentifier::Data, frame_counter: 1, source: Some(source) };
+    let header = [0; 22];
+    let sealed = seal(&key, LEVEL, &header, &security, source, &[9; 32]).unwrap();
+    rate(OPENED, || {
+        black_box(open(&key, LEVEL, &header, &security, source, black_box(&sealed)).unwrap());
+    })
+}
+
+fn fsync(folder: &Path) -> f64 {
+    let file = File::create(folder.join("synced")).unwrap();
+    let begun = Instant::now();
+    for number in 0..SYNCED {
+        file.write_all_at(&[7; 4096], u64::from(number) * 4096).unwrap();
+        file.sync_data().unwrap();
+    }
+    f64::from(SYNCED) / begun.elapsed().as_secs_f64()
+}

@@ -1,0 +1,52 @@
+//! `make bench`: measures, beside peers and bounds in one run, and writes what came out into `docs/performance.md`.
+//!
+//! Figures of work are per second of the processor, so that other processes beside it do not count; they are medians of rounds
+//! in which everybody takes turns. Argument: the folder of npm's packages.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark says what is wrong by panicking"
+)]
+
+mod air;
+mod bounds;
+mod chain;
+mod clock;
+mod house;
+mod latency;
+mod mqtt;
+mod peer;
+mod plot;
+mod report;
+mod zigbee;
+mod zwave;
+
+use std::path::PathBuf;
+
+use bounds::Bounds;
+use report::Report;
+
+const ROUNDS: u32 = 7;
+
+fn main() {
+    let modules: PathBuf = std::env::args_os().nth(1).expect("the folder of npm's packages").into();
+    let program = std::env::current_exe().unwrap().with_file_name("thingward");
+    println!("Decoding frames, beside peers");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bounds, mut zigbee, mut zwave) =
+        (Bounds::default(), zigbee::Bench::new(&modules), zwave::Bench::new(&modules));
+    for _ in 0..ROUNDS {
+        bounds.round(folder.path());
+        zigbee.round();
+        zwave.round();
+    }
+    let (zigbee, zwave) = (zigbee.done(), zwave.done());
+    println!("From radios to the service, and memory: two minutes");
+    let latency = latency::measure(&program);
+    println!("MQTT, beside mosquitto: three minutes");
+    let mqtt = mqtt::measure(&program);
+    Report { bounds, zigbee, zwave, latency, mqtt }.write();
+    println!("docs/performance.md has the figures");
+}

@@ -1,0 +1,87 @@
+//! What is said of MQTT, beside what issue and product ask for.
+
+use std::fmt::Write as _;
+
+use super::{Figures, Mqtt, PACED, WIDE, WINDOWED};
+use crate::clock::Rounds;
+use crate::plot::{Bar, short};
+
+/// What is asked for: messages in a second of mosquitto's, full handshakes, and a part of its memory.
+const WINDOWED_TIMES: f64 = 3.0;
+const WIDE_TIMES: f64 = 1.0;
+const HANDSHAKE_TIMES: f64 = 3.0;
+const IDLE_KIBIBYTES: f64 = 11.0;
+/// Milliseconds of the median acknowledgement beyond a durable write of the disk.
+const BEYOND_DISK: f64 = 2.0;
+
+/// One of the figures.
+type Of = fn(&Figures) -> &Rounds;
+
+impl Mqtt {
+    /// `sync` is how long a durable write takes, in milliseconds.
+    pub(crate) fn text(&self, sync: f64) -> String {
+        let (connections, _, every) = PACED;
+        let rate = connections * 1000 / usize::try_from(every).unwrap();
+        let (ours, mosquitto) = (&self.ours, &self.mosquitto);
+        let mut text = String::from(
+            "\n| MQTT, QoS 1, 128 bytes, TLS 1.3, client certificates | Thingward | mosquitto | Times | Goal |\n|---|---|---|---|---|\n",
+        );
+        let windowed =
+            format!("messages per CPU-second, {} connections, {} in flight", WINDOWED.0, WINDOWED.1);
+        let wide = format!("messages per CPU-second, {} connections, {} in flight", WIDE.0, WIDE.1);
+        let rows: [(&str, Of, f64); 3] = [
+            (&windowed, |figures| &figures.windowed, WINDOWED_TIMES),
+            (&wide, |figures| &figures.wide, WIDE_TIMES),
+            ("full handshakes per CPU-second", |figures| &figures.handshakes, HANDSHAKE_TIMES),
+        ];
+        for (what, of, goal) in rows {
+            let times = of(ours).median() / of(mosquitto).median();
+            let [ours, mosquitto] = [of(ours), of(mosquitto)].map(shown);
+            let goal = format!("at least {goal} times: {}", met(times >= goal));
+            writeln!(text, "| {what} | {ours} | {mosquitto} | {times:.2} | {goal} |").unwrap();
+        }
+        writeln!(
+            text,
+            "| memory of an idle connection | {:.1} KiB | {:.1} KiB | {:.2} | at most {IDLE_KIBIBYTES} KiB: {} |",
+            ours.idle,
+            mosquitto.idle,
+            ours.idle / mosquitto.idle,
+            met(ours.idle <= IDLE_KIBIBYTES)
+        )
+        .unwrap();
+        let [p50, p99] = [&ours.p50, &ours.p99].map(Rounds::median);
+        let [other_p50, other_p99] = [&mosquitto.p50, &mosquitto.p99].map(Rounds::median);
+        let goal = format!(
+            "at most {BEYOND_DISK} ms beyond the {sync:.1} ms of a durable write: {}",
+            met(p50 <= sync + BEYOND_DISK)
+        );
+        writeln!(
+            text,
+            "| publish to ack at {rate} messages a second, p50 | {p50:.2} ms | {other_p50:.2} ms | | {goal} |\n\
+             | the same, p99 | {p99:.1} ms | {other_p99:.1} ms | | |\n\n\
+             ![Messages per CPU-second](images/bench/mqtt.svg)"
+        )
+        .unwrap();
+        text
+    }
+
+    pub(crate) fn bars(&self) -> [Bar; 4] {
+        let (ours, mosquitto) = (&self.ours, &self.mosquitto);
+        let bar = |name, rounds: &Rounds, is_ours| Bar { name, figure: rounds.median(), is_ours };
+        [
+            bar("Thingward, 100 × 20 in flight", &ours.windowed, true),
+            bar("mosquitto, 100 × 20 in flight", &mosquitto.windowed, false),
+            bar("Thingward, 1000 × 1 in flight", &ours.wide, true),
+            bar("mosquitto, 1000 × 1 in flight", &mosquitto.wide, false),
+        ]
+    }
+}
+
+fn shown(rounds: &Rounds) -> String {
+    let (least, most) = rounds.spread();
+    format!("{} ({} to {})", short(rounds.median()), short(least), short(most))
+}
+
+const fn met(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "**not met**" }
+}
