@@ -4,14 +4,15 @@
 //! chains are: a chain that went on from an old copy would use its numbers twice. So each thing begins a new chain.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::path::Path;
+use std::{fs, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thingward_agent::disk::create_private_dir;
 use thingward_agent::home::Home;
-use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::sealed::{SealingKey, sync_parent};
 use thingward_crypto::{CryptoError, RecipientPublicKey, RecipientSecretKey, system_rng};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Principal};
@@ -104,6 +105,17 @@ impl Drop for PlainRadio {
 }
 
 impl Plain {
+    /// Bytes that it takes as JSON, at most.
+    fn room(&self) -> usize {
+        let of_thing = |thing: &PlainThing| thing.known.len() + thing.secret.len() + 256;
+        let of_radio = |radio: &PlainRadio| {
+            radio.kept.as_ref().map_or(0, String::len)
+                + radio.things.iter().map(of_thing).sum::<usize>()
+                + 256
+        };
+        self.radios.iter().map(of_radio).sum::<usize>() + 1024
+    }
+
     fn contents(&self) -> Contents {
         let radios = self.radios.iter().map(|radio| (radio.name.clone(), radio.things.len()));
         Contents { taken: self.taken.clone(), radios: radios.collect() }
@@ -147,10 +159,11 @@ pub fn take(
     }
     let (tenant, gateway) = (gateway.tenant.to_string(), gateway.name.to_string());
     let plain = Plain { tenant, gateway, taken: now().to_string(), radios: all };
-    let text = serde_json::to_vec(&plain).map(Zeroizing::new).map_err(io::Error::other);
+    // With room from the start: what grows leaves copies of keys behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(plain.room()));
+    serde_json::to_writer(&mut *text, &plain).map_err(|e| failed("the backup")(io::Error::other(e)))?;
     let (encapsulated, secret) = recipient.encapsulate::<32>(INFO, LABEL, &mut system_rng())?;
-    let sealed =
-        SealingKey::from_bytes(secret.as_ref())?.seal(MAGIC, &text.map_err(failed("the backup"))?)?;
+    let sealed = SealingKey::from_bytes(secret.as_ref())?.seal(MAGIC, &text)?;
     Ok(([MAGIC, &encapsulated, &sealed].concat(), plain.contents()))
 }
 
@@ -158,7 +171,7 @@ pub fn take(
 ///
 /// # Errors
 ///
-/// [`BackupError`]; what was written before stays, and is in the way of a second try.
+/// [`BackupError`]; a radio is brought back whole or not at all, and one that was stays, in the way of a second try.
 pub fn restore(
     home: &Home,
     gateway: &Principal,
@@ -174,18 +187,14 @@ pub fn restore(
     if let Some(radio) = radios.iter().find(|radio| home.radio_dir(&radio.name).exists()) {
         return Err(BackupError::InTheWay(radio.name));
     }
-    for radio in radios {
-        let unusable = || BackupError::Unusable(radio.name);
-        let kept = radio.kept.map(|kept| radio.kind.restored(&kept).ok_or_else(unusable)).transpose()?;
-        let (folder, key) = (home.radio_dir(&radio.name), home.sealing_key());
-        create_private_dir(&folder).map_err(failed(folder.display()))?;
-        for thing in &radio.things {
-            radio::remember(&folder, key, thing).map_err(failed(folder.display()))?;
-        }
-        // Last: with it the driver begins where the backup was.
-        if let Some(kept) = kept {
-            radio::keep(&folder, key, &kept).map_err(failed(folder.display()))?;
-        }
+    let usable = |radio: &Radio| match &radio.kept {
+        None => Ok(None),
+        Some(kept) => radio.kind.restored(kept).map(Some).ok_or(BackupError::Unusable(radio.name)),
+    };
+    let kept = radios.iter().map(usable).collect::<Result<Vec<_>, _>>()?;
+    for (radio, kept) in radios.iter().zip(kept) {
+        let folder = home.radio_dir(&radio.name);
+        radio.write(&folder, home.sealing_key(), kept).map_err(failed(folder.display()))?;
     }
     Ok(plain.contents())
 }
@@ -205,6 +214,23 @@ struct Radio {
 }
 
 impl Radio {
+    /// Whole or not at all: a driver that finds a folder without what was kept begins a new network.
+    fn write(&self, folder: &Path, key: &SealingKey, kept: Option<Secret>) -> io::Result<()> {
+        let new = folder.with_file_name(format!("{}.restoring", self.name));
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => create_private_dir(&new)?,
+        }
+        for thing in &self.things {
+            radio::remember(&new, key, thing)?;
+        }
+        if let Some(kept) = kept {
+            radio::keep(&new, key, &kept)?;
+        }
+        fs::rename(&new, folder)?;
+        sync_parent(folder)
+    }
+
     fn read(plain: &PlainRadio) -> Option<Self> {
         let thing = |thing: &PlainThing| {
             Some(Remembered {

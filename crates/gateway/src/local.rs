@@ -17,7 +17,7 @@ use thingward_radio::wire;
 use tokio::sync::{broadcast, watch};
 
 use crate::accounts::{AccountError, Accounts, Deed};
-use crate::radio::{Desk, STREAM};
+use crate::radio::{Desk, STREAM, Undone};
 use crate::standing::Rules;
 
 /// Reports that an application may lag behind.
@@ -38,7 +38,7 @@ pub(crate) enum NotTold {
     Refused(&'static str),
     /// There is no such thing, or it does no such thing.
     #[error("{0}")]
-    Unknown(&'static str),
+    Nothing(&'static str),
     /// The action takes another input.
     #[error("{0}")]
     Input(String),
@@ -51,6 +51,9 @@ pub(crate) enum NotTold {
     /// The thing did not do it.
     #[error("{0}")]
     Failed(String),
+    /// Nobody knows whether it did.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 /// What a thing said, for those who listen here.
@@ -152,7 +155,7 @@ impl Local {
         let things = self.0.things.read().unwrap_or_else(PoisonError::into_inner).clone();
         let who = self.subject(application);
         let may_see = |(name, thing): &(DeviceName, LocalThing)| {
-            thing.description.properties.keys().any(|field| may_read(&policies, &who, *name, field))
+            thing.description.properties.keys().any(|field| may_read(&policies, &who, *name, thing, field))
                 || thing.description.actions.keys().any(|action| may_call(&policies, &who, *name, *action))
         };
         things.into_iter().filter(may_see).map(|(name, thing)| (name, thing.description)).collect()
@@ -160,8 +163,11 @@ impl Local {
 
     /// Whether an application may see a value of a thing.
     pub(crate) fn may_read(&self, application: &DeviceName, thing: DeviceName, field: &str) -> bool {
-        let policies = self.0.rules.policies();
-        policies.is_ok_and(|(policies, _)| may_read(&policies, &self.subject(application), thing, field))
+        let things = self.0.things.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.rules.policies().ok().zip(things.get(&thing));
+        known.is_some_and(|((policies, _), known)| {
+            may_read(&policies, &self.subject(application), thing, known, field)
+        })
     }
 
     /// Whether an application may have a thing do this, with whatever input is within bounds.
@@ -189,7 +195,7 @@ impl Local {
     ///
     /// # Errors
     ///
-    /// [`NotTold`]. It is in the accounts what was refused and what was done.
+    /// [`NotTold`]. It is in the accounts what policies refused, and what was done.
     pub(crate) fn call(
         &self,
         application: &DeviceName,
@@ -201,9 +207,9 @@ impl Local {
             return Err(NotTold::TooOften);
         }
         let told = self.0.things.read().unwrap_or_else(PoisonError::into_inner).get(&thing).cloned();
-        let told = told.ok_or(NotTold::Unknown("there is no such thing behind this gateway"))?;
+        let told = told.ok_or(NotTold::Nothing("there is no such thing behind this gateway"))?;
         let described = told.description.actions.get(&action);
-        let described = described.ok_or(NotTold::Unknown("the thing does no such thing"))?;
+        let described = described.ok_or(NotTold::Nothing("the thing does no such thing"))?;
         described.validate(input).map_err(|error| NotTold::Input(error.to_string()))?;
         let arguments = arguments(input).ok_or_else(|| NotTold::Input("no radio takes that".to_owned()))?;
         let value = input.as_f64().map(ten_thousandths);
@@ -251,14 +257,21 @@ impl Local {
             vec![("for", format!("application/{application}")), ("policy", format!("policy/{version}"))];
         let deed = Deed { action: "gateway.command", target: target(thing, action), details };
         let number = self.0.accounts.write(deed)?;
-        let done = told.desk.call(&told.address, action.as_str(), arguments);
-        let outcome = if done.is_ok() { "done" } else { "failed" };
+        let done = told.desk.call(&told.address, action.as_str(), arguments).map_err(|undone| match undone {
+            Undone::Not(why) => NotTold::Failed(why),
+            Undone::Unknown(why) => NotTold::Unknown(why.to_owned()),
+        });
+        let outcome = match done {
+            Ok(()) => "done",
+            Err(NotTold::Unknown(_)) => "unknown",
+            Err(_) => "failed",
+        };
         let details = vec![("to", number.to_string()), ("outcome", outcome.to_owned())];
         let deed = Deed { action: "gateway.reply", target: target(thing, action), details };
         if let Err(error) = self.0.accounts.write(deed) {
             tracing::error!(%thing, %action, outcome, %error, "what became of a command is not accounted for");
         }
-        done.map_err(NotTold::Failed)
+        done
     }
 
     /// Accounts for a refusal, unless the same was within the last minute.
@@ -318,9 +331,22 @@ fn target(thing: DeviceName, action: ActionName) -> String {
     format!("operation/{thing}/{action}")
 }
 
-fn may_read(policies: &Policies, who: &Subject, thing: DeviceName, field: &str) -> bool {
-    let (Ok(stream), Ok(field)) = (STREAM.parse::<StreamName>(), field.parse()) else { return false };
-    let categories = Categories::guessed(Some(&field), None);
+/// As the service decides: by what the value is about, whoever says so. Of what the service does not know nothing is shown.
+fn may_read(policies: &Policies, who: &Subject, thing: DeviceName, known: &LocalThing, field: &str) -> bool {
+    let property = known.description.properties.get(field);
+    let (Some(property), Ok(stream), Ok(field)) = (property, STREAM.parse::<StreamName>(), field.parse())
+    else {
+        return false;
+    };
+    if !policies.world(|world| world.members.contains_key(&thing)) {
+        return false;
+    }
+    let mut categories = Categories::guessed(Some(&field), property.schema.unit.as_deref());
+    match property.category.as_deref() {
+        Some("location") => categories.location = true,
+        Some("personal") => categories.personal = true,
+        _ => {}
+    }
     let on = Resource::Field(thing, stream, Some(field), categories);
     policies.decision(who, Action::ReadReadings, &on).is_allowed()
 }

@@ -13,7 +13,7 @@ use thingward_crypto::VerifyingKey;
 use thingward_crypto::sealed::{read_private, write_private};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
-use thingward_policy::{Policies, Standing, StandingError};
+use thingward_policy::{Policies, STANDING_BYTES_MAX, Standing, StandingError};
 use tokio::sync::{Notify, watch};
 
 use crate::accounts::{AccountError, Accounts, Deed};
@@ -116,21 +116,24 @@ impl Rules {
         if (standing.tenant, standing.gateway) != (self.0.tenant, self.0.gateway) {
             return Err(StandingFault::Other);
         }
+        if standing.issued.micros_since(now()) > CLOCK_MICROS {
+            return Err(StandingFault::Early);
+        }
         let policies = Arc::new(standing.policies()?);
         Ok(Current { standing, policies })
     }
 
     fn set(&self, current: Current) {
-        let before = self.0.current.write().unwrap_or_else(PoisonError::into_inner).replace(current);
-        let is_same = self.with(|now| {
-            before.is_some_and(|before| {
-                (before.standing.version, &before.standing.files, &before.standing.world)
-                    == (now.standing.version, &now.standing.files, &now.standing.world)
-            })
-        });
-        if is_same != Some(true) {
-            self.0.changed.send_replace(());
+        let mut held = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        let same = held.as_mut().filter(|before| before.standing.says_the_same(&current.standing));
+        if let Some(before) = same {
+            // What was decided by them stays decided.
+            before.standing.issued = current.standing.issued;
+            return;
         }
+        *held = Some(current);
+        drop(held);
+        self.0.changed.send_replace(());
     }
 
     fn with<T>(&self, look: impl FnOnce(&Current) -> T) -> Option<T> {
@@ -144,9 +147,6 @@ impl Rules {
     /// [`StandingFault`]; those of before are gone by.
     pub(crate) fn take(&self, signed: &[u8]) -> Result<(), StandingFault> {
         let current = self.read(signed)?;
-        if current.standing.issued.micros_since(now()) > CLOCK_MICROS {
-            return Err(StandingFault::Early);
-        }
         let before = self.with(|before| (before.standing.issued, before.standing.version));
         if before.is_some_and(|(issued, _)| current.standing.issued < issued) {
             return Err(StandingFault::Older);
@@ -219,17 +219,17 @@ impl Rules {
 
     async fn fetch(&self, home: &Home) -> Result<(), StandingFault> {
         let identity = as_gateway::identity(home).await?;
-        let answer = as_gateway::client(&identity)?.get(PATH).await?;
+        let client = as_gateway::client(&identity)?.body_bytes_max(STANDING_BYTES_MAX);
+        let answer = client.get(PATH).await?;
         let rules = self.clone();
         let taken = tokio::task::spawn_blocking(move || rules.take(&answer));
         taken.await.map_err(|_| StandingFault::Ask(EnrolError::Stopping))?
     }
 }
 
-/// Whether policies of then are good now. A clock that was set back does not make them good for longer than they are.
+/// Whether policies of then are good now. With a clock that was set back before them, nobody knows.
 fn is_good(issued: Timestamp, now: Timestamp) -> bool {
-    let age = now.micros_since(issued);
-    (-GOOD_FOR_MICROS..GOOD_FOR_MICROS).contains(&age)
+    (-CLOCK_MICROS..GOOD_FOR_MICROS).contains(&now.micros_since(issued))
 }
 
 #[cfg(test)]

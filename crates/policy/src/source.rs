@@ -198,12 +198,19 @@ impl Source {
     #[must_use]
     pub(crate) fn without_people(&self) -> Vec<PolicyFile> {
         let mut files: Vec<PolicyFile> = Vec::new();
-        let places = self.policies.iter().filter(|policy| !is_about_people(policy));
-        for place in places.filter_map(|policy| self.places.get(policy.id())) {
-            match files.last_mut().filter(|file| file.name == place.file) {
-                Some(file) => file.text.extend(["\n", &place.text]),
-                None => files.push(PolicyFile { name: place.file.clone(), text: place.text.clone() }),
+        for policy in self.policies.iter().filter(|policy| !is_about_people(policy)) {
+            let Some(place) = self.places.get(policy.id()) else { continue };
+            if files.last().is_none_or(|file| file.name != place.file) {
+                files.push(PolicyFile { name: place.file.clone(), text: String::new() });
             }
+            let Some(file) = files.last_mut() else { continue };
+            // One without a name is named by its number, which is another there.
+            if policy.annotation("id").is_none() {
+                let id = policy.id().to_string();
+                let number = id.rsplit('#').next().unwrap_or_default();
+                file.text.extend(["@id(\"", number, "\")\n"]);
+            }
+            file.text.extend([&place.text, "\n"]);
         }
         files
     }

@@ -85,6 +85,12 @@ impl Standing {
         serde_json::from_slice::<Wire>(payload)?.standing()
     }
 
+    /// Whether both say the same of who may what, whenever.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        *self == Self { issued: self.issued, ..other.clone() }
+    }
+
     /// Ready to decide.
     ///
     /// # Errors

@@ -445,10 +445,8 @@ impl Gate for ServiceGate {
                 let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
                 self.found(now, p, &message.payload).map(|()| None)
             }
-            Some(DeviceTopic::Account) => {
-                let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
-                self.account(now, p, &message.payload).map(|()| None)
-            }
+            // What it did it may tell, whatever it may do from here on: that is what the log is for.
+            Some(DeviceTopic::Account) => self.account(now, p, &message.payload).map(|()| None),
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
                 self.forward(&permit, p.name, &message.payload, now)

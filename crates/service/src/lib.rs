@@ -4,6 +4,7 @@
 
 pub mod access;
 mod accounts;
+mod ahead;
 pub mod attestation;
 pub mod audit;
 pub mod authority;

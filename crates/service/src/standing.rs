@@ -29,6 +29,8 @@ impl Shared {
     /// [`NoStanding`].
     pub(crate) async fn standing_policy(&self, gateway: &Principal) -> Result<Vec<u8>, NoStanding> {
         let Principal { tenant, name, .. } = *gateway;
+        // So that the version is that of the policies.
+        let _turn = self.membership.lock().await;
         let newest = self.store.registry().policy_version(&tenant, None).await?;
         let policies = self.directory.access.of(&tenant).ok_or(NoStanding::Closed)?;
         let is_wanted = |member: &_, what: &thingward_policy::Member| {

@@ -1,7 +1,6 @@
 //! Uses of grants as devices report them. A device reports a use until it is acknowledged, hours later too; each counts
 //! once. Uses and their counts are durable in one step with the log entries about them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use thingward_audit::usage::{UseFault, UseReport};
@@ -12,14 +11,13 @@ use thingward_store::hot::{Batch, Space};
 use thingward_store::registry::GrantId;
 use thingward_store::{Store, StoreError};
 
+use crate::ahead::Ahead;
 use crate::audit::Deed;
 use crate::purchases;
 
 /// What the keys of counts and of uses start with.
 const COUNT_PREFIX: u8 = b'c';
 const USE_PREFIX: u8 = b'u';
-/// Changes that may be ahead of the disk before it is looked which of them it has.
-const AHEAD_MAX: usize = 1024;
 
 /// How often a grant was used, as far as its devices have said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,16 +79,13 @@ impl From<StoreError> for BadUse {
 /// Counts uses of all tenants' grants.
 pub(crate) struct Uses {
     issuer: VerifyingKey,
-    store: Arc<Store>,
-    /// What may not be on the disk yet.
-    ahead: HashMap<Vec<u8>, Vec<u8>>,
-    changed: Batch,
+    kept: Ahead,
 }
 
 impl Uses {
     /// Of grants by `issuer`.
     pub(crate) fn new(issuer: VerifyingKey, store: Arc<Store>) -> Self {
-        Self { issuer, store, ahead: HashMap::new(), changed: Batch::new() }
+        Self { issuer, kept: Ahead::new(store, Space::Uses) }
     }
 
     /// Takes a device's report of the use with this nonce. Gives what the log is to say, the first time.
@@ -114,19 +109,19 @@ impl Uses {
         }
         let (grant, time) = (known.used.origin.id, known.reply.time);
         let at = key(USE_PREFIX, &who.tenant, &grant, nonce);
-        if self.read(&at)?.is_some() {
+        if self.kept.get(&at)?.is_some() {
             return Ok(None);
         }
         let count_at = key(COUNT_PREFIX, &who.tenant, &grant, &[]);
-        let before = self.read(&count_at)?.as_deref().map(Count::decode).transpose()?;
+        let before = self.kept.get(&count_at)?.as_deref().map(Count::decode).transpose()?;
         let count = before.map_or(Count { used: 1, last: time }, |before| Count {
             used: before.used.saturating_add(1),
             last: before.last.max(time),
         });
-        self.write(at, time.as_micros().to_be_bytes().to_vec())?;
-        self.write(count_at, count.encode())?;
+        self.kept.put(at, time.as_micros().to_be_bytes().to_vec())?;
+        self.kept.put(count_at, count.encode())?;
         if let Some(kept) = purchases::uses::kept(&known, now) {
-            self.changed.put(Space::Uses, key(purchases::uses::PREFIX, &who.tenant, &grant, nonce), kept);
+            self.kept.put_unread(key(purchases::uses::PREFIX, &who.tenant, &grant, nonce), kept);
         }
         let deed = Deed::new(format!("device/{}", who.name), "grant.use", known.target());
         let deed = known.details().into_iter().fold(deed, |deed, (name, value)| deed.with(name, value));
@@ -135,29 +130,7 @@ impl Uses {
 
     /// What is to be kept.
     pub(crate) fn drain(&mut self) -> Batch {
-        std::mem::take(&mut self.changed)
-    }
-
-    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.ahead.get(key) {
-            Some(value) => Ok(Some(value.clone())),
-            None => self.store.get(Space::Uses, key),
-        }
-    }
-
-    fn write(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
-        if self.ahead.len() >= AHEAD_MAX {
-            let mut still = HashMap::new();
-            for (key, value) in self.ahead.drain() {
-                if self.store.get(Space::Uses, &key)?.as_ref() != Some(&value) {
-                    still.insert(key, value);
-                }
-            }
-            self.ahead = still;
-        }
-        self.changed.put(Space::Uses, key.clone(), value.clone());
-        self.ahead.insert(key, value);
-        Ok(())
+        self.kept.drain()
     }
 }
 

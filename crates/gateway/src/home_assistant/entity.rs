@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use thingward_model::description::{Bounds, Kind, Schema, ThingDescription};
-use thingward_model::{ActionName, DeviceName, TenantName};
+use thingward_model::{ActionName, DeviceName, FieldName, TenantName};
 
 /// Property and unit, then unit, class and state class there.
 const TABLE: &str = include_str!("../../data/home_assistant.csv");
@@ -69,13 +69,14 @@ impl Place {
     }
 
     fn config(&self, component: &str, thing: DeviceName, object: &str) -> String {
-        format!("{}/{component}/{}/{}-{}/config", self.prefix, self.node(), id(thing.as_str()), id(object))
+        format!("{}/{component}/{}/{}_-_{}/config", self.prefix, self.node(), id(thing.as_str()), id(object))
     }
 }
 
-/// A name as ids there may be: what is no letter, digit, `-` or `_` is written in hexadecimal.
+/// A name as ids there may be: what is no letter, digit or `-` is written in hexadecimal between `_`, so that names joined with
+/// `_-_` are told apart.
 fn id(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     name.chars().map(|c| if plain(c) { c.to_string() } else { format!("_{:x}_", u32::from(c)) }).collect()
 }
 
@@ -140,7 +141,8 @@ impl Draft<'_> {
     /// Adds an entity with what all of them have.
     fn add(&mut self, component: &str, object: &str, title: Option<String>, own: Json) {
         let (place, thing) = (self.place, self.thing);
-        let unique = format!("thingward-{}-{}-{}", id(place.tenant.as_str()), id(thing.as_str()), id(object));
+        let unique =
+            format!("thingward_-_{}_-_{}_-_{}", id(place.tenant.as_str()), id(thing.as_str()), id(object));
         let mut config = json!({
             "name": title,
             "unique_id": unique,
@@ -271,12 +273,14 @@ impl Draft<'_> {
     }
 }
 
-/// The one number that an input has to have, with its name where the input is an object.
+/// The one number that an input has to have, with its name where the input is an object. A name becomes part of a template, so
+/// that it has to be one.
 fn number_of(schema: &Schema) -> Option<(Option<&str>, &Schema)> {
     match &schema.kind {
         Kind::Number(_) | Kind::Integer(_) => Some((None, schema)),
         Kind::Object { properties, required } => {
             let [name] = required.as_slice() else { return None };
+            name.parse::<FieldName>().ok()?;
             let one = properties.get(name)?;
             matches!(one.kind, Kind::Number(_) | Kind::Integer(_)).then_some((Some(name.as_str()), one))
         }

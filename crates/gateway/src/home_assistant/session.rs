@@ -31,6 +31,8 @@ use crate::local::{Heard, Local, NotTold};
 const CALLS_MAX: usize = 8;
 /// Longest order, in bytes.
 const ORDER_BYTES_MAX: usize = 4096;
+/// How long the broker may take to take what it is told.
+const WRITTEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 const READ_BYTES: usize = 16 * 1024;
 /// Longest value that is shown, in bytes.
 const VALUE_BYTES_MAX: usize = 1024;
@@ -56,33 +58,32 @@ pub(super) struct Session {
     local: Local,
     heard: Receiver<Heard>,
     shelf: Shelf,
-    /// What may be there, as things and policies are now.
-    allowed: BTreeSet<String>,
+    /// What may be there, as things and policies are; nothing is known before there are policies.
+    allowed: Option<BTreeSet<String>>,
     calls: JoinSet<(DeviceName, Json)>,
+    /// Whether the broker took the last connection.
+    was_there: bool,
 }
 
 impl Session {
     pub(super) fn new(settings: HomeAssistantSettings, place: Place, local: Local) -> Self {
         let heard = local.listen();
-        let (shelf, allowed, calls) = (Shelf::default(), BTreeSet::new(), JoinSet::new());
-        Self { settings, place, local, heard, shelf, allowed, calls }
+        let (shelf, calls) = (Shelf::default(), JoinSet::new());
+        Self { settings, place, local, heard, shelf, allowed: None, calls, was_there: true }
     }
 
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut was_there) = (Backoff::default(), true);
+        let mut backoff = Backoff::default();
         loop {
             let ended = match self.connect().await {
                 Err(ended) => ended,
-                Ok((stream, client)) => {
-                    backoff = Backoff::default();
-                    was_there = true;
-                    match self.talk(stream, client).await {
-                        Err(ended) => ended,
-                        Ok(never) => match never {},
-                    }
-                }
+                Ok((stream, client)) => match self.talk(stream, client).await {
+                    Err(ended) => ended,
+                    Ok(never) => match never {},
+                },
             };
-            if std::mem::take(&mut was_there) {
+            if std::mem::take(&mut self.was_there) {
+                backoff = Backoff::default();
                 tracing::warn!(%ended, "Home Assistant's broker is away");
             }
             self.pause(backoff.next()).await;
@@ -140,8 +141,13 @@ impl Session {
             self.publish(&mut client);
             let out = client.take_output();
             if !out.is_empty() {
-                stream.write_all(&out).await?;
-                stream.flush().await?;
+                let written = async {
+                    stream.write_all(&out).await?;
+                    stream.flush().await
+                };
+                // One that does not read would hold up what is to be taken off there, too.
+                let written = tokio::time::timeout(WRITTEN_WITHIN, written).await;
+                written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
             }
             let due = client.next_deadline().map_or(MICROS, micros_until);
             tokio::select! {
@@ -167,6 +173,7 @@ impl Session {
         match event {
             Event::Connected(_) => {
                 tracing::info!("Home Assistant's broker is there");
+                self.was_there = true;
                 self.shelf.forget();
                 self.refresh();
                 let order = format!("thingward/{}/+/do", self.place.gateway);
@@ -186,7 +193,7 @@ impl Session {
                 if let Some(receipt) = receipt {
                     client.ack(now(), receipt);
                 }
-                self.message(&publish);
+                self.message(client, &publish);
             }
             Event::Closed(ClosedBy::Refused(ack)) => return Err(Ended::Refused(ack.reason)),
             Event::Closed(by) => return Err(Ended::Closed(by)),
@@ -196,12 +203,12 @@ impl Session {
     }
 
     /// What the broker has of us, or somebody wants of a thing.
-    fn message(&mut self, publish: &Publish) {
+    fn message(&mut self, client: &mut Client, publish: &Publish) {
         let PublishTopic::Name(topic) = &publish.topic else { return };
         let topic = topic.as_str();
         let Some(thing) = self.place.ordered(topic) else {
             if publish.retain && !publish.payload.is_empty() {
-                let is_wanted = self.allowed.contains(topic);
+                let is_wanted = self.allowed.as_ref().is_none_or(|allowed| allowed.contains(topic));
                 self.shelf.found(topic.to_owned(), &publish.payload, is_wanted);
             }
             return;
@@ -217,9 +224,7 @@ impl Session {
         };
         let (local, application) = (self.local.clone(), self.settings.application);
         if self.calls.len() >= CALLS_MAX {
-            let busy = NotTold::TooOften;
-            self.calls.spawn(async move { (thing, told(action, &Err(busy))) });
-            return;
+            return self.answer(client, thing, &told(action, &Err(NotTold::TooOften)));
         }
         self.calls.spawn_blocking(move || {
             let done = local.call(&application, thing, action, &input);
@@ -279,11 +284,15 @@ impl Session {
     }
 
     fn said(&mut self, heard: &Heard) {
+        // Rights end with the policies that gave them.
+        let Some(allowed) = self.allowed.as_ref().filter(|_| self.local.rules().policies().is_ok()) else {
+            return;
+        };
         let at = self.place.attributes(heard.thing);
         let mut is_shown = false;
         for reading in &*heard.readings {
             let at = self.place.state(heard.thing, reading.name.as_str());
-            if let Some(value) = shown(&reading.value).filter(|_| self.allowed.contains(&at)) {
+            if let Some(value) = shown(&reading.value).filter(|_| allowed.contains(&at)) {
                 self.shelf.put(at, value.into());
                 is_shown = true;
             }
@@ -302,8 +311,7 @@ impl Session {
             self.shelf.put(status, "offline".into());
             return;
         }
-        let mut configs = Vec::new();
-        self.allowed.clear();
+        let (mut configs, mut allowed) = (Vec::new(), BTreeSet::new());
         for (thing, description) in self.local.things(&self.settings.application) {
             let application = &self.settings.application;
             let rights = Rights {
@@ -312,17 +320,17 @@ impl Session {
             };
             configs.extend(entities(&self.place, thing, &description, &rights));
             let fields = description.properties.keys().filter(|field| (rights.reads)(field));
-            self.allowed.extend(fields.map(|field| self.place.state(thing, field)));
-            self.allowed.insert(self.place.attributes(thing));
+            allowed.extend(fields.map(|field| self.place.state(thing, field)));
+            allowed.insert(self.place.attributes(thing));
         }
-        self.allowed.insert(status.clone());
-        self.allowed.extend(configs.iter().map(|(topic, _)| topic.clone()));
+        allowed.insert(status.clone());
+        allowed.extend(configs.iter().map(|(topic, _)| topic.clone()));
         for (topic, config) in configs {
             self.shelf.put(topic, config.to_string().into());
         }
         self.shelf.put(status, "online".into());
-        let allowed = &self.allowed;
         self.shelf.retain(|topic| allowed.contains(topic));
+        self.allowed = Some(allowed);
     }
 }
 
@@ -344,6 +352,7 @@ fn told(action: ActionName, done: &Result<(), NotTold>) -> Json {
     let outcome = match done {
         Ok(()) => "done",
         Err(NotTold::Failed(_)) => "failed",
+        Err(NotTold::Unknown(_)) => "unknown",
         Err(_) => "refused",
     };
     let reason = done.as_ref().err().map(ToString::to_string);

@@ -17,7 +17,18 @@ const ACTS_WITHIN: Duration = Duration::from_secs(20);
 
 const BUSY: &str = "the radio has too much to do, or is away";
 
-type Done = Result<(), String>;
+/// Why something is not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Undone {
+    /// It was not.
+    #[error("{0}")]
+    Not(String),
+    /// Nobody knows whether it was.
+    #[error("{0}")]
+    Unknown(&'static str),
+}
+
+type Done = Result<(), Undone>;
 
 /// See the module. Clones are the same.
 #[derive(Clone)]
@@ -42,16 +53,17 @@ impl Desk {
     ///
     /// Why it was not done, for people.
     pub(crate) fn call(&self, thing: &Address, action: &str, arguments: Vec<Argument>) -> Done {
-        let action = Name::new(action).ok_or("an action without a name")?;
+        let not = |why: &str| Undone::Not(why.to_owned());
+        let action = Name::new(action).ok_or_else(|| not("an action without a name"))?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let done = self.wait_for(id).ok_or(BUSY)?;
+        let done = self.wait_for(id).ok_or_else(|| not(BUSY))?;
         let call = Call { id, thing: thing.clone(), action, arguments };
         let sent = self.orders.try_send(Order::Call(call));
         let done = match sent {
-            Err(_) => Err(BUSY.to_owned()),
+            Err(_) => Err(not(BUSY)),
             Ok(()) => done
                 .recv_timeout(ACTS_WITHIN)
-                .unwrap_or_else(|_| Err("nobody says whether it was done".to_owned())),
+                .unwrap_or(Err(Undone::Unknown("nobody says whether it was done"))),
         };
         self.open().remove(&id);
         done
@@ -69,7 +81,8 @@ impl Desk {
     }
 
     /// A call is done, or why not.
-    pub(super) fn done(&self, id: u32, done: Done) {
+    pub(super) fn done(&self, id: u32, failure: Option<String>) {
+        let done = failure.map_or(Ok(()), |why| Err(Undone::Not(why)));
         if let Some(tell) = self.open().remove(&id) {
             // Who waited may have gone.
             let _ = tell.try_send(done);
@@ -79,7 +92,7 @@ impl Desk {
     /// The driver is gone, and nobody knows what became of its calls.
     pub(super) fn gone(&self) {
         for (_, tell) in self.open().drain() {
-            let _ = tell.try_send(Err("the radio went away meanwhile".to_owned()));
+            let _ = tell.try_send(Err(Undone::Unknown("the radio went away meanwhile")));
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::serial::Surroundings;
 
-pub(crate) use self::desk::Desk;
+pub(crate) use self::desk::{Desk, Undone};
 pub(crate) use self::kept::{Remembered, keep, kept, remember, remembered};
 pub(crate) use self::part::STREAM;
 pub(crate) use self::status::StatusBoard;

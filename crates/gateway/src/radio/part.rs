@@ -58,7 +58,7 @@ impl Thing for Part {
 
     fn perform(&mut self, call: &Call<'_>) -> Result<(), String> {
         let arguments = arguments(call).ok_or("arguments that no radio takes")?;
-        let done = self.desk.call(&self.address, call.action(), arguments);
+        let done = self.desk.call(&self.address, call.action(), arguments).map_err(|why| why.to_string());
         if let Err(reason) = &done {
             tracing::info!(thing = %self.address, action = call.action(), reason, "a thing did not do it");
         }

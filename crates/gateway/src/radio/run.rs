@@ -249,7 +249,7 @@ impl Run {
                 let _ = self.things.readings(said);
             }
             Report::Done { id, failure } => {
-                self.desk.done(id, failure.map_or(Ok(()), |failure| Err(failure.to_string())));
+                self.desk.done(id, failure.map(|failure| failure.to_string()));
             }
             Report::Keep(state) => self.keep(state).await,
             Report::Admission(state) => self.admission(&state),

@@ -130,7 +130,13 @@ fn policies_about_people_and_what_only_people_do_stay_at_the_service() {
     for gone in ["anna", "operator", "night", "users:manage"] {
         assert!(!file.text.contains(gone), "{gone}");
     }
-    assert!(Source::new(std::slice::from_ref(file)).is_ok());
+    let ids = |source: &Source| source.policies().map(|policy| policy.id().to_string()).collect::<Vec<_>>();
+    let read = Source::new(std::slice::from_ref(file)).unwrap();
+    assert_eq!(ids(&read), ["home.cedar#5", "home.cedar#6", "home.cedar#7"], "as the tenant knows them");
+    let numbers = r#"@id("x") permit (principal is User, action, resource); permit (principal is Application, action, resource);
+        @id("1") forbid (principal, action, resource);"#;
+    let files = Source::new(&files(numbers)).unwrap().without_people();
+    assert_eq!(ids(&Source::new(&files).unwrap()), ["home.cedar#2", "home.cedar#1"]);
 }
 
 #[test]

@@ -63,12 +63,12 @@ fn kinds(all: &[(String, Json)]) -> Vec<String> {
 fn a_dimmer_is_a_light_and_what_else_it_has_is_there_beside_it() {
     let all = shown(&|_| true, &|_| true);
     let want = [
-        "binary_sensor bulb_2e_1-occupied",
-        "button bulb_2e_1-toggle",
-        "light bulb_2e_1-light",
-        "number bulb_2e_1-set-heating-setpoint",
-        "sensor bulb_2e_1-mode",
-        "sensor bulb_2e_1-power",
+        "binary_sensor bulb_2e_1_-_occupied",
+        "button bulb_2e_1_-_toggle",
+        "light bulb_2e_1_-_light",
+        "number bulb_2e_1_-_set-heating-setpoint",
+        "sensor bulb_2e_1_-_mode",
+        "sensor bulb_2e_1_-_power",
     ];
     assert_eq!(kinds(&all), want);
     let of = |word: &str| &all.iter().find(|(topic, _)| topic.contains(word)).unwrap().1;
@@ -95,9 +95,9 @@ fn what_may_not_be_read_or_called_is_not_offered() {
     assert_eq!(reads_only.len(), all_values.len());
     assert!(reads_only.iter().all(|kind| kind.contains("sensor")), "{reads_only:?}");
     let not_dimmed = kinds(&shown(&|_| true, &|action| action.as_str() != "set-level"));
-    assert!(not_dimmed.contains(&"switch bulb_2e_1-switch".to_owned()), "{not_dimmed:?}");
+    assert!(not_dimmed.contains(&"switch bulb_2e_1_-_switch".to_owned()), "{not_dimmed:?}");
     let blind = kinds(&shown(&|_| false, &|action| action.as_str() == "toggle"));
-    assert_eq!(blind, ["button bulb_2e_1-toggle"]);
+    assert_eq!(blind, ["button bulb_2e_1_-_toggle"]);
 }
 
 #[test]
@@ -125,4 +125,24 @@ fn every_row_of_the_table_is_whole_and_there_once() {
         assert_eq!(cells.len(), 5, "{line}");
         assert!(seen.insert((cells[0], cells[1])), "{line}");
     }
+}
+
+#[test]
+fn no_two_things_have_one_entity_and_no_name_becomes_a_template() {
+    let place = place();
+    let (lamp, other) = ("lamp".parse().unwrap(), "lamp-2".parse().unwrap());
+    assert_ne!(place.config("sensor", lamp, "2-power"), place.config("sensor", other, "power"));
+    assert_ne!(place.config("sensor", lamp, "a_b"), place.config("sensor", lamp, "a.b"));
+    let names = |name: &str| {
+        let level = json!({"type": "integer", "minimum": 0, "maximum": 9});
+        let input = json!({"type": "object", "required": [name], "properties": {name: level}});
+        let document = json!({
+            "@context": "https://www.w3.org/2022/wot/td/v1.1", "title": "Thing", "security": "auto_sc",
+            "securityDefinitions": {"auto_sc": {"scheme": "auto"}},
+            "actions": {"set-it": {"input": input, "forms": [{"href": "x"}]}},
+        });
+        let thing = ThingDescription::parse(document.to_string().as_bytes()).unwrap();
+        entities(&place, lamp, &thing, &Rights { reads: &|_| true, calls: &|_| true }).len()
+    };
+    assert_eq!((names("level"), names("{{ states('lock.door') }}"), names("a\"b")), (1, 0, 0));
 }

@@ -311,7 +311,7 @@ async fn a_command_is_done_by_the_radio_once_and_answered_as_the_thing() {
         while let Some(Order::Call(call)) = orders.recv().await {
             assert_eq!((call.thing.as_str(), call.action.as_str()), (AT, "set-level"));
             let is_first = seen.fetch_add(1, Ordering::Relaxed) == 0;
-            desk.done(call.id, if is_first { Ok(()) } else { Err("the bulb is broken".to_owned()) });
+            desk.done(call.id, (!is_first).then(|| "the bulb is broken".to_owned()));
         }
     });
     talk.ask(Kind::Command, &order(1, "set-level")).await.unwrap();
