@@ -170,10 +170,10 @@ async fn a_proof_is_good_in_its_own_session_only_and_a_raw_key_renews_no_other_k
     let mut one = Liar::new(&service, 1).await;
     let mut other = Liar::new(&service, 2).await;
     assert_eq!(other.ask(join(one.session.export())).await, Code::FORBIDDEN);
-    assert_eq!(one.ask(join(&one.session.export())).await, Code::CHANGED);
+    assert_eq!(one.ask(join(one.session.export())).await, Code::CHANGED);
     assert_eq!(one.request(path::RENEW, None).await, Code::BAD_REQUEST, "not the key of its certificate");
     // Whoever shows the certificate next has its place, and the one before has none.
-    assert_eq!(other.ask(join(&other.session.export())).await, Code::CHANGED);
+    assert_eq!(other.ask(join(other.session.export())).await, Code::CHANGED);
     let answer = one.session.ask(Packet::to(Code::GET, path::DOWN)).await;
     assert!(!answer.is_ok_and(|answer| answer.code.is_success()));
     assert_eq!(other.ask(Packet::to(Code::GET, path::DOWN)).await, Code::CONTENT);
