@@ -208,8 +208,7 @@ fn home_assistant_sees_and_does_what_policies_let_it_with_the_service_and_withou
     assert_eq!(tell(port, &name, "turn-off")["outcome"], "done");
     assert!(!house.controller.is_on());
     home_assistant.wait_for(&switch, Some("off"));
-    // The emulated controller does not get over a host that is gone while it sends.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    house.settle();
     kill(gateway.0.id());
     drop(gateway);
     home_assistant.wait_for(&switch, Some("unavailable"));

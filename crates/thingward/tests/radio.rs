@@ -80,6 +80,7 @@ fn a_gateway_whose_machine_is_lost_goes_on_with_its_things_out_of_a_backup() {
     let made = house.place.done(&["key", "create", "--recipient", shown(&secret)]);
     let public = made["public_key"].as_str().unwrap().to_owned();
     house.place.fails(&["gateway", "backup", shown(&file), "--for", &public], 1);
+    house.settle();
     drop(gateway);
     house.place.fails(&["gateway", "backup", shown(&file)], 1);
     let taken = house.place.done(&["gateway", "backup", shown(&file), "--for", &public]);

@@ -117,6 +117,11 @@ impl House {
         name
     }
 
+    /// Waits until nothing is on its way: the emulated controller does not get over a host that is gone while it sends.
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+
     /// What things of the radio are called upstream.
     pub(crate) fn things(&self) -> Vec<String> {
         let all = self.place.done(&["device", "list"]);
