@@ -31,6 +31,12 @@ pub(super) struct Downward {
 }
 
 impl Downward {
+    /// For the next session with the core, in the same one with the device: the core sends anew what was not taken. The device
+    /// has numbers of before, so they go on, and it observes still.
+    pub(super) fn anew(&self) -> Self {
+        Self { next: self.next, observer: self.observer, ..Self::default() }
+    }
+
     /// A command that is sent again takes no second place, nor does a question for evidence; the newest revocation and the
     /// newest word on the membership say all that the ones before did.
     pub(super) fn push(&mut self, new: Arrived) {
@@ -125,6 +131,18 @@ mod tests {
             assert!(downward.taken(next.number));
         }
         assert_eq!(shown(&mut downward), None);
+    }
+
+    #[test]
+    fn a_number_is_no_other_things_after_a_renewal() {
+        let mut downward = Downward::default();
+        downward.push(command(1));
+        let first = shown(&mut downward).unwrap();
+        let mut renewed = downward.anew();
+        assert_eq!(shown(&mut renewed), None);
+        renewed.push(command(2));
+        assert!(!renewed.taken(first.number));
+        assert_ne!(shown(&mut renewed).unwrap().number, first.number);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl<C: Core, O: Office> Server<C, O> {
         Some(())
     }
 
-    /// A session with the core, where the member has none with this certificate.
+    /// A session with the core, where the member has none with this certificate. What waited in the one before is sent anew.
     fn seat(&mut self, record: &Record) {
         let who = record.who();
         if self.seats.get(&who).is_some_and(|seat| seat.member == record.member) {
@@ -100,7 +100,9 @@ impl<C: Core, O: Office> Server<C, O> {
         let (conn, member, orders) =
             (next_conn(), record.member.clone(), Orders { says: to_say, taken: to_take });
         tokio::spawn(session::run(self.core.clone(), conn, member.clone(), orders, self.news.0.clone()));
-        self.seats.insert(who, Seat { member, conn, says, taken, down: Downward::default() });
+        let down = self.seats.get(&who).map(|before| before.down.anew()).unwrap_or_default();
+        self.seats.insert(who, Seat { member, conn, says, taken, down });
+        self.tell(&who);
     }
 
     pub(super) fn drop_context(&mut self, context: ContextHandle) {
