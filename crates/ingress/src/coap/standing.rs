@@ -53,15 +53,17 @@ impl<C: Core, O: Office> Server<C, O> {
     /// From here on who has this context is this member, which is durable already.
     pub(super) fn bind(&mut self, context: ContextHandle, record: Record) {
         let (record, former) = self.book.keep(record);
-        if let Some(former) = former {
-            self.drop_contexts(&former);
-        }
         let who = record.who();
         tracing::info!(thing = %who, expires = %record.member.not_after, "a thing is a member");
         // Whose context is gone has the next one as a member.
         if let Some(peer) = self.peers.get_mut(context) {
             peer.member = Some(Arc::clone(&record));
             self.seat(&record);
+        }
+        if let Some(former) = former {
+            // All but this context, which waits for its answer and is the former's no more.
+            self.drop_contexts(&former);
+            self.leave_without_context(&former);
         }
         for other in self.peers.of_member(&who) {
             if other != context {
@@ -108,13 +110,18 @@ impl<C: Core, O: Office> Server<C, O> {
     pub(super) fn drop_context(&mut self, context: ContextHandle) {
         self.endpoint.remove_context(context);
         let record = self.peers.remove(context).and_then(|peer| peer.member);
-        if let Some(record) = record
-            && self.peers.of_member(&record.who()).is_empty()
-        {
-            self.seats.remove(&record.who());
-            self.presence.left(&record.who());
+        if let Some(record) = record {
+            self.leave_without_context(&record.who());
         }
         self.take_events();
+    }
+
+    /// The session of a member that has no context any more ends.
+    fn leave_without_context(&mut self, who: &Principal) {
+        if self.peers.of_member(who).is_empty() {
+            self.seats.remove(who);
+            self.presence.left(who);
+        }
     }
 
     pub(super) fn drop_contexts(&mut self, who: &Principal) {

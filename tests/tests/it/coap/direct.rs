@@ -133,6 +133,20 @@ impl Liar {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_becomes_another_member_with_its_raw_key_is_answered_and_goes_on() {
+    let mut town = Town::new();
+    let service = town.service().await;
+    let mut thing = Liar::new(&service, 1).await;
+    for (seed, name) in [(1, "mill-1"), (2, "mill-2")] {
+        let claim = town.claim(&service, device_named(name)).await;
+        thing.key = SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[seed; 32]).unwrap();
+        assert_eq!(thing.request(path::ENROL, Some(&claim)).await, Code::CHANGED, "{name}");
+        assert_eq!(thing.ask(Packet::to(Code::GET, path::DOWN)).await, Code::CONTENT, "{name}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_are_counted_and_a_gateways_claim_is_for_https() {
     let mut town = Town::new();
     let service = town.service().await;
