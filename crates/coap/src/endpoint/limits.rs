@@ -16,7 +16,8 @@ pub struct Limits {
     /// Messages that are remembered for 247 seconds, so that they are not taken twice: 512 are two a second. Where more
     /// come, the oldest of the peer that sent most is forgotten.
     pub seen_max: usize,
-    /// Of requests, responses, observers and transfers those that one peer may have.
+    /// Of requests, responses, observers and transfers those that one peer may have; of transfers under a security context
+    /// those that the context may have.
     pub per_peer_max: usize,
     /// Longest datagram in bytes that is taken. In memory one may be some thirty times as large: each option has its own.
     pub datagram_bytes_max: usize,

@@ -41,8 +41,13 @@ impl Net {
 
     /// Security contexts at both ends; the client's.
     fn secured(&mut self) -> ContextHandle {
+        self.secured_as(b"c")
+    }
+
+    /// As [`Self::secured`], of a client with this identifier.
+    fn secured_as(&mut self, client: &[u8]) -> ContextHandle {
         let secret = MasterSecret::new(&[7; 16]).unwrap();
-        let (client, server) = (b"c".as_slice(), b"s".as_slice());
+        let server = b"s".as_slice();
         let [ours, theirs] = [(client, server), (server, client)].map(|(sender, recipient)| {
             let mut context = Context::new(&Parameters {
                 secret: &secret,

@@ -1,6 +1,7 @@
 //! Bodies between their blocks, at the end that is asked: RFC 7959 §2.3 and §2.4.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use super::block::{Block, NotJoined, join};
@@ -19,6 +20,19 @@ pub(super) struct Transfer<P> {
     until: Duration,
 }
 
+/// Who has transfers: a context, from whatever address, else an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner<P> {
+    Context(ContextHandle),
+    Peer(P),
+}
+
+impl<P> Owner<P> {
+    fn of(context: Option<ContextHandle>, peer: P) -> Self {
+        context.map_or(Self::Peer(peer), Self::Context)
+    }
+}
+
 enum Body {
     Coming(Vec<u8>),
     Going(Packet),
@@ -31,6 +45,10 @@ impl<P: Copy + Eq> Transfer<P> {
 
     pub(super) fn is_under(&self, context: ContextHandle) -> bool {
         self.context == Some(context)
+    }
+
+    fn owner(&self) -> Owner<P> {
+        Owner::of(self.context, self.peer)
     }
 
     fn is_of(&self, asked: &Asked<P>) -> bool {
@@ -88,18 +106,21 @@ impl<P: Copy + Eq> Endpoint<P> {
     }
 
     /// Keeps a body for its next block, where there is no room in the place of another: one without a context before one
-    /// with it, then the peer's own, then the oldest. Without a context none takes the place of one with it.
+    /// with it, then one of the same owner, then of the owner that has most, then the oldest. Without a context none takes the
+    /// place of one with it.
     fn keep(&mut self, now: Duration, asked: &Asked<P>, body: Body) {
         self.transfers.retain(|transfer| !transfer.is_of(asked) && !transfer.is_over(now));
-        let of_peer = self.transfers.iter().filter(|transfer| transfer.peer == asked.peer).count();
-        let crowded = of_peer >= self.limits.per_peer_max;
+        let owner = Owner::of(asked.context(), asked.peer);
+        let count = |owner| self.transfers.iter().filter(|transfer| transfer.owner() == owner).count();
+        let crowded = count(owner) >= self.limits.per_peer_max;
         if crowded || self.transfers.len() >= self.limits.transfers_max {
             let secured = asked.context().is_some();
             let may_go =
-                |t: &Transfer<P>| (!crowded || t.peer == asked.peer) && (secured || t.context.is_none());
-            let first = (self.transfers.iter().enumerate())
-                .filter(|(_, transfer)| may_go(transfer))
-                .min_by_key(|(_, transfer)| (transfer.context.is_some(), transfer.peer != asked.peer));
+                |t: &Transfer<P>| (!crowded || t.owner() == owner) && (secured || t.context.is_none());
+            let first =
+                self.transfers.iter().enumerate().filter(|(_, transfer)| may_go(transfer)).min_by_key(
+                    |(_, t)| (t.context.is_some(), t.owner() != owner, Reverse(count(t.owner()))),
+                );
             let Some((at, _)) = first else { return };
             self.transfers.remove(at);
         }

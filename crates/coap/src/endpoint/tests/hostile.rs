@@ -53,6 +53,29 @@ fn bodies_without_protection_take_no_place_of_one_with_it() {
 }
 
 #[test]
+fn who_begins_many_bodies_from_many_ports_takes_nobody_elses_place() {
+    let mut net = Net::new();
+    let (context, other) = (net.secured(), net.secured_as(b"d"));
+    let exchange = net.client.request(net.now, SERVER, Some(context), get()).unwrap();
+    let (_, datagram) = net.client.poll_transmit().unwrap();
+    net.server.receive(net.now, CLIENT, &datagram).unwrap();
+    let (id, _) = net.asked();
+    net.server.respond(net.now, id, content(&[7; 3000])).unwrap();
+    for port in 10..90 {
+        let upload = Packet::to(Code::PUT, &["state"]).with_payload(&[0; 3000]);
+        let upload = upload.with(OptionNumber::URI_QUERY, &[u8::try_from(port).unwrap()]);
+        let begun = net.client.request(net.now, SERVER, Some(other), upload).unwrap();
+        let (_, datagram) = net.client.poll_transmit().unwrap();
+        net.server.receive(net.now, port, &datagram).unwrap();
+        net.client.forget(begun);
+    }
+    assert_eq!(net.server.transfers.len(), 1 + Limits::default().per_peer_max);
+    net.carry_to_client();
+    net.carry();
+    answered(&mut net, exchange, &[7; 3000]);
+}
+
+#[test]
 fn a_response_starts_no_observation_that_was_not_asked_for() {
     for asked in [get(), get().with_uint(OptionNumber::OBSERVE, 1)] {
         let mut net = Net::new();
