@@ -16,7 +16,7 @@ use crate::message::{Code, Message, OptionNumber, Type};
 /// Critical options that a response may have.
 const KNOWN: [OptionNumber; 2] = [OptionNumber::BLOCK1, OptionNumber::BLOCK2];
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     /// Asks a peer, protected where there is a context. A body of more than a block goes in blocks. With an Observe option
     /// of 0 it observes.
     ///

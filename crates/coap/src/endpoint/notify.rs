@@ -19,7 +19,7 @@ pub(super) struct Observer<P> {
     number: u32,
 }
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     /// Answers a request with the present state, and takes who asked as an observer.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::packet::Packet;
 use super::state::Endpoint;
 use crate::message::{Class, Code, Message, Token, Type};
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     pub(super) fn take(&mut self, now: Duration, peer: P, message: &Message<'_>) {
         match message.kind {
             Type::Reset => self.settled(peer, message.id, true),

@@ -61,7 +61,7 @@ impl<P> Asked<P> {
     }
 }
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     /// Answers a request. A body of more than a block goes in blocks.
     ///
     /// # Errors

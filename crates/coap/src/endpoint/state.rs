@@ -45,7 +45,7 @@ pub struct Endpoint<P> {
     events: VecDeque<Event<P>>,
 }
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     /// An endpoint that knows nobody. `seed` is random and never used again: tokens follow from it.
     #[must_use]
     pub fn new(limits: Limits, seed: [u8; 32]) -> Self {

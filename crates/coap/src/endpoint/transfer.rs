@@ -66,7 +66,7 @@ impl<P: Copy + Eq> Transfer<P> {
     }
 }
 
-impl<P: Copy + Eq> Endpoint<P> {
+impl<P: Copy + Ord> Endpoint<P> {
     /// A later block of a response that is kept: RFC 7959 §2.4.
     pub(super) fn next_block_of(&mut self, now: Duration, asked: &Asked<P>) -> Option<Packet> {
         let block = asked.block2.filter(|block| block.number > 0)?;

@@ -41,7 +41,8 @@ const fn limits(members_max: usize) -> Limits {
         asked_max: 1024,
         observers_max: members_max,
         transfers_max: 128,
-        seen_max: 4096,
+        // Four of each member, who sends one at a time: as long as it sends it again, it is known.
+        seen_max: 4 * members_max,
         per_peer_max: 8,
         datagram_bytes_max: DATAGRAM_BYTES_MAX,
         body_bytes_max: BODY_BYTES_MAX,
