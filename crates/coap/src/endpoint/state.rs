@@ -75,6 +75,12 @@ impl<P: Copy + Ord> Endpoint<P> {
         handle
     }
 
+    /// Whether there is a security context with this Recipient ID.
+    #[must_use]
+    pub fn has_recipient(&self, id: &[u8]) -> bool {
+        self.contexts.iter().any(|(_, context)| context.recipient_id().as_bytes() == id)
+    }
+
     /// A security context, for setting sequence numbers aside: RFC 8613 appendix B.1.1.
     pub fn context(&mut self, handle: ContextHandle) -> Option<&mut Context> {
         self.contexts.iter_mut().find(|(other, _)| *other == handle).map(|(_, context)| context)

@@ -33,7 +33,8 @@ impl<C: Core, O: Office> Server<C, O> {
             }
             Admission::Later => return busy(),
         }
-        match self.handshakes.answer(now, peer, message_1) {
+        let is_taken = |identifier: &[u8]| self.endpoint.has_recipient(identifier);
+        match self.handshakes.answer(now, peer, message_1, is_taken) {
             Ok(message_2) => edhoc_message(&message_2),
             Err(error) => self.edhoc_refused(error),
         }

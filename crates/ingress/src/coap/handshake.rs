@@ -16,8 +16,8 @@ const OPEN_MAX: usize = 1024;
 const OPEN_OF_PLACE_MAX: usize = 16;
 /// How long one stays open: MAX_TRANSMIT_SPAN of RFC 7252 §4.8.2 is 45 seconds, and a thing may be slow.
 const LIFE: Duration = Duration::from_secs(60);
-/// Bytes of an identifier. It is random, so that nobody ends a handshake who has not seen it, and there are so many that two
-/// contexts hardly ever have the same: then the older one has to be made anew.
+/// Bytes of an identifier. It is random, so that nobody ends a handshake who has not seen it, and drawn again as long as a
+/// context or a handshake has it already.
 const IDENTIFIER_BYTES: usize = 4;
 
 struct Open {
@@ -38,16 +38,15 @@ impl Handshakes {
         Self { key, own, open: VecDeque::new() }
     }
 
-    /// Message 2 for message 1. The oldest makes room: of this place, or of all.
+    /// Message 2 for message 1, with an identifier that is not taken. The oldest makes room: of this place, or of all.
     pub(super) fn answer(
         &mut self,
         now: Instant,
         address: SocketAddr,
         message_1: &[u8],
+        is_taken: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<u8>, EdhocError> {
-        let mut identifier = [0; IDENTIFIER_BYTES];
-        system_rng().fill_bytes(&mut identifier);
-        let identifier = Identifier::new(&identifier)?;
+        let identifier = self.fresh_identifier(is_taken)?;
         let ephemeral = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes)).0;
         let responder = Responder::answer(message_1, ephemeral, identifier, &self.key, &self.own)?;
         let message_2 = responder.message_2().to_vec();
@@ -63,6 +62,17 @@ impl Handshakes {
         }
         self.open.push_back(Open { address, responder, since: now });
         Ok(message_2)
+    }
+
+    fn fresh_identifier(&self, is_taken: impl Fn(&[u8]) -> bool) -> Result<Identifier, EdhocError> {
+        let is_open = |bytes: &[u8]| self.open.iter().any(|o| o.responder.identifier().as_bytes() == bytes);
+        loop {
+            let mut bytes = [0; IDENTIFIER_BYTES];
+            system_rng().fill_bytes(&mut bytes);
+            if !is_open(&bytes) && !is_taken(&bytes) {
+                return Identifier::new(&bytes);
+            }
+        }
     }
 
     /// The session, and whose it is, for message 3 behind its identifier. `None` when no handshake of that address waits
@@ -91,6 +101,8 @@ fn finished(responder: Responder, message_3: &[u8]) -> Result<(Session, Credenti
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use thingward_coap::edhoc::Initiator;
 
     use super::*;
@@ -105,15 +117,31 @@ mod tests {
         Handshakes::new(key, own)
     }
 
+    fn free(_: &[u8]) -> bool {
+        false
+    }
+
     fn begun() -> Initiator {
         Initiator::start(DhKey::new(&[9; 32]).unwrap(), Identifier::new(&[0]).unwrap(), &[])
+    }
+
+    #[test]
+    fn an_identifier_that_a_context_has_is_drawn_again() {
+        let (mut ours, drawn) = (handshakes(), RefCell::new(Vec::new()));
+        let is_taken = |bytes: &[u8]| {
+            drawn.borrow_mut().push(bytes.to_vec());
+            drawn.borrow().len() < 3
+        };
+        ours.answer(Instant::now(), address(1, 7), begun().message_1(), is_taken).unwrap();
+        assert_eq!(drawn.borrow().len(), 3);
+        assert_eq!(ours.open[0].responder.identifier().as_bytes(), drawn.borrow()[2]);
     }
 
     #[test]
     fn a_handshake_ends_with_the_key_of_who_began_it_and_once() {
         let (mut ours, now, peer) = (handshakes(), Instant::now(), address(1, 7));
         let begun = begun();
-        let message_2 = ours.answer(now, peer, begun.message_1()).unwrap();
+        let message_2 = ours.answer(now, peer, begun.message_1(), free).unwrap();
         let named = begun.read(&message_2).unwrap();
         let raw = DhKey::new(&[6; 32]).unwrap();
         let own = Credential::claims_set("", &raw);
@@ -131,16 +159,16 @@ mod tests {
     fn what_is_open_is_bounded_and_forgotten() {
         let (mut ours, now) = (handshakes(), Instant::now());
         for port in 0..40 {
-            ours.answer(now, address(1, port), begun().message_1()).unwrap();
+            ours.answer(now, address(1, port), begun().message_1(), free).unwrap();
         }
         assert_eq!(ours.open.len(), OPEN_OF_PLACE_MAX);
         for host in 0..1100_u16 {
             let [high, low] = host.to_be_bytes();
             let far = SocketAddr::from(([198, 18, high, low], 1));
-            ours.answer(now, far, begun().message_1()).unwrap();
+            ours.answer(now, far, begun().message_1(), free).unwrap();
         }
         assert_eq!(ours.open.len(), OPEN_MAX);
-        ours.answer(now + LIFE, address(1, 1), begun().message_1()).unwrap();
+        ours.answer(now + LIFE, address(1, 1), begun().message_1(), free).unwrap();
         assert_eq!(ours.open.len(), 1);
     }
 }
