@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::attestation::{self, EvidenceRefusal};
 use crate::beacon::beacon;
 use crate::core::CoreHandle;
-use crate::enrolment::{self, Refusal};
+use crate::enrolment::{self, Admits, Refusal};
 use crate::membership::Membership;
 use crate::service::{StartError, io_error};
 use crate::shared::Shared;
@@ -150,8 +150,7 @@ impl Office for ServiceOffice {
         code: &Zeroizing<String>,
     ) -> Result<Certified, Refused> {
         let shown = (code.as_str(), stranger.address);
-        let role = Some(Role::Device);
-        let issued = enrolment::enrol_with_claim(&self.shared, shown, role, request, now()).await;
+        let issued = enrolment::enrol_with_claim(&self.shared, shown, Admits::Devices, request, now()).await;
         self.certified(stranger.key, &issued.map_err(refused)?).await.map_err(refused)
     }
 

@@ -13,7 +13,7 @@ mod refusal;
 mod renewal;
 
 pub use certify::CERTIFICATES_MAX;
-pub use claim::{Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
+pub use claim::{Admits, Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
 pub use guesses::{ATTEMPTS_MAX, GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use kept::{KEPT_MAX, enrol_child};
 pub use maker::enrol_with_initial_identity;

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use thingward_agent::agent::AgentHandle;
 use thingward_agent::coap::member;
+use thingward_agent::enrol::{Credential, enrol};
 use thingward_agent::home::Home;
+use thingward_agent::http::Endpoint;
 use thingward_agent::uplink::Route;
 use thingward_crypto::SignatureAlgorithm;
 use thingward_gateway::Gateway;
@@ -190,5 +192,23 @@ async fn a_claim_is_shown_to_no_gateway_of_another_installation_and_a_wrong_one_
     assert!(!home.is_enrolled());
     enrol(&right).await.unwrap();
     elsewhere.stop().await;
+    street.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_not_for_a_device_of_the_tenant_is_refused_and_works_where_it_belongs() {
+    let street = Street::new().await;
+    let https = Endpoint { host: "localhost".to_owned(), port: street.service.https().port() };
+    let gateway = |name: &str| Principal { role: Role::Gateway, ..device_named(name) };
+    let other = Principal { tenant: "other".parse().unwrap(), ..device_named("mill-9") };
+    let [near, direct] = street.both();
+    for (principal, at) in [(gateway("hall-2"), near), (gateway("hall-3"), direct), (other, near)] {
+        let claim = street.town.claim(&street.service, principal).await;
+        let home = Home::open(&street.town.home(principal.name.as_str())).unwrap();
+        let shown = member::enrol(&home, &endpoint(at), &claim, SignatureAlgorithm::EcdsaP256).await;
+        assert!(shown.err().unwrap().to_string().contains("4.03"));
+        let credential = Credential::Claim(claim);
+        enrol(&home, &https, &credential, SignatureAlgorithm::EcdsaP256).await.unwrap();
+    }
     street.stop().await;
 }

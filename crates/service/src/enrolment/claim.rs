@@ -7,7 +7,7 @@ use std::time::Duration;
 use base16ct::lower::encode_string as hex;
 use rand_core::Rng;
 use thingward_crypto::{sha256, system_rng};
-use thingward_model::{Principal, Role, Timestamp};
+use thingward_model::{Principal, Role, TenantName, Timestamp};
 use thingward_pki::profile::gateway_host;
 use thingward_pki::{Issued, SigningRequest};
 use thingward_store::StoreError;
@@ -83,16 +83,40 @@ pub async fn create_claim(shared: &Shared, new: &NewClaim, now: Timestamp) -> Re
     Ok(Claimed { text: format!("{code}.{}", fingerprint(&root)), expires })
 }
 
-/// Uses a claim code up for a certificate, shown from `from`: after too many wrong ones none is looked at.
+/// Whose claims are taken in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admits {
+    /// Everybody's.
+    All,
+    /// Those of devices.
+    Devices,
+    /// Those of one tenant's devices.
+    DevicesOf(TenantName),
+}
+
+impl Admits {
+    fn check(self, who: &Principal) -> Result<(), Refusal> {
+        match self {
+            Self::DevicesOf(tenant) if tenant != who.tenant => Err(Refusal::OtherTenant),
+            Self::Devices | Self::DevicesOf(_) if who.role != Role::Device => {
+                Err(Refusal::OtherRole { role: who.role })
+            }
+            Self::All | Self::Devices | Self::DevicesOf(_) => Ok(()),
+        }
+    }
+}
+
+/// Uses a claim code up for a certificate, shown from `from`: after too many wrong ones none is looked at. Whose answer was
+/// lost shows the code again, with the same key, and is enrolled still.
 ///
 /// # Errors
 ///
-/// [`Refusal::TooManyGuesses`], [`Refusal::WrongCode`], [`Refusal::OtherRole`] where only `role` is enrolled and the claim is
-/// for another, or that the name was taken meanwhile.
+/// [`Refusal::TooManyGuesses`], [`Refusal::WrongCode`], [`Refusal::OtherRole`] or [`Refusal::OtherTenant`] where such claims
+/// are not taken, which leaves the code as it was, or that the name was taken meanwhile.
 pub async fn enrol_with_claim(
     shared: &Shared,
     (code, from): (&str, IpAddr),
-    role: Option<Role>,
+    admits: Admits,
     request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
@@ -100,7 +124,7 @@ pub async fn enrol_with_claim(
     if !guesses().allows(from, now) {
         return Err(Refusal::TooManyGuesses);
     }
-    let enrolled = with_code(shared, code, role, request, now).await;
+    let enrolled = with_code(shared, code, admits, request, now).await;
     if matches!(enrolled, Err(Refusal::WrongCode)) {
         guesses().wrong(from, now);
         tracing::info!(address = %from, "a wrong claim code was shown");
@@ -111,7 +135,7 @@ pub async fn enrol_with_claim(
 async fn with_code(
     shared: &Shared,
     code: &str,
-    role: Option<Role>,
+    admits: Admits,
     request: &SigningRequest,
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
@@ -121,14 +145,35 @@ async fn with_code(
     }
     let turn = shared.membership.lock().await;
     let code = code.to_ascii_uppercase();
-    let claim = shared.store.registry().use_claim_code(&code, now).await.map_err(|e| match e {
+    let registry = shared.store.registry();
+    let known = |e| match e {
         StoreError::NotFound { .. } => Refusal::WrongCode,
         other => other.into(),
-    })?;
-    let (standing, principal) = (Standing::New, claim.principal);
-    if role.is_some_and(|role| role != principal.role) {
-        return Err(Refusal::OtherRole { role: principal.role });
+    };
+    let shown = registry.claim(&code, now).await.map_err(known)?;
+    let principal = shown.claim.principal;
+    if shown.is_used && !has_key(shared, &principal, request, now).await? {
+        return Err(Refusal::WrongCode);
     }
+    admits.check(&principal)?;
+    let standing = if shown.is_used {
+        Standing::Member
+    } else {
+        registry.use_claim_code(&code, now).await.map_err(known)?;
+        Standing::New
+    };
     let holder = Holder { standing, principal, hardware: None, keeper: None };
     certify(shared, &turn, holder, request, now).await
+}
+
+/// Whether it is the member's own key that asks.
+async fn has_key(
+    shared: &Shared,
+    who: &Principal,
+    request: &SigningRequest,
+    now: Timestamp,
+) -> Result<bool, Refusal> {
+    let keys = shared.store.registry().keys(&who.tenant, &who.name).await?;
+    let spki = request.key.to_spki();
+    Ok(keys.iter().any(|key| key.spki == spki && key.revoked.is_none() && now < key.not_after))
 }

@@ -23,6 +23,9 @@ pub enum Refusal {
         /// What it is for.
         role: Role,
     },
+    /// The claim is for somebody of another tenant than the gateway that shows it.
+    #[error("the claim is for somebody of another tenant")]
+    OtherTenant,
     /// Too many wrong codes from one place.
     #[error("too many wrong claim codes; wait a minute")]
     TooManyGuesses,
@@ -112,6 +115,7 @@ impl Refusal {
             | Self::GatewayName
             | Self::NoGateway
             | Self::OtherRole { .. }
+            | Self::OtherTenant
             | Self::Revoked => 403,
             Self::Store(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => 403,
             Self::Store(_) | Self::Authority | Self::NoPolicies => 503,

@@ -15,13 +15,13 @@ use thingward_model::clock::now;
 use thingward_pki::est::{
     ATTRIBUTES_TYPE, BODY_BYTES_MAX, CERTIFICATES_TYPE, attributes, decode_request, encode_certificates,
 };
-use thingward_pki::{Issued, SigningRequest};
+use thingward_pki::{Issued, LeafIdentity, SigningRequest};
 use tracing::warn;
 
 use super::app::App;
 use super::body;
 use super::caller::Peer;
-use crate::enrolment::{self, Refusal};
+use crate::enrolment::{self, Admits, Refusal};
 use crate::membership::Membership;
 
 /// The routes of RFC 7030 and of members.
@@ -80,18 +80,25 @@ async fn request_attributes() -> Result<Response, Refusal> {
     Ok(as_base64(ATTRIBUTES_TYPE, attributes().map_err(|_| Refusal::Authority)?))
 }
 
-/// With a claim code as password: §4.2.1 and §3.2.3. The user name is for people.
+/// With a claim code as password: §4.2.1 and §3.2.3. The user name is for people. A gateway that asks in a device's place shows
+/// its own certificate.
 async fn enrol_with_claim(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Peer::Tls { address, .. } = peer else { return Err(Refusal::NoCredential) };
+    let Peer::Tls { address, chain } = peer else { return Err(Refusal::NoCredential) };
+    let admits = match enrolment::member_of(&app.shared, &chain, now()) {
+        Ok(LeafIdentity { principal, .. }) if principal.role == Role::Gateway => {
+            Admits::DevicesOf(principal.tenant)
+        }
+        _ => Admits::All,
+    };
     let code = password(&headers).ok_or(Refusal::NoCredential)?;
     let request = signing_request(body).await?;
     let shown = (code.as_str(), address);
-    answer(&app, &enrolment::enrol_with_claim(&app.shared, shown, None, &request, now()).await?)
+    answer(&app, &enrolment::enrol_with_claim(&app.shared, shown, admits, &request, now()).await?)
 }
 
 /// With the certificate of a trusted maker.

@@ -3,7 +3,7 @@
 use thingward_crypto::sha256;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
-use super::{Registry, failed, parse};
+use super::{Registry, SqlRow, failed, get, parse};
 use crate::error::StoreError;
 
 /// What a claim code stands for.
@@ -11,6 +11,15 @@ use crate::error::StoreError;
 pub struct Claim {
     /// Who its bearer becomes.
     pub principal: Principal,
+}
+
+/// A claim whose code somebody shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownClaim {
+    /// What it stands for.
+    pub claim: Claim,
+    /// Whether it was used up before.
+    pub is_used: bool,
 }
 
 impl Registry {
@@ -44,6 +53,25 @@ impl Registry {
         tx.commit().await.map_err(&failed)
     }
 
+    /// What a claim code stands for, also one that was used up. It is used no more for that.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when the code is unknown or expired; which one is not told.
+    pub async fn claim(&self, code: &str, now: Timestamp) -> Result<ShownClaim, StoreError> {
+        let row = sqlx::query(
+            "SELECT tenant, role, name, used IS NOT NULL AS is_used FROM claim_codes \
+             WHERE code_hash = $1 AND expires > $2",
+        )
+        .bind(sha256(&[code.as_bytes()]).as_slice())
+        .bind(now.as_micros())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("look at a claim code"))?
+        .ok_or(StoreError::NotFound { what: "claim code" })?;
+        Ok(ShownClaim { claim: read(&row)?, is_used: get(&row, "is_used")? })
+    }
+
     /// Uses a claim code up. Of two calls with one code, at most one succeeds.
     ///
     /// # Errors
@@ -60,9 +88,13 @@ impl Registry {
         .await
         .map_err(failed("use a claim code"))?
         .ok_or(StoreError::NotFound { what: "claim code" })?;
-        let (tenant, role, name) = (parse(&row, "tenant")?, parse(&row, "role")?, parse(&row, "name")?);
-        Ok(Claim { principal: Principal { tenant, role, name } })
+        read(&row)
     }
+}
+
+fn read(row: &SqlRow) -> Result<Claim, StoreError> {
+    let (tenant, role, name) = (parse(row, "tenant")?, parse(row, "role")?, parse(row, "name")?);
+    Ok(Claim { principal: Principal { tenant, role, name } })
 }
 
 /// Ends every code of a name.

@@ -35,7 +35,7 @@ use sqlx::{Row as _, SqlitePool};
 pub use admission::Admission;
 pub use attestation::{Attestation, KeptEvidence};
 pub use certificate::{Certificate, Revocation, RevocationReason};
-pub use claim::Claim;
+pub use claim::{Claim, ShownClaim};
 pub use grant::{GrantAudience, GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use link::{Link, LinkKind};
