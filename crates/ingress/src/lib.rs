@@ -4,12 +4,14 @@
 //! The core decides about messages; here are only sockets, handshakes and their bounds.
 
 pub mod coap;
+mod guesses;
 mod limits;
 mod listener;
 mod member;
 mod output;
 mod place;
 
+pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};
 pub use member::Member;

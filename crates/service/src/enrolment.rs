@@ -6,7 +6,6 @@
 
 mod certify;
 mod claim;
-mod guesses;
 mod kept;
 mod maker;
 mod refusal;
@@ -14,7 +13,6 @@ mod renewal;
 
 pub use certify::CERTIFICATES_MAX;
 pub use claim::{Admits, Claimed, NewClaim, create_claim, enrol_with_claim, fingerprint};
-pub use guesses::{ATTEMPTS_MAX, GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use kept::{KEPT_MAX, enrol_child};
 pub use maker::enrol_with_initial_identity;
 pub(crate) use maker::makers_of;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
-use thingward_ingress::{MqttListener, SharedTls};
+use thingward_ingress::{GUESSES_MAX, Guesses, MqttListener, SharedTls};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
@@ -25,7 +25,6 @@ use crate::authority::{Authority, AuthorityError, sealed_key};
 use crate::coap;
 use crate::core::{self, RunningCore, Senders};
 use crate::directory::Directory;
-use crate::enrolment::{GUESSES_MAX, Guesses};
 use crate::grants;
 use crate::http;
 use crate::purchases::{self, Payments};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 use thingward_crypto::{SoftwareKey, VerifyingKey};
-use thingward_ingress::SharedTls;
+use thingward_ingress::{Guesses, SharedTls};
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, TenantName};
@@ -18,7 +18,6 @@ use crate::authority::Authority;
 use crate::core::CoreHandle;
 use crate::description;
 use crate::directory::Directory;
-use crate::enrolment::Guesses;
 use crate::gateway_status::{self, KeptStatus};
 use crate::purchases::Payments;
 use crate::refusals::{Refusals, Refused};

@@ -1,6 +1,6 @@
 //! What a thing asks of the service, which the gateway asks in its place: membership, certificates, evidence, the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use thingward_agent::attest;
@@ -8,8 +8,8 @@ use thingward_agent::enrol::{EnrolError, own_chain};
 use thingward_agent::home::Identity;
 use thingward_agent::http::HttpError;
 use thingward_agent::membership::Membership;
-use thingward_ingress::Member;
 use thingward_ingress::coap::{Certified, Office, RawKey, Record, Refused, Stranger};
+use thingward_ingress::{GUESSES_MAX, Guesses, Member};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
 use thingward_pki::proof::{self, Proved, Purpose};
@@ -34,6 +34,7 @@ pub(super) struct GatewayOffice {
     shown: Arc<Mutex<Option<Shown>>>,
     shelf: Shelf,
     revoked: Revoked,
+    guesses: Arc<std::sync::Mutex<Guesses>>,
 }
 
 /// What the gateway shows of itself to everybody, until there is another certificate: keys in chips are slow.
@@ -46,6 +47,8 @@ struct Shown {
     authorities: [Vec<u8>; 2],
 }
 
+/// Most wrong claims of one place in a window: fewer than the service lets the gateway show, so that nobody stops others alone.
+const WRONG_MAX: u8 = GUESSES_MAX - 2;
 /// How often it is looked whether there is another certificate.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -92,7 +95,13 @@ impl GatewayOffice {
         shelf: Shelf,
         revoked: Revoked,
     ) -> Self {
-        Self { around, tenant, credential: Arc::new(credential), shown: Arc::default(), shelf, revoked }
+        let guesses = Arc::new(std::sync::Mutex::new(Guesses::new(WRONG_MAX)));
+        let credential = Arc::new(credential);
+        Self { around, tenant, credential, shown: Arc::default(), shelf, revoked, guesses }
+    }
+
+    fn guesses(&self) -> std::sync::MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn identity(&self) -> Result<Identity, Refused> {
@@ -174,8 +183,15 @@ impl Office for GatewayOffice {
         request: &SigningRequest,
         code: &Zeroizing<String>,
     ) -> Result<Certified, Refused> {
+        if !self.guesses().allows(stranger.address, now()) {
+            return Err(Refused::TooMany("too many wrong claims; wait a minute".to_owned()));
+        }
         let path = format!("{}/simpleenroll", est::PATH);
-        let Certified { record, chain } = self.certified(stranger.key, request, &path, Some(code)).await?;
+        let certified = self.certified(stranger.key, request, &path, Some(code)).await;
+        if matches!(certified, Err(Refused::Forbidden(_))) {
+            self.guesses().wrong(stranger.address, now());
+        }
+        let Certified { record, chain } = certified?;
         self.keep(record, chain).await
     }
 

@@ -5,18 +5,21 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use thingward_ingress::Guesses;
 use thingward_model::clock::now;
 use thingward_oidc::Provider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use crate::enrolment::{ATTEMPTS_MAX, Guesses};
 use crate::shared::Shared;
 
 /// Questions to the store that run at a time. Each may hold 200 MB.
 const QUERIES_MAX: usize = 4;
 /// Answers without a bound that are sent at a time: exports and segments.
 const DOWNLOADS_MAX: usize = 16;
+/// Most sign-ins of one place in a window that fail. Nobody guesses a key; this bounds the work, and many people can be
+/// behind one address.
+const ATTEMPTS_MAX: u8 = 60;
 /// Reservations of one place in a window; many people can be behind one address.
 const RESERVATIONS_MAX: u8 = 10;
 /// How long a question or download waits for its turn.

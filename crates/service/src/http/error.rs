@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use thingward_audit::order::Order;
+use thingward_ingress::GUESS_WINDOW_SECONDS;
 use thingward_payment::ProviderError;
 use thingward_payment::webhook::WebhookFault;
 use thingward_store::StoreError;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::enrolment::{GUESS_WINDOW_SECONDS, Refusal};
+use crate::enrolment::Refusal;
 use crate::purchases::NotSold;
 use crate::service::StartError;
 use crate::shared::AccessError;

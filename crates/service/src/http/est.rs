@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use thingward_ingress::GUESS_WINDOW_SECONDS;
 use thingward_model::Role;
 use thingward_model::clock::now;
 use thingward_pki::est::{
@@ -54,7 +55,7 @@ impl IntoResponse for Refusal {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, enrolment::GUESS_WINDOW_SECONDS.into());
+            headers.insert(header::RETRY_AFTER, GUESS_WINDOW_SECONDS.into());
         }
         response
     }

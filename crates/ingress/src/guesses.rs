@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use thingward_ingress::place;
 use thingward_model::Timestamp;
+
+use crate::place;
 
 /// Most wrong claim codes of one place in a window.
 pub const GUESSES_MAX: u8 = 5;
-/// Most sign-ins of one place in a window that fail. Nobody guesses a key; this bounds the work, and many people can be
-/// behind one address.
-pub const ATTEMPTS_MAX: u8 = 60;
 /// Length of a window, in seconds.
 pub const GUESS_WINDOW_SECONDS: i64 = 60;
 /// Most places remembered. Past it the ones whose window is over go; when none is over, all new places wait.
