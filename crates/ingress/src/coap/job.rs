@@ -7,6 +7,7 @@ use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::wire::{format, with_format};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_pki::cms;
+use thingward_pki::proof::Proved;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
@@ -23,6 +24,8 @@ const AGAIN_SECONDS: u32 = 5;
 /// What else becomes of it.
 pub(super) enum Then {
     Nothing,
+    /// Who asked has proved to have this certificate, and is answered when that is kept.
+    Proved(Box<Proved>),
     /// Who asked is this member.
     Bound(Box<Record>),
     /// The core does not let who asked say this, or anything.

@@ -20,7 +20,7 @@ const STRANGERS_OF_PLACE_MAX: usize = 16;
 const STRANGER_SILENCE_MAX: Duration = Duration::from_secs(120);
 /// How long a member may be silent: EDHOC makes a new context in a second.
 const MEMBER_SILENCE_MAX: Duration = Duration::from_secs(900);
-/// How often a stranger may try to become a member in one session.
+/// How often one may try to become a member in one session, from each membership on.
 const TRIES_MAX: u8 = 3;
 
 /// The other end of a context.
@@ -50,9 +50,14 @@ impl Peer {
         if self.member.is_some() { MEMBER_SILENCE_MAX } else { STRANGER_SILENCE_MAX }
     }
 
-    /// Whether it may try once more to become a member.
+    /// It is this member from now on.
+    pub(super) fn becomes(&mut self, member: Arc<Record>) {
+        (self.member, self.tries) = (Some(member), 0);
+    }
+
+    /// Whether it may try once more to become a member, or another one.
     pub(super) const fn may_try(&mut self) -> bool {
-        let may = self.member.is_some() || self.tries < TRIES_MAX;
+        let may = self.tries < TRIES_MAX;
         self.tries = self.tries.saturating_add(1);
         may
     }

@@ -9,7 +9,7 @@ use thingward_coap::wire::{format, path, with_format};
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role};
 use thingward_pki::est::decode_request;
-use thingward_pki::proof::{self, Purpose};
+use thingward_pki::proof::{self, Proved, Purpose};
 use thingward_pki::{PkiError, SigningRequest};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -106,15 +106,28 @@ impl<C: Core, O: Office> Server<C, O> {
         Ok((Stranger { key: peer.key, address: peer.address.ip() }, peer.export))
     }
 
-    /// Somebody shows, with a certificate, that the raw key is their own.
+    /// Somebody shows, with a certificate, that the raw key is their own. It is verified beside the loop.
     fn join(&mut self, asked: Asked, is_member: bool, proof: Vec<u8>) -> Result<(), Packet> {
-        let (Stranger { key, .. }, export) = self.try_once(asked.1)?;
+        let (_, export) = self.try_once(asked.1)?;
         let (root, trust_domain) = (Arc::clone(&self.root), Arc::clone(&self.trust_domain));
-        let anchor = (&*root, &*trust_domain);
-        let proved = proof::verify(&proof, Purpose::Join, &export, anchor, now()).map_err(|error| {
-            tracing::info!(%error, "somebody does not prove to be a member");
-            refusal(Code::FORBIDDEN, "no proof")
-        })?;
+        self.jobs.ask(asked, is_member, async move {
+            let verify = move || {
+                proof::verify(&proof, Purpose::Join, export.as_slice(), (&*root, &*trust_domain), now())
+            };
+            let proved = tokio::task::spawn_blocking(verify).await;
+            let proved = proved.map_err(|error| Refused::Unavailable(error.to_string()))?;
+            let proved = proved.map_err(|error| {
+                tracing::info!(%error, "somebody does not prove to be a member");
+                Refused::Forbidden("no proof".to_owned())
+            })?;
+            Ok((Packet::new(Code::CHANGED), Then::Proved(Box::new(proved))))
+        })
+    }
+
+    /// Lets somebody in who has proved to be a member.
+    pub(super) fn let_in(&mut self, asked: Asked, proved: Proved) -> Result<(), Packet> {
+        let peer = self.peers.get_mut(asked.1).ok_or(Packet::new(Code::UNAUTHORIZED))?;
+        let (key, is_member) = (peer.key, peer.member.is_some());
         let record = Record::new(key, &proved.leaf);
         if record.who().role != Role::Device || !self.is_member(&record) {
             return Err(refusal(Code::FORBIDDEN, "no device that is let in here"));

@@ -196,6 +196,11 @@ impl<C: Core, O: Office> Server<C, O> {
         let Done { id, context, response, then } = done;
         match then {
             Then::Nothing => self.respond(id, response),
+            Then::Proved(proved) => {
+                if let Err(refusal) = self.let_in((id, context), *proved) {
+                    self.respond(id, refusal);
+                }
+            }
             Then::Bound(record) => {
                 self.bind(context, *record);
                 self.respond(id, response);

@@ -57,7 +57,7 @@ impl<C: Core, O: Office> Server<C, O> {
         tracing::info!(thing = %who, expires = %record.member.not_after, "a thing is a member");
         // Whose context is gone has the next one as a member.
         if let Some(peer) = self.peers.get_mut(context) {
-            peer.member = Some(Arc::clone(&record));
+            peer.becomes(Arc::clone(&record));
             self.seat(&record);
         }
         if let Some(former) = former {
