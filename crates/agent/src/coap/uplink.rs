@@ -27,7 +27,8 @@ use crate::uplink::{Carrier, Courier, End, Source, UplinkStatus, stopped};
 pub(crate) const IN_FLIGHT_MAX: usize = 1;
 /// Most questions that wait.
 const QUESTIONS_MAX: usize = 4;
-/// How often the other end is asked whether it is there: shorter than firewalls remember who spoke with whom.
+/// How often the other end is asked whether it is there, and what is for the device is observed anew: shorter than firewalls
+/// remember who spoke with whom.
 const LOOK_EVERY: Duration = Duration::from_secs(25);
 /// A session that lived so long, or delivered something, was worth having.
 const USEFUL_AFTER: Duration = Duration::from_secs(10);
@@ -68,10 +69,15 @@ impl Coap {
     /// A session in which the other end knows whose it is, and the observation of what is for the device.
     async fn open(&self) -> Result<(Session, ExchangeId), EnrolError> {
         let mut session = member::open(&self.home, &self.to).await?;
-        let observe = Packet::to(Code::GET, path::DOWN).with_uint(OptionNumber::OBSERVE, 0);
-        let observation = session.line.send(Some(session.context), observe)?;
+        let observation = observe(&mut session)?;
         Ok((session, observation))
     }
+}
+
+/// Observes what is for the device.
+fn observe(session: &mut Session) -> Result<ExchangeId, CoapError> {
+    let observe = Packet::to(Code::GET, path::DOWN).with_uint(OptionNumber::OBSERVE, 0);
+    session.line.send(Some(session.context), observe)
 }
 
 impl Carrier for Coap {
@@ -121,8 +127,6 @@ enum Open {
     Message,
     /// Something is taken.
     Taken,
-    /// What is for the device is looked at once more.
-    Look,
     Question(oneshot::Sender<Result<Packet, CoapError>>),
 }
 
@@ -178,9 +182,10 @@ impl Carrying {
                 }
                 () = sleep_until(self.look_at) => {
                     self.look_at = Instant::now() + LOOK_EVERY;
-                    let look = Packet::to(Code::GET, path::DOWN);
-                    match self.session.line.send(Some(self.session.context), look) {
-                        Ok(exchange) => drop(self.open.insert(exchange, Open::Look)),
+                    // The other end may have given the observation up, and this one does not know.
+                    self.session.line.forget(self.observation);
+                    match observe(&mut self.session) {
+                        Ok(observation) => self.observation = observation,
                         Err(error) => return self.lost(error.to_string()),
                     }
                 }
@@ -226,9 +231,12 @@ impl Carrying {
         match event {
             Event::Response { exchange, response, .. } if exchange == self.observation => {
                 let shown = success(response).map_err(|e| e.to_string())?;
-                status.send_modify(|s| {
-                    s.online = true;
-                    s.since = now();
+                status.send_if_modified(|s| {
+                    let is_new = !std::mem::replace(&mut s.online, true);
+                    if is_new {
+                        s.since = now();
+                    }
+                    is_new
                 });
                 self.shown(&shown, courier);
             }
@@ -264,7 +272,6 @@ impl Carrying {
                     status.send_modify(|s| s.delivered += 1);
                 }
             }
-            Some(Open::Look) => self.shown(&response, courier),
             Some(Open::Taken) | None => {}
         }
         Ok(())

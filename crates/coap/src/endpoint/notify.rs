@@ -78,6 +78,11 @@ impl<P: Copy + Ord> Endpoint<P> {
         sent.map(|_| ()).map_err(RespondError::from)
     }
 
+    /// Ends an observation without a word, as when its observer asks anew under another token.
+    pub fn end_observation(&mut self, observation: ObservationId) {
+        self.observer_left(observation);
+    }
+
     /// Says whether it was the last.
     fn send_notification(
         &mut self,

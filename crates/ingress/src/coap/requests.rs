@@ -211,9 +211,15 @@ impl<C: Core, O: Office> Server<C, O> {
         let seat = self.seats.get_mut(who).ok_or_else(busy)?;
         let state = seat.down.state();
         seat.settle();
-        if observe && let Ok(observation) = self.endpoint.observe(now, id, state.clone()) {
-            seat.down.observer = Some(observation);
-            return Ok(());
+        if observe {
+            // A member looks anew with each: the one before is over.
+            if let Some(before) = seat.down.observer.take() {
+                self.endpoint.end_observation(before);
+            }
+            if let Ok(observation) = self.endpoint.observe(now, id, state.clone()) {
+                seat.down.observer = Some(observation);
+                return Ok(());
+            }
         }
         Err(state)
     }
