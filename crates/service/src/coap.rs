@@ -8,7 +8,7 @@ use thingward_coap::edhoc::{Credential, DhKey};
 use thingward_crypto::system_rng;
 use thingward_ingress::Member;
 use thingward_ingress::coap::{
-    Certified, CoapListener, CoapSettings, Office, Presence, RawKey, Record, Refused, Stranger,
+    Certified, CoapListener, CoapSettings, Office, RawKey, Record, Refused, Stranger,
 };
 use thingward_model::clock::now;
 use thingward_model::{Link, Principal, Role, Timestamp};
@@ -57,7 +57,7 @@ pub(crate) async fn listener(
         members_max: MEMBERS_MAX,
         known: known(shared.store.registry()).await?,
         changed: Arc::clone(&shared.left),
-        presence: Presence::default(),
+        presence: None,
     };
     let listener = CoapListener::bind(address, settings, shared.core.clone(), office).await;
     listener.map_err(io_error(format!("open CoAP port {address}")))

@@ -7,6 +7,7 @@ use thingward_crypto::SignatureAlgorithm;
 use thingward_model::Principal;
 use thingward_pki::proof::{self, Purpose};
 use thingward_pki::{PkiError, SigningRequest, cms};
+use zeroize::Zeroizing;
 
 use super::session::{CoapError, Session, success};
 use super::uplink::CoapClient;
@@ -51,10 +52,10 @@ pub(super) async fn open(home: &Home, at: &Endpoint) -> Result<Session, EnrolErr
         return Ok(session);
     }
     // Who does not know the raw key is shown the certificate.
-    let export = *session.export();
+    let export = Zeroizing::new(*session.export());
     let sign = move |_: &Home| {
         let key = identity.key.as_ref();
-        Ok(proof::sign(key, &identity.chain, Purpose::Join, &export).map_err(CoapError::from)?)
+        Ok(proof::sign(key, &identity.chain, Purpose::Join, export.as_slice()).map_err(CoapError::from)?)
     };
     let proof = with_files(home, sign).await?;
     success(session.ask(Packet::to(Code::POST, path::JOIN).with_payload(&proof)).await?)?;
@@ -87,8 +88,8 @@ pub async fn enrol(
     let root = authorities.into_iter().find(is_wanted).ok_or_else(other)?;
     let trust_domain = trust_domain(&root)?;
     let answerer = session.prove(&root, &trust_domain, None).await?;
-    let request = Packet::to(Code::POST, path::ENROL)
-        .with(OptionNumber::URI_QUERY, format!("code={}", claim.code.as_str()).as_bytes());
+    let query = Zeroizing::new(format!("code={}", claim.code.as_str()));
+    let request = Packet::to(Code::POST, path::ENROL).with(OptionNumber::URI_QUERY, query.as_bytes());
     let certified = certificate(&mut session, request, &key, &root, &trust_domain).await?;
     let near = Endpoint { host: at.host.clone(), port: HTTPS_PORT };
     let identity = identity(&mut session, certified, (key, root, trust_domain), &near).await?;

@@ -18,6 +18,7 @@ use thingward_pki::identity::Server;
 use thingward_pki::proof::{self, ProofError};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroizing;
 
 use crate::http::Endpoint;
 
@@ -200,7 +201,7 @@ pub struct Session {
     /// What goes with the first request: RFC 9668.
     message_3: Option<Vec<u8>>,
     /// What only the ends of this session know: [`JOIN_LABEL`].
-    export: [u8; 32],
+    export: Zeroizing<[u8; 32]>,
     /// The other end's credential, as it came.
     answerer: Credential,
 }
@@ -226,13 +227,13 @@ impl Session {
         let answerer = Credential::from_claims_set(claims)?;
         let (message_3, session) = named.finish(&answerer, raw, &own)?;
         let context = line.endpoint.add_context(session.context(End::Initiator)?);
-        let (export, message_3) = (session.export(JOIN_LABEL)?, Some(message_3));
+        let (export, message_3) = (Zeroizing::new(session.export(JOIN_LABEL)?), Some(message_3));
         Ok(Self { line, context, message_3, export, answerer })
     }
 
     /// What a device signs to show that this session is its own.
     #[must_use]
-    pub const fn export(&self) -> &[u8; 32] {
+    pub fn export(&self) -> &[u8; 32] {
         &self.export
     }
 

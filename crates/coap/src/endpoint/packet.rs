@@ -2,20 +2,34 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::message::{Code, Message, OptionNumber, Token, Type, WriteError, Writer, uint_bytes};
 
 /// Longest ETag: RFC 7252 §5.10.
 const ETAG_BYTES: usize = 8;
 
-/// A request or response: code, options in ascending order, body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request or response: code, options in ascending order, body. Options are wiped, since a query may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Packet {
     pub code: Code,
-    options: Vec<(OptionNumber, Vec<u8>)>,
+    options: Vec<(OptionNumber, Zeroizing<Vec<u8>>)>,
     pub payload: Vec<u8>,
+}
+
+/// Without what is asked in a query, and without what the body says.
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.options.iter().filter(|(number, _)| *number != OptionNumber::URI_QUERY);
+        f.debug_struct("Packet")
+            .field("code", &self.code)
+            .field("options", &shown.map(|(number, value)| (number, value.as_slice())).collect::<Vec<_>>())
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Packet {
@@ -37,7 +51,7 @@ impl Packet {
     #[must_use]
     pub fn with(mut self, number: OptionNumber, value: &[u8]) -> Self {
         let at = self.options.partition_point(|(other, _)| *other <= number);
-        self.options.insert(at, (number, value.to_vec()));
+        self.options.insert(at, (number, value.to_vec().into()));
         self
     }
 
@@ -87,7 +101,7 @@ impl Packet {
     }
 
     pub(super) fn of(message: &Message<'_>) -> Self {
-        let options = message.options.map(|option| (option.number, option.value.to_vec())).collect();
+        let options = message.options.map(|option| (option.number, option.value.to_vec().into())).collect();
         Self { code: message.code, options, payload: message.payload.to_vec() }
     }
 

@@ -4,6 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::block::Block;
 use super::client::OUTER_BYTES_MAX;
 use super::event::{Event, RequestError, RequestId, RespondError};
@@ -97,7 +99,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             came: now,
         };
         let outcome = match self.opened_request(&mut asked, message) {
-            Ok(plain) => match Message::decode(plain.as_deref().unwrap_or_default()) {
+            Ok(plain) => match Message::decode(plain.as_deref().map(Vec::as_slice).unwrap_or_default()) {
                 Ok(plain) => self.judge(now, &mut asked, &plain),
                 Err(_) if plain.is_none() => self.judge(now, &mut asked, message),
                 Err(_) => Err(Packet::new(Code::BAD_REQUEST)),
@@ -120,7 +122,7 @@ impl<P: Copy + Ord> Endpoint<P> {
         &mut self,
         asked: &mut Asked<P>,
         message: &Message<'_>,
-    ) -> Result<Option<Vec<u8>>, Packet> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Packet> {
         let Some(value) = message.options.get(OptionNumber::OSCORE) else { return Ok(None) };
         let refusal = |code| Packet::new(code).with_uint(OptionNumber::MAX_AGE, 0);
         let header = Header::decode(value).map_err(|_| refusal(Code::BAD_OPTION))?;
@@ -131,7 +133,8 @@ impl<P: Copy + Ord> Endpoint<P> {
                 header.kid == Some(*c.recipient_id()) && same
             })
             .ok_or_else(|| refusal(Code::UNAUTHORIZED))?;
-        let mut out = vec![0; 2 * message.payload.len() + OUTER_BYTES_MAX];
+        // A query in it may hold a secret.
+        let mut out = Zeroizing::new(vec![0; 2 * message.payload.len() + OUTER_BYTES_MAX]);
         let opened = context.unprotect_request(message, &mut out).map_err(|error| {
             refusal(match error {
                 UnprotectError::Replay | UnprotectError::OtherContext => Code::UNAUTHORIZED,

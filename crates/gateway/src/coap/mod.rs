@@ -92,7 +92,7 @@ pub(crate) async fn start(
         members_max: MEMBERS_MAX,
         known,
         changed,
-        presence,
+        presence: Some(presence),
     };
     let listener = CoapListener::bind(address, settings, core, office).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

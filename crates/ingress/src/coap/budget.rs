@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use subtle::ConstantTimeEq;
 use thingward_crypto::sha256;
 use zeroize::Zeroizing;
 
@@ -94,7 +95,7 @@ impl Budget {
         let is_fresh = [Some(epoch), epoch.checked_sub(1)]
             .into_iter()
             .flatten()
-            .any(|e| self.proof(address, e) == proof);
+            .any(|e| self.proof(address, e).ct_eq(proof).into());
         if !is_fresh {
             return Admission::Proved(self.proof(address, epoch));
         }

@@ -51,8 +51,8 @@ pub struct CoapSettings {
     pub known: Vec<Record>,
     /// Rings when somebody may be no member any more.
     pub changed: Arc<Notify>,
-    /// Where it is written who is there.
-    pub presence: Presence,
+    /// Where it is written who is there, if anybody reads it.
+    pub presence: Option<Presence>,
 }
 
 /// Listens to members on CoAP.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thingward_coap::endpoint::ContextHandle;
 use thingward_model::Principal;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::book::{RawKey, Record};
 use crate::place;
@@ -27,7 +28,7 @@ const TRIES_MAX: u8 = 3;
 pub(super) struct Peer {
     pub(super) key: RawKey,
     /// What only the ends of this session know.
-    pub(super) export: [u8; 32],
+    pub(super) export: Zeroizing<[u8; 32]>,
     /// `None` of a stranger.
     pub(super) member: Option<Arc<Record>>,
     pub(super) address: SocketAddr,
@@ -38,7 +39,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) const fn new(
         key: RawKey,
-        export: [u8; 32],
+        export: Zeroizing<[u8; 32]>,
         member: Option<Arc<Record>>,
         address: SocketAddr,
         now: Instant,

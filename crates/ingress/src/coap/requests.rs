@@ -13,6 +13,7 @@ use thingward_pki::proof::{self, Proved, Purpose};
 use thingward_pki::{PkiError, SigningRequest};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::book::Record;
 use super::job::{Then, busy, certificates, certified, refusal};
@@ -48,8 +49,8 @@ impl<C: Core, O: Office> Server<C, O> {
         let peer =
             self.peers.heard(asked.1, address, Instant::now()).ok_or(Packet::new(Code::UNAUTHORIZED))?;
         let member = peer.member.clone();
-        if let Some(record) = &member {
-            self.presence.heard(record.who(), address);
+        if let (Some(record), Some(presence)) = (&member, &self.presence) {
+            presence.heard(record.who(), address);
         }
         if let Some(former) = member.as_ref().filter(|record| !self.is_member(record)) {
             self.respond(asked.0, no_member());
@@ -98,12 +99,12 @@ impl<C: Core, O: Office> Server<C, O> {
     }
 
     /// A peer that may still try to become a member, and what its session exports.
-    fn try_once(&mut self, context: ContextHandle) -> Result<(Stranger, [u8; 32]), Packet> {
+    fn try_once(&mut self, context: ContextHandle) -> Result<(Stranger, Zeroizing<[u8; 32]>), Packet> {
         let peer = self.peers.get_mut(context).ok_or(Packet::new(Code::UNAUTHORIZED))?;
         if !peer.may_try() {
             return Err(Packet::new(Code::TOO_MANY_REQUESTS));
         }
-        Ok((Stranger { key: peer.key, address: peer.address.ip() }, peer.export))
+        Ok((Stranger { key: peer.key, address: peer.address.ip() }, peer.export.clone()))
     }
 
     /// Somebody shows, with a certificate, that the raw key is their own. It is verified beside the loop.

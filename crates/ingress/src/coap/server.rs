@@ -67,7 +67,7 @@ pub(super) struct Server<C, O> {
     pub(super) jobs: Jobs,
     pub(super) seats: HashMap<Principal, Seat>,
     pub(super) news: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
-    pub(super) presence: Presence,
+    pub(super) presence: Option<Presence>,
     changed: Arc<Notify>,
 }
 

@@ -12,6 +12,7 @@ use thingward_mqtt::broker::ConnId;
 use thingward_mqtt::client::Receipt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::book::Record;
 use super::down::Downward;
@@ -76,7 +77,7 @@ impl<C: Core, O: Office> Server<C, O> {
     pub(super) fn add(&mut self, address: SocketAddr, session: &Session, peer: &Credential) -> Option<()> {
         let context = session.context(End::Responder).ok()?;
         let member = self.book.find(&peer.public).filter(|record| self.is_member(record));
-        let export = session.export(JOIN_LABEL).ok()?;
+        let export = Zeroizing::new(session.export(JOIN_LABEL).ok()?);
         let peer = Peer::new(peer.public, export, member.clone(), address, Instant::now());
         let gone = self.peers.making_room(&peer);
         let handle = self.endpoint.add_context(context);
@@ -120,7 +121,9 @@ impl<C: Core, O: Office> Server<C, O> {
     fn leave_without_context(&mut self, who: &Principal) {
         if self.peers.of_member(who).is_empty() {
             self.seats.remove(who);
-            self.presence.left(who);
+            if let Some(presence) = &self.presence {
+                presence.left(who);
+            }
         }
     }
 
