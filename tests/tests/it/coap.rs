@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use thingward_agent::agent::AgentHandle;
+use thingward_agent::claim::Claim;
 use thingward_agent::coap::member;
 use thingward_agent::enrol::{Credential, enrol};
 use thingward_agent::home::Home;
@@ -210,5 +211,22 @@ async fn a_claim_that_is_not_for_a_device_of_the_tenant_is_refused_and_works_whe
         let credential = Credential::Claim(claim);
         enrol(&home, &https, &credential, SignatureAlgorithm::EcdsaP256).await.unwrap();
     }
+    street.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_asks_for_no_place_that_was_wrong_three_times_and_the_service_still_takes_claims() {
+    let street = Street::new().await;
+    let home = Home::open(&street.town.home("mill-1")).unwrap();
+    let right = street.town.claim(&street.service, device_named("mill-1")).await;
+    let wrong = Claim { code: "A".repeat(26).into(), ..right.clone() };
+    let enrol = async |at, claim| member::enrol(&home, &at, claim, SignatureAlgorithm::EcdsaP256).await;
+    for (claim, code) in
+        [(&wrong, "4.03"), (&wrong, "4.03"), (&wrong, "4.03"), (&wrong, "4.29"), (&right, "4.29")]
+    {
+        let error = enrol(endpoint(street.coap()), claim).await.err().unwrap().to_string();
+        assert!(error.contains(code), "{error}");
+    }
+    enrol(endpoint(street.service.coap().unwrap()), &right).await.unwrap();
     street.stop().await;
 }
