@@ -118,7 +118,8 @@ impl Session {
         }
     }
 
-    /// Publishes so many, one in each period; how long each waited for its acknowledgement, in milliseconds.
+    /// Publishes so many, one in each period; how long each waited for its acknowledgement, in milliseconds
+    /// from its sending: what could not be sent in time because the one before still waited is not counted as late.
     pub(super) async fn paced(mut self, every: Duration, messages: usize) -> Vec<f64> {
         let mut waited = Vec::with_capacity(messages);
         // Not all at the same moment.

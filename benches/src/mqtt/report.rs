@@ -10,6 +10,8 @@ use crate::plot::{Bar, short};
 const WINDOWED_TIMES: f64 = 3.0;
 const WIDE_TIMES: f64 = 1.0;
 const HANDSHAKE_TIMES: f64 = 3.0;
+/// What that may be off by: handshakes take some 13 of the ticks of 10 ms in which the system counts the processor's time.
+const HANDSHAKE_ERROR: f64 = 0.08;
 const IDLE_KIBIBYTES: f64 = 11.0;
 /// Milliseconds of the median acknowledgement beyond a durable write of the disk.
 const BEYOND_DISK: f64 = 2.0;
@@ -18,8 +20,7 @@ const BEYOND_DISK: f64 = 2.0;
 type Of = fn(&Figures) -> &Rounds;
 
 impl Mqtt {
-    /// `sync` is how long a durable write takes, in milliseconds.
-    pub(crate) fn text(&self, sync: f64) -> String {
+    pub(crate) fn text(&self) -> String {
         let (connections, _, every) = PACED;
         let rate = connections * 1000 / usize::try_from(every).unwrap();
         let (ours, mosquitto) = (&self.ours, &self.mosquitto);
@@ -29,15 +30,22 @@ impl Mqtt {
         let windowed =
             format!("messages per CPU-second, {} connections, {} in flight", WINDOWED.0, WINDOWED.1);
         let wide = format!("messages per CPU-second, {} connections, {} in flight", WIDE.0, WIDE.1);
-        let rows: [(&str, Of, f64); 3] = [
-            (&windowed, |figures| &figures.windowed, WINDOWED_TIMES),
-            (&wide, |figures| &figures.wide, WIDE_TIMES),
-            ("full handshakes per CPU-second", |figures| &figures.handshakes, HANDSHAKE_TIMES),
+        let rows: [(&str, Of, f64, f64); 3] = [
+            (&windowed, |figures| &figures.windowed, WINDOWED_TIMES, 0.0),
+            (&wide, |figures| &figures.wide, WIDE_TIMES, 0.0),
+            (
+                "full handshakes per CPU-second",
+                |figures| &figures.handshakes,
+                HANDSHAKE_TIMES,
+                HANDSHAKE_ERROR,
+            ),
         ];
-        for (what, of, goal) in rows {
+        for (what, of, goal, error) in rows {
             let times = of(ours).median() / of(mosquitto).median();
             let [ours, mosquitto] = [of(ours), of(mosquitto)].map(shown);
-            let goal = format!("at least {goal} times: {}", met(times >= goal));
+            let is_told = (times - goal).abs() > goal * error;
+            let outcome = if is_told { met(times >= goal) } else { "within the error" };
+            let goal = format!("at least {goal} times: {outcome}");
             writeln!(text, "| {what} | {ours} | {mosquitto} | {times:.2} | {goal} |").unwrap();
         }
         writeln!(
@@ -51,10 +59,8 @@ impl Mqtt {
         .unwrap();
         let [p50, p99] = [&ours.p50, &ours.p99].map(Rounds::median);
         let [other_p50, other_p99] = [&mosquitto.p50, &mosquitto.p99].map(Rounds::median);
-        let goal = format!(
-            "at most {BEYOND_DISK} ms beyond the {sync:.1} ms of a durable write: {}",
-            met(p50 <= sync + BEYOND_DISK)
-        );
+        let goal =
+            format!("at most {BEYOND_DISK} ms beyond a durable write of the same kind: that is not measured");
         writeln!(
             text,
             "| publish to ack at {rate} messages a second, p50 | {p50:.2} ms | {other_p50:.2} ms | | {goal} |\n\
