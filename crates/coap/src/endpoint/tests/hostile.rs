@@ -63,7 +63,7 @@ fn who_begins_many_bodies_from_many_ports_takes_nobody_elses_place() {
     net.server.respond(net.now, id, content(&[7; 3000])).unwrap();
     for port in 10..90 {
         let upload = Packet::to(Code::PUT, &["state"]).with_payload(&[0; 3000]);
-        let upload = upload.with(OptionNumber::URI_QUERY, &[u8::try_from(port).unwrap()]);
+        let upload = upload.with(OptionNumber::URI_QUERY, &[port]);
         let begun = net.client.request(net.now, SERVER, Some(other), upload).unwrap();
         let (_, datagram) = net.client.poll_transmit().unwrap();
         net.server.receive(net.now, port, &datagram).unwrap();
