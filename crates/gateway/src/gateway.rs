@@ -164,7 +164,8 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         let accounts = Accounts::open(&home, &membership, Arc::clone(&identity.key), Arc::clone(&arrived))?;
         let rules = Rules::open(&home, &membership, accounts.clone());
-        let local = Local::new(&membership.principal(), rules.clone(), accounts.clone());
+        let has_applications = settings.home_assistant.is_some();
+        let local = Local::new(&membership.principal(), rules.clone(), accounts.clone(), has_applications);
         tasks.spawn(rules.clone().keep_up(home.clone()));
         let around = Surroundings {
             home: home.clone(),

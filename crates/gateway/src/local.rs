@@ -82,6 +82,7 @@ struct Inner {
     gateway: DeviceName,
     rules: Rules,
     accounts: Accounts,
+    has_applications: bool,
     things: RwLock<BTreeMap<DeviceName, LocalThing>>,
     /// Rings when the things are others, or are described otherwise.
     changed: watch::Sender<()>,
@@ -101,13 +102,15 @@ struct Refused {
 }
 
 impl Local {
-    /// Of the gateway that is this member.
-    pub(crate) fn new(gateway: &Principal, rules: Rules, accounts: Accounts) -> Self {
+    /// Of the gateway that is this member. Where there are no applications, nothing is kept of things for them: a description
+    /// takes more than all else of a thing.
+    pub(crate) fn new(gateway: &Principal, rules: Rules, accounts: Accounts, has_applications: bool) -> Self {
         Self(Arc::new(Inner {
             tenant: gateway.tenant,
             gateway: gateway.name,
             rules,
             accounts,
+            has_applications,
             things: RwLock::default(),
             changed: watch::channel(()).0,
             heard: broadcast::channel(HEARD_MAX).0,
@@ -122,6 +125,9 @@ impl Local {
 
     /// A thing is there, or is known better.
     pub(crate) fn thing(&self, name: DeviceName, thing: LocalThing) {
+        if !self.0.has_applications {
+            return;
+        }
         self.0.things.write().unwrap_or_else(PoisonError::into_inner).insert(name, thing);
         self.0.changed.send_replace(());
     }
