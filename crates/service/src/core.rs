@@ -1,34 +1,39 @@
-//! The one sequential state machine behind all listeners, and the thread that makes its changes durable.
+//! The one sequential state machine behind all listeners. [`committer`] is the thread that makes its changes durable, [`handle`]
+//! the way to it.
 //!
 //! Connections send what they received; the core decides; the committer writes everything that a group of events
 //! changed in one durable step, and only then are the answers released. While one group is being written the
 //! next gathers, so a commit costs one flush however many clients wait for it.
 
+mod committer;
+mod handle;
 mod things;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{Signer, SoftwareKey};
-use thingward_ingress::{Member, Output, TooSlow};
+use thingward_ingress::{Member, Output};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Broker, ConnId, Effect, Limits};
+use thingward_mqtt::broker::{Broker, ConnId, Limits};
 use thingward_mqtt::codec::ReasonCode;
 use thingward_seal::command::CommandId;
-use thingward_store::hot::{Batch, Space};
-use thingward_store::{Record, Store, StoreError};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use thingward_store::hot::Space;
+use thingward_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use self::committer::{Committer, Group, Logged, Outputs};
+pub use self::handle::CoreHandle;
 use crate::accounts::Accounts;
-use crate::audit::{Auditor, Deed, LogWriter, Sizes};
+use crate::audit::{Auditor, Deed, LogWriter};
 use crate::command::{Commands, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
@@ -44,8 +49,6 @@ const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
 /// Groups that wait for the disk at most.
 const GROUPS_MAX: usize = 4;
-/// Records that a follower of live readings may lag behind.
-const FOLLOW_MAX: usize = 4096;
 /// Most entries of session state that are read at a start.
 const SESSION_ENTRIES_MAX: usize = 50_000_000;
 
@@ -135,15 +138,6 @@ enum Event {
     Stop,
 }
 
-/// The way to the core. Clones lead to the same one.
-#[derive(Clone)]
-pub struct CoreHandle {
-    events: mpsc::Sender<Event>,
-    followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
-    metrics: Arc<Metrics>,
-    log_sizes: Sizes,
-}
-
 /// Which members of a tenant are there, and how they reach us.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
@@ -172,23 +166,6 @@ impl RunningCore {
         self.committer.is_finished() || self.core.is_finished()
     }
 }
-
-/// What one group of events changed and what follows from it.
-struct Group {
-    batch: Batch,
-    effects: Vec<Effect>,
-    accepted: Vec<(TenantName, Arc<Record>)>,
-    logged: Logged,
-}
-
-/// What a group put into audit logs.
-#[derive(Default)]
-struct Logged {
-    sizes: Vec<(TenantName, u64)>,
-    waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
-}
-
-type Outputs = Arc<Mutex<HashMap<ConnId, Output>>>;
 
 /// Whose commands wait since the last run, as the audit logs name them.
 pub(crate) type Senders = HashSet<(TenantName, String)>;
@@ -439,180 +416,4 @@ impl Core {
         }
         self.groups.send(Group { batch, effects: output.effects, accepted, logged }).map_err(|_| ())
     }
-}
-
-struct Committer {
-    store: Arc<Store>,
-    outputs: Outputs,
-    followers: Arc<Mutex<HashMap<TenantName, broadcast::Sender<Arc<Record>>>>>,
-    metrics: Arc<Metrics>,
-    log_sizes: Sizes,
-}
-
-impl Committer {
-    fn run(self, groups: &Receiver<Group>) {
-        while let Ok(mut group) = groups.recv() {
-            let mut later = Vec::new();
-            while let Ok(mut next) = groups.try_recv() {
-                group.batch.extend(std::mem::take(&mut next.batch));
-                later.push(next);
-            }
-            if !group.batch.is_empty() {
-                if let Err(error) = self.store.commit(std::mem::take(&mut group.batch)) {
-                    // What is in memory is ahead of the disk now. Nothing of it was acknowledged; the next start
-                    // goes on from the disk, and the peers send again.
-                    tracing::error!(%error, "changes cannot be made durable; stopping");
-                    self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    return;
-                }
-                self.metrics.commits.inc();
-            }
-            self.release(group);
-            later.into_iter().for_each(|group| self.release(group));
-        }
-    }
-
-    fn release(&self, group: Group) {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        for effect in group.effects {
-            match effect {
-                Effect::Send { conn, bytes } => {
-                    let sent = outputs.get(&conn).map(|output| output.send(bytes));
-                    if sent == Some(Err(TooSlow)) {
-                        self.metrics.clients_too_slow.inc();
-                        outputs.remove(&conn);
-                    }
-                }
-                // The connection ends when its queue, which has the last words, is empty.
-                Effect::Close { conn } => {
-                    outputs.remove(&conn);
-                }
-            }
-        }
-        drop(outputs);
-        self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner).extend(group.logged.sizes);
-        for (done, index) in group.logged.waiting {
-            let _ = done.send(Ok(index));
-        }
-        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (tenant, record) in group.accepted {
-            if let Some(follower) = followers.get(&tenant) {
-                let _ = follower.send(record);
-            }
-        }
-    }
-}
-
-impl thingward_ingress::Core for CoreHandle {
-    async fn accept(&self, conn: ConnId, who: Member, output: Output) {
-        self.metrics.connections.inc();
-        self.send(Event::Accept { conn, who, output }).await;
-    }
-
-    async fn received(&self, conn: ConnId, bytes: Bytes) {
-        self.send(Event::Received { conn, bytes }).await;
-    }
-
-    async fn closed(&self, conn: ConnId) {
-        self.metrics.connections.dec();
-        self.send(Event::Closed { conn }).await;
-    }
-
-    fn refused(&self) {
-        self.metrics.connections_refused.inc();
-    }
-}
-
-impl CoreHandle {
-    /// Ends the live sessions of a member at once, with `drop_session` the stored ones too.
-    pub async fn cut_member(&self, tenant: TenantName, name: DeviceName, drop_session: bool) {
-        let (done, wait) = oneshot::channel();
-        self.send(Event::CutMember { tenant, name, drop_session, done }).await;
-        let _ = wait.await;
-    }
-
-    /// Forgets what was opened with the tenant's keys and ends its live sessions.
-    pub async fn cut_tenant(&self, tenant: TenantName) {
-        let (done, wait) = oneshot::channel();
-        self.send(Event::CutTenant { tenant, done }).await;
-        let _ = wait.await;
-    }
-
-    /// Appends an entry to a tenant's audit log. Returns its index once it is durable.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: it is not in the log, or the service is stopping.
-    pub async fn log(&self, tenant: TenantName, entry: Vec<u8>) -> Result<u64, StoreError> {
-        let (done, wait) = oneshot::channel();
-        self.send(Event::Log { tenant, entry, done }).await;
-        wait.await.unwrap_or_else(|_| Err(stopping("write the audit log")))
-    }
-
-    /// How many entries of a tenant's audit log are durable.
-    #[must_use]
-    pub fn log_size(&self, tenant: &TenantName) -> u64 {
-        self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
-    }
-
-    /// How many entries of each audit log are durable.
-    #[must_use]
-    pub fn log_sizes(&self) -> Vec<(TenantName, u64)> {
-        let sizes = self.log_sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        sizes.iter().map(|(tenant, size)| (*tenant, *size)).collect()
-    }
-
-    /// The findings of a tenant.
-    pub async fn findings(&self, tenant: TenantName) -> Vec<Finding> {
-        let (answer, wait) = oneshot::channel();
-        self.send(Event::Findings { tenant, answer }).await;
-        wait.await.unwrap_or_default()
-    }
-
-    /// Which members of a tenant are there. Nobody while the core stops.
-    pub(crate) async fn presence(&self, tenant: TenantName) -> Presence {
-        let (answer, wait) = oneshot::channel();
-        self.send(Event::Presence { tenant, answer }).await;
-        wait.await.unwrap_or_default()
-    }
-
-    /// Accepted readings of a tenant as they become durable.
-    #[must_use]
-    pub fn follow(&self, tenant: TenantName) -> broadcast::Receiver<Arc<Record>> {
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.retain(|_, sender| sender.receiver_count() > 0);
-        followers.entry(tenant).or_insert_with(|| broadcast::channel(FOLLOW_MAX).0).subscribe()
-    }
-
-    /// Whether it takes events.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.events.is_closed()
-    }
-
-    /// What is counted.
-    #[must_use]
-    pub const fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-
-    /// The OpenMetrics text.
-    #[must_use]
-    pub fn metrics_text(&self) -> String {
-        self.metrics.text()
-    }
-
-    /// Ends the core behind everything that was sent before.
-    pub async fn stop(&self) {
-        self.send(Event::Stop).await;
-    }
-
-    async fn send(&self, event: Event) {
-        // A core that has ended answers nobody; the service notices and stops.
-        let _ = self.events.send(event).await;
-    }
-}
-
-fn stopping(what: &str) -> StoreError {
-    StoreError::Io { what: what.to_owned(), source: io::Error::other("the service is stopping") }
 }

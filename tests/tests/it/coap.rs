@@ -82,6 +82,18 @@ async fn record(device: &AgentHandle, value: f64) {
     device.record("spindle".parse().unwrap(), vec![number(value)]).await.unwrap();
 }
 
+/// Waits until the device hears that it is no member any more.
+async fn is_refused(device: &AgentHandle) {
+    for _ in 0..200 {
+        let uplink = device.status().await.unwrap().uplink;
+        if uplink.last_error.is_some_and(|error| error.contains("4.03")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody refuses it");
+}
+
 fn values(rows: &[Row]) -> Vec<f64> {
     let mut all: Vec<_> = rows.iter().map(|r| (r.seq, r.value.clone())).collect();
     all.sort_by_key(|(seq, _)| *seq);
@@ -160,16 +172,7 @@ async fn a_member_from_elsewhere_shows_its_certificate_and_one_that_is_revoked_i
     street.gateway.stop().await;
     street.gateway = street.town.gateway_with_coap(street.home.clone(), None, Some(at)).await;
     record(&device, 5.0).await;
-    let mut refused = false;
-    for _ in 0..200 {
-        let uplink = device.status().await.unwrap().uplink;
-        refused |= uplink.last_error.is_some_and(|error| error.contains("4.03"));
-        if refused {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(refused);
+    is_refused(&device).await;
     assert_eq!(rows(&street.service, ACME).len(), 5);
     device.stop().await.unwrap();
     street.stop().await;

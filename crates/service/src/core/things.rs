@@ -13,6 +13,7 @@ use thingward_store::{Store, StoreError};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::handle::stopping;
 use super::{Core, CoreHandle, Event};
 use crate::access::Access;
 use crate::audit::Deed;
@@ -227,7 +228,7 @@ impl CoreHandle {
     pub(crate) async fn command(&self, new: NewCommand) -> Result<u64, StoreError> {
         let (done, wait) = oneshot::channel();
         self.send(Event::Command { new: Box::new(new), done }).await;
-        wait.await.unwrap_or_else(|_| Err(super::stopping("send a command")))
+        wait.await.unwrap_or_else(|_| Err(stopping("send a command")))
     }
 
     /// Takes a command back. It is once this returns.
@@ -244,7 +245,7 @@ impl CoreHandle {
     ) -> Result<(), StoreError> {
         let (done, wait) = oneshot::channel();
         self.send(Event::CancelCommand { tenant, device, id, deed: Box::new(deed), done }).await;
-        wait.await.unwrap_or_else(|_| Err(super::stopping("take a command back"))).map(drop)
+        wait.await.unwrap_or_else(|_| Err(stopping("take a command back"))).map(drop)
     }
 
     /// Lets what was taken back wait for a device. It does once this returns.
@@ -260,7 +261,7 @@ impl CoreHandle {
     ) -> Result<(), StoreError> {
         let (done, wait) = oneshot::channel();
         self.send(Event::TellRevocation { tenant, device, payload, done }).await;
-        wait.await.unwrap_or_else(|_| Err(super::stopping("tell a device what was taken back"))).map(drop)
+        wait.await.unwrap_or_else(|_| Err(stopping("tell a device what was taken back"))).map(drop)
     }
 
     /// Lets the word that their membership is another wait for devices. It does once this returns.
@@ -276,7 +277,7 @@ impl CoreHandle {
         let (done, wait) = oneshot::channel();
         self.send(Event::TellMembership { tenant, devices, done }).await;
         wait.await
-            .unwrap_or_else(|_| Err(super::stopping("tell devices that their membership is another")))
+            .unwrap_or_else(|_| Err(stopping("tell devices that their membership is another")))
             .map(drop)
     }
 

@@ -19,7 +19,7 @@ use thingward_store::Route;
 use thingward_store::registry::RevocationReason;
 use thingward_tests::{ACME, Town, endpoint, rows};
 
-use super::{all_signed, device_at, device_named, record};
+use super::{all_signed, device_at, device_named, is_refused, record};
 
 async fn enrol(town: &Town, service: &Service, name: &str) -> Home {
     let claim = town.claim(service, device_named(name)).await;
@@ -85,16 +85,7 @@ async fn a_member_from_elsewhere_goes_on_with_its_certificate_until_that_is_take
     let Principal { tenant, name, .. } = device_named("mill-1");
     service.shared().revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
     record(&device, 5.0).await;
-    let mut refused = false;
-    for _ in 0..200 {
-        let uplink = device.status().await.unwrap().uplink;
-        refused |= uplink.last_error.is_some_and(|error| error.contains("4.03"));
-        if refused {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(refused);
+    is_refused(&device).await;
     assert_eq!(rows(&service, ACME).len(), 5);
     device.stop().await.unwrap();
     service.stop().await;

@@ -36,6 +36,16 @@ fn signed(place: &Place, key: &SoftwareKey) -> Vec<u8> {
         .unwrap()
 }
 
+/// The first three accounts of the gateway in the hall.
+fn story(house: &House) -> [Vec<u8>; 3] {
+    let mut place = Place::FIRST;
+    [(); 3].map(|()| {
+        let account = signed(&place, house.hall.key());
+        place = place.next(&account);
+        account
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_gets_policies_for_itself_about_its_own_things_and_is_told_when_they_change() {
     let house = House::new().await;
@@ -89,10 +99,7 @@ async fn a_gateway_gets_policies_for_itself_about_its_own_things_and_is_told_whe
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_gateway_did_by_itself_is_in_the_log_once_in_order_and_on_its_word() {
     let house = House::new().await;
-    let first = signed(&Place::FIRST, house.hall.key());
-    let second_place = Place::FIRST.next(&first);
-    let second = signed(&second_place, house.hall.key());
-    let third = signed(&second_place.next(&second), house.hall.key());
+    let [first, second, third] = story(&house);
     let mut line = house.line(Role::Gateway, "hall").await;
     let mut tell = async |account: &[u8]| line.publish(TOPIC, account).await;
     for account in [&first, &second, &first, &second, &third] {
@@ -143,10 +150,8 @@ async fn what_a_gateway_did_by_itself_is_in_the_log_once_in_order_and_on_its_wor
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_accounts_and_a_second_story_are_findings_and_a_gateway_with_a_new_disk_begins_anew() {
     let house = House::new().await;
-    let first = signed(&Place::FIRST, house.hall.key());
+    let [first, _, third] = story(&house);
     let second_place = Place::FIRST.next(&first);
-    let second = signed(&second_place, house.hall.key());
-    let third = signed(&second_place.next(&second), house.hall.key());
     let mut line = house.line(Role::Gateway, "hall").await;
     assert!((line.publish(TOPIC, &first).await as u8) < 0x80);
     assert_eq!(house.found("hall").await, Vec::<String>::new());
