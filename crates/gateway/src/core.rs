@@ -51,7 +51,7 @@ enum Event {
     },
     Received {
         conn: ConnId,
-        bytes: Bytes,
+        bytes: BytesMut,
     },
     Closed {
         conn: ConnId,
@@ -191,7 +191,7 @@ impl Core {
             }
             Event::Received { conn, bytes } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
-                    buffer.extend_from_slice(&bytes);
+                    buffer.unsplit(bytes);
                     self.broker.receive_bytes(now, conn, buffer);
                 }
             }
@@ -255,7 +255,7 @@ impl Core {
         for effect in self.broker.drain().effects {
             match effect {
                 Effect::Send { conn, bytes } => {
-                    let sent = self.outputs.get(&conn).map(|output| output.send(bytes));
+                    let sent = self.outputs.get(&conn).map(|output| output.send(&bytes));
                     if sent == Some(Err(TooSlow)) {
                         self.outputs.remove(&conn);
                     }
@@ -406,7 +406,7 @@ impl thingward_ingress::Core for CoreHandle {
         let _ = self.0.send(Event::Accept { conn, who, output }).await;
     }
 
-    async fn received(&self, conn: ConnId, bytes: Bytes) {
+    async fn received(&self, conn: ConnId, bytes: BytesMut) {
         let _ = self.0.send(Event::Received { conn, bytes }).await;
     }
 

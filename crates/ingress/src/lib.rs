@@ -4,8 +4,10 @@
 //! The core decides about messages; here are only sockets, handshakes and their bounds.
 
 pub mod coap;
+mod crowd;
 mod guesses;
 mod limits;
+mod link;
 mod listener;
 mod member;
 mod output;
@@ -15,5 +17,5 @@ pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};
 pub use member::Member;
-pub use output::{Ended, Output, TooSlow, Waiting, output};
+pub use output::{Output, TooSlow, Waiting, output};
 pub use place::place;

@@ -7,15 +7,22 @@ use std::time::Duration;
 pub struct ConnectionLimits {
     /// Most connections of one listener.
     pub connections_max: usize,
-    /// Most TLS handshakes at a time of one listener.
+    /// Most connections of one member to one listener.
+    pub connections_per_member_max: usize,
+    /// Most TLS handshakes at a time of one listener. One more ends the oldest of the address that has most.
     pub handshakes_max: usize,
     /// Longest handshake.
     pub handshake_timeout: Duration,
 }
 
 impl Default for ConnectionLimits {
-    /// 10 000 connections, 256 handshakes of at most 10 seconds.
+    /// 10 000 connections, 64 of a member, and 256 handshakes of at most 10 seconds.
     fn default() -> Self {
-        Self { connections_max: 10_000, handshakes_max: 256, handshake_timeout: Duration::from_secs(10) }
+        Self {
+            connections_max: 10_000,
+            connections_per_member_max: 64,
+            handshakes_max: 256,
+            handshake_timeout: Duration::from_secs(10),
+        }
     }
 }

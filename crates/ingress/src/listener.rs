@@ -1,31 +1,27 @@
 //! The listener: TLS 1.3 with a certificate of the installation, then bytes to and from the core.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustls::ServerConfig;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
 use thingward_mqtt::broker::ConnId;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::crowd::{Crowd, Handshakes};
 use crate::limits::ConnectionLimits;
+use crate::link::Link;
 use crate::member::Member;
-use crate::output::{Output, Waiting, output};
-
-/// Bytes read at a time.
-const READ_BYTES: usize = 16 * 1024;
-/// Longest time for one piece of output to a client that reads slowly.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client has for the last words of a connection that the core has ended.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::output::{Output, output};
 
 /// A TLS configuration that can be replaced while connections come in: each handshake takes the latest.
 #[derive(Clone)]
@@ -63,7 +59,7 @@ pub trait Core: Clone + Send + Sync + 'static {
     fn accept(&self, conn: ConnId, who: Member, output: Output) -> impl Future<Output = ()> + Send;
 
     /// A member sent bytes. Waits while the core is busy.
-    fn received(&self, conn: ConnId, bytes: Bytes) -> impl Future<Output = ()> + Send;
+    fn received(&self, conn: ConnId, bytes: BytesMut) -> impl Future<Output = ()> + Send;
 
     /// A member is gone.
     fn closed(&self, conn: ConnId) -> impl Future<Output = ()> + Send;
@@ -110,14 +106,14 @@ impl<C: Core> MqttListener<C> {
     /// Accepts until the task is dropped.
     pub async fn run(self) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
-        let handshakes = Arc::new(Semaphore::new(self.limits.handshakes_max));
+        let handshakes = Handshakes::new(self.limits.handshakes_max);
+        let members = Crowd::new(self.limits.connections_per_member_max);
         let me = Arc::new(self);
         loop {
             // At the bound, new connections wait in the system's queue, which has a bound of its own.
             let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
-            let Ok(turn) = Arc::clone(&handshakes).acquire_owned().await else { return };
-            let stream = match me.socket.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match me.socket.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, for one: wait for some to be freed.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -125,17 +121,25 @@ impl<C: Core> MqttListener<C> {
                     continue;
                 }
             };
-            let conn = next_conn();
-            let me = Arc::clone(&me);
+            let (me, members) = (Arc::clone(&me), Arc::clone(&members));
+            let (turn, gives_way) = handshakes.begin(crate::place(address.ip()));
             tokio::spawn(async move {
-                let accepted = tokio::time::timeout(me.limits.handshake_timeout, me.handshake(stream)).await;
+                let accepted = tokio::select! {
+                    accepted = me.handshake(stream) => accepted,
+                    () = tokio::time::sleep(me.limits.handshake_timeout) => None,
+                    _ = gives_way => None,
+                };
                 drop(turn);
-                if let Ok(Some((stream, who))) = accepted {
-                    serve(conn, stream, who, &me.core).await;
-                } else {
-                    me.core.refused();
-                }
-                drop(place);
+                let accepted = accepted.and_then(|(stream, who)| {
+                    let presence = members.enter(who.principal)?;
+                    Some((stream, who, presence))
+                });
+                let Some((stream, who, presence)) = accepted else { return me.core.refused() };
+                // Of its own, which is smaller than one that could make a handshake.
+                tokio::spawn(async move {
+                    serve(next_conn(), stream, who, &me.core).await;
+                    drop((place, presence));
+                });
             });
         }
     }
@@ -160,26 +164,20 @@ impl<C: Core> MqttListener<C> {
 }
 
 /// Carries bytes between a client and the core until one of them ends it, or the certificate does.
-async fn serve(
-    conn: ConnId,
-    stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    who: Member,
-    core: &impl Core,
-) {
-    let (output, waiting, ended) = output();
-    let good_until = who.not_after;
+async fn serve(conn: ConnId, stream: impl AsyncRead + AsyncWrite + Unpin, who: Member, core: &impl Core) {
+    let (output, waiting) = output();
+    let over = until(who.not_after);
     core.accept(conn, who, output).await;
-    let (reader, writer) = tokio::io::split(stream);
-    let mut write = tokio::spawn(write_all(writer, waiting));
-    tokio::select! {
-        () = read_all(conn, reader, core) => {}
-        _ = &mut write => {}
-        _ = ended => {
-            let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, &mut write).await;
+    let mut link = Link::new(stream, waiting);
+    let carry = async {
+        while let Some(bytes) = poll_fn(|cx| link.poll_received(cx)).await {
+            core.received(conn, bytes).await;
         }
-        () = until(good_until) => tracing::debug!("the certificate of a connection is over"),
+    };
+    tokio::select! {
+        () = carry => {}
+        () = over => tracing::debug!("the certificate of a connection is over"),
     }
-    write.abort();
     core.closed(conn).await;
 }
 
@@ -195,30 +193,6 @@ async fn until(end: Timestamp) {
     }
 }
 
-async fn read_all(conn: ConnId, mut reader: impl AsyncRead + Unpin, core: &impl Core) {
-    loop {
-        let mut buffer = BytesMut::with_capacity(READ_BYTES);
-        match reader.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => core.received(conn, buffer.freeze()).await,
-        }
-    }
-}
-
-/// Writes until no more comes, or the client takes too long for a piece.
-async fn write_all(mut writer: impl AsyncWrite + Unpin, mut waiting: Waiting) {
-    while let Some(bytes) = waiting.next().await {
-        let write = async {
-            writer.write_all(&bytes).await?;
-            if waiting.is_empty() { writer.flush().await } else { Ok(()) }
-        };
-        if !matches!(tokio::time::timeout(WRITE_TIMEOUT, write).await, Ok(Ok(()))) {
-            return;
-        }
-    }
-    let _ = writer.shutdown().await;
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -226,7 +200,7 @@ mod tests {
     use thingward_model::{Link, Principal, Role};
 
     use super::*;
-    use crate::output::TooSlow;
+    use crate::link::{LAST_WORDS_TIMEOUT, WRITE_TIMEOUT};
 
     /// Keeps what a connection gave it, and notes its end.
     #[derive(Clone, Default)]
@@ -240,7 +214,7 @@ mod tests {
             *self.output.lock().unwrap() = Some(output);
         }
 
-        async fn received(&self, _: ConnId, _: Bytes) {}
+        async fn received(&self, _: ConnId, _: BytesMut) {}
 
         async fn closed(&self, _: ConnId) {
             self.closed.fetch_add(1, Ordering::Relaxed);
@@ -280,7 +254,7 @@ mod tests {
     async fn a_client_that_reads_nothing_is_let_go_of_in_time() {
         let took = serve_a_client_that_never_reads(|output| {
             let output = output.lock().unwrap();
-            output.as_ref().unwrap().send(Bytes::from(vec![0; 1000])).unwrap();
+            output.as_ref().unwrap().send(&[0; 1000]).unwrap();
         });
         assert_eq!(took.await.as_secs(), WRITE_TIMEOUT.as_secs());
     }
@@ -289,7 +263,7 @@ mod tests {
     async fn a_connection_that_the_core_ends_does_not_wait_for_its_reader() {
         let took = serve_a_client_that_never_reads(|output| {
             let output = output.lock().unwrap().take().unwrap();
-            output.send(Bytes::from(vec![0; 1000])).unwrap();
+            output.send(&[0; 1000]).unwrap();
         });
         assert_eq!(took.await.as_secs(), LAST_WORDS_TIMEOUT.as_secs());
     }
@@ -301,16 +275,5 @@ mod tests {
         let end = who.not_after;
         serve(1, server, who, &core).await;
         assert!(now() >= end && core.closed.load(Ordering::Relaxed) == 1);
-    }
-
-    #[tokio::test]
-    async fn what_waits_for_a_client_is_bounded_in_bytes() {
-        let (output, mut waiting, _ended) = output();
-        let piece = Bytes::from(vec![0; 1 << 20]);
-        let sent = (0..100).take_while(|_| output.send(piece.clone()).is_ok()).count();
-        assert_eq!(sent, 5);
-        assert_eq!(output.send(Bytes::from_static(b"x")), Err(TooSlow));
-        waiting.next().await.unwrap();
-        assert_eq!(output.send(Bytes::from_static(b"x")), Ok(()));
     }
 }

@@ -1,8 +1,8 @@
 //! The policies of one tenant at work: decisions, remembered until something that they rest on changes.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use ahash::HashMap;
 use thingward_model::{DeviceName, TenantName};
 
 use crate::action::{Act, Action};

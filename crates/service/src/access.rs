@@ -1,9 +1,10 @@
 //! Every tenant's policies at work, and what they are about: the registry's copy in memory, changed in the same call
 //! that changes the registry.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ahash::HashMap;
 use thingward_crypto::sha256;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName};

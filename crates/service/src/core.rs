@@ -9,13 +9,14 @@ mod committer;
 mod handle;
 mod things;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use ahash::HashMap;
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{Signer, SoftwareKey};
@@ -60,7 +61,7 @@ enum Event {
     },
     Received {
         conn: ConnId,
-        bytes: Bytes,
+        bytes: BytesMut,
     },
     Closed {
         conn: ConnId,
@@ -232,7 +233,7 @@ pub(crate) fn start(
         auditor,
         log,
         waiting: Vec::new(),
-        buffers: HashMap::new(),
+        buffers: HashMap::default(),
         outputs: Arc::clone(&outputs),
         groups,
         metrics: Arc::clone(&metrics),
@@ -302,7 +303,7 @@ impl Core {
             }
             Event::Received { conn, bytes } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
-                    buffer.extend_from_slice(&bytes);
+                    buffer.unsplit(bytes);
                     self.broker.receive_bytes(now, conn, buffer);
                     if buffer.is_empty() {
                         // An idle connection holds no buffer.
@@ -393,7 +394,9 @@ impl Core {
                 return Err(());
             }
         }
-        let (mut batch, accepted) = self.broker.gate_mut().pipeline.drain();
+        let drained = self.broker.gate_mut().pipeline.drain();
+        let (mut batch, accepted) =
+            drained.map_err(|error| tracing::error!(%error, "readings cannot be sealed"))?;
         let (log_batch, sizes) = self.log.drain();
         batch.extend(log_batch);
         batch.extend(kept);

@@ -2,9 +2,9 @@
 //!
 //! The registry is the truth; this is its copy in memory, changed in the same call that changes the registry.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ahash::{HashMap, HashSet};
 use thingward_crypto::{KeyId, VerifyingKey};
 use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName, Timestamp};
 use thingward_store::StoreError;

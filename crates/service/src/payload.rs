@@ -1,9 +1,13 @@
 //! Readings that standard clients send: SenML in CBOR or JSON (RFC 8428), or plain JSON.
 
+mod json;
+
 use serde_json::Value as Json;
 use thingward_model::limits::{READINGS_PER_RECORD_MAX, UNIT_BYTES_MAX, VALUE_BYTES_MAX};
 use thingward_model::{FieldName, SenmlError, Timestamp, senml};
 use thingward_store::{Reading, Value};
+
+use self::json::{Part, Text};
 
 /// Largest payload of a standard client, in bytes.
 pub const PLAIN_BYTES_MAX: usize = 64 * 1024;
@@ -45,16 +49,13 @@ pub fn parse(payload: &[u8], now: Timestamp) -> Result<Vec<Reading>, PayloadErro
     let readings = match payload.first() {
         None => return Err(PayloadError::Count),
         Some(0x80..=0x9b) => parse_cbor(payload, now)?,
-        Some(_) => {
-            let json: Json = serde_json::from_slice(payload).map_err(|_| PayloadError::Unknown)?;
-            match json {
-                Json::Array(pack) => parse_senml_json(&pack, now)?,
-                Json::Object(fields) => {
-                    fields.iter().map(|(n, v)| plain(n, v, now)).collect::<Result<_, _>>()?
-                }
-                value => vec![Reading { field: None, time: now, value: json_value(&value)?, unit: None }],
+        Some(_) => match serde_json::from_slice(payload).map_err(|_| PayloadError::Unknown)? {
+            Text::Array(pack) => parse_senml_json(&pack, now)?,
+            Text::Object(fields) => {
+                fields.into_iter().map(|(n, v)| plain(&n, v, now)).collect::<Result<_, _>>()?
             }
-        }
+            Text::Value(v) => vec![Reading { field: None, time: now, value: value(v)?, unit: None }],
+        },
     };
     if readings.is_empty() || readings.len() > READINGS_PER_RECORD_MAX {
         return Err(PayloadError::Count);
@@ -82,31 +83,30 @@ pub fn owned(r: &thingward_model::Reading<'_>) -> Reading {
 }
 
 /// `{"temperature": 21.5, "door": {"value": "open"}, "power": {"value": 3, "unit": "W"}}`
-fn plain(name: &str, value: &Json, now: Timestamp) -> Result<Reading, PayloadError> {
+fn plain(name: &str, part: Part, now: Timestamp) -> Result<Reading, PayloadError> {
     let field = FieldName::new(name).map_err(|_| PayloadError::NotAField)?;
-    let (value, unit) = match value {
-        Json::Object(parts) => {
-            let value = parts.get("value").ok_or(PayloadError::NotAReading)?;
-            (value, parts.get("unit").and_then(Json::as_str))
+    let (part, unit) = match part {
+        Part::Object(parts) => {
+            let part = parts.get("value").map(Part::from).ok_or(PayloadError::NotAReading)?;
+            (part, parts.get("unit").and_then(Json::as_str).map(str::to_owned))
         }
-        value => (value, None),
+        part => (part, None),
     };
-    if unit.is_some_and(|u| u.len() > UNIT_BYTES_MAX) {
+    if unit.as_ref().is_some_and(|u| u.len() > UNIT_BYTES_MAX) {
         return Err(SenmlError::TooLong.into());
     }
-    let unit = unit.filter(|u| !u.is_empty()).map(str::to_owned);
-    Ok(Reading { field: Some(field), time: now, value: json_value(value)?, unit })
+    let unit = unit.filter(|u| !u.is_empty());
+    Ok(Reading { field: Some(field), time: now, value: value(part)?, unit })
 }
 
-fn json_value(value: &Json) -> Result<Value, PayloadError> {
-    match value {
-        Json::Number(n) => {
-            n.as_f64().filter(|n| n.is_finite()).map(Value::Number).ok_or_else(|| SenmlError::Number.into())
-        }
-        Json::Bool(b) => Ok(Value::Bool(*b)),
-        Json::String(s) if s.len() <= VALUE_BYTES_MAX => Ok(Value::Text(s.clone())),
-        Json::String(_) => Err(SenmlError::TooLong.into()),
-        Json::Null | Json::Array(_) | Json::Object(_) => Err(PayloadError::NotAReading),
+fn value(part: Part) -> Result<Value, PayloadError> {
+    match part {
+        Part::Number(n) if n.is_finite() => Ok(Value::Number(n)),
+        Part::Number(_) => Err(SenmlError::Number.into()),
+        Part::Bool(b) => Ok(Value::Bool(b)),
+        Part::Text(s) if s.len() <= VALUE_BYTES_MAX => Ok(Value::Text(s)),
+        Part::Text(_) => Err(SenmlError::TooLong.into()),
+        Part::Object(_) | Part::Other => Err(PayloadError::NotAReading),
     }
 }
 
@@ -216,6 +216,17 @@ mod tests {
         check_reads(b"\x81\xa2\x00\x61t\x02\x15", &[("t", Value::Number(21.0), None)]);
     }
 
+    #[test]
+    fn a_name_that_comes_again_has_its_last_value_and_escapes_are_read() {
+        check_reads(
+            br#"{"a":1,"b":{"value":"x"},"\u0061":2}"#,
+            &[("a", Value::Number(2.0), None), ("b", Value::Text("x".to_owned()), None)],
+        );
+        let many: Vec<_> = (0..65).map(|n| format!("\"f{n}\":{n}")).collect();
+        check_refused(format!("{{{}}}", many.join(",")).as_bytes(), PayloadError::Count);
+        assert_eq!(parse(format!("{{{}}}", many[1..].join(",")).as_bytes(), NOW).unwrap().len(), 64);
+    }
+
     #[track_caller]
     fn check_refused(payload: &[u8], want: PayloadError) {
         assert_eq!(parse(payload, NOW), Err(want), "{}", String::from_utf8_lossy(payload));
@@ -229,6 +240,10 @@ mod tests {
         check_refused(b"\xff\xfe", PayloadError::Unknown);
         check_refused(b"null", PayloadError::NotAReading);
         check_refused(br#"{"a":[1]}"#, PayloadError::NotAReading);
+        check_refused(br#"{"a":{"value":{"b":1}}}"#, PayloadError::NotAReading);
+        check_refused(br#"{"a":{"unit":"W"}}"#, PayloadError::NotAReading);
+        check_refused(b"1 2", PayloadError::Unknown);
+        check_refused(b"1e999", PayloadError::Unknown);
         check_refused(br#"{"a b":1}"#, PayloadError::NotAField);
         check_refused(br#"[{"n":"a"}]"#, SenmlError::Value.into());
         check_refused(br#"[{"n":"a","v":1,"vb":true}]"#, SenmlError::Value.into());

@@ -2,9 +2,10 @@
 //!
 //! Everything that one message changes goes into one batch; nothing is acknowledged before it is durable.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use thingward_crypto::{KeyId, RecipientSecretKey, VerifyingKey};
 use thingward_model::limits::RECORD_BYTES_MAX;
 use thingward_model::{Assurance, Confidentiality, DeviceName, StreamName, TenantName, Timestamp, senml};
@@ -14,7 +15,7 @@ use thingward_seal::{
     ChainState, Earlier, FormatError, Item, Items, Record as ChainRecord, RecordKey, RecordVerdict,
     SignedStatement, Statement, StatementKind, StatementVerdict, Subject, Violation, item,
 };
-use thingward_store::hot::{Batch, Space};
+use thingward_store::hot::{Batch, Block, Space};
 use thingward_store::{Reading, Record, Route, Store, StoreError, Value};
 
 use crate::audit::Deed;
@@ -59,7 +60,9 @@ pub struct Pipeline {
     pub(crate) findings: Findings,
     /// What has to be in the log with the same group.
     pub(crate) deeds: Vec<(TenantName, Deed)>,
-    changed: HashSet<StreamKey>,
+    changed: Vec<StreamKey>,
+    /// Blocks that wait for the end of their group.
+    full: Vec<Block>,
     batch: Batch,
     accepted: Vec<(TenantName, Arc<Record>)>,
     scratch: Box<[u8; RECORD_BYTES_MAX]>,
@@ -79,11 +82,12 @@ impl Pipeline {
             store,
             directory,
             metrics,
-            streams: HashMap::new(),
-            recipients: HashMap::new(),
+            streams: HashMap::default(),
+            recipients: HashMap::default(),
             deeds: Vec::new(),
             findings,
-            changed: HashSet::new(),
+            changed: Vec::new(),
+            full: Vec::new(),
             batch: Batch::new(),
             accepted: Vec::new(),
             scratch: Box::new([0; RECORD_BYTES_MAX]),
@@ -155,7 +159,8 @@ impl Pipeline {
             tracing::debug!(tenant = %at.tenant, device = %at.device, stream = %at.stream, reason = %e, "payload refused");
             Refusal::Payload
         })?;
-        let seq = self.streams.get(at).map_or(0, |state| state.plain_next);
+        let state = self.streams.entry(*at).or_default();
+        let seq = state.plain_next;
         let assurance = match route {
             Route::Through(_) => Assurance::GatewaySealed,
             Route::Direct(_) => Assurance::Transport,
@@ -170,9 +175,9 @@ impl Pipeline {
             route,
             readings,
         };
-        self.batch.put_record(self.store.seal(&at.tenant, &record).map_err(Refusal::Store)?);
-        self.streams.entry(*at).or_default().plain_next = seq + 1;
-        self.changed.insert(*at);
+        keep(&self.store, at, &mut state.block, &mut self.full, &record).map_err(Refusal::Store)?;
+        state.plain_next = seq + 1;
+        note_change(&mut self.changed, at, &mut state.is_changed);
         Ok(Arc::new(record))
     }
 
@@ -219,9 +224,10 @@ impl Pipeline {
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, Bad> {
         let at_hand = arrived(route, now);
-        let Self { store, streams, scratch, recipients, batch, .. } = self;
-        let chain = streams.get_mut(at).and_then(|s| s.chain.as_mut());
-        let chain = chain.ok_or(Bad::Violation(Violation::UnknownChain))?;
+        let Self { store, streams, scratch, recipients, full, changed, .. } = self;
+        let unknown = || Bad::Violation(Violation::UnknownChain);
+        let stream = streams.get_mut(at).ok_or_else(unknown)?;
+        let chain = stream.chain.as_mut().ok_or_else(unknown)?;
         if chain.state.chain != record.chain {
             return Err(Bad::Violation(Violation::UnknownChain));
         }
@@ -264,11 +270,11 @@ impl Pipeline {
         if !is_empty {
             // Before the chain goes on: a tenant's key can go at any moment, and a record that was not kept must
             // not be known when it comes again.
-            batch.put_record(store.seal(&at.tenant, &kept).map_err(Bad::Store)?);
+            keep(store, at, &mut stream.block, full, &kept).map_err(Bad::Store)?;
         }
         chain.state = state;
         chain.remember(record.seq, record.tag());
-        self.changed.insert(*at);
+        note_change(changed, at, &mut stream.is_changed);
         if let Some(violation) = violation {
             self.note(at, violation.as_str(), format!("at record {}", record.seq), now);
         }
@@ -309,11 +315,12 @@ impl Pipeline {
                 self.note(at, violation.as_str(), String::new(), now);
             }
         }
-        let Some(chain) = self.streams.get(at).and_then(|s| s.chain.as_ref()) else { return Ok(()) };
+        let Some(stream) = self.streams.get_mut(at) else { return Ok(()) };
+        note_change(&mut self.changed, at, &mut stream.is_changed);
+        let Some(chain) = &stream.chain else { return Ok(()) };
         let part = chain.signed_part();
         self.batch.set_signed(&at.tenant, &at.device, &at.stream, statement.chain, &part);
         self.batch.put(Space::Chains, at.statement(&statement.chain, part.through), signed.bytes);
-        self.changed.insert(*at);
         self.metrics.checkpoints_accepted.inc();
         Ok(())
     }
@@ -357,9 +364,10 @@ impl Pipeline {
         if let Some(violation) = succession {
             self.note(at, violation.as_str(), "a new chain does not follow the old one".to_owned(), now);
         }
-        self.streams.entry(*at).or_default().chain = Some(chain);
+        let stream = self.streams.entry(*at).or_default();
+        stream.chain = Some(chain);
+        note_change(&mut self.changed, at, &mut stream.is_changed);
         self.batch.put(Space::Chains, entry, signed.bytes);
-        self.changed.insert(*at);
         Ok(())
     }
 
@@ -408,13 +416,47 @@ impl Pipeline {
     }
 
     /// What has to become durable, and the records that were accepted with it.
-    pub fn drain(&mut self) -> (Batch, Vec<(TenantName, Arc<Record>)>) {
-        for at in self.changed.drain() {
-            if let Some(state) = self.streams.get(&at) {
+    ///
+    /// # Errors
+    ///
+    /// What the store says when it seals; nothing of the group may be acknowledged then.
+    pub fn drain(&mut self) -> Result<(Batch, Vec<(TenantName, Arc<Record>)>), StoreError> {
+        for at in self.changed.drain(..) {
+            if let Some(state) = self.streams.get_mut(&at) {
+                state.is_changed = false;
+                self.full.extend(state.block.take().map(|block| *block));
                 self.batch.put(Space::Chains, at.entry(), state.encode());
             }
         }
-        (std::mem::take(&mut self.batch), std::mem::take(&mut self.accepted))
+        for block in self.full.drain(..) {
+            self.batch.put_block(block.seal()?);
+        }
+        Ok((std::mem::take(&mut self.batch), std::mem::take(&mut self.accepted)))
+    }
+}
+
+/// Puts a record into its stream's block of this group; one that has no more room waits for the end of the group.
+fn keep(
+    store: &Store,
+    at: &StreamKey,
+    block: &mut Option<Box<Block>>,
+    full: &mut Vec<Block>,
+    record: &Record,
+) -> Result<(), StoreError> {
+    if let Some(open) = block
+        && open.add(record)?
+    {
+        return Ok(());
+    }
+    let next = Box::new(store.block(&at.tenant, record)?);
+    full.extend(block.replace(next).map(|full| *full));
+    Ok(())
+}
+
+/// Each stream is noted once in a group.
+fn note_change(changed: &mut Vec<StreamKey>, at: &StreamKey, is_changed: &mut bool) {
+    if !std::mem::replace(is_changed, true) {
+        changed.push(*at);
     }
 }
 

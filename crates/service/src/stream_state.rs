@@ -7,7 +7,7 @@ use thingward_crypto::{AeadAlgorithm, KeyId};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName};
 use thingward_seal::verifier::EXCEPTIONS_MAX;
 use thingward_seal::{ChainId, ChainState, RecordKey};
-use thingward_store::hot::SignedPart;
+use thingward_store::hot::{Block, SignedPart};
 
 /// Which stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +35,10 @@ pub struct StreamState {
     pub chain: Option<Chain>,
     /// The next number for readings outside any chain.
     pub plain_next: u64,
+    /// What this group of messages brought, and is not saved with the rest.
+    pub block: Option<Box<Block>>,
+    /// Whether this group of messages changed it.
+    pub is_changed: bool,
 }
 
 /// The current chain of a stream.
@@ -191,7 +195,7 @@ impl StreamState {
         }
         let plain_next = d.u64().ok()?;
         if d.datatype().ok()? == minicbor::data::Type::Null {
-            return Some(Self { chain: None, plain_next });
+            return Some(Self { plain_next, ..Self::default() });
         }
         if d.array().ok()? != Some(9) {
             return None;
@@ -230,6 +234,6 @@ impl StreamState {
             key: None,
             recent: VecDeque::new(),
         };
-        Some(Self { chain: Some(chain), plain_next })
+        Some(Self { chain: Some(chain), plain_next, ..Self::default() })
     }
 }

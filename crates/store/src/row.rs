@@ -156,6 +156,10 @@ impl Row {
 }
 
 impl Record {
+    pub(crate) const fn key(&self) -> RecordKey {
+        RecordKey { device: self.device, stream: self.stream, chain: self.chain, seq: self.seq }
+    }
+
     /// The readings, each with what it shares with the others.
     pub fn into_rows(self) -> impl Iterator<Item = Row> {
         let Self { device, stream, chain, seq, received, assurance, route, readings } = self;
@@ -175,10 +179,10 @@ impl Record {
         })
     }
 
-    /// Everything that the block's key does not say already, as CBOR:
+    /// Writes everything that the block says nothing of already, as CBOR. Nothing is written of what is refused.
     ///
     /// ```text
-    /// block   = [received: int, assurance: uint, ? route, 1*64 reading]
+    /// record  = [received: int, assurance: uint, ? route, 1*64 reading]
     /// route   = [gateway: tstr, link: uint, received: int] / [link: uint]
     /// reading = [field: tstr / null, time: int, value, unit: tstr / null]
     /// value   = float64 / bool / tstr / bstr / [sealed: bstr]
@@ -187,11 +191,10 @@ impl Record {
     /// # Errors
     ///
     /// [`StoreError::Invalid`] when a bound of `thingward_model::limits` is broken.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) -> Result<(), StoreError> {
         self.check()?;
-        let mut e = Encoder::new(Vec::with_capacity(32 * (self.readings.len() + 1)));
-        self.write(&mut e).map_err(|_| StoreError::Invalid { what: "record cannot be encoded" })?;
-        Ok(e.into_writer())
+        let mut e = Encoder::new(into);
+        self.write(&mut e).map_err(|_| StoreError::Invalid { what: "record cannot be encoded" })
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -216,7 +219,7 @@ impl Record {
         }
     }
 
-    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Result<(), EncodeError> {
+    fn write(&self, e: &mut Encoder<&mut Vec<u8>>) -> Result<(), EncodeError> {
         let has_route = self.route != Route::TLS;
         e.array(2 + u64::from(has_route) + self.readings.len() as u64)?;
         e.i64(self.received.as_micros())?.u8(self.assurance as u8)?;
@@ -245,24 +248,23 @@ impl Record {
         Ok(())
     }
 
-    /// Reverses [`Self::encode`]; the rest of the record comes from the block's key.
-    pub(crate) fn decode(key: RecordKey, bytes: &[u8]) -> Option<Self> {
-        let mut d = Decoder::new(bytes);
+    /// Reverses [`Self::encode`]; the rest of the record comes from the block.
+    pub(crate) fn decode(key: RecordKey, d: &mut Decoder<'_>) -> Option<Self> {
         let parts = usize::try_from(d.array().ok()??).ok()?.checked_sub(2)?;
         let received = Timestamp::from_micros(d.i64().ok()?);
         let assurance = assurance_from(d.u8().ok()?)?;
         // A reading has four parts.
         let route = match d.probe().array().ok()? {
-            Some(1 | 3) => Some(read_route(&mut d)?),
+            Some(1 | 3) => Some(read_route(d)?),
             _ => None,
         };
         let readings = parts.checked_sub(usize::from(route.is_some()))?;
         if readings == 0 || readings > READINGS_PER_RECORD_MAX {
             return None;
         }
-        let readings = (0..readings).map(|_| read_reading(&mut d)).collect::<Option<_>>()?;
+        let readings = (0..readings).map(|_| read_reading(d)).collect::<Option<_>>()?;
         let RecordKey { device, stream, chain, seq } = key;
-        (d.position() == bytes.len()).then_some(Self {
+        Some(Self {
             device,
             stream,
             chain,
@@ -272,6 +274,14 @@ impl Record {
             route: route.unwrap_or(Route::TLS),
             readings,
         })
+    }
+}
+
+impl RecordKey {
+    /// Whether it is of the same chain, and not before.
+    pub(crate) fn is_behind(&self, first: &Self) -> bool {
+        (self.device, self.stream, self.chain) == (first.device, first.stream, first.chain)
+            && self.seq >= first.seq
     }
 }
 
@@ -286,7 +296,7 @@ pub(crate) struct RecordKey {
 
 type EncodeError = minicbor::encode::Error<core::convert::Infallible>;
 
-fn write_text(e: &mut Encoder<Vec<u8>>, text: Option<&str>) -> Result<(), EncodeError> {
+fn write_text(e: &mut Encoder<&mut Vec<u8>>, text: Option<&str>) -> Result<(), EncodeError> {
     match text {
         Some(text) => e.str(text)?,
         None => e.null()?,

@@ -13,9 +13,7 @@ use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
 pub use check::{Problem, Report};
 
 use crate::error::StoreError;
-use crate::hot::{
-    Batch, FjallHot, HotStore, Pair, SealedRecord, Space, Table, block_key, open_block, seal_record,
-};
+use crate::hot::{Batch, Block, FjallHot, HotStore, Pair, Space, Table, block_key, open_block};
 use crate::keys::TenantKeys;
 use crate::log::TenantLog;
 use crate::query::{
@@ -145,14 +143,14 @@ impl Store {
         TenantLog::new(tenant, &self.hot, &self.logs)
     }
 
-    /// Seals a record for [`Batch::put_record`]. Touches no disk.
+    /// Begins a block of records with this one. Touches no disk.
     ///
     /// # Errors
     ///
     /// [`StoreError::KeyWithdrawn`] or [`StoreError::KeyUnusable`]; [`StoreError::Invalid`] when the record breaks
     /// a bound.
-    pub fn seal(&self, tenant: &TenantName, record: &Record) -> Result<SealedRecord, StoreError> {
-        seal_record(tenant, &*self.keys.get(tenant)?, record)
+    pub fn block(&self, tenant: &TenantName, record: &Record) -> Result<Block, StoreError> {
+        Block::new(tenant, self.keys.get(tenant)?, record)
     }
 
     /// A record that is not in history yet; `None` also when it never was.
@@ -168,9 +166,11 @@ impl Store {
         chain: [u8; 8],
         seq: u64,
     ) -> Result<Option<Record>, StoreError> {
-        let key = block_key(tenant, &RecordKey { device, stream, chain, seq });
-        let value = self.hot.snapshot().get(Table::Records, &key)?;
-        value.map(|value| open_block(&*self.keys.get(tenant)?, &key, &value)).transpose()
+        let at = |seq| block_key(tenant, &RecordKey { device, stream, chain, seq });
+        let block = self.hot.snapshot().last(Table::Records, &at(0), &at(seq))?;
+        let Some((key, value)) = block else { return Ok(None) };
+        let records = open_block(&*self.keys.get(tenant)?, &key, &value)?;
+        Ok(records.into_iter().find(|record| record.seq == seq))
     }
 
     /// Makes all changes of `batch` durable in one step: see [`HotStore::commit`].

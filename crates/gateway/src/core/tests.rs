@@ -1,3 +1,6 @@
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
 use thingward_agent::disk::Directory;
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::system_rng;
@@ -24,19 +27,26 @@ fn connect(core: &mut Core, conn: ConnId, serial: u8) -> Waiting {
     let name = format!("meter-{conn}").parse().unwrap();
     let principal = Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name };
     let who = Member { principal, serial: vec![serial], not_after: at(100), link: Link::MutualTls };
-    let (output, waiting, _) = output();
+    let (output, waiting) = output();
     core.handle(at(0), Event::Accept { conn, who, output });
-    let bytes = Bytes::from_static(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01a");
+    let bytes = BytesMut::from(&b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01a"[..]);
     core.handle(at(0), Event::Received { conn, bytes });
     core.release();
     waiting
 }
 
+/// What waits just now.
+fn next(waiting: &mut Waiting) -> Poll<Option<Bytes>> {
+    waiting.poll_next(&Context::from_waker(Waker::noop()))
+}
+
 /// The reason code of the CONNACK or DISCONNECT that came, and whether the connection is open.
 fn told(receiver: &mut Waiting) -> (Option<u8>, bool) {
-    let packet = receiver.try_next().ok();
-    let reason = packet.map(|p| if p[0] == 0x20 { p[3] } else { p[2] });
-    (reason, receiver.try_next() == Err(mpsc::error::TryRecvError::Empty))
+    let reason = match next(receiver) {
+        Poll::Ready(packet) => packet.map(|p| if p[0] == 0x20 { p[3] } else { p[2] }),
+        Poll::Pending => None,
+    };
+    (reason, next(receiver).is_pending())
 }
 
 #[test]
@@ -115,7 +125,7 @@ impl Child {
         let principal =
             Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name: name.parse().unwrap() };
         let who = Member { principal, serial: name.into(), not_after: at(1_000_000), link: Link::MutualTls };
-        let (output, waiting, _) = output();
+        let (output, waiting) = output();
         core.handle(at(0), Event::Accept { conn, who, output });
         (self.conn, self.waiting) = (conn, Some(waiting));
         self.client.opened(at(0));
@@ -136,7 +146,7 @@ impl Child {
     }
 
     fn talk(&mut self, core: &mut Core) {
-        let bytes = self.client.take_output();
+        let bytes = self.client.take_output().into();
         core.handle(at(0), Event::Received { conn: self.conn, bytes });
         self.listen(core);
     }
@@ -144,7 +154,7 @@ impl Child {
     fn listen(&mut self, core: &mut Core) {
         core.release();
         let mut input = BytesMut::new();
-        while let Some(Ok(bytes)) = self.waiting.as_mut().map(Waiting::try_next) {
+        while let Some(Poll::Ready(Some(bytes))) = self.waiting.as_mut().map(next) {
             input.extend_from_slice(&bytes);
         }
         self.client.receive(at(0), &mut input);

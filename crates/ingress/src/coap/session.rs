@@ -69,8 +69,7 @@ pub(super) async fn run<C: Core>(
     news: mpsc::Sender<Told>,
 ) {
     let principal = who.principal;
-    // What the core has ended is seen when no more comes.
-    let (output, mut waiting, _ended) = output();
+    let (output, mut waiting) = output();
     core.accept(conn, who, output).await;
     let mut client = Client::new(config());
     let (mut input, mut said) = (BytesMut::new(), BTreeMap::<Token, oneshot::Sender<ReasonCode>>::new());
@@ -97,7 +96,7 @@ pub(super) async fn run<C: Core>(
         }
         let bytes = client.take_output();
         if !bytes.is_empty() {
-            core.received(conn, bytes).await;
+            core.received(conn, bytes.into()).await;
         }
         if is_over {
             let _ = news.send((principal, conn, News::Ended)).await;

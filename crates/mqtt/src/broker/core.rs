@@ -1,7 +1,8 @@
 //! The broker's state and its way in and out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use ahash::HashMap;
 use bytes::BytesMut;
 use thingward_model::Timestamp;
 
@@ -49,12 +50,12 @@ impl<G: Gate> Broker<G> {
             limits,
             counters: Counters::default(),
             out: Outbox::default(),
-            connections: HashMap::new(),
-            sessions: HashMap::new(),
+            connections: HashMap::default(),
+            sessions: HashMap::default(),
             names: BTreeMap::new(),
             index: SubscriptionIndex::new(),
             retained: RetainedMessages::default(),
-            wills: HashMap::new(),
+            wills: HashMap::default(),
             timers: Timers::default(),
             next_session: 0,
             next_message: 0,

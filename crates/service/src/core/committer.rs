@@ -1,9 +1,9 @@
 //! The thread that makes what groups of events changed durable, and only then releases their answers.
 
-use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::HashMap;
 use thingward_ingress::{Output, TooSlow};
 use thingward_model::TenantName;
 use thingward_mqtt::broker::{ConnId, Effect};
@@ -70,7 +70,7 @@ impl Committer {
         for effect in group.effects {
             match effect {
                 Effect::Send { conn, bytes } => {
-                    let sent = outputs.get(&conn).map(|output| output.send(bytes));
+                    let sent = outputs.get(&conn).map(|output| output.send(&bytes));
                     if sent == Some(Err(TooSlow)) {
                         self.metrics.clients_too_slow.inc();
                         outputs.remove(&conn);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use thingward_ingress::{Member, Output};
 use thingward_model::{DeviceName, TenantName};
 use thingward_mqtt::broker::ConnId;
@@ -37,7 +37,7 @@ impl thingward_ingress::Core for CoreHandle {
         self.send(Event::Accept { conn, who, output }).await;
     }
 
-    async fn received(&self, conn: ConnId, bytes: Bytes) {
+    async fn received(&self, conn: ConnId, bytes: BytesMut) {
         self.send(Event::Received { conn, bytes }).await;
     }
 

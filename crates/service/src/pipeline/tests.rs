@@ -85,7 +85,7 @@ impl Bench {
             .decide(&device.tenant, &Subject::Member(device), &Resource::Stream(device.name, self.at.stream))
             .unwrap();
         let taken = pipeline.take(&permit, self.at.device, self.at.stream, message, Route::TLS, NOW);
-        self.store.commit(pipeline.drain().0).unwrap();
+        self.store.commit(pipeline.drain().unwrap().0).unwrap();
         taken.map(|kept| kept.len())
     }
 
@@ -106,7 +106,7 @@ async fn a_record_that_was_refused_because_the_key_went_is_kept_when_it_comes_ag
     bench.store.keys().withdraw(&bench.at.tenant, NOW).await.unwrap();
     let at = bench.at;
     assert!(matches!(pipeline.take_items(&at, &second, Route::TLS, NOW), Err(Refusal::Store(_))));
-    bench.store.commit(pipeline.drain().0).unwrap();
+    bench.store.commit(pipeline.drain().unwrap().0).unwrap();
     bench.store.keys().restore(&bench.at.tenant).await.unwrap();
     assert_eq!(bench.take(&mut pipeline, &second).unwrap(), 1);
     assert_eq!(bench.rows(), 2);

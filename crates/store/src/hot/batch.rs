@@ -2,7 +2,7 @@
 
 use thingward_model::{DeviceName, StreamName, TenantName};
 
-use crate::hot::{SealedRecord, chain_key};
+use crate::hot::{SealedBlock, chain_key};
 
 /// A table that another part of the service owns: its keys and values are bytes to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl SignedPart {
 /// Every table of the hot store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Table {
-    /// Sealed blocks, one per record.
+    /// Sealed blocks, of one or more records each.
     Records,
     /// Which part of each chain is signed.
     Signed,
@@ -141,9 +141,9 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// Adds a record of readings.
-    pub fn put_record(&mut self, record: SealedRecord) {
-        self.push(Table::Records, record.key, Some(record.value));
+    /// Adds records of readings.
+    pub fn put_block(&mut self, block: SealedBlock) {
+        self.push(Table::Records, block.key, Some(block.value));
     }
 
     /// Sets `key` of `space` to `value`.

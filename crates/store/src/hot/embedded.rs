@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 
 use crate::error::StoreError;
-use crate::hot::{Batch, HotSnapshot, HotStore, Op, Pairs, Table};
+use crate::hot::{Batch, HotSnapshot, HotStore, Op, Pair, Pairs, Table};
 
 /// Hot readings and session state in one folder of this machine.
 pub struct FjallHot {
@@ -68,16 +68,22 @@ impl HotSnapshot for Moment<'_> {
         found.map(|v| v.map(|v| v.to_vec())).map_err(|e| failed("read hot readings", e))
     }
 
+    fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError> {
+        let found = self.at.range(self.store.table(table)?, from..=to).next_back();
+        found.map(pair).transpose()
+    }
+
     fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
         match self.store.table(table) {
-            Ok(table) => Box::new(self.at.prefix(table, prefix).map(|pair| {
-                pair.into_inner()
-                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
-                    .map_err(|e| failed("read hot readings", e))
-            })),
+            Ok(table) => Box::new(self.at.prefix(table, prefix).map(pair)),
             Err(e) => Box::new(std::iter::once(Err(e))),
         }
     }
+}
+
+fn pair(found: Guard) -> Result<Pair, StoreError> {
+    let pair = found.into_inner().map_err(|e| failed("read hot readings", e))?;
+    Ok((pair.0.to_vec(), pair.1.to_vec()))
 }
 
 fn failed(what: &'static str, error: fjall::Error) -> StoreError {

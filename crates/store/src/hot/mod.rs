@@ -9,10 +9,10 @@ mod embedded;
 mod key;
 
 pub use batch::{Batch, Op, SignedPart, Space, Table};
-pub use block::SealedRecord;
+pub use block::{Block, SealedBlock};
 pub use embedded::FjallHot;
 
-pub(crate) use block::{open_block, seal_record};
+pub(crate) use block::open_block;
 pub(crate) use key::{block_key, chain_key, parse_block_key, parse_tenant, scope_prefix};
 
 use crate::error::StoreError;
@@ -47,6 +47,13 @@ pub trait HotSnapshot: Send {
     ///
     /// [`StoreError::Io`] or [`StoreError::Database`].
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The last pair whose key is from `from` to `to`, these included.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Database`].
+    fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError>;
 
     /// All pairs whose key starts with `prefix`.
     fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_>;

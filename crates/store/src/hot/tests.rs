@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use thingward_model::{Assurance, TenantName, Timestamp};
 
@@ -9,10 +10,10 @@ use crate::keys::tests::{key_file, tenant};
 use crate::keys::{FileKek, TenantKeyRing};
 use crate::row::{Reading, Record, Route, Value};
 
-fn ring(name: &TenantName, fill: u8) -> TenantKeyRing {
+fn ring(name: &TenantName, fill: u8) -> Arc<TenantKeyRing> {
     let folder = tempfile::tempdir().unwrap();
     let kek = FileKek::open(&key_file(folder.path(), "k", fill)).unwrap();
-    TenantKeyRing::with_one_new_key(name, &kek).unwrap()
+    Arc::new(TenantKeyRing::with_one_new_key(name, &kek).unwrap())
 }
 
 fn record(device: &str, seq: u64) -> Record {
@@ -33,28 +34,71 @@ fn record(device: &str, seq: u64) -> Record {
     }
 }
 
+fn sealed(tenant: &TenantName, keys: &Arc<TenantKeyRing>, record: &Record) -> SealedBlock {
+    Block::new(tenant, Arc::clone(keys), record).unwrap().seal().unwrap()
+}
+
+#[test]
+fn a_block_has_later_records_of_its_chain_and_no_others() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let mut block = Block::new(&acme, Arc::clone(&keys), &record("meter-1", 7)).unwrap();
+    for other in [record("meter-2", 8), record("meter-1", 7), record("meter-1", 6)] {
+        assert!(!block.add(&other).unwrap());
+    }
+    let mut empty = record("meter-1", 8);
+    empty.readings.clear();
+    assert!(matches!(block.add(&empty), Err(StoreError::Invalid { .. })));
+    let mut want = vec![record("meter-1", 7)];
+    for seq in (9..).step_by(2) {
+        if !block.add(&record("meter-1", seq)).unwrap() {
+            break;
+        }
+        want.push(record("meter-1", seq));
+    }
+    assert_eq!(want.len(), 64);
+    let SealedBlock { key, value } = block.seal().unwrap();
+    assert_eq!(open_block(&keys, &key, &value).unwrap(), want);
+}
+
+#[test]
+fn a_block_of_the_first_version_is_read() {
+    let acme = tenant("acme");
+    let keys = ring(&acme, 1);
+    let want = record("meter-1", 7);
+    let key = block_key(&acme, &want.key());
+    let mut plain = Vec::new();
+    want.encode(&mut plain).unwrap();
+    let secret = keys.newest().hot().derive(&[b"chain\0", &key[..key.len() - 8]]).unwrap();
+    let value = [&[1][..], keys.newest().id().as_bytes(), &secret.seal(&plain, &key).unwrap()].concat();
+    assert_eq!(open_block(&keys, &key, &value).unwrap(), [want]);
+}
+
 #[test]
 fn a_block_opens_only_in_its_place_under_its_tenants_key() {
     let acme = tenant("acme");
     let keys = ring(&acme, 1);
     let want = record("meter-1", 7);
-    let sealed = seal_record(&acme, &keys, &want).unwrap();
-    assert_eq!(open_block(&keys, &sealed.key, &sealed.value).unwrap(), want);
-    assert!(!sealed.value.windows(8).any(|w| w == 21.5_f64.to_be_bytes()));
+    let sealed_one = sealed(&acme, &keys, &want);
+    assert_eq!(open_block(&keys, &sealed_one.key, &sealed_one.value).unwrap(), [want]);
+    assert!(!sealed_one.value.windows(8).any(|w| w == 21.5_f64.to_be_bytes()));
 
-    let moved = seal_record(&acme, &keys, &record("meter-1", 8)).unwrap().key;
-    assert!(matches!(open_block(&keys, &moved, &sealed.value), Err(StoreError::Corrupt { .. })));
-    let other = seal_record(&acme, &keys, &record("meter-2", 7)).unwrap().key;
-    assert!(matches!(open_block(&keys, &other, &sealed.value), Err(StoreError::Corrupt { .. })));
+    let moved = sealed(&acme, &keys, &record("meter-1", 8)).key;
+    assert!(matches!(open_block(&keys, &moved, &sealed_one.value), Err(StoreError::Corrupt { .. })));
+    let other = sealed(&acme, &keys, &record("meter-2", 7)).key;
+    assert!(matches!(open_block(&keys, &other, &sealed_one.value), Err(StoreError::Corrupt { .. })));
     let theirs = ring(&tenant("other"), 1);
-    assert!(matches!(open_block(&theirs, &sealed.key, &sealed.value), Err(StoreError::WrongKey { .. })));
-    for bit in 0..sealed.value.len() * 8 {
-        let mut bad = sealed.value.clone();
+    assert!(matches!(
+        open_block(&theirs, &sealed_one.key, &sealed_one.value),
+        Err(StoreError::WrongKey { .. })
+    ));
+    for bit in 0..sealed_one.value.len() * 8 {
+        let mut bad = sealed_one.value.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
-        assert!(open_block(&keys, &sealed.key, &bad).is_err(), "bit {bit}");
+        assert!(open_block(&keys, &sealed_one.key, &bad).is_err(), "bit {bit}");
     }
-    for cut in 0..sealed.value.len() {
-        assert!(open_block(&keys, &sealed.key, &sealed.value[..cut]).is_err(), "cut to {cut}");
+    for cut in 0..sealed_one.value.len() {
+        assert!(open_block(&keys, &sealed_one.key, &sealed_one.value[..cut]).is_err(), "cut to {cut}");
     }
 }
 
@@ -81,10 +125,10 @@ fn keys_of_one_tenant_never_start_with_those_of_another() {
 }
 
 /// A group as the service makes it: every table gets the group's number.
-fn group(acme: &TenantName, keys: &TenantKeyRing, number: u64) -> Batch {
+fn group(acme: &TenantName, keys: &Arc<TenantKeyRing>, number: u64) -> Batch {
     let mut batch = Batch::new();
     for device in ["meter-1", "meter-2"] {
-        batch.put_record(seal_record(acme, keys, &record(device, number)).unwrap());
+        batch.put_block(sealed(acme, keys, &record(device, number)));
     }
     for space in [Space::Sessions, Space::Chains, Space::Meta] {
         batch.put(space, b"at".to_vec(), number.to_be_bytes());

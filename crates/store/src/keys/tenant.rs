@@ -1,9 +1,9 @@
 //! Unwrapped tenant keys in memory, and taking them away.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use ahash::HashMap;
 use thingward_model::{TenantName, Timestamp};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;

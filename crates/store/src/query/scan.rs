@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::hot::{HotSnapshot, Table, open_block, scope_prefix};
 use crate::keys::TenantKeyRing;
 use crate::query::{Filter, Limits, Signed};
-use crate::row::{Row, Value};
+use crate::row::{Record, Row, Value};
 use crate::segment::{Columns, NUMBERS, SegmentInfo, damaged, open_segment, schema, segments_of};
 
 /// Rows that are read from a segment at a time.
@@ -96,7 +96,7 @@ impl Pass<'_> {
         let prefix = scope_prefix(tenant, filter.device.as_ref(), filter.stream.as_ref());
         for pair in snapshot.scan(Table::Records, &prefix) {
             let (key, value) = pair?;
-            for row in open_block(keys, &key, &value)?.into_rows() {
+            for row in open_block(keys, &key, &value)?.into_iter().flat_map(Record::into_rows) {
                 self.count(1)?;
                 if filter.takes_time(row.time)
                     && filter.takes_names(&row.device, &row.stream, row.field.as_ref())

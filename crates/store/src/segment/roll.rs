@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::hot::{Batch, HotSnapshot, HotStore, Table, open_block, scope_prefix};
 use crate::keys::TenantKeyRing;
 use crate::query::Signed;
-use crate::row::Row;
+use crate::row::{Record, Row};
 use crate::segment::file::{digest, unfinished_path_of, write_segment};
 use crate::segment::{SegmentId, SegmentInfo, folder_of, path_of};
 
@@ -64,13 +64,14 @@ pub(crate) fn select(
             break;
         }
         let (key, value) = pair?;
-        let record = open_block(keys, &key, &value)?;
-        let old = record.received < policy.unsigned_before;
-        let mut rows: Vec<Row> = record.into_rows().collect();
+        let records = open_block(keys, &key, &value)?;
+        let mut rows: Vec<Row> = records.into_iter().flat_map(Record::into_rows).collect();
         for row in &mut rows {
             row.assurance = signed.assurance(row)?;
         }
-        if old || rows.iter().all(|r| r.assurance >= Assurance::DeviceSigned) {
+        let is_due = |r: &Row| r.received < policy.unsigned_before || r.assurance >= Assurance::DeviceSigned;
+        // A block goes as a whole, once all of it is due.
+        if rows.iter().all(is_due) {
             selected.rows.append(&mut rows);
             selected.blocks.push(key);
         }

@@ -46,7 +46,7 @@ impl Bench {
     pub(crate) fn put(&self, of: &str, records: &[Record]) {
         let mut batch = Batch::new();
         for record in records {
-            batch.put_record(self.store.seal(&tenant(of), record).unwrap());
+            batch.put_block(self.store.block(&tenant(of), record).unwrap().seal().unwrap());
         }
         self.store.commit(batch).unwrap();
     }
@@ -285,7 +285,7 @@ async fn a_segment_says_nothing_without_its_tenants_key() {
     bench.store.keys().withdraw(&acme, NOW).await.unwrap();
     assert!(matches!(all(&bench.store, "acme"), Err(StoreError::KeyWithdrawn { .. })));
     assert!(matches!(bench.store.roll(&acme, &EVERYTHING, NOW), Err(StoreError::KeyWithdrawn { .. })));
-    assert!(matches!(bench.store.seal(&acme, &town()[0]), Err(StoreError::KeyWithdrawn { .. })));
+    assert!(matches!(bench.store.block(&acme, &town()[0]), Err(StoreError::KeyWithdrawn { .. })));
     bench.store.keys().restore(&acme).await.unwrap();
     assert_eq!(all(&bench.store, "acme").unwrap().len(), 600);
 }

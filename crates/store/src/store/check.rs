@@ -124,9 +124,9 @@ impl Store {
             let tenant = parse_tenant(&key).map(|(tenant, _)| tenant);
             let keys = tenant.ok_or_else(|| StoreError::corrupt("the key of a hot block"));
             match keys.and_then(|t| self.keys.get(&t)).and_then(|keys| open_block(&keys, &key, &value)) {
-                Ok(record) => {
+                Ok(records) => {
                     report.blocks += 1;
-                    report.rows += record.readings.len() as u64;
+                    report.rows += records.iter().map(|record| record.readings.len() as u64).sum::<u64>();
                 }
                 Err(StoreError::KeyWithdrawn { .. } | StoreError::KeyUnusable { .. }) => report.locked += 1,
                 Err(error) => report.problems.push(Problem::Block { tenant, error }),

@@ -280,6 +280,7 @@ fn connections<'a>(r: &mut Reader<'a>, s: &mut Section<'a>) -> ConnectionLimits 
     let d = ConnectionLimits::default();
     ConnectionLimits {
         connections_max: count((r, s), "connections", d.connections_max),
+        connections_per_member_max: count((r, s), "connections_per_member", d.connections_per_member_max),
         handshakes_max: count((r, s), "handshakes", d.handshakes_max),
         handshake_timeout: length((r, s), "handshake_timeout", d.handshake_timeout),
     }

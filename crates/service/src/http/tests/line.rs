@@ -1,6 +1,7 @@
 //! A member that speaks MQTT with the core, past TLS.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -31,7 +32,7 @@ impl Line {
     pub(super) async fn open(core: CoreHandle, principal: Principal) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
         let conn = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (own, waiting, _ended) = output();
+        let (own, waiting) = output();
         let not_after = now().plus_micros(3_600_000_000);
         core.accept(
             conn,
@@ -58,7 +59,7 @@ impl Line {
     async fn send(&self, packet: &Packet) {
         let mut bytes = BytesMut::new();
         packet.write(Version::V5, PACKET_BYTES_MAX, &mut bytes).unwrap();
-        self.core.received(self.conn, bytes.freeze()).await;
+        self.core.received(self.conn, bytes).await;
     }
 
     async fn next(&mut self) -> Packet {
@@ -67,9 +68,9 @@ impl Line {
             if let Some(packet) = read {
                 return packet;
             }
-            match self.waiting.try_next() {
-                Ok(piece) => self.buffer.extend_from_slice(&piece),
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            match self.waiting.poll_next(&Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(piece)) => self.buffer.extend_from_slice(&piece),
+                Poll::Ready(None) | Poll::Pending => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
         panic!("nothing came");
@@ -102,7 +103,7 @@ impl Line {
 
     /// Whether nothing came.
     pub(super) fn is_silent(&mut self) -> bool {
-        self.waiting.try_next().is_err()
+        !matches!(self.waiting.poll_next(&Context::from_waker(Waker::noop())), Poll::Ready(Some(_)))
     }
 
     async fn send_publish(&mut self, topic: &str, payload: &[u8]) {

@@ -39,7 +39,7 @@ fn put(fixture: &Fixture, rows: u32) {
                 unit: Some("W".to_owned()),
             }],
         };
-        batch.put_record(store.seal(&tenant, &record).unwrap());
+        batch.put_block(store.block(&tenant, &record).unwrap().seal().unwrap());
     }
     store.commit(batch).unwrap();
 }

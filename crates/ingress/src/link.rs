@@ -1,0 +1,114 @@
+//! The bytes of one connection, both ways, in one task: an idle connection holds no buffers.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::output::Waiting;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 16 * 1024;
+/// Longest time for one piece of output to a client that reads slowly.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client has for the last words of a connection that the core has ended.
+pub(crate) const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Where a thread's connections read to before what came is copied to memory of its size.
+    static READ: RefCell<Box<[u8; READ_BYTES]>> = RefCell::new(Box::new([0; READ_BYTES]));
+}
+
+/// A connection, and what waits for it.
+pub(crate) struct Link<S> {
+    stream: S,
+    waiting: Waiting,
+    writing: Bytes,
+    /// Something may be in the stream's own buffers.
+    is_unflushed: bool,
+    /// Runs while the client does not take what it is sent.
+    patience: Option<Pin<Box<Sleep>>>,
+    /// The core has ended it; [`Self::patience`] is for its last words.
+    is_ending: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub(crate) const fn new(stream: S, waiting: Waiting) -> Self {
+        let writing = Bytes::new();
+        Self { stream, waiting, writing, is_unflushed: false, patience: None, is_ending: false }
+    }
+
+    /// Writes what waits, and gives what the client sent; `None` when one of the two ended it, or the client takes too
+    /// long.
+    pub(crate) fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
+        if self.poll_sent(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        READ.with_borrow_mut(|memory| {
+            let mut buffer = ReadBuf::new(memory.as_mut_slice());
+            let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let came = buffer.filled();
+            Poll::Ready((outcome.is_ok() && !came.is_empty()).then(|| BytesMut::from(came)))
+        })
+    }
+
+    /// Ready when no more can be sent.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_write(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending if self.is_stuck() => self.poll_patience(cx),
+            Poll::Pending => {
+                self.patience = None;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ready when no more comes and all of it is written, or it cannot be.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.writing.is_empty() {
+                match self.waiting.poll_next(cx) {
+                    Poll::Ready(Some(piece)) => {
+                        self.writing = piece;
+                        if !self.is_ending {
+                            self.patience = None;
+                        }
+                    }
+                    Poll::Ready(None) => {
+                        self.is_unflushed = true;
+                        return Pin::new(&mut self.stream).poll_shutdown(cx);
+                    }
+                    Poll::Pending => {
+                        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+                        self.is_unflushed = false;
+                        return Poll::Pending;
+                    }
+                }
+            }
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.writing))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.writing.advance(written);
+            self.is_unflushed = true;
+        }
+    }
+
+    const fn is_stuck(&self) -> bool {
+        !self.writing.is_empty() || self.is_unflushed
+    }
+
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_ending && self.waiting.is_ended(cx) {
+            self.is_ending = true;
+            self.patience = Some(Box::pin(sleep(LAST_WORDS_TIMEOUT)));
+        }
+        self.patience.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT))).as_mut().poll(cx)
+    }
+}
