@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_agent::disk::Directory;
-use thingward_ingress::{Member, Output, TooSlow};
+use thingward_ingress::{Member, Output, Received, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Link, Role, StreamName, TenantName, Timestamp};
@@ -51,7 +51,7 @@ enum Event {
     },
     Received {
         conn: ConnId,
-        bytes: BytesMut,
+        received: Received,
     },
     Closed {
         conn: ConnId,
@@ -189,10 +189,12 @@ impl Core {
                 self.children.insert(conn, who.principal.name);
                 self.broker.accept(now, conn, who);
             }
-            Event::Received { conn, bytes } => {
+            Event::Received { conn, mut received } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
-                    buffer.unsplit(bytes);
+                    buffer.unsplit(std::mem::take(&mut received.bytes));
+                    let before = self.broker.counters().messages_received;
                     self.broker.receive_bytes(now, conn, buffer);
+                    received.had(self.broker.counters().messages_received - before);
                 }
             }
             Event::Closed { conn } => {
@@ -406,8 +408,8 @@ impl thingward_ingress::Core for CoreHandle {
         let _ = self.0.send(Event::Accept { conn, who, output }).await;
     }
 
-    async fn received(&self, conn: ConnId, bytes: BytesMut) {
-        let _ = self.0.send(Event::Received { conn, bytes }).await;
+    async fn received(&self, conn: ConnId, received: Received) {
+        let _ = self.0.send(Event::Received { conn, received }).await;
     }
 
     async fn closed(&self, conn: ConnId) {

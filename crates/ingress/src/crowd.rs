@@ -1,11 +1,13 @@
 //! Who is here how often: nobody keeps others out by being here many times.
 
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::HashMap;
+use thingward_model::Principal;
 use tokio::sync::oneshot;
+
+use crate::allowance::Allowance;
 
 /// Handshakes in flight, by place. At the bound the place that has most of them gives up its oldest.
 pub(crate) struct Handshakes {
@@ -82,47 +84,54 @@ impl Drop for Turn {
     }
 }
 
-/// How many of each are here, up to a bound for each.
-pub(crate) struct Crowd<K> {
-    max: usize,
-    here: Mutex<HashMap<K, usize>>,
+/// Which members are here, each with so many connections at most, and how much each may say.
+pub(crate) struct Members {
+    connections_max: usize,
+    messages_per_second: u32,
+    here: Mutex<HashMap<Principal, Here>>,
 }
 
-/// One of them.
-pub(crate) struct Presence<K: Eq + Hash + Copy> {
-    of: Arc<Crowd<K>>,
-    who: K,
+struct Here {
+    connections: usize,
+    allowance: Arc<Allowance>,
 }
 
-impl<K: Eq + Hash + Copy> Crowd<K> {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, here: Mutex::default() })
+/// One connection of a member.
+pub(crate) struct Presence {
+    of: Arc<Members>,
+    who: Principal,
+    pub(crate) allowance: Arc<Allowance>,
+}
+
+impl Members {
+    pub(crate) fn new(connections_max: usize, messages_per_second: u32) -> Arc<Self> {
+        Arc::new(Self { connections_max, messages_per_second, here: Mutex::default() })
     }
 
-    fn here(&self) -> MutexGuard<'_, HashMap<K, usize>> {
+    fn here(&self) -> MutexGuard<'_, HashMap<Principal, Here>> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One more; `None` when there are as many as may be.
-    pub(crate) fn enter(self: &Arc<Self>, who: K) -> Option<Presence<K>> {
-        let mut here = self.here();
-        let count = here.entry(who).or_default();
-        if *count >= self.max {
+    pub(crate) fn enter(self: &Arc<Self>, who: Principal) -> Option<Presence> {
+        let mut all = self.here();
+        let fresh = || Here { connections: 0, allowance: Arc::new(Allowance::new(self.messages_per_second)) };
+        let here = all.entry(who).or_insert_with(fresh);
+        if here.connections >= self.connections_max {
             return None;
         }
-        *count += 1;
-        drop(here);
-        Some(Presence { of: Arc::clone(self), who })
+        here.connections += 1;
+        Some(Presence { of: Arc::clone(self), who, allowance: Arc::clone(&here.allowance) })
     }
 }
 
-impl<K: Eq + Hash + Copy> Drop for Presence<K> {
+impl Drop for Presence {
     fn drop(&mut self) {
-        let mut here = self.of.here();
-        if let Some(count) = here.get_mut(&self.who) {
-            *count -= 1;
-            if *count == 0 {
-                here.remove(&self.who);
+        let mut all = self.of.here();
+        if let Some(here) = all.get_mut(&self.who) {
+            here.connections -= 1;
+            if here.connections == 0 {
+                all.remove(&self.who);
             }
         }
     }
@@ -131,6 +140,8 @@ impl<K: Eq + Hash + Copy> Drop for Presence<K> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+
+    use thingward_model::Role;
 
     use super::*;
 
@@ -167,12 +178,18 @@ mod tests {
 
     #[test]
     fn a_member_is_here_no_more_often_than_it_may_be_and_again_when_it_has_left() {
-        let crowd = Crowd::new(2);
-        let first = crowd.enter("meter").unwrap();
-        let _second = crowd.enter("meter").unwrap();
-        assert!(crowd.enter("meter").is_none() && crowd.enter("pump").is_some());
+        let who = |name: &str| Principal {
+            tenant: "acme".parse().unwrap(),
+            role: Role::Device,
+            name: name.parse().unwrap(),
+        };
+        let members = Members::new(2, 10);
+        let first = members.enter(who("meter")).unwrap();
+        let second = members.enter(who("meter")).unwrap();
+        assert!(Arc::ptr_eq(&first.allowance, &second.allowance));
+        assert!(members.enter(who("meter")).is_none() && members.enter(who("pump")).is_some());
         drop(first);
-        assert!(crowd.enter("meter").is_some());
-        assert_eq!(crowd.here().len(), 1);
+        assert!(members.enter(who("meter")).is_some());
+        assert_eq!(members.here().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! The core decides about messages; here are only sockets, handshakes and their bounds.
 
+mod allowance;
 pub mod coap;
 mod crowd;
 mod guesses;
@@ -13,6 +14,7 @@ mod member;
 mod output;
 mod place;
 
+pub use allowance::Received;
 pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls};

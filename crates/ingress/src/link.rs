@@ -1,8 +1,9 @@
 //! The bytes of one connection, both ways, in one task: an idle connection holds no buffers.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -55,6 +56,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             let came = buffer.filled();
             Poll::Ready((outcome.is_ok() && !came.is_empty()).then(|| BytesMut::from(came)))
         })
+    }
+
+    /// Writes while something else is waited for; `None` when no more can be sent.
+    pub(crate) async fn write_during<T>(&mut self, other: impl Future<Output = T>) -> Option<T> {
+        let mut other = pin!(other);
+        let both = |cx: &mut Context<'_>| {
+            if self.poll_sent(cx).is_ready() { Poll::Ready(None) } else { other.as_mut().poll(cx).map(Some) }
+        };
+        poll_fn(both).await
     }
 
     /// Ready when no more can be sent.

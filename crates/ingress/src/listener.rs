@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rustls::ServerConfig;
 use thingward_model::Timestamp;
 use thingward_model::clock::now;
@@ -17,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::crowd::{Crowd, Handshakes};
+use crate::allowance::Received;
+use crate::crowd::{Handshakes, Members, Presence};
 use crate::limits::ConnectionLimits;
 use crate::link::Link;
 use crate::member::Member;
@@ -59,7 +59,7 @@ pub trait Core: Clone + Send + Sync + 'static {
     fn accept(&self, conn: ConnId, who: Member, output: Output) -> impl Future<Output = ()> + Send;
 
     /// A member sent bytes. Waits while the core is busy.
-    fn received(&self, conn: ConnId, bytes: BytesMut) -> impl Future<Output = ()> + Send;
+    fn received(&self, conn: ConnId, received: Received) -> impl Future<Output = ()> + Send;
 
     /// A member is gone.
     fn closed(&self, conn: ConnId) -> impl Future<Output = ()> + Send;
@@ -107,7 +107,8 @@ impl<C: Core> MqttListener<C> {
     pub async fn run(self) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
         let handshakes = Handshakes::new(self.limits.handshakes_max);
-        let members = Crowd::new(self.limits.connections_per_member_max);
+        let limits = self.limits;
+        let members = Members::new(limits.connections_per_member_max, limits.messages_per_second_max);
         let me = Arc::new(self);
         loop {
             // At the bound, new connections wait in the system's queue, which has a bound of its own.
@@ -137,8 +138,8 @@ impl<C: Core> MqttListener<C> {
                 let Some((stream, who, presence)) = accepted else { return me.core.refused() };
                 // Of its own, which is smaller than one that could make a handshake.
                 tokio::spawn(async move {
-                    serve(next_conn(), stream, who, &me.core).await;
-                    drop((place, presence));
+                    serve(next_conn(), stream, who, &presence, &me.core).await;
+                    drop(place);
                 });
             });
         }
@@ -164,14 +165,28 @@ impl<C: Core> MqttListener<C> {
 }
 
 /// Carries bytes between a client and the core until one of them ends it, or the certificate does.
-async fn serve(conn: ConnId, stream: impl AsyncRead + AsyncWrite + Unpin, who: Member, core: &impl Core) {
+async fn serve(
+    conn: ConnId,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    who: Member,
+    presence: &Presence,
+    core: &impl Core,
+) {
     let (output, waiting) = output();
     let over = until(who.not_after);
     core.accept(conn, who, output).await;
     let mut link = Link::new(stream, waiting);
+    let turns = Arc::new(Semaphore::new(1));
     let carry = async {
         while let Some(bytes) = poll_fn(|cx| link.poll_received(cx)).await {
-            core.received(conn, bytes).await;
+            let hand_over = async {
+                let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+                presence.allowance.refilled().await;
+                core.received(conn, Received::new(bytes, turn, Arc::clone(&presence.allowance))).await;
+            };
+            if link.write_during(hand_over).await.is_none() {
+                return;
+            }
         }
     };
     tokio::select! {
@@ -214,7 +229,7 @@ mod tests {
             *self.output.lock().unwrap() = Some(output);
         }
 
-        async fn received(&self, _: ConnId, _: BytesMut) {}
+        async fn received(&self, _: ConnId, _: Received) {}
 
         async fn closed(&self, _: ConnId) {
             self.closed.fetch_add(1, Ordering::Relaxed);
@@ -234,12 +249,16 @@ mod tests {
         }
     }
 
+    fn presence() -> Presence {
+        Members::new(1, 1000).enter(member().principal).unwrap()
+    }
+
     async fn serve_a_client_that_never_reads(act: impl FnOnce(&Mutex<Option<Output>>)) -> Duration {
         let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
         let start = tokio::time::Instant::now();
         let serving = tokio::spawn({
             let core = core.clone();
-            async move { serve(1, server, member(), &core).await }
+            async move { serve(1, server, member(), &presence(), &core).await }
         });
         while core.output.lock().unwrap().is_none() {
             tokio::task::yield_now().await;
@@ -273,7 +292,7 @@ mod tests {
         let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
         let who = Member { not_after: now().plus_micros(50_000), ..member() };
         let end = who.not_after;
-        serve(1, server, who, &core).await;
+        serve(1, server, who, &presence(), &core).await;
         assert!(now() >= end && core.closed.load(Ordering::Relaxed) == 1);
     }
 }

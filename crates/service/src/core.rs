@@ -20,7 +20,7 @@ use ahash::HashMap;
 use bytes::{Bytes, BytesMut};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{Signer, SoftwareKey};
-use thingward_ingress::{Member, Output};
+use thingward_ingress::{Member, Output, Received};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Limits};
@@ -61,7 +61,7 @@ enum Event {
     },
     Received {
         conn: ConnId,
-        bytes: BytesMut,
+        received: Received,
     },
     Closed {
         conn: ConnId,
@@ -301,10 +301,12 @@ impl Core {
                 self.buffers.insert(conn, BytesMut::new());
                 self.broker.accept(now, conn, who);
             }
-            Event::Received { conn, bytes } => {
+            Event::Received { conn, mut received } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
-                    buffer.unsplit(bytes);
+                    buffer.unsplit(std::mem::take(&mut received.bytes));
+                    let before = self.broker.counters().messages_received;
                     self.broker.receive_bytes(now, conn, buffer);
+                    received.had(self.broker.counters().messages_received - before);
                     if buffer.is_empty() {
                         // An idle connection holds no buffer.
                         *buffer = BytesMut::new();

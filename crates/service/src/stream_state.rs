@@ -134,8 +134,8 @@ impl StreamKey {
     }
 
     fn write(&self, key: &mut Vec<u8>) {
-        for name in [self.tenant.as_str(), self.device.as_str(), self.stream.as_str()] {
-            key.extend_from_slice(name.as_bytes());
+        for name in [self.tenant.as_bytes(), self.device.as_bytes(), self.stream.as_bytes()] {
+            key.extend_from_slice(name);
             key.push(0);
         }
     }

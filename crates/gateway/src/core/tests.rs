@@ -30,7 +30,7 @@ fn connect(core: &mut Core, conn: ConnId, serial: u8) -> Waiting {
     let (output, waiting) = output();
     core.handle(at(0), Event::Accept { conn, who, output });
     let bytes = BytesMut::from(&b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01a"[..]);
-    core.handle(at(0), Event::Received { conn, bytes });
+    core.handle(at(0), Event::Received { conn, received: bytes.into() });
     core.release();
     waiting
 }
@@ -146,8 +146,8 @@ impl Child {
     }
 
     fn talk(&mut self, core: &mut Core) {
-        let bytes = self.client.take_output().into();
-        core.handle(at(0), Event::Received { conn: self.conn, bytes });
+        let bytes = BytesMut::from(self.client.take_output());
+        core.handle(at(0), Event::Received { conn: self.conn, received: bytes.into() });
         self.listen(core);
     }
 

@@ -96,7 +96,7 @@ pub(super) async fn run<C: Core>(
         }
         let bytes = client.take_output();
         if !bytes.is_empty() {
-            core.received(conn, bytes.into()).await;
+            core.received(conn, BytesMut::from(bytes).into()).await;
         }
         if is_over {
             let _ = news.send((principal, conn, News::Ended)).await;

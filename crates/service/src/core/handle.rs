@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::BytesMut;
-use thingward_ingress::{Member, Output};
+use thingward_ingress::{Member, Output, Received};
 use thingward_model::{DeviceName, TenantName};
 use thingward_mqtt::broker::ConnId;
 use thingward_store::{Record, StoreError};
@@ -37,8 +36,8 @@ impl thingward_ingress::Core for CoreHandle {
         self.send(Event::Accept { conn, who, output }).await;
     }
 
-    async fn received(&self, conn: ConnId, bytes: BytesMut) {
-        self.send(Event::Received { conn, bytes }).await;
+    async fn received(&self, conn: ConnId, received: Received) {
+        self.send(Event::Received { conn, received }).await;
     }
 
     async fn closed(&self, conn: ConnId) {

@@ -37,15 +37,15 @@ pub(crate) fn scope_prefix(
     stream: Option<&StreamName>,
 ) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
-    let mut push = |name: &str| {
-        key.extend_from_slice(name.as_bytes());
+    let mut push = |name: &[u8]| {
+        key.extend_from_slice(name);
         key.push(0);
     };
-    push(tenant.as_str());
+    push(tenant.as_bytes());
     if let Some(device) = device {
-        push(device.as_str());
+        push(device.as_bytes());
         if let Some(stream) = stream {
-            push(stream.as_str());
+            push(stream.as_bytes());
         }
     }
     key

@@ -199,7 +199,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::RadioDriver(driver) => driver.run(),
         _ => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(workers()).enable_all().build();
     runtime.map_err(Failure::of)?.block_on(async {
         match command {
             Command::Service(c) => c.run(&global).await,
@@ -238,6 +239,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             | Command::RadioDriver(_) => Ok(()),
         }
     })
+}
+
+/// A role's core and the thread that writes for it take one processor; the others carry connections.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
 }
 
 fn completion(shell: CompletionShell) {

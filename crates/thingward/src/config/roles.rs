@@ -281,6 +281,13 @@ fn connections<'a>(r: &mut Reader<'a>, s: &mut Section<'a>) -> ConnectionLimits 
     ConnectionLimits {
         connections_max: count((r, s), "connections", d.connections_max),
         connections_per_member_max: count((r, s), "connections_per_member", d.connections_per_member_max),
+        messages_per_second_max: r.number(
+            s,
+            "messages_per_second",
+            COUNT,
+            d.messages_per_second_max,
+            1..=100_000_000,
+        ),
         handshakes_max: count((r, s), "handshakes", d.handshakes_max),
         handshake_timeout: length((r, s), "handshake_timeout", d.handshake_timeout),
     }

@@ -59,7 +59,7 @@ impl Line {
     async fn send(&self, packet: &Packet) {
         let mut bytes = BytesMut::new();
         packet.write(Version::V5, PACKET_BYTES_MAX, &mut bytes).unwrap();
-        self.core.received(self.conn, bytes).await;
+        self.core.received(self.conn, bytes.into()).await;
     }
 
     async fn next(&mut self) -> Packet {

@@ -1,0 +1,108 @@
+//! Clients that want more than their share: the service goes on for others, keeps its bounds, and keeps what it acknowledged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value as Json;
+
+use common::Place;
+use common::by_hand::ByHand;
+
+const SECONDS: &str = "6";
+
+/// A client in its process.
+struct Client {
+    process: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Client {
+    /// Does something as this member.
+    fn start(place: &Place, member: &ByHand, what: &str) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
+        let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
+        let mut process = Command::new("python3")
+            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key, SECONDS])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap());
+        let mut client = Self { process, says };
+        assert_eq!(client.line(), "ready", "{what}");
+        client
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// What came of it.
+    fn outcome(mut self) -> Json {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
+    }
+}
+
+#[test]
+fn whoever_wants_more_than_their_share_leaves_others_served() {
+    let place = Place::new();
+    let _service = place.service(&["acme"]);
+    let good = ByHand::enrolled(&place, "acme", "device", "good");
+    let bad = ByHand::enrolled(&place, "acme", "device", "bad");
+    let deaf = ByHand::enrolled(&place, "acme", "application", "deaf");
+    let alone = Client::start(&place, &good, "well_behaved").outcome();
+    let mut acknowledged = count(&alone, "acknowledged");
+    println!("alone: {alone}");
+    let mut during = |attackers: &[(&ByHand, &str)]| {
+        let attackers: Vec<_> =
+            attackers.iter().map(|(member, what)| Client::start(&place, member, what)).collect();
+        let served = Client::start(&place, &good, "well_behaved").outcome();
+        let outcomes: Vec<Json> = attackers.into_iter().map(Client::outcome).collect();
+        println!("{served} during {outcomes:?}");
+        assert!(count(&served, "newcomers") > 0, "{served}\n{}", place.logs());
+        acknowledged += count(&served, "acknowledged");
+        outcomes
+    };
+
+    let outcomes = during(&[(&bad, "slow_handshakes")]);
+    assert!(count(&outcomes[0], "cut") > 0, "of 1000 only 256 may be at it");
+    let outcomes = during(&[(&bad, "half_open")]);
+    assert!(count(&outcomes[0], "cut") > 0);
+    let outcomes = during(&[(&bad, "connects")]);
+    assert!(count(&outcomes[0], "made") > 1000);
+    during(&[(&bad, "endless_publisher")]);
+    let outcomes = during(&[(&deaf, "deaf_subscriber"), (&bad, "endless_publisher")]);
+    assert_eq!(outcomes[0]["ended"], true, "who reads nothing is cut");
+    let outcomes = during(&[(&bad, "retained_flood")]);
+    assert!(count(&outcomes[0], "kept") <= 1000 && count(&outcomes[0], "refused") > 0);
+    let outcomes = during(&[(&bad, "deep_chain")]);
+    assert!(count(&outcomes[0], "refused") > 0);
+
+    let query = ["reading", "query", "--tenant", "acme", "--device", "good", "--limit", "100000"];
+    let rows = place.done(&query);
+    println!("{acknowledged} acknowledged");
+    let kept = u64::try_from(rows.as_array().map_or(0, Vec::len)).unwrap();
+    assert_eq!(kept, acknowledged, "each message that was acknowledged is there once");
+}
+
+fn count(outcome: &Json, name: &str) -> u64 {
+    outcome[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {outcome}"))
+}
