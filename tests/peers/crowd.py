@@ -104,6 +104,28 @@ def well_behaved():
          newcomers=len(newcomers), slowest_newcomer=max(newcomers, default=0) * 1e3)
 
 
+def persistent():
+    """Publishes one message after the other until each is acknowledged, whatever happens to the service."""
+    goes_on, number, connections, stream = until(), 1, 0, None
+    while goes_on():
+        try:
+            if stream is None:
+                stream = connect("persistent")
+                stream.settimeout(5)
+                connections += 1
+            stream.sendall(publish("devices/me/telemetry/count", b'{"said":%d}' % number, number % 65535 + 1))
+            kind, body = read(stream)
+            if kind == 0x40 and (len(body) < 3 or body[2] < 0x80):
+                number += 1
+                time.sleep(0.005)
+            else:
+                stream = None
+        except (OSError, AssertionError):
+            stream = None
+            time.sleep(0.1)
+    tell(acknowledged=number - 1, connections=connections)
+
+
 def hold_open(count, drip):
     """Opens connections without a handshake, and opens each that is cut anew."""
     streams, cut = [raw() for _ in range(count)], 0

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::io::Write as _;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use landlock::{
@@ -71,9 +72,11 @@ pub fn shut_in(open: &Open<'_>) -> Result<(), NotShutIn> {
     match landlock()? {
         RulesetStatus::FullyEnforced => {}
         RulesetStatus::PartiallyEnforced => {
-            eprintln!("this kernel has a part of Landlock only; seccomp stands")
+            drop(writeln!(std::io::stderr(), "this kernel has a part of Landlock only; seccomp stands"))
         }
-        RulesetStatus::NotEnforced => eprintln!("this kernel has no Landlock; seccomp stands"),
+        RulesetStatus::NotEnforced => {
+            drop(writeln!(std::io::stderr(), "this kernel has no Landlock; seccomp stands"))
+        }
     }
     apply_filter_all_threads(&filter(open)?)?;
     Ok(())

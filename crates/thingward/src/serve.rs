@@ -18,7 +18,9 @@ pub(crate) enum LogFormat {
 /// Starts the log. `THINGWARD_LOG` says how much, as `info` or `thingward_service=debug`.
 pub(crate) fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("THINGWARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A full disk under the log is no reason to end: its own complaint would be a panic.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    let log = log.with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),

@@ -9,57 +9,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-
 use serde_json::Value as Json;
 
 use common::Place;
 use common::by_hand::ByHand;
+use common::crowd::{Client, count};
 
-const SECONDS: &str = "6";
-
-/// A client in its process.
-struct Client {
-    process: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Client {
-    /// Does something as this member.
-    fn start(place: &Place, member: &ByHand, what: &str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
-        let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
-        let mut process = Command::new("python3")
-            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key, SECONDS])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let says = BufReader::new(process.stdout.take().unwrap());
-        let mut client = Self { process, says };
-        assert_eq!(client.line(), "ready", "{what}");
-        client
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    /// What came of it.
-    fn outcome(mut self) -> Json {
-        let line = self.line();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
-    }
-}
+const SECONDS: u32 = 6;
 
 #[test]
 fn whoever_wants_more_than_their_share_leaves_others_served() {
@@ -68,13 +24,13 @@ fn whoever_wants_more_than_their_share_leaves_others_served() {
     let good = ByHand::enrolled(&place, "acme", "device", "good");
     let bad = ByHand::enrolled(&place, "acme", "device", "bad");
     let deaf = ByHand::enrolled(&place, "acme", "application", "deaf");
-    let alone = Client::start(&place, &good, "well_behaved").outcome();
+    let alone = Client::start(&place, &good, "well_behaved", SECONDS).outcome();
     let mut acknowledged = count(&alone, "acknowledged");
     println!("alone: {alone}");
     let mut during = |attackers: &[(&ByHand, &str)]| {
         let attackers: Vec<_> =
-            attackers.iter().map(|(member, what)| Client::start(&place, member, what)).collect();
-        let served = Client::start(&place, &good, "well_behaved").outcome();
+            attackers.iter().map(|(member, what)| Client::start(&place, member, what, SECONDS)).collect();
+        let served = Client::start(&place, &good, "well_behaved", SECONDS).outcome();
         let outcomes: Vec<Json> = attackers.into_iter().map(Client::outcome).collect();
         println!("{served} during {outcomes:?}");
         assert!(count(&served, "newcomers") > 0, "{served}\n{}", place.logs());
@@ -101,8 +57,4 @@ fn whoever_wants_more_than_their_share_leaves_others_served() {
     println!("{acknowledged} acknowledged");
     let kept = u64::try_from(rows.as_array().map_or(0, Vec::len)).unwrap();
     assert_eq!(kept, acknowledged, "each message that was acknowledged is there once");
-}
-
-fn count(outcome: &Json, name: &str) -> u64 {
-    outcome[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {outcome}"))
 }

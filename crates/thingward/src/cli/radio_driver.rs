@@ -1,5 +1,6 @@
 //! `radio-driver`: the process of a radio's driver, which a gateway starts.
 
+use std::io::Write as _;
 use std::process::exit;
 
 use clap::Args;
@@ -19,7 +20,7 @@ impl RadioDriver {
     /// Never returns: the process has been shut in, and can do nothing else.
     pub(super) fn run(&self) -> ! {
         let end = process::run(&self.line, &mut *self.kind.protocol());
-        eprintln!("{end}");
+        drop(writeln!(std::io::stderr(), "{end}"));
         exit(end.exit_code().into())
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod by_hand;
+pub(crate) mod crowd;
 pub(crate) mod house;
 
 use std::fs::File;
@@ -149,7 +150,7 @@ impl Place {
     /// Starts the service and makes tenants, each with its key in `NAME.key`.
     pub(crate) fn service(&self, tenants: &[&str]) -> Running {
         let service = self.start(&["service", "run"]);
-        wait_for("the service", || self.run(&["tenant", "list"]).0 == 0);
+        self.wait_for_service();
         for tenant in tenants {
             let key = self.path(&format!("{tenant}.key"));
             let made = self.done(&["key", "create", shown(&key)]);
@@ -157,6 +158,11 @@ impl Place {
             self.done(&["tenant", "create", tenant, "--customer-key", reference]);
         }
         service
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn wait_for_service(&self) {
+        wait_for("the service", || self.run(&["tenant", "list"]).0 == 0);
     }
 
     /// Makes a PKCS#11 token `town` that all commands from now on find; gives the reference of `object` on it.

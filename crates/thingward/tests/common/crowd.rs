@@ -1,0 +1,57 @@
+//! Clients that are scripts of their own, `tests/peers/crowd.py`.
+
+#![allow(clippy::panic, reason = "a test says what is wrong by panicking")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value as Json;
+
+use super::Place;
+use super::by_hand::ByHand;
+
+/// A client in its process.
+pub(crate) struct Client {
+    process: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Client {
+    /// Does something as this member.
+    pub(crate) fn start(place: &Place, member: &ByHand, what: &str, seconds: u32) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
+        let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
+        let mut process = Command::new("python3")
+            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key, &seconds.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap());
+        let mut client = Self { process, says };
+        assert_eq!(client.line(), "ready", "{what}");
+        client
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// What came of it.
+    pub(crate) fn outcome(mut self) -> Json {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
+    }
+}
+
+pub(crate) fn count(outcome: &Json, name: &str) -> u64 {
+    outcome[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {outcome}"))
+}
