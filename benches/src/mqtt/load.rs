@@ -49,8 +49,13 @@ impl Load {
     }
 
     pub(super) async fn open(&self) -> Vec<Session> {
+        self.open_from(0).await
+    }
+
+    /// Those behind the first ones.
+    pub(super) async fn open_from(&self, first: usize) -> Vec<Session> {
         let mut sessions = Vec::new();
-        for start in (0..self.count).step_by(OPENED_AT_ONCE) {
+        for start in (first..self.count).step_by(OPENED_AT_ONCE) {
             let opening = start..self.count.min(start + OPENED_AT_ONCE);
             let mut tasks = JoinSet::new();
             for number in opening {

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::allowance::Received;
 use crate::crowd::{Handshakes, Members, Presence};
@@ -145,10 +146,8 @@ impl<C: Core> MqttListener<C> {
         }
     }
 
-    async fn handshake(
-        &self,
-        stream: TcpStream,
-    ) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Member)> {
+    /// The stream is large, and futures keep room for what passes through them.
+    async fn handshake(&self, stream: TcpStream) -> Option<(Box<TlsStream<TcpStream>>, Member)> {
         let _ = stream.set_nodelay(true);
         let acceptor = TlsAcceptor::from(self.tls.current());
         let stream = match acceptor.accept(stream).await {
@@ -160,7 +159,7 @@ impl<C: Core> MqttListener<C> {
         };
         let leaf = stream.get_ref().1.peer_certificates()?.first()?;
         let who = Member::from_verified(leaf, &self.trust_domain)?;
-        Some((stream, who))
+        Some((Box::new(stream), who))
     }
 }
 

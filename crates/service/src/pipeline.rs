@@ -47,6 +47,9 @@ pub enum Refusal {
     Store(StoreError),
 }
 
+/// A record that was kept, and whose it is.
+pub type Accepted = (TenantName, Arc<Record>);
+
 /// Most streams of one device. Our own devices stop at 64.
 const STREAMS_MAX: usize = 256;
 
@@ -64,7 +67,7 @@ pub struct Pipeline {
     /// Blocks that wait for the end of their group.
     full: Vec<Block>,
     batch: Batch,
-    accepted: Vec<(TenantName, Arc<Record>)>,
+    accepted: Vec<Accepted>,
     scratch: Box<[u8; RECORD_BYTES_MAX]>,
 }
 
@@ -420,7 +423,7 @@ impl Pipeline {
     /// # Errors
     ///
     /// What the store says when it seals; nothing of the group may be acknowledged then.
-    pub fn drain(&mut self) -> Result<(Batch, Vec<(TenantName, Arc<Record>)>), StoreError> {
+    pub fn drain(&mut self) -> Result<(Batch, Vec<Accepted>), StoreError> {
         for at in self.changed.drain(..) {
             if let Some(state) = self.streams.get_mut(&at) {
                 state.is_changed = false;

@@ -24,10 +24,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// What is allocated by the core's thread is freed by others, which the system's own allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let output = cli.global.output;
