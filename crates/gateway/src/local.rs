@@ -94,11 +94,22 @@ struct Inner {
 struct Limits {
     calls: HashMap<DeviceName, (f64, Option<Instant>)>,
     refused: HashMap<(DeviceName, String), Refused>,
+    /// Those that are not told apart, because too many others are.
+    others: Option<Refused>,
 }
 
 struct Refused {
     at: Instant,
     also: u64,
+}
+
+/// What is told of a refusal.
+#[derive(Debug, PartialEq, Eq)]
+enum Telling {
+    /// Itself, and how often the same was refused since it was told last.
+    This { also: u64 },
+    /// That there are so many more, of many kinds.
+    Others { count: u64 },
 }
 
 impl Local {
@@ -282,7 +293,11 @@ impl Local {
 
     /// Accounts for a refusal, unless the same was within the last minute.
     fn refused(&self, application: &DeviceName, target: &str, reason: &'static str) {
-        let Some(also) = self.limits().refused(application, target, Instant::now()) else { return };
+        let also = match self.limits().refused(application, target, Instant::now()) {
+            None => return,
+            Some(Telling::This { also }) => also,
+            Some(Telling::Others { count }) => return self.refused_others(count),
+        };
         let mut details = vec![("for", format!("application/{application}")), ("reason", reason.to_owned())];
         if also > 0 {
             details.push(("also", also.to_string()));
@@ -290,6 +305,15 @@ impl Local {
         let deed = Deed { action: "gateway.refuse", target: target.to_owned(), details };
         if let Err(error) = self.0.accounts.write(deed) {
             tracing::error!(target, %error, "a refusal is not accounted for");
+        }
+    }
+
+    /// Accounts for so many refusals of many kinds.
+    fn refused_others(&self, count: u64) {
+        let details = vec![("reason", "too many different ones".to_owned()), ("more", count.to_string())];
+        let deed = Deed { action: "gateway.refuse", target: "operation/*".to_owned(), details };
+        if let Err(error) = self.0.accounts.write(deed) {
+            tracing::error!(count, %error, "refusals are not accounted for");
         }
     }
 
@@ -311,25 +335,37 @@ impl Limits {
         may
     }
 
-    /// How often the same was refused since it was told last; `None` when it was told a moment ago.
-    fn refused(&mut self, application: &DeviceName, target: &str, now: Instant) -> Option<u64> {
+    /// What is to be told of a refusal; `None` when the same was a moment ago.
+    fn refused(&mut self, application: &DeviceName, target: &str, now: Instant) -> Option<Telling> {
         let at = (*application, target.to_owned());
         if let Some(known) = self.refused.get_mut(&at) {
-            if now.duration_since(known.at) < REFUSED_EVERY {
-                known.also += 1;
-                return None;
-            }
-            known.at = now;
-            return Some(std::mem::take(&mut known.also));
+            return known.again(now).map(|also| Telling::This { also });
         }
         if self.refused.len() >= REFUSED_MAX {
             self.refused.retain(|_, known| now.duration_since(known.at) < REFUSED_EVERY);
         }
         if self.refused.len() >= REFUSED_MAX {
-            return None;
+            let Some(others) = &mut self.others else {
+                self.others = Some(Refused { at: now, also: 0 });
+                return Some(Telling::Others { count: 1 });
+            };
+            // This one, and those that were not told.
+            return others.again(now).map(|also| Telling::Others { count: also + 1 });
         }
         self.refused.insert(at, Refused { at: now, also: 0 });
-        Some(0)
+        Some(Telling::This { also: 0 })
+    }
+}
+
+impl Refused {
+    /// How many were not told since the last that was; `None` when that was a moment ago.
+    fn again(&mut self, now: Instant) -> Option<u64> {
+        if now.duration_since(self.at) < REFUSED_EVERY {
+            self.also += 1;
+            return None;
+        }
+        self.at = now;
+        Some(std::mem::take(&mut self.also))
     }
 }
 

@@ -17,14 +17,32 @@ fn an_application_that_asks_without_end_is_held_to_its_share() {
 fn the_same_refusal_is_told_once_a_minute_with_how_often_it_was() {
     let (mut limits, begun) = (Limits::default(), Instant::now());
     let home = "home".parse().unwrap();
-    assert_eq!(limits.refused(&home, "operation/bulb/on", begun), Some(0));
+    let this = |also| Some(Telling::This { also });
+    assert_eq!(limits.refused(&home, "operation/bulb/on", begun), this(0));
     for _ in 0..5 {
         assert_eq!(limits.refused(&home, "operation/bulb/on", begun), None);
     }
-    assert_eq!(limits.refused(&home, "operation/bulb/off", begun), Some(0));
-    assert_eq!(limits.refused(&home, "operation/bulb/on", begun + REFUSED_EVERY), Some(5));
-    let told = (0..1000).filter(|n| limits.refused(&home, &n.to_string(), begun).is_some()).count();
-    assert_eq!(told, REFUSED_MAX - 2);
+    assert_eq!(limits.refused(&home, "operation/bulb/off", begun), this(0));
+    assert_eq!(limits.refused(&home, "operation/bulb/on", begun + REFUSED_EVERY), this(5));
+}
+
+#[test]
+fn of_too_many_different_refusals_it_is_told_how_many_more_there_are() {
+    let (mut limits, begun) = (Limits::default(), Instant::now());
+    let home = "home".parse().unwrap();
+    let told: Vec<_> = (0..1000).filter_map(|n| limits.refused(&home, &n.to_string(), begun)).collect();
+    let (these, others) = told.split_at(REFUSED_MAX);
+    assert!(these.iter().all(|told| *told == Telling::This { also: 0 }));
+    assert_eq!(*others, [Telling::Others { count: 1 }]);
+    // A minute later nothing of before is told apart any more, and when there are too many again all are in one number.
+    let later = begun + REFUSED_EVERY;
+    let told: Vec<_> = (0..1000).filter_map(|n| limits.refused(&home, &n.to_string(), later)).collect();
+    let counted = told.iter().map(|told| match told {
+        Telling::This { also } => 1 + also,
+        Telling::Others { count } => *count,
+    });
+    let left = limits.others.as_ref().unwrap().also;
+    assert_eq!(u64::try_from(REFUSED_MAX).unwrap() + 1 + counted.sum::<u64>() + left, 2000);
 }
 
 #[test]
