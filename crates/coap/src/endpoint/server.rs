@@ -127,11 +127,7 @@ impl<P: Copy + Ord> Endpoint<P> {
         let refusal = |code| Packet::new(code).with_uint(OptionNumber::MAX_AGE, 0);
         let header = Header::decode(value).map_err(|_| refusal(Code::BAD_OPTION))?;
         let (handle, context) = self
-            .contexts_mut()
-            .find(|(_, c)| {
-                let same = header.kid_context.is_none_or(|kid_context| Some(&kid_context) == c.id_context());
-                header.kid == Some(*c.recipient_id()) && same
-            })
+            .context_of(&header.kid.ok_or_else(|| refusal(Code::UNAUTHORIZED))?, header.kid_context.as_ref())
             .ok_or_else(|| refusal(Code::UNAUTHORIZED))?;
         // A query in it may hold a secret.
         let mut out = Zeroizing::new(vec![0; 2 * message.payload.len() + OUTER_BYTES_MAX]);

@@ -1,6 +1,6 @@
 //! The endpoint's state, and the ways in and out.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -15,7 +15,7 @@ use super::seen::Seen;
 use super::server::Asked;
 use super::transfer::Transfer;
 use crate::message::Message;
-use crate::oscore::{self, Context, Nonce};
+use crate::oscore::{self, Context, ContextId, Id, Nonce};
 
 /// One of an endpoint's security contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +34,9 @@ pub struct Endpoint<P> {
     pub(super) unguessable: Unguessable,
     next_id: u64,
     message_id: u16,
-    contexts: Vec<(ContextHandle, Context)>,
+    contexts: BTreeMap<ContextHandle, Context>,
+    /// Contexts by their Recipient IDs, the newest last.
+    recipients: BTreeMap<Id, Vec<ContextHandle>>,
     pub(super) reliable: Reliable<P>,
     pub(super) seen: Seen<P>,
     pub(super) exchanges: Vec<Exchange<P>>,
@@ -54,7 +56,8 @@ impl<P: Copy + Ord> Endpoint<P> {
             message_id: unguessable.message_id(),
             unguessable,
             next_id: 0,
-            contexts: Vec::new(),
+            contexts: BTreeMap::new(),
+            recipients: BTreeMap::new(),
             reliable: Reliable::new(),
             seen: Seen::new(limits.seen_max),
             exchanges: Vec::new(),
@@ -71,31 +74,39 @@ impl<P: Copy + Ord> Endpoint<P> {
     /// the newer one counts.
     pub fn add_context(&mut self, context: Context) -> ContextHandle {
         let handle = ContextHandle(self.fresh_id());
-        self.contexts.push((handle, context));
+        self.recipients.entry(*context.recipient_id()).or_default().push(handle);
+        self.contexts.insert(handle, context);
         handle
     }
 
     /// Whether there is a security context with this Recipient ID.
     #[must_use]
     pub fn has_recipient(&self, id: &[u8]) -> bool {
-        self.contexts.iter().any(|(_, context)| context.recipient_id().as_bytes() == id)
+        Id::try_from(id).is_ok_and(|id| self.recipients.contains_key(&id))
     }
 
     /// A security context, for setting sequence numbers aside: RFC 8613 appendix B.1.1.
     pub fn context(&mut self, handle: ContextHandle) -> Option<&mut Context> {
-        self.contexts.iter_mut().find(|(other, _)| *other == handle).map(|(_, context)| context)
+        self.contexts.get_mut(&handle)
     }
 
     /// Takes a security context back, with all that others asked, observe and transfer under it: nothing of that can be
     /// answered any more.
     pub fn remove_context(&mut self, handle: ContextHandle) -> Option<Context> {
-        let at = self.contexts.iter().position(|(other, _)| *other == handle)?;
+        let context = self.contexts.remove(&handle)?;
+        let id = context.recipient_id();
+        if let Some(same) = self.recipients.get_mut(id) {
+            same.retain(|other| *other != handle);
+            if same.is_empty() {
+                self.recipients.remove(id);
+            }
+        }
         self.asked.retain(|asked| asked.context() != Some(handle));
         self.transfers.retain(|transfer| !transfer.is_under(handle));
         while let Some(observation) = self.observation_under(handle) {
             self.observer_left(observation);
         }
-        Some(self.contexts.remove(at).1)
+        Some(context)
     }
 
     /// Takes a datagram. What is wrong with it is answered as RFC 7252 wants; it is told for the log.
@@ -222,9 +233,18 @@ impl<P: Copy + Ord> Endpoint<P> {
         Ok(out)
     }
 
-    /// All security contexts, the newest first.
-    pub(super) fn contexts_mut(&mut self) -> impl Iterator<Item = (ContextHandle, &mut Context)> {
-        self.contexts.iter_mut().rev().map(|(handle, context)| (*handle, context))
+    /// The newest security context with this Recipient ID, and this ID context where one is said.
+    pub(super) fn context_of(
+        &mut self,
+        recipient: &Id,
+        id_context: Option<&ContextId>,
+    ) -> Option<(ContextHandle, &mut Context)> {
+        let is_meant = |handle: &&ContextHandle| {
+            let context = self.contexts.get(*handle);
+            context.is_some_and(|context| id_context.is_none() || context.id_context() == id_context)
+        };
+        let handle = *self.recipients.get(recipient)?.iter().rev().find(is_meant)?;
+        Some((handle, self.contexts.get_mut(&handle)?))
     }
 }
 
