@@ -13,7 +13,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use p256::elliptic_curve::sec1::ToSec1Point;
-use thingward_coap::edhoc::{Credential, CredentialId, DhKey, Identifier, Initiator, Responder, Session};
+use thingward_coap::edhoc::{
+    Credential, CredentialId, DhKey, Identifier, Initiator, Message1, Method, OwnKey, PublicKey, Responder,
+    Session, Suite, Suites,
+};
 use thingward_coap::endpoint::{
     ContextHandle, Endpoint, Event, ExchangeId, Limits, ObservationId, Packet, RespondError,
 };
@@ -220,8 +223,11 @@ fn somebody(kid: u8, secret: u8) -> (DhKey, Credential) {
     bytes.extend_from_slice(&[0x22, 0x58, 32]);
     bytes.extend_from_slice(y);
     let key = DhKey::new(&[secret; 32]).unwrap();
-    let credential =
-        Credential { id: CredentialId::Kid(Identifier::new(&[kid]).unwrap()), public: key.public(), bytes };
+    let credential = Credential {
+        id: CredentialId::Kid(Identifier::new(&[kid]).unwrap()),
+        key: PublicKey::p256(key.public()),
+        bytes,
+    };
     (key, credential)
 }
 
@@ -238,11 +244,16 @@ fn as_an_initiator_it_agrees_with_another_implementation() {
         response.payload
     };
     // RFC 9528 appendix A.2: the CBOR value true stands in front of message 1, and C_R in front of message 3.
-    let begun = Initiator::start(DhKey::new(&[9; 32]).unwrap(), Identifier::new(&[0x0e]).unwrap(), &[]);
+    let begun = Initiator::start(
+        (Method::StaticStatic, Suite::Two),
+        DhKey::new(&[9; 32]).unwrap(),
+        Identifier::new(&[0x0e]).unwrap(),
+        &[],
+    );
     let message_2 = post(&[&[0xf5], begun.message_1()].concat());
     let answer = begun.read(&message_2).unwrap();
     assert_eq!(answer.id(), &theirs.id);
-    let (message_3, session) = answer.finish(&theirs, &key, &own).unwrap();
+    let (message_3, session) = answer.finish(&theirs, OwnKey::Static(&key), &own).unwrap();
     let message_4 = post(&[session.responder().to_cbor(), message_3].concat());
     session.check_message_4(&message_4).unwrap();
 
@@ -306,7 +317,9 @@ impl Site {
         if payload[0] == 0xf5 {
             self.c_r += 1;
             let (ephemeral, c_r) = (DhKey::new(&[8; 32]).unwrap(), Identifier::new(&[self.c_r]).unwrap());
-            let responder = Responder::answer(&payload[1..], ephemeral, c_r, &key, &own).unwrap();
+            let message_1 = Message1::read(&payload[1..], |_| Suites::P256).unwrap();
+            let responder =
+                Responder::answer(&message_1, ephemeral, c_r, OwnKey::Static(&key), &own).unwrap();
             let message_2 = responder.message_2().to_vec();
             self.responder = Some(responder);
             return message_2;

@@ -133,12 +133,11 @@ pub fn verify(
     proof: &[u8],
     purpose: Purpose,
     payload: &[u8],
-    (root, trust_domain): Anchor<'_>,
+    anchor: Anchor<'_>,
     now: Timestamp,
 ) -> Result<Proved, ProofError> {
     let signed = Signed::read(proof, payload)?;
-    verify_client_chain(&signed.certificates(), &[root.to_vec()], now)?;
-    let leaf = LeafIdentity::from_verified(signed.leaf()?, trust_domain)?;
+    let leaf = member_of(&signed.chain, anchor, now)?;
     signed.check(purpose, &leaf.key)?;
     Ok(Proved { leaf, chain: signed.chain })
 }
@@ -151,14 +150,45 @@ pub fn verify(
 pub fn verify_answerer(
     proof: &[u8],
     payload: &[u8],
-    (root, trust_domain): Anchor<'_>,
+    anchor: Anchor<'_>,
     now: Timestamp,
 ) -> Result<Server, ProofError> {
     let signed = Signed::read(proof, payload)?;
-    verify_server_chain(&signed.certificates(), root, now)?;
-    let (server, key) = server_of(signed.leaf()?, trust_domain)?;
+    let (server, key) = answerer_of(&signed.chain, anchor, now)?;
     signed.check(Purpose::Answerer, &key)?;
     Ok(server)
+}
+
+/// The member whose certificate is the first of these, in DER. That it is them who show it is to be proved otherwise.
+///
+/// # Errors
+///
+/// [`PkiError`] when they do not lead to the root, are not valid now, or name no member.
+pub fn member_of(
+    chain: &[Vec<u8>],
+    (root, trust_domain): Anchor<'_>,
+    now: Timestamp,
+) -> Result<LeafIdentity, PkiError> {
+    verify_client_chain(&certificates(chain), &[root.to_vec()], now)?;
+    LeafIdentity::from_verified(chain.first().map(Vec::as_slice).unwrap_or_default(), trust_domain)
+}
+
+/// Who answers with the first of these certificates, in DER, and its key. That it is them is to be proved otherwise.
+///
+/// # Errors
+///
+/// [`PkiError`] when they do not lead to the root, are not valid now, or name nobody who answers.
+pub fn answerer_of(
+    chain: &[Vec<u8>],
+    (root, trust_domain): Anchor<'_>,
+    now: Timestamp,
+) -> Result<(Server, VerifyingKey), PkiError> {
+    verify_server_chain(&certificates(chain), root, now)?;
+    server_of(chain.first().map(Vec::as_slice).unwrap_or_default(), trust_domain)
+}
+
+fn certificates(chain: &[Vec<u8>]) -> Vec<CertificateDer<'_>> {
+    chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect()
 }
 
 /// A proof that was taken apart.
@@ -189,14 +219,6 @@ impl<'a> Signed<'a> {
         }
         let (algorithm, chain) = read_header(protected)?;
         Ok(Self { protected, payload: said, signature, algorithm, chain })
-    }
-
-    fn leaf(&self) -> Result<&[u8], ProofError> {
-        self.chain.first().map(Vec::as_slice).ok_or(ProofError::Malformed)
-    }
-
-    fn certificates(&self) -> Vec<CertificateDer<'static>> {
-        self.chain.iter().cloned().map(CertificateDer::from).collect()
     }
 
     /// Whether the key of the certificate signed it, for this.

@@ -43,6 +43,9 @@ pub enum AuthorityError {
     },
 }
 
+/// What the key of the service's certificate signs with.
+pub(crate) const SERVICE_KEY: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256;
+
 /// What the service shows of itself.
 pub struct ServiceIdentity {
     /// Its key.
@@ -165,7 +168,7 @@ impl Authority {
         settings: &ServiceSettings,
         now: Timestamp,
     ) -> Result<ServiceIdentity, AuthorityError> {
-        let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+        let key = SoftwareKey::generate(SERVICE_KEY, &mut system_rng());
         let profile =
             Profile::Service { names: settings.names.clone(), addresses: settings.addresses.clone() };
         let issued = self.ca.issue(&profile, key.public_key(), now)?;

@@ -8,17 +8,18 @@ use thingward_coap::edhoc::{Credential, DhKey};
 use thingward_crypto::system_rng;
 use thingward_ingress::Member;
 use thingward_ingress::coap::{
-    Certified, CoapListener, CoapSettings, Office, RawKey, Record, Refused, Stranger,
+    Certificate, Certified, CoapListener, CoapSettings, NoMember, Office, RawKey, Record, Refused, Stranger,
 };
 use thingward_model::clock::now;
 use thingward_model::{Link, Principal, Role, Timestamp};
 use thingward_pki::proof::{self, Proved, Purpose};
-use thingward_pki::{Issued, LeafIdentity, SigningRequest};
+use thingward_pki::{Issued, LeafIdentity, PkiError, SigningRequest};
 use thingward_store::StoreError;
 use thingward_store::registry::{Registry, Serial};
 use zeroize::Zeroizing;
 
 use crate::attestation::{self, EvidenceRefusal};
+use crate::authority::{SERVICE_KEY, ServiceIdentity};
 use crate::beacon::beacon;
 use crate::core::CoreHandle;
 use crate::enrolment::{self, Admits, Refusal};
@@ -41,17 +42,18 @@ pub(crate) async fn listener(
 ) -> Result<CoapListener<CoreHandle, ServiceOffice>, StartError> {
     // As the key of the service's certificate, it is of this process: its word for it is what members hold on to.
     let (raw, _) = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes));
-    let credential = Credential::claims_set("service", &raw);
+    let credential = Credential::claims_set("service", &raw).map_err(|_| PkiError::Signer)?;
     let ca = shared.authority.ca();
     let office = ServiceOffice {
         shared: Arc::clone(shared),
         https,
         credential: credential.bytes.clone().into(),
-        voucher: Arc::default(),
+        shown: Arc::default(),
     };
     let settings = CoapSettings {
         raw,
         credential,
+        signs: SERVICE_KEY,
         root: ca.root_der()?,
         trust_domain: ca.trust_domain().to_owned(),
         members_max: MEMBERS_MAX,
@@ -67,14 +69,14 @@ pub(crate) async fn listener(
 async fn known(registry: &Registry) -> Result<Vec<Record>, StoreError> {
     let mut known: Vec<Record> = Vec::new();
     loop {
-        let page = registry.raw_keys(known.last().map(|record| &record.key)).await?;
+        let page = registry.raw_keys(known.last().and_then(|record| record.key.as_ref())).await?;
         if page.is_empty() {
             return Ok(known);
         }
         known.extend(page.into_iter().map(|entry| {
             let (principal, serial) = (entry.holder, entry.serial.as_bytes().to_vec());
             let member = Member { principal, serial, not_after: entry.not_after, link: Link::Oscore };
-            Record { key: entry.key, member, signs: entry.signs }
+            Record { key: Some(entry.key), member, signs: entry.signs }
         }));
     }
 }
@@ -85,56 +87,76 @@ pub(crate) struct ServiceOffice {
     shared: Arc<Shared>,
     https: u16,
     credential: Arc<[u8]>,
-    voucher: Arc<tokio::sync::Mutex<Option<Voucher>>>,
+    shown: Arc<tokio::sync::Mutex<Option<Shown>>>,
 }
 
-/// Our word that the raw key is our own.
-struct Voucher {
-    proof: Arc<Vec<u8>>,
+/// What we show of ourselves.
+struct Shown {
+    certificate: Arc<Certificate>,
+    /// Our word that the raw key is our own.
+    voucher: Arc<Vec<u8>>,
     /// From when on there is another one.
     until: Timestamp,
 }
 
 impl ServiceOffice {
-    fn sign_voucher(&self, now: Timestamp) -> Result<Voucher, Refusal> {
+    fn show(&self, now: Timestamp) -> Result<Shown, Refusal> {
         let identity = self.shared.authority.service_identity(&self.shared.settings, now);
-        let identity = identity.map_err(|_| Refusal::Authority)?;
-        let proof = proof::sign(&identity.key, &identity.chain, Purpose::Answerer, &self.credential);
-        let proof = proof.map_err(|_| Refusal::Authority)?;
+        let ServiceIdentity { key, chain, not_after } = identity.map_err(|_| Refusal::Authority)?;
+        let voucher = proof::sign(&key, &chain, Purpose::Answerer, &self.credential);
+        let voucher = Arc::new(voucher.map_err(|_| Refusal::Authority)?);
+        let certificate = Certificate::new(&chain, Arc::new(key)).map_err(|_| Refusal::Authority)?;
         // Early: whoever gets it last still has time to look at it.
-        let until = now.plus_micros(identity.not_after.micros_since(now) / 3);
-        Ok(Voucher { proof: Arc::new(proof), until })
+        let until = now.plus_micros(not_after.micros_since(now) / 3);
+        Ok(Shown { certificate: Arc::new(certificate), voucher, until })
     }
 
-    /// A certificate as its holder gets it; from here on the raw key is the holder's.
-    async fn certified(&self, key: RawKey, issued: &Issued) -> Result<Certified, Refusal> {
+    async fn shown<T>(&self, what: impl FnOnce(&Shown) -> T) -> Result<T, Refused> {
+        let mut kept = self.shown.lock().await;
+        let time = now();
+        let shown = match kept.take().filter(|shown| time < shown.until) {
+            Some(shown) => shown,
+            None => self.show(time).map_err(refused)?,
+        };
+        Ok(what(kept.insert(shown)))
+    }
+
+    /// A certificate as its holder gets it; from here on the raw key, where there is one, is the holder's.
+    async fn certified(&self, key: Option<RawKey>, issued: &Issued) -> Result<Certified, Refusal> {
         let ca = self.shared.authority.ca();
         let issuing = ca.issuing_der().map_err(|_| Refusal::Authority)?;
         let leaf = LeafIdentity::from_verified(&issued.der, ca.trust_domain()).map_err(Refusal::Request)?;
-        let record = self.keep(key, &leaf).await?;
+        let record = match key {
+            Some(key) => self.keep(key, &leaf).await?,
+            None => Record::new(None, &leaf),
+        };
         Ok(Certified { record, chain: vec![issued.der.clone(), issuing] })
     }
 
     async fn keep(&self, key: RawKey, leaf: &LeafIdentity) -> Result<Record, Refusal> {
         let serial = Serial::new(&leaf.serial)?;
         self.shared.store.registry().set_raw_key(&key, &leaf.principal, &serial).await?;
-        Ok(Record::new(key, leaf))
+        Ok(Record::new(Some(key), leaf))
     }
 }
 
 impl Office for ServiceOffice {
-    fn is_member(&self, who: &Member) -> bool {
-        who.principal.role == Role::Device && self.shared.directory.is_member(who)
+    fn check_member(&self, who: &Member) -> Result<(), NoMember> {
+        if who.principal.role != Role::Device {
+            return Err(NoMember::NotADevice);
+        }
+        if self.shared.directory.is_revoked(&who.serial) {
+            return Err(NoMember::Revoked);
+        }
+        if self.shared.directory.is_member(who) { Ok(()) } else { Err(NoMember::Nobody) }
     }
 
     async fn voucher(&self) -> Result<Arc<Vec<u8>>, Refused> {
-        let mut kept = self.voucher.lock().await;
-        let time = now();
-        if let Some(voucher) = kept.as_ref().filter(|voucher| time < voucher.until) {
-            return Ok(Arc::clone(&voucher.proof));
-        }
-        let voucher = self.sign_voucher(time).map_err(refused)?;
-        Ok(Arc::clone(&kept.insert(voucher).proof))
+        self.shown(|shown| Arc::clone(&shown.voucher)).await
+    }
+
+    async fn certificate(&self) -> Result<Arc<Certificate>, Refused> {
+        self.shown(|shown| Arc::clone(&shown.certificate)).await
     }
 
     async fn authorities(&self) -> Result<[Vec<u8>; 2], Refused> {
@@ -151,7 +173,7 @@ impl Office for ServiceOffice {
     ) -> Result<Certified, Refused> {
         let shown = (code.as_str(), stranger.address);
         let issued = enrolment::enrol_with_claim(&self.shared, shown, Admits::Devices, request, now()).await;
-        self.certified(stranger.key, &issued.map_err(refused)?).await.map_err(refused)
+        self.certified(Some(stranger.key), &issued.map_err(refused)?).await.map_err(refused)
     }
 
     async fn renew(&self, member: &Record, request: &SigningRequest) -> Result<Certified, Refused> {
@@ -164,7 +186,8 @@ impl Office for ServiceOffice {
     }
 
     async fn forget(&self, record: &Record) {
-        if let Err(error) = self.shared.store.registry().forget_raw_key(&record.key).await {
+        let Some(key) = &record.key else { return };
+        if let Err(error) = self.shared.store.registry().forget_raw_key(key).await {
             tracing::warn!(thing = %record.who(), %error, "what was known of a former thing is still there");
         }
     }

@@ -16,6 +16,7 @@ use thingward_store::registry::RevocationReason;
 use thingward_store::{Row, Value};
 use thingward_tests::{ACME, Town, endpoint, eventually, number, rows};
 
+mod certificate;
 mod direct;
 mod hostile;
 
@@ -86,7 +87,7 @@ async fn record(device: &AgentHandle, value: f64) {
 async fn is_refused(device: &AgentHandle) {
     for _ in 0..200 {
         let uplink = device.status().await.unwrap().uplink;
-        if uplink.last_error.is_some_and(|error| error.contains("4.03")) {
+        if uplink.last_error.is_some_and(|error| error.contains("4.03") || error.contains("is revoked")) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

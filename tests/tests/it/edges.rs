@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("mqtt", &["model"]),
     ("zwave", &[]),
     ("ble", &[]),
-    ("coap", &["model"]),
+    ("coap", &["model", "crypto"]),
     ("pki", &["model", "crypto"]),
     ("zigbee", &["model"]),
     ("radio", &["model", "zwave", "zigbee", "ble", "mqtt"]),

@@ -39,10 +39,13 @@ impl Answers for CoapClient {
     }
 }
 
-/// A session with who knows whose it is.
+/// A session with who knows whose it is: by the certificate, or by the raw key with an end that does not take the certificate's.
 pub(super) async fn open(home: &Home, at: &Endpoint) -> Result<Session, EnrolError> {
     let read = |home: &Home| Ok((home.identity()?, home.raw_key()?));
     let (identity, raw) = with_files(home, read).await?;
+    if let Some(session) = Session::certified(at, &identity).await? {
+        return Ok(session);
+    }
     let mut session = Session::agree(at, &raw).await?;
     let membership = &identity.membership;
     session.prove(&identity.root, &membership.trust_domain, Some(membership.tenant)).await?;

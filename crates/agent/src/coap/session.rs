@@ -2,25 +2,31 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
-use thingward_coap::edhoc::{Credential, CredentialId, DhKey, EdhocError, End, Identifier, Initiator};
+use thingward_coap::edhoc::{
+    Credential, CredentialId, DhKey, EdhocError, End, Identifier, Initiator, Method, OwnKey, Suite,
+    error_text,
+};
 use thingward_coap::endpoint::{
     ContextHandle, Endpoint as CoapEndpoint, Event, ExchangeId, Failure, Limits, Packet, RequestError,
 };
 use thingward_coap::message::Code;
 use thingward_coap::wire::{BODY_BYTES_MAX, JOIN_LABEL, path};
-use thingward_crypto::system_rng;
+use thingward_crypto::{SignatureAlgorithm, system_rng};
 use thingward_model::TenantName;
 use thingward_model::clock::now;
 use thingward_pki::identity::Server;
-use thingward_pki::proof::{self, ProofError};
+use thingward_pki::proof::{self, ProofError, answerer_of};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
+use crate::home::Identity;
 use crate::http::Endpoint;
+use crate::membership::Membership;
 
 /// Longest wait for an answer: EXCHANGE_LIFETIME of RFC 7252 §4.8.2 is longer, a person's patience shorter.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -216,19 +222,57 @@ impl Session {
     pub async fn agree(to: &Endpoint, raw: &DhKey) -> Result<Self, CoapError> {
         let mut line = Line::open(to).await?;
         // The name says nothing: what a thing is called is for the other end alone.
-        let own = Credential::claims_set("", raw);
-        let c_i = Identifier::new(&C_I)?;
-        let ephemeral = DhKey::fresh(|bytes| system_rng().fill_bytes(bytes)).0;
-        let begun = Initiator::start(ephemeral, c_i, &[]);
-        // RFC 9528 appendix A.2: the CBOR value true stands in front of message 1.
-        let message_2 = line.edhoc([&[0xf5], begun.message_1()].concat()).await?;
+        let own = Credential::claims_set("", raw)?;
+        let begun = begin(Method::StaticStatic, Suite::Two)?;
+        let message_2 = line.edhoc(message_1(&begun)).await?;
         let named = begun.read(&message_2)?;
         let CredentialId::Value(claims) = named.id() else { return Err(EdhocError::NotAuthentic.into()) };
         let answerer = Credential::from_claims_set(claims)?;
-        let (message_3, session) = named.finish(&answerer, raw, &own)?;
+        let (message_3, session) = named.finish(&answerer, OwnKey::Static(raw), &own)?;
         let context = line.endpoint.add_context(session.context(End::Initiator)?);
         let (export, message_3) = (Zeroizing::new(session.export(JOIN_LABEL)?), Some(message_3));
         Ok(Self { line, context, message_3, export, answerer })
+    }
+
+    /// Runs EDHOC as the initiator with the certificate of this identity, and looks at that of the other end: afterwards it is the
+    /// service of this installation or one of its gateways of the tenant, and knows whose session it is. `None` when it does
+    /// not take this key; a raw key is for such an end.
+    ///
+    /// # Errors
+    ///
+    /// [`CoapError`], with what it says when it does not let this device in.
+    pub async fn certified(to: &Endpoint, identity: &Identity) -> Result<Option<Self>, CoapError> {
+        let mut line = Line::open(to).await?;
+        let begun = begin(Method::SignSign, suite_of(identity.key.public_key().algorithm()))?;
+        let message_2 = match line.edhoc(message_1(&begun)).await {
+            Err(CoapError::Refused { code: Code::BAD_REQUEST, .. }) => return Ok(None),
+            answered => answered?,
+        };
+        let named = begun.read(&message_2)?;
+        let CredentialId::Chain(chain) = named.id() else { return Err(EdhocError::NotAuthentic.into()) };
+        let Membership { tenant, trust_domain, .. } = &identity.membership;
+        let anchor = (identity.root.as_slice(), trust_domain.as_str());
+        let (who, key) = answerer_of(chain.certificates(), anchor, now()).map_err(ProofError::from)?;
+        if !who.is_of(*tenant) {
+            return Err(CoapError::Other(who.to_string()));
+        }
+        let answerer = Credential::chain(chain.certificates(), key)?;
+        let own = Credential::chain(&identity.chain, identity.key.public_key().clone())?;
+        let (peer, key) = (answerer.clone(), Arc::clone(&identity.key));
+        // A key in a chip takes its time.
+        let signed = move || named.finish(&peer, OwnKey::Signature(key.as_ref()), &own);
+        let (message_3, session) =
+            tokio::task::spawn_blocking(signed).await.map_err(|_| EdhocError::Signer)??;
+        let last = [session.responder().to_cbor(), message_3].concat();
+        let message_4 = match line.edhoc(last).await {
+            // A chain that is too large for it.
+            Err(CoapError::Refused { code: Code::REQUEST_ENTITY_TOO_LARGE, .. }) => return Ok(None),
+            answered => answered?,
+        };
+        session.check_message_4(&message_4)?;
+        let context = line.endpoint.add_context(session.context(End::Initiator)?);
+        let export = Zeroizing::new(session.export(JOIN_LABEL)?);
+        Ok(Some(Self { line, context, message_3: None, export, answerer }))
     }
 
     /// What a device signs to show that this session is its own.
@@ -279,6 +323,28 @@ impl Line {
     /// says, which the endpoint does by itself: RFC 9175 §2.4.
     async fn edhoc(&mut self, payload: Vec<u8>) -> Result<Vec<u8>, CoapError> {
         let packet = Packet::to(Code::POST, path::EDHOC).with_payload(&payload);
-        Ok(success(self.ask(None, packet).await?)?.payload)
+        let mut answer = self.ask(None, packet).await?;
+        if let Some(text) = error_text(&answer.payload).filter(|_| !answer.code.is_success()) {
+            answer = Packet::new(answer.code).with_payload(text.as_bytes());
+        }
+        Ok(success(answer)?.payload)
+    }
+}
+
+fn begin(method: Method, suite: Suite) -> Result<Initiator, EdhocError> {
+    let ephemeral = DhKey::ephemeral(suite.curve(), |bytes| system_rng().fill_bytes(bytes));
+    Ok(Initiator::start((method, suite), ephemeral, Identifier::new(&C_I)?, &[]))
+}
+
+/// RFC 9528 appendix A.2: the CBOR value true stands in front of message 1.
+fn message_1(begun: &Initiator) -> Vec<u8> {
+    [&[0xf5], begun.message_1()].concat()
+}
+
+/// The suite whose signatures a key makes.
+const fn suite_of(algorithm: SignatureAlgorithm) -> Suite {
+    match algorithm {
+        SignatureAlgorithm::Ed25519 => Suite::Zero,
+        SignatureAlgorithm::EcdsaP256 => Suite::Two,
     }
 }

@@ -8,7 +8,7 @@ use super::EdhocError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identifier(Vec<u8>);
 
-/// Longest identifier: OSCORE has no longer ones for suite 2.
+/// Longest identifier: OSCORE has no longer ones for AES-CCM-16-64-128.
 const IDENTIFIER_BYTES_MAX: usize = 7;
 
 impl Identifier {
@@ -56,52 +56,6 @@ impl Identifier {
             return Err(EdhocError::Malformed);
         }
         Self::new(bytes)
-    }
-}
-
-/// What a credential goes by in a message, ID_CRED_x: RFC 9528 §3.5.3.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialId {
-    /// `kid`: the other endpoint has the credential.
-    Kid(Identifier),
-    /// `kccs`: the credential itself, a CWT Claims Set.
-    Value(Vec<u8>),
-}
-
-/// Header parameters of COSE: RFC 9052 §3.1 and RFC 9528 §10.6.
-const KID: u8 = 4;
-const KCCS: u8 = 14;
-
-impl CredentialId {
-    /// The map that is authenticated.
-    pub(super) fn map(&self) -> Vec<u8> {
-        match self {
-            Self::Kid(kid) => {
-                let mut map = Vec::from([0xa1, KID]);
-                write_bytes(kid.as_bytes(), &mut map);
-                map
-            }
-            Self::Value(claims) => [&[0xa1, KCCS], claims.as_slice()].concat(),
-        }
-    }
-
-    /// A `kid` alone travels without its map: RFC 9528 §3.5.3.2.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Kid(kid) => kid.write(out),
-            Self::Value(_) => out.extend_from_slice(&self.map()),
-        }
-    }
-
-    pub(super) fn read(rest: &mut &[u8]) -> Result<Self, EdhocError> {
-        let Some(value) = rest.strip_prefix(&[0xa1, KCCS]) else {
-            return Identifier::read(rest).map(Self::Kid);
-        };
-        let mut decoder = minicbor::Decoder::new(value);
-        decoder.skip().map_err(|_| EdhocError::Malformed)?;
-        let (claims, left) = value.split_at_checked(decoder.position()).ok_or(EdhocError::Malformed)?;
-        *rest = left;
-        Ok(Self::Value(claims.to_vec()))
     }
 }
 

@@ -2,18 +2,17 @@
 
 use alloc::vec::Vec;
 
-use super::EdhocError;
-use super::cbor::{CredentialId, Identifier, check_data, read_bytes, write_bytes, write_head};
-use super::keys::{Credential, DhKey, KEY_BYTES};
+use super::cbor::{check_data, read_bytes, write_bytes, write_head};
+use super::credential::{Credential, PublicKey};
+use super::keys::{DhKey, KEY_BYTES};
+use super::proof::{OwnKey, Statement};
 use super::schedule::{Hash, Label, MESSAGE_3, Prk, Session, th_2, th_next};
-
-/// METHOD: static Diffie-Hellman at both ends.
-pub(super) const METHOD: u8 = 3;
-/// AES-CCM-16-64-128, SHA-256, 8, P-256, ES256, AES-CCM-16-64-128, SHA-256.
-pub(super) const SUITE: u8 = 2;
+use super::{CredentialId, EdhocError, Identifier, Method, Suite};
 
 /// Has sent message 1.
 pub struct Initiator {
+    method: Method,
+    suite: Suite,
     ephemeral: DhKey,
     c_i: Identifier,
     message_1: Vec<u8>,
@@ -24,7 +23,7 @@ pub struct Responding {
     initiator: Initiator,
     c_r: Identifier,
     id: CredentialId,
-    mac: Vec<u8>,
+    proof: Vec<u8>,
     data: Vec<u8>,
     plaintext_2: Vec<u8>,
     prk_2e: Prk,
@@ -33,19 +32,24 @@ pub struct Responding {
 }
 
 impl Initiator {
-    /// Begins with a fresh ephemeral key. `refused` are suites that would have been preferred and are not taken by the
-    /// responder, so that nobody in between can have taken them away: §6.3.2.
+    /// Begins with a fresh ephemeral key on the suite's curve: the responder takes no other. `refused` are suites that would have
+    /// been preferred and are not taken by the responder, so that nobody in between can have taken them away: §6.3.2.
     #[must_use]
-    pub fn start(ephemeral: DhKey, c_i: Identifier, refused: &[u8]) -> Self {
-        let mut message_1 = Vec::from([METHOD]);
+    pub fn start(
+        (method, suite): (Method, Suite),
+        ephemeral: DhKey,
+        c_i: Identifier,
+        refused: &[u8],
+    ) -> Self {
+        let mut message_1 = Vec::from([method as u8]);
         if !refused.is_empty() {
             write_head(0x80, refused.len() + 1, &mut message_1);
             refused.iter().for_each(|suite| write_head(0, usize::from(*suite), &mut message_1));
         }
-        message_1.push(SUITE);
+        message_1.push(suite as u8);
         write_bytes(&ephemeral.public(), &mut message_1);
         c_i.write(&mut message_1);
-        Self { ephemeral, c_i, message_1 }
+        Self { method, suite, ephemeral, c_i, message_1 }
     }
 
     #[must_use]
@@ -69,13 +73,13 @@ impl Initiator {
         let prk_2e = Prk::extract(&th_2, &*self.ephemeral.agree(g_y)?);
         let mut plaintext_2 = ciphertext.to_vec();
         prk_2e.keystream(&th_2, &mut plaintext_2)?;
-        let Plaintext2 { c_r, id, mac, data } = Plaintext2::read(&plaintext_2)?;
+        let Plaintext2 { c_r, id, proof, data } = Plaintext2::read(&plaintext_2)?;
         // Contexts could not be told apart: RFC 9528 §3.3.3.
         if c_r == self.c_i {
             return Err(EdhocError::Malformed);
         }
-        let (mac, data) = (mac.to_vec(), data.to_vec());
-        Ok(Responding { initiator: self, c_r, id, mac, data, plaintext_2, prk_2e, th_2, g_y: *g_y })
+        let (proof, data) = (proof.to_vec(), data.to_vec());
+        Ok(Responding { initiator: self, c_r, id, proof, data, plaintext_2, prk_2e, th_2, g_y: *g_y })
     }
 }
 
@@ -83,7 +87,7 @@ impl Initiator {
 pub(super) struct Plaintext2<'a> {
     c_r: Identifier,
     id: CredentialId,
-    mac: &'a [u8],
+    proof: &'a [u8],
     data: &'a [u8],
 }
 
@@ -92,9 +96,9 @@ impl<'a> Plaintext2<'a> {
         let mut rest = plaintext;
         let c_r = Identifier::read(&mut rest)?;
         let id = CredentialId::read(&mut rest)?;
-        let mac = read_bytes(&mut rest)?;
+        let proof = read_bytes(&mut rest)?;
         check_data(rest)?;
-        Ok(Self { c_r, id, mac, data: rest })
+        Ok(Self { c_r, id, proof, data: rest })
     }
 }
 
@@ -105,30 +109,47 @@ impl Responding {
         &self.id
     }
 
-    /// Checks that the responder has the key of `peer`, and proves to have that of `own`: message 3 and the session.
+    /// Checks that the responder has the key of `peer`, which goes by [`Self::id`], and proves with `key` to be `own`: message 3 and
+    /// the session.
     ///
     /// # Errors
     ///
-    /// [`EdhocError::NotAuthentic`] when somebody else answered; the session is over.
+    /// [`EdhocError::NotAuthentic`] when somebody else answered, [`EdhocError::Credential`] when a key does not fit the method; the
+    /// session is over.
     pub fn finish(
         self,
         peer: &Credential,
-        key: &DhKey,
+        key: OwnKey<'_>,
         own: &Credential,
     ) -> Result<(Vec<u8>, Session), EdhocError> {
-        let ephemeral = &self.initiator.ephemeral;
-        let prk_3e2m = self.prk_2e.next(Label::Salt3e2m, &self.th_2, &*ephemeral.agree(&peer.public)?)?;
-        let mac_2 = prk_3e2m.mac(Label::Mac2, Some(&self.c_r), &self.th_2, peer, &self.data)?;
-        Prk::check(&mac_2, &self.mac)?;
+        let Initiator { method, suite, ephemeral, c_i, .. } = self.initiator;
+        // What is checked is what the message says, not what it was taken for.
+        if peer.id != self.id {
+            return Err(EdhocError::NotAuthentic);
+        }
+        peer.check(method.responder(), suite)?;
+        key.check(method.initiator(), suite)?;
+        let prk_3e2m = match &peer.key {
+            PublicKey::Static { public, .. } => {
+                self.prk_2e.next(Label::Salt3e2m, &self.th_2, &*ephemeral.agree(public)?)?
+            }
+            PublicKey::Signature(_) => self.prk_2e,
+        };
+        let (c_r, th, data) = (Some(&self.c_r), &self.th_2, self.data.as_slice());
+        let said = Statement { label: Label::Mac2, c_r, th, credential: peer, data };
+        said.check(&prk_3e2m, suite, &self.proof)?;
         let th_3 = th_next(&self.th_2, &self.plaintext_2, peer);
 
-        let prk_4e3m = prk_3e2m.next(Label::Salt4e3m, &th_3, &*key.agree(&self.g_y)?)?;
-        let mac_3 = prk_4e3m.mac(Label::Mac3, None, &th_3, own, &[])?;
+        let prk_4e3m = match key {
+            OwnKey::Static(key) => prk_3e2m.next(Label::Salt4e3m, &th_3, &*key.agree(&self.g_y)?)?,
+            OwnKey::Signature(_) => prk_3e2m.clone(),
+        };
+        let said = Statement { label: Label::Mac3, c_r: None, th: &th_3, credential: own, data: &[] };
         let mut plaintext_3 = Vec::new();
         own.id.write(&mut plaintext_3);
-        write_bytes(&mac_3, &mut plaintext_3);
-        let message_3 = prk_3e2m.seal(MESSAGE_3, &th_3, &plaintext_3)?;
+        write_bytes(&said.prove(&prk_4e3m, suite, key)?, &mut plaintext_3);
+        let message_3 = prk_3e2m.seal(suite, MESSAGE_3, &th_3, &plaintext_3)?;
         let th_4 = th_next(&th_3, &plaintext_3, own);
-        Ok((message_3, Session::new(prk_4e3m, th_4, self.initiator.c_i, self.c_r)?))
+        Ok((message_3, Session::new(suite, prk_4e3m, th_4, c_i, self.c_r)?))
     }
 }

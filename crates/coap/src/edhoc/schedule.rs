@@ -3,24 +3,24 @@
 use alloc::vec::Vec;
 
 use ccm::Ccm;
-use ccm::aead::{AeadInOut, KeyInit};
-use ccm::consts::{U8, U13};
+use ccm::aead::{AeadInOut, KeyInit, Tag};
+use ccm::consts::{U8, U13, U16};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::cbor::{check_data, read_bytes, write_bytes, write_head};
-use super::keys::{Credential, KEY_BYTES};
-use super::{EdhocError, Identifier};
+use super::credential::Credential;
+use super::keys::KEY_BYTES;
+use super::{EdhocError, Identifier, Suite};
 use crate::oscore::{Context, ContextError, Id, MasterSecret, Parameters, SequenceNumber};
 
 /// A transcript hash.
-pub(super) type Hash = [u8; 32];
-/// Length of a MAC of suite 2, in bytes: RFC 9528 §4.1.2 takes that of the AEAD's tag for static keys.
-const MAC_BYTES: usize = 8;
-const TAG_BYTES: usize = 8;
-type Cipher = Ccm<aes_gcm::aes::Aes128, U8, U13>;
+pub(super) type Hash = [u8; HASH_BYTES];
+pub(super) const HASH_BYTES: usize = 32;
+/// AES-CCM-16-64-128 and AES-CCM-16-128-128.
+type ShortTag = Ccm<aes_gcm::aes::Aes128, U8, U13>;
+type LongTag = Ccm<aes_gcm::aes::Aes128, U16, U13>;
 
 /// Labels of EDHOC_KDF: figure 6 of §4.1.2.
 #[derive(Clone, Copy)]
@@ -44,6 +44,7 @@ pub(super) const MESSAGE_3: Labels = (Label::K3, Label::Iv3);
 const MESSAGE_4: Labels = (Label::K4, Label::Iv4);
 
 /// A pseudorandom key. Wiped when dropped.
+#[derive(Clone)]
 pub(super) struct Prk(Zeroizing<[u8; KEY_BYTES]>);
 
 impl Prk {
@@ -56,7 +57,7 @@ impl Prk {
     }
 
     /// EDHOC_KDF with the label as a number.
-    fn fill(&self, label: usize, context: &[u8], out: &mut [u8]) -> Result<(), EdhocError> {
+    pub(super) fn fill(&self, label: usize, context: &[u8], out: &mut [u8]) -> Result<(), EdhocError> {
         let mut info = Vec::new();
         write_head(0, label, &mut info);
         write_bytes(context, &mut info);
@@ -85,64 +86,81 @@ impl Prk {
         Ok(())
     }
 
-    /// A MAC over who proves itself and all that was said: §5.3.2 and §5.4.2.
-    pub(super) fn mac(
-        &self,
-        label: Label,
-        c_r: Option<&Identifier>,
-        th: &Hash,
-        credential: &Credential,
-        data: &[u8],
-    ) -> Result<[u8; MAC_BYTES], EdhocError> {
-        let mut context = Vec::new();
-        if let Some(c_r) = c_r {
-            c_r.write(&mut context);
-        }
-        context.extend_from_slice(&credential.id.map());
-        write_bytes(th, &mut context);
-        context.extend_from_slice(&credential.bytes);
-        context.extend_from_slice(data);
-        Ok(*self.derive::<MAC_BYTES>(label, &context)?)
-    }
-
-    pub(super) fn check(mac: &[u8; MAC_BYTES], said: &[u8]) -> Result<(), EdhocError> {
-        if mac.ct_eq(said).into() { Ok(()) } else { Err(EdhocError::NotAuthentic) }
-    }
-
     /// Encrypts a message, as a byte string.
-    pub(super) fn seal(&self, labels: Labels, th: &Hash, plaintext: &[u8]) -> Result<Vec<u8>, EdhocError> {
-        let (cipher, nonce) = self.cipher(labels, th)?;
-        let mut text = plaintext.to_vec();
-        let tag = cipher
-            .encrypt_inout_detached((&*nonce).into(), &aad(th), text.as_mut_slice().into())
-            .map_err(|_| EdhocError::Malformed)?;
-        text.extend_from_slice(&tag);
+    pub(super) fn seal(
+        &self,
+        suite: Suite,
+        labels: Labels,
+        th: &Hash,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, EdhocError> {
+        let text = match suite {
+            Suite::Zero | Suite::Two => self.encrypt::<ShortTag>(labels, th, plaintext),
+            Suite::One | Suite::Three => self.encrypt::<LongTag>(labels, th, plaintext),
+        }?;
         let mut message = Vec::new();
         write_bytes(&text, &mut message);
         Ok(message)
     }
 
     /// Decrypts a message.
-    pub(super) fn open(&self, labels: Labels, th: &Hash, mut message: &[u8]) -> Result<Vec<u8>, EdhocError> {
+    pub(super) fn open(
+        &self,
+        suite: Suite,
+        labels: Labels,
+        th: &Hash,
+        mut message: &[u8],
+    ) -> Result<Vec<u8>, EdhocError> {
         let ciphertext = read_bytes(&mut message)?;
         if !message.is_empty() {
             return Err(EdhocError::Malformed);
         }
-        let (cipher, nonce) = self.cipher(labels, th)?;
-        let (text, tag) = ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(EdhocError::NotAuthentic)?;
+        let text = ciphertext.len().checked_sub(suite.tag_bytes()).ok_or(EdhocError::NotAuthentic)?;
+        let (text, tag) = ciphertext.split_at(text);
+        match suite {
+            Suite::Zero | Suite::Two => self.decrypt::<ShortTag>(labels, th, text, tag),
+            Suite::One | Suite::Three => self.decrypt::<LongTag>(labels, th, text, tag),
+        }
+    }
+
+    fn encrypt<C: Aead>(&self, labels: Labels, th: &Hash, plaintext: &[u8]) -> Result<Vec<u8>, EdhocError> {
+        let (cipher, nonce) = self.cipher::<C>(labels, th)?;
+        let mut text = plaintext.to_vec();
+        let tag = cipher
+            .encrypt_inout_detached((&*nonce).into(), &aad(th), text.as_mut_slice().into())
+            .map_err(|_| EdhocError::Malformed)?;
+        text.extend_from_slice(&tag);
+        Ok(text)
+    }
+
+    fn decrypt<C: Aead>(
+        &self,
+        labels: Labels,
+        th: &Hash,
+        text: &[u8],
+        tag: &[u8],
+    ) -> Result<Vec<u8>, EdhocError> {
+        let (cipher, nonce) = self.cipher::<C>(labels, th)?;
+        let tag: &Tag<C> = tag.try_into().map_err(|_| EdhocError::NotAuthentic)?;
         let mut text = text.to_vec();
         cipher
-            .decrypt_inout_detached((&*nonce).into(), &aad(th), text.as_mut_slice().into(), tag.into())
+            .decrypt_inout_detached((&*nonce).into(), &aad(th), text.as_mut_slice().into(), tag)
             .map_err(|_| EdhocError::NotAuthentic)?;
         Ok(text)
     }
 
-    fn cipher(&self, (key, iv): Labels, th: &Hash) -> Result<(Cipher, Zeroizing<[u8; 13]>), EdhocError> {
+    fn cipher<C: Aead>(&self, (key, iv): Labels, th: &Hash) -> Result<(C, Zeroizing<[u8; 13]>), EdhocError> {
         let key = self.derive::<16>(key, th)?;
-        let cipher = Cipher::new_from_slice(key.as_slice()).map_err(|_| EdhocError::Malformed)?;
+        let cipher = C::new_from_slice(key.as_slice()).map_err(|_| EdhocError::Malformed)?;
         Ok((cipher, self.derive(iv, th)?))
     }
 }
+
+/// One of the two, which differ in their tags.
+trait Aead: AeadInOut<NonceSize = U13> + KeyInit {}
+
+impl Aead for ShortTag {}
+impl Aead for LongTag {}
 
 /// `["Encrypt0", h'', TH]`.
 fn aad(th: &Hash) -> Vec<u8> {
@@ -177,6 +195,7 @@ pub enum End {
 
 /// A session of which both endpoints are who they say. Its keys are wiped when it is dropped.
 pub struct Session {
+    suite: Suite,
     exporter: Prk,
     prk_4e3m: Prk,
     th_4: Hash,
@@ -186,6 +205,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(
+        suite: Suite,
         prk_4e3m: Prk,
         th_4: Hash,
         initiator: Identifier,
@@ -193,7 +213,7 @@ impl Session {
     ) -> Result<Self, EdhocError> {
         let out = Prk(prk_4e3m.derive(Label::Out, &th_4)?);
         let exporter = Prk(out.derive(Label::Exporter, &[])?);
-        Ok(Self { exporter, prk_4e3m, th_4, initiator, responder })
+        Ok(Self { suite, exporter, prk_4e3m, th_4, initiator, responder })
     }
 
     /// C_I, which is the Recipient ID of the initiator and the Sender ID of the responder: RFC 9528 appendix A.1.
@@ -214,7 +234,7 @@ impl Session {
     ///
     /// None for a session; the type has no other form.
     pub fn message_4(&self) -> Result<Vec<u8>, EdhocError> {
-        self.prk_4e3m.seal(MESSAGE_4, &self.th_4, &[])
+        self.prk_4e3m.seal(self.suite, MESSAGE_4, &self.th_4, &[])
     }
 
     /// Checks message 4.
@@ -223,7 +243,7 @@ impl Session {
     ///
     /// [`EdhocError::NotAuthentic`] when the responder does not have the keys.
     pub fn check_message_4(&self, message_4: &[u8]) -> Result<(), EdhocError> {
-        check_data(&self.prk_4e3m.open(MESSAGE_4, &self.th_4, message_4)?)
+        check_data(&self.prk_4e3m.open(self.suite, MESSAGE_4, &self.th_4, message_4)?)
     }
 
     /// The master secret and salt of the OSCORE context: RFC 9528 appendix A.1.
@@ -239,7 +259,7 @@ impl Session {
         Ok((secret, salt))
     }
 
-    /// The OSCORE context of one end, RFC 9528 appendix A.1, with the algorithms of suite 2. It is fresh, and not to be kept: all its
+    /// The OSCORE context of one end, RFC 9528 appendix A.1, with the algorithms of all suites here. It is fresh, and not to be kept: all its
     /// sequence numbers may be used.
     ///
     /// # Errors

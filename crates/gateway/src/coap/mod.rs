@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thingward_agent::home::{HomeError, Identity};
-use thingward_coap::edhoc::Credential;
+use thingward_coap::edhoc::{Credential, EdhocError};
 use thingward_ingress::coap::{CoapListener, CoapSettings, Presence};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -60,6 +60,9 @@ pub enum CoapError {
     /// There is no raw key.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// It is none for EDHOC.
+    #[error("the raw key: {0}")]
+    RawKey(#[from] EdhocError),
 }
 
 /// Speaks with things until the tasks are dropped; where it listens.
@@ -77,7 +80,7 @@ pub(crate) async fn start(
 ) -> Result<SocketAddr, CoapError> {
     let failed = |source| CoapError::Port { address, source };
     let raw = around.home.raw_key()?;
-    let credential = Credential::claims_set("gateway", &raw);
+    let credential = Credential::claims_set("gateway", &raw)?;
     let (shelf, known) = Shelf::open(around.home.coap_dir(), &around.trust_domain)?;
     let changed = Arc::clone(&revoked.changed);
     let (core, trust_domain) = (around.core.clone(), around.trust_domain.clone());
@@ -87,6 +90,7 @@ pub(crate) async fn start(
     let settings = CoapSettings {
         raw,
         credential,
+        signs: identity.key.public_key().algorithm(),
         root,
         trust_domain,
         members_max: MEMBERS_MAX,

@@ -8,7 +8,7 @@ use thingward_agent::enrol::{EnrolError, own_chain};
 use thingward_agent::home::Identity;
 use thingward_agent::http::HttpError;
 use thingward_agent::membership::Membership;
-use thingward_ingress::coap::{Certified, Office, RawKey, Record, Refused, Stranger};
+use thingward_ingress::coap::{Certificate, Certified, NoMember, Office, RawKey, Record, Refused, Stranger};
 use thingward_ingress::{GUESSES_MAX, Guesses, Member};
 use thingward_model::clock::now;
 use thingward_model::{DeviceName, Principal, Role, TenantName};
@@ -41,6 +41,7 @@ pub(super) struct GatewayOffice {
 struct Shown {
     chain: Vec<Vec<u8>>,
     looked: Instant,
+    certificate: Arc<Certificate>,
     /// That the raw key is its own.
     voucher: Arc<Vec<u8>>,
     /// The root, then the issuing authority.
@@ -82,7 +83,9 @@ impl Shown {
         let voucher = proof::sign(key.as_ref(), &chain, Purpose::Answerer, credential);
         let voucher = voucher.map_err(|error| Refused::Unavailable(error.to_string()))?;
         let authorities = [root, chain.get(1).cloned().unwrap_or_default()];
-        Ok(Self { chain, looked: Instant::now(), voucher: Arc::new(voucher), authorities })
+        let certificate = Certificate::new(&chain, key);
+        let certificate = Arc::new(certificate.map_err(|error| Refused::Unavailable(error.to_string()))?);
+        Ok(Self { chain, looked: Instant::now(), certificate, voucher: Arc::new(voucher), authorities })
     }
 }
 
@@ -127,7 +130,7 @@ impl GatewayOffice {
 
     async fn certified(
         &self,
-        key: RawKey,
+        key: Option<RawKey>,
         request: &SigningRequest,
         path: &str,
         code: Option<&str>,
@@ -164,9 +167,22 @@ impl GatewayOffice {
 }
 
 impl Office for GatewayOffice {
-    fn is_member(&self, who: &Member) -> bool {
+    fn check_member(&self, who: &Member) -> Result<(), NoMember> {
         let Principal { tenant, role, .. } = who.principal;
-        tenant == self.tenant && role == Role::Device && !self.revoked.contains(&who.serial)
+        if tenant != self.tenant {
+            return Err(NoMember::OtherTenant);
+        }
+        if role != Role::Device {
+            return Err(NoMember::NotADevice);
+        }
+        if self.revoked.contains(&who.serial) {
+            return Err(NoMember::Revoked);
+        }
+        Ok(())
+    }
+
+    async fn certificate(&self) -> Result<Arc<Certificate>, Refused> {
+        self.shown(|shown| Arc::clone(&shown.certificate)).await
     }
 
     async fn voucher(&self) -> Result<Arc<Vec<u8>>, Refused> {
@@ -187,7 +203,7 @@ impl Office for GatewayOffice {
             return Err(Refused::TooMany("too many wrong claims; wait a minute".to_owned()));
         }
         let path = format!("{}/simpleenroll", est::PATH);
-        let certified = self.certified(stranger.key, request, &path, Some(code)).await;
+        let certified = self.certified(Some(stranger.key), request, &path, Some(code)).await;
         if matches!(certified, Err(Refused::Forbidden(_))) {
             self.guesses().wrong(stranger.address, now());
         }
@@ -205,11 +221,12 @@ impl Office for GatewayOffice {
     }
 
     async fn join(&self, key: RawKey, Proved { leaf, chain }: Proved) -> Result<Record, Refused> {
-        Ok(self.keep(Record::new(key, &leaf), chain).await?.record)
+        Ok(self.keep(Record::new(Some(key), &leaf), chain).await?.record)
     }
 
     async fn forget(&self, record: &Record) {
-        let (shelf, key) = (self.shelf.clone(), record.key);
+        let Some(key) = record.key else { return };
+        let shelf = self.shelf.clone();
         // It ends with the process at the latest.
         let _ = tokio::task::spawn_blocking(move || shelf.forget(&key)).await;
     }

@@ -39,25 +39,27 @@ impl Shelf {
                 known.push(read(&path, trust_domain)?);
             }
         }
-        let names = known.iter().map(|record| (record.key, record.who().name)).collect();
+        let names = known.iter().filter_map(|record| Some((record.key?, record.who().name))).collect();
         Ok((Self { folder, names: Arc::new(Mutex::new(names)) }, known))
     }
 
-    /// Keeps it, whole or not at all, in the place of what was known under its name, or of its key. Blocks on the disk.
+    /// Keeps it, whole or not at all, in the place of what was known under its name, or of its key; without a key there is nothing
+    /// to keep. Blocks on the disk.
     pub(super) fn keep(&self, record: &Record, chain: &[Vec<u8>]) -> io::Result<()> {
+        let Some(key) = record.key else { return Ok(()) };
         let certificate: Result<String, _> = chain.iter().map(|der| ca::certificate_pem(der)).collect();
         let file = File {
-            raw_key: base16ct::lower::encode_string(&record.key),
+            raw_key: base16ct::lower::encode_string(&key),
             certificate: certificate.map_err(io::Error::other)?,
         };
         let name = record.who().name;
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = names.get(&record.key).filter(|other| **other != name) {
+        if let Some(other) = names.get(&key).filter(|other| **other != name) {
             self.remove(other);
         }
         write_private(&self.path(&name), &serde_json::to_vec_pretty(&file)?)?;
         names.retain(|_, other| *other != name);
-        names.insert(record.key, name);
+        names.insert(key, name);
         Ok(())
     }
 
@@ -91,7 +93,7 @@ fn read(path: &Path, trust_domain: &str) -> io::Result<Record> {
         let leaf = LeafIdentity::from_verified(chain.first()?, trust_domain).ok()?;
         let mut key = [0; 32];
         let len = base16ct::lower::decode(&file.raw_key, &mut key).ok()?.len();
-        (len == key.len()).then(|| Record::new(key, &leaf))
+        (len == key.len()).then(|| Record::new(Some(key), &leaf))
     };
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
     read().ok_or_else(damaged)
@@ -118,7 +120,7 @@ mod tests {
         let profile = Profile::Leaf { principal, serial_number: None };
         let issued = authority.issue(&profile, key().public_key(), now()).unwrap();
         let leaf = LeafIdentity::from_verified(&issued.der, TRUST_DOMAIN).unwrap();
-        (Record::new([raw; 32], &leaf), vec![issued.der, authority.issuing_der().unwrap()])
+        (Record::new(Some([raw; 32]), &leaf), vec![issued.der, authority.issuing_der().unwrap()])
     }
 
     #[test]
@@ -131,7 +133,8 @@ mod tests {
             shelf.keep(&record, &chain).unwrap();
         }
         let known = || {
-            let all = open().1.into_iter().map(|record| (record.key[0], record.who().name.to_string()));
+            let all =
+                open().1.into_iter().map(|record| (record.key.unwrap()[0], record.who().name.to_string()));
             all.collect::<std::collections::BTreeMap<_, _>>()
         };
         assert_eq!(known(), [(2, "mill-3".to_owned()), (3, "mill-1".to_owned())].into());

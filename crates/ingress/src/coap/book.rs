@@ -15,8 +15,8 @@ pub type RawKey = [u8; 32];
 /// A member, and the raw key that it showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The raw key.
-    pub key: RawKey,
+    /// The raw key; `None` of a member that shows its certificate in each handshake.
+    pub key: Option<RawKey>,
     /// Whose it is.
     pub member: Member,
     /// What the member signs with: the key of its certificate.
@@ -24,9 +24,9 @@ pub struct Record {
 }
 
 impl Record {
-    /// The member with this certificate has this raw key.
+    /// The member with this certificate, who has this raw key.
     #[must_use]
-    pub fn new(key: RawKey, leaf: &LeafIdentity) -> Self {
+    pub fn new(key: Option<RawKey>, leaf: &LeafIdentity) -> Self {
         Self { key, member: Member::new(leaf, Link::Oscore), signs: leaf.key.clone() }
     }
 
@@ -37,7 +37,7 @@ impl Record {
     }
 }
 
-/// All that are known. A raw key has one member, and a member one raw key.
+/// All whose raw keys are known. A raw key has one member, and a member one raw key.
 pub(super) struct Book {
     members_max: usize,
     members: HashMap<RawKey, Arc<Record>>,
@@ -71,15 +71,17 @@ impl Book {
         self.has_room() || self.keys.contains_key(who)
     }
 
-    /// Keeps it in the place of what was known of the member, or of the key. Also gives whose the key was before.
+    /// Keeps it in the place of what was known of the member, or of the key; without a key there is nothing to keep. Also gives
+    /// whose the key was before.
     pub(super) fn keep(&mut self, record: Record) -> (Arc<Record>, Option<Principal>) {
         let (who, record) = (record.who(), Arc::new(record));
-        let before = self.members.insert(record.key, Arc::clone(&record));
+        let Some(key) = record.key else { return (record, None) };
+        let before = self.members.insert(key, Arc::clone(&record));
         let former = before.map(|before| before.who()).filter(|before| *before != who);
         if let Some(former) = &former {
             self.keys.remove(former);
         }
-        if let Some(other) = self.keys.insert(who, record.key).filter(|other| *other != record.key) {
+        if let Some(other) = self.keys.insert(who, key).filter(|other| *other != key) {
             self.members.remove(&other);
         }
         (record, former)
@@ -110,7 +112,7 @@ mod tests {
             not_after: Timestamp::EPOCH,
             link: Link::Oscore,
         };
-        Record { key: [raw; 32], member, signs: signs.public_key().clone() }
+        Record { key: Some([raw; 32]), member, signs: signs.public_key().clone() }
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
         let all = [1, 2, 3].map(|raw| named(&book, raw));
         assert_eq!(all, [None, Some("mill-3".to_owned()), Some("mill-1".to_owned())]);
         assert!(!book.has_room() && book.has_room_for(&who("mill-1")) && !book.has_room_for(&who("mill-2")));
-        assert_eq!(book.forget(&who("mill-1")).map(|record| record.key), Some([3; 32]));
+        assert_eq!(book.forget(&who("mill-1")).and_then(|record| record.key), Some([3; 32]));
         assert!(book.forget(&who("mill-1")).is_none() && book.has_room());
     }
 }

@@ -56,6 +56,14 @@ impl Bucket {
     }
 }
 
+/// What the answer is, for whoever it is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    Small,
+    /// Certificates: many times the question, and for nobody who does not hear it.
+    Large,
+}
+
 /// What becomes of a handshake.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -86,10 +94,16 @@ impl Budget {
     }
 
     /// A handshake is to begin.
-    pub(super) fn admit(&mut self, now: Instant, address: SocketAddr, proof: Option<&[u8]>) -> Admission {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        size: Size,
+        proof: Option<&[u8]>,
+    ) -> Admission {
         let epoch = now.saturating_duration_since(self.start).as_secs() / PROOF_LIFE.as_secs();
         let Some(proof) = proof else {
-            let is_slow = self.unproved.take(&UNPROVED, now);
+            let is_slow = size == Size::Small && self.unproved.take(&UNPROVED, now);
             return if is_slow { Admission::Now } else { Admission::Proved(self.proof(address, epoch)) };
         };
         let is_fresh = [Some(epoch), epoch.checked_sub(1)]
@@ -99,7 +113,11 @@ impl Budget {
         if !is_fresh {
             return Admission::Proved(self.proof(address, epoch));
         }
-        if self.take_of(now, address.ip()) { Admission::Now } else { Admission::Later }
+        if self.take_of(now, address.ip()) {
+            Admission::Now
+        } else {
+            Admission::Later
+        }
     }
 
     fn take_of(&mut self, now: Instant, address: IpAddr) -> bool {
@@ -144,16 +162,31 @@ mod tests {
     fn a_flood_of_addresses_leaves_those_who_hear_their_answers_served() {
         let now = Instant::now();
         let mut budget = Budget::new([7; 32], now);
-        let spoofed = (0..200).filter(|host| budget.admit(now, address(*host), None) == Admission::Now);
+        let spoofed =
+            (0..200).filter(|host| budget.admit(now, address(*host), Size::Small, None) == Admission::Now);
         assert_eq!(spoofed.count(), 24);
         let honest = address(250);
-        let Admission::Proved(proof) = budget.admit(now, honest, None) else { panic!("no proof is asked") };
-        assert_eq!(budget.admit(now, honest, Some(&proof)), Admission::Now);
-        assert!(matches!(budget.admit(now, address(251), Some(&proof)), Admission::Proved(_)));
-        assert!(matches!(budget.admit(now, honest, Some(&[0; 8])), Admission::Proved(_)));
+        let Admission::Proved(proof) = budget.admit(now, honest, Size::Small, None) else {
+            panic!("no proof is asked")
+        };
+        assert_eq!(budget.admit(now, honest, Size::Small, Some(&proof)), Admission::Now);
+        assert!(matches!(budget.admit(now, address(251), Size::Small, Some(&proof)), Admission::Proved(_)));
+        assert!(matches!(budget.admit(now, honest, Size::Small, Some(&[0; 8])), Admission::Proved(_)));
         let later = now + 3 * PROOF_LIFE;
-        assert!(matches!(budget.admit(later, honest, Some(&proof)), Admission::Proved(_)));
-        assert_eq!(budget.admit(later, honest, None), Admission::Now);
+        assert!(matches!(budget.admit(later, honest, Size::Small, Some(&proof)), Admission::Proved(_)));
+        assert_eq!(budget.admit(later, honest, Size::Small, None), Admission::Now);
+    }
+
+    #[test]
+    fn certificates_are_sent_to_nobody_who_has_not_shown_that_they_hear_it() {
+        let now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        let proof = match budget.admit(now, address(1), Size::Large, None) {
+            Admission::Proved(proof) => proof,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(budget.admit(now, address(1), Size::Large, Some(&proof)), Admission::Now);
+        assert_eq!(budget.admit(now, address(1), Size::Small, None), Admission::Now);
     }
 
     #[test]
@@ -161,14 +194,16 @@ mod tests {
         let now = Instant::now();
         let mut budget = Budget::new([7; 32], now);
         budget.unproved.tokens = 0.0;
-        let proof_of = |budget: &mut Budget, who| match budget.admit(now, who, None) {
+        let proof_of = |budget: &mut Budget, who| match budget.admit(now, who, Size::Small, None) {
             Admission::Proved(proof) => proof,
             other => panic!("{other:?}"),
         };
         let (one, other) = (proof_of(&mut budget, address(1)), proof_of(&mut budget, address(2)));
-        let taken = (0..100).filter(|_| budget.admit(now, address(1), Some(&one)) == Admission::Now).count();
+        let taken = (0..100)
+            .filter(|_| budget.admit(now, address(1), Size::Small, Some(&one)) == Admission::Now)
+            .count();
         assert_eq!(taken, 32);
-        assert_eq!(budget.admit(now, address(1), Some(&one)), Admission::Later);
-        assert_eq!(budget.admit(now, address(2), Some(&other)), Admission::Now);
+        assert_eq!(budget.admit(now, address(1), Size::Small, Some(&one)), Admission::Later);
+        assert_eq!(budget.admit(now, address(2), Size::Small, Some(&other)), Admission::Now);
     }
 }

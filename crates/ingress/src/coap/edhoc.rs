@@ -2,60 +2,81 @@
 
 use std::net::SocketAddr;
 
-use thingward_coap::edhoc::{Combined, EdhocError, Identifier, Responder};
-use thingward_coap::endpoint::Packet;
+use thingward_coap::edhoc::{Combined, EdhocError, Identifier, Session};
+use thingward_coap::endpoint::{Packet, RequestId};
 use thingward_coap::message::{Code, OptionNumber};
 use thingward_coap::wire::{format, with_format};
 use tokio::time::Instant;
 
+use super::book::Record;
 use super::budget::Admission;
+use super::handshake::{Begun, HandshakeError, Shown};
 use super::job::busy;
 use super::office::Office;
 use super::server::Server;
+use super::signing::Signed;
 use crate::Core;
 
 /// The CBOR value true, which stands in front of message 1: RFC 9528 appendix A.2.
 const MESSAGE_1: u8 = 0xf5;
-/// An error of EDHOC without a number of its own: RFC 9528 §6.2.
-const UNSPECIFIED: u8 = 1;
 
 impl<C: Core, O: Office> Server<C, O> {
-    /// A message of EDHOC in a request of its own.
-    pub(super) fn edhoc(&mut self, peer: SocketAddr, request: &Packet) -> Packet {
+    /// A message of EDHOC in a request of its own. `None` when it is answered later.
+    pub(super) fn edhoc(&mut self, id: RequestId, peer: SocketAddr, request: &Packet) -> Option<Packet> {
         let now = Instant::now().into_std();
         let Some(message_1) = request.payload.strip_prefix(&[MESSAGE_1]) else {
-            return self.last_message(peer, &request.payload);
+            return Some(self.last_message(peer, &request.payload));
         };
-        match self.budget.admit(now, peer, request.get(OptionNumber::ECHO)) {
+        let size = self.handshakes.size(message_1);
+        match self.budget.admit(now, peer, size, request.get(OptionNumber::ECHO)) {
             Admission::Now => {}
             Admission::Proved(echo) => {
-                return Packet::new(Code::UNAUTHORIZED).with(OptionNumber::ECHO, &echo);
+                return Some(Packet::new(Code::UNAUTHORIZED).with(OptionNumber::ECHO, &echo));
             }
-            Admission::Later => return busy(),
+            Admission::Later => return Some(busy()),
         }
         let is_taken = |identifier: &[u8]| self.endpoint.has_recipient(identifier);
-        match self.handshakes.answer(now, peer, message_1, is_taken) {
-            Ok(message_2) => edhoc_message(&message_2),
-            Err(error) => self.edhoc_refused(error),
+        match self.handshakes.begin(now, peer, message_1, is_taken) {
+            Ok(Begun::Answered(message_2)) => Some(edhoc_message(&message_2)),
+            Ok(Begun::ToBeSigned(message_1, identifier)) => {
+                let begun = self.signing.answer(&self.office, (id, peer), message_1, identifier);
+                if begun.is_some() { None } else { Some(busy()) }
+            }
+            Err(error) => Some(self.edhoc_refused(&error.into())),
         }
     }
 
-    fn edhoc_refused(&self, error: EdhocError) -> Packet {
+    /// Message 2 is signed, or not.
+    pub(super) fn signed(&mut self, Signed { id, address, responder }: Signed) {
+        let answer = match responder {
+            // An identifier that somebody else got meanwhile: one in four thousand millions, who begins anew.
+            Some(Ok(responder)) if self.endpoint.has_recipient(responder.identifier().as_bytes()) => busy(),
+            Some(Ok(responder)) => {
+                let message_2 = edhoc_message(responder.message_2());
+                self.handshakes.open(Instant::now().into_std(), address, responder);
+                message_2
+            }
+            Some(Err(error)) => self.edhoc_refused(&error.into()),
+            None => busy(),
+        };
+        self.respond(id, answer);
+    }
+
+    fn edhoc_refused(&self, error: &HandshakeError) -> Packet {
+        tracing::info!(%error, "a handshake fails");
         self.core.refused();
-        edhoc_error(error)
+        with_format(Packet::new(Code::BAD_REQUEST), format::EDHOC).with_payload(&error.message())
     }
 
     fn last_message(&mut self, peer: SocketAddr, payload: &[u8]) -> Packet {
-        let finished = match self.handshakes.finish(peer, payload) {
+        match self.finish(peer, payload) {
             // As if it were of a handshake that somebody else had begun.
-            None => return self.edhoc_refused(EdhocError::NotAuthentic),
-            Some(Err(error)) => return self.edhoc_refused(error),
-            Some(Ok(finished)) => finished,
-        };
-        let (session, credential) = finished;
-        match (self.add(peer, &session, &credential), session.message_4()) {
-            (Some(()), Ok(message_4)) => edhoc_message(&message_4),
-            _ => self.edhoc_refused(EdhocError::NotAuthentic),
+            None => self.edhoc_refused(&EdhocError::NotAuthentic.into()),
+            Some(Err(error)) => self.edhoc_refused(&error),
+            Some(Ok(session)) => match session.message_4() {
+                Ok(message_4) => edhoc_message(&message_4),
+                Err(error) => self.edhoc_refused(&error.into()),
+            },
         }
     }
 
@@ -64,32 +85,35 @@ impl<C: Core, O: Office> Server<C, O> {
     pub(super) fn finish_with(&mut self, peer: SocketAddr, combined: &Combined) {
         let Ok(responder) = Identifier::new(&combined.responder) else { return };
         let payload = [responder.to_cbor(), combined.message_3.clone()].concat();
-        match self.handshakes.finish(peer, &payload) {
-            None => {}
-            Some(Ok((session, credential))) => {
-                self.add(peer, &session, &credential);
-            }
-            Some(Err(error)) => {
-                self.edhoc_refused(error);
-            }
+        if let Some(Err(error)) = self.finish(peer, &payload) {
+            self.edhoc_refused(&error);
         }
+    }
+
+    /// Who ends its handshake with this has a context then.
+    fn finish(&mut self, address: SocketAddr, payload: &[u8]) -> Option<Result<Session, HandshakeError>> {
+        let finished = self.handshakes.finish(address, payload, (&self.root, &self.trust_domain))?;
+        Some(finished.and_then(|(session, shown)| {
+            let (key, member) = match shown {
+                Shown::Raw(key) => {
+                    let known = self.book.find(&key).filter(|record| self.is_member(record));
+                    (Some(key), known)
+                }
+                Shown::Certificate(leaf) => {
+                    let record = Record::new(None, &leaf);
+                    self.office.check_member(&record.member)?;
+                    if !self.has_room_for(&record.who()) {
+                        return Err(HandshakeError::NoRoom);
+                    }
+                    (None, Some(record.into()))
+                }
+            };
+            self.add(address, &session, key, member)?;
+            Ok(session)
+        }))
     }
 }
 
 fn edhoc_message(message: &[u8]) -> Packet {
     with_format(Packet::new(Code::CHANGED), format::EDHOC).with_payload(message)
-}
-
-/// RFC 9528 §6: what a stranger did wrong with the suite, else only that it is over.
-fn edhoc_error(error: EdhocError) -> Packet {
-    tracing::debug!(%error, "a handshake fails");
-    let body = match error {
-        EdhocError::Suite => Responder::WRONG_SUITE.to_vec(),
-        _ => {
-            let text = error.to_string();
-            let len = u8::try_from(text.len()).unwrap_or_default();
-            [&[UNSPECIFIED, 0x78, len], text.as_bytes()].concat()
-        }
-    };
-    with_format(Packet::new(Code::BAD_REQUEST), format::EDHOC).with_payload(&body)
 }

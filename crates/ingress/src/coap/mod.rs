@@ -1,8 +1,8 @@
 //! Members that speak CoAP, in front of a core like those with MQTT: OSCORE is in the place of TLS, and EDHOC in that of its
 //! handshake.
 //!
-//! `docs/wire/coap.md` is what goes over the network. [`handshake`] proves who has which raw key, in requests of [`edhoc`] and
-//! within what [`budget`] allows; [`peers`] are those with a context, [`book`] and [`standing`] say which of them are members. [`server`] and
+//! `docs/wire/coap.md` is what goes over the network. [`handshake`] proves who has which raw key or certificate, in requests of
+//! [`edhoc`] and within what [`budget`] allows, and [`signing`] is this end's own proof with a certificate; [`peers`] are those with a context, [`book`] and [`standing`] say which of them are members. [`server`] and
 //! [`requests`] answer; what members say goes to the core in a [`session`] of theirs, and what is for them comes back into
 //! [`down`]. What only a gateway or the service can answer does the [`Office`].
 
@@ -19,6 +19,7 @@ mod requests;
 mod resource;
 mod server;
 mod session;
+mod signing;
 mod standing;
 
 use std::io;
@@ -26,11 +27,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thingward_coap::edhoc::{Credential, DhKey};
+use thingward_crypto::SignatureAlgorithm;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
 pub use self::book::{RawKey, Record};
-pub use self::office::{Certified, Office, Refused, Stranger};
+pub use self::office::{Certificate, Certified, NoMember, Office, Refused, Stranger};
 pub use self::presence::{Presence, Present};
 use self::server::Server;
 use crate::Core;
@@ -41,6 +43,8 @@ pub struct CoapSettings {
     pub raw: DhKey,
     /// What is shown of it.
     pub credential: Credential,
+    /// What the key of this end's certificate signs with.
+    pub signs: SignatureAlgorithm,
     /// The root of the installation, in DER.
     pub root: Vec<u8>,
     /// Its trust domain.

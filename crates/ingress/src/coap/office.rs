@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use thingward_coap::edhoc::{Credential, EdhocError};
 use thingward_coap::message::Code;
+use thingward_crypto::Signer;
 use thingward_model::Principal;
 use thingward_pki::SigningRequest;
 use thingward_pki::proof::Proved;
@@ -41,6 +43,43 @@ impl Refused {
     }
 }
 
+/// Why somebody with a certificate of the installation is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoMember {
+    /// A gateway's or an application's.
+    #[error("the certificate is not a device's")]
+    NotADevice,
+    /// It is of a tenant that is not served here.
+    #[error("the certificate is of another tenant")]
+    OtherTenant,
+    /// It was taken back.
+    #[error("the certificate is revoked")]
+    Revoked,
+    /// There is no such member any more, or a gateway speaks for it.
+    #[error("the certificate's holder is no member that speaks for itself")]
+    Nobody,
+}
+
+/// By what this end proves itself where it is to sign.
+pub struct Certificate {
+    /// The key.
+    pub signer: Arc<dyn Signer + Send + Sync>,
+    /// The certificate, with what leads from it to the root: `x5chain`.
+    pub credential: Credential,
+}
+
+impl Certificate {
+    /// `chain` is the certificate, then the issuing one, in DER.
+    ///
+    /// # Errors
+    ///
+    /// [`EdhocError`] when there are too many or none.
+    pub fn new(chain: &[Vec<u8>], signer: Arc<dyn Signer + Send + Sync>) -> Result<Self, EdhocError> {
+        let credential = Credential::chain(chain, signer.public_key().clone())?;
+        Ok(Self { signer, credential })
+    }
+}
+
 /// Somebody with a raw key who wants to be a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stranger {
@@ -61,8 +100,15 @@ pub struct Certified {
 
 /// What is asked beside what goes to the core. Clones are the same.
 pub trait Office: Clone + Send + Sync + 'static {
-    /// Whether this one is a member who is let in here, now.
-    fn is_member(&self, who: &Member) -> bool;
+    /// That this one is a member who is let in here, now.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMember`].
+    fn check_member(&self, who: &Member) -> Result<(), NoMember>;
+
+    /// Our certificate as it is now.
+    fn certificate(&self) -> impl Future<Output = Result<Arc<Certificate>, Refused>> + Send;
 
     /// Our word, with our certificate, that the raw key of this end is our own.
     fn voucher(&self) -> impl Future<Output = Result<Arc<Vec<u8>>, Refused>> + Send;

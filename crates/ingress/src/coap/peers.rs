@@ -26,7 +26,8 @@ const TRIES_MAX: u8 = 3;
 
 /// The other end of a context.
 pub(super) struct Peer {
-    pub(super) key: RawKey,
+    /// `None` of who showed a certificate.
+    pub(super) key: Option<RawKey>,
     /// What only the ends of this session know.
     pub(super) export: Zeroizing<[u8; 32]>,
     /// `None` of a stranger.
@@ -38,7 +39,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) const fn new(
-        key: RawKey,
+        key: Option<RawKey>,
         export: Zeroizing<[u8; 32]>,
         member: Option<Arc<Record>>,
         address: SocketAddr,
@@ -49,6 +50,10 @@ impl Peer {
 
     fn silence_max(&self) -> Duration {
         if self.member.is_some() { MEMBER_SILENCE_MAX } else { STRANGER_SILENCE_MAX }
+    }
+
+    fn is(&self, who: &Principal) -> bool {
+        self.member.as_ref().is_some_and(|record| record.who() == *who)
     }
 
     /// It is this member from now on.
@@ -69,14 +74,16 @@ impl Peer {
 pub(super) struct Peers(HashMap<ContextHandle, Peer>);
 
 impl Peers {
-    /// Which contexts go when this peer comes: the one that it had, and of strangers the one that was silent longest where
-    /// there are too many. A member has always a place.
+    /// Which contexts go when this peer comes: the one that its key or the member had, and of strangers the one that was silent
+    /// longest where there are too many. A member has always a place.
     pub(super) fn making_room(&self, new: &Peer) -> Vec<ContextHandle> {
-        let mut gone: Vec<_> = self.find_all(|peer| peer.key == new.key);
-        if new.member.is_some() {
-            return gone;
+        let is_same = |peer: &Peer| new.key.is_some() && peer.key == new.key;
+        if let Some(member) = &new.member {
+            let who = member.who();
+            return self.find_all(|peer| is_same(peer) || peer.is(&who));
         }
-        let strangers = |peer: &Peer| peer.member.is_none() && peer.key != new.key;
+        let mut gone: Vec<_> = self.find_all(is_same);
+        let strangers = |peer: &Peer| peer.member.is_none() && !is_same(peer);
         let neighbours = |peer: &Peer| strangers(peer) && place(peer.address.ip()) == place(new.address.ip());
         if self.count(neighbours) >= STRANGERS_OF_PLACE_MAX {
             gone.extend(self.most_silent(neighbours));
@@ -111,7 +118,7 @@ impl Peers {
     }
 
     pub(super) fn of_member(&self, who: &Principal) -> Vec<ContextHandle> {
-        self.find_all(|peer| peer.member.as_ref().is_some_and(|record| record.who() == *who))
+        self.find_all(|peer| peer.is(who))
     }
 
     /// Members with a context.

@@ -27,14 +27,14 @@ use crate::{Core, Member};
 type Asked = (RequestId, ContextHandle);
 
 impl<C: Core, O: Office> Server<C, O> {
-    /// Without keys: EDHOC, and a list that names it.
-    pub(super) fn open(&mut self, peer: SocketAddr, request: &Packet) -> Packet {
+    /// Without keys: EDHOC, and a list that names it. `None` when it is answered later.
+    pub(super) fn open(&mut self, id: RequestId, peer: SocketAddr, request: &Packet) -> Option<Packet> {
         let path: Vec<&[u8]> = request.values(OptionNumber::URI_PATH).collect();
         let is = |wanted: &[&str]| path.iter().copied().eq(wanted.iter().map(|segment| segment.as_bytes()));
         match request.code {
-            Code::POST if is(path::EDHOC) => self.edhoc(peer, request),
-            Code::GET if is(path::CORE) => links(OPEN_LINKS),
-            _ => Packet::new(Code::UNAUTHORIZED),
+            Code::POST if is(path::EDHOC) => self.edhoc(id, peer, request),
+            Code::GET if is(path::CORE) => Some(links(OPEN_LINKS)),
+            _ => Some(Packet::new(Code::UNAUTHORIZED)),
         }
     }
 
@@ -104,7 +104,9 @@ impl<C: Core, O: Office> Server<C, O> {
         if !peer.may_try() {
             return Err(Packet::new(Code::TOO_MANY_REQUESTS));
         }
-        Ok((Stranger { key: peer.key, address: peer.address.ip() }, peer.export.clone()))
+        // Who has shown a certificate is somebody already.
+        let key = peer.key.ok_or_else(|| refusal(Code::FORBIDDEN, "not without a raw key"))?;
+        Ok((Stranger { key, address: peer.address.ip() }, peer.export.clone()))
     }
 
     /// Somebody shows, with a certificate, that the raw key is their own. It is verified beside the loop.
@@ -128,8 +130,9 @@ impl<C: Core, O: Office> Server<C, O> {
     /// Lets somebody in who has proved to be a member.
     pub(super) fn let_in(&mut self, asked: Asked, proved: Proved) -> Result<(), Packet> {
         let peer = self.peers.get_mut(asked.1).ok_or(Packet::new(Code::UNAUTHORIZED))?;
-        let (key, is_member) = (peer.key, peer.member.is_some());
-        let record = Record::new(key, &proved.leaf);
+        let is_member = peer.member.is_some();
+        let key = peer.key.ok_or(Packet::new(Code::FORBIDDEN))?;
+        let record = Record::new(Some(key), &proved.leaf);
         if record.who().role != Role::Device || !self.is_member(&record) {
             return Err(refusal(Code::FORBIDDEN, "no device that is let in here"));
         }

@@ -25,6 +25,7 @@ use super::office::Office;
 use super::peers::Peers;
 use super::presence::Presence;
 use super::session::{News, Told};
+use super::signing::Signing;
 use super::standing::Seat;
 use crate::Core;
 
@@ -58,8 +59,10 @@ pub(super) struct Server<C, O> {
     start: Instant,
     pub(super) budget: Budget,
     pub(super) handshakes: Handshakes,
+    pub(super) signing: Signing,
     pub(super) peers: Peers,
     pub(super) book: Book,
+    pub(super) members_max: usize,
     pub(super) office: O,
     pub(super) core: C,
     pub(super) root: Arc<[u8]>,
@@ -73,8 +76,17 @@ pub(super) struct Server<C, O> {
 
 impl<C: Core, O: Office> Server<C, O> {
     pub(super) fn new(socket: UdpSocket, settings: CoapSettings, core: C, office: O) -> Self {
-        let CoapSettings { raw, credential, root, trust_domain, members_max, known, changed, presence } =
-            settings;
+        let CoapSettings {
+            raw,
+            credential,
+            signs,
+            root,
+            trust_domain,
+            members_max,
+            known,
+            changed,
+            presence,
+        } = settings;
         let random = || {
             let mut bytes = [0; 32];
             system_rng().fill_bytes(&mut bytes);
@@ -85,9 +97,11 @@ impl<C: Core, O: Office> Server<C, O> {
             endpoint: Endpoint::new(limits(members_max), random()),
             start: Instant::now(),
             budget: Budget::new(random(), Instant::now().into_std()),
-            handshakes: Handshakes::new(raw, credential),
+            handshakes: Handshakes::new(raw, credential, signs),
+            signing: Signing::new(),
             peers: Peers::default(),
             book: Book::new(members_max, known),
+            members_max,
             office,
             core,
             root: root.into(),
@@ -128,6 +142,11 @@ impl<C: Core, O: Office> Server<C, O> {
                         self.done(done);
                     }
                 }
+                signed = self.signing.next() => {
+                    if let Some(signed) = signed {
+                        self.signed(signed);
+                    }
+                }
                 Some(told) = self.news.1.recv() => self.told(told),
                 () = changed.notified() => self.drop_former(),
                 _ = look.tick() => self.look(),
@@ -166,8 +185,9 @@ impl<C: Core, O: Office> Server<C, O> {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
                 Event::Request { id, peer, context: None, request, .. } => {
-                    let answer = self.open(peer, &request);
-                    self.respond(id, answer);
+                    if let Some(answer) = self.open(id, peer, &request) {
+                        self.respond(id, answer);
+                    }
                 }
                 Event::Request { id, peer, context: Some(context), request, observe } => {
                     if let Err(answer) = self.under_context((id, context), peer, request, observe) {

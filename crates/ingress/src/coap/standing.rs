@@ -1,9 +1,10 @@
 //! Who is who: contexts come and go, and some are members', who have a session with the core.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thingward_coap::edhoc::{Credential, End, Session};
+use thingward_coap::edhoc::{EdhocError, End, Session};
 use thingward_coap::endpoint::ContextHandle;
 use thingward_coap::wire::JOIN_LABEL;
 use thingward_model::Principal;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::book::Record;
+use super::book::{RawKey, Record};
 use super::down::Downward;
 use super::office::Office;
 use super::peers::Peer;
@@ -48,7 +49,7 @@ impl Seat {
 impl<C: Core, O: Office> Server<C, O> {
     /// Whether this one is still a member: asked each time, because a revocation counts at once, and a certificate has an end.
     pub(super) fn is_member(&self, record: &Record) -> bool {
-        now() < record.member.not_after && self.office.is_member(&record.member)
+        now() < record.member.not_after && self.office.check_member(&record.member).is_ok()
     }
 
     /// From here on who has this context is this member, which is durable already.
@@ -73,12 +74,22 @@ impl<C: Core, O: Office> Server<C, O> {
         }
     }
 
+    /// Whether one more member may be here that shows its certificate.
+    pub(super) fn has_room_for(&self, who: &Principal) -> bool {
+        self.seats.contains_key(who) || self.seats.len() < self.members_max
+    }
+
     /// A handshake came to its end.
-    pub(super) fn add(&mut self, address: SocketAddr, session: &Session, peer: &Credential) -> Option<()> {
-        let context = session.context(End::Responder).ok()?;
-        let member = self.book.find(&peer.public).filter(|record| self.is_member(record));
-        let export = Zeroizing::new(session.export(JOIN_LABEL).ok()?);
-        let peer = Peer::new(peer.public, export, member.clone(), address, Instant::now());
+    pub(super) fn add(
+        &mut self,
+        address: SocketAddr,
+        session: &Session,
+        key: Option<RawKey>,
+        member: Option<Arc<Record>>,
+    ) -> Result<(), EdhocError> {
+        let context = session.context(End::Responder)?;
+        let export = Zeroizing::new(session.export(JOIN_LABEL)?);
+        let peer = Peer::new(key, export, member.clone(), address, Instant::now());
         let gone = self.peers.making_room(&peer);
         let handle = self.endpoint.add_context(context);
         self.peers.add(handle, peer);
@@ -89,7 +100,7 @@ impl<C: Core, O: Office> Server<C, O> {
         for gone in gone {
             self.drop_context(gone);
         }
-        Some(())
+        Ok(())
     }
 
     /// A session with the core, where the member has none with this certificate. What waited in the one before is sent anew.
@@ -144,8 +155,9 @@ impl<C: Core, O: Office> Server<C, O> {
 
     /// Drops all who are no members any more.
     pub(super) fn drop_former(&mut self) {
-        let former = self.book.all().filter(|record| !self.is_member(record));
-        let former: Vec<_> = former.map(|record| record.who()).collect();
+        let all = self.book.all().chain(self.peers.members());
+        let former: BTreeSet<_> =
+            all.filter(|record| !self.is_member(record)).map(|record| record.who()).collect();
         former.iter().for_each(|who| self.drop_member(who));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thingward_agent::coap::session::Session;
 use thingward_agent::uplink::Route;
-use thingward_coap::edhoc::{DhKey, Identifier, Initiator};
+use thingward_coap::edhoc::{DhKey, Identifier, Initiator, Method, Suite};
 use thingward_coap::endpoint::Packet;
 use thingward_coap::message::{Code, Message, OptionNumber, Token, Type, Writer};
 use thingward_coap::wire::path;
@@ -38,7 +38,12 @@ fn edhoc(id: u16, payload: &[u8], echo: Option<&[u8]>) -> Vec<u8> {
 }
 
 fn message_1() -> Vec<u8> {
-    let begun = Initiator::start(DhKey::new(&[9; 32]).unwrap(), Identifier::new(&[1]).unwrap(), &[]);
+    let begun = Initiator::start(
+        (Method::StaticStatic, Suite::Two),
+        DhKey::new(&[9; 32]).unwrap(),
+        Identifier::new(&[1]).unwrap(),
+        &[],
+    );
     [&[0xf5], begun.message_1()].concat()
 }
 
@@ -101,8 +106,8 @@ fn check_garbage(at: SocketAddr) {
     let good = message_1();
     let with = |suite: &[u8]| [&[0xf5, 3], suite, &good[3..]].concat();
     let refused = answer(&socket, at, &edhoc(1, &with(&[0]), None));
-    assert_eq!(refused, (Code::BAD_REQUEST, vec![2, 2]));
-    let method = [&[0xf5, 0], &good[2..]].concat();
+    assert_eq!(refused, (Code::BAD_REQUEST, vec![2, 0x82, 2, 3]));
+    let method = [&[0xf5, 4], &good[2..]].concat();
     assert_eq!(answer(&socket, at, &edhoc(2, &method, None)).0, Code::BAD_REQUEST);
     for at_byte in 0..10_u16 {
         let cut = &good[..good.len() - 1 - usize::from(at_byte)];
