@@ -18,6 +18,9 @@ use crate::place;
 const UNPROVED: Rate = Rate { burst: 24.0, per_second: 4.0 };
 /// Handshakes of one place whose addresses did. Many things may be behind it.
 const PROVED: Rate = Rate { burst: 32.0, per_second: 2.0 };
+/// Handshakes of all places together whose addresses did: what one core has done in half its time, so that members go on
+/// whoever comes, and from however many places.
+const ALL_PROVED: Rate = Rate { burst: 256.0, per_second: 128.0 };
 /// Most places with a budget of their own.
 const PLACES_MAX: usize = 1024;
 /// How long what an address has to repeat is good: this to twice this.
@@ -79,6 +82,7 @@ pub(super) struct Budget {
     secret: Zeroizing<[u8; 32]>,
     start: Instant,
     unproved: Bucket,
+    proved: Bucket,
     places: HashMap<IpAddr, Bucket>,
 }
 
@@ -89,6 +93,7 @@ impl Budget {
             secret: Zeroizing::new(secret),
             start: now,
             unproved: Bucket::full(&UNPROVED, now),
+            proved: Bucket::full(&ALL_PROVED, now),
             places: HashMap::new(),
         }
     }
@@ -113,7 +118,7 @@ impl Budget {
         if !is_fresh {
             return Admission::Proved(self.proof(address, epoch));
         }
-        if self.take_of(now, address.ip()) {
+        if self.take_of(now, address.ip()) && self.proved.take(&ALL_PROVED, now) {
             Admission::Now
         } else {
             Admission::Later
@@ -187,6 +192,24 @@ mod tests {
         };
         assert_eq!(budget.admit(now, address(1), Size::Large, Some(&proof)), Admission::Now);
         assert_eq!(budget.admit(now, address(1), Size::Small, None), Admission::Now);
+    }
+
+    #[test]
+    fn all_places_together_have_a_bound_and_it_is_there_again_soon() {
+        let now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        let taken = |budget: &mut Budget, now: Instant| {
+            let one_each = (0..1000_u16).filter(|host| {
+                let [high, low] = host.to_be_bytes();
+                let far = SocketAddr::from(([198, 18, high, low], 1));
+                let Admission::Proved(proof) = budget.admit(now, far, Size::Large, None) else { panic!() };
+                budget.admit(now, far, Size::Large, Some(&proof)) == Admission::Now
+            });
+            one_each.count()
+        };
+        assert_eq!(taken(&mut budget, now), 256);
+        assert_eq!(taken(&mut budget, now), 0);
+        assert_eq!(taken(&mut budget, now + Duration::from_secs(1)), 128);
     }
 
     #[test]
