@@ -32,6 +32,7 @@ const DEEDS: Record<string, Deed> = {
     { seconds: ".seconds", radio: ".radio" },
   ],
   "DELETE/gateways/:gateway/admission": ["gateway.close", "gateway/:gateway"],
+  "POST/gateways/:gateway/roll": ["gateway.roll", "gateway/:gateway", { radio: ".radio" }],
   "PUT/devices/:device/offer": [
     "offer.set",
     "device/:device",

@@ -116,6 +116,8 @@ const STATUS: &str = "devices/me/status";
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// Where the service says whether things may join.
 const ADMISSION: &str = "devices/me/admission";
+/// Where the service says that networks get another key.
+const ROLL: &str = "devices/me/roll";
 
 /// What the service was told last of how the gateway is.
 #[derive(Default)]
@@ -130,6 +132,12 @@ struct AdmissionOrder {
     seconds: u16,
     radio: Option<String>,
     printed: Option<String>,
+}
+
+/// As the service says it.
+#[derive(Deserialize)]
+struct RollOrder {
+    radio: Option<String>,
 }
 
 impl AdmissionOrder {
@@ -289,6 +297,7 @@ impl Source for Forwarder {
             "devices/me/children/+/attestation",
             "devices/me/time/+",
             ADMISSION,
+            ROLL,
             MEMBERSHIP,
         ];
         filters.into_iter().filter_map(|filter| TopicFilter::try_from(filter).ok()).collect()
@@ -306,6 +315,13 @@ impl Source for Forwarder {
             match AdmissionOrder::read(&message.payload) {
                 Some(admitting) => self.radios.admit(&admitting),
                 None => tracing::warn!("an admission that makes no sense is let go"),
+            }
+            return;
+        }
+        if topic == ROLL {
+            match serde_json::from_slice(&message.payload) {
+                Ok(RollOrder { radio }) => self.radios.roll(radio.as_deref()),
+                Err(error) => tracing::warn!(%error, "an order for another key makes no sense"),
             }
             return;
         }

@@ -112,9 +112,10 @@ enum Event {
         tenant: TenantName,
         device: DeviceName,
     },
-    TellAdmission {
+    TellGateway {
         tenant: TenantName,
         gateway: DeviceName,
+        what: &'static str,
         payload: Zeroizing<String>,
         done: oneshot::Sender<()>,
     },
@@ -353,8 +354,8 @@ impl Core {
             Event::TellMembership { tenant, devices, done } => {
                 self.tell_membership(now, &tenant, &devices, done);
             }
-            Event::TellAdmission { tenant, gateway, payload, done } => {
-                if let Some(message) = gate::admission(&tenant, &gateway, &payload) {
+            Event::TellGateway { tenant, gateway, what, payload, done } => {
+                if let Some(message) = gate::once(&tenant, &gateway, what, &payload) {
                     self.broker.announce(now, message);
                 }
                 let _ = done.send(());

@@ -35,7 +35,7 @@ use crate::refusals::{Refusals, Refused};
 use crate::topics::{self, DeviceTopic};
 use crate::uses::{BadUse, Uses};
 
-pub(crate) use gateways::admission;
+pub(crate) use gateways::once;
 use gateways::wrong_link;
 
 /// Decides by identity, and hands readings to the pipeline.

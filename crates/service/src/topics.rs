@@ -22,6 +22,8 @@ pub(crate) const MEMBERSHIP: &str = "membership";
 
 /// What of a topic says what a gateway may enrol, behind `devices/<name>/`.
 pub(crate) const ADMISSION: &str = "admission";
+/// What of a topic has a gateway give the networks of its radios another key, behind `devices/<name>/`.
+pub(crate) const ROLL: &str = "roll";
 /// Longest text that says it, in bytes.
 const ADMISSION_BYTES_MAX: usize = 1024;
 
@@ -50,6 +52,12 @@ pub(crate) fn admission(
     }
     told.push('}');
     told
+}
+
+/// What a gateway is told of the keys of its radios' networks: all of them, or that of one radio.
+#[must_use]
+pub(crate) fn roll(radio: Option<&DeviceName>) -> Zeroizing<String> {
+    Zeroizing::new(serde_json::json!({"radio": radio.map(DeviceName::as_str)}).to_string())
 }
 
 /// [`REVOCATION`] of a device behind a gateway, for the gateway.
@@ -178,7 +186,7 @@ pub(crate) fn inner_filter(who: &Principal, filter: &TopicFilter) -> Option<Topi
             let rest = pattern.strip_prefix("devices/me/")?;
             let area = rest.split('/').next()?;
             let is_own = matches!(area, "commands" | "state" | "grants" | "time" | ATTESTATION | MEMBERSHIP);
-            if !(is_own || matches!(area, "children" | ADMISSION) && who.role == Role::Gateway) {
+            if !(is_own || matches!(area, "children" | ADMISSION | ROLL) && who.role == Role::Gateway) {
                 return None;
             }
             format!("t/{}/devices/{}/{rest}", who.tenant, who.name)
@@ -234,6 +242,7 @@ mod tests {
         check_filter(Role::Device, "devices/me/state/+", Some("t/acme/devices/meter-1/state/+"));
         check_filter(Role::Device, "devices/me/attestation", Some("t/acme/devices/meter-1/attestation"));
         check_filter(Role::Gateway, "devices/me/admission", Some("t/acme/devices/meter-1/admission"));
+        check_filter(Role::Gateway, "devices/me/roll", Some("t/acme/devices/meter-1/roll"));
         check_filter(Role::Device, "devices/me/membership", Some("t/acme/devices/meter-1/membership"));
         for asked in [
             "#",
@@ -245,6 +254,7 @@ mod tests {
             "devices/me/telemetry/climate",
             "devices/me/uses/#",
             "devices/me/admission",
+            "devices/me/roll",
             "t/acme/#",
             "devices/me/+/x",
         ] {
@@ -304,6 +314,7 @@ mod tests {
             "devices/me/membership",
             "devices/me/status/x",
             "devices/me/admission",
+            "devices/me/roll",
             "devices/other/telemetry/x",
             "devices/me/telemetry/a/b",
             "devices/me/state",

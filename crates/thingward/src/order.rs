@@ -32,6 +32,7 @@ const DEEDS: &[(Method, &str, &[&str], &str)] = &[
     (Method::POST, "devices/$/attestation/accept", &["evidence.accept"], "*/$"),
     (Method::POST, "gateways/$/admission", &["gateway.admit"], "gateway/$"),
     (Method::DELETE, "gateways/$/admission", &["gateway.close"], "gateway/$"),
+    (Method::POST, "gateways/$/roll", &["gateway.roll"], "gateway/$"),
     (Method::PUT, "makers/$", &["maker.trust"], "maker/$"),
     (Method::DELETE, "makers/$", &["maker.remove"], "maker/$"),
     (Method::PUT, "makers/$/serials/*", &["maker.expect"], "maker/$"),

@@ -49,6 +49,8 @@ pub struct RadioSettings {
     pub names: BTreeMap<Address, DeviceName>,
     /// The file with what a source asks for: `USER:PASSWORD`. Only its owner may read it.
     pub credentials_file: Option<PathBuf>,
+    /// For how many days its network's key is used, where it has one that changes: 1 to [`thingward_radio::wire::KEY_DAYS_MAX`].
+    pub key_days: u16,
     /// The program that runs its driver.
     pub program: PathBuf,
 }
@@ -63,13 +65,22 @@ pub(crate) struct Admitting {
     pub(crate) printed: Option<Secret>,
 }
 
+/// What somebody wants of a radio.
+#[derive(Debug, Clone)]
+pub(crate) enum Wish {
+    /// That things may join.
+    Admit(Admitting),
+    /// That its network has another key.
+    Roll,
+}
+
 /// Most of them that wait for a radio.
-const ADMITTING_MAX: usize = 8;
+const WISHES_MAX: usize = 8;
 
 /// The radios that run. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Radios {
-    all: Vec<(DeviceName, mpsc::Sender<Admitting>)>,
+    all: Vec<(DeviceName, mpsc::Sender<Wish>)>,
     pub(crate) board: StatusBoard,
 }
 
@@ -82,7 +93,7 @@ impl Radios {
     ) -> Self {
         let mut radios = Self::default();
         for radio in settings {
-            let (name, (admit, admitting)) = (radio.name, mpsc::channel(ADMITTING_MAX));
+            let (name, (admit, admitting)) = (radio.name, mpsc::channel(WISHES_MAX));
             let kind = radio.kind;
             match run::Run::open(radio, around, radios.board.clone(), admitting) {
                 Ok(run) => {
@@ -119,8 +130,18 @@ impl Radios {
         }
         for (name, radio) in &self.all {
             let is_meant = admitting.radio.as_ref().is_none_or(|radio| radio == name.as_str());
-            if is_meant && radio.try_send(admitting.clone()).is_err() {
+            if is_meant && radio.try_send(Wish::Admit(admitting.clone())).is_err() {
                 tracing::warn!(radio = %name, "the radio has too much to do to let things join");
+            }
+        }
+    }
+
+    /// Has networks get another key: all of them, or that of one radio.
+    pub(crate) fn roll(&self, only: Option<&str>) {
+        for (name, radio) in self.all.iter().filter(|(name, _)| only.is_none_or(|only| only == name.as_str()))
+        {
+            if radio.try_send(Wish::Roll).is_err() {
+                tracing::warn!(radio = %name, "the radio has too much to do to change its key");
             }
         }
     }

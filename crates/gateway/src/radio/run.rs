@@ -18,7 +18,7 @@ use super::kept;
 use super::quiet::Quiet;
 use super::status::{AdmissionStatus, Finding, FindingKind, Refused, State, StatusBoard};
 use super::things::Things;
-use super::{Admitting, RadioSettings};
+use super::{Admitting, RadioSettings, Wish};
 use crate::local::Local;
 use crate::serial::Surroundings;
 
@@ -40,7 +40,7 @@ pub(super) struct Run {
     supervisor: Supervisor,
     desk: Desk,
     things: Things,
-    admitting: mpsc::Receiver<Admitting>,
+    wishes: mpsc::Receiver<Wish>,
     /// Things that are no members any more.
     revoked: mpsc::Receiver<Address>,
     /// Until when things may join, and the code that goes with it: a driver that starts meanwhile is told.
@@ -69,7 +69,7 @@ impl Run {
         settings: RadioSettings,
         around: &Surroundings,
         board: StatusBoard,
-        admitting: mpsc::Receiver<Admitting>,
+        wishes: mpsc::Receiver<Wish>,
     ) -> io::Result<Self> {
         let (folder, key) = (around.home.radio_dir(&settings.name), around.home.sealing_key().clone());
         create_private_dir(&folder)?;
@@ -92,7 +92,7 @@ impl Run {
             supervisor,
             desk,
             things,
-            admitting,
+            wishes,
             revoked,
             admitted: None,
             unkept: None,
@@ -114,7 +114,7 @@ impl Run {
                     None => return,
                     Some(event) => self.event(event).await,
                 },
-                Some(admitting) = self.admitting.recv() => self.admit(admitting).await,
+                Some(wish) = self.wishes.recv() => self.wished(wish).await,
                 Some(address) = self.revoked.recv() => self.remove(address).await,
                 Ok(()) = policies.changed() => self.policies_changed(),
                 _ = turn.tick() => self.turn().await,
@@ -181,7 +181,8 @@ impl Run {
         let kept =
             kept::kept(&self.folder, &self.key).map_err(|error| ("what it had kept does not open", error))?;
         let credentials = self.credentials().map_err(|error| ("its credentials cannot be read", error))?;
-        Ok(Start { kept, exceptions: self.exceptions.clone(), credentials })
+        let key_days = Some(self.settings.key_days);
+        Ok(Start { kept, exceptions: self.exceptions.clone(), credentials, key_days })
     }
 
     /// What policies let join in a way that is otherwise refused. A driver that runs with others is started anew.
@@ -273,6 +274,19 @@ impl Run {
         self.state(State::Down, detail);
         self.say_admission("closed", String::new());
         self.finding(kind, None, detail.to_owned());
+    }
+
+    async fn wished(&mut self, wish: Wish) {
+        match wish {
+            Wish::Admit(admitting) => self.admit(admitting).await,
+            Wish::Roll if self.driver == Driver::Ready => {
+                tracing::info!(radio = %self.settings.name, "the network gets another key");
+                self.order(Order::Roll).await;
+            }
+            Wish::Roll => {
+                tracing::warn!(radio = %self.settings.name, "a radio that does not work gets no other key");
+            }
+        }
     }
 
     async fn admit(&mut self, admitting: Admitting) {

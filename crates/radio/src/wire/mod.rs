@@ -35,6 +35,10 @@ pub const DESCRIPTION_BYTES_MAX: usize = 32 * 1024;
 pub const KEPT_BYTES_MAX: usize = 128 * 1024;
 /// Most exceptions that a driver is told.
 pub const EXCEPTIONS_MAX: usize = 64;
+/// For how many days a network's key is used where nobody says otherwise, and at most.
+pub const KEY_DAYS: u16 = 365;
+/// See [`KEY_DAYS`].
+pub const KEY_DAYS_MAX: u16 = 3650;
 /// Most arguments of a call.
 pub const ARGUMENTS_MAX: usize = 16;
 
@@ -79,6 +83,9 @@ pub struct Start {
     /// What a source asks for, `USER:PASSWORD`.
     #[n(2)]
     pub credentials: Option<Secret>,
+    /// For how many days a network's key is used, where a driver gives it others; [`KEY_DAYS`] without it.
+    #[n(3)]
+    pub key_days: Option<u16>,
 }
 
 /// That one thing may join in a way that is otherwise refused: with Security 0, under the well-known key, in the open.

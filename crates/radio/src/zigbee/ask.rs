@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use thingward_zigbee::Malformed;
-use thingward_zigbee::address::ShortAddress;
+use thingward_zigbee::address::{Eui64, ShortAddress};
 use thingward_zigbee::ezsp::EzspMessage;
 
 use super::{Phase, ZigbeeRadio};
@@ -29,7 +29,8 @@ pub(super) enum Purpose {
     Admit,
     /// The exchange of this number.
     Send(u8),
-    NextKey,
+    /// The network's next key for this node.
+    NextKey(Eui64),
     SwitchKey,
     /// Who has this address?
     Lookup(ShortAddress),
@@ -126,7 +127,7 @@ impl ZigbeeRadio {
                     self.not_sent(tag, &reason, now);
                 }
             }
-            Purpose::NextKey => self.next_key_given(accepted(answer), now),
+            Purpose::NextKey(eui64) => self.next_key_given(eui64, accepted(answer), now),
             Purpose::SwitchKey => self.key_switched(accepted(answer), now),
             Purpose::Lookup(short) => self.looked_up(short, answer, now),
         }

@@ -66,7 +66,12 @@ impl ZigbeeRadio {
         match (update, decision) {
             (Some(LEFT), _) => self.left(eui64, now),
             (_, Some(IN_THE_CLEAR)) => {
-                self.send_away(short, eui64, "it was given the network's key in the clear: who heard that reads the next key too, form a new network", now);
+                self.send_away(
+                    short,
+                    eui64,
+                    "it was given the network's key in the clear, which is changed for that",
+                    now,
+                );
                 self.start_roll(now);
             }
             (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
@@ -249,6 +254,7 @@ impl ZigbeeRadio {
             self.ask(told, Purpose::Hint, now);
             self.ask(remove(short, eui64), Purpose::Hint, now);
             self.drop_node(eui64);
+            self.roll_behind(now);
         }
         self.keep(After::Forgotten(eui64));
     }

@@ -71,6 +71,10 @@ pub(super) struct NextKey {
     /// Whether nodes were told, or will have been, to use it.
     #[n(1)]
     pub(super) switched: bool,
+    /// Whether somebody left who may have it, so that another one has to follow.
+    #[n(2)]
+    #[cbor(default)]
+    pub(super) is_known_outside: bool,
 }
 
 /// How a node came in.
@@ -202,13 +206,14 @@ impl Kept {
         self.nodes.push(node);
     }
 
-    /// The next key is the network's.
-    pub(super) fn switch(&mut self, sequence: u8) {
-        if let Some(next) = self.next.take() {
-            self.key = next.key;
-            self.key_sequence = sequence;
-            self.key_seconds = 0;
-        }
+    /// The next key is the network's. Whether another one has to follow.
+    pub(super) fn switch(&mut self, sequence: u8) -> bool {
+        let Some(next) = self.next.take() else { return false };
+        self.key = next.key;
+        self.key_sequence = sequence;
+        // As if it had been in use for ever.
+        self.key_seconds = if next.is_known_outside { u64::MAX } else { 0 };
+        next.is_known_outside
     }
 
     /// The bytes; `None` when they are more than may be kept.

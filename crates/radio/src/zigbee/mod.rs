@@ -89,6 +89,8 @@ pub struct ZigbeeRadio {
     tag: u8,
     sequence: u8,
     roll: Roll,
+    /// How long the network's key is used, in seconds.
+    key_seconds_max: u64,
     /// How long was waited after the last failure.
     pause: Duration,
 }
@@ -129,6 +131,7 @@ impl Default for ZigbeeRadio {
             tag: 0,
             sequence: 0,
             roll: Roll::default(),
+            key_seconds_max: u64::MAX,
             pause: Duration::ZERO,
         }
     }

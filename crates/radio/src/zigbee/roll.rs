@@ -1,9 +1,12 @@
-//! The network's key: how far its counter is, and another one from time to time. The next is told under the current one, so
-//! that it locks out nobody who has that and listens.
+//! The network's key: how far its counter is, and another one when somebody orders it, a thing was removed, or it was in use for
+//! long. The next one goes to each node under that node's own link key, so that who has the current one and listens learns
+//! nothing; who has no link key of its own has to join anew.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use thingward_zigbee::coordinator::{next_key, read_counter, run_counter, switch_key};
+use thingward_zigbee::address::{Eui64, ShortAddress};
+use thingward_zigbee::coordinator::{forget, next_key, read_counter, run_counter, switch_key};
 use thingward_zigbee::ezsp::EzspMessage;
 use thingward_zigbee::security::Key;
 use zeroize::Zeroizing;
@@ -12,42 +15,51 @@ use super::ZigbeeRadio;
 use super::ask::Purpose;
 use super::keep::After;
 use super::kept::NextKey;
-use crate::wire::{Report, Sentence};
+use super::start::Step;
+use crate::wire::{RefusalKind, Report, Sentence};
 
 /// How often the counter is looked at, and how far it may go until it is kept anew: together less than what is skipped when
 /// the network is formed again.
 const COUNTER_PERIOD: Duration = Duration::from_secs(60);
 const COUNTER_STEP: u32 = 50_000;
-/// How long a key is used, and after how long it is kept anew that it was.
-const KEY_SECONDS: u64 = 30 * 24 * 3600;
+/// After how long it is kept anew that a key was used.
 const KEY_SECONDS_STEP: u64 = 24 * 3600;
 /// How long nodes have for the next key until it is used: those that sleep ask their parents for it.
 const SPREAD: Duration = Duration::from_secs(30);
+/// Between one node and the next: a coordinator has room for a few messages on their way.
+const PACE: Duration = Duration::from_millis(200);
 
 /// What there is to do with the network's key.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
     counted: Option<Duration>,
     unkept_seconds: u64,
-    /// When the next key, which all nodes were given, is used.
+    /// Nodes that are to be given the next key, and when the first of them is.
+    to_give: VecDeque<Eui64>,
+    give_at: Option<Duration>,
+    /// Whether nodes were given the next key, or may have been.
+    is_given: bool,
+    /// To how many nodes the coordinator gave it, and to how many it did not want to.
+    given: usize,
+    denied: usize,
+    /// When the next key is used.
     switch_at: Option<Duration>,
 }
 
 impl Roll {
     pub(super) fn due(&self) -> Option<Duration> {
         let count = self.counted.map(|at| at + COUNTER_PERIOD);
-        count.into_iter().chain(self.switch_at).min()
+        count.into_iter().chain(self.switch_at).chain(self.give_at).min()
     }
 }
 
 impl ZigbeeRadio {
     pub(super) fn look_after_key(&mut self, now: Duration) {
+        if self.roll.give_at.is_some_and(|at| now >= at) {
+            self.give_to_one(now);
+        }
         if self.roll.switch_at.is_some_and(|at| now >= at) {
-            self.roll.switch_at = None;
-            if let Some(next) = self.kept.as_mut().and_then(|kept| kept.next.as_mut()) {
-                next.switched = true;
-                self.keep(After::SwitchKey);
-            }
+            self.use_next_key();
         }
         if self.roll.counted.is_some_and(|at| now < at + COUNTER_PERIOD) {
             return;
@@ -58,7 +70,7 @@ impl ZigbeeRadio {
             let seconds = now.saturating_sub(before).as_secs();
             kept.key_seconds = kept.key_seconds.saturating_add(seconds);
             self.roll.unkept_seconds = self.roll.unkept_seconds.saturating_add(seconds);
-            if kept.key_seconds >= KEY_SECONDS {
+            if kept.key_seconds >= self.key_seconds_max {
                 self.start_roll(now);
             } else if self.roll.unkept_seconds >= KEY_SECONDS_STEP {
                 self.roll.unkept_seconds = 0;
@@ -92,9 +104,20 @@ impl ZigbeeRadio {
         if getrandom::fill(&mut *key).is_err() {
             return;
         }
-        kept.next = Some(NextKey { key: Key::new(*key), switched: false });
+        kept.next = Some(NextKey { key: Key::new(*key), switched: false, is_known_outside: false });
+        self.roll.is_given = false;
         self.roll.counted.get_or_insert(now);
         self.keep(After::GiveNextKey);
+    }
+
+    /// Somebody is out of the network who had its key, and the next one too where that is given already.
+    pub(super) fn roll_behind(&mut self, now: Duration) {
+        let is_given = self.roll.is_given;
+        match self.kept.as_mut().and_then(|kept| kept.next.as_mut()) {
+            Some(next) if is_given || next.switched => next.is_known_outside = true,
+            Some(_) => {}
+            None => self.start_roll(now),
+        }
     }
 
     /// Goes on with what was begun before.
@@ -107,16 +130,81 @@ impl ZigbeeRadio {
         }
     }
 
+    /// To all that have a link key of their own, one after the other. The others are told of.
     pub(super) fn give_next_key(&mut self, now: Duration) {
-        if let Some(next) = self.kept.as_ref().and_then(|kept| kept.next.as_ref()) {
-            self.ask(next_key(&next.key), Purpose::NextKey, now);
+        let Some(kept) = self.kept.as_ref().filter(|kept| kept.next.is_some()) else { return };
+        let nodes = kept.nodes.iter().map(|node| (node.eui64, node.own_key));
+        let (keyed, keyless): (Vec<_>, Vec<_>) = nodes.partition(|(_, own_key)| *own_key);
+        for (eui64, _) in keyless {
+            let reason =
+                "it has no link key of its own, so that the network's new key is not for it: admit it again";
+            self.refuse(Some(eui64), RefusalKind::Join, reason, now);
+        }
+        self.roll.to_give = keyed.into_iter().map(|(eui64, _)| eui64).collect();
+        (self.roll.is_given, self.roll.given, self.roll.denied) = (true, 0, 0);
+        if self.roll.to_give.is_empty() { self.use_next_key() } else { self.give_to_one(now) }
+    }
+
+    fn give_to_one(&mut self, now: Duration) {
+        self.roll.give_at = None;
+        let Some(eui64) = self.roll.to_give.pop_front() else { return };
+        let Some(kept) = &self.kept else { return };
+        let short = kept.node(eui64).map(|node| node.short).filter(|short| *short != ShortAddress::UNKNOWN);
+        match (short, &kept.next) {
+            (Some(short), Some(next)) => {
+                self.ask(next_key(short, eui64, &next.key), Purpose::NextKey(eui64), now);
+            }
+            _ => {
+                self.is_without_next_key(eui64, "nobody knows where it is", now);
+                self.give_to_next(now);
+            }
         }
     }
 
-    pub(super) fn next_key_given(&mut self, answer: Result<EzspMessage, String>, now: Duration) {
+    pub(super) fn next_key_given(
+        &mut self,
+        eui64: Eui64,
+        answer: Result<EzspMessage, String>,
+        now: Duration,
+    ) {
         match answer {
-            Ok(_) => self.roll.switch_at = Some(now + SPREAD),
-            Err(reason) => self.abandon_roll(&reason),
+            Ok(_) => self.roll.given += 1,
+            Err(reason) => {
+                self.roll.denied += 1;
+                self.is_without_next_key(eui64, &reason, now);
+            }
+        }
+        self.give_to_next(now);
+    }
+
+    fn is_without_next_key(&mut self, eui64: Eui64, reason: &str, now: Duration) {
+        // Meanwhile it may have been removed.
+        if self.kept.as_ref().is_some_and(|kept| kept.node(eui64).is_some()) {
+            let reason = format!(
+                "the network's next key is for it when it comes back, and did not go to it: {reason}"
+            );
+            self.refuse(Some(eui64), RefusalKind::Join, &reason, now);
+        }
+    }
+
+    fn give_to_next(&mut self, now: Duration) {
+        if !self.roll.to_give.is_empty() {
+            self.roll.give_at = Some(now + PACE);
+        } else if self.roll.given > 0 {
+            self.roll.switch_at = Some(now + SPREAD);
+        } else if self.roll.denied > 0 {
+            self.abandon_roll("the coordinator gives no node the next one");
+        } else {
+            self.use_next_key();
+        }
+    }
+
+    /// It is kept that the next key is used, and then it is.
+    fn use_next_key(&mut self) {
+        self.roll.switch_at = None;
+        if let Some(next) = self.kept.as_mut().and_then(|kept| kept.next.as_mut()) {
+            next.switched = true;
+            self.keep(After::SwitchKey);
         }
     }
 
@@ -126,24 +214,45 @@ impl ZigbeeRadio {
             kept.next = None;
             kept.key_seconds = 0;
         }
+        self.roll.is_given = false;
         self.keep(After::Nothing);
         let reason = format!("the network's key cannot be changed: {reason}");
         self.say(Report::Trouble(Sentence::fitting(&reason)));
     }
 
     pub(super) fn switch_key(&mut self, now: Duration) {
+        if self.roll.is_given && self.roll.given == 0 {
+            // The coordinator has none to switch to.
+            return self.form_anew(now);
+        }
         self.ask(switch_key(), Purpose::SwitchKey, now);
     }
 
     pub(super) fn key_switched(&mut self, answer: Result<EzspMessage, String>, now: Duration) {
-        match (answer, &mut self.kept) {
-            (Ok(_), Some(kept)) => {
-                kept.switch(kept.key_sequence.wrapping_add(1));
-                self.roll.counted = Some(now);
-                self.keep(After::Nothing);
-            }
-            (Err(reason), _) => self.abandon_roll(&reason),
-            (Ok(_), None) => {}
+        let Some(kept) = &mut self.kept else { return };
+        if answer.is_err() {
+            // The coordinator has forgotten it; those who were given it have it all the same.
+            return self.form_anew(now);
         }
+        let is_known_outside = kept.switch(kept.key_sequence.wrapping_add(1));
+        self.roll = Roll { counted: Some(now), ..Roll::default() };
+        if is_known_outside {
+            self.start_roll(now);
+        } else {
+            self.keep(After::Nothing);
+        }
+    }
+
+    /// The coordinator leaves, and forms the same network with the next key.
+    fn form_anew(&mut self, now: Duration) {
+        for id in self.calls() {
+            self.done(id, Some("the network gets another key"));
+        }
+        self.exchanges.clear();
+        self.talks.clear();
+        self.joining.clear();
+        self.roll = Roll::default();
+        self.step(Step::Leaving, now);
+        self.ask(forget(), Purpose::Need, now);
     }
 }

@@ -18,7 +18,7 @@ use super::keep::After;
 use super::kept::Kept;
 use super::report::{address, eui64};
 use super::{Phase, ZigbeeRadio};
-use crate::wire::{Order, Report, Start};
+use crate::wire::{KEY_DAYS, Order, Report, Start};
 
 /// How long a step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,6 +64,7 @@ impl ZigbeeRadio {
         }
         let exceptions = start.exceptions.iter();
         self.exceptions = exceptions.filter_map(|exception| eui64(exception.thing.as_str())).collect();
+        self.key_seconds_max = u64::from(start.key_days.unwrap_or(KEY_DAYS)) * 24 * 3600;
         match start.kept.as_ref().map(|kept| Kept::read(kept.expose())).transpose() {
             Ok(kept) => self.kept = kept,
             Err(error) => return self.stop(&error.to_string()),

@@ -41,7 +41,8 @@ fn order() -> impl Strategy<Value = Order> {
         (option::of(secret()), vec(exception, 0..64)).prop_map(|(kept, exceptions)| Order::Start(Start {
             kept,
             exceptions,
-            credentials: None
+            credentials: None,
+            key_days: None,
         })),
         (any::<u16>(), option::of(secret()))
             .prop_map(|(seconds, printed)| Order::Admit(Admission { seconds, printed })),

@@ -38,6 +38,7 @@ fn order() -> impl Strategy<Value = Order> {
             kept: kept.map(Secret::new),
             exceptions: vec![Exception { thing: address(1), reason: Sentence::default() }],
             credentials: None,
+            key_days: None,
         })),
         (any::<u16>(), prop::option::of(printed)).prop_map(|(seconds, printed)| Order::Admit(Admission {
             seconds,

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) is_cut: bool,
     /// Whether the gateway says that what it is given is durable.
     pub(crate) keeps: bool,
+    /// For how long the network's key is used.
+    pub(crate) key_days: Option<u16>,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             kept: None,
             is_cut: false,
             keeps: true,
+            key_days: None,
         }
     }
 
@@ -78,7 +81,8 @@ impl World {
         };
         let kept = self.kept.clone().map(Secret::new);
         let exceptions = exceptions.iter().map(exception).collect();
-        self.order(Order::Start(Start { kept, exceptions, ..Start::default() }));
+        let key_days = self.key_days;
+        self.order(Order::Start(Start { kept, exceptions, key_days, ..Start::default() }));
     }
 
     /// The driver's process ends, and another one begins.

@@ -104,7 +104,7 @@ impl Home {
             Exception { thing, reason }
         });
         let exceptions = exceptions.collect();
-        self.order(Order::Start(Start { kept: self.kept.clone(), exceptions, credentials: None }));
+        self.order(Order::Start(Start { kept: self.kept.clone(), exceptions, ..Start::default() }));
         self.network = self.until(|report| match report {
             Report::Ready { network } => Some(network.to_string()),
             _ => None,

@@ -106,7 +106,7 @@ fn order() -> impl Strategy<Value = Order> {
     let arguments = prop::collection::vec(argument, 0..4);
     prop_oneof![
         (prop::option::of(secret()), prop::collection::vec(exception, 0..3))
-            .prop_map(|(kept, exceptions)| Order::Start(Start { kept, exceptions, credentials: None })),
+            .prop_map(|(kept, exceptions)| Order::Start(Start { kept, exceptions, ..Start::default() })),
         (any::<u16>(), prop::option::of(secret()))
             .prop_map(|(seconds, printed)| Order::Admit(Admission { seconds, printed })),
         Just(Order::Close),

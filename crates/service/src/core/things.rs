@@ -286,15 +286,16 @@ impl CoreHandle {
         self.send(Event::AskEvidence { tenant, device }).await;
     }
 
-    /// Tells a gateway that is connected what it may enrol. It is told once this returns.
-    pub(crate) async fn tell_admission(
+    /// Tells a gateway that is connected something, as [`crate::topics`] says it. It is told once this returns.
+    pub(crate) async fn tell_gateway(
         &self,
         tenant: TenantName,
         gateway: DeviceName,
+        what: &'static str,
         payload: Zeroizing<String>,
     ) {
         let (done, wait) = oneshot::channel();
-        self.send(Event::TellAdmission { tenant, gateway, payload, done }).await;
+        self.send(Event::TellGateway { tenant, gateway, what, payload, done }).await;
         let _ = wait.await;
     }
 

@@ -27,7 +27,7 @@ impl ServiceGate {
                 topics::admission(u32::try_from(left).unwrap_or_default(), admission.radio.as_ref(), None)
             },
         );
-        admission(&gateway.tenant, &gateway.name, &told)
+        once(&gateway.tenant, &gateway.name, topics::ADMISSION, &told)
     }
 
     /// What a thing can do is another, so the policies for the gateway that has its key are: it is told to look.
@@ -135,12 +135,12 @@ pub(super) fn wrong_link(
     }
 }
 
-/// What a gateway is told of its admission. At most once: so the broker keeps nothing of it, and nothing old comes later. A
-/// gateway that was away is told again when it subscribes.
+/// What a gateway is told of something, at most once: so the broker keeps nothing of it, and nothing old comes later. Of its
+/// admission a gateway that was away is told again when it subscribes.
 #[must_use]
-pub(crate) fn admission(tenant: &TenantName, gateway: &DeviceName, told: &str) -> Option<Message> {
+pub(crate) fn once(tenant: &TenantName, gateway: &DeviceName, what: &str, told: &str) -> Option<Message> {
     Some(Message {
-        topic: topics::inner(tenant, gateway, topics::ADMISSION)?,
+        topic: topics::inner(tenant, gateway, what)?,
         payload: Bytes::copy_from_slice(told.as_bytes()),
         qos: QoS::AtMostOnce,
         retain: false,

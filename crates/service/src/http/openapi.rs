@@ -34,7 +34,7 @@ use super::{cookie, ops};
         claims::create, makers::list, makers::trust, makers::remove, makers::expect,
         devices::list, devices::show, devices::release, devices::revoke, devices::ask_evidence,
         devices::accept_evidence, findings::list,
-        gateways::show, gateways::admission, gateways::admit, gateways::close,
+        gateways::show, gateways::admission, gateways::admit, gateways::close, gateways::roll,
         commands::describe, commands::prepare, commands::send, commands::list, commands::show, commands::cancel,
         grants::list, grants::issue::issue, grants::show, grants::revoke, statements::revocation,
         statements::revocation_of_class, statements::beacon,

@@ -78,6 +78,17 @@ pub(super) enum Gateway {
     },
     /// Let a gateway enrol things that join its radios, for a while.
     Admit(Admit),
+    /// Have a gateway give the networks of its radios another key: each thing gets it under its own link key, and what has none has to
+    /// join anew. Zigbee has such keys.
+    Roll {
+        #[command(flatten)]
+        tenant: Whose,
+        /// Its name.
+        name: String,
+        /// Only that of this one of its radios, as the gateway's configuration names it.
+        #[arg(long)]
+        radio: Option<String>,
+    },
     /// Let a gateway enrol nothing any more.
     Close {
         #[command(flatten)]
@@ -118,6 +129,13 @@ impl Gateway {
                 let path = Path::new(&["tenants", &tenant.name(&api).await?, "gateways", &name, "admission"]);
                 api.call(Method::DELETE, path.as_str(), None).await?;
                 output::value(global.output, &json!({"closed": name}), fields);
+                Ok(())
+            }
+            Self::Roll { tenant, name, radio } => {
+                let api = global.api()?;
+                let path = Path::new(&["tenants", &tenant.name(&api).await?, "gateways", &name, "roll"]);
+                api.call(Method::POST, path.as_str(), Some(&json!({"radio": radio}))).await?;
+                output::value(global.output, &json!({"told": name}), fields);
                 Ok(())
             }
         }

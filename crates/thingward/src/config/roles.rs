@@ -23,7 +23,7 @@ use thingward_model::DeviceName;
 use thingward_mqtt::broker;
 use thingward_payment::TestbedClient;
 use thingward_pki::Lifetimes;
-use thingward_radio::wire::Address;
+use thingward_radio::wire::{Address, KEY_DAYS, KEY_DAYS_MAX};
 use thingward_radio::{Kind, line};
 use thingward_service::settings::{
     AuthorityKeys, ConsoleSettings, HistorySettings, LogSettings, PaymentSettings, ServiceSettings,
@@ -446,6 +446,8 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
     let credentials_file = r.text(s, "credentials_file", file, None, |text| {
         Some(PathBuf::from(text)).filter(|path| path.is_absolute()).map(Some)
     });
+    let days = want("a number of days from 1 to 3650", "365");
+    let key_days = r.number(s, "key_days", days, KEY_DAYS, 1..=KEY_DAYS_MAX);
     r.close(section);
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("thingward"));
     Some(RadioSettings {
@@ -454,6 +456,7 @@ fn radio<'a>(r: &mut Reader<'a>, name: DeviceName, mut section: Section<'a>) -> 
         line: line?,
         names: names.into_iter().collect(),
         credentials_file,
+        key_days,
         program,
     })
 }

@@ -1,6 +1,7 @@
 //! The network's key, in use: how far its counter is, and a new one.
 
 use super::network::{self, KEY_MANAGER_VERSION};
+use crate::address::{Eui64, ShortAddress};
 use crate::bytes::Malformed;
 use crate::ezsp::EzspMessage;
 use crate::layout::Given;
@@ -32,18 +33,23 @@ pub fn read_counter(answer: &EzspMessage) -> Result<u32, Malformed> {
     network::number(&answer.record, name)
 }
 
-/// Gives all nodes the network's next key, which is not used yet. It goes out as a broadcast, which the current key alone
-/// protects: who has that one, and listens, reads the next.
+/// Gives one node the network's next key, which is not used yet, under the link key that it has with the coordinator alone. The
+/// coordinator holds it as its own next key from then on: all nodes are given the same one.
 ///
 /// # Errors
 ///
 /// With a key that everybody knows.
-pub fn next_key(key: &Key) -> Result<EzspMessage, Malformed> {
+pub fn next_key(node: ShortAddress, eui64: Eui64, key: &Key) -> Result<EzspMessage, Malformed> {
     network::secret("network.key", key)?;
-    EzspMessage::with("broadcastNextNetworkKey", vec![("key", Given::Key(key.clone()))])
+    let given = vec![
+        ("node", Given::Number(node.0.into())),
+        ("nodeEui64", Given::Eui64(eui64)),
+        ("key", Given::Key(key.clone())),
+    ];
+    EzspMessage::with("unicastNwkKeyUpdate", given)
 }
 
-/// Has all nodes use the next key.
+/// Has all nodes that have the next key use it. This goes to all, and says the key's number alone.
 ///
 /// # Errors
 ///

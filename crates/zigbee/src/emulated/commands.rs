@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::membership::REJOIN;
 use super::{Coordinator, NETWORK_DOWN, NETWORK_UP, NOT_JOINED, News, Presence, STACK, Said, array};
 use crate::library::EzspInfo;
 
@@ -61,9 +62,9 @@ impl Coordinator {
                 let numbers = [0, 0, 0, 0, 1, alternate, sequence, sequence.wrapping_add(1)];
                 ([&numbers[..], &self.counter.to_le_bytes()].concat(), Vec::new())
             }
-            "broadcastNextNetworkKey" if self.has_one_key => (vec![KEY_INVALID], Vec::new()),
-            "broadcastNextNetworkKey" => {
-                self.alternate = Some(array(given, 0)?);
+            "unicastNwkKeyUpdate" if self.has_one_key => (vec![KEY_INVALID], Vec::new()),
+            "unicastNwkKeyUpdate" => {
+                self.give_next_key(array(given, 2)?, array(given, 10)?);
                 well
             }
             "broadcastNetworkKeySwitch" => self.switch(),
@@ -104,10 +105,25 @@ impl Coordinator {
         (vec![0], if self.is_down { Vec::new() } else { vec![(STACK_STATUS, vec![status])] })
     }
 
+    /// The next key goes to a node under the link key that it has: one that sleeps too deeply, or has none, does not get it.
+    fn give_next_key(&mut self, eui64: [u8; 8], key: [u8; 16]) {
+        self.alternate = Some(key);
+        let nodes = self.nodes.iter_mut().filter(|node| node.eui64 == eui64);
+        for node in nodes.filter(|node| node.presence == Presence::Joined && node.hears_keys) {
+            node.next_key = Some(key);
+        }
+    }
+
     fn switch(&mut self) -> Done {
         let Some(key) = self.alternate.take() else { return (vec![NO_KEY], Vec::new()) };
         self.key = key;
         self.key_sequence = self.key_sequence.wrapping_add(1);
+        for node in &mut self.nodes {
+            match node.next_key.take() {
+                Some(next) => node.network_key = next,
+                None => node.tries_at = self.now + REJOIN,
+            }
+        }
         (vec![0], Vec::new())
     }
 
@@ -129,7 +145,7 @@ impl Coordinator {
             payload: given.get(16..)?.to_vec(),
         };
         let mut nodes = self.nodes.iter_mut().enumerate();
-        let there = nodes.find(|(_, node)| node.presence == Presence::Joined && node.short == destination);
+        let there = nodes.find(|(_, node)| node.is_in(self.key) && node.short == destination);
         let Some((at, node)) = there else {
             return Some((vec![0, 9], vec![sent(DELIVERY_FAILED)]));
         };

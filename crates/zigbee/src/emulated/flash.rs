@@ -4,7 +4,7 @@ use super::{Coordinator, Presence};
 use crate::bytes::{Malformed, Reader};
 
 /// Of this format.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What is there is no flash of such a coordinator with so many nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ impl Coordinator {
         write(&mut flash, self.network.as_deref());
         for node in &self.nodes {
             flash.extend([u8::from(node.presence == Presence::Joined), node.sequence]);
+            flash.extend(node.network_key);
+            write(&mut flash, node.next_key.as_ref().map(<[u8; 16]>::as_slice));
         }
         flash
     }
@@ -50,13 +52,14 @@ impl Coordinator {
         self.key_sequence = reader.u8("flash.key_sequence")?;
         self.counter = reader.u32("flash.counter")?;
         self.aps = reader.u8("flash.aps")?;
-        let alternate = read(&mut reader)?.map(<[u8; 16]>::try_from).transpose();
-        self.alternate = alternate.map_err(|_| NoFlash)?;
+        self.alternate = read_key(&mut reader)?;
         self.network = read(&mut reader)?.map(<[u8]>::to_vec);
         for node in &mut self.nodes {
             let is_joined = reader.u8("flash.presence")? == 1;
             node.presence = if is_joined { Presence::Joined } else { Presence::Away };
             node.sequence = reader.u8("flash.sequence")?;
+            node.network_key = reader.array("flash.network_key")?;
+            node.next_key = read_key(&mut reader)?;
         }
         Ok(reader.finish("flash")?)
     }
@@ -72,4 +75,9 @@ fn write(flash: &mut Vec<u8>, what: Option<&[u8]>) {
 fn read<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, NoFlash> {
     let length = reader.u8("flash.length")?;
     Ok(Some(reader.take("flash", length.into())?).filter(|what| !what.is_empty()))
+}
+
+fn read_key(reader: &mut Reader<'_>) -> Result<Option<[u8; 16]>, NoFlash> {
+    let key = read(reader)?.map(<[u8; 16]>::try_from).transpose();
+    key.map_err(|_| NoFlash)
 }

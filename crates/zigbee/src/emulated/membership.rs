@@ -14,14 +14,20 @@ const ACKNOWLEDGED: u16 = 0x0040;
 const ENCRYPTED: u16 = 0x0020;
 /// How often a node that is not in the network tries to get in, and how long it leaves it when it could not read its key.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long it hears nothing before it asks for the network's key.
+pub(super) const REJOIN: Duration = Duration::from_secs(20);
 const GIVES_UP: Duration = Duration::from_secs(600);
 
 impl Coordinator {
     /// A node that is outside tries to get in.
     pub(super) fn join(&mut self, at: usize) -> Vec<News> {
         let (now, is_open) = (self.now, self.now < self.open_until);
+        let key = self.key;
         let Some(node) = self.nodes.get_mut(at) else { return Vec::new() };
-        if node.presence == Presence::Joined || !is_open || now < node.tries_at {
+        if node.presence == Presence::Joined {
+            return self.come_back(at);
+        }
+        if !is_open || now < node.tries_at {
             return Vec::new();
         }
         match self.expected.get(&node.eui64) {
@@ -36,6 +42,7 @@ impl Coordinator {
             }
             Some(_) => {
                 node.presence = Presence::Joined;
+                node.network_key = key;
                 let announcement = node.announcement();
                 let shown = (KEY_ESTABLISHED, [&node.eui64[..], &[VERIFIED]].concat());
                 let shown = node.asks_for_key.then_some(shown);
@@ -43,6 +50,23 @@ impl Coordinator {
                 met.into_iter().chain([self.incoming(at, announcement)]).chain(shown).collect()
             }
         }
+    }
+
+    /// A node that hears nothing any more asks for the network's key, and gets it under its own link key where it has one. Without
+    /// one it comes under the key that everybody knows, which the coordinator refuses (`NO_ACTION` with `DENY_JOIN`).
+    fn come_back(&mut self, at: usize) -> Vec<News> {
+        let (now, key) = (self.now, self.key);
+        let Some(node) = self.nodes.get_mut(at) else { return Vec::new() };
+        if node.network_key == key || now < node.tries_at {
+            return Vec::new();
+        }
+        node.tries_at = now + REJOIN;
+        if !node.asks_for_key {
+            return self.met(at, 3, 2).into_iter().collect();
+        }
+        node.network_key = key;
+        let announcement = node.announcement();
+        self.met(at, 3, 0).into_iter().chain([self.incoming(at, announcement)]).collect()
     }
 
     pub(super) fn leave(&mut self, eui64: [u8; 8]) -> Vec<News> {

@@ -63,6 +63,8 @@ pub struct Coordinator {
     pub counter: u32,
     /// The key that is to follow.
     alternate: Option<[u8; 16]>,
+    /// Messages that came under another key than the network's.
+    pub unopened: usize,
     /// The network's settings, as it was formed.
     network: Option<Vec<u8>>,
     /// Whether it takes no other key.
@@ -87,6 +89,7 @@ impl Default for Coordinator {
             key_sequence: 0,
             counter: 0,
             alternate: None,
+            unopened: 0,
             network: None,
             has_one_key: false,
             is_down: false,
@@ -155,7 +158,14 @@ impl Coordinator {
             // Nodes say something to the coordinator that holds them: each is out of it while it does.
             for at in 0..self.nodes.len() {
                 news.extend(self.join(at));
-                let said = self.nodes.get_mut(at).map(|node| node.tick(now)).unwrap_or_default();
+                let key = self.key;
+                let Some(node) = self.nodes.get_mut(at) else { continue };
+                let said = node.tick(now);
+                // Under a key that is not in use any more it is not opened.
+                if !node.is_in(key) {
+                    self.unopened += said.len();
+                    continue;
+                }
                 news.extend(said.into_iter().map(|said| self.incoming(at, said)).collect::<Vec<_>>());
             }
         }

@@ -46,6 +46,12 @@ pub struct Node {
     pub key: [u8; 16],
     /// Whether it is in the network.
     pub presence: Presence,
+    /// The network's key that it has, and one that is to follow.
+    pub network_key: [u8; 16],
+    /// See [`Self::network_key`].
+    pub next_key: Option<[u8; 16]>,
+    /// Whether it is there when a next key is given to it.
+    pub hears_keys: bool,
     /// When it tries to get in again.
     pub tries_at: Duration,
     /// Whether it asks for a link key of its own.
@@ -80,6 +86,9 @@ impl Node {
             short,
             key,
             presence: Presence::Away,
+            network_key: [0; 16],
+            next_key: None,
+            hears_keys: true,
             tries_at: Duration::ZERO,
             asks_for_key: true,
             uses_link_key: false,
@@ -92,6 +101,12 @@ impl Node {
             enrolled_with: None,
             sequence: 0,
         }
+    }
+
+    /// Whether it is in a network of this key.
+    #[must_use]
+    pub fn is_in(&self, key: [u8; 16]) -> bool {
+        self.presence == Presence::Joined && self.network_key == key
     }
 
     /// What it says when it came into the network.

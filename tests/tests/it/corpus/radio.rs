@@ -32,7 +32,7 @@ fn orders() -> Vec<Order> {
         Order::Start(Start {
             kept: Some(Secret::new(vec![7; 16])),
             exceptions: vec![Exception { thing: thing.clone(), reason }],
-            credentials: None,
+            ..Start::default()
         }),
         Order::Admit(Admission { seconds: 60, printed: Some(Secret::new(b"34028".to_vec())) }),
         Order::Close,

@@ -59,6 +59,14 @@ impl Printed {
     }
 }
 
+/// Whose key is to be another one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Roll {
+    /// Only that of this radio, as the gateway's configuration names it.
+    radio: Option<String>,
+}
+
 /// To let a gateway enrol things of its radios.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -231,7 +239,7 @@ pub(in crate::http) async fn admit(
         shared.directory.admit(admission);
         let printed = body.printed.as_ref().map(|Printed(code)| code.as_str());
         let told = topics::admission(body.seconds, radio.as_ref(), printed);
-        shared.core.tell_admission(tenant, name, told).await;
+        shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
         Ok(Json(admission.into()))
     })
     .await
@@ -262,8 +270,44 @@ pub(in crate::http) async fn close(
         shared.record(tenant, deed).await?;
         // At once in this process: it closes even when the registry does not answer.
         shared.directory.close(&tenant, &name);
-        shared.core.tell_admission(tenant, name, topics::admission(0, None, None)).await;
+        let told = topics::admission(0, None, None);
+        shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
         shared.store.registry().close_admission(&tenant, &name).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Have a gateway give its radios' networks another key
+///
+/// Each thing gets the next key under a link key of its own. What has none is a finding, and has to join anew. Radios without
+/// such a key let it be.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/gateways/{gateway}/roll", tag = "gateways",
+    params(("tenant" = String, Path), ("gateway" = String, Path)), request_body = Roll,
+    responses(
+        (status = 204, description = "It is told"),
+        (status = "4XX", description = "Refused; 409 when it is not connected", body = ErrorBody),
+    ),
+)]
+pub(in crate::http) async fn roll(
+    State(app): State<Arc<App>>,
+    allowed: Allowed<ManageDevices>,
+    Part(GatewayName(name)): Part<GatewayName>,
+    Sent(body): Sent<Roll>,
+) -> Result<StatusCode, ApiError> {
+    let tenant = allowed.tenant();
+    let radio = body.radio.as_deref().map(|radio| word::<DeviceName>("radio", radio)).transpose()?;
+    known(&app, &tenant, &name).await?;
+    if connected(&app, tenant, &name).await.is_none() {
+        return Err(ApiError::Conflict(format!("{name} is not connected, and nothing is kept for it")));
+    }
+    let deed = allowed.deed("gateway.roll", format!("gateway/{name}"));
+    let deed = radio.iter().fold(deed, |deed, radio| deed.with("radio", radio.as_str()));
+    let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
+    to_its_end(async move {
+        shared.record(tenant, deed).await?;
+        shared.core.tell_gateway(tenant, name, topics::ROLL, topics::roll(radio.as_ref())).await;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

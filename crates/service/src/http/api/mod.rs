@@ -107,6 +107,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(GET, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", get(gateways::admission)),
         route(POST, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", post(gateways::admit)),
         route(DELETE, "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", delete(gateways::close)),
+        route(POST, "/api/v1/tenants/{tenant}/gateways/{gateway}/roll", post(gateways::roll)),
         route(GET, "/api/v1/tenants/{tenant}/devices/{device}/description", get(commands::describe)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands", post(commands::send)),
         route(POST, "/api/v1/tenants/{tenant}/devices/{device}/commands/prepare", post(commands::prepare)),

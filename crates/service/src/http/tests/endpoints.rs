@@ -119,6 +119,7 @@ const TABLE: &[(&str, &str, Access, &str)] = &[
         r#"{"seconds":60}"#,
     ),
     ("delete", "/api/v1/tenants/{tenant}/gateways/{gateway}/admission", Tenant(ManageDevices), ""),
+    ("post", "/api/v1/tenants/{tenant}/gateways/{gateway}/roll", Tenant(ManageDevices), "{}"),
     ("get", "/api/v1/tenants/{tenant}/devices/{device}/description", Tenant(ReadDevices), ""),
     (
         "post",

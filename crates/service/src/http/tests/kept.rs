@@ -321,6 +321,31 @@ async fn the_gateway_is_told_what_it_may_enrol_and_nobody_else_sees_or_keeps_a_p
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_there_is_told_to_change_its_networks_keys_and_the_log_has_who_asked() {
+    let house = House::new().await;
+    let fixture = &house.service.fixture;
+    let path = "/api/v1/tenants/acme/gateways/hall/roll";
+    assert_eq!(fixture.admin("post", path, "{}").await.0, StatusCode::CONFLICT);
+    let mut hall = house.line(Role::Gateway, "hall").await;
+    hall.subscribe("devices/me/roll").await;
+    for radio in [json!(null), json!("zigbee")] {
+        let body = json!({"radio": radio}).to_string();
+        assert_eq!(fixture.admin("post", path, &body).await.0, StatusCode::NO_CONTENT);
+        let (topic, payload) = hall.message().await;
+        assert_eq!(topic, "devices/me/roll");
+        assert_eq!(serde_json::from_slice::<Json>(&payload).unwrap(), json!({"radio": radio}));
+    }
+    for wrong in [json!({"radio": "no name"}), json!({"all": true})] {
+        assert!(fixture.admin("post", path, &wrong.to_string()).await.0.is_client_error());
+    }
+    let entries = fixture.entries().await;
+    let asked: Vec<_> = entries.iter().filter(|entry| entry.action == "gateway.roll").collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|entry| entry.target == "gateway/hall"));
+    assert_eq!(asked[1].details["radio"], "zigbee");
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
