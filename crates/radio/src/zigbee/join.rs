@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
-use thingward_zigbee::coordinator::{Interview, leave, remove};
+use thingward_zigbee::coordinator::{Interview, Protection, leave, remove};
 use thingward_zigbee::thing::Thing;
 
 use super::ZigbeeRadio;
@@ -250,7 +250,8 @@ impl ZigbeeRadio {
         let short = self.kept.as_ref().and_then(|kept| kept.node(eui64)).map(|node| node.short);
         if let Some(short) = short {
             self.sequence = self.sequence.wrapping_add(1);
-            let told = leave(eui64, self.sequence).and_then(|request| request.unicast(short, 0));
+            let told = leave(eui64, self.sequence)
+                .and_then(|request| request.unicast(short, 0, Protection::Network));
             self.ask(told, Purpose::Hint, now);
             self.ask(remove(short, eui64), Purpose::Hint, now);
             self.drop_node(eui64);

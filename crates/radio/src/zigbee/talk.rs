@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
-use thingward_zigbee::coordinator::Progress;
+use thingward_zigbee::coordinator::{Progress, Protection};
 use thingward_zigbee::zcl;
 
 use super::ZigbeeRadio;
@@ -107,8 +107,19 @@ impl ZigbeeRadio {
             Err(malformed) => return self.failed(node, job, &malformed.to_string(), now),
         };
         let until = now + ANSWER_TIMEOUT;
+        let protection = self.protection(node, &job);
         self.exchanges.push(Exchange { node, job, tag, sequence, tries, delivered: false, until });
-        self.ask(request.unicast(short, tag), Purpose::Send(tag), now);
+        self.ask(request.unicast(short, tag, protection), Purpose::Send(tag), now);
+    }
+
+    /// What a thing is to do nobody else of the network orders or reads, where it has a link key of its own.
+    fn protection(&self, node: Eui64, job: &Job) -> Protection {
+        let has_own_key =
+            self.kept.as_ref().and_then(|kept| kept.node(node)).is_some_and(|node| node.own_key);
+        match job {
+            Job::Call { .. } if has_own_key => Protection::Link,
+            _ => Protection::Network,
+        }
     }
 
     /// A message got there.

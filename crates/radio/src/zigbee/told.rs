@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thingward_zigbee::address::{Eui64, ShortAddress};
-use thingward_zigbee::coordinator::confirm;
+use thingward_zigbee::coordinator::{Protection, confirm};
 use thingward_zigbee::security::hash;
 use thingward_zigbee::thing::{Scalar, Told, describe};
 use thingward_zigbee::zcl::{
@@ -90,7 +90,9 @@ impl ZigbeeRadio {
         let is_answer = header.scope() == FrameScope::Foundation && header.command != REPORT;
         if header.control & NO_CONFIRMATION == 0 && !is_answer && self.asking.has_room() {
             let confirmation = confirm(message.endpoint, message.cluster, &header);
-            self.ask(confirmation.and_then(|request| request.unicast(message.sender, 0)), Purpose::Hint, now);
+            let confirmation =
+                confirmation.and_then(|request| request.unicast(message.sender, 0, Protection::Network));
+            self.ask(confirmation, Purpose::Hint, now);
         }
     }
 

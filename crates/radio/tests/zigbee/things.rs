@@ -207,3 +207,19 @@ fn a_description_has_the_names_of_all_radios() {
         assert!(description["actions"][action].is_object(), "{action}");
     }
 }
+
+#[test]
+fn what_a_thing_with_a_link_key_of_its_own_is_to_do_goes_under_that_key() {
+    for asks_for_key in [true, false] {
+        let mut nodes = vec![node(Kind::Bulb, BULB, 0x2002, Some(CODE))];
+        nodes[0].asks_for_key = asks_for_key;
+        let mut world = World::started(nodes);
+        world.join(BULB);
+        world.pass(5);
+        assert!(world.coordinator.borrow().encrypted.is_empty());
+        world.call(BULB, "turn-on", &[]);
+        assert_eq!(done(&world.take()), Some(None));
+        let under_link_key = world.coordinator.borrow().encrypted.clone();
+        assert_eq!(under_link_key, if asks_for_key { vec![0x2002] } else { Vec::new() });
+    }
+}

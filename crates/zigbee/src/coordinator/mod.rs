@@ -13,4 +13,4 @@ pub use keys::{next_key, read_counter, run_counter, switch_key};
 pub use network::{
     COUNTER_MARGIN, Network, configure, forget, form, read_backup, restore, resume, run_address, run_backup,
 };
-pub use talk::{Request, become_master, bind, configure_reporting, confirm, enrol, leave, read};
+pub use talk::{Protection, Request, become_master, bind, configure_reporting, confirm, enrol, leave, read};

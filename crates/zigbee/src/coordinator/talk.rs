@@ -18,6 +18,18 @@ const ROUTERS: i128 = 0xfffc;
 /// Try again, look for a way, ask for an acknowledgement (`EmberApsOption`).
 const OPTIONS: i128 = 0x0040 | 0x0100 | 0x1000;
 
+/// Under the link key of both ends (`EMBER_APS_OPTION_ENCRYPTION`).
+const ENCRYPTED: i128 = 0x0020;
+
+/// What protects a message to a node beside the network's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing: every node of the network can read it, and could have sent it.
+    Network,
+    /// The link key that the node has with the coordinator alone.
+    Link,
+}
+
 /// A message to an endpoint of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -57,7 +69,16 @@ impl Request {
     /// # Errors
     ///
     /// With more than a frame can carry.
-    pub fn unicast(&self, node: ShortAddress, tag: u8) -> Result<EzspMessage, Malformed> {
+    pub fn unicast(
+        &self,
+        node: ShortAddress,
+        tag: u8,
+        protection: Protection,
+    ) -> Result<EzspMessage, Malformed> {
+        let options = match protection {
+            Protection::Network => OPTIONS,
+            Protection::Link => OPTIONS | ENCRYPTED,
+        };
         let given = vec![
             // Directly, to its short address.
             ("type", Given::Number(0)),
@@ -66,7 +87,7 @@ impl Request {
             ("cluster", Given::Number(self.cluster.into())),
             ("sourceEndpoint", Given::Number(self.source.into())),
             ("destinationEndpoint", Given::Number(self.destination.into())),
-            ("options", Given::Number(OPTIONS)),
+            ("options", Given::Number(options)),
             ("group", Given::Number(0)),
             ("sequence", Given::Number(0)),
             ("tag", Given::Number(tag.into())),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::membership::REJOIN;
+use super::membership::{ENCRYPTED, REJOIN};
 use super::{Coordinator, NETWORK_DOWN, NETWORK_UP, NOT_JOINED, News, Presence, STACK, Said, array};
 use crate::library::EzspInfo;
 
@@ -138,6 +138,7 @@ impl Coordinator {
             let heard = [&[0][..], how, &SIGNAL, &destination.to_le_bytes(), &[0xff, 0xff], said];
             return Some((vec![0, 9], vec![sent(0), (INCOMING, heard.concat())]));
         }
+        self.encrypted.extend((u16::from_le_bytes(array(given, 9)?) & ENCRYPTED != 0).then_some(destination));
         let said = Said {
             profile: u16::from_le_bytes(array(given, 3)?),
             cluster: u16::from_le_bytes(array(given, 5)?),

@@ -11,7 +11,7 @@ const KEY_ESTABLISHED: u16 = 0x009b;
 const VERIFIED: u8 = 52;
 /// An acknowledgement was asked for, and the link key protected it.
 const ACKNOWLEDGED: u16 = 0x0040;
-const ENCRYPTED: u16 = 0x0020;
+pub(super) const ENCRYPTED: u16 = 0x0020;
 /// How often a node that is not in the network tries to get in, and how long it leaves it when it could not read its key.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it hears nothing before it asks for the network's key.

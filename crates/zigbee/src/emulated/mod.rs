@@ -65,6 +65,8 @@ pub struct Coordinator {
     alternate: Option<[u8; 16]>,
     /// Messages that came under another key than the network's.
     pub unopened: usize,
+    /// To whom messages went under a link key.
+    pub encrypted: Vec<u16>,
     /// The network's settings, as it was formed.
     network: Option<Vec<u8>>,
     /// Whether it takes no other key.
@@ -90,6 +92,7 @@ impl Default for Coordinator {
             counter: 0,
             alternate: None,
             unopened: 0,
+            encrypted: Vec::new(),
             network: None,
             has_one_key: false,
             is_down: false,

@@ -2,7 +2,7 @@
 
 use thingward_zigbee::address::{Eui64, PanId, ShortAddress};
 use thingward_zigbee::coordinator::{
-    Interview, InterviewError, Network, Progress, Request, become_master, bind, close, configure,
+    Interview, InterviewError, Network, Progress, Protection, Request, become_master, bind, close, configure,
     configure_reporting, confirm, enrol, expect_insecure, form, leave, permit, read, read_backup, remove,
     restore, run_backup,
 };
@@ -148,7 +148,7 @@ fn a_cluster_is_bound_and_reported() {
     assert_eq!(hex(&enrol(1, 9).payload), "0109000001");
     let leaves = leave(Eui64(0x11), 9).unwrap();
     assert_eq!((leaves.cluster, hex(&leaves.payload).as_str()), (0x0034, "09110000000000000000"));
-    let sent = parameters(&[request.unicast(ShortAddress(0x1234), 7).unwrap()]);
+    let sent = parameters(&[request.unicast(ShortAddress(0x1234), 7, Protection::Network).unwrap()]);
     let octets = "00 3412 0401 0204 01 02 4011 0000 00 07 0d 100906000000290a0058023200";
     assert_eq!(sent[0], named("sendUnicast", octets));
 }
