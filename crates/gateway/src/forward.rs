@@ -186,13 +186,14 @@ impl Forwarder {
 
     /// How the gateway is, when that is another than was told.
     fn status(&mut self) -> Option<Outgoing<Key>> {
-        let says_nothing = self.radios.is_empty() && self.coap.is_none();
+        let policies = self.rules.status();
+        let says_nothing = self.radios.is_empty() && self.coap.is_none() && policies.is_none();
         if says_nothing || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
             return None;
         }
         self.told.at = Some(Instant::now());
         let backlog = self.queue.lock().unwrap_or_else(PoisonError::into_inner).backlog();
-        let mut status = self.radios.board.all(&backlog);
+        let mut status = RadiosStatus { policies, ..self.radios.board.all(&backlog) };
         status.children.extend(self.coap.iter().flat_map(Presence::all).map(|present| {
             let waiting = backlog.get(&present.who.name).map_or(0, |(messages, _)| *messages);
             with_coap(&present, waiting)

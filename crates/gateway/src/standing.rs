@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::accounts::{AccountError, Accounts, Deed};
 use crate::as_gateway;
+use crate::radio::PoliciesStatus;
 
 const PATH: &str = "/.well-known/thingward/policy";
 /// How often it is looked whether there are others, without being told.
@@ -181,6 +182,14 @@ impl Rules {
             Some(None) => Err("the gateway has heard of no policies for a week"),
             Some(Some(known)) => Ok(known),
         }
+    }
+
+    /// Which they are, good or not.
+    pub(crate) fn status(&self) -> Option<PoliciesStatus> {
+        self.with(|current| PoliciesStatus {
+            version: current.standing.version,
+            issued: current.standing.issued.to_string(),
+        })
     }
 
     /// Rings when they are others.

@@ -107,6 +107,19 @@ pub(crate) struct GatewayStatus {
     /// What it refused last, newest first, at most 64.
     #[serde(default)]
     pub(crate) refused: Vec<RefusedThing>,
+    /// The signed policies that it goes by; null when it has said of none.
+    #[serde(default)]
+    pub(crate) policies: Option<PoliciesStatus>,
+}
+
+/// The signed policies that a gateway goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PoliciesStatus {
+    /// The tenant's number of them.
+    version: u64,
+    /// When the service signed them last. They are gone by for a week from then.
+    #[schema(value_type = String)]
+    issued: Moment,
 }
 
 /// One radio, and the health of its driver.

@@ -30,7 +30,9 @@ pub(crate) use self::desk::{Desk, Undone};
 pub(crate) use self::kept::{Remembered, keep, kept, remember, remembered};
 pub(crate) use self::part::STREAM;
 pub(crate) use self::status::StatusBoard;
-pub use self::status::{AdmissionStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus};
+pub use self::status::{
+    AdmissionStatus, PoliciesStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus,
+};
 pub use self::things::THINGS_MAX;
 
 /// Most radios of a gateway.

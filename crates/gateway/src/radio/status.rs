@@ -125,6 +125,17 @@ pub struct RadiosStatus {
     pub admission: Option<AdmissionStatus>,
     /// What was refused last, the newest first.
     pub refused: Vec<Refused>,
+    /// The signed policies that the gateway goes by; nothing when it has heard of none.
+    pub policies: Option<PoliciesStatus>,
+}
+
+/// Policies that the service signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PoliciesStatus {
+    /// The tenant's number of them.
+    pub version: u64,
+    /// When the service signed them last, RFC 3339: a week later they are not gone by any more.
+    pub issued: String,
 }
 
 #[derive(Default)]
@@ -223,6 +234,7 @@ impl StatusBoard {
             children: children.into_iter().map(|(_, thing)| thing).collect(),
             admission: admissions.max_by_key(|admission| admission.state != "closed").cloned(),
             refused,
+            policies: None,
         }
     }
 }

@@ -214,7 +214,11 @@ async fn show(global: &Global, tenant: &Whose, name: &str) -> Result<(), Failure
     output::value(global.output, &gateway.clone(), |_| {
         let things = gateway.get_mut("things").map(Json::take).unwrap_or_default();
         let mut status = gateway.get_mut("status").map(Json::take).unwrap_or_default();
+        let mut policies = status.get_mut("policies").map(Json::take).unwrap_or_default();
         if let Some(gateway) = gateway.as_object_mut() {
+            for (shown, part) in [("policy_version", "version"), ("policy_issued", "issued")] {
+                gateway.insert(shown.to_owned(), policies.get_mut(part).map(Json::take).unwrap_or_default());
+            }
             let until = gateway.get("admission").and_then(|open| open.get("until")).cloned();
             gateway.insert("admission".to_owned(), until.unwrap_or_default());
         }
