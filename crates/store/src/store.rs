@@ -47,7 +47,7 @@ fn closed_to_others(data_dir: &Path) -> Result<(), StoreError> {
 pub struct Store {
     registry: Registry,
     keys: TenantKeys,
-    hot: FjallHot,
+    hot: Box<dyn HotStore>,
     segments: PathBuf,
     logs: PathBuf,
     /// Held by a roll, so that no two take the same rows.
@@ -104,7 +104,20 @@ impl Store {
     }
 
     async fn with_registry(data_dir: &Path, registry: Registry) -> Result<Self, StoreError> {
-        let hot = FjallHot::open(&data_dir.join("hot"))?;
+        Self::over(Box::new(FjallHot::open(&data_dir.join("hot"))?), registry, data_dir).await
+    }
+
+    /// Everything over another hot store than that of the data directory, which has `segments` and `logs` only: to see what
+    /// is kept where a disk fails at any moment.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says.
+    pub async fn over(
+        hot: Box<dyn HotStore>,
+        registry: Registry,
+        data_dir: &Path,
+    ) -> Result<Self, StoreError> {
         let keys = TenantKeys::load(registry.clone()).await?;
         let (segments, logs) = (data_dir.join("segments"), data_dir.join("logs"));
         Ok(Self { registry, keys, hot, segments, logs, rolling: Mutex::new(()) })
@@ -133,14 +146,14 @@ impl Store {
     }
 
     #[cfg(test)]
-    pub(crate) const fn hot(&self) -> &FjallHot {
-        &self.hot
+    pub(crate) fn hot(&self) -> &dyn HotStore {
+        &*self.hot
     }
 
     /// The audit log of a tenant.
     #[must_use]
-    pub fn log(&self, tenant: TenantName) -> TenantLog<'_, FjallHot> {
-        TenantLog::new(tenant, &self.hot, &self.logs)
+    pub fn log(&self, tenant: TenantName) -> TenantLog<'_> {
+        TenantLog::new(tenant, &*self.hot, &self.logs)
     }
 
     /// Begins a block of records with this one. Touches no disk.
@@ -242,7 +255,7 @@ impl Store {
         let keys = self.keys.get(tenant)?;
         let Some(selected) = select(&*self.hot.snapshot(), tenant, &keys, policy)? else { return Ok(None) };
         let placed = selected.write(&self.segments, tenant, &keys, now)?.place(&self.segments, tenant)?;
-        placed.commit(&self.hot, tenant).map(Some)
+        placed.commit(&*self.hot, tenant).map(Some)
     }
 
     /// The tenant's segments, in no particular order.

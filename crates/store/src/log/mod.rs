@@ -29,9 +29,9 @@ use crate::log::nodes::TileNodes;
 pub const ENTRIES_MAX: u64 = 10_000;
 
 /// The log of one tenant.
-pub struct TenantLog<'a, H> {
+pub struct TenantLog<'a> {
     tenant: TenantName,
-    hot: &'a H,
+    hot: &'a dyn HotStore,
     files: Files,
 }
 
@@ -43,8 +43,8 @@ struct Tail {
     entries: Vec<(u64, Vec<u8>)>,
 }
 
-impl<'a, H: HotStore> TenantLog<'a, H> {
-    pub(crate) fn new(tenant: TenantName, hot: &'a H, logs: &Path) -> Self {
+impl<'a> TenantLog<'a> {
+    pub(crate) fn new(tenant: TenantName, hot: &'a dyn HotStore, logs: &Path) -> Self {
         Self { tenant, hot, files: Files::new(logs.join(tenant.as_str())) }
     }
 

@@ -27,7 +27,7 @@ impl Bed {
         Self { folder, hot, end: Frontier::default() }
     }
 
-    fn log(&self) -> TenantLog<'_, FjallHot> {
+    fn log(&self) -> TenantLog<'_> {
         TenantLog::new(tenant(), &self.hot, &self.folder.path().join("logs"))
     }
 

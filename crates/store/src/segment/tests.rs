@@ -7,7 +7,7 @@ use thingward_model::{Assurance, Link, TenantName, Timestamp};
 
 use super::*;
 use crate::error::StoreError;
-use crate::hot::{Batch, HotStore, SignedPart};
+use crate::hot::{Batch, SignedPart};
 use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
-use crate::hot::{HotSnapshot, HotStore, Space, Table, open_block, parse_tenant};
+use crate::hot::{HotSnapshot, Space, Table, open_block, parse_tenant};
 use crate::segment::{Columns, SegmentId, SegmentInfo, damaged, open_segment, orphans, segments_of};
 use crate::store::Store;
 
