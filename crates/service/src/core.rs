@@ -1,5 +1,5 @@
 //! The one sequential state machine behind all listeners. [`committer`] is the thread that makes its changes durable, [`handle`]
-//! the way to it.
+//! the way to it; [`stepped`] is both without threads and without a clock.
 //!
 //! Connections send what they received; the core decides; the committer writes everything that a group of events
 //! changed in one durable step, and only then are the answers released. While one group is being written the
@@ -7,6 +7,7 @@
 
 mod committer;
 mod handle;
+pub mod stepped;
 mod things;
 
 use std::collections::HashSet;
@@ -195,6 +196,35 @@ pub(crate) fn start(
     keys: Keys,
     limits: Limits,
 ) -> Result<(CoreHandle, RunningCore, Senders), StoreError> {
+    let (core, committer, senders) = open(store, directory, auditor, log, keys, limits, now())?;
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let handle = CoreHandle {
+        events,
+        followers: Arc::clone(&committer.followers),
+        metrics: Arc::clone(&committer.metrics),
+        log_sizes: Arc::clone(&committer.log_sizes),
+    };
+    let (groups, to_commit) = sync_channel(GROUPS_MAX);
+    let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
+    let committer = thread::Builder::new()
+        .name("commit".to_owned())
+        .spawn(move || committer.run(&to_commit))
+        .map_err(io)?;
+    let core =
+        thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox, &groups)).map_err(io)?;
+    Ok((handle, RunningCore { core, committer }, senders))
+}
+
+/// Reads the state of the last run.
+fn open(
+    store: Arc<Store>,
+    directory: Arc<Directory>,
+    auditor: Arc<Auditor>,
+    log: LogWriter,
+    keys: Keys,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<(Core, Committer, Senders), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
@@ -205,7 +235,7 @@ pub(crate) fn start(
     let mut commands = Commands::new(keys.commands, waiting);
     // What a gateway keeps is behind it for good, also before it said anything.
     for (tenant, thing, gateway) in directory.all_kept() {
-        commands.carried(tenant, thing, gateway, now());
+        commands.carried(tenant, thing, gateway, now);
     }
     let uses = Uses::new(keys.grants.public_key().clone(), Arc::clone(&store));
     let accounts = Accounts::new(auditor.trust_domain(), Arc::clone(&store));
@@ -216,18 +246,8 @@ pub(crate) fn start(
         let plain = sealer.open(&key, &value).map_err(|_| corrupt("session state"))?;
         entries.push((key, Bytes::from(plain)));
     }
-    let broker = Broker::restore(gate, limits, now(), entries.into_iter());
-
-    let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let log_sizes = log.sizes();
-    let handle = CoreHandle {
-        events,
-        followers: Arc::default(),
-        metrics: Arc::clone(&metrics),
-        log_sizes: Arc::clone(&log_sizes),
-    };
-    let (groups, to_commit) = sync_channel(GROUPS_MAX);
-    let outputs = Outputs::default();
+    let broker = Broker::restore(gate, limits, now, entries.into_iter());
+    let (log_sizes, outputs) = (log.sizes(), Outputs::default());
     let core = Core {
         broker,
         sealer,
@@ -236,18 +256,17 @@ pub(crate) fn start(
         waiting: Vec::new(),
         buffers: HashMap::default(),
         outputs: Arc::clone(&outputs),
-        groups,
         metrics: Arc::clone(&metrics),
     };
-    let committer =
-        Committer { store, outputs, followers: Arc::clone(&handle.followers), metrics, log_sizes };
-    let io = |source: io::Error| StoreError::Io { what: "start a thread".to_owned(), source };
-    let committer = thread::Builder::new()
-        .name("commit".to_owned())
-        .spawn(move || committer.run(&to_commit))
-        .map_err(io)?;
-    let core = thread::Builder::new().name("core".to_owned()).spawn(move || core.run(inbox)).map_err(io)?;
-    Ok((handle, RunningCore { core, committer }, senders))
+    let committer = Committer { store, outputs, followers: Arc::default(), metrics, log_sizes };
+    Ok((core, committer, senders))
+}
+
+/// What came of a step.
+struct Decided {
+    group: Option<Group>,
+    /// Nothing is decided behind it.
+    is_last: bool,
 }
 
 struct Core {
@@ -259,39 +278,55 @@ struct Core {
     waiting: Vec<(oneshot::Sender<Result<u64, StoreError>>, u64)>,
     buffers: HashMap<ConnId, BytesMut>,
     outputs: Outputs,
-    groups: SyncSender<Group>,
     metrics: Arc<Metrics>,
 }
 
 impl Core {
-    fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+    fn run(mut self, mut inbox: mpsc::Receiver<Event>, groups: &SyncSender<Group>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let Ok(runtime) = runtime else {
             tracing::error!("the core cannot keep time");
             return;
         };
         loop {
-            let deadlines = [self.broker.next_deadline(), self.broker.gate().commands.next_deadline()];
-            let wait = deadlines.into_iter().flatten().min().map_or(Duration::from_secs(3600), |at| {
+            let wait = self.next_deadline().map_or(Duration::from_secs(3600), |at| {
                 Duration::from_micros(u64::try_from(at.micros_since(now())).unwrap_or_default())
             });
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
-            let time = now();
-            let mut stop = false;
-            match first {
-                Ok(None) => stop = true,
-                Ok(Some(event)) => stop = self.handle(time, event),
-                Err(_) => {}
-            }
-            for _ in 1..GROUP_EVENTS_MAX {
-                let Ok(event) = inbox.try_recv() else { break };
-                stop |= self.handle(time, event);
-            }
-            self.broker.tick(time);
-            if self.finish_group(time).is_err() || stop {
+            let first = match first {
+                Ok(None) => Some(Event::Stop),
+                Ok(Some(event)) => Some(event),
+                Err(_) => None,
+            };
+            let more = std::iter::from_fn(|| inbox.try_recv().ok()).take(GROUP_EVENTS_MAX - 1);
+            let Ok(Decided { group, is_last }) = self.step(now(), first.into_iter().chain(more)) else {
+                return;
+            };
+            if group.is_some_and(|group| groups.send(group).is_err()) || is_last {
                 return;
             }
         }
+    }
+
+    /// When a step has something to do although nothing happened.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let deadlines = [self.broker.next_deadline(), self.broker.gate().commands.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Decides about events in their order.
+    ///
+    /// # Errors
+    ///
+    /// When something that has to be kept cannot be: the core is ahead of the disk then, and must not go on.
+    fn step(&mut self, now: Timestamp, events: impl Iterator<Item = Event>) -> Result<Decided, ()> {
+        self.broker.gate_mut().set_time(now);
+        let mut is_last = false;
+        for event in events {
+            is_last |= self.handle(now, event);
+        }
+        self.broker.tick(now);
+        Ok(Decided { group: self.finish_group(now)?, is_last })
     }
 
     /// Whether it was the last event.
@@ -384,7 +419,8 @@ impl Core {
         false
     }
 
-    fn finish_group(&mut self, now: Timestamp) -> Result<(), ()> {
+    /// What events changed and what follows from it; `None` when that is nothing.
+    fn finish_group(&mut self, now: Timestamp) -> Result<Option<Group>, ()> {
         for message in std::mem::take(&mut self.broker.gate_mut().announcements) {
             self.broker.announce(now, message);
         }
@@ -418,8 +454,8 @@ impl Core {
             }
         }
         if batch.is_empty() && output.effects.is_empty() && accepted.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        self.groups.send(Group { batch, effects: output.effects, accepted, logged }).map_err(|_| ())
+        Ok(Some(Group { batch, effects: output.effects, accepted, logged }))
     }
 }

@@ -61,6 +61,8 @@ pub struct ServiceGate {
     said_at: HashMap<(TenantName, DeviceName), Timestamp>,
     /// What devices said last, by its hash: most say the same again.
     descriptions: HashMap<(TenantName, DeviceName), Digest>,
+    /// The time of the step that decides, for what the broker asks without one.
+    time: Timestamp,
 }
 
 impl ServiceGate {
@@ -90,7 +92,13 @@ impl ServiceGate {
             statuses: Vec::new(),
             said_at: HashMap::new(),
             descriptions: HashMap::new(),
+            time: Timestamp::EPOCH,
         }
+    }
+
+    /// It is so late from here on. Said before each step.
+    pub(crate) const fn set_time(&mut self, now: Timestamp) {
+        self.time = now;
     }
 
     /// Asked again each time, because a revocation takes effect at once, and a connection that is about to be cut still has a will.
@@ -136,7 +144,7 @@ impl ServiceGate {
             return false;
         };
         let on = Resource::Operation(device, operation, number(&message.payload));
-        self.permit::<SendCommands>(thingward_model::clock::now(), &author.principal, &on).is_ok()
+        self.permit::<SendCommands>(self.time, &author.principal, &on).is_ok()
     }
 
     /// Looks at what a device says beside readings: replies to commands, and what it can do.
@@ -460,7 +468,7 @@ impl Gate for ServiceGate {
             self.read.borrow_mut().insert(who.principal.tenant);
         }
         // Its subscription counts once this group of events is done, and commands leave behind that.
-        let (p, now) = (&who.principal, thingward_model::clock::now());
+        let (p, now) = (&who.principal, self.time);
         match p.role {
             Role::Device => self.commands.listens(&p.tenant, &p.name, now),
             Role::Gateway => {
@@ -486,7 +494,7 @@ impl Gate for ServiceGate {
         let payload = match who.principal.role {
             // Their own commands and state, and those of things behind them.
             Role::Device | Role::Gateway => {
-                let now = thingward_model::clock::now();
+                let now = self.time;
                 let command = topics::command_id(topic.as_str());
                 let may = |(child, id): (Option<DeviceName>, CommandId)| {
                     let device = child.unwrap_or(who.principal.name);

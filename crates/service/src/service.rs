@@ -100,11 +100,8 @@ impl Service {
         write_root(&data_dir, &authority)?;
         let directory = Arc::new(Directory::load(store.registry(), time).await?);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
-        // Ed25519, which chips verify too.
-        let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
-        let command_key = sealed_key(store.registry(), &sealing_key, COMMAND_KEY, make).await?;
-        let command_public = Signer::public_key(&command_key).clone();
-        let grant_key = Arc::new(sealed_key(store.registry(), &sealing_key, GRANT_KEY, make).await?);
+        let keys = keys(store.registry(), &sealing_key).await?;
+        let (command_public, grant_key) = (keys.commands.public_key().clone(), Arc::clone(&keys.grants));
         let opener = Sealer::new(sealing_key.clone())
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
@@ -113,7 +110,7 @@ impl Service {
             Arc::clone(&directory),
             Arc::clone(&auditor),
             log,
-            core::Keys { sealing: sealing_key, commands: command_key, grants: Arc::clone(&grant_key) },
+            keys,
             settings.mqtt_limits.clone(),
         )?;
         // A kill between the end of a token or user and that of their commands leaves the commands.
@@ -261,6 +258,18 @@ fn unless_not_found(e: StoreError) -> Result<bool, StoreError> {
 
 pub(crate) fn io_error(what: String) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Io { what, source }
+}
+
+/// The core's keys, as the registry has them, or new ones at the first start. Ed25519, which chips verify too.
+///
+/// # Errors
+///
+/// [`AuthorityError`].
+pub(crate) async fn keys(registry: &Registry, sealing: &SealingKey) -> Result<core::Keys, AuthorityError> {
+    let make = || SoftwareKey::generate(SignatureAlgorithm::Ed25519, &mut system_rng());
+    let commands = sealed_key(registry, sealing, COMMAND_KEY, make).await?;
+    let grants = Arc::new(sealed_key(registry, sealing, GRANT_KEY, make).await?);
+    Ok(core::Keys { sealing: sealing.clone(), commands, grants })
 }
 
 fn sealing_key(data_dir: &Path) -> Result<SealingKey, StartError> {

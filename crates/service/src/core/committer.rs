@@ -44,25 +44,34 @@ pub(super) struct Committer {
 impl Committer {
     /// Until the core ends, or the disk takes no more.
     pub(super) fn run(self, groups: &Receiver<Group>) {
-        while let Ok(mut group) = groups.recv() {
-            let mut later = Vec::new();
-            while let Ok(mut next) = groups.try_recv() {
-                group.batch.extend(std::mem::take(&mut next.batch));
-                later.push(next);
+        while let Ok(first) = groups.recv() {
+            let together = std::iter::once(first).chain(groups.try_iter()).collect();
+            if let Err(error) = self.finish(together) {
+                // What is in memory is ahead of the disk now. Nothing of it was acknowledged; the next start
+                // goes on from the disk, and the peers send again.
+                tracing::error!(%error, "changes cannot be made durable; stopping");
+                self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                return;
             }
-            if !group.batch.is_empty() {
-                if let Err(error) = self.store.commit(std::mem::take(&mut group.batch)) {
-                    // What is in memory is ahead of the disk now. Nothing of it was acknowledged; the next start
-                    // goes on from the disk, and the peers send again.
-                    tracing::error!(%error, "changes cannot be made durable; stopping");
-                    self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    return;
-                }
-                self.metrics.commits.inc();
-            }
-            self.release(group);
-            later.into_iter().for_each(|group| self.release(group));
         }
+    }
+
+    /// Makes groups durable in one step, and then releases what follows from them.
+    ///
+    /// # Errors
+    ///
+    /// What the store says; nothing is released then.
+    pub(super) fn finish(&self, mut groups: Vec<Group>) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for group in &mut groups {
+            batch.extend(std::mem::take(&mut group.batch));
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch)?;
+            self.metrics.commits.inc();
+        }
+        groups.into_iter().for_each(|group| self.release(group));
+        Ok(())
     }
 
     fn release(&self, group: Group) {
