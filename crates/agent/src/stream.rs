@@ -3,6 +3,8 @@
 //! Readings gather in a message; a commit makes the message durable, and only then may it be sent. Messages
 //! leave in order: the chain's open statement, a declared gap if there is one, then what the buffer holds.
 
+pub mod outbox;
+
 use std::time::Duration;
 
 use thingward_crypto::sealed::SealingKey;

@@ -4,6 +4,7 @@
 //! released. Sessions live in memory: a child that finds its session gone sends again what was not acknowledged.
 
 mod down;
+pub(crate) mod stepped;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use thingward_agent::disk::Directory;
+use thingward_agent::disk::Disk;
 use thingward_ingress::{Member, Output, Received, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
@@ -30,7 +31,7 @@ use crate::serial::NotTaken;
 use crate::switchboard::Switchboard;
 
 /// The queue, shared with the one who empties it.
-pub(crate) type SharedQueue = Arc<Mutex<Queue<Directory>>>;
+pub(crate) type SharedQueue = Arc<Mutex<Queue<Box<dyn Disk + Send>>>>;
 
 const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
@@ -151,33 +152,44 @@ impl Core {
             });
             let wait = wait.min(HOUSEKEEPING_EVERY);
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
-            let time = now();
-            let mut stop = match first {
-                Ok(None) => true,
-                Ok(Some(event)) => self.handle(time, event),
-                Err(_) => false,
+            let first = match first {
+                Ok(None) => Some(Event::Stop),
+                Ok(Some(event)) => Some(event),
+                Err(_) => None,
             };
-            for _ in 1..GROUP_EVENTS_MAX {
-                let Ok(event) = inbox.try_recv() else { break };
-                stop |= self.handle(time, event);
-            }
-            self.broker.tick(time);
-            let is_due = self.is_housekeeping_due(time);
-            let committed = {
-                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-                queue.expire(time);
-                if is_due { queue.commit_all() } else { queue.commit() }
-            };
-            if let Err(error) = committed {
-                tracing::error!(%error, "messages cannot be made durable; stopping");
-                return;
-            }
-            self.arrived.notify_one();
-            self.release();
-            if stop {
-                return;
+            let more = std::iter::from_fn(|| inbox.try_recv().ok()).take(GROUP_EVENTS_MAX - 1);
+            match self.step(now(), first.into_iter().chain(more)) {
+                Ok(is_last) if !is_last => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "messages cannot be made durable; stopping");
+                    return;
+                }
             }
         }
+    }
+
+    /// Decides about events in their order, makes what they brought durable, and then releases the answers. Says whether one
+    /// was the last.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be written. Nothing is released then.
+    fn step(&mut self, now: Timestamp, events: impl Iterator<Item = Event>) -> Result<bool, QueueError> {
+        let mut is_last = false;
+        for event in events {
+            is_last |= self.handle(now, event);
+        }
+        self.broker.tick(now);
+        let is_due = self.is_housekeeping_due(now);
+        {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.expire(now);
+            if is_due { queue.commit_all() } else { queue.commit() }?;
+        }
+        self.arrived.notify_one();
+        self.release();
+        Ok(is_last)
     }
 
     /// Whether it was the last event.

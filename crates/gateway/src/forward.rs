@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thingward_agent::segments::Place;
 use thingward_agent::stream::SharedSigner;
 use thingward_agent::uplink::{Outgoing, Received, Source};
+use thingward_crypto::Signer;
 use thingward_device::link::Kind;
 use thingward_ingress::coap::{Presence, Present};
 use thingward_model::{DeviceName, Link};
@@ -147,21 +148,22 @@ impl AdmissionOrder {
     }
 }
 
-impl Forwarder {
-    fn envelope(&self, queued: &Queued) -> Option<Bytes> {
-        let envelope = Envelope {
-            child: queued.child,
-            topic: &queued.topic,
-            received: queued.received,
-            link: queued.link,
-            message: &queued.message,
-        };
-        let mut out = vec![0; queued.message.len() + ENVELOPE_BYTES_MAX];
-        let len = envelope.sign(&self.key.as_ref(), &mut out).ok()?;
-        out.truncate(len);
-        Some(out.into())
-    }
+/// A message in the envelope that the gateway signs; `None` when it does not fit one.
+pub(crate) fn envelope(queued: &Queued, key: &dyn Signer) -> Option<Bytes> {
+    let envelope = Envelope {
+        child: queued.child,
+        topic: &queued.topic,
+        received: queued.received,
+        link: queued.link,
+        message: &queued.message,
+    };
+    let mut out = vec![0; queued.message.len() + ENVELOPE_BYTES_MAX];
+    let len = envelope.sign(&key, &mut out).ok()?;
+    out.truncate(len);
+    Some(out.into())
+}
 
+impl Forwarder {
     /// The next question for the time.
     fn question(&self) -> Option<Outgoing<Key>> {
         let topic = format!("{}{}", time::TOPIC, base16ct::lower::encode_string(&self.questions.next()?));
@@ -278,7 +280,7 @@ impl Source for Forwarder {
                     return None;
                 }
             };
-            match self.envelope(&queued) {
+            match envelope(&queued, &*self.key) {
                 Some(payload) => {
                     let key = Key::Message(queued.child, place);
                     return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });

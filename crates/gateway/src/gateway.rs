@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use thingward_agent::backoff::Backoff;
-use thingward_agent::disk::Directory;
+use thingward_agent::disk::{Directory, Disk};
 use thingward_agent::enrol::{self, EnrolError};
 use thingward_agent::home::{Home, HomeError, Identity};
 use thingward_agent::http::Endpoint;
@@ -147,7 +147,8 @@ impl Gateway {
         if membership.role != Role::Gateway {
             return Err(StartError::NotAGateway(membership.role));
         }
-        let disk = Directory::open(&home.queue_dir()).map_err(io_error("queue directory"))?;
+        let disk: Box<dyn Disk + Send> =
+            Box::new(Directory::open(&home.queue_dir()).map_err(io_error("queue directory"))?);
         let queue = Queue::open(disk, home.sealing_key().clone(), settings.queue)?;
         let queue = Arc::new(Mutex::new(queue));
         let arrived = Arc::new(Notify::new());

@@ -19,6 +19,10 @@ pub mod radio;
 mod relay;
 pub mod serial;
 mod standing;
+pub mod stepped {
+    //! The core by steps: see [`SteppedCore`].
+    pub use crate::core::stepped::{SteppedCore, envelope};
+}
 mod switchboard;
 mod time;
 

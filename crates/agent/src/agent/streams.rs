@@ -1,6 +1,6 @@
 //! All streams of the device.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use thingward_model::clock::now;
 use thingward_model::{Confidentiality, StreamName, Timestamp};
@@ -12,7 +12,8 @@ use crate::disk::Directory;
 use crate::home::{Home, HomeError, Identity};
 use crate::membership::Membership;
 use crate::reading::check_record;
-use crate::stream::{MessageId, SharedSigner, Stream, StreamError, StreamSettings};
+use crate::stream::outbox::Outbox;
+use crate::stream::{SharedSigner, Stream, StreamError, StreamSettings};
 
 /// What waits in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +32,9 @@ pub(super) struct Streams {
     signer: SharedSigner,
     membership: Membership,
     settings: AgentSettings,
-    open: BTreeMap<StreamName, OpenStream>,
+    open: BTreeMap<StreamName, Outbox<Directory>>,
     /// The stream whose turn it was last.
     last: Option<StreamName>,
-}
-
-struct OpenStream {
-    stream: Stream<Directory>,
-    /// Messages on their way, in order, and whether they have ended.
-    on_the_way: VecDeque<(MessageId, bool)>,
-    /// Ticket of the first of them. What has an earlier one has ended, or goes again under another.
-    first_ticket: u64,
-    /// Whether everything was sent again over this connection because the other end did not know the chain.
-    is_reopened: bool,
 }
 
 /// Names a message on its way.
@@ -77,7 +68,7 @@ impl Streams {
         self.membership = membership;
     }
 
-    fn stream(&mut self, name: &StreamName) -> Result<&mut OpenStream, RecordError> {
+    fn stream(&mut self, name: &StreamName) -> Result<&mut Outbox<Directory>, RecordError> {
         if !self.open.contains_key(name) {
             if self.open.len() >= STREAMS_MAX {
                 return Err(RecordError::TooManyStreams);
@@ -88,7 +79,7 @@ impl Streams {
         self.open.get_mut(name).ok_or(RecordError::Stopping)
     }
 
-    fn open_stream(&self, name: &StreamName) -> Result<OpenStream, RecordError> {
+    fn open_stream(&self, name: &StreamName) -> Result<Outbox<Directory>, RecordError> {
         let confidentiality = self.confidentiality(name);
         let recipient = self.membership.recipient(confidentiality).ok_or(RecordError::NoCustomerKey)?;
         let disk = Directory::open(&self.home.stream_dir(name)).map_err(|e| refused(&e.into()))?;
@@ -102,8 +93,7 @@ impl Streams {
         };
         let key = self.home.sealing_key().clone();
         let stream = Stream::open(disk, subject, settings, key, self.signer.clone(), now());
-        let stream = stream.map_err(|e| refused(&e))?;
-        Ok(OpenStream { stream, on_the_way: VecDeque::new(), first_ticket: 0, is_reopened: false })
+        stream.map(Outbox::new).map_err(|e| refused(&e))
     }
 
     fn confidentiality(&self, name: &StreamName) -> Confidentiality {
@@ -120,7 +110,7 @@ impl Streams {
         for record in records {
             check_record(&record.readings)?;
         }
-        let stream = &mut self.stream(name)?.stream;
+        let stream = self.stream(name)?.stream_mut();
         for record in records {
             let readings: Vec<_> = record.readings.iter().map(|r| r.as_reading()).collect();
             stream.push(&readings, now).map_err(|e| refused(&e))?;
@@ -133,20 +123,21 @@ impl Streams {
 
     /// Makes what was pushed durable and gives the bytes on disk. Nothing was pushed to a stream that is not open.
     pub(super) fn commit(&mut self, name: &StreamName, now: Timestamp) -> Result<u64, RecordError> {
-        let Some(OpenStream { stream, .. }) = self.open.get_mut(name) else { return Ok(0) };
+        let Some(open) = self.open.get_mut(name) else { return Ok(0) };
+        let stream = open.stream_mut();
         stream.commit(now).map_err(|e| refused(&e))?;
         Ok(stream.backlog().1)
     }
 
     /// Signs everything that was pushed, and makes it durable.
     pub(super) fn sign(&mut self, name: &StreamName, now: Timestamp) -> Result<(), RecordError> {
-        self.stream(name)?.stream.commit_signed(now).map_err(|e| refused(&e))
+        self.stream(name)?.stream_mut().commit_signed(now).map_err(|e| refused(&e))
     }
 
     /// Signs what has waited long enough, and drops what has waited too long.
     pub(super) fn tick(&mut self, now: Timestamp) {
         for (name, open) in &mut self.open {
-            if let Err(error) = open.stream.tick(now) {
+            if let Err(error) = open.stream_mut().tick(now) {
                 tracing::error!(stream = %name, %error, "stream cannot be written");
             }
         }
@@ -156,7 +147,7 @@ impl Streams {
     pub(super) fn close(&mut self, now: Timestamp) -> Result<(), RecordError> {
         let mut result = Ok(());
         for (name, open) in &mut self.open {
-            if let Err(error) = open.stream.close(now) {
+            if let Err(error) = open.stream_mut().close(now) {
                 tracing::error!(stream = %name, %error, "stream cannot be closed");
                 result = Err(refused(&error));
             }
@@ -167,7 +158,7 @@ impl Streams {
     /// The next message of the streams in turn that are not held back.
     pub(super) fn next(&mut self, held: &BTreeSet<StreamName>) -> Option<(Ticket, Vec<u8>)> {
         let start = self.last;
-        let free = |(name, _): &(&StreamName, &mut OpenStream)| !held.contains(*name);
+        let free = |(name, _): &(&StreamName, &mut Outbox<Directory>)| !held.contains(*name);
         let behind = self.open.iter_mut().filter(|(name, _)| start.is_none_or(|s| **name > s));
         if let Some(found) = first_message(behind.filter(free)) {
             self.last = Some(found.0.stream);
@@ -181,47 +172,28 @@ impl Streams {
     /// A message has ended. Streams hear of it once all in front of it have ended too.
     pub(super) fn ended(&mut self, ticket: &Ticket) {
         let Some(open) = self.open.get_mut(&ticket.stream) else { return };
-        let Some(at) = ticket.number.checked_sub(open.first_ticket) else { return };
-        if let Some((_, ended)) = usize::try_from(at).ok().and_then(|at| open.on_the_way.get_mut(at)) {
-            *ended = true;
-        }
-        while let Some((id, true)) = open.on_the_way.front().copied() {
-            open.on_the_way.pop_front();
-            open.first_ticket += 1;
-            if let Err(error) = open.stream.delivered(id) {
-                tracing::error!(stream = %ticket.stream, %error, "cannot note what was delivered");
-            }
+        if let Err(error) = open.ended(ticket.number) {
+            tracing::error!(stream = %ticket.stream, %error, "cannot note what was delivered");
         }
     }
 
-    /// A message was refused for good. Says whether it is dropped: the first time on a connection that the other end
-    /// takes it for no readings, it may only not know the chain, and everything goes again behind the open statement.
+    /// A message was refused for good. Says whether it is dropped; else it goes again.
     pub(super) fn refused(&mut self, ticket: &Ticket, reason: ReasonCode) -> bool {
-        let Some(open) = self.open.get_mut(&ticket.stream) else { return false };
-        if ticket.number < open.first_ticket {
-            return false;
+        let open = self.open.get_mut(&ticket.stream);
+        let is_dropped = open.is_some_and(|open| open.is_dropped(ticket.number, reason));
+        if is_dropped {
+            self.ended(ticket);
         }
-        if reason == ReasonCode::PayloadFormatInvalid && !open.is_reopened {
-            open.is_reopened = true;
-            open.first_ticket += open.on_the_way.len() as u64;
-            open.on_the_way.clear();
-            open.stream.send_all_again();
-            return false;
-        }
-        self.ended(ticket);
-        true
+        is_dropped
     }
 
-    /// There is a new connection, over which each chain is opened again: the other end may be as it was before.
+    /// There is a new connection.
     pub(super) fn connected(&mut self) {
-        for open in self.open.values_mut() {
-            open.is_reopened = false;
-            open.stream.send_open_again();
-        }
+        self.open.values_mut().for_each(Outbox::connected);
     }
 
     pub(super) fn state(&mut self, name: &StreamName) -> Result<StreamState, RecordError> {
-        let stream = &self.stream(name)?.stream;
+        let stream = self.stream(name)?.stream();
         Ok(StreamState {
             note: stream.note(),
             delivered_note: stream.delivered_note(),
@@ -231,27 +203,23 @@ impl Streams {
     }
 
     pub(super) fn status(&self) -> Vec<StreamStatus> {
-        let status = |(name, open): (&StreamName, &OpenStream)| {
-            let (messages, bytes) = open.stream.backlog();
+        let status = |(name, open): (&StreamName, &Outbox<Directory>)| {
+            let (messages, bytes) = open.stream().backlog();
             StreamStatus { name: *name, messages, bytes }
         };
         self.open.iter().map(status).collect()
     }
 
     pub(super) fn is_delivered(&self) -> bool {
-        self.open.values().all(|o| o.stream.is_delivered())
+        self.open.values().all(|o| o.stream().is_delivered())
     }
 }
 
 fn first_message<'a>(
-    mut streams: impl Iterator<Item = (&'a StreamName, &'a mut OpenStream)>,
+    mut streams: impl Iterator<Item = (&'a StreamName, &'a mut Outbox<Directory>)>,
 ) -> Option<(Ticket, Vec<u8>)> {
-    streams.find_map(|(name, open)| match open.stream.next_message() {
-        Ok(message) => message.map(|(id, payload)| {
-            let number = open.first_ticket + open.on_the_way.len() as u64;
-            open.on_the_way.push_back((id, false));
-            (Ticket { stream: *name, number }, payload)
-        }),
+    streams.find_map(|(name, open)| match open.next_message() {
+        Ok(message) => message.map(|(number, payload)| (Ticket { stream: *name, number }, payload)),
         Err(error) => {
             tracing::error!(stream = %name, %error, "stream cannot be read");
             None

@@ -1,7 +1,7 @@
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use thingward_agent::disk::Directory;
+use thingward_agent::disk::{Directory, Disk};
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::system_rng;
 use thingward_ingress::{Waiting, output};
@@ -12,9 +12,13 @@ use thingward_mqtt::codec::{PublishTopic, QoS, SubscribeRequest, SubscriptionOpt
 use super::*;
 use crate::queue::QueueLimits;
 
+fn disk(folder: &std::path::Path) -> Box<dyn Disk + Send> {
+    Box::new(Directory::open(folder).unwrap())
+}
+
 fn core(folder: &std::path::Path) -> Core {
     let key = SealingKey::generate(&mut system_rng()).unwrap();
-    let queue = Queue::open(Directory::open(folder).unwrap(), key, QueueLimits::default()).unwrap();
+    let queue = Queue::open(disk(folder), key, QueueLimits::default()).unwrap();
     Core::new("acme".parse().unwrap(), Arc::new(Mutex::new(queue)), Arc::default(), Switchboard::default())
 }
 
@@ -87,8 +91,7 @@ fn a_topic_that_the_service_would_refuse_is_refused_at_the_gateway() {
 fn what_was_delivered_is_not_sent_again_after_a_kill_some_seconds_later() {
     let folder = tempfile::tempdir().unwrap();
     let key = SealingKey::generate(&mut system_rng()).unwrap();
-    let open =
-        || Queue::open(Directory::open(folder.path()).unwrap(), key.clone(), QueueLimits::default()).unwrap();
+    let open = || Queue::open(disk(folder.path()), key.clone(), QueueLimits::default()).unwrap();
     let queue = Arc::new(Mutex::new(open()));
     {
         let mut queue = queue.lock().unwrap();
