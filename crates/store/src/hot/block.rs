@@ -7,6 +7,8 @@
 //! ```
 //!
 //! What came of a chain in one group of messages is in one block, in the order of its numbers: one key, one box, one change.
+//! A block has no holes. What comes late begins another one, and the record of a number is in the last block that begins at or
+//! before it, or not there.
 //! A value of version 1 has one record alone, without a number. It is read, and not written any more.
 //!
 //! The box is AES-256-GCM under a key of the chain, with the block's key as associated data. A key per chain
@@ -70,7 +72,7 @@ impl Block {
     ///
     /// [`StoreError::Invalid`] when the record breaks a bound; the block is as before.
     pub fn add(&mut self, record: &Record) -> Result<bool, StoreError> {
-        let belongs = record.key().is_behind(&self.first) && record.seq > self.last;
+        let belongs = record.key().is_behind(&self.first) && Some(record.seq) == self.last.checked_add(1);
         if !belongs || self.count >= RECORDS_MAX || self.records.len() >= FULL_BYTES {
             return Ok(false);
         }
