@@ -1,11 +1,11 @@
 # `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones,
-# `make bench` measures beside peers.
+# `make bench` measures beside peers, `make soak` lives through simulated towns until one is not as it must be.
 # Each installs what it needs.
 
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test firmware bench deb
+.PHONY: run build test soak firmware bench deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -24,6 +24,10 @@ test: ## install what the tests need and run all of them
 	cargo clippy --workspace --all-targets --release --locked -- -D warnings
 	THINGWARD_PYTHON=$(CURDIR)/$(PYTHON) THINGWARD_NODE_MODULES=$(CURDIR)/tests/peers/node_modules \
 		cargo test --workspace --release --locked
+
+soak: ## town after town from SEED on, COUNT of them or until stopped; a failing one says how it is run again
+	@cargo build --package thingward-town --release --locked
+	@SEED=$(SEED) COUNT=$(COUNT) target/release/thingward-town
 
 firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
 	@scripts/install firmware

@@ -86,6 +86,18 @@ fn crates_depend_downwards_only() {
     }
 }
 
+/// The crates of ours that towns are made of.
+const IN_TOWNS: [&str; 11] =
+    ["agent", "audit", "crypto", "gateway", "ingress", "model", "mqtt", "policy", "seal", "service", "store"];
+
+#[test]
+fn towns_depend_on_what_they_are_made_of_and_nothing_depends_on_them() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manifest = |folder: &str| fs::read_to_string(workspace.join(folder).join("Cargo.toml")).unwrap();
+    assert_eq!(edges(&manifest("tests/town")), IN_TOWNS.iter().map(|name| (*name).to_owned()).collect());
+    assert!(!edges(&manifest("tests")).contains("town") && !edges(&manifest("benches")).contains("town"));
+}
+
 #[test]
 fn benchmarks_depend_on_what_they_measure_and_nothing_depends_on_them() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -91,6 +91,12 @@ impl SteppedCore {
         self.queue().done(child, place);
     }
 
+    /// Whether no message waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue().backlog().is_empty()
+    }
+
     fn queue(&self) -> MutexGuard<'_, AnyQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,102 @@
+//! The hot store of the service in memory: what it said is durable outlives whoever wrote it, and it fails when it is told to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thingward_store::StoreError;
+use thingward_store::hot::{Batch, HotSnapshot, HotStore, Op, Pair, Pairs, Table};
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What happens to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing of it is there, and it says so.
+    Fails,
+    /// All of it is there, and nobody hears so.
+    Deaf,
+}
+
+#[derive(Default)]
+struct State {
+    tables: HashMap<Table, Arc<Rows>>,
+    fault: Option<(u64, Fault)>,
+    commits: u64,
+}
+
+/// See the module. Clones are the same store.
+#[derive(Clone, Default)]
+pub struct SimHot(Arc<Mutex<State>>);
+
+impl SimHot {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A fault happens to the commit behind so many others.
+    pub fn break_after(&self, commits: u64, fault: Fault) {
+        let mut state = self.state();
+        state.fault = Some((state.commits + commits, fault));
+    }
+
+    /// Everything is as it should be.
+    pub fn heal(&self) {
+        self.state().fault = None;
+    }
+
+    /// Commits so far.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.state().commits
+    }
+}
+
+impl HotStore for SimHot {
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let number = state.commits;
+        state.commits += 1;
+        let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        if fault != Some(Fault::Fails) {
+            for Op { table, key, value } in batch.into_ops() {
+                let rows = Arc::make_mut(state.tables.entry(table).or_default());
+                match value {
+                    Some(value) => drop(rows.insert(key, value)),
+                    None => drop(rows.remove(&key)),
+                }
+            }
+        }
+        let broken = || io::Error::other("the write failed");
+        fault.map_or(Ok(()), |_| Err(StoreError::Io { what: "commit".to_owned(), source: broken() }))
+    }
+
+    fn snapshot(&self) -> Box<dyn HotSnapshot + '_> {
+        Box::new(Moment(self.state().tables.clone()))
+    }
+}
+
+struct Moment(HashMap<Table, Arc<Rows>>);
+
+impl HotSnapshot for Moment {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.get(&table).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError> {
+        let range = (Bound::Included(from), Bound::Included(to));
+        let found = self.0.get(&table).and_then(|rows| rows.range::<[u8], _>(range).next_back());
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())))
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
+        let prefix = prefix.to_vec();
+        let rows = self.0.get(&table).into_iter().flat_map({
+            let prefix = prefix.clone();
+            move |rows| rows.range(prefix.clone()..)
+        });
+        let own = rows.take_while(move |(key, _)| key.starts_with(&prefix));
+        Box::new(own.map(|(key, value)| Ok((key.clone(), value.clone()))))
+    }
+}

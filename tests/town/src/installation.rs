@@ -1,0 +1,102 @@
+//! What all towns share: a registry with one tenant and its keys. It is made once, on the real disk; what is under test
+//! stands over stores in memory.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use thingward_crypto::sealed::{SealingKey, write_private};
+use thingward_crypto::{RecipientPublicKey, RecipientSecretKey, VerifyingKey, system_rng};
+use thingward_model::{Role, Timestamp};
+use thingward_service::core::stepped::SteppedCore;
+use thingward_service::directory::Directory;
+use thingward_store::Store;
+use tokio::runtime::Runtime;
+
+use crate::hot::SimHot;
+use crate::names::{TRUST_DOMAIN, tenant};
+
+/// Who is a member of a town: name, role and key.
+pub type Member = (thingward_model::DeviceName, Role, VerifyingKey);
+
+/// See the module.
+pub struct Installation {
+    folder: TempDir,
+    sealing: SealingKey,
+    store: Store,
+    runtime: Runtime,
+    /// For whom devices seal.
+    pub recipient: RecipientPublicKey,
+    /// What commands verify with.
+    pub command_key: VerifyingKey,
+}
+
+impl Installation {
+    /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// When the disk of this machine fails.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let now = Timestamp::from_seconds(crate::START_SECONDS);
+        let kek = folder.path().join("kek");
+        write_private(&kek, &[7; 32]).expect("a key");
+        let reference = format!("file:{}", kek.display()).parse().expect("a reference");
+        let data = folder.path().join("data");
+        let sealing = SealingKey::generate(&mut system_rng()).expect("a key");
+        let store = runtime.block_on(async {
+            let store = Store::open(&data).await.expect("a store");
+            store.keys().create(tenant(), reference, now).await.expect("a tenant");
+            store
+        });
+        let ring = store.keys().get(&tenant()).expect("keys");
+        let secret = RecipientSecretKey::from_bytes(*ring.newest().recipient());
+        let recipient = secret.public_key().expect("a key");
+        let open = async {
+            let over = Store::over(Box::new(SimHot::default()), store.registry().clone(), &data).await;
+            let over = Arc::new(over.expect("a store"));
+            SteppedCore::open(over, Arc::default(), &sealing, TRUST_DOMAIN, now).await.expect("a core")
+        };
+        let command_key = runtime.block_on(open).command_key().clone();
+        Self { folder, sealing, store, runtime, recipient, command_key }
+    }
+
+    /// A service that starts over what is in a store.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not, in words.
+    pub fn start(
+        &self,
+        hot: &SimHot,
+        members: &[Member],
+        now: Timestamp,
+    ) -> Result<(Arc<Store>, Arc<Directory>, SteppedCore), String> {
+        let directory = Arc::new(Directory::default());
+        for (name, role, key) in members {
+            directory.enrolled(tenant(), *name, *role, key.clone());
+        }
+        let (hot, registry) = (Box::new(hot.clone()), self.store.registry().clone());
+        self.runtime.block_on(async {
+            let store = Store::over(hot, registry, &self.folder.path().join("data")).await;
+            let store = Arc::new(store.map_err(|e| e.to_string())?);
+            let core = SteppedCore::open(
+                Arc::clone(&store),
+                Arc::clone(&directory),
+                &self.sealing,
+                TRUST_DOMAIN,
+                now,
+            );
+            let core = core.await.map_err(|e| e.to_string())?;
+            Ok((store, directory, core))
+        })
+    }
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self::new()
+    }
+}

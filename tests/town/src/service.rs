@@ -1,0 +1,150 @@
+//! The service: its core over a store in memory that fails.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use thingward_audit::checkpoint::Checkpoint;
+use thingward_crypto::VerifyingKey;
+use thingward_model::{DeviceName, Role, Timestamp};
+use thingward_policy::{Permit, Resource, SendCommands, Subject};
+use thingward_seal::command::CommandId;
+use thingward_service::audit::Deed;
+use thingward_service::core::stepped::{Logged, SteppedCore, Told};
+use thingward_service::directory::Directory;
+use thingward_store::Store;
+
+use crate::hot::SimHot;
+use crate::installation::{Installation, Member};
+use crate::names::{ACTION, tenant};
+
+/// What survives a crash of the service.
+pub struct Service {
+    /// What it keeps.
+    pub hot: SimHot,
+    /// Who is a member.
+    pub members: Vec<Member>,
+    /// What runs.
+    pub running: Option<Running>,
+    /// When it starts again, in the town's time.
+    pub up_at: i64,
+    /// How far its clock is off, in microseconds.
+    pub offset: i64,
+}
+
+/// What a crash takes.
+pub struct Running {
+    /// Decides.
+    pub core: SteppedCore,
+    /// Keeps.
+    pub store: Arc<Store>,
+    directory: Arc<Directory>,
+    /// Commands that nobody was told yet that they are in the log.
+    pub orders: Vec<(CommandId, Logged)>,
+}
+
+impl Service {
+    /// What it calls the time.
+    #[must_use]
+    pub const fn time(&self, now: i64) -> Timestamp {
+        Timestamp::from_micros(now.saturating_add(self.offset))
+    }
+
+    /// Starts with what is in its store.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not, in words.
+    pub fn start(&mut self, installation: &Installation, now: i64) -> Result<(), String> {
+        let time = self.time(now);
+        let (store, directory, core) = installation.start(&self.hot, &self.members, time)?;
+        self.running = Some(Running { core, store, directory, orders: Vec::new() });
+        Ok(())
+    }
+}
+
+impl Running {
+    /// The log learns of every member, as it does when they enrol.
+    pub fn enrol(&mut self, members: &[Member], time: Timestamp) {
+        for (name, role, key) in members {
+            let who = format!("{}/{name}", if *role == Role::Gateway { "gateway" } else { "device" });
+            let key_id: String = key.id().iter().map(|byte| format!("{byte:02x}")).collect();
+            let deed = Deed::new(who.clone(), "device.enrol", who).with("key", key_id);
+            let deed = Deed { evidence: Some(key.to_spki()), ..deed };
+            let _durable_with_the_next_step = self.core.log(tenant(), deed, time);
+        }
+    }
+
+    /// The operator wants a device to do something.
+    pub fn order(&mut self, device: DeviceName, id: CommandId, input: u64, time: Timestamp, seconds: i64) {
+        let action = ACTION.parse().expect("a name");
+        let on = Resource::Operation(device, action, Some(i64::try_from(input).unwrap_or(0) * 10_000));
+        let permit: Result<Permit<SendCommands>, _> =
+            self.directory.access.decide(&tenant(), &Subject::Operator, &on);
+        let Ok(permit) = permit else { return };
+        let expires = time.plus_micros(seconds * 1_000_000);
+        let told = Told { device, id, action, input: json!(input), expires };
+        if let Ok(logged) = self.core.command(&permit, told, time) {
+            self.orders.push((id, logged));
+        }
+    }
+
+    /// Commands that are in the log and waiting since the last time.
+    pub fn ordered(&mut self) -> Vec<CommandId> {
+        let mut durable = Vec::new();
+        self.orders.retain_mut(|(id, logged)| match logged.try_recv() {
+            Ok(Ok(_)) => {
+                durable.push(*id);
+                false
+            }
+            Ok(Err(_)) => false,
+            Err(_) => true,
+        });
+        durable
+    }
+
+    /// A signed checkpoint over the log as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the store says, in words.
+    pub fn checkpoint(&self) -> Result<(u64, String), String> {
+        let log = self.store.log(tenant());
+        let size = log.end().map_err(|e| e.to_string())?.size();
+        let root = log.root(size).map_err(|e| e.to_string())?;
+        let signed = self.core.auditor().checkpoint(&tenant(), size, root).map_err(|e| e.to_string())?;
+        Ok((size, signed))
+    }
+
+    /// The whole log passes the verifier with everybody's keys, and continues each of these checkpoints. Gives its entries.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words.
+    pub fn verify_log(&self, former: &[String]) -> Result<Vec<Vec<u8>>, String> {
+        let log = self.store.log(tenant());
+        let key = self.core.auditor().key(&tenant()).map_err(|e| e.to_string())?;
+        let mut entries = Vec::new();
+        loop {
+            let page = log.entries(entries.len() as u64, 10_000).map_err(|e| e.to_string())?;
+            if page.is_empty() {
+                break;
+            }
+            entries.extend(page.into_iter().map(|(_, entry)| entry));
+        }
+        let (_, now) = self.checkpoint()?;
+        let request_key = |spki: &[u8]| VerifyingKey::from_spki(spki).ok();
+        for former in former.iter().map(Some).chain([None]) {
+            let verifier = thingward_audit::verify::Verifier::new(&key, request_key);
+            let continuing = match former {
+                Some(former) => verifier.continuing(former),
+                None => Ok(verifier),
+            };
+            let mut verifier = continuing.map_err(|e| e.to_string())?;
+            for entry in &entries {
+                verifier.entry(entry).map_err(|e| e.to_string())?;
+            }
+            let _over_all: Checkpoint = verifier.finish(&now).map_err(|e| e.to_string())?;
+        }
+        Ok(entries)
+    }
+}
