@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use thingward_agent::disk::Disk;
+use thingward_crypto::{Digest, sha256};
 use thingward_ingress::{Member, Output, Received, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
@@ -290,9 +291,23 @@ fn broker_limits() -> Limits {
     }
 }
 
-/// How long nothing is taken from a child whose message found no room. What it had in flight behind that message
-/// is refused with it, so that nothing overtakes it; a device sends again after five seconds.
-const HELD_BACK_MICROS: i64 = 3_000_000;
+/// How long a child whose message found no room has time to send it again, before another one is taken. What it has in flight
+/// behind that message is refused with it, however late it arrives, so that nothing overtakes it.
+const HELD_BACK_MICROS: i64 = 60_000_000;
+
+/// A message that found no room: it is the next of its child.
+struct HeldBack {
+    message: Digest,
+    until: Timestamp,
+}
+
+impl HeldBack {
+    /// Whether another message would overtake it. A clock that was set back does not put off the end.
+    fn is_before(&self, message: &Digest, now: Timestamp) -> bool {
+        let left = self.until.micros_since(now);
+        self.message != *message && (1..=HELD_BACK_MICROS).contains(&left)
+    }
+}
 
 /// Lets devices of one tenant publish what they are and what they measure.
 struct ChildGate {
@@ -300,7 +315,7 @@ struct ChildGate {
     queue: SharedQueue,
     /// Serial numbers on the newest CRL.
     revoked: BTreeSet<Vec<u8>>,
-    held_back: HashMap<DeviceName, Timestamp>,
+    held_back: HashMap<DeviceName, HeldBack>,
 }
 
 impl ChildGate {
@@ -363,7 +378,8 @@ impl Gate for ChildGate {
         let topic = message.topic.as_str();
         check_topic(topic)?;
         let child = who.principal.name;
-        if self.held_back.get(&child).is_some_and(|until| now < *until) {
+        let digest = sha256(&[topic.as_bytes(), b"\0", &message.payload]);
+        if self.held_back.get(&child).is_some_and(|held| held.is_before(&digest, now)) {
             return Err(ReasonCode::QuotaExceeded);
         }
         self.held_back.remove(&child);
@@ -373,7 +389,8 @@ impl Gate for ChildGate {
         match pushed {
             Ok(()) => Ok(None),
             Err(QueueError::Full) => {
-                self.held_back.insert(child, now.plus_micros(HELD_BACK_MICROS));
+                let until = now.plus_micros(HELD_BACK_MICROS);
+                self.held_back.insert(child, HeldBack { message: digest, until });
                 Err(ReasonCode::QuotaExceeded)
             }
             Err(error) => {

@@ -301,3 +301,41 @@ fn what_is_no_command_for_a_child_is_let_go() {
         assert_eq!(ChildCommand::read(topic, Bytes::new(), None), None, "{topic}");
     }
 }
+
+#[test]
+fn nothing_overtakes_a_message_that_found_no_room_however_late_it_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let limits = QueueLimits { bytes_max: 4_000, ..QueueLimits::default() };
+    let queue = Arc::new(Mutex::new(Queue::open(disk(folder.path()), key, limits).unwrap()));
+    let tenant = "acme".parse().unwrap();
+    let (revoked, held_back) = Default::default();
+    let mut gate = ChildGate { tenant, queue: Arc::clone(&queue), revoked, held_back };
+    let principal = Principal { tenant, role: Role::Device, name: "meter-1".parse().unwrap() };
+    let who = Member { principal, serial: vec![1], not_after: at(1000), link: Link::MutualTls };
+    let mut publish = |seconds: i64, payload: &'static [u8]| {
+        let message = Message {
+            topic: TopicName::try_from("devices/me/telemetry/climate").unwrap(),
+            payload: Bytes::from_static(payload),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: thingward_mqtt::codec::MessageProperties::default(),
+            author: Bytes::new(),
+        };
+        gate.publish(at(seconds), &who, &Incoming { message: &message, is_will: false }).map(drop)
+    };
+    let full = Err(ReasonCode::QuotaExceeded);
+    assert_eq!(publish(0, &[1; 600]), Ok(()));
+    assert_eq!(publish(0, &[2; 300]), full);
+    queue.lock().unwrap().commit().unwrap();
+    let (place, queued) = queue.lock().unwrap().next_message(&BTreeSet::new()).unwrap().unwrap();
+    queue.lock().unwrap().done(&queued.child, place);
+    // There is room now, and the child has not heard yet that its second message was refused.
+    assert_eq!(publish(10, &[3; 10]), full);
+    assert_eq!(publish(15, &[2; 300]), Ok(()));
+    assert_eq!(publish(15, &[3; 10]), Ok(()));
+    // One that never comes again holds up the others for a minute.
+    assert_eq!(publish(20, &[4; 900]), full);
+    assert_eq!(publish(79, &[5; 10]), full);
+    assert_eq!(publish(80, &[5; 10]), Ok(()));
+}
