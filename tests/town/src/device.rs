@@ -89,7 +89,7 @@ impl Device {
         let subject = Subject { tenant, device: name, stream: STREAM.parse().expect("a name") };
         let settings = StreamSettings {
             confidentiality: Confidentiality::Service,
-            recipient: self.membership.service_recipient.clone(),
+            recipient: self.membership.service_recipient,
             cipher: AeadAlgorithm::Aes256Gcm,
             limits: self.limits,
             checkpoint_every: Duration::from_secs(5),

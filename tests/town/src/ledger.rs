@@ -100,10 +100,11 @@ impl Ledger {
                 "command.send" if !sent.insert(id.clone()) => {
                     return Err(format!("command {id} is in the log twice"));
                 }
-                "command.reply" if entry.details.get("outcome").is_some_and(|o| o == "done") => {
-                    if !done.insert(id.clone()) {
-                        return Err(format!("command {id} was answered twice"));
-                    }
+                "command.reply"
+                    if entry.details.get("outcome").is_some_and(|o| o == "done")
+                        && !done.insert(id.clone()) =>
+                {
+                    return Err(format!("command {id} was answered twice"));
                 }
                 _ => {}
             }

@@ -311,7 +311,7 @@ fn device(installation: &Installation, at: usize, plan: &Plan, random: &mut Rand
         trust_domain: TRUST_DOMAIN.to_owned(),
         mqtt_port: 8883,
         service: "service.test:8443".parse().expect("an address"),
-        service_recipient: installation.recipient.clone(),
+        service_recipient: installation.recipient,
         customer_recipient: None,
         command_key: Some(installation.command_key.clone()),
         grant_key: None,
