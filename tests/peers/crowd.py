@@ -4,6 +4,7 @@ crowd.py ATTACK PORT ROOT CHAIN KEY SECONDS    does it for so long, prints `read
 """
 
 import json
+import resource
 import selectors
 import socket
 import ssl
@@ -14,6 +15,7 @@ import time
 
 ATTACK, PORT, ROOT, CHAIN, KEY = sys.argv[1], int(sys.argv[2]), *sys.argv[3:6]
 SECONDS = float(sys.argv[6])
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
 def text(value):
