@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
@@ -28,18 +30,28 @@ fn provider(place: &Place, modules: &str) -> (Running, u16) {
     let leaf = ["-CA", &ca, "-CAkey", &ca_key, "-addext", "subjectAltName=DNS:localhost"];
     make("provider", &[leaf.as_slice(), &["-addext", "basicConstraints=critical,CA:FALSE"]].concat());
     let redirect = format!("{}/api/v1/sign-in/oidc/corp/callback", place.url);
-    let mut child = Command::new("node")
-        .args([script("oidc_provider.mjs").as_str(), modules, &file("provider.pem"), &file("provider.key")])
-        .args([redirect.as_str(), SECRET])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut says = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // It gives advice about its settings, too, and ends when nobody reads it.
-    let port = says.find_map(|line| line.parse().ok()).unwrap();
-    std::thread::spawn(move || says.for_each(drop));
-    (Running(child), port)
+    // Node has been seen to listen and never say so.
+    let start = || {
+        let mut child = Command::new("node")
+            .args([
+                script("oidc_provider.mjs").as_str(),
+                modules,
+                &file("provider.pem"),
+                &file("provider.key"),
+            ])
+            .args([redirect.as_str(), SECRET])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let (told, port) = mpsc::channel();
+        // It gives advice about its settings, too, and ends when nobody reads it.
+        std::thread::spawn(move || says.for_each(|line| drop(line.parse().map(|port| told.send(port)))));
+        let child = Running(child);
+        port.recv_timeout(Duration::from_secs(20)).ok().map(|port| (child, port))
+    };
+    (0..3).find_map(|_| start()).expect("a provider that says where it is")
 }
 
 fn configure(place: &Place, port: u16) {
