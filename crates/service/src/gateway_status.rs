@@ -400,6 +400,7 @@ mod tests {
             "admission": {"state": "joining", "radio": "zigbee", "detail": "keys"},
             "refused": [{"time": "2026-01-31T12:00:00Z", "radio": "zigbee", "thing": null, "kind": "join",
                 "reason": "the well-known key"}],
+            "policies": null,
         })
     }
 
