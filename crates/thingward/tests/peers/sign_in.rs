@@ -51,7 +51,7 @@ fn provider(place: &Place, modules: &str) -> (Running, u16) {
         let child = Running(child);
         port.recv_timeout(Duration::from_secs(20)).ok().map(|port| (child, port))
     };
-    (0..3).find_map(|_| start()).expect("a provider that says where it is")
+    (0..3).find_map(|_| start()).unwrap()
 }
 
 fn configure(place: &Place, port: u16) {
