@@ -28,6 +28,7 @@ use crate::http::Endpoint;
 pub(crate) use connection::End;
 use connection::run;
 pub(crate) use courier::Courier;
+pub use courier::is_final;
 pub use route::Route;
 
 /// Where the messages come from. Called on a thread that may wait for files; one call at a time.

@@ -278,10 +278,9 @@ impl Record {
 }
 
 impl RecordKey {
-    /// Whether it is of the same chain, and not before.
-    pub(crate) fn is_behind(&self, first: &Self) -> bool {
-        (self.device, self.stream, self.chain) == (first.device, first.stream, first.chain)
-            && self.seq >= first.seq
+    /// That of the record so many behind it.
+    pub(crate) fn ahead(self, count: u64) -> Option<Self> {
+        Some(Self { seq: self.seq.checked_add(count)?, ..self })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
 use bytes::{Bytes, BytesMut};
-use thingward_agent::uplink::{Outgoing, Received, Source};
+use thingward_agent::uplink::{Outgoing, Received, Source, is_final};
 use thingward_model::Timestamp;
 use thingward_mqtt::broker::ConnId;
 use thingward_mqtt::client::{Client, ClientConfig, Event, Message, Receipt, Token};
@@ -71,10 +71,15 @@ impl<S: Source> Uplink<S> {
         }
     }
 
-    /// Bytes came.
-    pub fn received(&mut self, bytes: &Bytes, now: Timestamp) {
+    /// Takes bytes, or the end of the connection; whether it is still there.
+    pub fn taken(&mut self, piece: Option<&Bytes>, now: Timestamp) -> bool {
+        let Some(bytes) = piece else {
+            self.lost();
+            return false;
+        };
         self.input.extend_from_slice(bytes);
         self.client.receive(now, &mut self.input);
+        true
     }
 
     /// Whether it is connected, and nothing is on its way.
@@ -183,15 +188,4 @@ impl<S: Source> Uplink<S> {
             }
         }
     }
-}
-
-/// Whether the same message would be refused again, as the agent's courier sees it.
-fn is_final(reason: ReasonCode) -> bool {
-    matches!(
-        reason,
-        ReasonCode::PayloadFormatInvalid
-            | ReasonCode::TopicNameInvalid
-            | ReasonCode::PacketTooLarge
-            | ReasonCode::NotAuthorized
-    )
 }

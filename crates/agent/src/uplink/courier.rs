@@ -297,7 +297,8 @@ impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
 
 /// Whether the same message would be refused again: it is no readings, its topic cannot be, it is too large, or
 /// its sender may not.
-fn is_final(reason: ReasonCode) -> bool {
+#[must_use]
+pub fn is_final(reason: ReasonCode) -> bool {
     matches!(
         reason,
         ReasonCode::PayloadFormatInvalid

@@ -62,19 +62,6 @@ fn a_block_has_the_next_records_of_its_chain_and_no_others() {
 }
 
 #[test]
-fn a_block_of_the_first_version_is_read() {
-    let acme = tenant("acme");
-    let keys = ring(&acme, 1);
-    let want = record("meter-1", 7);
-    let key = block_key(&acme, &want.key());
-    let mut plain = Vec::new();
-    want.encode(&mut plain).unwrap();
-    let secret = keys.newest().hot().derive(&[b"chain\0", &key[..key.len() - 8]]).unwrap();
-    let value = [&[1][..], keys.newest().id().as_bytes(), &secret.seal(&plain, &key).unwrap()].concat();
-    assert_eq!(open_block(&keys, &key, &value).unwrap(), [want]);
-}
-
-#[test]
 fn a_block_opens_only_in_its_place_under_its_tenants_key() {
     let acme = tenant("acme");
     let keys = ring(&acme, 1);

@@ -147,12 +147,8 @@ impl Town<'_> {
                 if running.uplink.conn() != Some(id) {
                     return;
                 }
-                match piece {
-                    Some(bytes) => running.uplink.received(bytes, time),
-                    None => {
-                        running.uplink.lost();
-                        device.connect_at = again;
-                    }
+                if !running.uplink.taken(piece, time) {
+                    device.connect_at = again;
                 }
             }
             Who::Gateway(at) => {
@@ -162,12 +158,8 @@ impl Town<'_> {
                 if running.uplink.conn() != Some(id) {
                     return;
                 }
-                match piece {
-                    Some(bytes) => running.uplink.received(bytes, time),
-                    None => {
-                        running.uplink.lost();
-                        gateway.connect_at = again;
-                    }
+                if !running.uplink.taken(piece, time) {
+                    gateway.connect_at = again;
                 }
             }
             Who::Service => {}
