@@ -1,5 +1,7 @@
 //! A group of changes that become durable together.
 
+use minicbor::data::Type;
+use minicbor::{Decoder, Encoder};
 use thingward_model::{DeviceName, StreamName, TenantName};
 
 use crate::hot::{SealedBlock, chain_key};
@@ -99,6 +101,10 @@ impl Table {
             Self::Owner(Space::Meta) => "meta",
         }
     }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
 }
 
 /// One change, for those who implement a hot store.
@@ -173,6 +179,45 @@ impl Batch {
 
     pub(crate) fn push(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.ops.push(Op { table, key, value });
+    }
+
+    /// All changes as one entry of a journal: an array of `[table, key, value or null]`.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new(Vec::new());
+        let written = e.array(self.ops.len() as u64).and_then(|e| {
+            for Op { table, key, value } in &self.ops {
+                e.array(3)?.str(table.name())?.bytes(key)?;
+                match value {
+                    Some(value) => e.bytes(value)?,
+                    None => e.null()?,
+                };
+            }
+            Ok(e)
+        });
+        debug_assert!(written.is_ok(), "writing to memory cannot fail");
+        e.into_writer()
+    }
+
+    /// Reverses [`Self::encode`].
+    pub(crate) fn decode(entry: &[u8]) -> Option<Self> {
+        let mut d = Decoder::new(entry);
+        let count = d.array().ok()??;
+        let mut batch = Self::new();
+        for _ in 0..count {
+            if d.array().ok()? != Some(3) {
+                return None;
+            }
+            let table = Table::named(d.str().ok()?)?;
+            let key = d.bytes().ok()?.to_vec();
+            let value = if d.datatype().ok()? == Type::Null {
+                d.null().ok()?;
+                None
+            } else {
+                Some(d.bytes().ok()?.to_vec())
+            };
+            batch.push(table, key, value);
+        }
+        (d.position() == entry.len()).then_some(batch)
     }
 
     /// The changes in the order in which they were made.

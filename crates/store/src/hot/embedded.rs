@@ -36,11 +36,14 @@ impl FjallHot {
     fn table(&self, table: Table) -> Result<&Keyspace, StoreError> {
         self.tables.get(&table).ok_or(StoreError::NotFound { what: "table" })
     }
-}
 
-impl HotStore for FjallHot {
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let mut write = self.db.batch().durability(Some(PersistMode::SyncAll));
+    /// Takes all changes of `batch` or none, and leaves it to the system when they reach the disk.
+    pub(super) fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        self.change(batch, PersistMode::Buffer)
+    }
+
+    fn change(&self, batch: Batch, mode: PersistMode) -> Result<(), StoreError> {
+        let mut write = self.db.batch().durability(Some(mode));
         for Op { table, key, value } in batch.into_ops() {
             let table = self.table(table)?;
             match value {
@@ -49,6 +52,12 @@ impl HotStore for FjallHot {
             }
         }
         write.commit().map_err(|e| failed("commit hot readings", e))
+    }
+}
+
+impl HotStore for FjallHot {
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.change(batch, PersistMode::SyncAll)
     }
 
     fn snapshot(&self) -> Box<dyn HotSnapshot + '_> {

@@ -1,0 +1,10 @@
+//! What makes several nodes one service: a [`journal`] of everything that changes, written by one of them at a time, and the
+//! [`lease`] that says which. Both are kept by NATS JetStream, on as many of its servers as the [`nats::Place`] says.
+//!
+//! NATS is a postman here. What it carries is sealed under the installation's key, so who has its servers can stop the
+//! service and neither read nor change anything.
+
+pub mod entry;
+pub mod journal;
+pub mod lease;
+pub mod nats;

@@ -1,0 +1,179 @@
+//! The journal and the lease over real NATS servers, some of which end meanwhile.
+#![allow(clippy::unwrap_used, reason = "what does not work ends the test")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use thingward_cluster::journal::{Journal, JournalError, Leader};
+use thingward_cluster::lease::Office;
+use thingward_cluster::nats::{Nats, NatsError, Place};
+use thingward_crypto::sealed::SealingKey;
+use thingward_store::StoreError;
+use thingward_store::hot::{Journal as _, Position};
+use thingward_town_cluster::{NatsServers, is_installed};
+
+fn place(servers: &NatsServers, replicas: usize) -> Place {
+    Place { servers: servers.urls(), tls: None, login: None, prefix: "town".to_owned(), replicas }
+}
+
+fn key() -> SealingKey {
+    SealingKey::from_bytes(&[7; 32]).unwrap()
+}
+
+/// Servers that have just found each other take a moment until they agree.
+async fn nats(servers: &NatsServers, replicas: usize) -> Nats {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let up = async {
+            let nats = Nats::connect(&place(servers, replicas)).await?;
+            Journal::open(&nats, key()).await?;
+            Office::open(&nats, "probe").await?;
+            Ok::<_, NatsError>(nats)
+        };
+        match up.await {
+            Ok(nats) => return nats,
+            Err(error) => assert!(Instant::now() < end, "NATS does not come up: {error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn lead(journal: &Journal, term: u64) -> (Leader, Vec<Vec<u8>>) {
+    let mut read = Vec::new();
+    let leader = journal.clone().lead(term, Position::default(), |entry| {
+        read.push(entry.plain.to_vec());
+        Ok(())
+    });
+    let leader = leader.await.unwrap();
+    (leader, read.into_iter().filter(|entry| entry != &[0x80]).collect())
+}
+
+async fn append(leader: Arc<Leader>, entry: Vec<u8>) -> (Arc<Leader>, Result<Position, StoreError>) {
+    let done = tokio::task::spawn_blocking(move || {
+        let done = leader.append(&entry);
+        (leader, done)
+    });
+    done.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_appends_everybody_reads_in_order() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
+    let (leader, before) = lead(&journal, 1).await;
+    assert!(before.is_empty());
+    let mut leader = Arc::new(leader);
+    let entries: Vec<Vec<u8>> = (0..50_usize).map(|i| vec![u8::try_from(i).unwrap(); i * i * 1000]).collect();
+    let followed = Arc::new(Mutex::new(Vec::new()));
+    let following = tokio::spawn({
+        let (journal, followed) = (journal.clone(), Arc::clone(&followed));
+        async move {
+            let take = |entry: thingward_cluster::entry::Entry| {
+                followed.lock().unwrap().push(entry.plain.to_vec());
+                Ok(())
+            };
+            journal.follow(Position::default(), take).await
+        }
+    });
+    for entry in &entries {
+        let (again, done) = append(leader, entry.clone()).await;
+        done.unwrap();
+        leader = again;
+    }
+    let (_, read) = lead(&journal, 2).await;
+    assert_eq!(read, entries);
+    let end = Instant::now() + Duration::from_secs(10);
+    while followed.lock().unwrap().len() < entries.len() + 1 {
+        assert!(Instant::now() < end && !following.is_finished());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    following.abort();
+    assert_eq!(followed.lock().unwrap()[1..=entries.len()], entries);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_another_has_followed_appends_nothing() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
+    let (old, _) = lead(&journal, 1).await;
+    let (old, done) = append(Arc::new(old), b"of the old".to_vec()).await;
+    done.unwrap();
+    let (new, read) = lead(&journal, 2).await;
+    assert_eq!(read, [b"of the old"]);
+    for _ in 0..2 {
+        let (_, done) = append(Arc::clone(&old), b"too late".to_vec()).await;
+        assert!(matches!(done, Err(StoreError::Conflict { .. })), "{done:?}");
+    }
+    let (_, done) = append(Arc::new(new), b"of the new".to_vec()).await;
+    done.unwrap();
+    let (_, read) = lead(&journal, 3).await;
+    assert_eq!(read, [b"of the old", b"of the new"]);
+    let again = journal.clone().lead(3, Position::default(), |_| Ok(())).await;
+    assert!(matches!(again, Err(JournalError::Deposed)), "no term is led twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_outlives_any_server_and_is_there_once() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let mut servers = NatsServers::start(3);
+    let journal = Journal::open(&nats(&servers, 3).await, key()).await.unwrap();
+    let (leader, _) = lead(&journal, 1).await;
+    let mut leader = Arc::new(leader);
+    let mut slowest = Duration::ZERO;
+    for number in 0..300_u32 {
+        if number % 60 == 30 {
+            servers.kill(usize::try_from(number / 60).unwrap() % 3);
+        }
+        if number % 60 == 50 {
+            servers.restart(usize::try_from(number / 60).unwrap() % 3);
+            // The one that comes back learns what it missed before the next may go.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let start = Instant::now();
+        let (again, done) = append(leader, number.to_be_bytes().to_vec()).await;
+        done.unwrap();
+        slowest = slowest.max(start.elapsed());
+        leader = again;
+    }
+    let (_, read) = lead(&journal, 2).await;
+    assert_eq!(read, (0..300_u32).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    eprintln!("the slowest entry took {slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_leads_and_another_when_it_stops_renewing() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let nats = nats(&servers, 1).await;
+    let (one, other) =
+        (Office::open(&nats, "one").await.unwrap(), Office::open(&nats, "other").await.unwrap());
+    let mut lease = one.try_lead().await.unwrap().unwrap();
+    assert!(other.try_lead().await.unwrap().is_none());
+    assert!(lease.renew().await);
+    let leading = other.leading().await.unwrap().unwrap();
+    assert_eq!((leading.node.as_str(), leading.term), ("one", lease.term()));
+
+    let silent = Instant::now();
+    let next = loop {
+        if let Some(next) = other.try_lead().await.unwrap() {
+            break next;
+        }
+        assert!(silent.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(silent.elapsed() > Duration::from_secs(3) && next.term() > lease.term());
+    assert!(!lease.renew().await, "the lease is another one's");
+    next.give_back().await;
+    let third = one.try_lead().await.unwrap().unwrap();
+    assert!(third.term() > lease.term());
+}

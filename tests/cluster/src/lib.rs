@@ -1,0 +1,13 @@
+//! What several nodes of the service stand on, as real servers on loopback. Each ends with the value that stands for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stand on this: what does not start ends them"
+)]
+
+mod nats;
+mod process;
+
+pub use nats::NatsServers;
+pub use process::{free_port, is_installed};

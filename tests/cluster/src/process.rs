@@ -1,0 +1,40 @@
+//! Programs that are started here, and end here.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+/// A port of loopback that nobody listens on now.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether a program is there to be started; said loudly when not.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let found = Command::new("which").arg(program).stdout(Stdio::null()).status().is_ok_and(|s| s.success());
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed (scripts/install test does)");
+    }
+    found
+}
+
+/// A program that is killed when this is dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let _ = Command::new("kill").args([signal, &self.0.id().to_string()]).status();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
