@@ -1,5 +1,5 @@
 //! What makes several nodes one service: a [`journal`] of everything that changes, written by one of them at a time, and the
-//! [`lease`] that says which. Both are kept by NATS JetStream, on as many of its servers as the [`nats::Place`] says.
+//! [`lease`] that says which; and the [`link`] over which the others carry their connections to it. All is kept by NATS JetStream, on as many of its servers as the [`nats::Place`] says.
 //!
 //! NATS is a postman here. What it carries is sealed under the installation's key, so who has its servers can stop the
 //! service and neither read nor change anything.
@@ -7,4 +7,5 @@
 pub mod entry;
 pub mod journal;
 pub mod lease;
+pub mod link;
 pub mod nats;
