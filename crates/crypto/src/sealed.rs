@@ -48,15 +48,23 @@ impl SealingKey {
     /// An I/O error; kind `PermissionDenied` when others than the owner may read the file, `InvalidData` when
     /// it does not hold a key.
     pub fn load_or_create(path: &Path) -> io::Result<Self> {
-        match read_private(path) {
-            Ok(bytes) => Self::from_bytes(&bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e)),
+        match Self::load(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let key = Self::generate(&mut system_rng()).map_err(io::Error::other)?;
                 write_private(path, key.0.expose())?;
                 Ok(key)
             }
-            Err(e) => Err(e),
+            loaded => loaded,
         }
+    }
+
+    /// Reads the key file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load_or_create`]; kind `NotFound` when there is none.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        Self::from_bytes(&read_private(path)?).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 
     /// A key for one `purpose`: HKDF-Expand with SHA-256 (RFC 5869 §2.3).

@@ -205,12 +205,11 @@ impl Gateway {
             tls.clone(),
             membership.trust_domain.clone(),
             settings.connections,
-            core.clone(),
         );
         let what = format!("open MQTT port {}", settings.listen);
         let listener = listener.await.map_err(io_error(what.as_str()))?;
         let mqtt = listener.local_addr().map_err(io_error(what.as_str()))?;
-        tasks.spawn(listener.run());
+        tasks.spawn(listener.run(core.clone()));
         let mut relay_address = None;
         if let Some(address) = settings.relay {
             let what = format!("open relay port {address}");

@@ -17,7 +17,7 @@ mod place;
 pub use allowance::Received;
 pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
-pub use listener::{Core, MqttListener, SharedTls};
+pub use listener::{Core, MqttListener, SharedTls, next_conn};
 pub use member::Member;
 pub use output::{Output, TooSlow, Waiting, output};
 pub use place::place;

@@ -48,7 +48,8 @@ impl SharedTls {
 }
 
 /// The number of a new connection. None is used twice, whichever listener has it: cores know connections by them.
-pub(crate) fn next_conn() -> ConnId {
+#[must_use]
+pub fn next_conn() -> ConnId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -70,15 +71,14 @@ pub trait Core: Clone + Send + Sync + 'static {
 }
 
 /// Accepts members on MQTT.
-pub struct MqttListener<C> {
+pub struct MqttListener {
     socket: TcpListener,
     tls: SharedTls,
     trust_domain: String,
     limits: ConnectionLimits,
-    core: C,
 }
 
-impl<C: Core> MqttListener<C> {
+impl MqttListener {
     /// Opens the port.
     ///
     /// # Errors
@@ -89,10 +89,9 @@ impl<C: Core> MqttListener<C> {
         tls: SharedTls,
         trust_domain: String,
         limits: ConnectionLimits,
-        core: C,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        Ok(Self { socket, tls, trust_domain, limits, core })
+        Ok(Self { socket, tls, trust_domain, limits })
     }
 
     /// The address that was bound.
@@ -104,8 +103,8 @@ impl<C: Core> MqttListener<C> {
         self.socket.local_addr()
     }
 
-    /// Accepts until the task is dropped.
-    pub async fn run(self) {
+    /// Accepts for `core` until the task is dropped.
+    pub async fn run(self, core: impl Core) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
         let handshakes = Handshakes::new(self.limits.handshakes_max);
         let limits = self.limits;
@@ -123,7 +122,7 @@ impl<C: Core> MqttListener<C> {
                     continue;
                 }
             };
-            let (me, members) = (Arc::clone(&me), Arc::clone(&members));
+            let (me, members, core) = (Arc::clone(&me), Arc::clone(&members), core.clone());
             let (turn, gives_way) = handshakes.begin(crate::place(address.ip()));
             tokio::spawn(async move {
                 let accepted = tokio::select! {
@@ -136,10 +135,10 @@ impl<C: Core> MqttListener<C> {
                     let presence = members.enter(who.principal)?;
                     Some((stream, who, presence))
                 });
-                let Some((stream, who, presence)) = accepted else { return me.core.refused() };
+                let Some((stream, who, presence)) = accepted else { return core.refused() };
                 // Of its own, which is smaller than one that could make a handshake.
                 tokio::spawn(async move {
-                    serve(next_conn(), stream, who, &presence, &me.core).await;
+                    serve(next_conn(), stream, who, &presence, &core).await;
                     drop(place);
                 });
             });

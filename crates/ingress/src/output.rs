@@ -114,7 +114,7 @@ impl Waiting {
     }
 
     /// As [`Self::poll_next`].
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+    pub async fn next(&mut self) -> Option<Bytes> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 }

@@ -109,6 +109,29 @@ impl Authority {
         Ok(authority)
     }
 
+    /// The authority as another node made it. Its CRL is for this process alone, and has no number that others go by.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`].
+    pub async fn follow(
+        settings: &ServiceSettings,
+        registry: &Registry,
+        sealing_key: &SealingKey,
+        now: Timestamp,
+    ) -> Result<Self, AuthorityError> {
+        let not_made = StoreError::NotFound { what: "certificate authority" };
+        let root = registry.metadata(ROOT_CERTIFICATE).await?.ok_or(not_made)?;
+        let issuing = registry.metadata(ISSUING_CERTIFICATE).await?.unwrap_or_default();
+        let signer = signer(settings, registry, sealing_key, ISSUING_KEY).await?;
+        let trust_domain = settings.trust_domain.as_str();
+        let ca = CertificateAuthority::load(trust_domain, settings.lifetimes, &root, &issuing, signer)?;
+        let authority = Self { ca, crl: RwLock::default() };
+        let revoked = authority.revoked(registry, now).await?;
+        authority.put_crl(0, &revoked, now)?;
+        Ok(authority)
+    }
+
     /// The authority itself.
     #[must_use]
     pub const fn ca(&self) -> &CertificateAuthority {
@@ -121,25 +144,32 @@ impl Authority {
         Arc::clone(&self.crl.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Signs a new CRL over the revocations in the registry. A certificate that is over stays in it for the lifetime
-    /// of one more CRL: RFC 5280 §3.3.
+    /// Signs a new CRL over the revocations in the registry.
     ///
     /// # Errors
     ///
     /// [`AuthorityError`].
     pub async fn sign_crl(&self, registry: &Registry, now: Timestamp) -> Result<(), AuthorityError> {
+        let revoked = self.revoked(registry, now).await?;
+        self.put_crl(registry.next_crl_number().await?, &revoked, now)
+    }
+
+    /// What a CRL has. A certificate that is over stays in it for the lifetime of one more CRL: RFC 5280 §3.3.
+    async fn revoked(&self, registry: &Registry, now: Timestamp) -> Result<Vec<Revoked>, AuthorityError> {
         let crl_micros = i64::try_from(self.ca.lifetimes().crl.as_micros()).unwrap_or(i64::MAX);
         let over = now.plus_micros(-crl_micros);
         let mut revoked = Vec::new();
         let mut after = None;
         loop {
             let page = registry.revocations(over, after.as_ref(), LIST_MAX).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(revoked) };
             after = Some(last.serial.clone());
             revoked.extend(page.iter().map(|r| Revoked { serial: r.serial.as_bytes().to_vec(), at: r.time }));
         }
-        let number = registry.next_crl_number().await?;
-        let crl = self.ca.crl(number, &revoked, now)?;
+    }
+
+    fn put_crl(&self, number: u64, revoked: &[Revoked], now: Timestamp) -> Result<(), AuthorityError> {
+        let crl = self.ca.crl(number, revoked, now)?;
         *self.crl.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(crl);
         Ok(())
     }

@@ -335,6 +335,7 @@ impl Core {
             Event::Accept { conn, who, output } => {
                 self.outputs.lock().unwrap_or_else(PoisonError::into_inner).insert(conn, output);
                 self.buffers.insert(conn, BytesMut::new());
+                self.metrics.connections.inc();
                 self.broker.accept(now, conn, who);
             }
             Event::Received { conn, mut received } => {
@@ -350,7 +351,9 @@ impl Core {
                 }
             }
             Event::Closed { conn } => {
-                self.buffers.remove(&conn);
+                if self.buffers.remove(&conn).is_some() {
+                    self.metrics.connections.dec();
+                }
                 self.outputs.lock().unwrap_or_else(PoisonError::into_inner).remove(&conn);
                 self.broker.closed(now, conn);
             }

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 use thingward_crypto::{SoftwareKey, VerifyingKey};
-use thingward_ingress::{Guesses, SharedTls};
+use thingward_ingress::Guesses;
 use thingward_model::clock::now;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, TenantName};
 use thingward_policy::{Act, Action, Decision, Denied, Permit, Reader, Resource, Subject};
 use thingward_store::hot::Space;
 use thingward_store::{Store, StoreError};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 
 use crate::audit::{Auditor, Deed};
 use crate::authority::Authority;
@@ -22,6 +22,7 @@ use crate::gateway_status::{self, KeptStatus};
 use crate::purchases::Payments;
 use crate::refusals::{Refusals, Refused};
 use crate::sealer::Sealer;
+use crate::service::ListenersTls;
 use crate::settings::ServiceSettings;
 use crate::sign_in::Challenges;
 use crate::witness::Witnessing;
@@ -63,10 +64,10 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// The one that decides about messages.
     pub core: CoreHandle,
-    /// TLS of the MQTT listener.
-    pub mqtt_tls: SharedTls,
-    /// TLS of the HTTPS listener.
-    pub https_tls: SharedTls,
+    /// TLS of the listeners.
+    pub(crate) tls: ListenersTls,
+    /// Rings when who may connect is another than before: for the other nodes.
+    pub(crate) members_changed: watch::Sender<()>,
     /// Where MQTT listens.
     pub mqtt: SocketAddr,
 }

@@ -32,7 +32,6 @@ pub struct CoreHandle {
 
 impl thingward_ingress::Core for CoreHandle {
     async fn accept(&self, conn: ConnId, who: Member, output: Output) {
-        self.metrics.connections.inc();
         self.send(Event::Accept { conn, who, output }).await;
     }
 
@@ -41,7 +40,6 @@ impl thingward_ingress::Core for CoreHandle {
     }
 
     async fn closed(&self, conn: ConnId) {
-        self.metrics.connections.dec();
         self.send(Event::Closed { conn }).await;
     }
 

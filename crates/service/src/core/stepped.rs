@@ -24,7 +24,7 @@ use crate::command::{self, CommandRecord, NewCommand, State};
 use crate::core::committer::{Committer, Group};
 use crate::directory::Directory;
 use crate::finding::Finding;
-use crate::service::keys;
+use crate::reign::keys;
 
 /// See the module.
 pub struct SteppedCore {

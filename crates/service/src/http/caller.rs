@@ -31,7 +31,7 @@ const SEC_FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// Over TLS, with the client certificates that the handshake checked; none when the client showed none.
     Tls {
         /// Where it is.

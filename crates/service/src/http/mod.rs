@@ -24,8 +24,10 @@ mod order;
 mod server;
 
 pub use app::App;
+pub(crate) use caller::Peer;
 pub use openapi::document;
-pub use server::{Listeners, admin_socket};
+pub use server::admin_socket;
+pub(crate) use server::{Listeners, Site, Stop, Stream, Web};
 
 #[cfg(test)]
 mod tests;

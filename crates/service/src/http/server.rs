@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use thingward_ingress::{ConnectionLimits, SharedTls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -25,9 +26,10 @@ use super::body::HeardOut;
 use super::caller::Peer;
 use super::error::ApiError;
 use super::{api, attestation, console, est, ops};
+use crate::settings::ServiceSettings;
 
 /// Becomes true when listeners end. Running answers get a little time.
-type Stop = watch::Receiver<bool>;
+pub(crate) type Stop = watch::Receiver<bool>;
 
 /// Longest time to the end of a request's header, also between two requests of a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,13 +50,49 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
 }
 
+/// Who serves connections: what is behind a [`Peer`] gets what it may ask for.
+pub(crate) trait Web: Clone + Send + Sync + 'static {
+    /// Serves one connection until it ends, or `stop` becomes true.
+    fn serve(&self, stream: impl Stream, peer: Peer, stop: Stop) -> impl Future<Output = ()> + Send;
+}
+
+/// The bytes of a connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// What this process serves itself.
+#[derive(Clone)]
+pub(crate) struct Site {
+    tls: Router,
+    local: Router,
+    admin: Router,
+}
+
+impl Site {
+    pub(crate) fn new(app: &Arc<App>) -> Self {
+        Self { tls: tls_router(app), local: local_router(app), admin: admin_router(app) }
+    }
+}
+
+impl Web for Site {
+    async fn serve(&self, stream: impl Stream, peer: Peer, stop: Stop) {
+        let router = match &peer {
+            Peer::Tls { .. } => &self.tls,
+            Peer::Local { .. } => &self.local,
+            Peer::Admin => &self.admin,
+        };
+        serve(stream, peer, router.clone(), stop).await;
+    }
+}
+
 /// The listeners, bound and not served yet.
-pub struct Listeners {
-    app: Arc<App>,
+pub(crate) struct Listeners {
     https: TcpListener,
     admin: UnixListener,
+    admin_path: PathBuf,
     local: Option<TcpListener>,
     address: SocketAddr,
+    limits: ConnectionLimits,
 }
 
 impl Listeners {
@@ -64,33 +102,32 @@ impl Listeners {
     /// # Errors
     ///
     /// What the system says.
-    pub async fn bind(app: Arc<App>) -> io::Result<Self> {
-        let shared = &app.shared;
-        let https = TcpListener::bind(shared.settings.https).await?;
-        let admin = bind_private(&admin_socket(&shared.settings.data_dir))?;
-        let local = match shared.settings.console.loopback {
+    pub(crate) async fn bind(settings: &ServiceSettings) -> io::Result<Self> {
+        let https = TcpListener::bind(settings.https).await?;
+        let admin_path = admin_socket(&settings.data_dir);
+        let admin = bind_private(&admin_path)?;
+        let local = match settings.console.loopback {
             Some(at) => Some(TcpListener::bind(at).await?),
             None => None,
         };
         let address = https.local_addr()?;
-        Ok(Self { app, https, admin, local, address })
+        Ok(Self { https, admin, admin_path, local, address, limits: settings.connections })
     }
 
     /// Where HTTPS listens.
-    #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves all until `stop` becomes true.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
-        let https = serve_tls(Arc::clone(&self.app), self.https, stop.clone());
+    /// Has `web` serve all until `stop` becomes true.
+    pub(crate) async fn run(self, web: impl Web, tls: SharedTls, stop: Stop) {
+        let https = serve_tls(web.clone(), self.https, tls, self.limits, stop.clone());
         let local = async {
             if let Some(listener) = self.local {
-                serve_local(Arc::clone(&self.app), listener, stop.clone()).await;
+                serve_local(web.clone(), listener, self.limits.connections_max, stop.clone()).await;
             }
         };
-        let admin = serve_admin(Arc::clone(&self.app), self.admin, stop.clone());
+        let admin = serve_admin(web.clone(), self.admin, &self.admin_path, stop.clone());
         tokio::join!(https, local, admin);
     }
 }
@@ -119,13 +156,17 @@ fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
 }
 
 /// Serves enrolment, the API and the console until `stop`.
-async fn serve_tls(app: Arc<App>, listener: TcpListener, stop: Stop) {
-    let limits = app.shared.settings.connections;
+async fn serve_tls(
+    web: impl Web,
+    listener: TcpListener,
+    tls: SharedTls,
+    limits: ConnectionLimits,
+    stop: Stop,
+) {
     let handshakes = Arc::new(Semaphore::new(limits.handshakes_max));
-    let router = tls_router(&app);
     let serve_one = |(stream, address): (TcpStream, SocketAddr), stop| {
-        let (turn, router) = (Arc::clone(&handshakes).try_acquire_owned(), router.clone());
-        let acceptor = TlsAcceptor::from(app.shared.https_tls.current());
+        let (turn, web) = (Arc::clone(&handshakes).try_acquire_owned(), web.clone());
+        let acceptor = TlsAcceptor::from(tls.current());
         async move {
             // A closed connection is the clearest answer that costs nothing.
             let Ok(turn) = turn else { return debug!(%address, "too many TLS handshakes") };
@@ -133,7 +174,7 @@ async fn serve_tls(app: Arc<App>, listener: TcpListener, stop: Stop) {
             drop(turn);
             match handshake {
                 Ok((stream, chain)) => {
-                    serve(stream, Peer::Tls { address: address.ip(), chain }, router, stop).await;
+                    web.serve(stream, Peer::Tls { address: address.ip(), chain }, stop).await;
                 }
                 Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
             }
@@ -143,23 +184,24 @@ async fn serve_tls(app: Arc<App>, listener: TcpListener, stop: Stop) {
 }
 
 /// Serves the API and the console without TLS, on this machine only, until `stop`.
-async fn serve_local(app: Arc<App>, listener: TcpListener, stop: Stop) {
-    let router = local_router(&app);
+async fn serve_local(web: impl Web, listener: TcpListener, places: usize, stop: Stop) {
     let serve_one = |(stream, address): (TcpStream, SocketAddr), stop| {
         let _ = stream.set_nodelay(true);
-        serve(stream, Peer::Local { address: address.ip() }, router.clone(), stop)
+        let web = web.clone();
+        async move { web.serve(stream, Peer::Local { address: address.ip() }, stop).await }
     };
-    let places = app.shared.settings.connections.connections_max;
     accept_all("console", places, stop, async move || listener.accept().await, serve_one).await;
 }
 
 /// Serves the API on a Unix socket until `stop`. Only the owner of the process can open it.
-async fn serve_admin(app: Arc<App>, listener: UnixListener, stop: Stop) {
-    let router = admin_router(&app);
-    let serve_one = |(stream, _), stop| serve(stream, Peer::Admin, router.clone(), stop);
+async fn serve_admin(web: impl Web, listener: UnixListener, path: &Path, stop: Stop) {
+    let serve_one = |(stream, _), stop| {
+        let web = web.clone();
+        async move { web.serve(stream, Peer::Admin, stop).await }
+    };
     let accept = async move || listener.accept().await;
     accept_all("administration socket", ADMIN_CONNECTIONS_MAX, stop, accept, serve_one).await;
-    let _ = std::fs::remove_file(admin_socket(&app.shared.settings.data_dir));
+    let _ = std::fs::remove_file(path);
 }
 
 /// Accepts until `stop`, and serves up to so many connections at a time.

@@ -4,7 +4,7 @@
 //! no flush of its own.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Batch, FjallHot, HotSnapshot, HotStore, Space, Table};
 use crate::error::StoreError;
@@ -90,7 +90,7 @@ impl Replica {
 
 /// The hot store of the node that leads.
 pub struct LeadingHot {
-    replica: Replica,
+    replica: Arc<Replica>,
     journal: Box<dyn Journal>,
     /// Entries are taken in the order in which the journal has them.
     turn: Mutex<()>,
@@ -99,7 +99,7 @@ pub struct LeadingHot {
 impl LeadingHot {
     /// The `replica` has everything that the `journal` has.
     #[must_use]
-    pub fn new(replica: Replica, journal: Box<dyn Journal>) -> Self {
+    pub fn new(replica: Arc<Replica>, journal: Box<dyn Journal>) -> Self {
         Self { replica, journal, turn: Mutex::new(()) }
     }
 }
@@ -119,8 +119,6 @@ impl HotStore for LeadingHot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     /// A journal in memory, which can be told to fail.
@@ -156,7 +154,7 @@ mod tests {
     fn another_node_becomes_what_the_leader_is() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let paper = Paper::default();
-        let leader = LeadingHot::new(Replica::open(one.path()).unwrap(), Box::new(paper.clone()));
+        let leader = LeadingHot::new(Arc::new(Replica::open(one.path()).unwrap()), Box::new(paper.clone()));
         leader.commit(batch("a", Some("1"))).unwrap();
         leader.commit(batch("b", Some("2"))).unwrap();
         leader.commit(batch("a", None)).unwrap();
@@ -175,7 +173,8 @@ mod tests {
     fn what_the_journal_did_not_take_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let paper = Paper::default();
-        let leader = LeadingHot::new(Replica::open(folder.path()).unwrap(), Box::new(paper.clone()));
+        let leader =
+            LeadingHot::new(Arc::new(Replica::open(folder.path()).unwrap()), Box::new(paper.clone()));
         leader.commit(batch("a", Some("1"))).unwrap();
         paper.0.lock().unwrap().1 = true;
         assert!(matches!(leader.commit(batch("b", Some("2"))), Err(StoreError::Conflict { .. })));
