@@ -4,6 +4,7 @@
 //! NATS is a postman here. What it carries is sealed under the installation's key, so who has its servers can stop the
 //! service and neither read nor change anything.
 
+pub mod depot;
 pub mod entry;
 pub mod journal;
 pub mod lease;

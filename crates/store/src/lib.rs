@@ -23,8 +23,10 @@ pub mod registry;
 pub mod row;
 mod secret;
 pub mod segment;
+mod shelf;
 pub mod store;
 
 pub use error::StoreError;
 pub use row::{Hop, Reading, Record, Route, Row, Series, Value};
+pub use shelf::Depot;
 pub use store::Store;

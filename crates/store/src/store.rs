@@ -22,7 +22,8 @@ use crate::query::{
 };
 use crate::registry::Registry;
 use crate::row::{Record, RecordKey, Row};
-use crate::segment::{RollPolicy, SegmentInfo, orphans, remove_unfinished, segments_of, select};
+use crate::segment::{RollPolicy, SegmentInfo, file_of, orphans, remove_unfinished, segments_of, select};
+use crate::shelf::{Depot, Shelf};
 
 /// Rows that an export holds in memory at a time.
 const EXPORT_PAGE_ROWS: usize = 50_000;
@@ -48,8 +49,8 @@ pub struct Store {
     registry: Registry,
     keys: TenantKeys,
     hot: Box<dyn HotStore>,
-    segments: PathBuf,
-    logs: PathBuf,
+    segments: Shelf,
+    logs: Shelf,
     /// Held by a roll, so that no two take the same rows.
     rolling: Mutex<()>,
 }
@@ -79,7 +80,7 @@ impl Store {
                        `segments` away",
             });
         }
-        if store.logs.is_dir() && store.log_is_empty()? {
+        if store.logs.folder().is_dir() && store.log_is_empty()? {
             return Err(StoreError::Conflict {
                 what: "`logs` has audit logs and `hot` knows of none; put both of one backup in place",
             });
@@ -104,11 +105,11 @@ impl Store {
     }
 
     async fn with_registry(data_dir: &Path, registry: Registry) -> Result<Self, StoreError> {
-        Self::over(Box::new(FjallHot::open(&data_dir.join("hot"))?), registry, data_dir).await
+        Self::over(Box::new(FjallHot::open(&data_dir.join("hot"))?), registry, data_dir, None).await
     }
 
-    /// Everything over another hot store than that of the data directory, which has `segments` and `logs` only: to see what
-    /// is kept where a disk fails at any moment.
+    /// Everything over another hot store than that of the data directory, which has `segments` and `logs` only; and, where
+    /// nodes share these, over the depot that has all of them.
     ///
     /// # Errors
     ///
@@ -117,9 +118,11 @@ impl Store {
         hot: Box<dyn HotStore>,
         registry: Registry,
         data_dir: &Path,
+        depot: Option<Arc<dyn Depot>>,
     ) -> Result<Self, StoreError> {
         let keys = TenantKeys::load(registry.clone()).await?;
-        let (segments, logs) = (data_dir.join("segments"), data_dir.join("logs"));
+        let segments = Shelf::new(data_dir, "segments", depot.clone());
+        let logs = Shelf::new(data_dir, "logs", depot);
         Ok(Self { registry, keys, hot, segments, logs, rolling: Mutex::new(()) })
     }
 
@@ -153,7 +156,7 @@ impl Store {
     /// The audit log of a tenant.
     #[must_use]
     pub fn log(&self, tenant: TenantName) -> TenantLog<'_> {
-        TenantLog::new(tenant, &*self.hot, &self.logs)
+        TenantLog::new(tenant, &*self.hot, self.logs.clone())
     }
 
     /// Begins a block of records with this one. Touches no disk.
@@ -254,7 +257,9 @@ impl Store {
         let _turn = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = self.keys.get(tenant)?;
         let Some(selected) = select(&*self.hot.snapshot(), tenant, &keys, policy)? else { return Ok(None) };
-        let placed = selected.write(&self.segments, tenant, &keys, now)?.place(&self.segments, tenant)?;
+        let folder = self.segments.folder();
+        let placed = selected.write(folder, tenant, &keys, now)?.place(folder, tenant)?;
+        self.segments.keep(&file_of(tenant, placed.id()))?;
         placed.commit(&*self.hot, tenant).map(Some)
     }
 
@@ -268,10 +273,13 @@ impl Store {
         Ok(found.into_iter().map(|(_, info)| info).collect())
     }
 
-    /// The file of a segment, for the customer's own tools.
-    #[must_use]
-    pub fn segment_file(&self, tenant: &TenantName, info: &SegmentInfo) -> PathBuf {
-        crate::segment::path_of(&self.segments, tenant, info.id)
+    /// The file of a segment, for the customer's own tools. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when it is gone.
+    pub fn segment_file(&self, tenant: &TenantName, info: &SegmentInfo) -> Result<PathBuf, StoreError> {
+        self.segments.fetch(&file_of(tenant, info.id))
     }
 
     /// Up to `rows_max` matching rows in the order of their times, from the first after a cursor on.

@@ -55,7 +55,7 @@ impl Installation {
         let secret = RecipientSecretKey::from_bytes(*ring.newest().recipient());
         let recipient = secret.public_key().expect("a key");
         let open = async {
-            let over = Store::over(Box::new(SimHot::default()), store.registry().clone(), &data).await;
+            let over = Store::over(Box::new(SimHot::default()), store.registry().clone(), &data, None).await;
             let over = Arc::new(over.expect("a store"));
             SteppedCore::open(over, Arc::default(), &sealing, TRUST_DOMAIN, now).await.expect("a core")
         };
@@ -80,7 +80,7 @@ impl Installation {
         }
         let (hot, registry) = (Box::new(hot.clone()), self.store.registry().clone());
         self.runtime.block_on(async {
-            let store = Store::over(hot, registry, &self.folder.path().join("data")).await;
+            let store = Store::over(hot, registry, &self.folder.path().join("data"), None).await;
             let store = Arc::new(store.map_err(|e| e.to_string())?);
             let core = SteppedCore::open(
                 Arc::clone(&store),

@@ -3,20 +3,29 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use thingward_audit::frontier::root_over;
 use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile, push_entry};
 use thingward_audit::{Hash, leaf_hash};
+use thingward_model::TenantName;
 
 use crate::error::StoreError;
+use crate::shelf::Shelf;
 
 /// The tile files of one tenant.
-pub(crate) struct Files(PathBuf);
+pub(crate) struct Files {
+    shelf: Shelf,
+    tenant: TenantName,
+}
 
 impl Files {
-    pub(crate) const fn new(folder: PathBuf) -> Self {
-        Self(folder)
+    pub(crate) const fn new(shelf: Shelf, tenant: TenantName) -> Self {
+        Self { shelf, tenant }
+    }
+
+    fn name(&self, tile: Tile) -> String {
+        format!("{}/{tile}", self.tenant)
     }
 
     /// The entries of a full bundle.
@@ -66,20 +75,27 @@ impl Files {
     }
 
     fn read(&self, tile: Tile) -> Result<Vec<u8>, StoreError> {
-        fs::read(self.0.join(tile.to_string())).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => damaged(tile),
-            _ => StoreError::from_io("read a tile of the log", e),
-        })
+        let path = self.shelf.fetch(&self.name(tile)).map_err(|e| match e {
+            StoreError::NotFound { .. } => damaged(tile),
+            other => other,
+        })?;
+        fs::read(path).map_err(|e| StoreError::from_io("read a tile of the log", e))
     }
 
     /// In place in one step and durable, or not there. A piece that is there already is never another.
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.0.join(tile.to_string());
+        let name = self.name(tile);
+        let path = self.shelf.folder().join(&name);
         if path.exists() {
-            return if self.read(tile)? == bytes { Ok(()) } else { Err(damaged(tile)) };
+            if self.read(tile)? != bytes {
+                return Err(damaged(tile));
+            }
+        } else {
+            let folder = path.parent().unwrap_or(self.shelf.folder());
+            write_whole(folder, &path, bytes)
+                .map_err(|e| StoreError::from_io("write a tile of the log", e))?;
         }
-        let folder = path.parent().unwrap_or(&self.0);
-        write_whole(folder, &path, bytes).map_err(|e| StoreError::from_io("write a tile of the log", e))
+        self.shelf.keep(&name)
     }
 }
 

@@ -12,8 +12,6 @@
 mod files;
 mod nodes;
 
-use std::path::Path;
-
 use thingward_audit::frontier::{Frontier, partial_tiles};
 use thingward_audit::tile::{ENTRY_BYTES_MAX, Kind, TILE_WIDTH, Tile, push_entry};
 use thingward_audit::tree::{consistency_proof, inclusion_proof, root};
@@ -24,6 +22,7 @@ use crate::error::StoreError;
 use crate::hot::{Batch, HotStore, Space, Table};
 use crate::log::files::Files;
 use crate::log::nodes::TileNodes;
+use crate::shelf::Shelf;
 
 /// Most entries of one answer.
 pub const ENTRIES_MAX: u64 = 10_000;
@@ -44,8 +43,8 @@ struct Tail {
 }
 
 impl<'a> TenantLog<'a> {
-    pub(crate) fn new(tenant: TenantName, hot: &'a dyn HotStore, logs: &Path) -> Self {
-        Self { tenant, hot, files: Files::new(logs.join(tenant.as_str())) }
+    pub(crate) fn new(tenant: TenantName, hot: &'a dyn HotStore, logs: Shelf) -> Self {
+        Self { tenant, hot, files: Files::new(logs, tenant) }
     }
 
     /// The end of the log, to append to it.

@@ -5,6 +5,7 @@ use thingward_audit::{verify_consistency, verify_inclusion};
 
 use super::*;
 use crate::hot::FjallHot;
+use crate::shelf::Shelf;
 
 struct Bed {
     folder: TempDir,
@@ -28,7 +29,7 @@ impl Bed {
     }
 
     fn log(&self) -> TenantLog<'_> {
-        TenantLog::new(tenant(), &self.hot, &self.folder.path().join("logs"))
+        TenantLog::new(tenant(), &self.hot, Shelf::new(self.folder.path(), "logs", None))
     }
 
     fn append(&mut self, count: u64) {
@@ -144,14 +145,13 @@ fn a_log_that_has_lost_its_last_entries_does_not_write_over_its_files() {
     let mut bed = Bed::new();
     bed.append(600);
     bed.log().roll().unwrap();
-    let logs = bed.folder.path().join("logs");
     let emptied = Bed { hot: FjallHot::open(&bed.folder.path().join("other")).unwrap(), ..Bed::new() };
     let mut batch = Batch::new();
     for index in 0..256 {
         batch.put_log_entry(&tenant(), index, format!("rewritten {index}").into_bytes()).unwrap();
     }
     emptied.hot.commit(batch).unwrap();
-    let rewriting = TenantLog::new(tenant(), &emptied.hot, &logs);
+    let rewriting = TenantLog::new(tenant(), &emptied.hot, Shelf::new(bed.folder.path(), "logs", None));
     assert!(matches!(rewriting.roll(), Err(StoreError::Corrupt { .. })));
     bed.check();
 }

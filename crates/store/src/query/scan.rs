@@ -1,7 +1,6 @@
 //! One pass over everything a filter may match: hot blocks first, then segments by time.
 
 use std::cmp::Reverse;
-use std::path::Path;
 use std::sync::Arc;
 
 use parquet::arrow::ProjectionMask;
@@ -15,6 +14,7 @@ use crate::keys::TenantKeyRing;
 use crate::query::{Filter, Limits, Signed};
 use crate::row::{Record, Row, Value};
 use crate::segment::{Columns, NUMBERS, SegmentInfo, damaged, open_segment, schema, segments_of};
+use crate::shelf::Shelf;
 
 /// Rows that are read from a segment at a time.
 const READ_ROWS: usize = 8192;
@@ -50,7 +50,7 @@ pub(crate) enum Wanted {
 /// A question at one moment.
 pub(crate) struct Scan<'a> {
     pub(crate) snapshot: &'a dyn HotSnapshot,
-    pub(crate) segments: &'a Path,
+    pub(crate) segments: &'a Shelf,
     pub(crate) tenant: &'a TenantName,
     pub(crate) keys: Arc<TenantKeyRing>,
     pub(crate) filter: Filter,

@@ -255,7 +255,7 @@ async fn segments_that_cannot_match_are_not_opened() {
     let acme = tenant("acme");
     bench.put("acme", &[mixed("bulb", "main", 1)]);
     let info = bench.store.roll(&acme, &EVERYTHING, NOW).unwrap().unwrap();
-    std::fs::remove_file(bench.store.segment_file(&acme, &info)).unwrap();
+    std::fs::remove_file(bench.store.segment_file(&acme, &info).unwrap()).unwrap();
     let ask = |filter: Filter| bench.store.readings(&acme, &filter, None, 10, &Limits::default());
     assert!(ask(Filter::default()).is_err());
     assert!(ask(Filter { device: Some("pump".parse().unwrap()), ..Filter::default() }).is_ok());
@@ -307,7 +307,7 @@ async fn the_latest_value_of_one_field_is_found_without_older_segments() {
         let latest = bench.store.latest(&acme, &filter, &Limits::default()).unwrap();
         assert_eq!(latest.iter().map(|r| r.seq).collect::<Vec<_>>(), [seq]);
         if seq < 2 {
-            std::fs::remove_file(bench.store.segment_file(&acme, &info)).unwrap();
+            std::fs::remove_file(bench.store.segment_file(&acme, &info).unwrap()).unwrap();
         }
     }
     let any = Filter { field: FieldFilter::Any, ..filter };

@@ -22,6 +22,7 @@ use crate::keys::{TenantKeyRing, master_key_id};
 use crate::row::Row;
 use crate::secret::Secret;
 use crate::segment::{SegmentId, SegmentInfo, WRITE_ROWS, batch_of, material, schema};
+use crate::shelf::Shelf;
 
 /// Rows per row group: what a query that wants one device reads too much at most.
 const ROW_GROUP_ROWS: usize = 65_536;
@@ -36,8 +37,13 @@ pub(crate) fn folder_of(segments: &Path, tenant: &TenantName) -> PathBuf {
     segments.join(tenant.as_str())
 }
 
+/// The name of a segment's file in the folder of all segments.
+pub(crate) fn file_of(tenant: &TenantName, id: SegmentId) -> String {
+    format!("{tenant}/{id}.parquet")
+}
+
 pub(crate) fn path_of(segments: &Path, tenant: &TenantName, id: SegmentId) -> PathBuf {
-    folder_of(segments, tenant).join(format!("{id}.parquet"))
+    segments.join(file_of(tenant, id))
 }
 
 /// What the name of a file ends with until it is whole.
@@ -149,17 +155,17 @@ pub(crate) fn digest(file: &File, bytes: u64) -> io::Result<Option<[u8; 32]>> {
 /// [`StoreError::NotFound`] when the file is gone, [`StoreError::WrongKey`] when it is another tenant's,
 /// [`StoreError::Corrupt`] when it is not what was written.
 pub(crate) fn open_segment(
-    segments: &Path,
+    segments: &Shelf,
     tenant: &TenantName,
     info: &SegmentInfo,
     keys: Arc<TenantKeyRing>,
 ) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
     let damaged = || damaged(info);
-    let path = path_of(segments, tenant, info.id);
-    let file = File::open(path).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => StoreError::NotFound { what: "segment file" },
-        _ => StoreError::from_io("open a segment", e),
+    let path = segments.fetch(&file_of(tenant, info.id)).map_err(|e| match e {
+        StoreError::NotFound { .. } => StoreError::NotFound { what: "segment file" },
+        other => other,
     })?;
+    let file = File::open(path).map_err(StoreError::io("open a segment"))?;
     let bytes = file.metadata().map_err(StoreError::io("open a segment"))?.len();
     let digest = digest(&file, bytes).map_err(StoreError::io("read a segment"))?;
     if bytes != info.bytes || digest != Some(info.digest) {

@@ -28,7 +28,7 @@ pub use manifest::{SegmentId, SegmentInfo};
 pub use roll::RollPolicy;
 
 pub(crate) use columns::{Columns, NUMBERS, WRITE_ROWS, batch_of, schema};
-pub(crate) use file::{damaged, folder_of, open_segment, orphans, path_of, remove_unfinished};
+pub(crate) use file::{damaged, file_of, folder_of, open_segment, orphans, path_of, remove_unfinished};
 pub(crate) use manifest::segments_of;
 pub(crate) use roll::select;
 

@@ -131,6 +131,11 @@ impl Written {
 }
 
 impl Placed {
+    /// Which segment it is.
+    pub(crate) const fn id(&self) -> SegmentId {
+        self.info.id
+    }
+
     /// Makes the segment the place of its rows.
     pub(crate) fn commit(self, hot: &dyn HotStore, tenant: &TenantName) -> Result<SegmentInfo, StoreError> {
         let mut batch = Batch::new();

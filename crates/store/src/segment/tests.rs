@@ -12,6 +12,7 @@ use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
 use crate::row::{Hop, Reading, Record, Route, Row, Value};
+use crate::shelf::Shelf;
 use crate::store::{Problem, Report, Store};
 
 pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
@@ -237,7 +238,7 @@ async fn a_data_directory_that_others_may_look_into_is_not_opened() {
 }
 
 fn the_file(bench: &Bench, of: &TenantName) -> PathBuf {
-    bench.store.segment_file(of, &bench.store.segments(of).unwrap()[0])
+    bench.store.segment_file(of, &bench.store.segments(of).unwrap()[0]).unwrap()
 }
 
 #[tokio::test]
@@ -277,9 +278,9 @@ async fn a_segment_says_nothing_without_its_tenants_key() {
     }
     // The same file, offered as the other tenant's.
     fs::create_dir_all(bench.data().join("segments/other")).unwrap();
-    fs::write(bench.store.segment_file(&other, &info), &file).unwrap();
+    fs::write(bench.data().join("segments").join(file_of(&other, info.id)), &file).unwrap();
     let keys = bench.store.keys().get(&other).unwrap();
-    let got = open_segment(&bench.data().join("segments"), &other, &info, keys).map(drop);
+    let got = open_segment(&Shelf::new(&bench.data(), "segments", None), &other, &info, keys).map(drop);
     assert!(matches!(got, Err(StoreError::WrongKey { .. })), "{got:?}");
 
     bench.store.keys().withdraw(&acme, NOW).await.unwrap();

@@ -97,7 +97,7 @@ impl Store {
             }
         }
         self.check_logs(&*snapshot, &mut report)?;
-        report.problems.extend(orphans(&self.segments, &segments)?.into_iter().map(Problem::Orphan));
+        report.problems.extend(orphans(self.segments.folder(), &segments)?.into_iter().map(Problem::Orphan));
         Ok(report)
     }
 

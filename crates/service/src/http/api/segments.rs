@@ -110,7 +110,7 @@ pub(in crate::http) async fn fetch(
             let mut all = store.segments(&tenant)?.into_iter();
             let info = all.find(|s| s.id.to_string() == wanted);
             let info = info.ok_or(StoreError::NotFound { what: "segment" })?;
-            let file = File::open(store.segment_file(&tenant, &info)).map_err(unreadable)?;
+            let file = File::open(store.segment_file(&tenant, &info)?).map_err(unreadable)?;
             Ok((info, file))
         })
         .await?;
