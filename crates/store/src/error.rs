@@ -83,7 +83,24 @@ pub enum StoreError {
         /// The rule that the argument breaks.
         what: &'static str,
     },
-    /// The embedded database refused. A restart may help; a bug is likely.
+    /// The shared database cannot hold the registry as it is, or cannot be reached. The operator can change that.
+    #[error("`{place}` cannot be used: {problem}")]
+    PlaceUnusable {
+        /// The place, without its password.
+        place: String,
+        /// What is wrong.
+        problem: PlaceProblem,
+    },
+    /// Another node leads with a newer term. This one's calls have no effect any more.
+    #[error("another node leads with a newer term")]
+    Superseded,
+    /// The registry takes no changes here: it is a follower's, or the database's user may not change it. The leader may.
+    #[error("{what}: the registry can only be read here")]
+    ReadOnly {
+        /// What was being done.
+        what: &'static str,
+    },
+    /// The database refused. A restart may help; a bug is likely.
     #[error("{what}: {source}")]
     Database {
         /// What was being done.
@@ -91,6 +108,47 @@ pub enum StoreError {
         /// The refusal.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Why a shared database cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceProblem {
+    /// No connection comes about, or not with TLS as it has to be.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its TLS is older than 1.3.
+    #[error("it does not speak TLS 1.3")]
+    OldTls,
+    /// It does not know the user, or not by this password.
+    #[error("it refuses this user and password")]
+    LoginRefused,
+    /// The server has no such database.
+    #[error("there is no such database")]
+    NoDatabase,
+    /// The server is too old.
+    #[error("it is older than PostgreSQL 15")]
+    Version,
+    /// Lists would come in another order than everywhere else.
+    #[error(
+        "its text is not UTF-8 in the order of bytes; make the database with `TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`"
+    )]
+    Order,
+    /// It may lose what it said was done.
+    #[error("its `synchronous_commit` is off")]
+    NotDurable,
+    /// Its tables are another user's: leaders could not end each other.
+    #[error("its tables belong to another user; the leader is one user on all nodes")]
+    NotOwner,
+    /// It is a replica, or its user may only read.
+    #[error("it can only be read")]
+    ReadOnly,
+    /// No leader has brought it up to date for this build.
+    #[error("no leader has brought it up to date for this build yet")]
+    Behind,
+    /// An earlier leader may still change it.
+    #[error("the sessions of an earlier leader do not end")]
+    LeaderStays,
 }
 
 impl StoreError {

@@ -26,7 +26,7 @@ pub mod segment;
 mod shelf;
 pub mod store;
 
-pub use error::StoreError;
+pub use error::{PlaceProblem, StoreError};
 pub use row::{Hop, Reading, Record, Route, Row, Series, Value};
 pub use shelf::Depot;
 pub use store::Store;

@@ -33,7 +33,7 @@ impl Registry {
         .bind(new.gateway.as_str())
         .bind(new.radio.as_ref().map(DeviceName::as_str))
         .bind(new.until.as_micros())
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("open an admission"))
@@ -48,7 +48,7 @@ impl Registry {
         let result = sqlx::query("DELETE FROM admissions WHERE tenant = $1 AND gateway = $2")
             .bind(tenant.as_str())
             .bind(gateway.as_str())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("close an admission"))?;
         one_changed(&result, "admission")
@@ -63,11 +63,11 @@ impl Registry {
         let failed = failed("read admissions");
         sqlx::query("DELETE FROM admissions WHERE until <= $1")
             .bind(now.as_micros())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(&failed)?;
         let rows = sqlx::query("SELECT tenant, gateway, radio, until FROM admissions")
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool()?)
             .await
             .map_err(&failed)?;
         rows.iter().map(read_admission).collect()

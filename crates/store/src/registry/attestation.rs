@@ -57,7 +57,7 @@ impl Registry {
         .bind(attestation.latest.token.as_slice())
         .bind(attestation.latest.at.as_micros())
         .bind(attestation.in_place_of.as_ref().map(Serial::as_bytes))
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("keep evidence"))
@@ -76,7 +76,7 @@ impl Registry {
         let row = sqlx::query("SELECT * FROM attestations WHERE tenant = $1 AND name = $2")
             .bind(tenant.as_str())
             .bind(name.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("look for evidence"))?;
         row.as_ref().map(read).transpose()

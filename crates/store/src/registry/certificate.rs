@@ -6,7 +6,7 @@ use std::str::FromStr;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
-use super::{PrincipalState, Registry, Serial, SqlRow, failed, get, page, parse, time};
+use super::{PrincipalState, Registry, Serial, SqlRow, count, failed, get, page, parse, time};
 use crate::error::StoreError;
 
 /// Why a certificate no longer counts: CRLReason of RFC 5280, §5.3.1, as far as we use it.
@@ -96,6 +96,7 @@ impl Registry {
     ///
     /// [`StoreError::Conflict`] when the serial number was used before.
     pub async fn add_certificate(&self, certificate: &Certificate) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
         sqlx::query(
             "INSERT INTO certificates (serial, tenant, role, name, not_before, not_after) \
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -106,10 +107,10 @@ impl Registry {
         .bind(certificate.holder.name.as_str())
         .bind(certificate.not_before.as_micros())
         .bind(certificate.not_after.as_micros())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
-        .map(drop)
-        .map_err(failed("note a certificate"))
+        .map_err(failed("note a certificate"))?;
+        tx.commit().await.map_err(failed("note a certificate"))
     }
 
     /// How many certificates of the holder end after `time`, revoked ones too.
@@ -129,10 +130,10 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(name.as_str())
         .bind(time.as_micros())
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool()?)
         .await
         .map_err(failed("count certificates"))?;
-        u64::try_from(get::<i64>(&row, "found")?).map_err(|_| StoreError::corrupt("registry column `found`"))
+        count(&row, "found")
     }
 
     /// Takes back in one step all that a member has: every certificate that is not over, every key that it ever
@@ -151,7 +152,7 @@ impl Registry {
         release: bool,
     ) -> Result<Vec<Serial>, StoreError> {
         let failed = failed("revoke a member");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         let state = if release { PrincipalState::Released.as_str() } else { "" };
         let found = sqlx::query(
             "UPDATE principals SET state = CASE WHEN $3 = '' THEN state ELSE $3 END \
@@ -218,7 +219,7 @@ impl Registry {
         .bind(last.map_or(&[][..], Serial::as_bytes))
         .bind(page(limit))
         .bind(time.as_micros())
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list revocations"))?;
         rows.iter().map(read_revocation).collect()
@@ -230,14 +231,14 @@ impl Registry {
     ///
     /// [`StoreError::Database`].
     pub async fn next_crl_number(&self) -> Result<u64, StoreError> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "INSERT INTO counters (name, value) VALUES ('crl', 1) \
              ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value",
         )
-        .fetch_one(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("take a CRL number"))?;
-        u64::try_from(get::<i64>(&row, "value")?).map_err(|_| StoreError::corrupt("registry column `value`"))
+        count(rows.first().ok_or(StoreError::NotFound { what: "CRL number" })?, "value")
     }
 }
 

@@ -37,7 +37,7 @@ impl Registry {
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = failed("add a claim code");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         forget_codes(&mut tx, &claim.principal.tenant, &claim.principal.name).await?;
         sqlx::query(
             "INSERT INTO claim_codes (code_hash, tenant, role, name, expires) VALUES ($1, $2, $3, $4, $5)",
@@ -60,16 +60,15 @@ impl Registry {
     /// [`StoreError::NotFound`] when the code is unknown or expired; which one is not told.
     pub async fn claim(&self, code: &str, now: Timestamp) -> Result<ShownClaim, StoreError> {
         let row = sqlx::query(
-            "SELECT tenant, role, name, used IS NOT NULL AS is_used FROM claim_codes \
-             WHERE code_hash = $1 AND expires > $2",
+            "SELECT tenant, role, name, used FROM claim_codes WHERE code_hash = $1 AND expires > $2",
         )
         .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(now.as_micros())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("look at a claim code"))?
         .ok_or(StoreError::NotFound { what: "claim code" })?;
-        Ok(ShownClaim { claim: read(&row)?, is_used: get(&row, "is_used")? })
+        Ok(ShownClaim { claim: read(&row)?, is_used: get::<Option<i64>>(&row, "used")?.is_some() })
     }
 
     /// Uses a claim code up. Of two calls with one code, at most one succeeds.
@@ -78,17 +77,16 @@ impl Registry {
     ///
     /// [`StoreError::NotFound`] when the code is unknown, used or expired; which one is not told.
     pub async fn use_claim_code(&self, code: &str, now: Timestamp) -> Result<Claim, StoreError> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2 \
              RETURNING tenant, role, name",
         )
         .bind(sha256(&[code.as_bytes()]).as_slice())
         .bind(now.as_micros())
-        .fetch_optional(&self.pool)
+        .fetch_all(self.pool()?)
         .await
-        .map_err(failed("use a claim code"))?
-        .ok_or(StoreError::NotFound { what: "claim code" })?;
-        read(&row)
+        .map_err(failed("use a claim code"))?;
+        read(rows.first().ok_or(StoreError::NotFound { what: "claim code" })?)
     }
 }
 
@@ -99,14 +97,14 @@ fn read(row: &SqlRow) -> Result<Claim, StoreError> {
 
 /// Ends every code of a name.
 pub(super) async fn forget_codes(
-    tx: &mut sqlx::SqliteTransaction<'_>,
+    tx: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     name: &DeviceName,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM claim_codes WHERE tenant = $1 AND name = $2")
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await
         .map(drop)
         .map_err(failed("end claim codes"))

@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use base16ct::lower::encode_string as hex;
-use sqlx::QueryBuilder;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, GroupName, TenantName, Timestamp};
 
@@ -118,7 +117,7 @@ impl Registry {
     ///
     /// [`StoreError::NotFound`] when there is no such tenant, [`StoreError::Conflict`] when the grant exists.
     pub async fn add_grant(&self, tenant: &TenantName, grant: &GrantEntry) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed("add a grant"))?;
+        let mut connection = self.pool()?.acquire().await.map_err(failed("add a grant"))?;
         insert(&mut connection, tenant, grant).await
     }
 
@@ -131,7 +130,7 @@ impl Registry {
         let row = sqlx::query("SELECT * FROM grants WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(hex(id))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("look for a grant"))?;
         read_grant(&row.ok_or(StoreError::NotFound { what: "grant" })?)
@@ -149,21 +148,26 @@ impl Registry {
         last: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<GrantEntry>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM grants WHERE tenant = ");
-        query.push_bind(tenant.as_str());
-        if let Some(audiences) = audiences {
-            let mut list = query.push(" AND audience IN (").separated(", ");
-            for audience in audiences {
-                list.push_bind(audience.to_string());
-            }
-            query.push(")");
-        }
-        if let Some(last) = last {
-            query.push(" AND (issued, id) < (SELECT issued, id FROM grants WHERE tenant = ");
-            query.push_bind(tenant.as_str()).push(" AND id = ").push_bind(hex(last)).push(")");
-        }
-        query.push(" ORDER BY issued DESC, id DESC LIMIT ").push_bind(page(limit));
-        let rows = query.build().fetch_all(&self.pool).await.map_err(failed("list grants"))?;
+        // `FALSE` for a list of none, which is no list in SQL.
+        let among = audiences.map_or("TRUE".to_owned(), |audiences| {
+            let places: Vec<_> =
+                (4..).zip(audiences).map(|(place, _)| format!("audience = ${place}")).collect();
+            if places.is_empty() { "FALSE".to_owned() } else { places.join(" OR ") }
+        });
+        let text = format!(
+            "SELECT * FROM grants WHERE tenant = $1 AND ($2 IS NULL \
+             OR (issued, id) < (SELECT issued, id FROM grants WHERE tenant = $1 AND id = $2)) \
+             AND ({among}) ORDER BY issued DESC, id DESC LIMIT $3"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(tenant.as_str())
+            .bind(last.map(|id| hex(id)))
+            .bind(page(limit));
+        let query = audiences
+            .unwrap_or_default()
+            .iter()
+            .fold(query, |query, audience| query.bind(audience.to_string()));
+        let rows = query.fetch_all(self.pool()?).await.map_err(failed("list grants"))?;
         rows.iter().map(read_grant).collect()
     }
 
@@ -178,13 +182,7 @@ impl Registry {
         audience: &GrantAudience,
         now: Timestamp,
     ) -> Result<GrantStanding, StoreError> {
-        let row = sqlx::query("SELECT epoch FROM grant_epochs WHERE tenant = $1 AND audience = $2")
-            .bind(tenant.as_str())
-            .bind(audience.to_string())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed("read an epoch of grants"))?;
-        let epoch = row.as_ref().map(epoch).transpose()?.unwrap_or_default();
+        let epoch = epoch_of(self.pool()?, tenant, audience).await?;
         let rows = sqlx::query(
             "SELECT id FROM grants WHERE tenant = $1 AND audience = $2 AND epoch = $3 \
              AND revoked IS NOT NULL AND (expires IS NULL OR expires > revoked) ORDER BY id",
@@ -192,7 +190,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(audience.to_string())
         .bind(i64::from(epoch))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list revoked grants"))?;
         let revoked = rows.iter().map(id).collect::<Result<_, _>>()?;
@@ -204,7 +202,7 @@ impl Registry {
         .bind(audience.to_string())
         .bind(i64::from(epoch))
         .bind(now.as_micros())
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool()?)
         .await
         .map_err(failed("count grants"))?;
         let live = u64::try_from(get::<i64>(&row, "live")?).unwrap_or_default();
@@ -226,7 +224,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = failed("revoke a grant");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         sqlx::query(
             "UPDATE grants SET revoked = $3, ended_by = $4 WHERE tenant = $1 AND id = $2 AND revoked IS NULL",
         )
@@ -254,11 +252,17 @@ impl Registry {
     ) -> Result<bool, StoreError> {
         let failed = failed("end grants");
         let audience = &GrantAudience::Device(*device);
-        if self.grants(tenant, Some(&[*audience]), None, 1).await?.is_empty() {
+        let mut tx = self.change().await?;
+        let any = sqlx::query("SELECT 1 FROM grants WHERE tenant = $1 AND audience = $2 LIMIT 1")
+            .bind(tenant.as_str())
+            .bind(audience.to_string())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        if any.is_none() {
             return Ok(false);
         }
-        let GrantStanding { epoch, .. } = self.grant_standing(tenant, audience, now).await?;
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let epoch = epoch_of(&mut *tx, tenant, audience).await?;
         raise(&mut tx, tenant, audience, epoch.saturating_add(1), GrantEnd::Release, now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(true)
@@ -277,7 +281,7 @@ impl Registry {
         )
         .bind(tenant.as_str())
         .bind(GrantAudience::Class(*class).to_string())
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(|result| result.rows_affected() > 0)
         .map_err(failed("open a class"))
@@ -292,7 +296,7 @@ impl Registry {
         let rows =
             sqlx::query("SELECT audience FROM grant_epochs WHERE tenant = $1 AND audience LIKE 'class/%'")
                 .bind(tenant.as_str())
-                .fetch_all(&self.pool)
+                .fetch_all(self.pool()?)
                 .await
                 .map_err(failed("list classes"))?;
         let audiences = rows.iter().map(|row| parse(row, "audience"));
@@ -312,7 +316,7 @@ impl Registry {
     pub async fn grants_untold(&self) -> Result<Vec<(TenantName, GrantAudience)>, StoreError> {
         let rows = sqlx::query("SELECT tenant, audience FROM grant_epochs WHERE NOT told LIMIT $1")
             .bind(page(super::LIST_MAX))
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool()?)
             .await
             .map_err(failed("list epochs of grants"))?;
         rows.iter().map(|row| Ok((parse(row, "tenant")?, parse(row, "audience")?))).collect()
@@ -327,7 +331,7 @@ impl Registry {
         sqlx::query("UPDATE grant_epochs SET told = TRUE WHERE tenant = $1 AND audience = $2")
             .bind(tenant.as_str())
             .bind(audience.to_string())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map(drop)
             .map_err(failed("keep an epoch of grants"))
@@ -336,7 +340,7 @@ impl Registry {
 
 /// Keeps a grant that was issued.
 pub(super) async fn insert(
-    connection: &mut sqlx::SqliteConnection,
+    connection: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     grant: &GrantEntry,
 ) -> Result<(), StoreError> {
@@ -358,9 +362,24 @@ pub(super) async fn insert(
     .map_err(failed("add a grant"))
 }
 
-/// The audience's epoch is this from now on, and it is to be told.
+/// The audience's epoch.
+async fn epoch_of(
+    connection: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    tenant: &TenantName,
+    audience: &GrantAudience,
+) -> Result<u32, StoreError> {
+    let row = sqlx::query("SELECT epoch FROM grant_epochs WHERE tenant = $1 AND audience = $2")
+        .bind(tenant.as_str())
+        .bind(audience.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("read an epoch of grants"))?;
+    row.as_ref().map(epoch).transpose().map(Option::unwrap_or_default)
+}
+
+/// The audience's epoch is this from now on, if it is not higher, and it is to be told.
 async fn raise(
-    tx: &mut sqlx::SqliteConnection,
+    tx: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     audience: &GrantAudience,
     epoch: u32,
@@ -382,7 +401,8 @@ async fn raise(
     .map_err(&failed)?;
     sqlx::query(
         "INSERT INTO grant_epochs (tenant, audience, epoch, told) VALUES ($1, $2, $3, FALSE) \
-         ON CONFLICT (tenant, audience) DO UPDATE SET epoch = excluded.epoch, told = FALSE",
+         ON CONFLICT (tenant, audience) DO UPDATE SET told = FALSE, \
+         epoch = CASE WHEN excluded.epoch > grant_epochs.epoch THEN excluded.epoch ELSE grant_epochs.epoch END",
     )
     .bind(tenant.as_str())
     .bind(audience.to_string())

@@ -77,6 +77,7 @@ impl Registry {
         group: &GroupName,
         member: &GroupMember,
     ) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
         let result = sqlx::query(
             "INSERT INTO group_members (tenant, group_name, kind, member) \
              SELECT $1, $2, $3, $4 WHERE ($3 = 'group' \
@@ -90,9 +91,10 @@ impl Registry {
         .bind(member.kind())
         .bind(member.name())
         .bind(i64::try_from(GROUP_MEMBERS_MAX).unwrap_or(i64::MAX))
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
         .map_err(failed("add to a group"))?;
+        tx.commit().await.map_err(failed("add to a group"))?;
         if result.rows_affected() > 0 || self.groups(tenant).await?.contains(&(*group, *member)) {
             return Ok(());
         }
@@ -120,7 +122,7 @@ impl Registry {
         .bind(group.as_str())
         .bind(member.kind())
         .bind(member.name())
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map_err(failed("remove from a group"))?;
         one_changed(&result, "member of the group")
@@ -137,7 +139,7 @@ impl Registry {
              WHERE tenant = $1 ORDER BY group_name, kind, member",
         )
         .bind(tenant.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list groups"))?;
         rows.iter()

@@ -23,7 +23,7 @@ impl Registry {
                 .bind(tenant.as_str())
                 .bind(issuer)
                 .bind(subject)
-                .fetch_optional(&self.pool)
+                .fetch_optional(self.pool()?)
                 .await
                 .map_err(failed("read an identity"))?
                 .ok_or(StoreError::NotFound { what: "identity" })?;
@@ -42,7 +42,7 @@ impl Registry {
         issuer: &str,
         subject: &str,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("add a user"))?;
+        let mut tx = self.change().await?;
         user::insert(&mut tx, tenant, user).await?;
         sqlx::query("INSERT INTO identities (tenant, issuer, subject, user_id) VALUES ($1, $2, $3, $4)")
             .bind(tenant.as_str())

@@ -76,11 +76,11 @@ impl Registry {
     /// [`StoreError::NotFound`] when there is no such tenant or person; [`StoreError::Conflict`] for a set-up where an
     /// administrator has a passkey.
     pub async fn add_link(&self, code: &str, link: &Link) -> Result<(), StoreError> {
-        if link.kind == LinkKind::SetUp && self.is_set_up(&link.tenant).await? {
+        let user = link.user.as_ref().map(ToString::to_string);
+        let mut tx = self.change().await?;
+        if link.kind == LinkKind::SetUp && is_set_up(&mut *tx, &link.tenant).await? {
             return Err(StoreError::Conflict { what: "the tenant has an administrator, who invites others" });
         }
-        let user = link.user.as_ref().map(ToString::to_string);
-        let mut tx = self.pool.begin().await.map_err(failed("add a link"))?;
         sqlx::query("DELETE FROM links WHERE tenant = $1 AND COALESCE(user_id, '') = COALESCE($2, '')")
             .bind(link.tenant.as_str())
             .bind(user.as_deref())
@@ -112,7 +112,7 @@ impl Registry {
         )
         .bind(hash(code).as_slice())
         .bind(now.as_micros())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("read a link"))?
         .ok_or(StoreError::NotFound { what: "link" })?;
@@ -139,7 +139,7 @@ impl Registry {
         new: &NewPasskey,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("use a link"))?;
+        let mut tx = self.change().await?;
         let result = sqlx::query("DELETE FROM links WHERE code_hash = $1 AND tenant = $2 AND expires > $3")
             .bind(hash(code).as_slice())
             .bind(link.tenant.as_str())
@@ -173,17 +173,24 @@ impl Registry {
     ///
     /// [`StoreError::Database`] or [`StoreError::Corrupt`].
     pub async fn is_set_up(&self, tenant: &TenantName) -> Result<bool, StoreError> {
-        let rows = sqlx::query(
-            "SELECT u.roles FROM users u WHERE u.tenant = $1 \
-             AND EXISTS (SELECT 1 FROM passkeys p WHERE p.tenant = u.tenant AND p.user_id = u.id)",
-        )
-        .bind(tenant.as_str())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("look for an administrator"))?;
-        let roles = rows.iter().map(user::read_roles).collect::<Result<Vec<BTreeSet<_>>, _>>()?;
-        Ok(roles.iter().any(|roles| roles.contains(&UserRole::Administrator)))
+        is_set_up(self.pool()?, tenant).await
     }
+}
+
+async fn is_set_up(
+    connection: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    tenant: &TenantName,
+) -> Result<bool, StoreError> {
+    let rows = sqlx::query(
+        "SELECT u.roles FROM users u WHERE u.tenant = $1 \
+         AND EXISTS (SELECT 1 FROM passkeys p WHERE p.tenant = u.tenant AND p.user_id = u.id)",
+    )
+    .bind(tenant.as_str())
+    .fetch_all(connection)
+    .await
+    .map_err(failed("look for an administrator"))?;
+    let roles = rows.iter().map(user::read_roles).collect::<Result<Vec<BTreeSet<_>>, _>>()?;
+    Ok(roles.iter().any(|roles| roles.contains(&UserRole::Administrator)))
 }
 
 fn hash(code: &str) -> Digest {

@@ -69,7 +69,7 @@ impl Registry {
     pub async fn set_maker(&self, maker: &Maker) -> Result<(), StoreError> {
         let failed = failed("set a maker");
         let tenant = maker.tenant.as_str();
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         sqlx::query(
             "INSERT INTO makers (tenant, name, admit) VALUES ($1, $2, $3) \
              ON CONFLICT (tenant, name) DO UPDATE SET admit = excluded.admit",
@@ -119,7 +119,7 @@ impl Registry {
         .bind(tenant)
         .bind(name)
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list makers"))?;
         let mut makers = Vec::with_capacity(rows.len());
@@ -136,7 +136,7 @@ impl Registry {
         )
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("read a maker's certificates"))?;
         let certificates = rows.iter().map(|r| get(r, "der")).collect::<Result<_, _>>()?;
@@ -152,7 +152,7 @@ impl Registry {
         let result = sqlx::query("DELETE FROM makers WHERE tenant = $1 AND name = $2")
             .bind(tenant.as_str())
             .bind(name)
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("remove a maker"))?;
         one_changed(&result, "maker")
@@ -177,7 +177,7 @@ impl Registry {
         .bind(maker)
         .bind(expected.serial.as_str())
         .bind(expected.name.as_ref().map(DeviceName::as_str))
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("expect a serial number"))
@@ -200,7 +200,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(maker)
         .bind(serial)
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("look up a serial number"))?;
         let read = |r| Ok(ExpectedSerial { serial: get(r, "serial")?, name: parse_optional(r, "name")? });

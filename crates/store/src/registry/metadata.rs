@@ -12,7 +12,7 @@ impl Registry {
     pub async fn metadata(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let row = sqlx::query("SELECT value FROM metadata WHERE name = $1")
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("read metadata"))?;
         row.as_ref().map(|r| get(r, "value")).transpose()
@@ -30,7 +30,7 @@ impl Registry {
         )
         .bind(name)
         .bind(value)
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("write metadata"))
@@ -45,7 +45,7 @@ impl Registry {
         sqlx::query("INSERT INTO metadata (name, value) VALUES ($1, $2)")
             .bind(name)
             .bind(value)
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map(drop)
             .map_err(failed("write metadata"))

@@ -1,8 +1,15 @@
 //! Who is who: tenants, principals and their public keys, certificates, tokens, people and what they sign in with, the
 //! grants that they gave, and those that strangers bought.
 //!
-//! SQL that SQLite and PostgreSQL both take. Every change is durable when its call returns. Lists come in pages
-//! of at most [`LIST_MAX`], continued after the last item of the page before.
+//! On SQLite in a data directory ([`Registry::open`]), or on PostgreSQL where several nodes share one registry: one of
+//! them leads and changes it ([`Registry::lead`]), the others read ([`Registry::follow`]). The same migrations and
+//! statements run on both, through sqlx's `Any` driver, in what both take of SQL: text, 64-bit integers and bytes come
+//! out of columns, booleans do not; lists are ordered by the bytes of a text.
+//!
+//! A change of several steps, or of one whose condition is about other rows, is made by [`Registry::change`]: one at a
+//! time, so that it sees all that was changed before. Every change is durable when its call returns: what changes and
+//! gives rows is read to its end, which is behind the commit. Lists come in pages of at most [`LIST_MAX`], continued after
+//! the last item of the page before.
 
 mod admission;
 mod attestation;
@@ -16,21 +23,26 @@ mod maker;
 mod metadata;
 mod offer;
 mod passkey;
+mod place;
 mod policy;
+mod postgres;
 mod principal;
 mod purchase;
 mod raw_key;
 mod session;
+mod sqlite;
 mod tenant;
+mod term;
 mod token;
 mod types;
 mod user;
 
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row as _, SqlitePool};
+use sqlx::any::{AnyQueryResult, AnyRow as SqlRow};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Any, AnyPool, Row as _};
 
 pub use admission::Admission;
 pub use attestation::{Attestation, KeptEvidence};
@@ -42,6 +54,7 @@ pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};
 pub use offer::Offer;
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
+pub use place::PostgresPlace;
 pub use policy::PolicyVersion;
 pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use purchase::{Close, Purchase};
@@ -60,59 +73,53 @@ pub const LIST_MAX: u32 = 1000;
 /// Connections to the database: one writes at a time, the others read.
 const CONNECTIONS_MAX: u32 = 4;
 
-/// The registry of one data directory. Clones share the connections.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Who is who. Clones share the connections.
 #[derive(Clone)]
 pub struct Registry {
-    pool: SqlitePool,
+    pool: AnyPool,
+    /// The statement that waits until no other change is under way; none where nothing may be changed.
+    turn: Option<&'static str>,
+    /// A newer leader was seen.
+    superseded: Arc<AtomicBool>,
 }
 
 impl Registry {
-    /// Opens the database file, making it or bringing it up to date when needed.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when a newer build wrote it.
-    pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        let registry = Self::connect(file, true).await?;
-        sqlx::migrate!("./migrations").run(&registry.pool).await.map_err(|e| match e {
-            MigrateError::VersionMissing(_) => {
-                StoreError::Conflict { what: "a newer build wrote this registry" }
-            }
-            other => StoreError::database("bring the registry up to date", other),
-        })?;
-        Ok(registry)
-    }
-
-    /// Opens a database file that is there, as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Database`].
-    pub(crate) async fn open_as_it_is(file: &Path) -> Result<Self, StoreError> {
-        Self::connect(file, false).await
-    }
-
-    async fn connect(file: &Path, create: bool) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
-        let pool = pool.connect_with(options).await.map_err(failed("open the registry"))?;
-        Ok(Self { pool })
-    }
-
-    /// Waits for running calls and closes the file.
+    /// Waits for running calls and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+
+    /// The connections, for what is one statement.
+    fn pool(&self) -> Result<&AnyPool, StoreError> {
+        if self.superseded.load(Ordering::Acquire) { Err(StoreError::Superseded) } else { Ok(&self.pool) }
+    }
+
+    /// Begins a change, when the one before it is over.
+    async fn change(&self) -> Result<sqlx::Transaction<'static, Any>, StoreError> {
+        let what = "begin a change of the registry";
+        let turn = self.turn.ok_or(StoreError::ReadOnly { what })?;
+        let pool = self.pool()?.clone();
+        // On a task of its own: were it dropped between the words, the connection would go back with its transaction open.
+        let begun = tokio::spawn(async move {
+            let mut transaction = pool.begin().await?;
+            sqlx::query(turn).execute(&mut *transaction).await?;
+            Ok(transaction)
+        });
+        begun.await.map_err(|e| StoreError::database(what, e))?.map_err(failed(what))
+    }
 }
 
-type SqlRow = sqlx::sqlite::SqliteRow;
+fn migration_failed(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(_) => StoreError::Conflict { what: "a newer build wrote this registry" },
+        other => StoreError::database("bring the registry up to date", other),
+    }
+}
 
-/// Turns a database error into ours: a broken uniqueness rule is a conflict, the rest names `what` failed.
+/// Turns a database error into ours: a broken uniqueness rule is a conflict, the rest names `what` failed. Numbers are
+/// those of PostgreSQL, appendix A.
 fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |e| match e {
         sqlx::Error::RowNotFound => StoreError::NotFound { what },
@@ -123,6 +130,12 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         sqlx::Error::Database(e) if e.is_foreign_key_violation() => {
             StoreError::NotFound { what: "what this refers to" }
         }
+        sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("25006" | "42501")) => {
+            StoreError::ReadOnly { what }
+        }
+        sqlx::Error::Database(e) if e.code().as_deref() == Some("22021") => {
+            StoreError::Invalid { what: "a text has a character of value 0" }
+        }
         other => StoreError::database(what, other),
     }
 }
@@ -130,7 +143,7 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 /// One column of `row` as `T`.
 fn get<'r, T>(row: &'r SqlRow, column: &'static str) -> Result<T, StoreError>
 where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    T: sqlx::Decode<'r, Any> + sqlx::Type<Any>,
 {
     row.try_get(column).map_err(|e| StoreError::database("read a registry row", e))
 }
@@ -169,7 +182,7 @@ fn time_optional(
 }
 
 /// `Ok` when a statement changed a row, else that `what` is not there.
-fn one_changed(result: &sqlx::sqlite::SqliteQueryResult, what: &'static str) -> Result<(), StoreError> {
+fn one_changed(result: &AnyQueryResult, what: &'static str) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::NotFound { what }) } else { Ok(()) }
 }
 

@@ -55,7 +55,7 @@ impl Registry {
         .bind(offer.notice.as_str())
         .bind(offer.set_at.as_micros())
         .bind(offer.set_by.as_str())
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("set an offer"))
@@ -70,7 +70,7 @@ impl Registry {
         let row = sqlx::query("SELECT * FROM offers WHERE tenant = $1 AND device = $2")
             .bind(tenant.as_str())
             .bind(device.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("look for an offer"))?;
         read_offer(&row.ok_or(StoreError::NotFound { what: "offer" })?)
@@ -85,7 +85,7 @@ impl Registry {
         let result = sqlx::query("DELETE FROM offers WHERE tenant = $1 AND device = $2")
             .bind(tenant.as_str())
             .bind(device.as_str())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("remove an offer"))?;
         one_changed(&result, "offer")

@@ -62,7 +62,7 @@ impl Registry {
         new: &NewPasskey,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("add a passkey"))?;
+        let mut tx = self.change().await?;
         insert(&mut tx, tenant, user, new, now).await?;
         tx.commit().await.map_err(failed("add a passkey"))
     }
@@ -75,7 +75,7 @@ impl Registry {
     pub async fn passkey(&self, credential_id: &[u8]) -> Result<(TenantName, Passkey), StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE p.credential_id = $1")))
             .bind(credential_id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("read a passkey"))?
             .ok_or(StoreError::NotFound { what: "passkey" })?;
@@ -93,7 +93,7 @@ impl Registry {
         let rows = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(tenant.as_str())
             .bind(user.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool()?)
             .await
             .map_err(failed("list passkeys"))?;
         rows.iter().map(read_passkey).collect()
@@ -109,7 +109,7 @@ impl Registry {
         let rows = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(tenant.as_str())
             .bind(page(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool()?)
             .await
             .map_err(failed("list passkeys"))?;
         rows.iter().map(read_passkey).collect()
@@ -124,7 +124,7 @@ impl Registry {
         let rows =
             sqlx::query("SELECT user_id, COUNT(*) AS count FROM passkeys WHERE tenant = $1 GROUP BY user_id")
                 .bind(tenant.as_str())
-                .fetch_all(&self.pool)
+                .fetch_all(self.pool()?)
                 .await
                 .map_err(failed("count passkeys"))?;
         let count = |row: &SqlRow| Ok((parse(row, "user_id")?, get::<i64>(row, "count")?.unsigned_abs()));
@@ -140,7 +140,7 @@ impl Registry {
         let result = sqlx::query("UPDATE passkeys SET used = $2 WHERE credential_id = $1")
             .bind(credential_id)
             .bind(now.as_micros())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("note the use of a passkey"))?;
         one_changed(&result, "passkey")
@@ -158,7 +158,7 @@ impl Registry {
         credential_id: &[u8],
         but: Option<&SessionId>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("remove a passkey"))?;
+        let mut tx = self.change().await?;
         let result = sqlx::query(
             "DELETE FROM passkeys WHERE tenant = $1 AND user_id = $2 AND credential_id = $3 \
              AND EXISTS (SELECT 1 FROM passkeys WHERE tenant = $1 AND user_id = $2 AND credential_id <> $3)",
@@ -190,7 +190,7 @@ impl Registry {
 }
 
 pub(super) async fn insert(
-    tx: &mut sqlx::SqliteTransaction<'_>,
+    tx: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     user: &UserId,
     new: &NewPasskey,
@@ -215,7 +215,7 @@ pub(super) async fn insert(
     .bind(new.key.to_spki())
     .bind(now.as_micros())
     .bind(i64::from(PASSKEYS_MAX))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await
     .map_err(failed("add a passkey"))?;
     match result.rows_affected() {

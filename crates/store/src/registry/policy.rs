@@ -58,7 +58,7 @@ impl Registry {
         .bind(note)
         .bind(files)
         .bind(now.as_micros())
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map_err(failed("apply policies"))?;
         if result.rows_affected() == 0 {
@@ -83,7 +83,7 @@ impl Registry {
         )
         .bind(tenant.as_str())
         .bind(version.map(number).transpose()?)
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("read policies"))?;
         row.as_ref().map(read_version).transpose()
@@ -107,7 +107,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(last.map_or(Ok(i64::MAX), number)?)
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list policies"))?;
         rows.iter().map(read_version).collect()

@@ -123,7 +123,7 @@ impl Registry {
         .bind(now.as_micros())
         .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
         .bind(new.keeper.as_ref().map(DeviceName::as_str))
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map_err(failed("add a principal"))?;
         match result.rows_affected() {
@@ -147,7 +147,7 @@ impl Registry {
         )))
         .bind(tenant.as_str())
         .bind(name.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("read a principal"))?;
         read_principal(&row.ok_or(StoreError::NotFound { what: "principal" })?)
@@ -165,7 +165,7 @@ impl Registry {
         )))
         .bind(hardware.maker_key.as_slice())
         .bind(hardware.serial.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("read a principal"))?;
         read_principal(&row.ok_or(StoreError::NotFound { what: "principal" })?)
@@ -191,7 +191,7 @@ impl Registry {
         .bind(after(last))
         .bind(role.map_or("", Role::as_str))
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list principals"))?;
         rows.iter().map(read_principal).collect()
@@ -217,7 +217,7 @@ impl Registry {
         .bind(gateway.as_str())
         .bind(after(last))
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list what a gateway keeps"))?;
         rows.iter().map(read_principal).collect()
@@ -241,7 +241,7 @@ impl Registry {
                 .bind(name.as_str())
                 .bind(from.as_str())
                 .bind(to.as_str())
-                .execute(&self.pool)
+                .execute(self.pool()?)
                 .await
                 .map_err(failed("change the state of a principal"))?;
         super::one_changed(&result, "principal in this state")
@@ -259,6 +259,7 @@ impl Registry {
         name: &DeviceName,
         key: &PrincipalKey,
     ) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
         sqlx::query(
             "INSERT INTO principal_keys (tenant, principal, key_id, spki, serial, not_before, not_after) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -270,10 +271,10 @@ impl Registry {
         .bind(key.serial.as_bytes())
         .bind(key.not_before.as_micros())
         .bind(key.not_after.as_micros())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
-        .map(drop)
-        .map_err(failed("add a key"))
+        .map_err(failed("add a key"))?;
+        tx.commit().await.map_err(failed("add a key"))
     }
 
     /// Every key that the principal ever had, newest first. At most [`super::LIST_MAX`].
@@ -293,7 +294,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(name.as_str())
         .bind(page(super::LIST_MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list keys"))?;
         rows.iter().map(read_key).collect()

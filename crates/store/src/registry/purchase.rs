@@ -59,6 +59,9 @@ pub struct Close {
     pub owed: u64,
 }
 
+const COLUMNS: &str = "SELECT tenant, id, device, holder, start, finish, quantity, seconds, amount, currency, state, payment, \
+    checkout, made, until, owed, refunded, started, news FROM purchases";
+
 impl Registry {
     /// Keeps a purchase that is reserved.
     ///
@@ -72,6 +75,7 @@ impl Registry {
         now: Timestamp,
         reserved_max: u32,
     ) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
         let result = sqlx::query(
             "INSERT INTO purchases (tenant, id, device, holder, start, finish, quantity, seconds, amount, currency, \
              state, made, until, owed, refunded, settled, news) \
@@ -94,9 +98,10 @@ impl Registry {
         .bind(new.until.as_micros())
         .bind(now.as_micros())
         .bind(i64::from(reserved_max))
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
         .map_err(failed("add a purchase"))?;
+        tx.commit().await.map_err(failed("add a purchase"))?;
         let full =
             StoreError::Conflict { what: "too many people want to pay here at the moment; try again later" };
         if result.rows_affected() == 0 { Err(full) } else { Ok(()) }
@@ -108,10 +113,10 @@ impl Registry {
     ///
     /// [`StoreError::NotFound`] when it has none with this id.
     pub async fn purchase(&self, tenant: &TenantName, id: &GrantId) -> Result<Purchase, StoreError> {
-        let row = sqlx::query("SELECT * FROM purchases WHERE tenant = $1 AND id = $2")
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE tenant = $1 AND id = $2")))
             .bind(tenant.as_str())
             .bind(hex(id))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("look for a purchase"))?;
         read_purchase(&row.ok_or(StoreError::NotFound { what: "purchase" })?)
@@ -129,16 +134,16 @@ impl Registry {
         last: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<Purchase>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM purchases WHERE tenant = $1 AND ($2 IS NULL OR device = $2) AND ($3 IS NULL \
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE tenant = $1 AND ($2 IS NULL OR device = $2) AND ($3 IS NULL \
              OR (made, id) < (SELECT made, id FROM purchases WHERE tenant = $1 AND id = $3)) \
-             ORDER BY made DESC, id DESC LIMIT $4",
-        )
+             ORDER BY made DESC, id DESC LIMIT $4"
+        )))
         .bind(tenant.as_str())
         .bind(device.map(DeviceName::as_str))
         .bind(last.map(|id| hex(id)))
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list purchases"))?;
         rows.iter().map(read_purchase).collect()
@@ -155,15 +160,15 @@ impl Registry {
         device: &DeviceName,
         now: Timestamp,
     ) -> Result<Vec<Purchase>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM purchases WHERE tenant = $1 AND device = $2 AND state IN ('paid', 'active') \
-             AND until > $3 ORDER BY made DESC, id DESC LIMIT $4",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE tenant = $1 AND device = $2 AND state IN ('paid', 'active') \
+             AND until > $3 ORDER BY made DESC, id DESC LIMIT $4"
+        )))
         .bind(tenant.as_str())
         .bind(device.as_str())
         .bind(now.as_micros())
         .bind(page(LIST_MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list stays"))?;
         rows.iter().map(read_purchase).collect()
@@ -180,14 +185,14 @@ impl Registry {
         last: Option<(Timestamp, GrantId)>,
     ) -> Result<Vec<(TenantName, Purchase)>, StoreError> {
         let (made, id) = last.map_or((i64::MIN, String::new()), |(made, id)| (made.as_micros(), hex(&id)));
-        let rows = sqlx::query(
-            "SELECT * FROM purchases WHERE (NOT settled OR news > 0) AND (made, id) > ($1, $2) \
-             ORDER BY made, id LIMIT $3",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE (NOT settled OR news > 0) AND (made, id) > ($1, $2) \
+             ORDER BY made, id LIMIT $3"
+        )))
         .bind(made)
         .bind(id)
         .bind(page(LIST_MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list open purchases"))?;
         rows.iter().map(|row| Ok((parse(row, "tenant")?, read_purchase(row)?))).collect()
@@ -212,7 +217,7 @@ impl Registry {
         .bind(hex(id))
         .bind(payment)
         .bind(checkout)
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map_err(failed("keep a payment"))?;
         super::one_changed(&result, "reservation")
@@ -226,7 +231,7 @@ impl Registry {
     pub async fn payment_news(&self, payment: &str) -> Result<bool, StoreError> {
         let result = sqlx::query("UPDATE purchases SET news = news + 1 WHERE payment = $1")
             .bind(payment)
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("keep news of a payment"))?;
         Ok(result.rows_affected() > 0)
@@ -242,7 +247,7 @@ impl Registry {
             .bind(tenant.as_str())
             .bind(hex(id))
             .bind(stored(news))
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map(drop)
             .map_err(failed("keep news of a payment"))
@@ -260,7 +265,7 @@ impl Registry {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = failed("pay a purchase");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         let result = sqlx::query(
             "UPDATE purchases SET state = 'paid', until = $3 \
              WHERE tenant = $1 AND id = $2 AND state = 'reserved'",
@@ -294,7 +299,7 @@ impl Registry {
             .bind(tenant.as_str())
             .bind(hex(id))
             .bind(started)
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map(drop)
             .map_err(failed("start a purchase"))
@@ -311,7 +316,7 @@ impl Registry {
         all: &[(GrantId, Close)],
     ) -> Result<(), StoreError> {
         let failed = failed("close purchases");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         for (id, close) in all {
             sqlx::query(
                 "UPDATE purchases SET state = $3, owed = $4, \
@@ -336,15 +341,16 @@ impl Registry {
     ///
     /// [`StoreError::Database`].
     pub async fn forget_unpaid(&self, before: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
         sqlx::query(
             "DELETE FROM purchases WHERE state = 'ended' AND settled AND owed = 0 AND until < $1 AND NOT EXISTS \
              (SELECT 1 FROM grants WHERE grants.tenant = purchases.tenant AND grants.id = purchases.id)",
         )
         .bind(before.as_micros())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
-        .map(drop)
-        .map_err(failed("forget unpaid purchases"))
+        .map_err(failed("forget unpaid purchases"))?;
+        tx.commit().await.map_err(failed("forget unpaid purchases"))
     }
 
     /// So much of the price went back, all in all.
@@ -359,7 +365,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(hex(id))
         .bind(stored(refunded))
-        .execute(&self.pool)
+        .execute(self.pool()?)
         .await
         .map(drop)
         .map_err(failed("keep a refund"))

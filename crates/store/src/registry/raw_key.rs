@@ -35,7 +35,7 @@ impl Registry {
     ) -> Result<(), StoreError> {
         let failed = failed("keep a raw key");
         let (tenant, name) = (holder.tenant.as_str(), holder.name.as_str());
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         sqlx::query("DELETE FROM raw_keys WHERE raw_key = $1 OR (tenant = $2 AND name = $3)")
             .bind(raw_key.as_slice())
             .bind(tenant)
@@ -68,7 +68,7 @@ impl Registry {
         )
         .bind(last.map_or(&[][..], |last| last.as_slice()))
         .bind(page(LIST_MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list raw keys"))?;
         let read = |row| {
@@ -95,6 +95,6 @@ impl Registry {
     /// [`StoreError::Database`].
     pub async fn forget_raw_key(&self, raw_key: &[u8; 32]) -> Result<(), StoreError> {
         let forgotten = sqlx::query("DELETE FROM raw_keys WHERE raw_key = $1").bind(raw_key.as_slice());
-        forgotten.execute(&self.pool).await.map(drop).map_err(failed("forget a raw key"))
+        forgotten.execute(self.pool()?).await.map(drop).map_err(failed("forget a raw key"))
     }
 }

@@ -144,7 +144,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<SessionId, StoreError> {
         let (hash, id) = (sha256(&[secret.as_bytes()]), SessionId::of(secret));
-        let mut tx = self.pool.begin().await.map_err(failed("begin a session"))?;
+        let mut tx = self.change().await?;
         sqlx::query(
             "DELETE FROM sessions WHERE expires <= $3 OR used <= $4 OR tenant = $1 AND user_id = $2 AND id NOT IN \
              (SELECT id FROM sessions WHERE tenant = $1 AND user_id = $2 ORDER BY used DESC LIMIT $5)",
@@ -188,7 +188,7 @@ impl Registry {
             .bind(sha256(&[secret.as_bytes()]).as_slice())
             .bind(now.as_micros())
             .bind(now.plus_micros(-SESSION_IDLE_MICROS).as_micros())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("check a session"))?;
         let session = read_session(&row.ok_or(StoreError::NotFound { what: "session" })?)?;
@@ -196,7 +196,7 @@ impl Registry {
             sqlx::query("UPDATE sessions SET used = $2 WHERE id = $1")
                 .bind(session.id.0.as_str())
                 .bind(now.as_micros())
-                .execute(&self.pool)
+                .execute(self.pool()?)
                 .await
                 .map_err(failed("note the use of a session"))?;
         }
@@ -227,7 +227,7 @@ impl Registry {
             .bind(now.as_micros())
             .bind(now.plus_micros(-SESSION_IDLE_MICROS).as_micros())
             .bind(page(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool()?)
             .await
             .map_err(failed("list sessions"))?;
         rows.iter().map(read_session).collect()
@@ -242,7 +242,7 @@ impl Registry {
         let result = sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(id.0.as_str())
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("end a session"))?;
         one_changed(&result, "session")
@@ -257,7 +257,7 @@ impl Registry {
         let row = sqlx::query("SELECT user_id FROM sessions WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(id.0.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("read a session"))?
             .ok_or(StoreError::NotFound { what: "session" })?;

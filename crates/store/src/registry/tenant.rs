@@ -35,7 +35,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = failed("create a tenant");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         sqlx::query("INSERT INTO tenants (name, created, customer_key) VALUES ($1, $2, $3)")
             .bind(name.as_str())
             .bind(now.as_micros())
@@ -55,7 +55,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = failed("add a tenant key");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.change().await?;
         insert_key(&mut tx, tenant, key, now).await?;
         tx.commit().await.map_err(&failed)
     }
@@ -70,7 +70,7 @@ impl Registry {
             "SELECT id, tenant_key, parquet_kek FROM tenant_keys WHERE tenant = $1 ORDER BY position",
         )
         .bind(tenant.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("read tenant keys"))?;
         rows.iter().map(read_key).collect()
@@ -86,7 +86,7 @@ impl Registry {
             "SELECT name, created, customer_key, customer_public_key, withdrawn FROM tenants WHERE name = $1",
         )
         .bind(name.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("read a tenant"))?;
         read_tenant(&row.ok_or(StoreError::NotFound { what: "tenant" })?)
@@ -104,7 +104,7 @@ impl Registry {
         )
         .bind(after(last))
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list tenants"))?;
         rows.iter().map(read_tenant).collect()
@@ -139,7 +139,7 @@ impl Registry {
         let result = sqlx::query("UPDATE tenants SET customer_public_key = $2 WHERE name = $1")
             .bind(tenant.as_str())
             .bind(key)
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("set a customer's public key"))?;
         one_changed(&result, "tenant")
@@ -154,7 +154,7 @@ impl Registry {
         let result = sqlx::query("UPDATE tenants SET withdrawn = $2 WHERE name = $1")
             .bind(tenant.as_str())
             .bind(since.map(Timestamp::as_micros))
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("note that a key is withdrawn"))?;
         one_changed(&result, "tenant")
@@ -162,7 +162,7 @@ impl Registry {
 }
 
 async fn insert_key(
-    tx: &mut sqlx::SqliteTransaction<'_>,
+    tx: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     key: &WrappedTenantKey,
     now: Timestamp,
@@ -176,7 +176,7 @@ async fn insert_key(
     .bind(key.tenant_key.as_slice())
     .bind(key.parquet_kek.as_slice())
     .bind(now.as_micros())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await
     .map(drop)
     .map_err(failed("add a tenant key"))

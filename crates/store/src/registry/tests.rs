@@ -1,37 +1,40 @@
-mod grants;
-mod purchases;
-
-use std::path::Path;
-
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::{DeviceName, Principal, Role, TenantName, Timestamp};
 use thingward_policy::{Action, PolicyFile, UserRole};
 
 use super::*;
 use crate::error::StoreError;
-use crate::keys::tests::{NOW, key_file, tenant};
-use crate::keys::{KekReference, TenantKeys};
+use crate::keys::tests::{NOW, tenant};
+use bench::Bench;
 
-struct Bench {
-    folder: tempfile::TempDir,
-    registry: Registry,
-}
+#[macro_use]
+mod bench;
+mod at_once;
+mod grants;
+mod members;
+mod people;
+mod postgres;
+mod purchases;
+mod sqlite;
 
-async fn open(folder: &Path) -> Registry {
-    Registry::open(&folder.join("registry.sqlite")).await.unwrap()
-}
-
-/// A registry with two tenants.
-async fn bench() -> Bench {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = open(folder.path()).await;
-    let keys = TenantKeys::load(registry.clone()).await.unwrap();
-    let reference = KekReference::File(key_file(folder.path(), "k", 1));
-    for name in ["acme", "other"] {
-        keys.create(tenant(name), reference.clone(), NOW).await.unwrap();
-    }
-    Bench { folder, registry }
-}
+on_both!(
+    everything_is_there_after_a_restart,
+    a_name_is_one_principals_and_a_tenant_sees_its_own_only,
+    lists_come_in_pages_without_gap_or_double,
+    hardware_goes_to_a_new_tenant_only_after_its_release,
+    a_revocation_takes_every_certificate_key_and_claim_code_of_the_member,
+    a_new_claim_code_ends_the_older_ones_of_the_name,
+    crl_numbers_only_rise,
+    a_claim_code_works_once_before_it_expires,
+    a_token_works_until_it_expires_or_is_revoked,
+    revoking_a_token_revokes_all_that_were_made_with_it,
+    makers_and_what_is_expected_of_them_belong_to_one_tenant,
+    of_two_who_add_metadata_one_is_told_that_it_is_there,
+    tenants_come_in_pages,
+    policies_come_in_versions_and_who_is_slower_is_told,
+    who_is_removed_leaves_no_name_no_membership_and_no_token_that_works,
+    only_who_is_there_can_be_put_into_a_group,
+);
 
 fn device(name: &str) -> DeviceName {
     name.parse().unwrap()
@@ -56,13 +59,11 @@ fn later(seconds: i64) -> Timestamp {
     NOW.plus_micros(seconds * 1_000_000)
 }
 
-#[tokio::test]
-async fn everything_is_there_after_a_restart() {
-    let Bench { folder, registry } = bench().await;
+async fn everything_is_there_after_a_restart(Bench { home, registry }: Bench) {
     registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
     registry.set_customer_public_key(&tenant("acme"), Some(b"public")).await.unwrap();
     registry.close().await;
-    let registry = open(folder.path()).await;
+    let registry = home.open(2).await;
     let acme = registry.tenant(&tenant("acme")).await.unwrap();
     assert_eq!(acme.customer_public_key.as_deref(), Some(b"public".as_slice()));
     assert_eq!((acme.created, acme.withdrawn), (NOW, None));
@@ -71,9 +72,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(entry.hardware, Some(hardware("acme", "sn1")));
 }
 
-#[tokio::test]
-async fn a_name_is_one_principals_and_a_tenant_sees_its_own_only() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_name_is_one_principals_and_a_tenant_sees_its_own_only(Bench { home: _home, registry }: Bench) {
     registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
     let again = registry.add_principal(&meter("acme", "meter-1", None), NOW).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
@@ -85,9 +84,7 @@ async fn a_name_is_one_principals_and_a_tenant_sees_its_own_only() {
     assert!(matches!(missing, Err(StoreError::NotFound { what: "principal" })));
 }
 
-#[tokio::test]
-async fn lists_come_in_pages_without_gap_or_double() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn lists_come_in_pages_without_gap_or_double(Bench { home: _home, registry }: Bench) {
     for i in 0..25 {
         registry.add_principal(&meter("acme", &format!("m{i:02}"), None), NOW).await.unwrap();
     }
@@ -104,9 +101,7 @@ async fn lists_come_in_pages_without_gap_or_double() {
     assert_eq!(names, (0..25).map(|i| format!("m{i:02}")).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn hardware_goes_to_a_new_tenant_only_after_its_release() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn hardware_goes_to_a_new_tenant_only_after_its_release(Bench { home: _home, registry }: Bench) {
     let hardware = hardware("acme", "sn1");
     registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
     let taken = registry.add_principal(&meter("other", "pump", Some("sn1")), NOW).await;
@@ -142,9 +137,9 @@ async fn certify(registry: &Registry, serial: &[u8], spki: &[u8], seconds: std::
     registry.add_key(&acme, &name, &key).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member(
+    Bench { home: _home, registry }: Bench,
+) {
     let (acme, name) = (tenant("acme"), device("meter-1"));
     registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
     certify(&registry, b"over", b"kept", 0..10).await;
@@ -177,9 +172,7 @@ async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member()
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "principal" })));
 }
 
-#[tokio::test]
-async fn a_new_claim_code_ends_the_older_ones_of_the_name() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_new_claim_code_ends_the_older_ones_of_the_name(Bench { home: _home, registry }: Bench) {
     let claim = |name| Claim { principal: principal("acme", Role::Device, name) };
     for (code, name) in [("first", "d"), ("other", "e"), ("second", "d")] {
         registry.add_claim_code(code, &claim(name), later(60)).await.unwrap();
@@ -189,17 +182,14 @@ async fn a_new_claim_code_ends_the_older_ones_of_the_name() {
     assert_eq!(registry.use_claim_code("other", NOW).await.unwrap(), claim("e"));
 }
 
-#[tokio::test]
-async fn crl_numbers_only_rise() {
-    let Bench { folder, registry } = bench().await;
+async fn crl_numbers_only_rise(Bench { home, registry }: Bench) {
     assert_eq!(registry.next_crl_number().await.unwrap(), 1);
-    assert_eq!(open(folder.path()).await.next_crl_number().await.unwrap(), 2);
-    assert_eq!(registry.next_crl_number().await.unwrap(), 3);
+    let again = home.open(2).await;
+    assert_eq!(again.next_crl_number().await.unwrap(), 2);
+    assert_eq!(again.next_crl_number().await.unwrap(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_code_works_once_before_it_expires() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_claim_code_works_once_before_it_expires(Bench { home: _home, registry }: Bench) {
     let claim = Claim { principal: principal("acme", Role::Gateway, "gw") };
     registry.add_claim_code("code", &claim, later(60)).await.unwrap();
     assert!(registry.use_claim_code("other", NOW).await.is_err());
@@ -230,21 +220,19 @@ fn token(tenant: Option<TenantName>, scopes: Vec<Action>, n: u8) -> NewToken {
 
 #[tokio::test]
 async fn secrets_are_in_the_file_as_hashes_only() {
-    let Bench { folder, registry } = bench().await;
+    let Bench { home, registry } = Bench::in_file().await;
     let claim = Claim { principal: principal("acme", Role::Device, "d") };
     registry.add_claim_code("MARKED-CLAIM", &claim, later(60)).await.unwrap();
     let new = token(None, vec![Action::ReadReadings], 1);
     registry.add_token("MARKED-TOKEN", &new, NOW).await.unwrap();
     registry.close().await;
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
+    for entry in std::fs::read_dir(home.folder.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|w| w == b"MARKED-"));
     }
 }
 
-#[tokio::test]
-async fn a_token_works_until_it_expires_or_is_revoked() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_token_works_until_it_expires_or_is_revoked(Bench { home: _home, registry }: Bench) {
     let scopes = vec![Action::ReadReadings, Action::ManageKeys];
     let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng()).public_key().clone();
     let new = NewToken { key: Some(key), ..token(Some(tenant("acme")), scopes.clone(), 1) };
@@ -267,9 +255,7 @@ async fn a_token_works_until_it_expires_or_is_revoked() {
     assert_eq!(registry.tokens(Some(&acme), Some(&id), 10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn revoking_a_token_revokes_all_that_were_made_with_it() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn revoking_a_token_revokes_all_that_were_made_with_it(Bench { home: _home, registry }: Bench) {
     let add = async |secret: &str, n: u8, parent: Option<&TokenId>| {
         let new = token(None, vec![Action::ManageTenants], n);
         let new = NewToken { parent: parent.cloned(), ..new };
@@ -287,9 +273,7 @@ async fn revoking_a_token_revokes_all_that_were_made_with_it() {
     assert!(matches!(add("late", 5, Some(&child)).await, Err(StoreError::NotFound { .. })));
 }
 
-#[tokio::test]
-async fn makers_and_what_is_expected_of_them_belong_to_one_tenant() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn makers_and_what_is_expected_of_them_belong_to_one_tenant(Bench { home: _home, registry }: Bench) {
     let maker = |of: &str, admit, certificates: &[&[u8]]| Maker {
         tenant: tenant(of),
         name: "maker".into(),
@@ -316,9 +300,7 @@ async fn makers_and_what_is_expected_of_them_belong_to_one_tenant() {
     assert!(registry.remove_maker(&acme, "maker").await.is_err());
 }
 
-#[tokio::test]
-async fn of_two_who_add_metadata_one_is_told_that_it_is_there() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn of_two_who_add_metadata_one_is_told_that_it_is_there(Bench { home: _home, registry }: Bench) {
     assert_eq!(registry.metadata("ca").await.unwrap(), None);
     registry.add_metadata("ca", b"one").await.unwrap();
     assert!(matches!(registry.add_metadata("ca", b"two").await, Err(StoreError::Conflict { .. })));
@@ -327,9 +309,7 @@ async fn of_two_who_add_metadata_one_is_told_that_it_is_there() {
     assert_eq!(registry.metadata("ca").await.unwrap().as_deref(), Some(b"three".as_slice()));
 }
 
-#[tokio::test]
-async fn tenants_come_in_pages() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn tenants_come_in_pages(Bench { home: _home, registry }: Bench) {
     let first = registry.tenants(None, 1).await.unwrap();
     assert_eq!(first[0].name, tenant("acme"));
     let names = |t: Vec<Tenant>| t.into_iter().map(|t| t.name).collect::<Vec<TenantName>>();
@@ -340,9 +320,7 @@ fn file(text: &str) -> PolicyFile {
     PolicyFile { name: "own.cedar".to_owned(), text: text.to_owned() }
 }
 
-#[tokio::test]
-async fn policies_come_in_versions_and_who_is_slower_is_told() {
-    let Bench { registry, folder: _folder } = bench().await;
+async fn policies_come_in_versions_and_who_is_slower_is_told(Bench { home: _home, registry }: Bench) {
     let acme = tenant("acme");
     assert_eq!(registry.policy_version(&acme, None).await.unwrap(), None);
     assert_eq!(
@@ -369,9 +347,9 @@ fn user(name: &str, n: u8, roles: &[UserRole]) -> User {
     User { id: UserId::new([n; 8]), name: name.parse().unwrap(), roles, created: NOW }
 }
 
-#[tokio::test]
-async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
-    let Bench { registry, folder: _folder } = bench().await;
+async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works(
+    Bench { home: _home, registry }: Bench,
+) {
     let acme = tenant("acme");
     let anna = user("anna", 1, &[UserRole::Administrator, UserRole::Auditor]);
     registry.add_user(&acme, &anna).await.unwrap();
@@ -398,9 +376,7 @@ async fn who_is_removed_leaves_no_name_no_membership_and_no_token_that_works() {
     assert_eq!(registry.users(&tenant("other"), None, 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn only_who_is_there_can_be_put_into_a_group() {
-    let Bench { registry, folder: _folder } = bench().await;
+async fn only_who_is_there_can_be_put_into_a_group(Bench { home: _home, registry }: Bench) {
     let acme = tenant("acme");
     registry.add_principal(&meter("acme", "meter-1", None), NOW).await.unwrap();
     let (north, city) = ("north".parse().unwrap(), "city".parse().unwrap());

@@ -102,6 +102,7 @@ impl Registry {
     /// the token exists.
     pub async fn add_token(&self, token: &str, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
         let scopes: Vec<&str> = new.scopes.iter().map(|s| s.as_str()).collect();
+        let mut tx = self.change().await?;
         let result = sqlx::query(
             "INSERT INTO tokens (id, token_hash, tenant, scopes, created, expires, parent, user_id, spki) \
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
@@ -116,9 +117,10 @@ impl Registry {
         .bind(new.parent.as_ref().map(|parent| parent.0.as_str()))
         .bind(new.user.as_ref().map(ToString::to_string))
         .bind(new.key.as_ref().map(VerifyingKey::to_spki))
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
         .map_err(failed("add a token"))?;
+        tx.commit().await.map_err(failed("add a token"))?;
         one_changed(&result, "token")
     }
 
@@ -135,7 +137,7 @@ impl Registry {
         )
         .bind(sha256(&[token.as_bytes()]).as_slice())
         .bind(now.as_micros())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("check a token"))?;
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
@@ -154,7 +156,7 @@ impl Registry {
         )
         .bind(id.0.as_str())
         .bind(now.as_micros())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.pool()?)
         .await
         .map_err(failed("look for a token"))?;
         read_token(&row.ok_or(StoreError::NotFound { what: "token" })?)
@@ -169,7 +171,7 @@ impl Registry {
         let row = sqlx::query("SELECT 1 FROM tokens WHERE id = $1 AND revoked IS NULL AND expires > $2")
             .bind(id.0.as_str())
             .bind(now.as_micros())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("look for a token"))?;
         Ok(row.is_some())
@@ -187,6 +189,7 @@ impl Registry {
         id: &TokenId,
         now: Timestamp,
     ) -> Result<Vec<TokenId>, StoreError> {
+        let mut tx = self.change().await?;
         let rows = sqlx::query(
             "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $1 AND COALESCE(tenant, '') = $3 \
              UNION SELECT t.id FROM tokens t JOIN made m ON t.parent = m.id) \
@@ -195,9 +198,10 @@ impl Registry {
         .bind(id.0.as_str())
         .bind(now.as_micros())
         .bind(tenant.map_or("", TenantName::as_str))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await
         .map_err(failed("revoke a token"))?;
+        tx.commit().await.map_err(failed("revoke a token"))?;
         if rows.is_empty() {
             return Err(StoreError::NotFound { what: "token" });
         }
@@ -223,7 +227,7 @@ impl Registry {
         .bind(after(last))
         .bind(page(limit))
         .bind(tenant.map_or("", TenantName::as_str))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list tokens"))?;
         rows.iter().map(read_token).collect()

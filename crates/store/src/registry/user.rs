@@ -58,7 +58,7 @@ impl Registry {
     /// [`StoreError::Conflict`] when the tenant has one of this name, [`StoreError::NotFound`] when there is no such
     /// tenant.
     pub async fn add_user(&self, tenant: &TenantName, user: &User) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("add a user"))?;
+        let mut tx = self.change().await?;
         insert(&mut tx, tenant, user).await?;
         tx.commit().await.map_err(failed("add a user"))
     }
@@ -78,7 +78,7 @@ impl Registry {
             .bind(tenant.as_str())
             .bind(name.as_str())
             .bind(words(roles))
-            .execute(&self.pool)
+            .execute(self.pool()?)
             .await
             .map_err(failed("give roles"))?;
         one_changed(&result, "user")
@@ -97,7 +97,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let user = self.user(tenant, name).await?;
-        let mut transaction = self.pool.begin().await.map_err(failed("remove a user"))?;
+        let mut transaction = self.change().await?;
         sqlx::query("UPDATE tokens SET revoked = $3 WHERE tenant = $1 AND user_id = $2 AND revoked IS NULL")
             .bind(tenant.as_str())
             .bind(user.id.0.as_str())
@@ -111,12 +111,13 @@ impl Registry {
             .execute(&mut *transaction)
             .await
             .map_err(failed("take a user out of groups"))?;
-        sqlx::query("DELETE FROM users WHERE tenant = $1 AND id = $2")
+        let result = sqlx::query("DELETE FROM users WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(user.id.0.as_str())
             .execute(&mut *transaction)
             .await
             .map_err(failed("remove a user"))?;
+        one_changed(&result, "user")?;
         transaction.commit().await.map_err(failed("remove a user"))
     }
 
@@ -129,7 +130,7 @@ impl Registry {
         let row = sqlx::query("SELECT id, name, roles, created FROM users WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(id.0.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("read a user"))?;
         read_user(&row.ok_or(StoreError::NotFound { what: "user" })?)
@@ -144,7 +145,7 @@ impl Registry {
         let row = sqlx::query("SELECT id, name, roles, created FROM users WHERE tenant = $1 AND name = $2")
             .bind(tenant.as_str())
             .bind(name.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool()?)
             .await
             .map_err(failed("read a user"))?;
         read_user(&row.ok_or(StoreError::NotFound { what: "user" })?)
@@ -167,7 +168,7 @@ impl Registry {
         .bind(tenant.as_str())
         .bind(after(last))
         .bind(page(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool()?)
         .await
         .map_err(failed("list users"))?;
         rows.iter().map(read_user).collect()
@@ -175,7 +176,7 @@ impl Registry {
 }
 
 pub(super) async fn insert(
-    tx: &mut sqlx::SqliteTransaction<'_>,
+    tx: &mut sqlx::AnyConnection,
     tenant: &TenantName,
     user: &User,
 ) -> Result<(), StoreError> {
@@ -185,7 +186,7 @@ pub(super) async fn insert(
         .bind(user.name.as_str())
         .bind(words(&user.roles))
         .bind(user.created.as_micros())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await
         .map(drop)
         .map_err(failed("add a user"))

@@ -2,6 +2,11 @@
 
 use super::*;
 
+on_both!(
+    what_was_taken_back_is_of_one_audience_and_epoch_and_expired_grants_are_not_named,
+    a_class_is_there_from_its_first_grant_on_and_its_devices_are_told_once,
+);
+
 fn granted(id: u8, of: &str, epoch: u32, expires: Option<Timestamp>) -> GrantEntry {
     let (bytes, issued_by) = (vec![id; 9], "operator".to_owned());
     let issued = later(id.into());
@@ -9,9 +14,9 @@ fn granted(id: u8, of: &str, epoch: u32, expires: Option<Timestamp>) -> GrantEnt
     GrantEntry { id: [id; 8], audience, bytes, epoch, issued, issued_by, expires, revoked: None }
 }
 
-#[tokio::test]
-async fn what_was_taken_back_is_of_one_audience_and_epoch_and_expired_grants_are_not_named() {
-    let Bench { folder, registry } = bench().await;
+async fn what_was_taken_back_is_of_one_audience_and_epoch_and_expired_grants_are_not_named(
+    Bench { home, registry }: Bench,
+) {
     let (acme, meter) = (tenant("acme"), "device/meter-1".parse().unwrap());
     let all = [
         granted(1, "device/meter-1", 0, None),
@@ -49,7 +54,7 @@ async fn what_was_taken_back_is_of_one_audience_and_epoch_and_expired_grants_are
     assert!(registry.end_grants(&acme, &device("meter-1"), later(600)).await.unwrap());
     assert!(!registry.end_grants(&acme, &device("meter-3"), later(600)).await.unwrap());
     registry.close().await;
-    let registry = open(folder.path()).await;
+    let registry = home.open(2).await;
     let standing = registry.grant_standing(&acme, &meter, later(700)).await.unwrap();
     assert_eq!(standing, GrantStanding { epoch: 2, revoked: Vec::new(), live: 0 });
     let of = |audience: &str| [audience.parse().unwrap()];
@@ -59,9 +64,9 @@ async fn what_was_taken_back_is_of_one_audience_and_epoch_and_expired_grants_are
     assert_eq!(fifth.revoked, Some((later(600), GrantEnd::Release)));
 }
 
-#[tokio::test]
-async fn a_class_is_there_from_its_first_grant_on_and_its_devices_are_told_once() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_class_is_there_from_its_first_grant_on_and_its_devices_are_told_once(
+    Bench { home: _home, registry }: Bench,
+) {
     let acme = tenant("acme");
     let (north, class) = ("north".parse().unwrap(), "class/north".parse().unwrap());
     assert!(registry.classes(&acme).await.unwrap().is_empty());

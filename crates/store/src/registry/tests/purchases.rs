@@ -1,8 +1,16 @@
 //! What devices are offered for, and what was bought.
 
+use thingward_grant::usage::State;
+
 use super::*;
 
-fn purchase(id: u8, holder: u8, seconds: i64) -> Purchase {
+on_both!(
+    a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_is_back,
+    a_device_has_so_many_reservations_at_a_time_and_no_more,
+    a_device_has_one_offer_or_none,
+);
+
+pub(super) fn purchase(id: u8, holder: u8, seconds: i64) -> Purchase {
     Purchase {
         id: [id; 8],
         device: device("meter-1"),
@@ -13,7 +21,7 @@ fn purchase(id: u8, holder: u8, seconds: i64) -> Purchase {
         seconds: 3600,
         amount: 240,
         currency: "EUR".to_owned(),
-        state: thingward_grant::usage::State::Reserved,
+        state: State::Reserved,
         payment: None,
         made: later(seconds),
         until: later(seconds + 600),
@@ -24,7 +32,7 @@ fn purchase(id: u8, holder: u8, seconds: i64) -> Purchase {
     }
 }
 
-fn grant_of(purchase: &Purchase, until: Timestamp) -> GrantEntry {
+pub(super) fn grant_of(purchase: &Purchase, until: Timestamp) -> GrantEntry {
     GrantEntry {
         id: purchase.id,
         audience: GrantAudience::Device(purchase.device),
@@ -37,10 +45,9 @@ fn grant_of(purchase: &Purchase, until: Timestamp) -> GrantEntry {
     }
 }
 
-#[tokio::test]
-async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_is_back() {
-    use thingward_grant::usage::State;
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_is_back(
+    Bench { home: _home, registry }: Bench,
+) {
     let (acme, bought) = (tenant("acme"), purchase(1, 1, 0));
     registry.add_purchase(&acme, &bought, NOW, 2).await.unwrap();
     registry.set_payment(&acme, &bought.id, "pay_1", "http://localhost/1").await.unwrap();
@@ -73,9 +80,7 @@ async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_i
     assert_eq!(registry.purchase(&acme, &bought.id).await.unwrap().state, State::Disputed);
 }
 
-#[tokio::test]
-async fn a_device_has_so_many_reservations_at_a_time_and_no_more() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_device_has_so_many_reservations_at_a_time_and_no_more(Bench { home: _home, registry }: Bench) {
     let acme = tenant("acme");
     for id in [1, 2] {
         registry.add_purchase(&acme, &purchase(id, id, 0), NOW, 2).await.unwrap();
@@ -90,16 +95,14 @@ async fn a_device_has_so_many_reservations_at_a_time_and_no_more() {
     assert_eq!(rest.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [1]);
     // What nobody paid for is forgotten; what was paid for is not.
     registry.pay_purchase(&acme, &grant_of(&purchase(3, 3, 600), later(4500)), later(4500)).await.unwrap();
-    let over = |id| ([id; 8], Close { state: thingward_grant::usage::State::Ended, owed: 0 });
+    let over = |id| ([id; 8], Close { state: State::Ended, owed: 0 });
     registry.close_purchases(&acme, &[over(1), over(3)]).await.unwrap();
     registry.forget_unpaid(later(9000)).await.unwrap();
     let left = registry.purchases(&acme, None, None, 9).await.unwrap();
     assert_eq!(left.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [3, 2]);
 }
 
-#[tokio::test]
-async fn a_device_has_one_offer_or_none() {
-    let Bench { folder: _folder, registry } = bench().await;
+async fn a_device_has_one_offer_or_none(Bench { home: _home, registry }: Bench) {
     let acme = tenant("acme");
     let mut offer = Offer {
         device: device("meter-1"),
