@@ -17,7 +17,7 @@ const SESSION: [(&str, &str); 2] =
 ///
 /// With `HOST` on a network it is TLS with a certificate for this name, from a CA that is publicly known or in `FILE`, which is
 /// PEM. `sslmode=disable` is for the machine's own address. An absolute path in place of `HOST`, with `/` as `%2F`, is the folder
-/// of a Unix socket. Without a password PostgreSQL's password file is looked into (documentation of PostgreSQL, 34.16).
+/// of a Unix socket. Without a password PostgreSQL's password file is looked into (documentation of PostgreSQL 15, 34.16).
 #[derive(Clone)]
 pub struct PostgresPlace(AnyConnectOptions);
 
@@ -37,7 +37,7 @@ impl FromStr for PostgresPlace {
             return Err(wrong());
         }
         let is_socket = host.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2f"));
-        let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
+        let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1");
         let (mut mode, mut roots) = (if is_socket { "disable" } else { "verify-full" }, None);
         for (key, value) in url.query_pairs() {
             match (&*key, &*value) {

@@ -30,11 +30,17 @@ impl Registry {
     pub async fn lead(place: &PostgresPlace, term: u64) -> Result<Self, StoreError> {
         let candidates = place.named("thingward-candidate");
         let mut candidate = connect(place, candidates.clone()).await?;
-        // Where there are no tables, nobody has led. Else whoever is not to lead must not change them.
-        if !is_made(&mut candidate).await? {
-            let pool = pool().connect_lazy_with(candidates);
-            MIGRATIONS.run(&pool).await.map_err(migration_failed)?;
-            pool.close().await;
+        match has_own_tables(&mut candidate).await? {
+            // Nobody has led.
+            None => {
+                let pool = pool().connect_lazy_with(candidates);
+                MIGRATIONS.run(&pool).await.map_err(migration_failed)?;
+                pool.close().await;
+            }
+            // The sessions of another user could neither be seen nor ended.
+            Some(false) => return Err(unusable(place, PlaceProblem::NotOwner)),
+            // Who could not use the tables must not end who can. They are brought up to date by who leads.
+            Some(true) => drop(is_up_to_date(&mut candidate).await?),
         }
         term::take(&mut candidate, place, term).await?;
         candidate.close().await.map_err(failed("take a term"))?;
@@ -64,7 +70,7 @@ impl Registry {
     pub async fn follow(place: &PostgresPlace) -> Result<Self, StoreError> {
         let options = place.read_only("thingward-follower");
         let mut first = connect(place, options.clone()).await?;
-        if !is_made(&mut first).await? || !is_up_to_date(&mut first).await? {
+        if has_own_tables(&mut first).await?.is_none() || !is_up_to_date(&mut first).await? {
             return Err(unusable(place, PlaceProblem::Behind));
         }
         first.close().await.map_err(failed("open the registry"))?;
@@ -121,10 +127,14 @@ async fn check(connection: &mut AnyConnection) -> Result<Option<PlaceProblem>, S
     })
 }
 
-async fn is_made(connection: &mut AnyConnection) -> Result<bool, StoreError> {
-    let row =
-        sqlx::query("SELECT to_regclass('counters') IS NOT NULL AS is_made").fetch_one(connection).await;
-    get(&row.map_err(failed("look at the database"))?, "is_made")
+/// Whether the tables are this user's; `None` where there are none.
+async fn has_own_tables(connection: &mut AnyConnection) -> Result<Option<bool>, StoreError> {
+    let row = sqlx::query(
+        "SELECT pg_get_userbyid(relowner) = session_user AS is_own FROM pg_class \
+         WHERE oid = to_regclass('counters')",
+    );
+    let row = row.fetch_optional(connection).await.map_err(failed("look at the database"))?;
+    row.map(|row| get(&row, "is_own")).transpose()
 }
 
 /// Whether all migrations of this build were made, and no others.

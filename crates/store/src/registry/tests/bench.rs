@@ -1,6 +1,7 @@
 //! A registry to test, on SQLite and on PostgreSQL.
 
 use thingward_test_postgres::{Postgres, USER};
+use tokio::sync::OnceCell;
 
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::keys::{KekReference, TenantKeys};
@@ -35,9 +36,17 @@ impl Bench {
 
     /// `None` where PostgreSQL is not installed.
     pub(super) async fn shared() -> Option<Self> {
+        /// A database with the tables, to copy: making them takes longer.
+        static MADE: OnceCell<String> = OnceCell::const_new();
         let postgres = Postgres::of_this_process()?;
-        let place = postgres.url(USER, &postgres.database()).parse().unwrap();
-        Some(Self::at(Some(place)).await)
+        let place = |database: &str| postgres.url(USER, database).parse().unwrap();
+        let made = MADE.get_or_init(async || {
+            let database = postgres.database();
+            Registry::lead(&place(&database), 0).await.unwrap().close().await;
+            database
+        });
+        let database = postgres.copy_of(made.await);
+        Some(Self::at(Some(place(&database))).await)
     }
 
     async fn at(shared: Option<PostgresPlace>) -> Self {

@@ -12,6 +12,14 @@ fn place(postgres: &Postgres, database: &str) -> PostgresPlace {
     postgres.url(USER, database).parse().unwrap()
 }
 
+/// A new database of a user who may do nothing else.
+fn owned(postgres: &Postgres) -> PostgresPlace {
+    let database = postgres.database();
+    let user = format!("owner_of_{database}");
+    postgres.sql(&database, &format!("CREATE ROLE {user} LOGIN; ALTER DATABASE {database} OWNER TO {user}"));
+    postgres.url(&user, &database).parse().unwrap()
+}
+
 /// A place over TCP, with what follows the database.
 fn over_tcp(postgres: &Postgres, password: &str, database: &str, rest: &str) -> PostgresPlace {
     let port = postgres.port();
@@ -32,7 +40,7 @@ fn problem(result: Result<Registry, StoreError>) -> PlaceProblem {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_leader_changes_and_reads_nothing_any_more() {
     let Some(postgres) = Postgres::of_this_process() else { return };
-    let place = place(postgres, &postgres.database());
+    let place = owned(postgres);
     let old = Registry::lead(&place, 1).await.unwrap();
     old.set_metadata("kept", b"old").await.unwrap();
     // Connections that wait for work, one amid a change, and one with a change to begin after it.
@@ -60,7 +68,7 @@ async fn an_earlier_leader_changes_and_reads_nothing_any_more() {
         let told = |e: &Option<StoreError>| matches!(e, Some(StoreError::Superseded));
         assert!(round == 0 || refused.iter().all(told), "{refused:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "who is refused hears so at once");
+    assert!(begun.elapsed() < Duration::from_secs(8), "who is refused hears so at once");
     assert_eq!(new.metadata("kept").await.unwrap().as_deref(), Some(&b"new"[..]));
     for stale in [0, 1, 2] {
         assert!(matches!(Registry::lead(&place, stale).await.err(), Some(StoreError::Superseded)));
@@ -75,7 +83,7 @@ fn claim() -> Claim {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_leaders_that_come_at_once_the_one_with_the_highest_term_is_left() {
     let Some(postgres) = Postgres::of_this_process() else { return };
-    let place = place(postgres, &postgres.database());
+    let place = owned(postgres);
     let tasks: Vec<_> = (1..=6)
         .map(|term| {
             let place = place.clone();
@@ -112,7 +120,7 @@ async fn a_leader_goes_on_when_the_server_ended_its_sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_reads_through_a_change_of_leaders_and_changes_nothing() {
     let Some(postgres) = Postgres::of_this_process() else { return };
-    let place = place(postgres, &postgres.database());
+    let place = owned(postgres);
     assert!(matches!(problem(Registry::follow(&place).await), PlaceProblem::Behind));
     let leader = Registry::lead(&place, 1).await.unwrap();
     leader.set_metadata("a", b"1").await.unwrap();
@@ -161,7 +169,7 @@ async fn a_registry_of_a_newer_build_is_left_alone() {
     let Some(postgres) = Postgres::of_this_process() else { return };
     let database = postgres.database();
     let place = place(postgres, &database);
-    Registry::lead(&place, 1).await.unwrap().close().await;
+    let leader = Registry::lead(&place, 1).await.unwrap();
     postgres.sql(
         &database,
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -172,6 +180,7 @@ async fn a_registry_of_a_newer_build_is_left_alone() {
             |e: &StoreError| matches!(e, StoreError::Conflict { what } if what.contains("newer build"));
         assert!(refused.as_ref().is_some_and(newer), "{refused:?}");
     }
+    leader.set_metadata("a", b"1").await.expect("who can lead is left alone too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,7 +240,7 @@ fn a_place_names_user_host_and_database_and_never_less_protection_than_there_has
     for good in [
         "postgres://u:p@db.example:5432/d?sslrootcert=/etc/ca.pem",
         "postgresql://u@db.example/d?sslmode=verify-full",
-        "postgres://u:p@[::1]/d?sslmode=disable",
+        "postgres://u:p@127.0.0.1/d?sslmode=disable",
         "postgres://u@%2Frun%2Fpostgresql/d",
     ] {
         good.parse::<PostgresPlace>().unwrap();
