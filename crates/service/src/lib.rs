@@ -24,6 +24,7 @@ mod grants;
 pub mod http;
 mod membership;
 pub mod metrics;
+pub mod node;
 mod past;
 pub mod payload;
 pub mod pipeline;

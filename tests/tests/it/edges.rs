@@ -44,7 +44,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
         "service",
         &[
             "model", "crypto", "seal", "grant", "audit", "policy", "mqtt", "coap", "pki", "witness", "oidc",
-            "payment", "store", "ingress", "tpm", "pkcs11", "attest",
+            "payment", "store", "cluster", "ingress", "tpm", "pkcs11", "attest",
         ],
     ),
     (

@@ -298,7 +298,7 @@ where
 }
 
 /// Returns when the service stops, or when nobody is left to say so.
-async fn stopped(stop: &mut Stop) {
+pub(crate) async fn stopped(stop: &mut Stop) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

@@ -3,6 +3,7 @@
 mod oidc;
 mod reader;
 mod roles;
+mod scale;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ pub(crate) use roles::{DeviceConfig, GatewayConfig, WITNESS_HOME, WitnessConfig}
 
 use reader::Reader;
 use thingward_oidc::Provider;
+use thingward_service::node::ScaleSettings;
 use thingward_service::settings::ServiceSettings;
 
 /// The commented file that `thingward init` writes. What is commented out is what holds when nothing is said.
@@ -30,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     /// The service.
     pub(crate) service: ServiceSettings,
+    /// What it shares with the other nodes; nothing when it is one machine.
+    pub(crate) scale: Option<ScaleSettings>,
     /// The gateway.
     pub(crate) gateway: GatewayConfig,
     /// The device.
@@ -94,11 +98,12 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 fn parse(name: &str, text: &str, file: Option<PathBuf>) -> Result<Config, Vec<String>> {
     let mut reader = Reader::new(name, text)?;
     let service = roles::service(&mut reader);
+    let scale = scale::scale(&mut reader);
     let gateway = roles::gateway(&mut reader);
     let device = roles::device(&mut reader);
     let witness = roles::witness(&mut reader);
     reader.finish()?;
-    Ok(Config { file, service, gateway, device, witness })
+    Ok(Config { file, service, scale, gateway, device, witness })
 }
 
 #[cfg(test)]

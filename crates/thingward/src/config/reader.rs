@@ -51,6 +51,11 @@ impl<'a> Reader<'a> {
         self.open(name.to_owned(), entry)
     }
 
+    /// The section of this name, when it is there.
+    pub(super) fn optional_section(&mut self, name: &'static str) -> Option<Section<'a>> {
+        self.root.contains_key(name).then(|| self.section(name))
+    }
+
     /// A section inside another.
     pub(super) fn subsection(&mut self, parent: &mut Section<'a>, name: &'static str) -> Section<'a> {
         parent.known.push(name);
@@ -122,11 +127,16 @@ impl<'a> Reader<'a> {
         wanted: Wanted,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
+        self.require(section, key, wanted);
+        self.text(section, key, wanted, None, |text| parse(text).map(Some))
+    }
+
+    /// A key has to be there.
+    pub(super) fn require(&mut self, section: &Section<'a>, key: &'static str, wanted: Wanted) {
         if !section.entries.contains_key(key) {
             let text = format!("{}.{key}: is missing; write e.g. {}", section.path, wanted.example);
             self.problems.push((section.at, text));
         }
-        self.text(section, key, wanted, None, |text| parse(text).map(Some))
     }
 
     /// A list of texts through `parse`.

@@ -36,7 +36,7 @@ use super::reader::{Reader, Section, Wanted};
 use crate::when;
 
 /// The port of MQTT on the service.
-const MQTT_PORT: u16 = 8883;
+pub(super) const MQTT_PORT: u16 = 8883;
 
 /// How a gateway runs.
 #[derive(Clone)]

@@ -1,9 +1,10 @@
 //! `[scale]`: what several nodes that are one service share.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use thingward_service::node::ScaleSettings;
-use url::{Host, Url};
+use url::Url;
 
 use super::reader::Reader;
 use super::roles::{MQTT_PORT, want};
@@ -28,6 +29,7 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
     let node = r.needed(s, "node", name, plain);
     let key_file = r.needed(s, "key_file", file, absolute);
     let nats_ca_file = r.text(s, "nats_ca_file", file, None, |text| absolute(text).map(Some));
+    r.require(s, "nats", servers);
     let nats = r.texts(s, "nats", servers, Vec::new(), |text| server(text, nats_ca_file.is_some()));
     let settings = ScaleSettings {
         node: node.unwrap_or_default(),
@@ -41,9 +43,6 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
         postgres_file: r.needed(s, "postgres_file", file, absolute).unwrap_or_default(),
         mqtt_port: r.number(s, "mqtt_port", port, MQTT_PORT, 1..=u16::MAX),
     };
-    if settings.nats.is_empty() {
-        r.missing(s, "nats", servers);
-    }
     r.close(section);
     Some(settings)
 }
@@ -51,11 +50,8 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
 /// Without TLS on this machine only, and with TLS when somebody says whose certificates count.
 fn server(text: &str, has_ca: bool) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    let is_here = match url.host()? {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     let is_right = match url.scheme() {
         "tls" => has_ca,
         "nats" => is_here,
