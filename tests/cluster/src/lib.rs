@@ -6,8 +6,10 @@
     reason = "tests stand on this: what does not start ends them"
 )]
 
+mod haproxy;
 mod nats;
 mod process;
 
+pub use haproxy::{LoadBalancer, Service};
 pub use nats::NatsServers;
 pub use process::{free_port, is_installed};

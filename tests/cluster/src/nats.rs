@@ -1,13 +1,10 @@
 //! NATS servers with JetStream that are one cluster.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use crate::process::{Running, free_port};
+use crate::process::{Running, free_port, wait_for_port};
 
 /// So many servers, of which each has what the others have.
 pub struct NatsServers {
@@ -75,10 +72,6 @@ impl NatsServers {
     pub fn restart(&mut self, node: usize) {
         let config: PathBuf = self.folder.path().join(format!("{node}.conf"));
         self.running[node] = Some(Running::start(Command::new("nats-server").arg("-c").arg(config)));
-        let end = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.ports[node])).is_err() {
-            assert!(Instant::now() < end, "nats-server does not start");
-            sleep(Duration::from_millis(20));
-        }
+        wait_for_port(self.ports[node], "nats-server");
     }
 }

@@ -81,7 +81,7 @@ fn client_config(ca: &Path) -> io::Result<Arc<ClientConfig>> {
         roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
     let config = config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -4,10 +4,12 @@
 pub(crate) mod by_hand;
 pub(crate) mod crowd;
 pub(crate) mod house;
+pub(crate) mod nodes;
 
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -240,6 +242,17 @@ pub(crate) fn stops_cleanly(mut running: Running) {
         ended.is_some()
     });
     assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) {
+    let mut file = File::options().create_new(true).write(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Makes a folder that only its owner may enter.
+pub(crate) fn create_private(path: &Path) {
+    std::fs::DirBuilder::new().mode(0o700).create(path).unwrap();
 }
 
 pub(crate) fn shown(path: &Path) -> &str {

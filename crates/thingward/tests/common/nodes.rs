@@ -1,0 +1,124 @@
+//! Three nodes that are one service, with everything that they stand on.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use thingward_test_postgres::Postgres;
+use thingward_town_cluster::{LoadBalancer, NatsServers, Service, is_installed};
+
+use super::{Place, Running, free_port, shown, wait_for};
+
+const COUNT: usize = 3;
+
+/// Three nodes behind a load balancer, which is where the place's ports are.
+pub(crate) struct Nodes {
+    pub(crate) place: Place,
+    pub(crate) nats: NatsServers,
+    nodes: Vec<Option<Running>>,
+    /// Where each listens by itself: MQTT and HTTPS.
+    pub(crate) ports: Vec<[u16; 2]>,
+    _balancer: LoadBalancer,
+}
+
+impl Nodes {
+    /// `None`, with loud words, where something that they stand on is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let postgres = Postgres::of_this_process()?;
+        if !is_installed("nats-server") || !is_installed("haproxy") {
+            return None;
+        }
+        let (mut place, nats) = (Place::new(), NatsServers::start(COUNT));
+        let ports: Vec<[u16; 2]> = (0..COUNT).map(|_| [free_port(), free_port()]).collect();
+        let secret = |name: &str, text: &str| {
+            let path = place.path(name);
+            super::write_private(&path, text);
+            path
+        };
+        let database = postgres.url(thingward_test_postgres::USER, &postgres.database());
+        let postgres_file = secret("postgres.url", &database);
+        let key_file = place.path("scale.key");
+        place.done(&["service", "key", shown(&key_file)]);
+        let urls: Vec<String> = nats.urls().iter().map(|url| format!("{url:?}")).collect();
+        for (number, [mqtt, https]) in (1..).zip(&ports) {
+            let text = format!(
+                "[service]\ndata_dir = {:?}\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
+                 [scale]\nnode = \"node-{number}\"\nkey_file = {key_file:?}\nnats = [{}]\npostgres_file = {postgres_file:?}\n\
+                 mqtt_port = {}\n",
+                place.path(&data(number)),
+                urls.join(", "),
+                place.mqtt,
+            );
+            std::fs::write(place.path(&format!("node-{number}.toml")), text).unwrap();
+            super::create_private(&place.path(&data(number)));
+        }
+        let service =
+            |name, port, of: usize| Service { name, port, nodes: ports.iter().map(|p| p[of]).collect() };
+        let balancer =
+            LoadBalancer::start(&[service("mqtt", place.mqtt, 0), service("https", place.https, 1)]);
+        place.config = place.path("node-1.toml");
+        let mut me =
+            Self { place, nats, nodes: (0..COUNT).map(|_| None).collect(), ports, _balancer: balancer };
+        (1..=COUNT).for_each(|number| me.restart(number));
+        me.place.wait_for_service();
+        Some(me)
+    }
+
+    /// Commands go to this node's administration socket from now on.
+    pub(crate) fn ask(&mut self, number: usize) {
+        self.place.config = self.place.path(&format!("node-{number}.toml"));
+        self.place.wait_for_service();
+    }
+
+    /// Kills a node, as a machine does that ends.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.nodes[number - 1] = None;
+    }
+
+    /// Sends a signal to a node.
+    pub(crate) fn signal(&self, number: usize, name: &str) {
+        let id = self.nodes[number - 1].as_ref().unwrap().0.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Has a node end in good order.
+    pub(crate) fn stop(&mut self, number: usize) {
+        self.signal(number, "TERM");
+        let mut node = self.nodes[number - 1].take().unwrap();
+        assert!(node.0.wait().unwrap().success(), "{}", self.place.logs());
+    }
+
+    /// Starts a node again, on another machine or with what it had.
+    pub(crate) fn restart(&mut self, number: usize) {
+        let (name, config) = (format!("node-{number}"), self.place.path(&format!("node-{number}.toml")));
+        let before = std::mem::replace(&mut self.place.config, config);
+        self.nodes[number - 1] = Some(self.place.start_as(&name, &["service", "run"]));
+        self.place.config = before;
+    }
+
+    /// Everything that a node kept on its disk is gone.
+    pub(crate) fn lose_disk(&self, number: usize) {
+        let data: PathBuf = self.place.path(&data(number));
+        std::fs::remove_dir_all(&data).unwrap();
+        super::create_private(&data);
+    }
+
+    /// Which node leads, as the logs say.
+    pub(crate) fn leader(&self) -> usize {
+        let mut newest = None;
+        wait_for("a leader", || {
+            let term = |number: usize| {
+                let log =
+                    std::fs::read_to_string(self.place.path(&format!("logs/node-{number}.log"))).unwrap();
+                let line = log.lines().rfind(|line| line.contains("this node leads"))?;
+                Some((line.rsplit_once("term=")?.1.trim().parse::<u64>().unwrap(), number))
+            };
+            newest = (1..=COUNT).filter_map(term).max();
+            newest.is_some_and(|(_, number)| self.nodes[number - 1].is_some())
+        });
+        newest.unwrap().1
+    }
+}
+
+fn data(number: usize) -> String {
+    if number == 1 { "data".to_owned() } else { format!("data-{number}") }
+}

@@ -1,0 +1,98 @@
+//! Three nodes behind a load balancer are one service, whatever ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use common::by_hand::ByHand;
+use common::crowd::{Client, count};
+use common::nodes::Nodes;
+use common::{Place, shown, wait_for};
+
+const SECONDS: u32 = 60;
+
+/// The numbers of a device that are kept, in the order in which they were accepted.
+fn kept(place: &Place, device: &str) -> Vec<u64> {
+    let query = ["reading", "query", "--tenant", "acme", "--device", device, "--limit", "100000"];
+    let (code, rows) = place.run(&query);
+    if code != 0 {
+        return Vec::new();
+    }
+    let mut rows: Vec<_> = rows.as_array().unwrap().iter().collect();
+    rows.sort_by_key(|row| row["seq"].as_u64());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of messages")]
+    let numbers = rows.iter().map(|row| row["value"].as_f64().unwrap() as u64).collect();
+    numbers
+}
+
+#[test]
+fn three_nodes_are_one_service_whatever_ends() {
+    let Some(mut nodes) = Nodes::start() else { return };
+    let key = nodes.place.path("acme.key");
+    let made = nodes.place.done(&["key", "create", shown(&key)]);
+    nodes.place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
+    let names = ["one", "two", "three"];
+    let members = names.map(|name| ByHand::enrolled(&nodes.place, "acme", "device", name));
+    let clients = members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", SECONDS));
+    let goes_on = |place: &Place, what: &str| {
+        let before = names.map(|name| kept(place, name).len());
+        wait_for(what, || names.iter().zip(before).all(|(name, n)| kept(place, name).len() > n + 20));
+    };
+    goes_on(&nodes.place, "readings through three nodes");
+
+    let leader = nodes.leader();
+    let other = leader % 3 + 1;
+    nodes.ask(other);
+    nodes.kill(leader);
+    goes_on(&nodes.place, "readings after the end of the leader");
+    let next = nodes.leader();
+    assert_ne!(next, leader);
+
+    // On another machine, with nothing but the configuration.
+    nodes.lose_disk(leader);
+    nodes.restart(leader);
+    nodes.ask(leader);
+    goes_on(&nodes.place, "readings with a new node");
+
+    nodes.nats.kill(0);
+    goes_on(&nodes.place, "readings after the end of a NATS server");
+    nodes.nats.restart(0);
+
+    // It cannot know that another one leads, and writes nothing when it comes back.
+    let paused = nodes.leader();
+    let other = paused % 3 + 1;
+    nodes.ask(other);
+    nodes.signal(paused, "STOP");
+    wait_for("another leader", || nodes.leader() != paused);
+    goes_on(&nodes.place, "readings after a leader that stands still");
+    nodes.signal(paused, "CONT");
+    goes_on(&nodes.place, "readings with two that led");
+
+    let leader = nodes.leader();
+    nodes.ask(leader % 3 + 1);
+    let start = Instant::now();
+    nodes.stop(leader);
+    wait_for("another leader", || nodes.leader() != leader);
+    assert!(start.elapsed() < Duration::from_secs(10), "a leader that stops lets another one lead");
+    nodes.restart(leader);
+    goes_on(&nodes.place, "readings after a leader that stopped");
+
+    for (name, client) in names.iter().zip(clients) {
+        let outcome = client.outcome();
+        println!("{name}: {outcome}");
+        let acknowledged = count(&outcome, "acknowledged");
+        let (all, mut seen) = (kept(&nodes.place, name), BTreeSet::new());
+        let first: Vec<u64> = all.iter().copied().filter(|number| seen.insert(*number)).collect();
+        // One may have been kept whose acknowledgement did not arrive.
+        let expected: Vec<u64> = (1..=acknowledged.max(first.len() as u64)).collect();
+        assert_eq!(first, expected, "each is there, and they are in their order");
+        assert!(first.len() as u64 <= acknowledged + 1);
+    }
+}
