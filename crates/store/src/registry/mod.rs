@@ -6,7 +6,7 @@
 //! statements run on both, through sqlx's `Any` driver, in what both take of SQL: text, 64-bit integers and bytes come
 //! out of columns, booleans do not; lists are ordered by the bytes of a text.
 //!
-//! A change of several steps, or of one whose condition is about other rows, is made by [`Registry::change`]: one at a
+//! A change of several steps, or of one whose condition is about other rows, is made by `Registry::change`: one at a
 //! time, so that it sees all that was changed before. Every change is durable when its call returns: what changes and
 //! gives rows is read to its end, which is behind the commit. Lists come in pages of at most [`LIST_MAX`], continued after
 //! the last item of the page before.
