@@ -71,6 +71,16 @@ impl Depot for NatsDepot {
             file.sync_all().await.map_err(|e| failed("write a file", e))
         })
     }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(async {
+            if !self.is_kept(name).await? {
+                return Ok(());
+            }
+            let removed = self.objects.delete(name).await;
+            removed.map_err(|e| failed("remove a file from the object store", e))
+        })
+    }
 }
 
 fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {

@@ -48,6 +48,17 @@ pub enum JournalError {
         /// Where the node is.
         at: u64,
     },
+    /// The servers have lost messages, or the journal is another one.
+    #[error(
+        "the journal ends at message {last}, and this node has all up to {at}: NATS has lost messages, or they are \
+         another installation's"
+    )]
+    Lost {
+        /// The last message that is there.
+        last: u64,
+        /// Where the node is.
+        at: u64,
+    },
     /// The copy cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,6 +142,9 @@ impl Journal {
         if state.first_sequence > from.sequence + 1 {
             return Err(JournalError::Behind { first: state.first_sequence, at: from.sequence });
         }
+        if state.last_sequence < from.sequence {
+            return Err(JournalError::Lost { last: state.last_sequence, at: from.sequence });
+        }
         Ok(state.last_sequence)
     }
 
@@ -182,6 +196,24 @@ impl Journal {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// Whether a node that is at `from` can follow.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Behind`] and [`JournalError::Lost`] when not, [`JournalError::Nats`] when it cannot be asked.
+    pub async fn reaches_back(&self, from: Position) -> Result<(), JournalError> {
+        self.reach(from).await.map(drop)
+    }
+
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub async fn bytes(&self) -> Result<u64, NatsError> {
+        Ok(patiently("look at the journal", || self.stream.get_info()).await?.state.bytes)
     }
 
     /// Clears away what is before a place, once a snapshot has it.

@@ -30,6 +30,9 @@ async fn a_file_of_one_node_is_there_for_another_as_it_was() {
             depot.put(&name, &from).unwrap();
             depot.get(&name, &to).unwrap();
             assert_eq!(std::fs::read(&to).unwrap(), bytes);
+            depot.remove(&name).unwrap();
+            depot.remove(&name).unwrap();
+            assert!(matches!(depot.get(&name, &to), Err(StoreError::NotFound { .. })));
         }
     };
     tokio::task::spawn_blocking(work).await.unwrap();

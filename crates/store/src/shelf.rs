@@ -24,6 +24,13 @@ pub trait Depot: Send + Sync {
     ///
     /// [`StoreError::NotFound`] when there is nothing, else [`StoreError::Io`].
     fn get(&self, name: &str, file: &Path) -> Result<(), StoreError>;
+
+    /// Forgets what is kept under this name; no error when there is nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`].
+    fn remove(&self, name: &str) -> Result<(), StoreError>;
 }
 
 /// A folder of such files: all that there are, or those that this node had to do with, and a depot that has all.
@@ -99,6 +106,10 @@ mod tests {
             let from = fs::read(self.0.join(name.replace('/', "+")));
             let bytes = from.map_err(|_| StoreError::NotFound { what: "file" })?;
             fs::write(file, bytes).map_err(StoreError::io("get"))
+        }
+
+        fn remove(&self, name: &str) -> Result<(), StoreError> {
+            fs::remove_file(self.0.join(name.replace('/', "+"))).map_err(StoreError::io("remove"))
         }
     }
 

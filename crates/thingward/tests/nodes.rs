@@ -16,7 +16,7 @@ use common::crowd::{Client, count};
 use common::nodes::Nodes;
 use common::{Place, shown, wait_for};
 
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 80;
 
 /// The numbers of a device that are kept, in the order in which they were accepted.
 fn kept(place: &Place, device: &str) -> Vec<u64> {
@@ -56,10 +56,14 @@ fn three_nodes_are_one_service_whatever_ends() {
     assert_ne!(next, leader);
 
     // On another machine, with nothing but the configuration.
+    wait_for("a journal that begins behind a snapshot", || {
+        nodes.place.logs().contains("the journal begins behind a snapshot")
+    });
     nodes.lose_disk(leader);
     nodes.restart(leader);
     nodes.ask(leader);
     goes_on(&nodes.place, "readings with a new node");
+    assert!(nodes.place.logs().contains("this node takes a snapshot"));
 
     nodes.nats.kill(0);
     goes_on(&nodes.place, "readings after the end of a NATS server");

@@ -4,6 +4,7 @@
 //! ```text
 //! front     what this node's listeners are in front of      back     what the leader does for connections of other nodes
 //! carried   what both say about a connection                places   what the nodes share, and where it is
+//! history   snapshots, for the journal not to grow without end
 //! ```
 //!
 //! A node that led and leads no more has decided more than it may know: it ends, and its process begins anew.
@@ -11,6 +12,7 @@
 mod back;
 mod carried;
 mod front;
+mod history;
 mod places;
 
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use thingward_cluster::journal::{Journal, JournalError};
 use thingward_cluster::lease::{Lease, Office};
 use thingward_cluster::link::{self, Host};
 use thingward_cluster::nats::Nats;
+use thingward_cluster::snapshots::Snapshots;
 use thingward_crypto::sealed::SealingKey;
 use thingward_model::clock::now;
 use thingward_store::hot::{LeadingHot, Replica};
@@ -128,20 +131,22 @@ impl Node {
 struct Base {
     settings: ServiceSettings,
     mqtt_port: u16,
+    journal_bytes: u64,
     postgres: PostgresPlace,
     key: SealingKey,
     nats: Nats,
     journal: Journal,
     office: Office,
     replica: Arc<Replica>,
-    depot: Arc<NatsDepot>,
+    depot: Arc<dyn Depot>,
+    snapshots: Snapshots,
     /// Has the replica follow the journal.
     copying: std::sync::Mutex<JoinHandle<()>>,
 }
 
 /// What a node is at a moment.
 enum Role {
-    Leads(Lease, Box<Ground>),
+    Leads(Box<Lease>, Box<Ground>),
     Follows(link::Sender, link::Receiver),
 }
 
@@ -152,11 +157,25 @@ impl Base {
         let (nats, postgres) = (Nats::connect(&scale.nats()?).await?, scale.postgres()?);
         let journal = Journal::open(&nats, key.clone()).await?;
         let office = Office::open(&nats, &scale.node).await?;
-        let replica = Arc::new(Replica::open(&settings.data_dir.join("hot"))?);
-        let depot = Arc::new(NatsDepot::open(&nats).await?);
+        let depot: Arc<dyn Depot> = Arc::new(NatsDepot::open(&nats).await?);
+        let snapshots = Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await?;
+        let replica = Arc::new(history::replica(&settings.data_dir, &key, &journal, &snapshots).await?);
         let copying = std::sync::Mutex::new(tokio::spawn(copy(journal.clone(), Arc::clone(&replica))));
-        let mqtt_port = scale.mqtt_port;
-        Ok(Self { settings, mqtt_port, postgres, key, nats, journal, office, replica, depot, copying })
+        let ScaleSettings { mqtt_port, journal_bytes, .. } = scale;
+        Ok(Self {
+            settings,
+            mqtt_port,
+            journal_bytes,
+            postgres,
+            key,
+            nats,
+            journal,
+            office,
+            replica,
+            depot,
+            snapshots,
+            copying,
+        })
     }
 
     /// Waits until this node leads or is linked to the one that does.
@@ -199,8 +218,8 @@ impl Base {
             let leader = self.journal.clone().lead(term, self.replica.position()?, take).await?;
             let registry = Registry::lead(&self.postgres, term).await?;
             let hot = LeadingHot::new(Arc::clone(&self.replica), Box::new(leader));
-            let depot: Arc<dyn Depot> = self.depot.clone();
-            let store = Store::over(Box::new(hot), registry, &self.settings.data_dir, Some(depot)).await?;
+            let depot = Some(Arc::clone(&self.depot));
+            let store = Store::over(Box::new(hot), registry, &self.settings.data_dir, depot).await?;
             let store = Arc::new(store);
             let time = now();
             let authority = Authority::open(&self.settings, store.registry(), &self.key, time).await?;
@@ -215,7 +234,7 @@ impl Base {
             ground = work => ground?,
             () = lease.hold() => return Err(JournalError::Deposed.into()),
         };
-        Ok(Role::Leads(lease, ground))
+        Ok(Role::Leads(Box::new(lease), ground))
     }
 
     /// Carries this node's connections to the leader, until the link ends.
@@ -253,7 +272,7 @@ impl Base {
     /// Decides, until somebody else may or this node shall stop.
     async fn lead(
         &self,
-        mut lease: Lease,
+        mut lease: Box<Lease>,
         mut ground: Box<Ground>,
         front: &Front,
         tls: &ListenersTls,
@@ -276,9 +295,11 @@ impl Base {
         let back = Back { core: core.clone(), site: site.clone(), stop: stop.clone(), changed };
         let serving = tokio::spawn(back::serve(host, back));
         front.set(Place::Here(core, site));
+        let shortening = history::shorten(self);
         let is_deposed = tokio::select! {
             () = lease.hold() => true,
             () = reign.failed() => true,
+            () = shortening => true,
             () = http::stopped(&mut stop) => false,
         };
         front.set(Place::Nobody);
@@ -335,6 +356,10 @@ async fn copy(journal: Journal, replica: Arc<Replica>) {
             Err(error) => Err(error.into()),
         };
         let Err(error) = followed;
+        if matches!(error, JournalError::Behind { .. } | JournalError::Lost { .. }) {
+            tracing::error!(%error, "this node does not follow the journal; started again, it takes a snapshot");
+            return;
+        }
         tracing::error!(%error, "this node does not follow the journal");
         tokio::time::sleep(AGAIN).await;
     }

@@ -31,6 +31,8 @@ pub struct ScaleSettings {
     pub nats_replicas: usize,
     /// What streams and subjects of this installation begin with.
     pub nats_prefix: String,
+    /// Bytes of the journal from which on a snapshot takes its place.
+    pub journal_bytes: u64,
     /// The file with the place of the registry, as [`PostgresPlace`] has it; only its owner may read it.
     pub postgres_file: PathBuf,
     /// The port at which clients reach MQTT, through the load balancer.
@@ -81,7 +83,8 @@ fn client_config(ca: &Path) -> io::Result<Arc<ClientConfig>> {
         roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
+    let config =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
     let config = config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -42,6 +42,11 @@ impl FjallHot {
         self.change(batch, PersistMode::Buffer)
     }
 
+    /// Flushes all that was taken.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(|e| failed("flush hot readings", e))
+    }
+
     fn change(&self, batch: Batch, mode: PersistMode) -> Result<(), StoreError> {
         let mut write = self.db.batch().durability(Some(mode));
         for Op { table, key, value } in batch.into_ops() {

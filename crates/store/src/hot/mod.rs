@@ -8,11 +8,13 @@ mod block;
 mod embedded;
 mod key;
 mod replica;
+mod snapshot;
 
 pub use batch::{Batch, Op, SignedPart, Space, Table};
 pub use block::{Block, SealedBlock};
 pub use embedded::FjallHot;
 pub use replica::{Journal, LeadingHot, Position, Replica};
+pub use snapshot::{read_snapshot, write_snapshot};
 
 pub(crate) use block::open_block;
 pub(crate) use key::{block_key, chain_key, parse_block_key, parse_tenant, scope_prefix};

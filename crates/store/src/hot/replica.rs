@@ -67,9 +67,23 @@ impl Replica {
     ///
     /// [`StoreError::Corrupt`], or what the disk says.
     pub fn position(&self) -> Result<Position, StoreError> {
-        let kept = self.0.snapshot().get(Table::Owner(Space::Meta), POSITION_KEY)?;
-        let Some(kept) = kept else { return Ok(Position::default()) };
-        Position::decode(&kept).ok_or_else(|| StoreError::corrupt("the position in the journal"))
+        position_in(&*self.0.snapshot())
+    }
+
+    /// What it has.
+    #[must_use]
+    pub fn hot(&self) -> &dyn HotStore {
+        &self.0
+    }
+
+    /// Takes a part of a snapshot.
+    pub(super) fn fill(&self, batch: Batch) -> Result<(), StoreError> {
+        self.0.write(batch)
+    }
+
+    /// Flushes all that it took.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync()
     }
 
     /// Takes the entry that ends at `at`. Not flushed: what a crash takes comes from the journal again.
@@ -86,6 +100,13 @@ impl Replica {
         batch.put(Space::Meta, POSITION_KEY, at.encode());
         self.0.write(batch)
     }
+}
+
+/// The place in the journal of what is there at a moment.
+pub(super) fn position_in(moment: &dyn HotSnapshot) -> Result<Position, StoreError> {
+    let kept = moment.get(Table::Owner(Space::Meta), POSITION_KEY)?;
+    let Some(kept) = kept else { return Ok(Position::default()) };
+    Position::decode(&kept).ok_or_else(|| StoreError::corrupt("the position in the journal"))
 }
 
 /// The hot store of the node that leads.

@@ -114,7 +114,7 @@ fn length((reader, section): In<'_, '_, '_>, key: &'static str, default: Duratio
     })
 }
 
-fn size((reader, section): In<'_, '_, '_>, key: &'static str, default: u64) -> u64 {
+pub(super) fn size((reader, section): In<'_, '_, '_>, key: &'static str, default: u64) -> u64 {
     reader.text(section, key, SIZE, default, |t| when::bytes(t).ok().filter(|n| *n > 0))
 }
 

@@ -7,7 +7,10 @@ use thingward_service::node::ScaleSettings;
 use url::Url;
 
 use super::reader::Reader;
-use super::roles::{MQTT_PORT, want};
+use super::roles::{MQTT_PORT, size, want};
+
+/// Bytes of the journal from which on a snapshot takes its place, when nothing is said.
+const JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
 
 /// `None` where the section is not there: the service is one machine.
 pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
@@ -40,6 +43,7 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
             .text(s, "nats_credentials_file", file, None, |text| absolute(text).map(Some)),
         nats_replicas: r.number(s, "nats_replicas", replicas, 3, 1..=5),
         nats_prefix: r.text(s, "nats_prefix", name, "thingward".to_owned(), plain),
+        journal_bytes: size((r, s), "journal", JOURNAL_BYTES),
         postgres_file: r.needed(s, "postgres_file", file, absolute).unwrap_or_default(),
         mqtt_port: r.number(s, "mqtt_port", port, MQTT_PORT, 1..=u16::MAX),
     };

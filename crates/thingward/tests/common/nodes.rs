@@ -43,7 +43,7 @@ impl Nodes {
             let text = format!(
                 "[service]\ndata_dir = {:?}\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
                  [scale]\nnode = \"node-{number}\"\nkey_file = {key_file:?}\nnats = [{}]\npostgres_file = {postgres_file:?}\n\
-                 mqtt_port = {}\n",
+                 mqtt_port = {}\njournal = \"256KiB\"\n",
                 place.path(&data(number)),
                 urls.join(", "),
                 place.mqtt,
