@@ -37,31 +37,25 @@ impl NatsDepot {
         let objects = patiently("open the object store", || nats.jetstream.get_object_store(&bucket)).await?;
         Ok(Self { objects, runtime: Handle::current() })
     }
-
-    async fn is_kept(&self, name: &str) -> Result<bool, StoreError> {
-        match self.objects.info(name).await {
-            Ok(info) => Ok(!info.deleted),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed("look for a file in the object store", error)),
-        }
-    }
 }
 
 impl Depot for NatsDepot {
     fn put(&self, name: &str, file: &Path) -> Result<(), StoreError> {
-        self.runtime.block_on(async {
-            if self.is_kept(name).await? {
+        let (objects, name, file) = (self.objects.clone(), name.to_owned(), file.to_owned());
+        wait(&self.runtime, async move {
+            if is_kept(&objects, &name).await? {
                 return Ok(());
             }
             let mut file = File::open(file).await.map_err(|e| failed("read a file", e))?;
-            let kept = self.objects.put(name, &mut file).await;
+            let kept = objects.put(name.as_str(), &mut file).await;
             kept.map(drop).map_err(|e| failed("put a file into the object store", e))
         })
     }
 
     fn get(&self, name: &str, file: &Path) -> Result<(), StoreError> {
-        self.runtime.block_on(async {
-            let mut object = self.objects.get(name).await.map_err(|error| match error.kind() {
+        let (objects, name, file) = (self.objects.clone(), name.to_owned(), file.to_owned());
+        wait(&self.runtime, async move {
+            let mut object = objects.get(name).await.map_err(|error| match error.kind() {
                 GetErrorKind::NotFound => StoreError::NotFound { what: "file" },
                 _ => failed("get a file from the object store", error),
             })?;
@@ -73,14 +67,33 @@ impl Depot for NatsDepot {
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.runtime.block_on(async {
-            if !self.is_kept(name).await? {
+        let (objects, name) = (self.objects.clone(), name.to_owned());
+        wait(&self.runtime, async move {
+            if !is_kept(&objects, &name).await? {
                 return Ok(());
             }
-            let removed = self.objects.delete(name).await;
+            let removed = objects.delete(name).await;
             removed.map_err(|e| failed("remove a file from the object store", e))
         })
     }
+}
+
+async fn is_kept(objects: &ObjectStore, name: &str) -> Result<bool, StoreError> {
+    match objects.info(name).await {
+        Ok(info) => Ok(!info.deleted),
+        Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("look for a file in the object store", error)),
+    }
+}
+
+/// Waits for work on the runtime. A thread that is one of its own lets another one take its place meanwhile.
+fn wait<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    runtime.spawn(async move { done.send(work.await) });
+    tokio::task::block_in_place(|| outcome.recv()).unwrap_or_else(|e| Err(failed("use the object store", e)))
 }
 
 fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {

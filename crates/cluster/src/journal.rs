@@ -216,6 +216,25 @@ impl Journal {
         Ok(patiently("look at the journal", || self.stream.get_info()).await?.state.bytes)
     }
 
+    /// Whether nobody has ever led.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub async fn is_new(&self) -> Result<bool, NatsError> {
+        Ok(patiently("look at the journal", || self.stream.get_info()).await?.state.last_sequence == 0)
+    }
+
+    /// Clears away what is up to a place, this included, so that who has nothing begins with the snapshot of it.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub async fn trim_all(&self, to: Position) -> Result<(), NatsError> {
+        let purge = self.stream.purge().sequence(to.sequence + 1).await;
+        purge.map(drop).map_err(NatsError::of("trim the journal"))
+    }
+
     /// Clears away what is before a place, once a snapshot has it.
     ///
     /// # Errors
@@ -289,6 +308,13 @@ impl Leader {
     #[must_use]
     pub const fn term(&self) -> u64 {
         self.term
+    }
+
+    /// Behind its last entry.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        end.map(|end| end.entries).unwrap_or_default()
     }
 
     async fn append_at(&self, end: Reached, entry: &[u8]) -> Result<Reached, JournalError> {

@@ -50,18 +50,29 @@ pub struct Report {
 /// keeps it from being read at all.
 pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
     let store = Store::open_to_look(data_dir).await?;
-    let found = store.check()?;
-    let problems = found.problems.iter().map(ToString::to_string).collect();
-    let mut report = Report { store: found, policies: 0, commands: 0, descriptions: 0, grants: 0, problems };
     let sealing_key = read_private(&data_dir.join("sealing.key"))
         .map_err(|source| StoreError::Io { what: "read sealing.key".to_owned(), source })?;
     let sealing_key = SealingKey::from_bytes(&sealing_key).map_err(|_| corrupt("sealing.key"))?;
+    let report = check(&store, sealing_key).await;
+    store.registry().close().await;
+    report
+}
+
+/// Checks all that a store has which nobody changes meanwhile.
+///
+/// # Errors
+///
+/// What keeps it from being read at all.
+pub(crate) async fn check(store: &Store, sealing_key: SealingKey) -> Result<Report, StoreError> {
+    let found = store.check()?;
+    let problems = found.problems.iter().map(ToString::to_string).collect();
+    let mut report = Report { store: found, policies: 0, commands: 0, descriptions: 0, grants: 0, problems };
     let key = sealed_key_as_it_is(store.registry(), &sealing_key, LOG_KEY).await;
     let key = key.map_err(|_| corrupt("the log's key"))?;
     let mut sealer = Sealer::new(sealing_key).map_err(|_| corrupt("sealing.key"))?;
     for tenant in store.registry().all_tenants().await? {
         let key = key.as_ref().map(SoftwareKey::public_key);
-        let mut check = Check { store: &store, tenant, report: &mut report, deeds: Deeds::default() };
+        let mut check = Check { store, tenant, report: &mut report, deeds: Deeds::default() };
         check.log(key)?;
         check.registry().await?;
         check.policies().await?;
@@ -69,7 +80,6 @@ pub async fn fsck(data_dir: &Path) -> Result<Report, StoreError> {
         check.descriptions(&mut sealer)?;
         check.grants().await?;
     }
-    store.registry().close().await;
     Ok(report)
 }
 

@@ -62,6 +62,31 @@ impl Shelf {
         depot.put(&format!("{}/{file}", self.name), &self.folder.join(file))
     }
 
+    /// Keeps all files of the folder in a depot, and returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// What disk or depot say.
+    pub(crate) fn keep_all(&self, depot: &dyn Depot) -> Result<u64, StoreError> {
+        let (mut folders, mut kept) = (vec![self.folder.clone()], 0);
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(StoreError::io("list files"))?,
+            };
+            for entry in entries {
+                let path = entry.map_err(StoreError::io("list files"))?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Some(file) = path.strip_prefix(&self.folder).ok().and_then(Path::to_str) {
+                    depot.put(&format!("{}/{file}", self.name), &path)?;
+                    kept += 1;
+                }
+            }
+        }
+        Ok(kept)
+    }
+
     /// Where a file is in the folder, from where another node left it when it has to be.
     ///
     /// # Errors

@@ -148,11 +148,6 @@ impl Store {
         &self.keys
     }
 
-    #[cfg(test)]
-    pub(crate) fn hot(&self) -> &dyn HotStore {
-        &*self.hot
-    }
-
     /// The audit log of a tenant.
     #[must_use]
     pub fn log(&self, tenant: TenantName) -> TenantLog<'_> {
@@ -271,6 +266,21 @@ impl Store {
     pub fn segments(&self, tenant: &TenantName) -> Result<Vec<SegmentInfo>, StoreError> {
         let found = segments_of(&*self.hot.snapshot(), Some(tenant))?;
         Ok(found.into_iter().map(|(_, info)| info).collect())
+    }
+
+    /// Keeps every segment and every tile of this data directory in a depot. Returns how many files that are. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What disk or depot say.
+    pub fn keep_files(&self, depot: &dyn Depot) -> Result<u64, StoreError> {
+        Ok(self.segments.keep_all(depot)? + self.logs.keep_all(depot)?)
+    }
+
+    /// What is hot, to take a snapshot of.
+    #[must_use]
+    pub fn hot(&self) -> &dyn HotStore {
+        &*self.hot
     }
 
     /// The file of a segment, for the customer's own tools. Blocks.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::by_hand::ByHand;
 use common::crowd::{Client, count};
 use common::nodes::Nodes;
-use common::{Place, shown, wait_for};
+use common::{Place, ask, shown, succeeds, wait_for};
 
 const SECONDS: u32 = 80;
 
@@ -30,6 +30,67 @@ fn kept(place: &Place, device: &str) -> Vec<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of messages")]
     let numbers = rows.iter().map(|row| row["value"].as_f64().unwrap() as u64).collect();
     numbers
+}
+
+/// Entries of a log that fill more than one bundle.
+const ENTRIES: usize = 300;
+
+#[test]
+fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
+    let Some(mut nodes) = Nodes::prepare() else { return };
+    let alone = nodes.place.path("alone.toml");
+    let text = std::fs::read_to_string(nodes.place.path("node-1.toml")).unwrap();
+    let (service, scale) = text.split_once("[scale]").unwrap();
+    let history = "[service.history]\nevery = \"1s\"\nrows = 1\nage = \"1s\"\n";
+    std::fs::write(&alone, format!("{service}{history}")).unwrap();
+    nodes.place.config = alone;
+    let mut alone = nodes.place.service(&["acme"]);
+    let url = format!("{}/crl", nodes.place.url);
+    wait_for("the load balancer to find it", || ask("curl", &["--silent", "--insecure", &url]).0);
+    let member = ByHand::enrolled(&nodes.place, "acme", "device", "one");
+    let [mqtt, _] = nodes.ports[0];
+    for number in 0..5 {
+        let payload = format!("{{\"said\":{number}}}");
+        let publish = ["-t", "devices/me/telemetry/count", "-m", &payload, "-q", "1"];
+        assert!(member.mosquitto("mosquitto_pub", mqtt, &publish).0);
+    }
+    let mut segments = Vec::new();
+    wait_for("history", || {
+        segments.clone_from(nodes.place.done(&["segment", "list", "--tenant", "acme"]).as_array().unwrap());
+        !segments.is_empty()
+    });
+    // Each look is an entry.
+    let (socket, id) = (nodes.place.path("data/admin.sock"), segments[0]["id"].as_str().unwrap());
+    let url = format!("http://localhost/api/v1/tenants/acme/segments/{id}?look=[1-{ENTRIES}]");
+    succeeds("curl", &["--silent", "--fail", "--unix-socket", shown(&socket), &url, "-o", "/dev/null"]);
+    wait_for("a log in files", || nodes.place.path("data/logs/acme/tile/entries").exists());
+    let before = nodes.place.done(&["reading", "query", "--tenant", "acme"]);
+    let log = nodes.place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
+    assert!(std::process::Command::new("kill").arg(alone.0.id().to_string()).status().unwrap().success());
+    assert!(alone.0.wait().unwrap().success());
+
+    // With a key of its own, nothing would open any more.
+    nodes.place.config = nodes.place.path("move.toml");
+    std::fs::write(&nodes.place.config, format!("{service}[scale]{scale}")).unwrap();
+    let key = nodes.place.path("scale.key");
+    nodes.place.done(&["service", "key", shown(&key)]);
+    nodes.place.fails(&["move"], 1);
+    std::fs::copy(nodes.place.path("data/sealing.key"), &key).unwrap();
+    let moved = nodes.place.done(&["move"]);
+    assert!(moved["segments"].as_u64().unwrap() >= 1 && moved["files"].as_u64().unwrap() >= 3, "{moved}");
+    assert!(moved["log_entries"].as_u64().unwrap() > 300 && moved["problems"].as_array().unwrap().is_empty());
+    nodes.place.fails(&["move"], 1);
+
+    // The nodes have nothing but their configuration.
+    (1..=3).for_each(|number| nodes.lose_disk(number));
+    nodes.start_all();
+    assert_eq!(nodes.place.done(&["reading", "query", "--tenant", "acme"]), before);
+    let after = nodes.place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
+    let (after, log) = (after.as_array().unwrap(), log.as_array().unwrap());
+    assert!(log.iter().all(|entry| after.contains(entry)));
+    let publish = ["-t", "devices/me/telemetry/count", "-m", "{\"said\":5}", "-q", "1"];
+    assert!(member.mosquitto("mosquitto_pub", nodes.place.mqtt, &publish).0, "{}", nodes.place.logs());
+    wait_for("one more", || kept(&nodes.place, "one").len() == 6);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! ```text
 //! front     what this node's listeners are in front of      back     what the leader does for connections of other nodes
 //! carried   what both say about a connection                places   what the nodes share, and where it is
-//! history   snapshots, for the journal not to grow without end
+//! history   snapshots, for the journal not to grow without end    moving   from one machine to several nodes
 //! ```
 //!
 //! A node that led and leads no more has decided more than it may know: it ends, and its process begins anew.
@@ -13,6 +13,7 @@ mod back;
 mod carried;
 mod front;
 mod history;
+mod moving;
 mod places;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use self::back::Back;
 use self::front::{Front, Line, Place};
+pub use self::moving::{MoveError, Moved, move_to_nodes};
 pub use self::places::ScaleSettings;
 use crate::authority::Authority;
 use crate::http;
@@ -152,12 +154,14 @@ enum Role {
 
 impl Base {
     async fn open(settings: ServiceSettings, scale: ScaleSettings) -> Result<Self, StartError> {
-        let key = SealingKey::load(&scale.key_file)
-            .map_err(crate::service::io_error(format!("key {}", scale.key_file.display())))?;
+        let key = SealingKey::load(&scale.key_file).map_err(crate::service::io_error(format!(
+            "key {}, which `thingward service key` makes for all nodes",
+            scale.key_file.display()
+        )))?;
         let (nats, postgres) = (Nats::connect(&scale.nats()?).await?, scale.postgres()?);
         let journal = Journal::open(&nats, key.clone()).await?;
         let office = Office::open(&nats, &scale.node).await?;
-        let depot: Arc<dyn Depot> = Arc::new(NatsDepot::open(&nats).await?);
+        let depot = depot(&nats).await?;
         let snapshots = Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await?;
         let replica = Arc::new(history::replica(&settings.data_dir, &key, &journal, &snapshots).await?);
         let copying = std::sync::Mutex::new(tokio::spawn(copy(journal.clone(), Arc::clone(&replica))));
@@ -321,6 +325,11 @@ impl Base {
         registry.close().await;
         tls
     }
+}
+
+/// Where files are that all nodes have.
+async fn depot(nats: &Nats) -> Result<Arc<dyn Depot>, StartError> {
+    Ok(Arc::new(NatsDepot::open(nats).await?))
 }
 
 /// Leads or follows, whatever is to be done, until it leads no more or shall stop.

@@ -70,6 +70,16 @@ impl Replica {
         position_in(&*self.0.snapshot())
     }
 
+    /// It is the copy of a journal that ends at `at`, whatever that says.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn stand_at(&self, at: Position) -> Result<(), StoreError> {
+        self.take(at, Batch::new())?;
+        self.sync()
+    }
+
     /// What it has.
     #[must_use]
     pub fn hot(&self) -> &dyn HotStore {

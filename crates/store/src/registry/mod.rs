@@ -15,6 +15,7 @@ mod admission;
 mod attestation;
 mod certificate;
 mod claim;
+mod copy;
 mod grant;
 mod group;
 mod identity;

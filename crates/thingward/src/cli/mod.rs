@@ -126,6 +126,7 @@ enum Command {
     #[command(subcommand)]
     Zigbee(zigbee::Zigbee),
     Fsck(setup::Fsck),
+    Move(setup::Move),
     /// Write a commented thingward.toml.
     Init(setup::Init),
     /// The configuration.
@@ -224,6 +225,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Audit(c) => c.run(&global).await,
             Command::Segment(c) => c.run(&global).await,
             Command::Fsck(c) => c.run(&global).await,
+            Command::Move(c) => c.run(&global).await,
             Command::Demo(c) => c.run().await,
             Command::MqttTestbed { port } => mqtt_testbed::run(port).await,
             Command::PaymentTestbed(PaymentTestbed { home, port, webhook, run }) => {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use thingward_service::node::{Moved, move_to_nodes};
 
 use super::Global;
 use super::file::create_public;
 use crate::config;
 use crate::failure::Failure;
-use crate::output::{self, Progress, fields};
+use crate::output::{self, Output, Progress, fields};
 
 /// Write a commented thingward.toml.
 #[derive(Debug, Args)]
@@ -111,5 +112,55 @@ impl Fsck {
             0 => Ok(()),
             n => Err(Failure::Failed(format!("{n} problems in {}", data_dir.display()))),
         }
+    }
+}
+
+/// Makes the service of this configuration, which is stopped, several nodes: copies all that it has to the places that [scale]
+/// names, and reads it back. What it had stays in its data directory.
+#[derive(Debug, Args)]
+pub(super) struct Move {}
+
+impl Move {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let config = config::load(global)?;
+        let Some(scale) = config.scale else {
+            return Err(Failure::Configuration(vec![
+                "[scale] is missing: it says where everything goes".to_owned(),
+            ]));
+        };
+        if !config.service.data_dir.join("registry.sqlite").exists() {
+            let text = format!("{} is no data directory", config.service.data_dir.display());
+            return Err(Failure::NotFound(text));
+        }
+        let is_told = global.output == Output::Text;
+        let step = move |step: &'static str| {
+            if is_told {
+                eprintln!("{step}");
+            }
+        };
+        let moved = move_to_nodes(&config.service, &scale, step).await.map_err(Failure::of)?;
+        let Moved { rows, files, report } = moved;
+        let (problems, store) = (&report.problems, &report.store);
+        let found = json!({
+            "registry_rows": rows,
+            "files": files,
+            "blocks": store.blocks,
+            "segments": store.segments,
+            "rows": store.rows,
+            "log_entries": store.log_entries,
+            "problems": problems,
+        });
+        output::value(global.output, &found, |_| {
+            format!(
+                "moved and read back: {rows} rows of the registry, {files} files, {} blocks and {} segments with {} rows, \
+                 {} log entries; next: `thingward service run` on each node\n{}",
+                store.blocks,
+                store.segments,
+                store.rows,
+                store.log_entries,
+                problems.join("\n")
+            )
+        });
+        Ok(())
     }
 }

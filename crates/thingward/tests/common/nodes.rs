@@ -23,11 +23,25 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// `None`, with loud words, where something that they stand on is not installed.
     pub(crate) fn start() -> Option<Self> {
+        let mut nodes = Self::prepare()?;
+        nodes.place.done(&["service", "key", shown(&nodes.place.path("scale.key"))]);
+        nodes.start_all();
+        Some(nodes)
+    }
+
+    /// Starts all of them.
+    pub(crate) fn start_all(&mut self) {
+        (1..=COUNT).for_each(|number| self.restart(number));
+        self.ask(1);
+    }
+
+    /// All that they stand on, and their configurations; the key and the nodes themselves are not there yet.
+    pub(crate) fn prepare() -> Option<Self> {
         let postgres = Postgres::of_this_process()?;
         if !is_installed("nats-server") || !is_installed("haproxy") {
             return None;
         }
-        let (mut place, nats) = (Place::new(), NatsServers::start(COUNT));
+        let (place, nats) = (Place::new(), NatsServers::start(COUNT));
         let ports: Vec<[u16; 2]> = (0..COUNT).map(|_| [free_port(), free_port()]).collect();
         let secret = |name: &str, text: &str| {
             let path = place.path(name);
@@ -37,7 +51,6 @@ impl Nodes {
         let database = postgres.url(thingward_test_postgres::USER, &postgres.database());
         let postgres_file = secret("postgres.url", &database);
         let key_file = place.path("scale.key");
-        place.done(&["service", "key", shown(&key_file)]);
         let urls: Vec<String> = nats.urls().iter().map(|url| format!("{url:?}")).collect();
         for (number, [mqtt, https]) in (1..).zip(&ports) {
             let text = format!(
@@ -55,12 +68,7 @@ impl Nodes {
             |name, port, of: usize| Service { name, port, nodes: ports.iter().map(|p| p[of]).collect() };
         let balancer =
             LoadBalancer::start(&[service("mqtt", place.mqtt, 0), service("https", place.https, 1)]);
-        place.config = place.path("node-1.toml");
-        let mut me =
-            Self { place, nats, nodes: (0..COUNT).map(|_| None).collect(), ports, _balancer: balancer };
-        (1..=COUNT).for_each(|number| me.restart(number));
-        me.place.wait_for_service();
-        Some(me)
+        Some(Self { place, nats, nodes: (0..COUNT).map(|_| None).collect(), ports, _balancer: balancer })
     }
 
     /// Commands go to this node's administration socket from now on.
