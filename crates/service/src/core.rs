@@ -41,7 +41,7 @@ use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::{self, ServiceGate};
 use crate::metrics::Metrics;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Drained, Pipeline};
 use crate::sealer::Sealer;
 use crate::uses::Uses;
 
@@ -227,6 +227,7 @@ fn open(
 ) -> Result<(Core, Committer, Senders), StoreError> {
     let metrics = Arc::new(Metrics::new());
     let pipeline = Pipeline::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&metrics))?;
+    let durable = pipeline.durable();
     let corrupt = |what: &str| StoreError::Corrupt { what: what.to_owned() };
     let mut sealer = Sealer::new(keys.sealing).map_err(|_| corrupt("the sealing key"))?;
     things::descriptions(&store, &mut sealer, &directory.access)?;
@@ -258,7 +259,8 @@ fn open(
         outputs: Arc::clone(&outputs),
         metrics: Arc::clone(&metrics),
     };
-    let committer = Committer { store, outputs, followers: Arc::default(), metrics, log_sizes };
+    let followers = Arc::default();
+    let committer = Committer { store, outputs, followers, durable, metrics, log_sizes };
     Ok((core, committer, senders))
 }
 
@@ -323,7 +325,10 @@ impl Core {
         self.broker.gate_mut().set_time(now);
         let mut is_last = false;
         for event in events {
-            is_last |= self.handle(now, event);
+            is_last = self.handle(now, event);
+            if is_last {
+                break;
+            }
         }
         self.broker.tick(now);
         Ok(Decided { group: self.finish_group(now)?, is_last })
@@ -437,7 +442,7 @@ impl Core {
             }
         }
         let drained = self.broker.gate_mut().pipeline.drain();
-        let (mut batch, accepted) =
+        let Drained { mut batch, accepted, group: number } =
             drained.map_err(|error| tracing::error!(%error, "readings cannot be sealed"))?;
         let (log_batch, sizes) = self.log.drain();
         batch.extend(log_batch);
@@ -456,9 +461,10 @@ impl Core {
                 }
             }
         }
-        if batch.is_empty() && output.effects.is_empty() && accepted.is_empty() {
+        let effects = output.effects;
+        if batch.is_empty() && effects.is_empty() && accepted.is_empty() && logged.waiting.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Group { batch, effects: output.effects, accepted, logged }))
+        Ok(Some(Group { number, batch, effects, accepted, logged }))
     }
 }

@@ -266,10 +266,14 @@ impl ServiceGate {
         route: Route,
         now: Timestamp,
     ) -> Result<Option<Message>, ReasonCode> {
-        let kept = self.pipeline.take(permit, device, stream, payload, route, now).map_err(|r| reason(&r))?;
+        let before = self.pipeline.accepted().len();
+        let taken = self.pipeline.take(permit, device, stream, payload, route, now);
         if self.read.borrow().contains(permit.tenant()) {
-            self.announcements.extend(kept.iter().filter_map(|record| announcement(permit.tenant(), record)));
+            // Also what was kept of a message before it was refused.
+            let kept = self.pipeline.accepted().iter().skip(before);
+            self.announcements.extend(kept.filter_map(|(tenant, record)| announcement(tenant, record)));
         }
+        taken.map_err(|refusal| reason(&refusal))?;
         // The readings are kept whoever listens, so a full queue of a listener is no reason to refuse them.
         Ok(None)
     }

@@ -29,6 +29,7 @@ mod past;
 pub mod payload;
 pub mod pipeline;
 mod purchases;
+mod recent;
 mod refusals;
 mod reign;
 mod sealer;

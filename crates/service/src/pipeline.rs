@@ -2,8 +2,8 @@
 //!
 //! Everything that one message changes goes into one batch; nothing is acknowledged before it is durable.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::HashMap;
 use thingward_crypto::{KeyId, RecipientSecretKey, VerifyingKey};
@@ -15,14 +15,16 @@ use thingward_seal::{
     ChainState, Earlier, FormatError, Item, Items, Record as ChainRecord, RecordKey, RecordVerdict,
     SignedStatement, Statement, StatementKind, StatementVerdict, Subject, Violation, item,
 };
-use thingward_store::hot::{Batch, Block, Space};
+use thingward_store::hot::{Batch, Block, Opened, Space};
 use thingward_store::{Reading, Record, Route, Store, StoreError, Value};
 
+use crate::ahead::Ahead;
 use crate::audit::Deed;
 use crate::directory::Directory;
 use crate::finding::{Findings, Place};
 use crate::metrics::Metrics;
 use crate::payload;
+use crate::recent::Recent;
 use crate::stream_state::{Chain, StreamKey, StreamState};
 
 /// How a message reached the service.
@@ -67,8 +69,26 @@ pub struct Pipeline {
     /// Blocks that wait for the end of their group.
     full: Vec<Block>,
     batch: Batch,
+    /// Open statements, by chain.
+    opens: Ahead,
     accepted: Vec<Accepted>,
     scratch: Box<[u8; RECORD_BYTES_MAX]>,
+    /// The block that a record of this group was looked for in last.
+    opened: Opened,
+    /// The number of this group.
+    group: u64,
+    /// Groups up to this number are durable.
+    durable: Arc<AtomicU64>,
+}
+
+/// A group of changes. Nothing of it may be acknowledged before [`Self::batch`] is durable.
+pub struct Drained {
+    /// What has to become durable.
+    pub batch: Batch,
+    /// The records that were accepted with it.
+    pub accepted: Vec<Accepted>,
+    /// Its number: they rise.
+    pub group: u64,
 }
 
 impl Pipeline {
@@ -82,6 +102,10 @@ impl Pipeline {
     ) -> Result<Self, StoreError> {
         let findings = Findings::load(&store)?;
         Ok(Self {
+            opens: Ahead::new(Arc::clone(&store), Space::Chains),
+            opened: Opened::default(),
+            group: 1,
+            durable: Arc::default(),
             store,
             directory,
             metrics,
@@ -125,11 +149,31 @@ impl Pipeline {
             // A name alone takes no memory.
             self.streams.remove(&at);
         }
-        for record in taken.iter().flatten() {
-            self.metrics.readings_accepted.inc_by(record.readings.len() as u64);
-            self.accepted.push((at.tenant, Arc::clone(record)));
-        }
         taken
+    }
+
+    /// Who follows is told of a record that was kept.
+    fn accept(&mut self, tenant: TenantName, record: &Arc<Record>) {
+        self.metrics.readings_accepted.inc_by(record.readings.len() as u64);
+        self.accepted.push((tenant, Arc::clone(record)));
+    }
+
+    /// The records that were accepted in this group so far.
+    #[must_use]
+    pub fn accepted(&self) -> &[Accepted] {
+        &self.accepted
+    }
+
+    /// Whoever makes groups durable says here up to which number they are.
+    #[must_use]
+    pub fn durable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.durable)
+    }
+
+    /// How many records were opened in all to compare what came with them.
+    #[must_use]
+    pub const fn records_opened(&self) -> u64 {
+        self.opened.count
     }
 
     /// Reads the saved state of a stream; makes a new one when the device has not too many.
@@ -181,7 +225,9 @@ impl Pipeline {
         keep(&self.store, at, &mut state.block, &mut self.full, &record).map_err(Refusal::Store)?;
         state.plain_next = seq + 1;
         note_change(&mut self.changed, at, &mut state.is_changed);
-        Ok(Arc::new(record))
+        let record = Arc::new(record);
+        self.accept(at.tenant, &record);
+        Ok(record)
     }
 
     fn take_items(
@@ -227,7 +273,7 @@ impl Pipeline {
         now: Timestamp,
     ) -> Result<Option<Arc<Record>>, Bad> {
         let at_hand = arrived(route, now);
-        let Self { store, streams, scratch, recipients, full, changed, .. } = self;
+        let Self { store, streams, scratch, recipients, full, changed, opened, group, .. } = self;
         let unknown = || Bad::Violation(Violation::UnknownChain);
         let stream = streams.get_mut(at).ok_or_else(unknown)?;
         let chain = stream.chain.as_mut().ok_or_else(unknown)?;
@@ -246,10 +292,19 @@ impl Pipeline {
                 open(record, key, scratch.as_mut_slice(), at_hand)
             }
         };
-        let mut state = chain.state;
+        let (mut state, mut failed) = (chain.state, None);
         let verdict = state.record(record, readings.is_some(), |record| {
-            earlier(store, at, &chain.recent, record, readings.as_deref().unwrap_or_default())
+            let readings = readings.as_deref().unwrap_or_default();
+            let found = earlier(store, at, &chain.recent, opened, record, readings);
+            found.unwrap_or_else(|e| {
+                failed = Some(e);
+                Earlier::Unknown
+            })
         });
+        if let Some(e) = failed {
+            // It may have been kept, and must not be twice.
+            return Err(Bad::Store(e));
+        }
         let violation = match verdict {
             RecordVerdict::Linked => None,
             RecordVerdict::Unlinked(violation) => violation,
@@ -276,7 +331,7 @@ impl Pipeline {
             keep(store, at, &mut stream.block, full, &kept).map_err(Bad::Store)?;
         }
         chain.state = state;
-        chain.remember(record.seq, record.tag());
+        chain.recent.remember(record.seq, record.tag(), *group);
         note_change(changed, at, &mut stream.is_changed);
         if let Some(violation) = violation {
             self.note(at, violation.as_str(), format!("at record {}", record.seq), now);
@@ -285,7 +340,9 @@ impl Pipeline {
             // It opened, so the device made it, but it holds no pack; the chain goes on.
             return Err(Bad::Violation(Violation::Malformed));
         }
-        Ok(Some(Arc::new(kept)))
+        let kept = Arc::new(kept);
+        self.accept(at.tenant, &kept);
+        Ok(Some(kept))
     }
 
     fn take_statement(
@@ -345,7 +402,7 @@ impl Pipeline {
         if current.is_some_and(|c| c.state.chain == statement.chain) {
             return Ok(());
         }
-        if self.store.get(Space::Chains, &entry).map_err(Bad::Store)?.is_some() {
+        if self.opens.get(&entry).map_err(Bad::Store)?.is_some() {
             return Err(Bad::Violation(Violation::Replay));
         }
         let succession = match current {
@@ -359,7 +416,7 @@ impl Pipeline {
             recipient,
             encapsulated,
             key: None,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
         };
         if confidentiality == Confidentiality::Service {
             service_key(&mut chain, at, &self.store, &mut self.recipients)?;
@@ -367,10 +424,10 @@ impl Pipeline {
         if let Some(violation) = succession {
             self.note(at, violation.as_str(), "a new chain does not follow the old one".to_owned(), now);
         }
+        self.opens.put(entry, signed.bytes.to_vec()).map_err(Bad::Store)?;
         let stream = self.streams.entry(*at).or_default();
         stream.chain = Some(chain);
         note_change(&mut self.changed, at, &mut stream.is_changed);
-        self.batch.put(Space::Chains, entry, signed.bytes);
         Ok(())
     }
 
@@ -409,6 +466,7 @@ impl Pipeline {
     /// Forgets every key of the tenant, and what was opened with them.
     pub fn forget_tenant_keys(&mut self, tenant: &TenantName) {
         self.recipients.remove(tenant);
+        self.opened.forget();
         for (at, state) in &mut self.streams {
             if at.tenant == *tenant
                 && let Some(chain) = &mut state.chain
@@ -418,23 +476,32 @@ impl Pipeline {
         }
     }
 
-    /// What has to become durable, and the records that were accepted with it.
+    /// Ends a group.
     ///
     /// # Errors
     ///
     /// What the store says when it seals; nothing of the group may be acknowledged then.
-    pub fn drain(&mut self) -> Result<(Batch, Vec<Accepted>), StoreError> {
+    pub fn drain(&mut self) -> Result<Drained, StoreError> {
+        let durable = self.durable.load(Ordering::Acquire);
         for at in self.changed.drain(..) {
             if let Some(state) = self.streams.get_mut(&at) {
                 state.is_changed = false;
                 self.full.extend(state.block.take().map(|block| *block));
+                if let Some(chain) = &mut state.chain {
+                    chain.recent.trim(durable);
+                }
                 self.batch.put(Space::Chains, at.entry(), state.encode());
             }
         }
         for block in self.full.drain(..) {
             self.batch.put_block(block.seal()?);
         }
-        Ok((std::mem::take(&mut self.batch), std::mem::take(&mut self.accepted)))
+        self.batch.extend(self.opens.drain());
+        self.opened.forget();
+        let group = self.group;
+        self.group += 1;
+        let (batch, accepted) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.accepted));
+        Ok(Drained { batch, accepted, group })
     }
 }
 
@@ -541,18 +608,17 @@ fn recipient<'a>(
 fn earlier(
     store: &Store,
     at: &StreamKey,
-    recent: &VecDeque<(u64, [u8; 16])>,
+    recent: &Recent,
+    opened: &mut Opened,
     record: &ChainRecord<'_>,
     readings: &[Reading],
-) -> Earlier {
+) -> Result<Earlier, StoreError> {
     let compare = |same: bool| if same { Earlier::Same } else { Earlier::Other };
-    if let Some((_, tag)) = recent.iter().find(|(seq, _)| *seq == record.seq) {
-        return compare(*tag == record.tag());
+    if let Some(tag) = recent.tag(record.seq) {
+        return Ok(compare(*tag == record.tag()));
     }
-    match store.hot_record(&at.tenant, at.device, at.stream, record.chain, record.seq) {
-        Ok(Some(kept)) => compare(is_same(&kept.readings, readings)),
-        Ok(None) | Err(_) => Earlier::Unknown,
-    }
+    let kept = store.hot_record(&at.tenant, at.device, at.stream, record.chain, record.seq, opened)?;
+    Ok(kept.map_or(Earlier::Unknown, |kept| compare(is_same(&kept.readings, readings))))
 }
 
 /// Sealed readings have the time of receipt, which says nothing.

@@ -1,13 +1,13 @@
 //! What the service knows of one stream, as it is saved.
 
-use std::collections::VecDeque;
-
 use minicbor::{Decoder, Encoder};
 use thingward_crypto::{AeadAlgorithm, KeyId};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName};
 use thingward_seal::verifier::EXCEPTIONS_MAX;
 use thingward_seal::{ChainId, ChainState, RecordKey};
 use thingward_store::hot::{Block, SignedPart};
+
+use crate::recent::Recent;
 
 /// Which stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,9 +24,6 @@ pub struct StreamKey {
 const STATE: &[u8] = b"stream\0";
 /// What the keys of open statements start with.
 const OPEN: &[u8] = b"open\0";
-
-/// Tags of the latest records, to know one that comes again before it is durable.
-const RECENT_MAX: usize = 256;
 
 /// What the service knows of one stream.
 #[derive(Default)]
@@ -55,19 +52,11 @@ pub struct Chain {
     pub encapsulated: [u8; 32],
     /// The records' key; `None` until it is derived, and for chains that only the customer opens.
     pub key: Option<RecordKey>,
-    /// Numbers and tags of the latest records.
-    pub recent: VecDeque<(u64, [u8; 16])>,
+    /// Tags of the latest records.
+    pub recent: Recent,
 }
 
 impl Chain {
-    /// Remembers a kept record.
-    pub fn remember(&mut self, seq: u64, tag: [u8; 16]) {
-        if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((seq, tag));
-    }
-
     /// Which of its records are signed, for the store.
     #[must_use]
     pub fn signed_part(&self) -> SignedPart {
@@ -141,7 +130,10 @@ impl StreamKey {
     }
 }
 
-const VERSION: u8 = 1;
+/// Where blocks may have several records. Builds that do not know such blocks do not know it, and keep nothing of the stream.
+const VERSION: u8 = 2;
+/// Of builds that wrote one record to a block.
+const FORMER_VERSION: u8 = 1;
 
 impl StreamState {
     /// Whether nothing was ever kept of the stream.
@@ -190,7 +182,7 @@ impl StreamState {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut d = Decoder::new(bytes);
-        if d.array().ok()? != Some(3) || d.u8().ok()? != VERSION {
+        if d.array().ok()? != Some(3) || ![FORMER_VERSION, VERSION].contains(&d.u8().ok()?) {
             return None;
         }
         let plain_next = d.u64().ok()?;
@@ -232,7 +224,7 @@ impl StreamState {
             recipient,
             encapsulated,
             key: None,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
         };
         Some(Self { chain: Some(chain), plain_next, ..Self::default() })
     }

@@ -13,7 +13,7 @@ use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
 pub use check::{Problem, Report};
 
 use crate::error::StoreError;
-use crate::hot::{Batch, Block, FjallHot, HotStore, Pair, Space, Table, block_key, open_block};
+use crate::hot::{Batch, Block, FjallHot, HotStore, Opened, Pair, Space, Table, block_key};
 use crate::keys::TenantKeys;
 use crate::log::TenantLog;
 use crate::query::{
@@ -164,24 +164,29 @@ impl Store {
         Block::new(tenant, self.keys.get(tenant)?, record)
     }
 
-    /// A record that is not in history yet; `None` also when it never was.
+    /// A record that is not in history yet; `None` also when it never was. Its block stays `opened` for the next ones.
     ///
     /// # Errors
     ///
     /// [`StoreError::KeyWithdrawn`], [`StoreError::Corrupt`], or what the disk says.
-    pub fn hot_record(
+    pub fn hot_record<'a>(
         &self,
         tenant: &TenantName,
         device: DeviceName,
         stream: StreamName,
         chain: [u8; 8],
         seq: u64,
-    ) -> Result<Option<Record>, StoreError> {
-        let at = |seq| block_key(tenant, &RecordKey { device, stream, chain, seq });
-        let block = self.hot.snapshot().last(Table::Records, &at(0), &at(seq))?;
-        let Some((key, value)) = block else { return Ok(None) };
-        let records = open_block(&*self.keys.get(tenant)?, &key, &value)?;
-        Ok(records.into_iter().find(|record| record.seq == seq))
+        opened: &'a mut Opened,
+    ) -> Result<Option<&'a Record>, StoreError> {
+        let at = |seq| RecordKey { device, stream, chain, seq };
+        if opened.find(tenant, &at(seq)).is_none() {
+            let (from, to) = (block_key(tenant, &at(0)), block_key(tenant, &at(seq)));
+            let Some((key, value)) = self.hot.snapshot().last(Table::Records, &from, &to)? else {
+                return Ok(None);
+            };
+            opened.open(&*self.keys.get(tenant)?, key, &value)?;
+        }
+        Ok(opened.find(tenant, &at(seq)))
     }
 
     /// Makes all changes of `batch` durable in one step: see [`HotStore::commit`].

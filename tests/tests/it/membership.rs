@@ -121,7 +121,7 @@ async fn a_device_cannot_fill_the_service_with_stream_names() {
             Err(Refusal::TooManyStreams) => {}
             Err(other) => panic!("{other:?}"),
         }
-        shared.store.commit(pipeline.drain().unwrap().0).unwrap();
+        shared.store.commit(pipeline.drain().unwrap().batch).unwrap();
     }
     assert_eq!(taken, 256);
     service.stop().await;

@@ -1,5 +1,6 @@
 //! The thread that makes what groups of events changed durable, and only then releases their answers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use crate::metrics::Metrics;
 
 /// What one group of events changed and what follows from it.
 pub(super) struct Group {
+    pub(super) number: u64,
     pub(super) batch: Batch,
     pub(super) effects: Vec<Effect>,
     pub(super) accepted: Vec<(TenantName, Arc<Record>)>,
@@ -37,6 +39,8 @@ pub(super) struct Committer {
     pub(super) store: Arc<Store>,
     pub(super) outputs: Outputs,
     pub(super) followers: Followers,
+    /// The number of the last group that is durable.
+    pub(super) durable: Arc<AtomicU64>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_sizes: Sizes,
 }
@@ -69,6 +73,9 @@ impl Committer {
         if !batch.is_empty() {
             self.store.commit(batch)?;
             self.metrics.commits.inc();
+        }
+        if let Some(last) = groups.last() {
+            self.durable.store(last.number, Ordering::Release);
         }
         groups.into_iter().for_each(|group| self.release(group));
         Ok(())

@@ -51,6 +51,6 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
             bench.directory.released(&who.principal.tenant, &who.principal.name);
         }
         broker.cut(NOW, |m| *m == who, ReasonCode::AdministrativeAction, true);
-        assert_eq!(broker.gate_mut().pipeline.drain().unwrap().1.len(), kept, "revoked: {revoked}");
+        assert_eq!(broker.gate_mut().pipeline.drain().unwrap().accepted.len(), kept, "revoked: {revoked}");
     }
 }

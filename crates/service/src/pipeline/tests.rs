@@ -19,8 +19,24 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
     at: StreamKey,
+    key: SoftwareKey,
     writer: ChainWriter,
     open: Vec<u8>,
+}
+
+fn open_chain(store: &Store, at: &StreamKey, key: &SoftwareKey) -> (ChainWriter, Vec<u8>) {
+    let ring = store.keys().get(&at.tenant).unwrap();
+    let recipient = RecipientSecretKey::from_bytes(*ring.newest().recipient()).public_key().unwrap();
+    let new = NewChain {
+        subject: subject(at),
+        confidentiality: Confidentiality::Service,
+        recipient: &recipient,
+        cipher: AeadAlgorithm::Aes256Gcm,
+        previous: None,
+    };
+    let mut out = [0; STATEMENT_BYTES_MAX];
+    let (writer, len) = ChainWriter::open(&new, NOW, key, &mut system_rng(), &mut out).unwrap();
+    (writer, out[..len].to_vec())
 }
 
 impl Bench {
@@ -36,18 +52,8 @@ impl Bench {
         let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
         let directory = Arc::new(Directory::default());
         directory.enrolled(at.tenant, at.device, Role::Device, key.public_key().clone());
-        let ring = store.keys().get(&at.tenant).unwrap();
-        let recipient = RecipientSecretKey::from_bytes(*ring.newest().recipient()).public_key().unwrap();
-        let new = NewChain {
-            subject: subject(&at),
-            confidentiality: Confidentiality::Service,
-            recipient: &recipient,
-            cipher: AeadAlgorithm::Aes256Gcm,
-            previous: None,
-        };
-        let mut out = [0; STATEMENT_BYTES_MAX];
-        let (writer, len) = ChainWriter::open(&new, NOW, &key, &mut system_rng(), &mut out).unwrap();
-        Self { _folder: folder, store, directory, at, writer, open: out[..len].to_vec() }
+        let (writer, open) = open_chain(&store, &at, &key);
+        Self { _folder: folder, store, directory, at, key, writer, open }
     }
 
     pub(crate) fn pipeline(&self) -> Pipeline {
@@ -78,6 +84,21 @@ impl Bench {
 
     /// What the device is told, and how many records were kept; all of it durable.
     fn take(&self, pipeline: &mut Pipeline, message: &[u8]) -> Result<usize, Refusal> {
+        let taken = self.decide(pipeline, message);
+        let group = pipeline.drain().unwrap();
+        self.commit(pipeline, vec![group]);
+        taken
+    }
+
+    fn commit(&self, pipeline: &Pipeline, groups: Vec<Drained>) {
+        for group in groups {
+            self.store.commit(group.batch).unwrap();
+            pipeline.durable.store(group.group, Ordering::Release);
+        }
+    }
+
+    /// What the device is told once it is durable, and how many records are kept then.
+    fn decide(&self, pipeline: &mut Pipeline, message: &[u8]) -> Result<usize, Refusal> {
         let device = self.principal();
         let permit = self
             .directory
@@ -85,13 +106,24 @@ impl Bench {
             .decide(&device.tenant, &Subject::Member(device), &Resource::Stream(device.name, self.at.stream))
             .unwrap();
         let taken = pipeline.take(&permit, self.at.device, self.at.stream, message, Route::TLS, NOW);
-        self.store.commit(pipeline.drain().unwrap().0).unwrap();
         taken.map(|kept| kept.len())
     }
 
     fn rows(&self) -> usize {
-        let page = self.store.readings(&self.at.tenant, &Filter::default(), None, 100, &Limits::default());
+        let page = self.store.readings(&self.at.tenant, &Filter::default(), None, 1000, &Limits::default());
+        assert_eq!(self.store.check().unwrap().problems.len(), 0);
         page.unwrap().rows.len()
+    }
+
+    fn checkpoint(&mut self) -> Vec<u8> {
+        let mut out = [0; STATEMENT_BYTES_MAX];
+        let len = self.writer.checkpoint(NOW, &self.key, &mut out).unwrap().unwrap();
+        out[..len].to_vec()
+    }
+
+    /// How another chain of the stream begins, which follows nothing.
+    fn another_open(&self) -> Vec<u8> {
+        open_chain(&self.store, &self.at, &self.key).1
     }
 }
 
@@ -106,7 +138,7 @@ async fn a_record_that_was_refused_because_the_key_went_is_kept_when_it_comes_ag
     bench.store.keys().withdraw(&bench.at.tenant, NOW).await.unwrap();
     let at = bench.at;
     assert!(matches!(pipeline.take_items(&at, &second, Route::TLS, NOW), Err(Refusal::Store(_))));
-    bench.store.commit(pipeline.drain().unwrap().0).unwrap();
+    bench.store.commit(pipeline.drain().unwrap().batch).unwrap();
     bench.store.keys().restore(&bench.at.tenant).await.unwrap();
     assert_eq!(bench.take(&mut pipeline, &second).unwrap(), 1);
     assert_eq!(bench.rows(), 2);
@@ -124,4 +156,72 @@ async fn an_unacknowledged_record_that_comes_again_after_a_restart_and_a_roll_is
     let mut after_restart = bench.pipeline();
     assert_eq!(bench.take(&mut after_restart, &record).unwrap(), 0);
     assert_eq!(bench.rows(), 1);
+}
+
+/// The numbers of 300 records are behind a gap, and none of them is durable when the first ones and one in their midst come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_again_before_it_is_durable_is_kept_once_however_much_is_on_its_way() {
+    let mut bench = Bench::new().await;
+    let mut pipeline = bench.pipeline();
+    bench.take(&mut pipeline, &bench.open.clone()).unwrap();
+    bench.read(0.0);
+    // A carrier lets no checkpoint through.
+    bench.checkpoint();
+    let mut records: Vec<Vec<u8>> = (1..=200).map(|n| bench.read(f64::from(n))).collect();
+    bench.checkpoint();
+    records.extend((201..=300).map(|n| bench.read(f64::from(n))));
+    for record in &records {
+        assert_eq!(bench.decide(&mut pipeline, record).unwrap(), 1);
+    }
+    let first = pipeline.drain().unwrap();
+    for record in records.iter().take(8).chain(&records[30..31]) {
+        assert_eq!(bench.decide(&mut pipeline, record).unwrap(), 0);
+    }
+    let second = pipeline.drain().unwrap();
+    bench.commit(&pipeline, vec![first, second]);
+    assert_eq!(bench.rows(), 300);
+    for record in &records {
+        assert_eq!(bench.take(&mut pipeline, record).unwrap(), 0);
+    }
+    assert_eq!(bench.rows(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_is_on_its_way_does_not_begin_again() {
+    let bench = Bench::new().await;
+    let mut pipeline = bench.pipeline();
+    assert_eq!(bench.decide(&mut pipeline, &bench.open).unwrap(), 0);
+    let first = pipeline.drain().unwrap();
+    assert_eq!(bench.decide(&mut pipeline, &bench.another_open()).unwrap(), 0);
+    let again = bench.decide(&mut pipeline, &bench.open);
+    assert!(matches!(again, Err(Refusal::Chain(Violation::Replay))), "{again:?}");
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_come_again_have_their_block_opened_once() {
+    let mut bench = Bench::new().await;
+    let mut pipeline = bench.pipeline();
+    bench.decide(&mut pipeline, &bench.open.clone()).unwrap();
+    let all = (0..64).flat_map(|n| bench.read(f64::from(n))).collect::<Vec<u8>>();
+    assert_eq!(bench.take(&mut pipeline, &all).unwrap(), 64);
+    let mut after_restart = bench.pipeline();
+    assert_eq!(bench.take(&mut after_restart, &all).unwrap(), 0);
+    assert_eq!(after_restart.records_opened(), 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_is_told_of_what_was_kept_of_a_message_that_failed_behind_it() {
+    let mut bench = Bench::new().await;
+    let mut pipeline = bench.pipeline();
+    bench.decide(&mut pipeline, &bench.open.clone()).unwrap();
+    let (first, second) = (bench.read(1.0), bench.read(2.0));
+    let at = bench.at;
+    pipeline.take_items(&at, &first, Route::TLS, NOW).unwrap();
+    bench.store.keys().withdraw(&at.tenant, NOW).await.unwrap();
+    // Not next to the first, so in a block of its own, which takes the key.
+    let third = bench.read(3.0);
+    drop(second);
+    assert!(matches!(pipeline.take_items(&at, &third, Route::TLS, NOW), Err(Refusal::Store(_))));
+    assert_eq!(pipeline.accepted().len(), 1);
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! key      = that of the first record
-//! value    = version(1) = 1 | id of the tenant key(16) | box of the records
+//! value    = version(1) | id of the tenant key(16) | box of the records
+//! version  = 1, with one record / 2, with more
 //! records  = 1*64 record
 //! ```
 //!
-//! What came of a chain in one group of messages is in one block: one key, one box, one change. Its records have numbers without a
-//! hole. What comes late begins another block, and the record of a number is in the last block that begins at or before it, or
-//! not there. Builds that wrote one record to a block wrote the same.
+//! Up to 64 records of a chain that came in one group of messages and follow each other are in one block: one key, one box, one
+//! change. Its numbers have no hole. What comes late begins another block. No number is in two blocks, so the record of a number
+//! is in the last block that begins at or before it, or not there. Builds that know one record to a block refuse the others.
 //!
 //! The box is AES-256-GCM under a key of the chain, with the block's key as associated data. A key per chain
 //! keeps the number of random 96-bit nonces under one key far below 2^32 (NIST SP 800-38D, §8.3).
@@ -19,12 +20,14 @@ use minicbor::Decoder;
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
-use crate::hot::{block_key, parse_block_key};
+use crate::hot::{block_key, chain_key, parse_block_key};
 use crate::keys::{TenantKey, TenantKeyId, TenantKeyRing};
 use crate::row::{Record, RecordKey};
 
-/// What this build writes and the only version that there is.
-const VERSION: u8 = 1;
+/// A block of one record.
+const ALONE: u8 = 1;
+/// A block of more.
+const TOGETHER: u8 = 2;
 const RECORDS_MAX: u64 = 64;
 /// Bytes of records after which no more are added.
 const FULL_BYTES: usize = 64 * 1024;
@@ -86,7 +89,7 @@ impl Block {
         let tenant_key = self.keys.newest();
         let sealed = chain_secret(tenant_key, &self.key)?.seal(&self.records, &self.key)?;
         let mut value = Vec::with_capacity(1 + TenantKeyId::BYTES + sealed.len());
-        value.push(VERSION);
+        value.push(if self.count == 1 { ALONE } else { TOGETHER });
         value.extend_from_slice(tenant_key.id().as_bytes());
         value.extend_from_slice(&sealed);
         Ok(SealedBlock { key: self.key, value })
@@ -104,13 +107,54 @@ pub(crate) fn open_block(keys: &TenantKeyRing, key: &[u8], value: &[u8]) -> Resu
     let (_, first) = parse_block_key(key).ok_or_else(corrupt)?;
     let (version, rest) = value.split_first().ok_or_else(corrupt)?;
     let (id, sealed) = rest.split_first_chunk().ok_or_else(corrupt)?;
-    if *version != VERSION {
+    if ![ALONE, TOGETHER].contains(version) {
         return Err(corrupt());
     }
     let tenant_key =
         keys.find(&TenantKeyId::new(*id)).ok_or(StoreError::WrongKey { what: "a block of hot readings" })?;
     let plain = chain_secret(tenant_key, key)?.open(sealed, key).ok_or_else(corrupt)?;
     read(first, &plain).ok_or_else(corrupt)
+}
+
+/// The block that was opened last: who asks for its records one after the other has it opened once.
+#[derive(Default)]
+pub struct Opened {
+    key: Vec<u8>,
+    records: Vec<Record>,
+    /// How many records were opened in all.
+    pub count: u64,
+}
+
+impl Opened {
+    /// Lets go of the records.
+    pub fn forget(&mut self) {
+        (self.key, self.records) = Default::default();
+    }
+
+    /// The record at `at`, when the block that is open has it.
+    pub(crate) fn find(&self, tenant: &TenantName, at: &RecordKey) -> Option<&Record> {
+        let is_of_chain = self.key.starts_with(&chain_key(tenant, &at.device, &at.stream, at.chain));
+        self.records.iter().find(|record| is_of_chain && record.seq == at.seq)
+    }
+
+    /// Opens another block.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_block`]; the other one stays.
+    pub(crate) fn open(
+        &mut self,
+        keys: &TenantKeyRing,
+        key: Vec<u8>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        if self.key != key {
+            self.records = open_block(keys, &key, value)?;
+            self.count += self.records.len() as u64;
+            self.key = key;
+        }
+        Ok(())
+    }
 }
 
 fn read(first: RecordKey, plain: &[u8]) -> Option<Vec<Record>> {

@@ -11,7 +11,7 @@ mod replica;
 mod snapshot;
 
 pub use batch::{Batch, Op, SignedPart, Space, Table};
-pub use block::{Block, SealedBlock};
+pub use block::{Block, Opened, SealedBlock};
 pub use embedded::FjallHot;
 pub use replica::{Journal, LeadingHot, Position, Replica};
 pub use snapshot::{read_snapshot, write_snapshot};

@@ -59,6 +59,8 @@ fn a_block_has_the_next_records_of_its_chain_and_no_others() {
     assert_eq!(want.len(), 64);
     let SealedBlock { key, value } = block.seal().unwrap();
     assert_eq!(open_block(&keys, &key, &value).unwrap(), want);
+    // Who knows one record to a block does not know this one.
+    assert_eq!((value[0], sealed(&acme, &keys, &want[0]).value[0]), (2, 1));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct RollPolicy {
     pub unsigned_before: Timestamp,
     /// Fewer due rows than this stay hot, so that segments do not become tiny. 0 and 1 roll anything.
     pub rows_min: usize,
-    /// Most rows of one segment. Bounds the memory of a roll: about 400 bytes per row.
+    /// Most rows of one segment, or those of its one block. Bounds the memory of a roll: about 400 bytes per row.
     pub rows_max: usize,
 }
 
@@ -60,9 +60,6 @@ pub(crate) fn select(
     let mut signed = Signed::new(snapshot, tenant);
     let mut selected = Selected { rows: vec![], blocks: vec![] };
     for pair in snapshot.scan(Table::Records, &scope_prefix(tenant, None, None)) {
-        if selected.rows.len() >= policy.rows_max {
-            break;
-        }
         let (key, value) = pair?;
         let records = open_block(keys, &key, &value)?;
         let mut rows: Vec<Row> = records.into_iter().flat_map(Record::into_rows).collect();
@@ -72,6 +69,10 @@ pub(crate) fn select(
         let is_due = |r: &Row| r.received < policy.unsigned_before || r.assurance >= Assurance::DeviceSigned;
         // A block goes as a whole, once all of it is due.
         if rows.iter().all(is_due) {
+            let is_too_many = selected.rows.len() + rows.len() > policy.rows_max;
+            if is_too_many && !selected.rows.is_empty() {
+                break;
+            }
             selected.rows.append(&mut rows);
             selected.blocks.push(key);
         }

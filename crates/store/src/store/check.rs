@@ -119,12 +119,21 @@ impl Store {
     }
 
     fn check_blocks(&self, snapshot: &dyn HotSnapshot, report: &mut Report) -> Result<(), StoreError> {
+        // The chain of the block before, and where that ended.
+        let mut before: Option<(Vec<u8>, u64)> = None;
         for pair in snapshot.scan(Table::Records, b"") {
             let (key, value) = pair?;
             let tenant = parse_tenant(&key).map(|(tenant, _)| tenant);
+            let chain = key.split_last_chunk::<8>().map(|(chain, _)| chain.to_vec()).unwrap_or_default();
             let keys = tenant.ok_or_else(|| StoreError::corrupt("the key of a hot block"));
             match keys.and_then(|t| self.keys.get(&t)).and_then(|keys| open_block(&keys, &key, &value)) {
                 Ok(records) => {
+                    let (first, last) = (records.first().map(|r| r.seq), records.last().map(|r| r.seq));
+                    if before.is_some_and(|(other, end)| other == chain && first <= Some(end)) {
+                        let error = StoreError::corrupt("a record that is in two hot blocks");
+                        report.problems.push(Problem::Block { tenant, error });
+                    }
+                    before = last.map(|last| (chain, last));
                     report.blocks += 1;
                     report.rows += records.iter().map(|record| record.readings.len() as u64).sum::<u64>();
                 }

@@ -211,3 +211,17 @@ async fn whoever_goes_there_fetches_what_was_taken_back_and_learns_nothing_of_wh
     }
     assert_eq!(fetched("meter-1/revocation?class=a%20b").await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_group_that_changes_nothing_is_answered() {
+    let fixture = Fixture::new().await;
+    fixture.app.shared.core.tell_membership(acme(), Vec::new()).await.unwrap();
+    // A class that no device is in any more: all of its devices are told at once.
+    let _meter = fixture.meter("meter-1").await;
+    fixture.put("north", "device/meter-1").await;
+    let id = fixture.issued("north").await;
+    fixture.take_out("north", "device/meter-1").await;
+    let (status, _) = fixture.admin("delete", &format!("{GRANTS}/{id}"), "").await;
+    assert!(status.is_success());
+    assert!(fixture.app.shared.store.registry().grants_untold().await.unwrap().is_empty());
+}
