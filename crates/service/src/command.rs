@@ -8,13 +8,14 @@
 //! A command that waits is decided again before each time it is sent, and sent until the device has answered: what the
 //! device does at most once. No I/O: what changed is drained, sealed and made durable with the log entries about it.
 
+mod late;
 mod record;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use thingward_crypto::{SoftwareKey, VerifyingKey, sha256};
+use thingward_crypto::{CryptoError, SoftwareKey, VerifyingKey, sha256};
 use thingward_model::{ActionName, DeviceName, TenantName, Timestamp};
 use thingward_mqtt::broker::Message;
 use thingward_mqtt::codec::{MessageProperties, QoS};
@@ -29,18 +30,17 @@ use thingward_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::audit::Deed;
+use crate::sealer::Sealer;
 use crate::sign_in::Assertion;
 use crate::topics;
 
+pub(crate) use late::Late;
 pub(crate) use record::{
     CommandRecord, ENDED_PREFIX, State, WAITING_PREFIX, hex, index, keys_of, parse_id, who,
 };
 
 /// Most commands of one device that wait. A device itself lets 32 wait.
 pub(crate) const WAITING_MAX: usize = 64;
-/// How long after a command's time its device's word is still taken, in microseconds: an hour, and how many wait for it.
-const LATE_MICROS: i64 = 3_600_000_000;
-const LATE_MAX: usize = 10_000;
 /// Commands that are looked at together when old ones are removed.
 const PAGE: usize = 1000;
 /// How long until a command is sent again the first time, and at most, in microseconds.
@@ -102,12 +102,45 @@ pub(crate) enum BadReply {
     Wrong(&'static str),
 }
 
+/// What a group changed.
+pub(crate) struct Changes {
+    /// Commands as they are now.
+    pub(crate) records: Vec<CommandRecord>,
+    /// Entries to remove once those are there.
+    pub(crate) over: Vec<Vec<u8>>,
+    /// What the logs have to be told.
+    pub(crate) deeds: Vec<(TenantName, Deed)>,
+}
+
+impl Changes {
+    /// Into a group.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`] when a command is too long for the cipher.
+    pub(crate) fn write(self, sealer: &mut Sealer, batch: &mut Batch) -> Result<(), CryptoError> {
+        for record in self.records {
+            if let Some(former) = record.former_key() {
+                batch.delete(Space::Commands, former);
+            }
+            let (index, place) = record.index();
+            batch.put(Space::Commands, index, place);
+            if record.state.is_without_word() {
+                batch.put(Space::Commands, record.late_key(), []);
+            }
+            let key = record.key();
+            batch.put(Space::Commands, key.clone(), sealer.seal(&key, &record.encode())?);
+        }
+        self.over.into_iter().for_each(|key| batch.delete(Space::Commands, key));
+        Ok(())
+    }
+}
+
 /// Commands of all tenants that wait for their device's word.
 pub(crate) struct Commands {
     signer: SoftwareKey,
     waiting: BTreeMap<Key, Waiting>,
-    /// Those that ended without the device's word, until when that is still taken.
-    late: HashMap<Key, (CommandRecord, Timestamp)>,
+    late: Late,
     /// The gateway that carried something of a device last.
     behind: HashMap<(TenantName, DeviceName), (DeviceName, Timestamp)>,
     /// Before then [`Self::due`] has nothing to do.
@@ -118,8 +151,8 @@ pub(crate) struct Commands {
 
 impl Commands {
     /// With those that waited when the service stopped.
-    pub(crate) fn new(signer: SoftwareKey, waiting: Vec<CommandRecord>) -> Self {
-        let (held, late, behind, changed, deeds) = Default::default();
+    pub(crate) fn new(signer: SoftwareKey, waiting: Vec<CommandRecord>, late: Late) -> Self {
+        let (held, behind, changed, deeds) = Default::default();
         let mut commands = Self { signer, waiting: held, late, behind, next: None, changed, deeds };
         for record in waiting {
             commands.wait(record);
@@ -130,7 +163,7 @@ impl Commands {
     /// A command of somebody whom policies cannot see is nobody's, and is not sent.
     fn wait(&mut self, record: CommandRecord) {
         let Some(subject) = record.subject() else { return };
-        let (key, send_at) = ((record.tenant, record.device, record.id), record.issued);
+        let (key, send_at) = (record.name(), record.issued);
         let on = Resource::Operation(record.device, record.action, record.number());
         self.next = Some(self.next.map_or(send_at, |next| next.min(send_at)));
         self.waiting.insert(key, Waiting { record, subject, on, send_at, pause: AGAIN_MICROS.0 });
@@ -184,7 +217,7 @@ impl Commands {
         for (key, state) in over {
             self.end(&key, state);
         }
-        self.late.retain(|_, (_, until)| now < *until);
+        self.late.end(now);
         self.next = self.waiting.values().map(|w| w.send_at.min(w.record.expires)).min();
         messages
     }
@@ -267,7 +300,7 @@ impl Commands {
     ) -> Result<(), BadReply> {
         let at = (*tenant, *device, id);
         let waiting = self.waiting.get(&at).map(|w| &w.record);
-        let record = waiting.or_else(|| self.late.get(&at).map(|(record, _)| record));
+        let record = waiting.or_else(|| self.late.get(&at));
         let record = record.ok_or(BadReply::NotWaiting)?;
         let signed = SignedReply::decode(bytes).map_err(|_| BadReply::Wrong("malformed"))?;
         let key = key(&signed.key_id()).ok_or(BadReply::Wrong("wrong-signer"))?;
@@ -328,13 +361,10 @@ impl Commands {
         self.set(record, state, deed);
     }
 
-    /// What does not wait any more.
+    /// What does not wait any more, but for the device's word.
     fn no_longer(&mut self, key: &Key) -> Option<CommandRecord> {
         let Waiting { record, .. } = self.waiting.remove(key)?;
-        if self.late.len() < LATE_MAX {
-            let until = record.expires.plus_micros(LATE_MICROS);
-            self.late.insert(*key, (record.clone(), until));
-        }
+        self.late.put(record.clone());
         Some(record)
     }
 
@@ -344,9 +374,10 @@ impl Commands {
         self.changed.push(record);
     }
 
-    /// What is to be kept, and what the logs have to be told of it.
-    pub(crate) fn drain(&mut self) -> (Vec<CommandRecord>, Vec<(TenantName, Deed)>) {
-        (std::mem::take(&mut self.changed), std::mem::take(&mut self.deeds))
+    /// What is to be kept, what of it is to be removed then, and what the logs have to be told of it.
+    pub(crate) fn drain(&mut self) -> Changes {
+        let (records, deeds) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.deeds));
+        Changes { records, over: self.late.drain(), deeds }
     }
 }
 

@@ -36,7 +36,7 @@ use self::committer::{Committer, Group, Logged, Outputs};
 pub use self::handle::CoreHandle;
 use crate::accounts::Accounts;
 use crate::audit::{Auditor, Deed, LogWriter};
-use crate::command::{Commands, NewCommand};
+use crate::command::{Commands, Late, NewCommand};
 use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::{self, ServiceGate};
@@ -233,7 +233,8 @@ fn open(
     things::descriptions(&store, &mut sealer, &directory.access)?;
     let waiting = things::waiting(&store, &mut sealer)?;
     let senders = waiting.iter().map(|record| (record.tenant, record.actor.clone())).collect();
-    let mut commands = Commands::new(keys.commands, waiting);
+    let late = Late::load(&store, &mut sealer)?;
+    let mut commands = Commands::new(keys.commands, waiting, late);
     // What a gateway keeps is behind it for good, also before it said anything.
     for (tenant, thing, gateway) in directory.all_kept() {
         commands.carried(tenant, thing, gateway, now);

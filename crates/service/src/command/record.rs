@@ -13,6 +13,9 @@ pub(crate) const WAITING_PREFIX: &[u8] = b"w";
 /// What the keys of commands start with that have ended.
 pub(crate) const ENDED_PREFIX: &[u8] = b"e";
 
+/// What the keys start with that say which of those still wait for the device's word.
+pub(super) const LATE_PREFIX: &[u8] = b"l";
+
 /// What the keys of the index start with.
 const INDEX_PREFIX: &[u8] = b"i";
 
@@ -78,6 +81,11 @@ impl State {
             Self::Expired => "expired",
             Self::Cancelled { .. } => "cancelled",
         }
+    }
+
+    /// Whether it ended by us, and the device's word may be on its way.
+    pub(crate) const fn is_without_word(&self) -> bool {
+        matches!(self, Self::Expired | Self::Cancelled { .. })
     }
 
     /// What the audit log calls getting here.
@@ -155,6 +163,18 @@ impl CommandRecord {
         Some(key)
     }
 
+    /// The entry that says that it has ended and its device's word is still taken.
+    pub(crate) fn late_key(&self) -> Vec<u8> {
+        let mut key = self.key();
+        key.splice(..1, LATE_PREFIX.iter().copied());
+        key
+    }
+
+    /// Whose, for whom, and which.
+    pub(super) const fn name(&self) -> (TenantName, DeviceName, CommandId) {
+        (self.tenant, self.device, self.id)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let stored = Stored {
             action: self.action.to_string(),
@@ -229,6 +249,11 @@ pub(crate) fn who(subject: &Subject) -> Json {
             serde_json::json!({"token": name.as_str(), "user": user, "scopes": scopes.join(" ")})
         }
     }
+}
+
+/// The key of the command that an entry of [`CommandRecord::late_key`] is about.
+pub(super) fn ended_key_of(entry: &[u8]) -> Vec<u8> {
+    [ENDED_PREFIX, entry.get(1..).unwrap_or_default()].concat()
 }
 
 /// When the command with this key was made.

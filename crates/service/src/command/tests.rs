@@ -70,7 +70,7 @@ fn new(id: u8) -> NewCommand {
 }
 
 fn commands() -> Commands {
-    let mut commands = Commands::new(key(1), Vec::new());
+    let mut commands = Commands::new(key(1), Vec::new(), Late::default());
     commands.add(new(7), 12).unwrap();
     commands
 }
@@ -90,7 +90,7 @@ fn take(commands: &mut Commands, bytes: &[u8]) -> Result<(), BadReply> {
 }
 
 fn ended(commands: &mut Commands) -> (State, &'static str) {
-    let (records, deeds) = commands.drain();
+    let Changes { records, deeds, .. } = commands.drain();
     (records.last().unwrap().state.clone(), deeds.last().unwrap().1.action)
 }
 
@@ -137,7 +137,7 @@ fn a_reply_that_is_not_the_devices_word_on_this_command_changes_nothing() {
 }
 
 fn commands_with(id: u8) -> Commands {
-    let mut commands = Commands::new(key(1), Vec::new());
+    let mut commands = Commands::new(key(1), Vec::new(), Late::default());
     commands.add(new(id), 1).unwrap();
     commands
 }
@@ -189,7 +189,7 @@ fn who_sends_it_takes_it_back_once() {
 fn what_waits_for_a_token_that_ended_is_taken_back() {
     let mut commands = commands();
     commands.cancel_all_of(&["user/2".to_owned()].into());
-    assert!(commands.drain().1.is_empty());
+    assert!(commands.drain().deeds.is_empty());
     commands.cancel_all_of(&["user/1".to_owned()].into());
     assert_eq!(ended(&mut commands).1, "command.cancel");
 }
@@ -215,10 +215,10 @@ fn a_device_that_begins_to_listen_gets_what_waits_at_once_also_behind_a_gateway(
 #[test]
 fn what_waits_is_there_after_a_restart_for_whoever_wanted_it() {
     let (mut before, access) = (commands(), access());
-    let record = before.drain().0.remove(0);
+    let record = before.drain().records.remove(0);
     let read = CommandRecord::decode(&record.key(), &record.encode()).unwrap();
     assert_eq!(read, record);
-    let mut after = Commands::new(key(1), vec![read]);
+    let mut after = Commands::new(key(1), vec![read], Late::default());
     assert_eq!(after.due(at(0), &access).len(), 1);
     let scopes = [Action::SendCommands, Action::ReadDevices].into_iter().collect();
     for subject in [
@@ -234,7 +234,7 @@ fn what_waits_is_there_after_a_restart_for_whoever_wanted_it() {
 
 #[test]
 fn a_device_has_room_for_so_many_and_no_more() {
-    let mut commands = Commands::new(key(1), Vec::new());
+    let mut commands = Commands::new(key(1), Vec::new(), Late::default());
     for id in 0..WAITING_MAX {
         assert!(commands.has_room(&acme(), &meter()));
         commands.add(new(u8::try_from(id).unwrap()), 1).unwrap();
@@ -296,4 +296,49 @@ fn a_command_is_found_by_its_name_and_the_newest_stand_in_front() {
     let newer = CommandRecord { issued: at(6), ..new(7).record };
     assert!(newer.key() < record.key());
     assert_eq!(super::record::issued(&record.key()), Some(at(5)));
+}
+
+#[test]
+fn one_device_keeps_nobody_from_being_late() {
+    let (mut commands, access) = (commands(), access());
+    let sent = commands.due(at(0), &access)[0].payload.clone();
+    let other: DeviceName = "meter-2".parse().unwrap();
+    commands.due(at(10 * MINUTE), &access);
+    for _ in 0..200 {
+        let mut new = new(9);
+        new.record.device = other;
+        commands.add(new, 1).unwrap();
+        commands.cancel_all_for(&acme(), &other);
+    }
+    commands.drain();
+    take(&mut commands, &reply(&sent, Outcome::Done(Data::NOTHING), &key(2))).unwrap();
+    let changes = commands.drain();
+    assert_eq!(changes.records[0].state, State::Done { output: json!(null) });
+    let entry = CommandRecord { state: State::Expired, ..new(7).record }.late_key();
+    assert_eq!(changes.over, [entry]);
+}
+
+#[tokio::test]
+async fn the_devices_word_is_taken_late_after_a_restart_too_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("data")).await.unwrap();
+    let mut sealer =
+        Sealer::new(thingward_crypto::sealed::SealingKey::from_bytes(&[1; 32]).unwrap()).unwrap();
+    let mut commit = |commands: &mut Commands| {
+        let mut batch = Batch::new();
+        commands.drain().write(&mut sealer, &mut batch).unwrap();
+        store.commit(batch).unwrap();
+        Late::load(&store, &mut sealer).unwrap()
+    };
+    let (mut before, access) = (commands(), access());
+    let sent = before.due(at(0), &access)[0].payload.clone();
+    before.due(at(10 * MINUTE), &access);
+    let late = commit(&mut before);
+    let mut after = Commands::new(key(1), Vec::new(), late);
+    let word = reply(&sent, Outcome::Done(Data::NOTHING), &key(2));
+    take(&mut after, &word).unwrap();
+    assert_eq!(after.changed[0].state, State::Done { output: json!(null) });
+    let mut third = Commands::new(key(1), Vec::new(), commit(&mut after));
+    assert_eq!(take(&mut third, &word), Err(BadReply::NotWaiting));
+    assert_eq!(store.scan(Space::Commands, b"", 10).unwrap().len(), 2, "the command and its index");
 }

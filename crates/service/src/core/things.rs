@@ -181,8 +181,8 @@ impl Core {
             self.broker.announce(now, message);
         }
         let gate = self.broker.gate_mut();
-        let ((records, deeds), described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
-        gate.pipeline.deeds.extend(deeds);
+        let (mut changes, described) = (gate.commands.drain(), std::mem::take(&mut gate.described));
+        gate.pipeline.deeds.append(&mut changes.deeds);
         let statuses = std::mem::take(&mut gate.statuses);
         let mut batch = gate.uses.drain();
         batch.extend(gate.accounts.drain());
@@ -201,21 +201,14 @@ impl Core {
                 None => batch.delete(Space::Descriptions, key),
             }
         }
-        for record in records {
-            if let Some(former) = record.former_key() {
-                batch.delete(Space::Commands, former);
-            }
-            let (index, place) = record.index();
-            batch.put(Space::Commands, index, place);
-            let key = record.key();
-            batch.put(Space::Commands, key.clone(), self.seal(&key, &record.encode())?);
-        }
+        let written = changes.write(&mut self.sealer, &mut batch);
+        written.map_err(|_| tracing::error!("a command cannot be sealed"))?;
         Ok(batch)
     }
 
     fn seal(&mut self, key: &[u8], plain: &[u8]) -> Result<Bytes, ()> {
         let sealed = self.sealer.seal(key, plain);
-        sealed.map(Bytes::from).map_err(|_| tracing::error!("a command or description cannot be sealed"))
+        sealed.map(Bytes::from).map_err(|_| tracing::error!("a description or status cannot be sealed"))
     }
 }
 

@@ -36,6 +36,7 @@ async fn the_will_of_a_device_is_kept_and_that_of_a_revoked_one_is_not() {
         let commands = Commands::new(
             thingward_crypto::SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[3; 32]).unwrap(),
             Vec::new(),
+            crate::command::Late::default(),
         );
         let grants = SoftwareKey::from_seed(SignatureAlgorithm::Ed25519, &[4; 32]).unwrap();
         let (store, directory) = (Arc::clone(&bench.store), Arc::clone(&bench.directory));
