@@ -55,6 +55,9 @@ enum Event {
         conn: ConnId,
         received: Received,
     },
+    Heard {
+        conn: ConnId,
+    },
     Closed {
         conn: ConnId,
     },
@@ -205,11 +208,12 @@ impl Core {
             Event::Received { conn, mut received } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
                     buffer.unsplit(std::mem::take(&mut received.bytes));
-                    let before = self.broker.counters().messages_received;
+                    let before = self.broker.work();
                     self.broker.receive_bytes(now, conn, buffer);
-                    received.had(self.broker.counters().messages_received - before);
+                    received.had(self.broker.work() - before);
                 }
             }
+            Event::Heard { conn } => self.broker.heard(now, conn),
             Event::Closed { conn } => {
                 self.buffers.remove(&conn);
                 self.outputs.remove(&conn);
@@ -439,6 +443,10 @@ impl thingward_ingress::Core for CoreHandle {
 
     async fn received(&self, conn: ConnId, received: Received) {
         let _ = self.0.send(Event::Received { conn, received }).await;
+    }
+
+    async fn heard(&self, conn: ConnId) {
+        let _ = self.0.send(Event::Heard { conn }).await;
     }
 
     async fn closed(&self, conn: ConnId) {

@@ -1,5 +1,6 @@
 //! Who is here how often: nobody keeps others out by being here many times.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -88,12 +89,21 @@ impl Drop for Turn {
 pub(crate) struct Members {
     connections_max: usize,
     messages_per_second: u32,
-    here: Mutex<HashMap<Principal, Here>>,
+    here: Mutex<Crowd>,
+}
+
+#[derive(Default)]
+struct Crowd {
+    members: HashMap<Principal, Here>,
+    /// Who left in debt, each once: coming back pays for nothing.
+    left: VecDeque<Principal>,
 }
 
 struct Here {
     connections: usize,
     allowance: Arc<Allowance>,
+    /// Whether it is among those who left.
+    has_left: bool,
 }
 
 /// One connection of a member.
@@ -108,15 +118,20 @@ impl Members {
         Arc::new(Self { connections_max, messages_per_second, here: Mutex::default() })
     }
 
-    fn here(&self) -> MutexGuard<'_, HashMap<Principal, Here>> {
+    fn here(&self) -> MutexGuard<'_, Crowd> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One more; `None` when there are as many as may be.
     pub(crate) fn enter(self: &Arc<Self>, who: Principal) -> Option<Presence> {
         let mut all = self.here();
-        let fresh = || Here { connections: 0, allowance: Arc::new(Allowance::new(self.messages_per_second)) };
-        let here = all.entry(who).or_insert_with(fresh);
+        all.forget_who_paid();
+        let fresh = || Here {
+            connections: 0,
+            allowance: Arc::new(Allowance::new(self.messages_per_second)),
+            has_left: false,
+        };
+        let here = all.members.entry(who).or_insert_with(fresh);
         if here.connections >= self.connections_max {
             return None;
         }
@@ -125,15 +140,35 @@ impl Members {
     }
 }
 
-impl Drop for Presence {
-    fn drop(&mut self) {
-        let mut all = self.of.here();
-        if let Some(here) = all.get_mut(&self.who) {
-            here.connections -= 1;
-            if here.connections == 0 {
-                all.remove(&self.who);
+impl Crowd {
+    fn leave(&mut self, who: Principal) {
+        let Some(here) = self.members.get_mut(&who) else { return };
+        here.connections -= 1;
+        if here.connections == 0 && !std::mem::replace(&mut here.has_left, true) {
+            self.left.push_back(who);
+        }
+        self.forget_who_paid();
+    }
+
+    /// Looks at two for each that can have been added, so that there are never many who owe nothing.
+    fn forget_who_paid(&mut self) {
+        for _ in 0..2 {
+            let Some(who) = self.left.pop_front() else { return };
+            let Some(here) = self.members.get_mut(&who) else { continue };
+            if here.connections > 0 {
+                here.has_left = false;
+            } else if here.allowance.is_full() {
+                self.members.remove(&who);
+            } else {
+                self.left.push_back(who);
             }
         }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.of.here().leave(self.who);
     }
 }
 
@@ -190,6 +225,32 @@ mod tests {
         assert!(members.enter(who("meter")).is_none() && members.enter(who("pump")).is_some());
         drop(first);
         assert!(members.enter(who("meter")).is_some());
-        assert_eq!(members.here().len(), 1);
+        assert_eq!(members.here().members.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_back_owes_what_it_owed_and_is_forgotten_when_that_is_paid() {
+        let who = |name: String| Principal {
+            tenant: "acme".parse().unwrap(),
+            role: Role::Device,
+            name: name.parse().unwrap(),
+        };
+        let members = Members::new(64, 1000);
+        for n in 0..100 {
+            let presence = members.enter(who(format!("meter-{n}"))).unwrap();
+            presence.allowance.owe(5000);
+        }
+        assert_eq!(members.here().members.len(), 100);
+        let back = members.enter(who("meter-7".to_owned())).unwrap();
+        let start = tokio::time::Instant::now();
+        drop(back.allowance.room_for(1).await);
+        assert!((4800..5000).contains(&start.elapsed().as_millis()));
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        for n in 0..60 {
+            drop(members.enter(who(format!("pump-{n}"))));
+        }
+        assert_eq!(members.here().members.len(), 1, "who is here");
+        drop(back);
+        assert!(members.here().members.is_empty() && members.here().left.is_empty());
     }
 }

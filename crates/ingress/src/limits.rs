@@ -9,7 +9,8 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// Most connections of one member to one listener.
     pub connections_per_member_max: usize,
-    /// Most messages of one member to one listener in a second, over all its connections. More wait on its side.
+    /// Most messages of one member to one listener in a second, over all its connections, or what costs as much: other packets,
+    /// filters in them, and retained messages that a subscription asks for. More wait on its side.
     pub messages_per_second_max: u32,
     /// Most TLS handshakes at a time of one listener. One more ends the oldest of the address that has most.
     pub handshakes_max: usize,

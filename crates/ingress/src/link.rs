@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use crate::output::Waiting;
 
 /// Bytes read at a time.
-const READ_BYTES: usize = 16 * 1024;
+pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Longest time for one piece of output to a client that reads slowly.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client has for the last words of a connection that the core has ended.
@@ -53,8 +53,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         READ.with_borrow_mut(|memory| {
             let mut buffer = ReadBuf::new(memory.as_mut_slice());
             let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-            let came = buffer.filled();
-            Poll::Ready((outcome.is_ok() && !came.is_empty()).then(|| BytesMut::from(came)))
+            let came = buffer.filled_mut();
+            let bytes = (outcome.is_ok() && !came.is_empty()).then(|| BytesMut::from(&*came));
+            // The next connection may be another tenant's, and what came has passwords and keys in it.
+            came.fill(0);
+            Poll::Ready(bytes)
         })
     }
 

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,11 +14,12 @@ use thingward_model::clock::now;
 use thingward_mqtt::broker::ConnId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::allowance::Received;
+use crate::allowance::{Received, Turn};
 use crate::crowd::{Handshakes, Members, Presence};
 use crate::limits::ConnectionLimits;
 use crate::link::Link;
@@ -62,6 +64,9 @@ pub trait Core: Clone + Send + Sync + 'static {
 
     /// A member sent bytes. Waits while the core is busy.
     fn received(&self, conn: ConnId, received: Received) -> impl Future<Output = ()> + Send;
+
+    /// A member sent bytes that wait until it may say more.
+    fn heard(&self, conn: ConnId) -> impl Future<Output = ()> + Send;
 
     /// A member is gone.
     fn closed(&self, conn: ConnId) -> impl Future<Output = ()> + Send;
@@ -178,9 +183,11 @@ async fn serve(
     let carry = async {
         while let Some(bytes) = poll_fn(|cx| link.poll_received(cx)).await {
             let hand_over = async {
-                let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-                presence.allowance.refilled().await;
-                core.received(conn, Received::new(bytes, turn, Arc::clone(&presence.allowance))).await;
+                let Ok(of_connection) = Arc::clone(&turns).acquire_owned().await else { return };
+                let Some(room) = room_for(&bytes, conn, presence, core).await else { return };
+                let turn =
+                    Turn { _permits: [of_connection, room], allowance: Arc::clone(&presence.allowance) };
+                core.received(conn, Received::new(bytes, turn)).await;
             };
             if link.write_during(hand_over).await.is_none() {
                 return;
@@ -192,6 +199,24 @@ async fn serve(
         () = over => tracing::debug!("the certificate of a connection is over"),
     }
     core.closed(conn).await;
+}
+
+/// Waits until the member may have so much done. Meanwhile the core hears that the connection is alive: another one may have
+/// said too much.
+async fn room_for(
+    bytes: &[u8],
+    conn: ConnId,
+    presence: &Presence,
+    core: &impl Core,
+) -> Option<OwnedSemaphorePermit> {
+    const HEARD_EVERY: Duration = Duration::from_secs(1);
+    let mut room = pin!(presence.allowance.room_for(bytes.len()));
+    loop {
+        match timeout(HEARD_EVERY, &mut room).await {
+            Ok(room) => return room,
+            Err(_) => core.heard(conn).await,
+        }
+    }
 }
 
 /// Waits for a time of day; the clock may be set meanwhile.
@@ -220,6 +245,7 @@ mod tests {
     struct Noting {
         output: Arc<Mutex<Option<Output>>>,
         closed: Arc<AtomicU64>,
+        heard: Arc<AtomicU64>,
     }
 
     impl Core for Noting {
@@ -228,6 +254,10 @@ mod tests {
         }
 
         async fn received(&self, _: ConnId, _: Received) {}
+
+        async fn heard(&self, _: ConnId) {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+        }
 
         async fn closed(&self, _: ConnId) {
             self.closed.fetch_add(1, Ordering::Relaxed);
@@ -292,5 +322,16 @@ mod tests {
         let end = who.not_after;
         serve(1, server, who, &presence(), &core).await;
         assert!(now() >= end && core.closed.load(Ordering::Relaxed) == 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_member_has_said_too_much_is_heard_while_it_waits() {
+        let (core, (mut client, server)) = (Noting::default(), tokio::io::duplex(64));
+        let presence = presence();
+        presence.allowance.owe(60_000);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &[0xc0, 0]).await.unwrap();
+        let serving = serve(1, server, member(), &presence, &core);
+        assert!(timeout(Duration::from_secs(50), serving).await.is_err());
+        assert!((48..51).contains(&core.heard.load(Ordering::Relaxed)));
     }
 }

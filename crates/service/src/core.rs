@@ -64,6 +64,9 @@ enum Event {
         conn: ConnId,
         received: Received,
     },
+    Heard {
+        conn: ConnId,
+    },
     Closed {
         conn: ConnId,
     },
@@ -284,6 +287,11 @@ struct Core {
     metrics: Arc<Metrics>,
 }
 
+/// What clients made the core do so far, in messages: a record that is opened to compare another with it is as much as one.
+const fn work(broker: &Broker<ServiceGate>) -> u64 {
+    broker.work() + broker.gate().pipeline.records_opened()
+}
+
 impl Core {
     fn run(mut self, mut inbox: mpsc::Receiver<Event>, groups: &SyncSender<Group>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -347,15 +355,16 @@ impl Core {
             Event::Received { conn, mut received } => {
                 if let Some(buffer) = self.buffers.get_mut(&conn) {
                     buffer.unsplit(std::mem::take(&mut received.bytes));
-                    let before = self.broker.counters().messages_received;
+                    let before = work(&self.broker);
                     self.broker.receive_bytes(now, conn, buffer);
-                    received.had(self.broker.counters().messages_received - before);
+                    received.had(work(&self.broker) - before);
                     if buffer.is_empty() {
                         // An idle connection holds no buffer.
                         *buffer = BytesMut::new();
                     }
                 }
             }
+            Event::Heard { conn } => self.broker.heard(now, conn),
             Event::Closed { conn } => {
                 if self.buffers.remove(&conn).is_some() {
                     self.metrics.connections.dec();

@@ -26,6 +26,7 @@ pub struct Broker<G: Gate> {
     pub(super) gate: G,
     pub(super) limits: Limits,
     pub(super) counters: Counters,
+    pub(super) work: u64,
     pub(super) out: Outbox,
     pub(super) connections: HashMap<ConnId, Connection<G::Identity>>,
     pub(super) sessions: HashMap<SessionId, Session<G::Identity>>,
@@ -49,6 +50,7 @@ impl<G: Gate> Broker<G> {
             gate,
             limits,
             counters: Counters::default(),
+            work: 0,
             out: Outbox::default(),
             connections: HashMap::default(),
             sessions: HashMap::default(),
@@ -77,6 +79,13 @@ impl<G: Gate> Broker<G> {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What clients made the broker do since it was made, in messages: each packet is one, each filter of a packet another, and so
+    /// is each retained message that a subscription asks for.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work
     }
 
     /// Sessions, connected and stored.
@@ -118,8 +127,16 @@ impl<G: Gate> Broker<G> {
         buf.clear();
     }
 
+    /// A connection brought bytes that are handed over later: its keep alive counts from here.
+    pub fn heard(&mut self, now: Timestamp, conn: ConnId) {
+        if let Some(online) = self.online_mut(conn) {
+            online.last_heard = now;
+        }
+    }
+
     /// A connection brought a packet.
     pub fn receive(&mut self, now: Timestamp, conn: ConnId, packet: Packet) {
+        self.work += 1;
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         match (&mut connection.phase, packet) {
             (Phase::Handshake { .. }, Packet::Connect(connect)) => self.connect(now, conn, *connect),

@@ -51,6 +51,7 @@ impl<G: Gate> Broker<G> {
         let mut promised = Room::default();
         let mut reasons = Vec::with_capacity(packet.requests.len());
         for request in packet.requests {
+            self.work += 1;
             let outcome = self.subscribe_one(now, conn, id, request, packet.subscription_id, &mut promised);
             reasons.push(match outcome {
                 Ok((reason, batch)) => {
@@ -99,6 +100,7 @@ impl<G: Gate> Broker<G> {
             };
         let batch = wants.then(|| self.retained_batch(now, &inner, options.qos, subscription_id));
         if let Some(batch) = &batch {
+            self.work += batch.messages.len() as u64;
             let room = batch.room(*promised);
             if !self.has_room(connection, session, room) {
                 self.counters.subscriptions_refused_full += 1;
@@ -185,6 +187,7 @@ impl<G: Gate> Broker<G> {
         let Some(id) = self.session_of(conn) else { return };
         let mut reasons = Vec::with_capacity(packet.filters.len());
         for filter in &packet.filters {
+            self.work += 1;
             let Some(session) = self.sessions.get_mut(&id) else { return };
             let durable = session.durable;
             let Some(subscription) = session.subscriptions.remove(filter) else {

@@ -39,6 +39,10 @@ impl thingward_ingress::Core for CoreHandle {
         self.send(Event::Received { conn, received }).await;
     }
 
+    async fn heard(&self, conn: ConnId) {
+        self.send(Event::Heard { conn }).await;
+    }
+
     async fn closed(&self, conn: ConnId) {
         self.send(Event::Closed { conn }).await;
     }

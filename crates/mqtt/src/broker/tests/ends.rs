@@ -144,6 +144,34 @@ fn silence_of_one_and_a_half_keep_alives_ends_the_connection() {
 }
 
 #[test]
+fn a_connection_that_was_heard_is_not_silent() {
+    let mut bed = Bed::new();
+    let conn = bed.connect(Connect { keep_alive: 10, ..passing("c") });
+    bed.wait(14);
+    bed.broker.heard(bed.now, conn);
+    bed.wait(14);
+    assert!(!bed.is_closed(conn));
+    bed.wait(1);
+    assert!(bed.is_closed(conn));
+}
+
+#[test]
+fn packets_their_filters_and_the_retained_messages_that_they_ask_for_are_work() {
+    let mut bed = Bed::new();
+    let conn = bed.connect(passing("c"));
+    for n in 0..20 {
+        let retained = Publish { retain: true, ..publish(&format!("r/{n}"), "x", QoS::AtMostOnce) };
+        bed.send(conn, Packet::Publish(retained));
+    }
+    assert_eq!(bed.broker.work(), 21);
+    bed.subscribe(conn, "r/+", at(QoS::AtMostOnce));
+    assert_eq!((bed.broker.work(), bed.messages(conn).len()), (21 + 2 + 20, 20));
+    bed.subscribe(conn, "other", at(QoS::AtMostOnce));
+    bed.send(conn, Packet::PingReq);
+    assert_eq!(bed.broker.work(), 43 + 2 + 1);
+}
+
+#[test]
 fn a_connection_without_connect_is_closed() {
     let mut bed = Bed::new();
     let conn = bed.open(0);
