@@ -72,7 +72,7 @@ impl ZigbeeRadio {
                     "it was given the network's key in the clear, which is changed for that",
                     now,
                 );
-                self.start_roll(now);
+                self.roll_behind(now);
             }
             (Some(JOIN), Some(UNDER_EXPECTED_KEY)) => self.joins(short, eui64, now),
             // One that missed the network's key gets it under its own link key.

@@ -75,6 +75,10 @@ pub(super) struct NextKey {
     #[n(2)]
     #[cbor(default)]
     pub(super) is_known_outside: bool,
+    /// Whether there has to be another key than the network's, and not only because that is old.
+    #[n(3)]
+    #[cbor(default)]
+    pub(super) is_needed: bool,
 }
 
 /// How a node came in.

@@ -28,6 +28,10 @@ const KEY_SECONDS_STEP: u64 = 24 * 3600;
 const SPREAD: Duration = Duration::from_secs(30);
 /// Between one node and the next: a coordinator has room for a few messages on their way.
 const PACE: Duration = Duration::from_millis(200);
+/// How often the coordinator is asked to give it to a node, which may be busy.
+const TRIES: u8 = 3;
+/// How long until a change that has to be is tried again.
+const AGAIN: Duration = Duration::from_secs(3600);
 
 /// What there is to do with the network's key.
 #[derive(Debug, Default)]
@@ -35,7 +39,9 @@ pub(super) struct Roll {
     counted: Option<Duration>,
     unkept_seconds: u64,
     /// Nodes that are to be given the next key, and when the first of them is.
-    to_give: VecDeque<Eui64>,
+    to_give: VecDeque<(Eui64, u8)>,
+    /// The how many-th time it is for the node that is given it now.
+    tried: u8,
     give_at: Option<Duration>,
     /// Whether nodes were given the next key, or may have been.
     is_given: bool,
@@ -44,6 +50,8 @@ pub(super) struct Roll {
     denied: usize,
     /// When the next key is used.
     switch_at: Option<Duration>,
+    /// Before then no other change begins by itself.
+    not_before: Duration,
 }
 
 impl Roll {
@@ -70,8 +78,9 @@ impl ZigbeeRadio {
             let seconds = now.saturating_sub(before).as_secs();
             kept.key_seconds = kept.key_seconds.saturating_add(seconds);
             self.roll.unkept_seconds = self.roll.unkept_seconds.saturating_add(seconds);
-            if kept.key_seconds >= self.key_seconds_max {
-                self.start_roll(now);
+            if kept.key_seconds >= self.key_seconds_max && now >= self.roll.not_before {
+                let is_needed = kept.key_seconds == u64::MAX;
+                self.begin_roll(is_needed, now);
             } else if self.roll.unkept_seconds >= KEY_SECONDS_STEP {
                 self.roll.unkept_seconds = 0;
                 self.keep(After::Nothing);
@@ -94,17 +103,27 @@ impl ZigbeeRadio {
         }
     }
 
-    /// Another key, which is kept before anybody gets it.
+    /// Another key, because there has to be one.
     pub(super) fn start_roll(&mut self, now: Duration) {
+        self.begin_roll(true, now);
+    }
+
+    /// Another key, which is kept before anybody gets it.
+    fn begin_roll(&mut self, is_needed: bool, now: Duration) {
         let Some(kept) = &mut self.kept else { return };
-        if kept.next.is_some() {
+        if let Some(next) = &mut kept.next {
+            if is_needed && !next.is_needed {
+                next.is_needed = true;
+                self.keep(After::Nothing);
+            }
             return;
         }
         let mut key = Zeroizing::new([0; 16]);
         if getrandom::fill(&mut *key).is_err() {
             return;
         }
-        kept.next = Some(NextKey { key: Key::new(*key), switched: false, is_known_outside: false });
+        kept.next =
+            Some(NextKey { key: Key::new(*key), switched: false, is_known_outside: false, is_needed });
         self.roll.is_given = false;
         self.roll.counted.get_or_insert(now);
         self.keep(After::GiveNextKey);
@@ -114,9 +133,11 @@ impl ZigbeeRadio {
     pub(super) fn roll_behind(&mut self, now: Duration) {
         let is_given = self.roll.is_given;
         match self.kept.as_mut().and_then(|kept| kept.next.as_mut()) {
-            Some(next) if is_given || next.switched => next.is_known_outside = true,
-            Some(_) => {}
-            None => self.start_roll(now),
+            Some(next) if is_given || next.switched => {
+                (next.is_known_outside, next.is_needed) = (true, true);
+                self.keep(After::Nothing);
+            }
+            _ => self.start_roll(now),
         }
     }
 
@@ -140,14 +161,15 @@ impl ZigbeeRadio {
                 "it has no link key of its own, so that the network's new key is not for it: admit it again";
             self.refuse(Some(eui64), RefusalKind::Join, reason, now);
         }
-        self.roll.to_give = keyed.into_iter().map(|(eui64, _)| eui64).collect();
+        self.roll.to_give = keyed.into_iter().map(|(eui64, _)| (eui64, 1)).collect();
         (self.roll.is_given, self.roll.given, self.roll.denied) = (true, 0, 0);
         if self.roll.to_give.is_empty() { self.use_next_key() } else { self.give_to_one(now) }
     }
 
     fn give_to_one(&mut self, now: Duration) {
         self.roll.give_at = None;
-        let Some(eui64) = self.roll.to_give.pop_front() else { return };
+        let Some((eui64, tried)) = self.roll.to_give.pop_front() else { return };
+        self.roll.tried = tried;
         let Some(kept) = &self.kept else { return };
         let short = kept.node(eui64).map(|node| node.short).filter(|short| *short != ShortAddress::UNKNOWN);
         match (short, &kept.next) {
@@ -169,6 +191,9 @@ impl ZigbeeRadio {
     ) {
         match answer {
             Ok(_) => self.roll.given += 1,
+            Err(_) if self.roll.tried < TRIES => {
+                self.roll.to_give.push_back((eui64, self.roll.tried + 1));
+            }
             Err(reason) => {
                 self.roll.denied += 1;
                 self.is_without_next_key(eui64, &reason, now);
@@ -193,7 +218,7 @@ impl ZigbeeRadio {
         } else if self.roll.given > 0 {
             self.roll.switch_at = Some(now + SPREAD);
         } else if self.roll.denied > 0 {
-            self.abandon_roll("the coordinator gives no node the next one");
+            self.abandon_roll("the coordinator gives no node the next one", now);
         } else {
             self.use_next_key();
         }
@@ -208,15 +233,15 @@ impl ZigbeeRadio {
         }
     }
 
-    /// The network keeps its key for another while.
-    fn abandon_roll(&mut self, reason: &str) {
-        if let Some(kept) = &mut self.kept {
-            kept.next = None;
-            kept.key_seconds = 0;
-        }
-        self.roll.is_given = false;
+    /// The network keeps its key for another while: where that has to be changed, until the next try, after a restart too.
+    fn abandon_roll(&mut self, reason: &str, now: Duration) {
+        let Some(kept) = &mut self.kept else { return };
+        let is_needed = kept.next.take().is_some_and(|next| next.is_needed);
+        kept.key_seconds = if is_needed { u64::MAX } else { 0 };
+        (self.roll.is_given, self.roll.not_before) = (false, now + AGAIN);
         self.keep(After::Nothing);
-        let reason = format!("the network's key cannot be changed: {reason}");
+        let until = if is_needed { "; it is tried again in an hour" } else { "" };
+        let reason = format!("the network's key cannot be changed: {reason}{until}");
         self.say(Report::Trouble(Sentence::fitting(&reason)));
     }
 

@@ -240,3 +240,35 @@ fn a_coordinator_that_takes_no_other_key_is_trouble_and_goes_on() {
     world.restart();
     assert_eq!(trouble(&world.take()), None);
 }
+
+#[test]
+fn a_busy_coordinator_is_asked_again() {
+    let mut world = two();
+    let before = world.coordinator.borrow().key;
+    world.coordinator.borrow_mut().busy_times = 2;
+    world.order(Order::Roll);
+    world.pass(40);
+    assert_eq!(trouble(&world.take()), None);
+    assert_ne!(world.coordinator.borrow().key, before);
+    assert_eq!(world.asked(UNICAST_KEY), 4);
+}
+
+#[test]
+fn a_key_that_somebody_outside_has_is_changed_when_the_coordinator_lets_it_restarts_or_not() {
+    for restarts in [false, true] {
+        let mut world = two();
+        let before = world.coordinator.borrow().key;
+        world.coordinator.borrow_mut().has_one_key = true;
+        world.order(Order::Remove(address(THERMOMETER)));
+        world.pass(40);
+        assert!(trouble(&world.take()).unwrap().contains("tried again in an hour"));
+        world.coordinator.borrow_mut().has_one_key = false;
+        if restarts {
+            world.restart();
+        } else {
+            world.now += Duration::from_secs(3600);
+        }
+        world.pass(180);
+        assert_ne!(world.coordinator.borrow().key, before, "restarts: {restarts}");
+    }
+}

@@ -12,6 +12,8 @@ const SENT: u16 = 0x003f;
 const INCOMING: u16 = 0x0045;
 /// No other key is taken, and none is there to switch to.
 const KEY_INVALID: u8 = 0xb5;
+/// There is too much to do (`EMBER_NETWORK_BUSY`).
+const BUSY: u8 = 0xa1;
 const NO_KEY: u8 = 0xb6;
 /// The value that is the counter of its frames.
 const COUNTER: u8 = 0x23;
@@ -63,8 +65,12 @@ impl Coordinator {
                 ([&numbers[..], &self.counter.to_le_bytes()].concat(), Vec::new())
             }
             "unicastNwkKeyUpdate" if self.has_one_key => (vec![KEY_INVALID], Vec::new()),
+            "unicastNwkKeyUpdate" if self.busy_times > 0 => {
+                self.busy_times -= 1;
+                (vec![BUSY], Vec::new())
+            }
             "unicastNwkKeyUpdate" => {
-                self.give_next_key(array(given, 2)?, array(given, 10)?);
+                self.give_next_key(array(given, 0)?, array(given, 2)?, array(given, 10)?);
                 well
             }
             "broadcastNetworkKeySwitch" => self.switch(),
@@ -105,11 +111,14 @@ impl Coordinator {
         (vec![0], if self.is_down { Vec::new() } else { vec![(STACK_STATUS, vec![status])] })
     }
 
-    /// The next key goes to a node under the link key that it has: one that sleeps too deeply, or has none, does not get it.
-    fn give_next_key(&mut self, eui64: [u8; 8], key: [u8; 16]) {
+    /// The next key goes to a node at its place, under the link key that it asked for: one that sleeps too deeply, is somewhere
+    /// else, or has none, does not get it.
+    fn give_next_key(&mut self, short: [u8; 2], eui64: [u8; 8], key: [u8; 16]) {
         self.alternate = Some(key);
-        let nodes = self.nodes.iter_mut().filter(|node| node.eui64 == eui64);
-        for node in nodes.filter(|node| node.presence == Presence::Joined && node.hears_keys) {
+        let short = u16::from_le_bytes(short);
+        let nodes = self.nodes.iter_mut().filter(|node| node.eui64 == eui64 && node.short == short);
+        let is_there = |node: &&mut super::Node| node.presence == Presence::Joined && node.hears_keys;
+        for node in nodes.filter(is_there).filter(|node| node.asks_for_key) {
             node.next_key = Some(key);
         }
     }

@@ -71,6 +71,8 @@ pub struct Coordinator {
     network: Option<Vec<u8>>,
     /// Whether it takes no other key.
     pub has_one_key: bool,
+    /// How often it has no time to give somebody another key.
+    pub busy_times: u8,
     /// Whether no network comes up.
     pub is_down: bool,
     /// Keys that nodes are expected to show.
@@ -95,6 +97,7 @@ impl Default for Coordinator {
             encrypted: Vec::new(),
             network: None,
             has_one_key: false,
+            busy_times: 0,
             is_down: false,
             expected: BTreeMap::new(),
             open_until: Duration::ZERO,
