@@ -19,10 +19,11 @@ use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Link, Role, StreamName, TenantName, Timestamp};
 use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
-use thingward_mqtt::codec::{Connect, ReasonCode};
+use thingward_mqtt::codec::{Connect, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 
 use thingward_seal::envelope::ENVELOPE_BYTES_MAX;
+use thingward_seal::item;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use self::down::{ChildCommand, Tell};
@@ -299,7 +300,8 @@ fn broker_limits() -> Limits {
 /// behind that message is refused with it, however late it arrives, so that nothing overtakes it.
 const HELD_BACK_MICROS: i64 = 60_000_000;
 
-/// A message that found no room: it is the next of its child.
+/// An item of a chain that found no room: it is the next of its child. Of others the order is nothing that anybody verifies, and a
+/// child without a chain, or that sends at most once, may never send again what was refused.
 struct HeldBack {
     message: Digest,
     until: Timestamp,
@@ -382,11 +384,14 @@ impl Gate for ChildGate {
         let topic = message.topic.as_str();
         check_topic(topic)?;
         let child = who.principal.name;
-        let digest = sha256(&[topic.as_bytes(), b"\0", &message.payload]);
-        if self.held_back.get(&child).is_some_and(|held| held.is_before(&digest, now)) {
-            return Err(ReasonCode::QuotaExceeded);
+        let is_item = message.qos != QoS::AtMostOnce && item::is_chained(&message.payload);
+        let item = is_item.then(|| sha256(&[topic.as_bytes(), b"\0", &message.payload]));
+        if let Some(item) = &item {
+            if self.held_back.get(&child).is_some_and(|held| held.is_before(item, now)) {
+                return Err(ReasonCode::QuotaExceeded);
+            }
+            self.held_back.remove(&child);
         }
-        self.held_back.remove(&child);
         let (topic, message) = (topic.to_owned(), message.payload.to_vec());
         let queued = Queued { child, topic, received: now, link: who.link, message };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
@@ -394,7 +399,7 @@ impl Gate for ChildGate {
             Ok(()) => Ok(None),
             Err(QueueError::Full) => {
                 let until = now.plus_micros(HELD_BACK_MICROS);
-                self.held_back.insert(child, HeldBack { message: digest, until });
+                self.held_back.extend(item.map(|message| (child, HeldBack { message, until })));
                 Err(ReasonCode::QuotaExceeded)
             }
             Err(error) => {

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::accounts::Accounts;
 use crate::core::{ChildCommand, CoreHandle, SharedQueue, Tell};
 use crate::queue::Queued;
-use crate::radio::{Admitting, Radios, RadiosStatus, ThingStatus};
+use crate::radio::{Admitting, PoliciesStatus, Radios, RadiosStatus, ThingStatus};
 use crate::serial::Visit;
 use crate::standing::Rules;
 use crate::switchboard::Switchboard;
@@ -115,6 +115,8 @@ const FINDINGS: &str = "devices/me/findings";
 const STATUS: &str = "devices/me/status";
 /// How often, at most.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is said anew when the same policies were signed last: an hour.
+const ISSUED_EVERY_MICROS: u64 = 3_600_000_000;
 /// Where the service says whether things may join.
 const ADMISSION: &str = "devices/me/admission";
 /// Where the service says that networks get another key.
@@ -125,6 +127,24 @@ const ROLL: &str = "devices/me/roll";
 pub(crate) struct Told {
     at: Option<Instant>,
     status: Bytes,
+    policies: Option<PoliciesStatus>,
+}
+
+impl Told {
+    /// What is said of the policies: the service signs the same ones again each minute, and that alone is news once an hour.
+    fn policies(&mut self, now: Option<PoliciesStatus>) -> Option<PoliciesStatus> {
+        let is_news = match (&self.policies, &now) {
+            (Some(told), Some(now)) => {
+                told.version != now.version
+                    || now.issued.micros_since(told.issued).unsigned_abs() >= ISSUED_EVERY_MICROS
+            }
+            (told, now) => told.is_some() != now.is_some(),
+        };
+        if is_news {
+            self.policies = now;
+        }
+        self.policies.clone()
+    }
 }
 
 /// As the service says it.
@@ -188,7 +208,7 @@ impl Forwarder {
 
     /// How the gateway is, when that is another than was told.
     fn status(&mut self) -> Option<Outgoing<Key>> {
-        let policies = self.rules.status();
+        let policies = self.told.policies(self.rules.status());
         let says_nothing = self.radios.is_empty() && self.coap.is_none() && policies.is_none();
         if says_nothing || self.told.at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
             return None;

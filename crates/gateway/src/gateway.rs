@@ -168,6 +168,7 @@ impl Gateway {
         let has_applications = settings.home_assistant.is_some();
         let local = Local::new(&membership.principal(), rules.clone(), accounts.clone(), has_applications);
         tasks.spawn(rules.clone().keep_up(home.clone()));
+        tasks.spawn(local.clone().tell_refusals());
         let around = Surroundings {
             home: home.clone(),
             trust_domain: membership.trust_domain.as_str().to_owned(),

@@ -96,11 +96,15 @@ struct Limits {
     refused: HashMap<(DeviceName, String), Refused>,
     /// Those that are not told apart, because too many others are.
     others: Option<Refused>,
+    /// Those that were only counted, and are not told apart any more.
+    forgotten: u64,
 }
 
 struct Refused {
     at: Instant,
     also: u64,
+    /// Of the first of them.
+    reason: &'static str,
 }
 
 /// What is told of a refusal.
@@ -293,11 +297,15 @@ impl Local {
 
     /// Accounts for a refusal, unless the same was within the last minute.
     fn refused(&self, application: &DeviceName, target: &str, reason: &'static str) {
-        let also = match self.limits().refused(application, target, Instant::now()) {
+        let also = match self.limits().refused(application, reason, target, Instant::now()) {
             None => return,
             Some(Telling::This { also }) => also,
             Some(Telling::Others { count }) => return self.refused_others(count),
         };
+        self.account_refusal(application, target, reason, also);
+    }
+
+    fn account_refusal(&self, application: &DeviceName, target: &str, reason: &'static str, also: u64) {
         let mut details = vec![("for", format!("application/{application}")), ("reason", reason.to_owned())];
         if also > 0 {
             details.push(("also", also.to_string()));
@@ -305,6 +313,21 @@ impl Local {
         let deed = Deed { action: "gateway.refuse", target: target.to_owned(), details };
         if let Err(error) = self.0.accounts.write(deed) {
             tracing::error!(target, %error, "a refusal is not accounted for");
+        }
+    }
+
+    /// Accounts for refusals that were only counted, again and again.
+    pub(crate) async fn tell_refusals(self) {
+        const EVERY: Duration = Duration::from_secs(10);
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let (these, others) = self.limits().over(Instant::now());
+            for ((application, target), reason, also) in these {
+                self.account_refusal(&application, &target, reason, also);
+            }
+            if others > 0 {
+                self.refused_others(others);
+            }
         }
     }
 
@@ -336,24 +359,58 @@ impl Limits {
     }
 
     /// What is to be told of a refusal; `None` when the same was a moment ago.
-    fn refused(&mut self, application: &DeviceName, target: &str, now: Instant) -> Option<Telling> {
+    fn refused(
+        &mut self,
+        application: &DeviceName,
+        reason: &'static str,
+        target: &str,
+        now: Instant,
+    ) -> Option<Telling> {
         let at = (*application, target.to_owned());
         if let Some(known) = self.refused.get_mut(&at) {
             return known.again(now).map(|also| Telling::This { also });
         }
         if self.refused.len() >= REFUSED_MAX {
-            self.refused.retain(|_, known| now.duration_since(known.at) < REFUSED_EVERY);
+            let forgotten = &mut self.forgotten;
+            self.refused.retain(|_, known| {
+                let stays = now.duration_since(known.at) < REFUSED_EVERY;
+                *forgotten += if stays { 0 } else { known.also };
+                stays
+            });
         }
         if self.refused.len() >= REFUSED_MAX {
             let Some(others) = &mut self.others else {
-                self.others = Some(Refused { at: now, also: 0 });
-                return Some(Telling::Others { count: 1 });
+                self.others = Some(Refused { at: now, also: 0, reason: "" });
+                return Some(Telling::Others { count: 1 + std::mem::take(&mut self.forgotten) });
             };
             // This one, and those that were not told.
-            return others.again(now).map(|also| Telling::Others { count: also + 1 });
+            let also = others.again(now)?;
+            return Some(Telling::Others { count: also + 1 + std::mem::take(&mut self.forgotten) });
         }
-        self.refused.insert(at, Refused { at: now, also: 0 });
+        self.refused.insert(at, Refused { at: now, also: 0, reason });
         Some(Telling::This { also: 0 })
+    }
+}
+
+impl Limits {
+    /// What was only counted for as long as that: each with how often besides once, and how many are not told apart.
+    fn over(&mut self, now: Instant) -> (Vec<((DeviceName, String), &'static str, u64)>, u64) {
+        let mut these = Vec::new();
+        self.refused.retain(|at, known| {
+            if now.duration_since(known.at) < REFUSED_EVERY {
+                return true;
+            }
+            let counted = known.also;
+            these.extend(counted.checked_sub(1).map(|also| (at.clone(), known.reason, also)));
+            (known.at, known.also) = (now, 0);
+            counted > 0
+        });
+        let others = self.others.as_mut().filter(|others| now.duration_since(others.at) >= REFUSED_EVERY);
+        let others = others.map_or(0, |others| {
+            others.at = now;
+            std::mem::take(&mut others.also)
+        });
+        (these, others + std::mem::take(&mut self.forgotten))
     }
 }
 

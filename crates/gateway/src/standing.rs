@@ -188,7 +188,7 @@ impl Rules {
     pub(crate) fn status(&self) -> Option<PoliciesStatus> {
         self.with(|current| PoliciesStatus {
             version: current.standing.version,
-            issued: current.standing.issued.to_string(),
+            issued: current.standing.issued,
         })
     }
 

@@ -26,6 +26,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(housekeeping(Arc::clone(shared)));
+    tasks.spawn(Arc::clone(shared).tell_refusals());
     tasks.spawn(customer_keys(Arc::clone(shared)));
     tasks.spawn(history(Arc::clone(shared)));
     tasks.spawn(ended_commands(Arc::clone(shared)));

@@ -321,7 +321,8 @@ impl Core {
 
     /// When a step has something to do although nothing happened.
     fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [self.broker.next_deadline(), self.broker.gate().commands.next_deadline()];
+        let gate = self.broker.gate();
+        let deadlines = [self.broker.next_deadline(), gate.commands.next_deadline(), gate.refusals.due()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -443,6 +444,8 @@ impl Core {
             self.broker.announce(now, message);
         }
         let kept = self.things(now)?;
+        let gate = self.broker.gate_mut();
+        gate.pipeline.deeds.extend(gate.refusals.over(now));
         self.metrics.set_broker(*self.broker.counters());
         for (tenant, deed) in std::mem::take(&mut self.broker.gate_mut().pipeline.deeds) {
             let entry = self.auditor.entry(deed, now).map_err(|error| error.to_string());

@@ -48,7 +48,7 @@ pub struct ServiceGate {
     grant_key: Arc<SoftwareKey>,
     store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
-    refusals: Refusals,
+    pub(crate) refusals: Refusals,
     /// Tenants with a reader: for others no text is made of their readings.
     read: RefCell<HashSet<TenantName>>,
     /// What readers are told of kept readings, until the core takes it.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use thingward_crypto::{SoftwareKey, VerifyingKey};
 use thingward_ingress::Guesses;
@@ -174,6 +175,20 @@ impl Shared {
         let opened = self.opener.lock().unwrap_or_else(PoisonError::into_inner).open(&key, &sealed);
         let plain = opened.map_err(|_| StoreError::Corrupt { what: "a sealed entry".to_owned() })?;
         Ok(serde_json::from_slice(&plain).ok())
+    }
+
+    /// Has the log told of refusals that were only counted, again and again.
+    pub(crate) async fn tell_refusals(self: Arc<Self>) {
+        const EVERY: Duration = Duration::from_secs(10);
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let over = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).over(now());
+            for (tenant, deed) in over {
+                if let Err(error) = self.record(tenant, deed).await {
+                    tracing::error!(%tenant, %error, "refusals are not in the log");
+                }
+            }
+        }
     }
 
     async fn refused(

@@ -236,7 +236,7 @@ impl Session {
 
     /// Runs EDHOC as the initiator with the certificate of this identity, and looks at that of the other end: afterwards it is the
     /// service of this installation or one of its gateways of the tenant, and knows whose session it is. `None` when it does
-    /// not take this key; a raw key is for such an end.
+    /// not take this key, or not now; a raw key is for such an end.
     ///
     /// # Errors
     ///
@@ -245,7 +245,10 @@ impl Session {
         let mut line = Line::open(to).await?;
         let begun = begin(Method::SignSign, suite_of(identity.key.public_key().algorithm()))?;
         let message_2 = match line.edhoc(message_1(&begun)).await {
-            Err(CoapError::Refused { code: Code::BAD_REQUEST, .. }) => return Ok(None),
+            // It does not take the method, or has too much to sign now: a raw key is nothing that it signs for.
+            Err(CoapError::Refused { code: Code::BAD_REQUEST | Code::SERVICE_UNAVAILABLE, .. }) => {
+                return Ok(None);
+            }
             answered => answered?,
         };
         let named = begun.read(&message_2)?;

@@ -303,7 +303,7 @@ fn what_is_no_command_for_a_child_is_let_go() {
 }
 
 #[test]
-fn nothing_overtakes_a_message_that_found_no_room_however_late_it_arrives() {
+fn nothing_overtakes_an_item_of_a_chain_that_found_no_room_however_late_it_arrives() {
     let folder = tempfile::tempdir().unwrap();
     let key = SealingKey::generate(&mut system_rng()).unwrap();
     let limits = QueueLimits { bytes_max: 4_000, ..QueueLimits::default() };
@@ -313,18 +313,20 @@ fn nothing_overtakes_a_message_that_found_no_room_however_late_it_arrives() {
     let mut gate = ChildGate { tenant, queue: Arc::clone(&queue), revoked, held_back };
     let principal = Principal { tenant, role: Role::Device, name: "meter-1".parse().unwrap() };
     let who = Member { principal, serial: vec![1], not_after: at(1000), link: Link::MutualTls };
-    let mut publish = |seconds: i64, payload: &'static [u8]| {
+    let mut say = |seconds: i64, qos: QoS, payload: Vec<u8>| {
         let message = Message {
             topic: TopicName::try_from("devices/me/telemetry/climate").unwrap(),
-            payload: Bytes::from_static(payload),
-            qos: QoS::AtLeastOnce,
+            payload: payload.into(),
+            qos,
             retain: false,
             properties: thingward_mqtt::codec::MessageProperties::default(),
             author: Bytes::new(),
         };
         gate.publish(at(seconds), &who, &Incoming { message: &message, is_will: false }).map(drop)
     };
+    let item = |payload: &[u8]| [&[0xd0], payload].concat();
     let full = Err(ReasonCode::QuotaExceeded);
+    let mut publish = |seconds, payload: &[u8]| say(seconds, QoS::AtLeastOnce, item(payload));
     assert_eq!(publish(0, &[1; 600]), Ok(()));
     assert_eq!(publish(0, &[2; 300]), full);
     queue.lock().unwrap().commit().unwrap();
@@ -338,4 +340,9 @@ fn nothing_overtakes_a_message_that_found_no_room_however_late_it_arrives() {
     assert_eq!(publish(20, &[4; 900]), full);
     assert_eq!(publish(79, &[5; 10]), full);
     assert_eq!(publish(80, &[5; 10]), Ok(()));
+    // Without a chain, or where nothing is sent again, one that finds no room holds up nobody.
+    assert_eq!(say(90, QoS::AtLeastOnce, vec![b'2'; 900]), full);
+    assert_eq!(say(90, QoS::AtMostOnce, item(&[6; 900])), full);
+    assert_eq!(say(90, QoS::AtLeastOnce, b"21.5".to_vec()), Ok(()));
+    assert_eq!(say(90, QoS::AtLeastOnce, item(&[7; 10])), Ok(()));
 }

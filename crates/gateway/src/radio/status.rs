@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thingward_model::{DeviceName, Timestamp};
 
 /// Most refusals that are remembered of a radio, and most that are told.
@@ -135,7 +135,12 @@ pub struct PoliciesStatus {
     /// The tenant's number of them.
     pub version: u64,
     /// When the service signed them last, RFC 3339: a week later they are not gone by any more.
-    pub issued: String,
+    #[serde(serialize_with = "as_text")]
+    pub issued: Timestamp,
+}
+
+fn as_text<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(time)
 }
 
 #[derive(Default)]

@@ -87,9 +87,12 @@ impl Book {
         (record, former)
     }
 
-    /// Forgets one that is no member any more.
-    pub(super) fn forget(&mut self, who: &Principal) -> Option<Arc<Record>> {
-        self.members.remove(&self.keys.remove(who)?)
+    /// Forgets one that is no member's any more. Another one of the same name stays.
+    pub(super) fn forget(&mut self, former: &Record) -> Option<Arc<Record>> {
+        let key = *self.keys.get(&former.who())?;
+        self.members.get(&key).filter(|known| known.member == former.member)?;
+        self.keys.remove(&former.who());
+        self.members.remove(&key)
     }
 }
 
@@ -125,7 +128,8 @@ mod tests {
         let all = [1, 2, 3].map(|raw| named(&book, raw));
         assert_eq!(all, [None, Some("mill-3".to_owned()), Some("mill-1".to_owned())]);
         assert!(!book.has_room() && book.has_room_for(&who("mill-1")) && !book.has_room_for(&who("mill-2")));
-        assert_eq!(book.forget(&who("mill-1")).and_then(|record| record.key), Some([3; 32]));
-        assert!(book.forget(&who("mill-1")).is_none() && book.has_room());
+        assert!(book.forget(&record(9, "mill-1")).is_none(), "another certificate");
+        assert_eq!(book.forget(&record(3, "mill-1")).and_then(|record| record.key), Some([3; 32]));
+        assert!(book.forget(&record(3, "mill-1")).is_none() && book.has_room());
     }
 }

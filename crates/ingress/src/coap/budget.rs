@@ -5,7 +5,7 @@
 //! hash each, and those who are there go on.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
@@ -18,10 +18,15 @@ use crate::place;
 const UNPROVED: Rate = Rate { burst: 24.0, per_second: 4.0 };
 /// Handshakes of one place whose addresses did. Many things may be behind it.
 const PROVED: Rate = Rate { burst: 32.0, per_second: 2.0 };
+/// Handshakes of a site, which may have many places: a /48 of IPv6.
+const OF_SITE: Rate = Rate { burst: 64.0, per_second: 8.0 };
 /// Handshakes of all places together whose addresses did: what one core has done in half its time, so that members go on
 /// whoever comes, and from however many places.
 const ALL_PROVED: Rate = Rate { burst: 256.0, per_second: 128.0 };
-/// Most places with a budget of their own.
+/// Those of them that are for places that were not there lately.
+const RESERVE: f64 = 64.0;
+const LATELY: Duration = Duration::from_secs(60);
+/// Most places and sites with a budget of their own.
 const PLACES_MAX: usize = 1024;
 /// How long what an address has to repeat is good: this to twice this.
 const PROOF_LIFE: Duration = Duration::from_secs(30);
@@ -33,14 +38,17 @@ struct Rate {
 }
 
 /// A bucket of tokens.
+#[derive(Clone, Copy)]
 struct Bucket {
     tokens: f64,
     at: Instant,
+    /// When one was taken last.
+    taken: Option<Instant>,
 }
 
 impl Bucket {
     const fn full(rate: &Rate, now: Instant) -> Self {
-        Self { tokens: rate.burst, at: now }
+        Self { tokens: rate.burst, at: now, taken: None }
     }
 
     fn fill(&mut self, rate: &Rate, now: Instant) {
@@ -50,12 +58,22 @@ impl Bucket {
     }
 
     fn take(&mut self, rate: &Rate, now: Instant) -> bool {
+        self.take_above(0.0, rate, now)
+    }
+
+    /// Takes one, unless fewer than these would be left.
+    fn take_above(&mut self, left: f64, rate: &Rate, now: Instant) -> bool {
         self.fill(rate, now);
-        let is_there = self.tokens >= 1.0;
+        let is_there = self.tokens >= 1.0 + left;
         if is_there {
             self.tokens -= 1.0;
+            self.taken = Some(now);
         }
         is_there
+    }
+
+    fn was_there(&self, now: Instant) -> bool {
+        self.taken.is_some_and(|at| now.saturating_duration_since(at) < LATELY)
     }
 }
 
@@ -83,6 +101,7 @@ pub(super) struct Budget {
     start: Instant,
     unproved: Bucket,
     proved: Bucket,
+    /// Sites are apart from places by their last bits, which a place of IPv6 has none of.
     places: HashMap<IpAddr, Bucket>,
 }
 
@@ -118,25 +137,40 @@ impl Budget {
         if !is_fresh {
             return Admission::Proved(self.proof(address, epoch));
         }
-        if self.take_of(now, address.ip()) && self.proved.take(&ALL_PROVED, now) {
-            Admission::Now
-        } else {
-            Admission::Later
-        }
+        if self.take_all(now, address.ip()).is_some() { Admission::Now } else { Admission::Later }
     }
 
-    fn take_of(&mut self, now: Instant, address: IpAddr) -> bool {
-        let place = place(address);
-        if self.places.len() >= PLACES_MAX && !self.places.contains_key(&place) {
-            self.places.retain(|_, bucket| {
-                bucket.fill(&PROVED, now);
-                bucket.tokens < PROVED.burst
-            });
-            if self.places.len() >= PLACES_MAX {
-                return false;
-            }
+    /// Takes one of the place, its site, and all, or nothing.
+    fn take_all(&mut self, now: Instant, address: IpAddr) -> Option<()> {
+        let mut own: Vec<(IpAddr, &Rate, Bucket)> = Vec::with_capacity(2);
+        for (at, rate) in
+            site(address).map(|site| (site, &OF_SITE)).into_iter().chain([(place(address), &PROVED)])
+        {
+            let mut bucket = self.places.get(&at).copied().unwrap_or(Bucket::full(rate, now));
+            bucket.fill(rate, now);
+            own.push((at, rate, bucket));
         }
-        self.places.entry(place).or_insert_with(|| Bucket::full(&PROVED, now)).take(&PROVED, now)
+        let was_there = own.last().is_some_and(|(.., place)| place.was_there(now));
+        let are_there = own.iter_mut().all(|(_, rate, bucket)| bucket.take(rate, now));
+        let reserve = if was_there { RESERVE } else { 0.0 };
+        if !are_there || !self.has_room_for(&own, now) || !self.proved.take_above(reserve, &ALL_PROVED, now) {
+            return None;
+        }
+        self.places.extend(own.into_iter().map(|(at, _, bucket)| (at, bucket)));
+        Some(())
+    }
+
+    /// Whether these may have budgets of their own. Who would have a full one needs none.
+    fn has_room_for(&mut self, own: &[(IpAddr, &Rate, Bucket)], now: Instant) -> bool {
+        let new = own.iter().filter(|(at, ..)| !self.places.contains_key(at)).count();
+        if self.places.len() + new > PLACES_MAX {
+            self.places.retain(|at, bucket| {
+                let rate = if is_site(at) { &OF_SITE } else { &PROVED };
+                bucket.fill(rate, now);
+                bucket.tokens < rate.burst
+            });
+        }
+        self.places.len() + new <= PLACES_MAX
     }
 
     /// What this address has to repeat. Nobody else can say it who does not hear what is sent there.
@@ -153,6 +187,16 @@ impl Budget {
         ]);
         digest.first_chunk().copied().unwrap_or_default()
     }
+}
+
+/// The site of an address of IPv6, as an address that no place has.
+fn site(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address.to_canonical() else { return None };
+    Some(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80 | 1).into())
+}
+
+const fn is_site(at: &IpAddr) -> bool {
+    matches!(at, IpAddr::V6(at) if at.to_bits() & 1 == 1)
 }
 
 #[cfg(test)]
@@ -209,6 +253,7 @@ mod tests {
         };
         assert_eq!(taken(&mut budget, now), 256);
         assert_eq!(taken(&mut budget, now), 0);
+        // Half of it by places that were there a moment ago, half by others.
         assert_eq!(taken(&mut budget, now + Duration::from_secs(1)), 128);
     }
 
@@ -228,5 +273,33 @@ mod tests {
         assert_eq!(taken, 32);
         assert_eq!(budget.admit(now, address(1), Size::Small, Some(&one)), Admission::Later);
         assert_eq!(budget.admit(now, address(2), Size::Small, Some(&other)), Admission::Now);
+    }
+
+    fn admitted(budget: &mut Budget, now: Instant, from: SocketAddr) -> bool {
+        let Admission::Proved(proof) = budget.admit(now, from, Size::Large, None) else { panic!() };
+        budget.admit(now, from, Size::Large, Some(&proof)) == Admission::Now
+    }
+
+    #[test]
+    fn a_site_with_a_thousand_places_leaves_most_to_others() {
+        let now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        let places = (0..1000_u16).map(|n| SocketAddr::from(([0x2001, 0xdb8, 7, n, 0, 0, 0, 1], 1)));
+        let taken = places.filter(|from| admitted(&mut budget, now, *from)).count();
+        assert_eq!((taken, budget.places.len()), (64, 65));
+        assert!(admitted(&mut budget, now, address(1)));
+    }
+
+    #[test]
+    fn who_was_there_a_moment_ago_leaves_a_reserve_to_who_was_not() {
+        let mut now = Instant::now();
+        let mut budget = Budget::new([7; 32], now);
+        for _ in 0..1000 {
+            now += Duration::from_millis(10);
+            for host in 0..200 {
+                admitted(&mut budget, now, address(host));
+            }
+        }
+        assert!((0..50).all(|host| admitted(&mut budget, now, SocketAddr::from(([198, 51, 100, host], 1)))));
     }
 }

@@ -1,6 +1,7 @@
 //! EDHOC in requests: RFC 9528 appendix A.2, and RFC 9668.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use thingward_coap::edhoc::{Combined, EdhocError, Identifier, Session};
 use thingward_coap::endpoint::{Packet, RequestId};
@@ -64,14 +65,21 @@ impl<C: Core, O: Office> Server<C, O> {
 
     fn edhoc_refused(&self, error: &HandshakeError) -> Packet {
         tracing::info!(%error, "a handshake fails");
+        self.no_handshake(error)
+    }
+
+    fn no_handshake(&self, error: &HandshakeError) -> Packet {
         self.core.refused();
         with_format(Packet::new(Code::BAD_REQUEST), format::EDHOC).with_payload(&error.message())
     }
 
     fn last_message(&mut self, peer: SocketAddr, payload: &[u8]) -> Packet {
         match self.finish(peer, payload) {
-            // As if it were of a handshake that somebody else had begun.
-            None => self.edhoc_refused(&EdhocError::NotAuthentic.into()),
+            // As if it were of a handshake that somebody else had begun. Anybody can send that as often as they like.
+            None => {
+                tracing::debug!(%peer, "the end of no handshake is let go");
+                self.no_handshake(&EdhocError::NotAuthentic.into())
+            }
             Some(Err(error)) => self.edhoc_refused(&error),
             Some(Ok(session)) => match session.message_4() {
                 Ok(message_4) => edhoc_message(&message_4),
@@ -102,12 +110,12 @@ impl<C: Core, O: Office> Server<C, O> {
                 Shown::Certificate(leaf) => {
                     let record = Record::new(None, &leaf);
                     self.office.check_member(&record.member)?;
-                    if !self.has_room_for(&record.who()) {
-                        return Err(HandshakeError::NoRoom);
-                    }
-                    (None, Some(record.into()))
+                    (None, Some(Arc::new(record)))
                 }
             };
+            if member.as_ref().is_some_and(|member| !self.has_room_for(&member.who())) {
+                return Err(HandshakeError::NoRoom);
+            }
             self.add(address, &session, key, member)?;
             Ok(session)
         }))

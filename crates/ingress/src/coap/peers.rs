@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::book::{RawKey, Record};
-use crate::place;
+use crate::{Member, place};
 
 /// Most contexts of those whose key nobody knows.
 const STRANGERS_MAX: usize = 64;
@@ -119,6 +119,11 @@ impl Peers {
 
     pub(super) fn of_member(&self, who: &Principal) -> Vec<ContextHandle> {
         self.find_all(|peer| peer.is(who))
+    }
+
+    /// Those that go by this certificate.
+    pub(super) fn by(&self, member: &Member) -> Vec<ContextHandle> {
+        self.find_all(|peer| peer.member.as_ref().is_some_and(|record| record.member == *member))
     }
 
     /// Members with a context.

@@ -54,7 +54,7 @@ impl<C: Core, O: Office> Server<C, O> {
         }
         if let Some(former) = member.as_ref().filter(|record| !self.is_member(record)) {
             self.respond(asked.0, no_member());
-            self.drop_member(&former.who());
+            self.drop_record(former);
             return Ok(());
         }
         match (resource::of(&request), member) {
@@ -87,7 +87,7 @@ impl<C: Core, O: Office> Server<C, O> {
             }),
             Open::Enrol(code) => {
                 let (stranger, _) = self.try_once(asked.1)?;
-                if !self.book.has_room() {
+                if !self.book.has_room() || self.seats.len() >= self.members_max {
                     return Err(busy());
                 }
                 self.jobs.ask(asked, is_member, async move {
@@ -136,7 +136,7 @@ impl<C: Core, O: Office> Server<C, O> {
         if record.who().role != Role::Device || !self.is_member(&record) {
             return Err(refusal(Code::FORBIDDEN, "no device that is let in here"));
         }
-        if !self.book.has_room_for(&record.who()) {
+        if !self.book.has_room_for(&record.who()) || !self.has_room_for(&record.who()) {
             return Err(busy());
         }
         let office = self.office.clone();

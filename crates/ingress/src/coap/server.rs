@@ -230,7 +230,7 @@ impl<C: Core, O: Office> Server<C, O> {
                 match record.filter(|record| !self.is_member(record)) {
                     Some(former) => {
                         self.respond(id, refusal(thingward_coap::message::Code::FORBIDDEN, "no member"));
-                        self.drop_member(&former.who());
+                        self.drop_record(&former);
                     }
                     None => self.respond(id, response),
                 }

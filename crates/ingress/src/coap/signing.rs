@@ -1,7 +1,8 @@
 //! This end's proof with its certificate, in message 2. The key may be in a chip that takes its time, so it is asked beside the
 //! loop.
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use thingward_coap::edhoc::{EdhocError, Identifier, Message1, OwnKey, Responder};
@@ -11,8 +12,9 @@ use tokio::task::JoinSet;
 
 use super::handshake::ephemeral;
 use super::office::{Certificate, Office};
+use crate::place;
 
-/// Most that are signed for at a time.
+/// Most that are signed for at a time, each at another place: nobody keeps others out where the key takes its time.
 const SIGNING_MAX: usize = 4;
 
 /// What became of one.
@@ -26,12 +28,13 @@ pub(super) struct Signed {
 /// See the module.
 pub(super) struct Signing {
     tasks: JoinSet<Signed>,
-    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    places: HashSet<IpAddr>,
 }
 
 impl Signing {
     pub(super) fn new() -> Self {
-        Self { tasks: JoinSet::new(), places: Arc::new(Semaphore::new(SIGNING_MAX)) }
+        Self { tasks: JoinSet::new(), turns: Arc::new(Semaphore::new(SIGNING_MAX)), places: HashSet::new() }
     }
 
     /// Answers message 1 of somebody at this address. `None` when too many are asked for already.
@@ -42,7 +45,10 @@ impl Signing {
         message_1: Box<Message1>,
         identifier: Identifier,
     ) -> Option<()> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
+        if !self.places.insert(place(address.ip())) {
+            return None;
+        }
         let office = office.clone();
         self.tasks.spawn(async move {
             let responder = match office.certificate().await {
@@ -52,7 +58,7 @@ impl Signing {
                     None
                 }
             };
-            drop(place);
+            drop(turn);
             Signed { id, address, responder }
         });
         Some(())
@@ -61,7 +67,11 @@ impl Signing {
     /// The next one that is done; waits for good when there is none.
     pub(super) async fn next(&mut self) -> Option<Signed> {
         match self.tasks.join_next().await {
-            Some(done) => done.ok(),
+            Some(done) => {
+                let done = done.ok()?;
+                self.places.remove(&place(done.address.ip()));
+                Some(done)
+            }
             None => std::future::pending().await,
         }
     }

@@ -1,6 +1,5 @@
 //! Who is who: contexts come and go, and some are members', who have a session with the core.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -74,7 +73,7 @@ impl<C: Core, O: Office> Server<C, O> {
         }
     }
 
-    /// Whether one more member may be here that shows its certificate.
+    /// Whether one more member may be here.
     pub(super) fn has_room_for(&self, who: &Principal) -> bool {
         self.seats.contains_key(who) || self.seats.len() < self.members_max
     }
@@ -144,21 +143,29 @@ impl<C: Core, O: Office> Server<C, O> {
         }
     }
 
-    pub(super) fn drop_member(&mut self, who: &Principal) {
-        tracing::info!(thing = %who, "a thing is no member any more");
-        if let Some(record) = self.book.forget(who) {
+    /// Drops what goes by a record that is no member's any more. The same one may be here by another certificate, and stays then.
+    pub(super) fn drop_record(&mut self, former: &Record) {
+        tracing::info!(thing = %former.who(), "a certificate of a thing is no member's any more");
+        if let Some(record) = self.book.forget(former) {
             let office = self.office.clone();
             tokio::spawn(async move { office.forget(&record).await });
         }
-        self.drop_contexts(who);
+        for context in self.peers.by(&former.member) {
+            self.drop_context(context);
+        }
     }
 
     /// Drops all who are no members any more.
     pub(super) fn drop_former(&mut self) {
-        let all = self.book.all().chain(self.peers.members());
-        let former: BTreeSet<_> =
-            all.filter(|record| !self.is_member(record)).map(|record| record.who()).collect();
-        former.iter().for_each(|who| self.drop_member(who));
+        self.drop_records(self.book.all().chain(self.peers.members()).cloned().collect());
+    }
+
+    fn drop_records(&mut self, all: Vec<Arc<Record>>) {
+        for record in all {
+            if !self.is_member(&record) {
+                self.drop_record(&record);
+            }
+        }
     }
 
     /// Drops those who are silent, and those who are there and no members any more.
@@ -166,8 +173,6 @@ impl<C: Core, O: Office> Server<C, O> {
         for context in self.peers.silent(Instant::now()) {
             self.drop_context(context);
         }
-        let former = self.peers.members().filter(|record| !self.is_member(record));
-        let former: Vec<_> = former.map(|record| record.who()).collect();
-        former.iter().for_each(|who| self.drop_member(who));
+        self.drop_records(self.peers.members().cloned().collect());
     }
 }
