@@ -235,20 +235,25 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Removes segments without waiting entries, but never the last: it has the newest state.
-    fn remove_finished(&mut self) -> Result<(), SpoolError> {
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Disk`]; those that are left are removed the next time.
+    pub fn remove_finished(&mut self) -> Result<(), SpoolError> {
         let needed = self.waiting.front().map(|w| w.extent.place.segment);
         Ok(self.log.remove_before(needed)?)
     }
 
-    /// What has to go for the bounds to hold: the records of the oldest segment when the buffer is too large, else
-    /// those that are too old. Nothing goes before [`Self::drop_oldest`].
+    /// What has to go for the bounds to hold: the records of the oldest segment that has some when the buffer is too large, with
+    /// all in front of them, else those that are too old. Nothing goes before [`Self::drop_oldest`].
     #[must_use]
     pub fn excess(&self, now: Timestamp) -> Option<Dropped> {
-        let oldest = self.log.oldest_segment()?;
+        let with_records = self.waiting.iter().find(|w| w.covers.first <= w.covers.last);
+        let oldest = with_records?.extent.place.segment;
         let age_max = i64::try_from(self.limits.age_max.as_micros()).unwrap_or(i64::MAX);
         let is_full = self.log.segments() > 1 && self.bytes() > self.limits.bytes_max;
         let has_to_go = |w: &&Waiting| match is_full {
-            true => w.extent.place.segment == oldest,
+            true => w.extent.place.segment <= oldest,
             false => w.covers.oldest.plus_micros(age_max) < now,
         };
         let covers = self.waiting.iter().take_while(has_to_go).map(|w| w.covers);

@@ -353,6 +353,8 @@ impl<D: Disk> Stream<D> {
 
     /// Drops what is over the bounds: declares the gap durably first.
     fn enforce_limits(&mut self, now: Timestamp) -> Result<(), StreamError> {
+        // What a failed write left takes no room of others.
+        self.spool.remove_finished()?;
         while let Some(excess) = self.spool.excess(now) {
             let dropped = match &self.front.gap {
                 // The gap grows until it is delivered.

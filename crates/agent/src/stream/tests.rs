@@ -270,6 +270,25 @@ fn a_full_buffer_drops_the_oldest_as_a_signed_gap() {
 }
 
 #[test]
+fn a_checkpoint_alone_in_its_file_at_the_front_keeps_no_bound_from_holding() {
+    let bytes_max = 4_000;
+    let bench = Bench::new(SpoolLimits { bytes_max, ..SpoolLimits::default() });
+    let mut stream = bench.open(at(0)).unwrap();
+    push(&mut stream, 0.0, at(0)).unwrap();
+    stream.commit(at(0)).unwrap();
+    while let Some((id, _)) = stream.next_message().unwrap() {
+        stream.delivered(id).unwrap();
+    }
+    stream.commit_signed(at(1)).unwrap();
+    for n in 1..200 {
+        push(&mut stream, f64::from(n), at(2)).unwrap();
+        stream.commit(at(2)).unwrap();
+        let (_, bytes) = stream.backlog();
+        assert!(bytes <= bytes_max, "{bytes} bytes at {n}");
+    }
+}
+
+#[test]
 fn readings_older_than_the_bound_are_dropped_as_a_signed_gap() {
     let limits = SpoolLimits { bytes_max: 16 * 1024, age_max: Duration::from_secs(60) };
     let bench = Bench::new(limits);
