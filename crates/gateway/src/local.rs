@@ -107,6 +107,9 @@ struct Refused {
     reason: &'static str,
 }
 
+/// An application and what it was refused, the first reason, and how often besides once.
+type Counted = ((DeviceName, String), &'static str, u64);
+
 /// What is told of a refusal.
 #[derive(Debug, PartialEq, Eq)]
 enum Telling {
@@ -394,7 +397,7 @@ impl Limits {
 
 impl Limits {
     /// What was only counted for as long as that: each with how often besides once, and how many are not told apart.
-    fn over(&mut self, now: Instant) -> (Vec<((DeviceName, String), &'static str, u64)>, u64) {
+    fn over(&mut self, now: Instant) -> (Vec<Counted>, u64) {
         let mut these = Vec::new();
         self.refused.retain(|at, known| {
             if now.duration_since(known.at) < REFUSED_EVERY {
