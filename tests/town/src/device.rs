@@ -23,7 +23,7 @@ use thingward_seal::Subject;
 use thingward_seal::command::CommandId;
 
 use crate::disk::SimDisk;
-use crate::names::STREAM;
+use crate::names::{STREAM, UNIT};
 use crate::uplink::Uplink;
 
 /// What survives a crash of a device.
@@ -106,7 +106,8 @@ impl Device {
             time,
         );
         let commands = commands.map_err(StartError::Journal)?;
-        let post = Post { outbox: Outbox::new(stream), commands, time, received: Vec::new() };
+        let post =
+            Post { outbox: Outbox::new(stream), commands, time, received: Vec::new(), replied: Vec::new() };
         let uplink = Uplink::new(name.as_str());
         self.running = Some(Running { post, uplink, doing: None, pushed: Vec::new() });
         Ok(())
@@ -138,7 +139,7 @@ impl Running {
         for value in values {
             #[expect(clippy::cast_precision_loss, reason = "a town has fewer readings than 2^53")]
             let number = *value as f64;
-            let reading = Reading { field: None, unit: "W", time, value: Value::Number(number) };
+            let reading = Reading { field: None, unit: UNIT, time, value: Value::Number(number) };
             stream.push(&[reading], time)?;
             self.pushed.push(*value);
         }
@@ -203,6 +204,8 @@ pub struct Post {
     pub time: Timestamp,
     /// Commands that came, for the trace.
     pub received: Vec<CommandId>,
+    /// Commands on which the other end took a word.
+    pub replied: Vec<CommandId>,
 }
 
 /// Names a message on its way.
@@ -262,7 +265,10 @@ impl Source for Post {
         match key {
             // What cannot be noted goes again after a restart.
             Key::Reading(number) => drop(self.outbox.ended(number)),
-            Key::Reply(reply) => self.commands.reply_ended(reply),
+            Key::Reply(reply) => {
+                self.replied.push(reply.id);
+                self.commands.reply_ended(reply);
+            }
         }
     }
 

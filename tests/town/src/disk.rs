@@ -74,7 +74,9 @@ impl SimDisk {
     /// From here on nothing survives the power's end that it says is durable.
     pub fn lie(&self) {
         let mut state = self.state();
-        state.settled = Some(state.files.clone());
+        // What it lied about before stays so.
+        let files = state.files.clone();
+        state.settled.get_or_insert(files);
     }
 
     /// Everything is as it should be.
@@ -113,11 +115,23 @@ impl SimDisk {
         self.state().writes
     }
 
-    /// All files, to put a copy of them elsewhere.
+    /// How much is on it.
     #[must_use]
-    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.state().files.clone()
+    pub fn bytes(&self) -> u64 {
+        self.state().files.values().map(|file| file.len() as u64).sum()
     }
+
+    /// Whether these bytes are somewhere in it.
+    #[must_use]
+    pub fn says(&self, words: &[u8]) -> bool {
+        self.state().files.values().any(|file| contains(file, words))
+    }
+}
+
+/// Whether these bytes are somewhere in others.
+#[must_use]
+pub fn contains(all: &[u8], words: &[u8]) -> bool {
+    all.windows(words.len()).any(|part| part == words)
 }
 
 impl State {

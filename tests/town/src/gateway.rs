@@ -147,6 +147,13 @@ impl Source for Post {
     }
 
     fn received(&mut self, message: Received) {
-        self.core.told(message.topic.as_str(), message.payload, message.expires_in);
+        let (topic, payload) = (message.topic.as_str(), message.payload);
+        let told = match &mut self.liar {
+            Some(liar) => liar.hand_down(topic, &payload),
+            None => vec![(topic.to_owned(), payload)],
+        };
+        for (topic, payload) in told {
+            self.core.told(&topic, payload, message.expires_in);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::disk::contains;
 use thingward_store::StoreError;
 use thingward_store::hot::{Batch, HotSnapshot, HotStore, Op, Pair, Pairs, Table};
 
@@ -24,6 +25,8 @@ struct State {
     tables: HashMap<Table, Arc<Rows>>,
     fault: Option<(u64, Fault)>,
     commits: u64,
+    /// What the power's end leaves, while commits are said to be durable and are not.
+    settled: Option<HashMap<Table, Arc<Rows>>>,
 }
 
 /// See the module. Clones are the same store.
@@ -41,9 +44,35 @@ impl SimHot {
         state.fault = Some((state.commits + commits, fault));
     }
 
+    /// From here on no commit survives the power's end.
+    pub fn lie(&self) {
+        let mut state = self.state();
+        let tables = state.tables.clone();
+        state.settled.get_or_insert(tables);
+    }
+
+    /// The power goes. Says whether that took a commit that was said to be durable.
+    #[must_use]
+    pub fn cut(&self) -> bool {
+        let mut state = self.state();
+        let Some(settled) = state.settled.take() else { return false };
+        let has_lost = settled != state.tables;
+        state.tables = settled;
+        has_lost
+    }
+
     /// Everything is as it should be.
     pub fn heal(&self) {
-        self.state().fault = None;
+        let mut state = self.state();
+        (state.fault, state.settled) = (None, None);
+    }
+
+    /// Whether these bytes are somewhere in it.
+    #[must_use]
+    pub fn says(&self, words: &[u8]) -> bool {
+        let tables = self.state().tables.clone();
+        let mut all = tables.values().flat_map(|rows| rows.iter());
+        all.any(|(key, value)| contains(key, words) || contains(value, words))
     }
 
     /// Commits so far.

@@ -1,31 +1,19 @@
 //! The model: what was promised to whom, and so must be true at the end.
 
+mod account;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use thingward_audit::entry::SignedEntry;
-use thingward_model::{Assurance, DeviceName};
+use thingward_model::{DeviceName, Timestamp};
 use thingward_seal::command::CommandId;
 use thingward_service::finding::Finding;
 use thingward_store::query::{Filter, Limits};
-use thingward_store::{Row, Value};
+use thingward_store::{Record, Row};
 
+pub use self::account::{Account, Declared};
 use crate::names::tenant;
 use crate::service::Running;
-
-/// What is known of one device.
-#[derive(Default)]
-pub struct Account {
-    /// Values that it measured, in their order.
-    pub measured: BTreeSet<u64>,
-    /// Those that it was told are durable.
-    pub durable: BTreeSet<u64>,
-    /// Its buffer is small, so that it may drop what waits too long, and has to say so.
-    pub may_drop: bool,
-    /// A disk between it and the service said of what it lost that it was durable.
-    pub was_robbed: bool,
-    /// Somebody on its way lies.
-    pub is_lied_about: bool,
-}
 
 /// A command as it was ordered.
 pub struct Ordered {
@@ -33,12 +21,16 @@ pub struct Ordered {
     pub device: usize,
     /// With what.
     pub input: u64,
+    /// When it counts no more.
+    pub expires: Timestamp,
     /// Whether the one who ordered was told that it is in the log.
     pub is_durable: bool,
-    /// How often it was begun, and with what.
-    pub begun: Vec<u64>,
+    /// How often it was begun, by whom, with what, and when by their clock.
+    pub begun: Vec<(usize, u64, Timestamp)>,
     /// Whether it was done.
     pub is_done: bool,
+    /// Whether the device was told that its word is taken. After a restart it may have said that anew.
+    pub is_replied: bool,
 }
 
 /// See the module.
@@ -48,22 +40,76 @@ pub struct Ledger {
     pub devices: Vec<Account>,
     /// By id.
     pub commands: BTreeMap<CommandId, Ordered>,
+    /// Ids of commands that were begun, and that nobody ordered.
+    pub strange: Vec<CommandId>,
     /// Checkpoints of the log that somebody saw.
     pub checkpoints: Vec<String>,
+    /// The service's disk lost what it had said was durable: commands are in no log that were, and devices that knew of nothing
+    /// bear it all.
+    is_log_cut: bool,
+    /// Which record of each chain was told last to those who follow.
+    followed: BTreeMap<(DeviceName, [u8; 8]), u64>,
 }
 
-/// The finding about an honest device that lost power, or had no room.
-const DECLARED: &str = "declared-gap";
-/// Findings about an honest device that dropped what it thought nobody had, while it was on its way.
-const OF_DROPPING: [&str; 5] = ["gap", "replay", "truncation", "reordering", "checkpoint-mismatch"];
+/// What happened in a town that somebody looked at: where it is nothing, nothing was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deeds {
+    /// Readings that are there.
+    pub readings: usize,
+    /// Commands that were begun.
+    pub begun: usize,
+    /// Those that were done.
+    pub done: usize,
+    /// Words of devices on commands that they were told are taken.
+    pub replied: usize,
+    /// Findings.
+    pub findings: usize,
+}
+
+/// What the log has of a command.
+#[derive(Default)]
+struct Logged {
+    sent: BTreeSet<String>,
+    done: BTreeSet<String>,
+    replied: BTreeSet<String>,
+}
 
 impl Ledger {
+    /// Of these devices, before anything happened.
+    #[must_use]
+    pub fn new(devices: Vec<Account>) -> Self {
+        Self { devices, ..Self::default() }
+    }
+
+    /// The service's disk lost what it had said was durable.
+    pub fn service_was_robbed(&mut self) {
+        self.is_log_cut = true;
+        self.checkpoints.clear();
+        self.followed.clear();
+        self.devices.iter_mut().for_each(|account| account.was_robbed = true);
+    }
+
+    /// Those who follow are told of a record.
+    ///
+    /// # Errors
+    ///
+    /// When that is of an honest device, and not behind the one before.
+    pub fn follows(&mut self, names: &[DeviceName], record: &Record) -> Result<(), String> {
+        let account =
+            names.iter().position(|name| *name == record.device).and_then(|at| self.devices.get(at));
+        let last = self.followed.insert((record.device, record.chain), record.seq);
+        if account.is_some_and(Account::is_lossless) && last.is_some_and(|last| last >= record.seq) {
+            return Err(format!("{} is told of {} behind {last:?}", record.device, record.seq));
+        }
+        Ok(())
+    }
+
     /// Holds what the service has against what was promised.
     ///
     /// # Errors
     ///
     /// What is not true, in words.
-    pub fn check(&self, names: &[DeviceName], service: &Running) -> Result<(), String> {
+    pub fn check(&self, names: &[DeviceName], service: &Running) -> Result<Deeds, String> {
         let report = service.store.check().map_err(|e| e.to_string())?;
         if let Some(problem) = report.problems.first() {
             return Err(format!("fsck: {problem}"));
@@ -71,120 +117,107 @@ impl Ledger {
         let findings = service.core.findings(&tenant());
         let page = service.store.readings(&tenant(), &Filter::default(), None, 100_000, &Limits::default());
         let rows = page.map_err(|e| format!("readings: {e}"))?.rows;
+        if let Some(row) = rows.iter().find(|row| !names.contains(&row.device)) {
+            return Err(format!("a reading of {}, who is nobody", row.device));
+        }
         for (account, name) in self.devices.iter().zip(names) {
             let own: Vec<&Row> = rows.iter().filter(|row| row.device == *name).collect();
             let found: Vec<&Finding> = findings.iter().filter(|f| f.place.device == *name).collect();
-            account.check(&own, &found).map_err(|fault| {
+            let declared = service.declared(name)?;
+            account.check(&own, &found, &declared).map_err(|fault| {
                 let of: Vec<String> =
                     found.iter().map(|f| format!("{} {}x {}", f.place.kind, f.count, f.detail)).collect();
                 format!("{name}: {fault}; findings: {of:?}")
             })?;
         }
         let entries = service.verify_log(&self.checkpoints).map_err(|fault| format!("log: {fault}"))?;
-        self.check_commands(names, service, &entries)
+        self.check_commands(names, service, &Logged::of(&entries)?)?;
+        let count = |is: fn(&Ordered) -> bool| self.commands.values().filter(|command| is(command)).count();
+        Ok(Deeds {
+            readings: rows.len(),
+            begun: count(|command| !command.begun.is_empty()),
+            done: count(|command| command.is_done),
+            replied: count(|command| command.is_replied),
+            findings: findings.len(),
+        })
     }
 
-    fn check_commands(
-        &self,
-        names: &[DeviceName],
-        service: &Running,
-        entries: &[Vec<u8>],
-    ) -> Result<(), String> {
-        let mut sent: BTreeSet<String> = BTreeSet::new();
-        let mut done: BTreeSet<String> = BTreeSet::new();
-        for bytes in entries {
-            let entry = SignedEntry::decode(bytes).map_err(|e| e.to_string())?;
-            let entry = entry.claimed_unverified();
-            let Some(id) = entry.details.get("id") else { continue };
-            match entry.action.as_str() {
-                "command.send" if !sent.insert(id.clone()) => {
-                    return Err(format!("command {id} is in the log twice"));
-                }
-                "command.reply"
-                    if entry.details.get("outcome").is_some_and(|o| o == "done")
-                        && !done.insert(id.clone()) =>
-                {
-                    return Err(format!("command {id} was answered twice"));
-                }
-                _ => {}
-            }
+    fn check_commands(&self, names: &[DeviceName], service: &Running, log: &Logged) -> Result<(), String> {
+        if let Some(id) = self.strange.first() {
+            return Err(format!("command {} was begun, and nobody ordered it", hex(id)));
+        }
+        let known: BTreeSet<String> = self.commands.keys().map(hex).collect();
+        if let Some(id) = log.sent.difference(&known).next() {
+            return Err(format!("command {id} is in the log, and nobody ordered it"));
         }
         for (id, command) in &self.commands {
-            let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            let Ordered { device, input, is_durable, begun, is_done } = command;
-            if begun.len() > 1 {
-                return Err(format!("command {hex} was begun {} times", begun.len()));
-            }
-            if begun.iter().any(|with| with != input) {
-                return Err(format!("command {hex} was begun with {begun:?} and ordered with {input}"));
-            }
-            if (*is_durable || !begun.is_empty()) && !sent.contains(&hex) {
-                return Err(format!("command {hex} was acknowledged or begun, and is not in the log"));
-            }
-            if done.contains(&hex) && !is_done {
-                return Err(format!("the log says of command {hex} that it is done"));
-            }
-            if names.get(*device).is_some_and(|name| service.core.is_waiting(&tenant(), name, *id)) {
+            let hex = hex(id);
+            command.check(&hex, log, self.is_log_cut)?;
+            let Some((name, account)) = names.get(command.device).zip(self.devices.get(command.device))
+            else {
+                continue;
+            };
+            if service.core.is_waiting(&tenant(), name, *id) {
                 return Err(format!("command {hex} waits for ever"));
+            }
+            if account.is_heard() && command.is_replied && !log.replied.contains(&hex) {
+                return Err(format!("the word on command {hex} was taken, and is not in the log"));
             }
         }
         Ok(())
     }
 }
 
-impl Account {
-    const fn is_honest(&self) -> bool {
-        !self.was_robbed && !self.is_lied_about
-    }
-
-    fn check(&self, rows: &[&Row], findings: &[&Finding]) -> Result<(), String> {
-        let mut seen: BTreeMap<([u8; 8], u64), u64> = BTreeMap::new();
-        let mut values = BTreeSet::new();
-        for row in rows {
-            let Value::Number(number) = row.value else {
-                return Err(format!("a value of another kind: {:?}", row.value));
-            };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and small")]
-            let value = number as u64;
-            let is_chained = row.chain != [0; 8];
-            if !self.measured.contains(&value) {
-                if self.is_lied_about && !is_chained && row.assurance < Assurance::DeviceSigned {
-                    continue;
+impl Logged {
+    fn of(entries: &[Vec<u8>]) -> Result<Self, String> {
+        let mut log = Self::default();
+        for bytes in entries {
+            let entry = SignedEntry::decode(bytes).map_err(|e| e.to_string())?;
+            let entry = entry.claimed_unverified();
+            let Some(id) = entry.details.get("id") else { continue };
+            match entry.action.as_str() {
+                "command.send" if !log.sent.insert(id.clone()) => {
+                    return Err(format!("command {id} is in the log twice"));
                 }
-                return Err(format!("{value} was never measured, and is {:?}", row.assurance));
-            }
-            if !values.insert(value) {
-                let same = rows.iter().filter(|other| other.value == row.value);
-                let places: Vec<_> = same.map(|other| (other.chain, other.seq, other.assurance)).collect();
-                return Err(format!("{value} is there twice: {places:?}"));
-            }
-            seen.insert((row.chain, row.seq), value);
-            if self.is_honest() && !self.may_drop && row.assurance != Assurance::DeviceSigned {
-                return Err(format!("{value} is {:?}, behind a checkpoint", row.assurance));
+                "command.reply" if !log.replied.insert(id.clone()) => {
+                    return Err(format!("command {id} was answered twice"));
+                }
+                "command.reply" if entry.details.get("outcome").is_some_and(|outcome| outcome == "done") => {
+                    log.done.insert(id.clone());
+                }
+                _ => {}
             }
         }
-        let same_chain =
-            |((a, _), _): &(&([u8; 8], u64), &u64), ((b, _), _): &(&([u8; 8], u64), &u64)| a == b;
-        let all: Vec<_> = seen.iter().collect();
-        if !all.chunk_by(same_chain).all(|chain| chain.iter().map(|(_, value)| **value).is_sorted()) {
-            return Err("readings are not in the order in which they were measured".to_owned());
-        }
-        let missing = self.durable.difference(&values).count();
-        let is_excused = match (self.may_drop, self.is_lied_about) {
-            _ if self.was_robbed => true,
-            (true, _) | (_, true) => !findings.is_empty(),
-            (false, false) => false,
-        };
-        if missing > 0 && !is_excused {
-            let first = self.durable.difference(&values).next();
-            return Err(format!("{missing} readings are lost that were durable, the first is {first:?}"));
-        }
-        let is_explained = |kind: &str| {
-            !self.is_honest() || kind == DECLARED || self.may_drop && OF_DROPPING.contains(&kind)
-        };
-        match findings.iter().find(|f| !is_explained(&f.place.kind)) {
-            Some(f) => Err(format!("a finding about an honest device: {}", f.place.kind)),
-            None => Ok(()),
-        }
+        Ok(log)
     }
+}
+
+impl Ordered {
+    fn check(&self, hex: &str, log: &Logged, is_log_cut: bool) -> Result<(), String> {
+        if self.begun.len() > 1 {
+            return Err(format!("command {hex} was begun {} times", self.begun.len()));
+        }
+        if let Some((device, input, at)) = self.begun.first() {
+            if (*device, *input) != (self.device, self.input) {
+                let ordered = (self.device, self.input);
+                return Err(format!(
+                    "command {hex} was begun as {device} {input}, and ordered as {ordered:?}"
+                ));
+            }
+            if *at >= self.expires {
+                return Err(format!("command {hex} was begun at {at}, and was over at {}", self.expires));
+            }
+        }
+        if !is_log_cut && (self.is_durable || !self.begun.is_empty()) && !log.sent.contains(hex) {
+            return Err(format!("command {hex} was acknowledged or begun, and is not in the log"));
+        }
+        if log.done.contains(hex) && !self.is_done {
+            return Err(format!("the log says of command {hex} that it is done"));
+        }
+        Ok(())
+    }
+}
+
+fn hex(id: &CommandId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,6 +6,8 @@ use thingward_model::{DeviceName, TenantName};
 pub const TENANT: &str = "acme";
 /// What every device measures.
 pub const STREAM: &str = "power";
+/// In what it is measured. Whoever finds this word in what is kept has found a reading that is not sealed.
+pub const UNIT: &str = "W-unsealed";
 /// What every device can be told to do.
 pub const ACTION: &str = "lamp";
 /// In every identity.

@@ -19,6 +19,8 @@ pub struct Plan {
     pub commits: u64,
     /// The service ends between what it decided and what it keeps.
     pub undecided: u64,
+    /// The service's disk is slow for a while, and it decides ahead of that.
+    pub stalls: u64,
     /// A connection is cut.
     pub cuts: u64,
     /// Nothing arrives over a connection for a while.
@@ -31,6 +33,8 @@ pub struct Plan {
     pub orders: u64,
     /// A disk begins to say of writes that they are durable and they are not.
     pub lying_disks: bool,
+    /// The service's disk does.
+    pub lying_service: bool,
     /// Devices on whose link somebody sits.
     pub lying_links: Vec<bool>,
     /// Gateways that lie.
@@ -61,12 +65,14 @@ impl Plan {
             writes: rate(random, 60),
             commits: rate(random, 30),
             undecided: rate(random, 30),
+            stalls: rate(random, 60),
             cuts: rate(random, 60),
             partitions: rate(random, 30),
             full: rate(random, 20),
             jumps: rate(random, 10),
             orders: rate(random, 60),
             lying_disks: random.chance(120),
+            lying_service: random.chance(60),
             lying_links: some(random, devices, if has_liars { 500 } else { 0 }),
             lying_gateways: some(random, gateways, if has_liars { 600 } else { 0 }),
             small: some(random, devices, 150),

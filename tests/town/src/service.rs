@@ -8,13 +8,17 @@ use thingward_crypto::VerifyingKey;
 use thingward_model::{DeviceName, Role, Timestamp};
 use thingward_policy::{Permit, Resource, SendCommands, Subject};
 use thingward_seal::command::CommandId;
+use thingward_seal::{Item, Items, StatementKind};
 use thingward_service::audit::Deed;
-use thingward_service::core::stepped::{Logged, SteppedCore, Told};
+use thingward_service::core::stepped::{Decision, Logged, SteppedCore, Told};
 use thingward_service::directory::Directory;
-use thingward_store::Store;
+use thingward_store::hot::Space;
+use thingward_store::{Record, Store, StoreError};
+use tokio::sync::broadcast::Receiver;
 
 use crate::hot::SimHot;
 use crate::installation::{Installation, Member};
+use crate::ledger::Declared;
 use crate::names::{ACTION, tenant};
 
 /// What survives a crash of the service.
@@ -29,6 +33,8 @@ pub struct Service {
     pub up_at: i64,
     /// How far its clock is off, in microseconds.
     pub offset: i64,
+    /// Nothing becomes durable before, in the town's time.
+    pub slow_until: i64,
 }
 
 /// What a crash takes.
@@ -38,6 +44,9 @@ pub struct Running {
     /// Keeps.
     pub store: Arc<Store>,
     directory: Arc<Directory>,
+    /// What was decided and is not durable yet.
+    pub decided: Vec<Decision>,
+    following: Receiver<Arc<Record>>,
     /// Commands that nobody was told yet that they are in the log.
     pub orders: Vec<(CommandId, Logged)>,
 }
@@ -57,7 +66,8 @@ impl Service {
     pub fn start(&mut self, installation: &Installation, now: i64) -> Result<(), String> {
         let time = self.time(now);
         let (store, directory, core) = installation.start(&self.hot, &self.members, time)?;
-        self.running = Some(Running { core, store, directory, orders: Vec::new() });
+        let (following, decided) = (core.follow(tenant()), Vec::new());
+        self.running = Some(Running { core, store, directory, decided, following, orders: Vec::new() });
         Ok(())
     }
 }
@@ -75,17 +85,63 @@ impl Running {
     }
 
     /// The operator wants a device to do something.
-    pub fn order(&mut self, device: DeviceName, id: CommandId, input: u64, time: Timestamp, seconds: i64) {
+    ///
+    /// # Errors
+    ///
+    /// When that is not permitted, or there is no such command, in words.
+    pub fn order(
+        &mut self,
+        device: DeviceName,
+        id: CommandId,
+        input: u64,
+        time: Timestamp,
+        expires: Timestamp,
+    ) -> Result<(), String> {
         let action = ACTION.parse().expect("a name");
         let on = Resource::Operation(device, action, Some(i64::try_from(input).unwrap_or(0) * 10_000));
         let permit: Result<Permit<SendCommands>, _> =
             self.directory.access.decide(&tenant(), &Subject::Operator, &on);
-        let Ok(permit) = permit else { return };
-        let expires = time.plus_micros(seconds * 1_000_000);
+        let permit = permit.map_err(|denied| format!("the operator may not: {}", denied.reason))?;
         let told = Told { device, id, action, input: json!(input), expires };
-        if let Ok(logged) = self.core.command(&permit, told, time) {
-            self.orders.push((id, logged));
+        let logged = self.core.command(&permit, told, time).map_err(|e| e.to_string())?;
+        self.orders.push((id, logged));
+        Ok(())
+    }
+
+    /// Makes durable what was decided.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be kept.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.core.commit(std::mem::take(&mut self.decided))
+    }
+
+    /// What those who follow were told since the last time.
+    pub fn followed(&mut self) -> Vec<Arc<Record>> {
+        std::iter::from_fn(|| self.following.try_recv().ok()).collect()
+    }
+
+    /// The records that signed statements of a device say will not come.
+    ///
+    /// # Errors
+    ///
+    /// What the store says, in words.
+    pub fn declared(&self, device: &DeviceName) -> Result<Declared, String> {
+        let mut declared = Declared::new();
+        let prefix = format!("statement\0{}\0{device}\0", tenant());
+        for (_, bytes) in
+            self.store.scan(Space::Chains, prefix.as_bytes(), 1_000_000).map_err(|e| e.to_string())?
+        {
+            let Some(Ok(Item::Statement(signed))) = Items::new(&bytes).next() else {
+                return Err(format!("what is kept of {device} is no statement"));
+            };
+            let statement = signed.claimed_unverified();
+            if let StatementKind::Gap { first, last, .. } = statement.kind {
+                declared.entry(statement.chain).or_default().push((first, last));
+            }
         }
+        Ok(declared)
     }
 
     /// Commands that are in the log and waiting since the last time.

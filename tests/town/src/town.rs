@@ -21,8 +21,8 @@ use crate::disk::{Fault, SimDisk};
 use crate::gateway::Gateway;
 use crate::hot::{self, SimHot};
 use crate::installation::Installation;
-use crate::ledger::{Account, Ledger};
-use crate::liar::GatewayLiar;
+use crate::ledger::{Account, Deeds, Ledger};
+use crate::liar::{GatewayLiar, LinkMemory};
 use crate::names::{self, TRUST_DOMAIN, tenant};
 use crate::net::{Net, Who};
 use crate::plan::Plan;
@@ -48,6 +48,8 @@ pub struct Town<'a> {
     gateways: Vec<Gateway>,
     service: Service,
     ledger: Ledger,
+    /// What those on the links of devices remember.
+    liars: Vec<LinkMemory>,
     /// The next value that is measured.
     value: u64,
     is_calm: bool,
@@ -64,6 +66,8 @@ pub struct Outcome {
     pub lines: u64,
     /// Readings that were measured.
     pub readings: u64,
+    /// What else happened.
+    pub deeds: Deeds,
 }
 
 /// Why a run failed.
@@ -191,19 +195,23 @@ impl<'a> Town<'a> {
         let of_gateway = |g: &Gateway| (g.name, Role::Gateway, g.signer.public_key().clone());
         let members = devices.iter().map(of_device).chain(gateways.iter().map(of_gateway)).collect();
         let hot = SimHot::default();
-        let service = Service { hot, members, running: None, up_at: 0, offset: 0 };
+        let service = Service { hot, members, running: None, up_at: 0, offset: 0, slow_until: 0 };
         let account = |at: usize| {
             let through = plan.homes.get(at).copied().flatten();
             let by_gateway = through.is_some_and(|g| plan.lying_gateways.get(g) == Some(&true));
             // One that lies can speak of every device.
             let by_any = plan.lying_gateways.contains(&true);
+            let is_on_a_lying_way = by_gateway || plan.lying_links.get(at) == Some(&true);
             Account {
+                home: through.map(names::gateway),
                 may_drop: plan.small.get(at) == Some(&true),
-                is_lied_about: by_gateway || by_any || plan.lying_links.get(at) == Some(&true),
+                is_on_a_lying_way,
+                is_spoken_of: is_on_a_lying_way || by_any,
                 ..Account::default()
             }
         };
-        let ledger = Ledger { devices: (0..plan.homes.len()).map(account).collect(), ..Ledger::default() };
+        let ledger = Ledger::new((0..plan.homes.len()).map(account).collect());
+        let liars = plan.homes.iter().map(|_| LinkMemory::default()).collect();
         Self {
             installation,
             plan,
@@ -214,6 +222,7 @@ impl<'a> Town<'a> {
             devices,
             gateways,
             service,
+            liars,
             ledger,
             value: 0,
             is_calm: false,
@@ -227,7 +236,7 @@ impl<'a> Town<'a> {
         if let Some(running) = &mut self.service.running {
             running.enrol(&self.service.members, Timestamp::from_micros(now));
             let decision = running.core.decide(Timestamp::from_micros(now)).map_err(|e| e.to_string())?;
-            running.core.commit(decision).map_err(|e| e.to_string())?;
+            running.core.commit(vec![decision]).map_err(|e| e.to_string())?;
         }
         for _ in 0..self.plan.steps {
             self.now += 10_000 + self.random.micros(400);
@@ -241,14 +250,29 @@ impl<'a> Town<'a> {
             self.step()?;
             at_rest = if self.is_at_rest() { at_rest + 1 } else { 0 };
             if at_rest > SIGNED_AFTER {
-                let names: Vec<DeviceName> = self.devices.iter().map(|d| d.membership.name).collect();
                 let running = self.service.running.as_ref().ok_or("the service is not there")?;
-                self.ledger.check(&names, running)?;
+                let deeds = self.ledger.check(&self.names(), running)?;
+                self.check_sealed()?;
                 let (trace, lines) = (self.trace.hash(), self.trace.lines());
-                return Ok(Outcome { trace, lines, readings: self.value });
+                return Ok(Outcome { trace, lines, readings: self.value, deeds });
             }
         }
         Err(format!("the town does not come to rest: {}", self.restless()))
+    }
+
+    /// Nobody who has a disk in hand reads what was measured.
+    fn check_sealed(&self) -> Result<(), String> {
+        let words = names::UNIT.as_bytes();
+        let devices = self.devices.iter().any(|d| d.disk.says(words) || d.journal.says(words));
+        let gateways = self.gateways.iter().any(|g| g.disk.says(words));
+        match (devices, gateways, self.service.hot.says(words)) {
+            (false, false, false) => Ok(()),
+            all => Err(format!("a reading is kept unsealed by a device, a gateway, the service: {all:?}")),
+        }
+    }
+
+    fn names(&self) -> Vec<DeviceName> {
+        self.devices.iter().map(|device| device.membership.name).collect()
     }
 
     /// Who is not at rest, and why.
@@ -339,7 +363,7 @@ fn device(installation: &Installation, at: usize, plan: &Plan, random: &mut Rand
 
 fn gateway(at: usize, plan: &Plan, random: &mut Random) -> Gateway {
     let is_small = plan.small_queues.get(at) == Some(&true);
-    let bytes_max = if is_small { 60_000 } else { QueueLimits::default().bytes_max };
+    let bytes_max = if is_small { 24_000 } else { QueueLimits::default().bytes_max };
     let others = (0..plan.homes.len()).map(names::device).collect();
     let liar = plan
         .lying_gateways

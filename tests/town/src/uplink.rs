@@ -30,8 +30,6 @@ pub struct Uplink<S: Source> {
     held: BTreeMap<S::Lane, Held<S::Key>>,
     receipts: Vec<Receipt>,
     order: u64,
-    /// Messages that the other end took.
-    pub delivered: u64,
 }
 
 impl<S: Source> Uplink<S> {
@@ -48,7 +46,7 @@ impl<S: Source> Uplink<S> {
         };
         let (in_flight, held, receipts) = Default::default();
         let (client, input) = (Client::new(config), BytesMut::new());
-        Self { client, input, conn: None, in_flight, held, receipts, order: 0, delivered: 0 }
+        Self { client, input, conn: None, in_flight, held, receipts, order: 0 }
     }
 
     /// The connection that it uses.
@@ -138,7 +136,6 @@ impl<S: Source> Uplink<S> {
     fn answered(&mut self, source: &mut S, token: Token, reason: ReasonCode, now: Timestamp) {
         let Some((order, message)) = self.in_flight.remove(&token) else { return };
         if !reason.is_failure() {
-            self.delivered += 1;
             return source.delivered(message.key);
         }
         if is_final(reason) {

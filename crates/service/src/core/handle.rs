@@ -108,9 +108,7 @@ impl CoreHandle {
     /// Accepted readings of a tenant as they become durable.
     #[must_use]
     pub fn follow(&self, tenant: TenantName) -> broadcast::Receiver<Arc<Record>> {
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.retain(|_, sender| sender.receiver_count() > 0);
-        followers.entry(tenant).or_insert_with(|| broadcast::channel(FOLLOW_MAX).0).subscribe()
+        follow(&self.followers, tenant)
     }
 
     /// Whether it takes events.
@@ -140,6 +138,12 @@ impl CoreHandle {
         // A core that has ended answers nobody; the service notices and stops.
         let _ = self.events.send(event).await;
     }
+}
+
+pub(super) fn follow(followers: &Followers, tenant: TenantName) -> broadcast::Receiver<Arc<Record>> {
+    let mut followers = followers.lock().unwrap_or_else(PoisonError::into_inner);
+    followers.retain(|_, sender| sender.receiver_count() > 0);
+    followers.entry(tenant).or_insert_with(|| broadcast::channel(FOLLOW_MAX).0).subscribe()
 }
 
 /// The core answers nobody any more.

@@ -14,14 +14,15 @@ use thingward_mqtt::broker::{ConnId, Limits};
 use thingward_policy::{Permit, SendCommands, Subject};
 use thingward_seal::FormatError;
 use thingward_seal::command::{CANONICAL_BYTES_MAX, Command, CommandId, Data, json};
-use thingward_store::{Store, StoreError};
-use tokio::sync::oneshot;
+use thingward_store::{Record, Store, StoreError};
+use tokio::sync::{broadcast, oneshot};
 
 use super::{Core, Event, open};
 use crate::audit::{Auditor, Deed, LogWriter};
 use crate::authority::AuthorityError;
 use crate::command::{self, CommandRecord, NewCommand, State};
 use crate::core::committer::{Committer, Group};
+use crate::core::handle::follow;
 use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::reign::keys;
@@ -162,13 +163,19 @@ impl SteppedCore {
         decided.map(|decided| Decision(decided.group)).map_err(|()| Stuck)
     }
 
-    /// Makes a decision durable, and then lets it be heard of.
+    /// Makes decisions durable in one step, in their order, and then lets them be heard of.
     ///
     /// # Errors
     ///
     /// What the store says. Nothing is heard of then, and the core must not go on: it is ahead of the disk.
-    pub fn commit(&mut self, decision: Decision) -> Result<(), StoreError> {
-        decision.0.map_or(Ok(()), |group| self.committer.finish(vec![group]))
+    pub fn commit(&mut self, decisions: Vec<Decision>) -> Result<(), StoreError> {
+        self.committer.finish(decisions.into_iter().filter_map(|decision| decision.0).collect())
+    }
+
+    /// Accepted readings of a tenant as they become durable.
+    #[must_use]
+    pub fn follow(&self, tenant: TenantName) -> broadcast::Receiver<Arc<Record>> {
+        follow(&self.committer.followers, tenant)
     }
 
     /// Whether anything happened since the last step, or its time has come.

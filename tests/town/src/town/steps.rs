@@ -7,6 +7,8 @@ use thingward_ingress::output;
 use thingward_mqtt::broker::ConnId;
 
 use super::Town;
+use crate::device::Device;
+use crate::gateway::Gateway;
 use crate::liar::LinkLiar;
 use crate::net::Who;
 use crate::random::Random;
@@ -15,6 +17,10 @@ use crate::random::Random;
 const LATENCY: u64 = 900;
 /// Longest time until somebody connects again, in milliseconds.
 const AGAIN: u64 = 6_000;
+/// Bytes beside: of a state, and of what is written before it is looked whether there are too many.
+const AT_ONCE_BYTES: u64 = 4_000;
+/// Groups that the service decides ahead of its disk: one that is written, and four that wait.
+const AHEAD_MAX: usize = 5;
 
 impl Town<'_> {
     pub(super) fn step(&mut self) -> Result<(), String> {
@@ -26,8 +32,23 @@ impl Town<'_> {
         for at in 0..self.gateways.len() {
             self.step_gateway(at);
         }
-        self.step_service();
+        self.step_service()?;
         self.collect();
+        self.check_bounds()
+    }
+
+    /// Nobody's buffer is larger than it may be, by more than what is written at once.
+    fn check_bounds(&self) -> Result<(), String> {
+        let spool = |(at, d): (usize, &Device)| (format!("device {at}"), d.disk.bytes(), d.limits.bytes_max);
+        let queue =
+            |(at, g): (usize, &Gateway)| (format!("gateway {at}"), g.disk.bytes(), g.limits.bytes_max);
+        let all =
+            self.devices.iter().enumerate().map(spool).chain(self.gateways.iter().enumerate().map(queue));
+        for (who, bytes, bytes_max) in all {
+            if bytes > bytes_max + AT_ONCE_BYTES {
+                return Err(format!("{who} keeps {bytes} bytes, and may keep {bytes_max}"));
+            }
+        }
         Ok(())
     }
 
@@ -180,7 +201,7 @@ impl Town<'_> {
         let Some(running) = &mut self.devices[at].running else { return };
         running.post.time = time;
         let values: Vec<u64> = (first..first + count).collect();
-        self.ledger.devices[at].measured.extend(&values);
+        self.ledger.devices[at].measured.extend(values.iter().map(|value| (*value, time)));
         let durable = if count > 0 { running.measure(&values, time) } else { running.tick(time) };
         let mut said = Vec::new();
         match durable {
@@ -198,12 +219,18 @@ impl Town<'_> {
         }
         if let Some(order) = running.begin(time) {
             said.push(format!("begins {}", order.input));
-            if let Some(command) = self.ledger.commands.get_mut(&order.id) {
-                command.begun.push(order.input.as_u64().unwrap_or(u64::MAX));
+            match self.ledger.commands.get_mut(&order.id) {
+                Some(command) => command.begun.push((at, order.input.as_u64().unwrap_or(u64::MAX), time)),
+                None => self.ledger.strange.push(order.id),
             }
         }
         let bytes = running.uplink.step(&mut running.post, time);
         said.extend(running.post.received.drain(..).map(|_| "is told something".to_owned()));
+        for id in running.post.replied.drain(..) {
+            if let Some(command) = self.ledger.commands.get_mut(&id) {
+                command.is_replied = true;
+            }
+        }
         let conn = running.uplink.conn();
         said.into_iter().for_each(|said| self.line(format!("device {at} {said}")));
         self.send(Who::Device(at), conn, bytes);
@@ -238,19 +265,29 @@ impl Town<'_> {
         }
     }
 
-    fn step_service(&mut self) {
-        let time = self.service.time(self.now);
-        let Some(running) = &mut self.service.running else { return };
-        if !running.core.is_due(time) {
-            return;
+    /// It decides ahead of its disk, as behind threads, but not far.
+    fn step_service(&mut self) -> Result<(), String> {
+        let (time, is_slow) = (self.service.time(self.now), self.service.slow_until > self.now);
+        let Some(running) = &mut self.service.running else { return Ok(()) };
+        if running.core.is_due(time) && running.decided.len() < AHEAD_MAX {
+            match running.core.decide(time) {
+                Ok(decision) => running.decided.push(decision),
+                Err(_) => {
+                    self.kill(Who::Service, false);
+                    return Ok(());
+                }
+            }
         }
-        let decision = running.core.decide(time);
-        let Ok(decision) = decision else { return self.kill(Who::Service, false) };
-        if running.core.commit(decision).is_err() {
+        if is_slow || running.decided.is_empty() {
+            return Ok(());
+        }
+        if running.commit().is_err() {
             self.line("the service cannot commit".to_owned());
             self.collect();
-            return self.kill(Who::Service, false);
+            self.kill(Who::Service, false);
+            return Ok(());
         }
+        let followed = running.followed();
         for id in running.ordered() {
             if let Some(command) = self.ledger.commands.get_mut(&id) {
                 command.is_durable = true;
@@ -258,6 +295,8 @@ impl Town<'_> {
         }
         let commits = self.service.hot.commits();
         self.line(format!("the service has committed {commits} times"));
+        let names = self.names();
+        followed.iter().try_for_each(|record| self.ledger.follows(&names, record))
     }
 
     /// What those above send.
@@ -315,7 +354,13 @@ impl Town<'_> {
         let member = self.member(from);
         let (sender, waiting) = output();
         let lies = matches!(from, Who::Device(at) if self.plan.lying_links[at]) && !self.is_calm;
-        let liar = lies.then(|| LinkLiar::new(Random::new(self.random.number())));
+        let liar = match from {
+            Who::Device(at) if lies => {
+                let memory = self.liars[at].clone();
+                Some(LinkLiar::new(Random::new(self.random.number()), memory, crate::names::device(at)))
+            }
+            _ => None,
+        };
         let is_up = match to {
             Who::Gateway(at) => self.gateways[at].running.is_some(),
             _ => self.service.running.is_some(),

@@ -27,6 +27,10 @@ impl Town<'_> {
             let commits = self.random.below(3);
             self.service.hot.break_after(commits, fault);
         }
+        if self.random.chance(plan.stalls) {
+            self.service.slow_until = self.now + self.random.micros(4_000);
+            self.line("the service's disk is slow".to_owned());
+        }
         if self.random.chance(plan.undecided) {
             self.decide_and_die()?;
         }
@@ -57,11 +61,15 @@ impl Town<'_> {
             disk.lie();
             self.line("a disk begins to lie".to_owned());
         }
+        if plan.lying_service && self.random.chance(20) {
+            self.service.hot.lie();
+            self.line("the service's disk begins to lie".to_owned());
+        }
         if self.random.chance(plan.jumps) {
             self.jump();
         }
         if self.random.chance(plan.orders) {
-            self.order();
+            self.order()?;
         }
         if self.random.chance(20)
             && let Some(running) = &self.service.running
@@ -81,7 +89,7 @@ impl Town<'_> {
             return;
         }
         self.service.hot.heal();
-        self.service.offset = 0;
+        (self.service.offset, self.service.slow_until) = (0, 0);
         for device in &mut self.devices {
             device.disk.heal();
             device.journal.heal();
@@ -143,22 +151,20 @@ impl Town<'_> {
         }
     }
 
-    fn order(&mut self) {
+    fn order(&mut self) -> Result<(), String> {
         let device = self.random.index(self.devices.len());
         let (id, input) = (self.random.bytes(), self.random.below(100));
         let seconds = 5 + self.random.below(120);
         let time = self.service.time(self.now);
-        let Some(running) = &mut self.service.running else { return };
-        running.order(
-            crate::names::device(device),
-            id,
-            input,
-            time,
-            i64::try_from(seconds).unwrap_or_default(),
-        );
-        let ordered = Ordered { device, input, is_durable: false, begun: Vec::new(), is_done: false };
+        let expires = time.plus_micros(i64::try_from(seconds).unwrap_or_default() * 1_000_000);
+        let Some(running) = &mut self.service.running else { return Ok(()) };
+        running.order(crate::names::device(device), id, input, time, expires)?;
+        let begun = Vec::new();
+        let ordered =
+            Ordered { device, input, expires, is_durable: false, begun, is_done: false, is_replied: false };
         self.ledger.commands.insert(id, ordered);
         self.line(format!("device {device} is told {input} within {seconds} seconds"));
+        Ok(())
     }
 
     /// The service decides, and its power goes before it keeps what it decided.
@@ -194,7 +200,13 @@ impl Town<'_> {
                     }
                 }
             }
-            Who::Service => (self.service.running, self.service.up_at) = (None, up_at),
+            Who::Service => {
+                (self.service.running, self.service.up_at) = (None, up_at);
+                if power && self.service.hot.cut() {
+                    self.line("the service's disk has lost commits".to_owned());
+                    self.ledger.service_was_robbed();
+                }
+            }
         }
         self.net.crashed(who, self.now, &mut self.random);
     }
