@@ -1,10 +1,12 @@
 """Clients that want more than their share, and one that does not: MQTT 5.0 over sockets of the standard library.
 
-crowd.py ATTACK PORT ROOT CHAIN KEY SECONDS    does it for so long, prints `ready` once it is at it and what came of it at the end
+crowd.py ATTACK PORT ROOT CHAIN KEY SECONDS FIRST    does it for so long, or until its input ends where that is 0; prints `ready`
+once it is at it and what came of it at the end. What is numbered is so from FIRST on.
 """
 
 import json
 import resource
+import select
 import selectors
 import socket
 import ssl
@@ -14,7 +16,7 @@ import tempfile
 import time
 
 ATTACK, PORT, ROOT, CHAIN, KEY = sys.argv[1], int(sys.argv[2]), *sys.argv[3:6]
-SECONDS = float(sys.argv[6])
+SECONDS, FIRST = float(sys.argv[6]), int(sys.argv[7])
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
@@ -77,6 +79,8 @@ def read(stream):
 
 def until():
     print("ready", flush=True)
+    if SECONDS == 0:
+        return lambda: not select.select([sys.stdin], [], [], 0)[0]
     end = time.monotonic() + SECONDS
     return lambda: time.monotonic() < end
 
@@ -90,9 +94,10 @@ def well_behaved():
     goes_on = until()
     stream, number, waits, newcomers = connect("steady"), 0, [], []
     while goes_on():
+        said = FIRST + number
         number += 1
         before = time.monotonic()
-        stream.sendall(publish("devices/me/telemetry/climate", b'{"said":%d}' % number, number % 65535 + 1))
+        stream.sendall(publish("devices/me/telemetry/climate", b'{"said":%d}' % said, number % 65535 + 1))
         kind, body = read(stream)
         assert kind == 0x40 and (len(body) < 3 or body[2] < 0x80), body
         waits.append(time.monotonic() - before)
@@ -108,7 +113,7 @@ def well_behaved():
 
 def persistent():
     """Publishes one message after the other until each is acknowledged, whatever happens to the service."""
-    goes_on, number, connections, stream = until(), 1, 0, None
+    goes_on, number, connections, stream = until(), FIRST, 0, None
     while goes_on():
         try:
             if stream is None:
@@ -125,7 +130,7 @@ def persistent():
         except (OSError, AssertionError):
             stream = None
             time.sleep(0.1)
-    tell(acknowledged=number - 1, connections=connections)
+    tell(acknowledged=number - FIRST, connections=connections)
 
 
 def hold_open(count, drip):

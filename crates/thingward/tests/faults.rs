@@ -18,8 +18,6 @@ use common::by_hand::ByHand;
 use common::crowd::{Client, count};
 use common::{Place, Running, wait_for};
 
-const SECONDS: u32 = 30;
-
 /// The service, to which a file that may not grow is an error and no signal.
 fn start(place: &Place) -> Running {
     let mut command = Command::new("sh");
@@ -60,7 +58,7 @@ fn what_was_acknowledged_is_there_whatever_the_machine_does_to_the_service() {
     let mut service = start(&place);
     let steady = ByHand::enrolled(&place, "acme", "device", "steady");
     let newcomer = ByHand::enrolled(&place, "acme", "device", "newcomer");
-    let client = Client::start(&place, &steady, "persistent", SECONDS);
+    let client = Client::start(&place, &steady, "persistent", 0, 1);
     let goes_on = |what: &str| {
         let before = kept(&place).len();
         wait_for(what, || kept(&place).len() > before + 50);
@@ -99,6 +97,7 @@ fn what_was_acknowledged_is_there_whatever_the_machine_does_to_the_service() {
     signal(&service, "TERM");
     assert!(service.0.wait().unwrap().success());
     let service = start(&place);
+    goes_on("readings after a stop");
     let outcome = client.outcome();
     println!("{outcome}");
     assert!(count(&outcome, "connections") >= 4);

@@ -24,12 +24,15 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Does something as this member.
-    pub(crate) fn start(place: &Place, member: &ByHand, what: &str, seconds: u32) -> Self {
+    /// Does something as this member for so long, or until it is asked what came of it where that is 0. What it numbers begins
+    /// with `first`.
+    pub(crate) fn start(place: &Place, member: &ByHand, what: &str, seconds: u32, first: u64) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
         let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
         let mut process = Command::new("python3")
-            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key, &seconds.to_string()])
+            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key])
+            .args([seconds.to_string(), first.to_string()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -47,6 +50,7 @@ impl Client {
 
     /// What came of it.
     pub(crate) fn outcome(mut self) -> Json {
+        drop(self.process.stdin.take());
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
     }
