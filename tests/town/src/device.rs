@@ -48,6 +48,8 @@ pub struct Device {
     pub connect_at: i64,
     /// How far its clock is off, in microseconds.
     pub offset: i64,
+    /// Whether the disk of its stream, and that of its commands, lost what it had said was durable.
+    pub has_lost: [bool; 2],
 }
 
 /// What a crash takes.

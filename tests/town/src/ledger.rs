@@ -5,14 +5,14 @@ mod account;
 use std::collections::{BTreeMap, BTreeSet};
 
 use thingward_audit::entry::SignedEntry;
-use thingward_model::{DeviceName, Timestamp};
+use thingward_model::{TenantName, Timestamp};
 use thingward_seal::command::CommandId;
 use thingward_service::finding::Finding;
 use thingward_store::query::{Filter, Limits};
 use thingward_store::{Record, Row};
 
 pub use self::account::{Account, Declared};
-use crate::names::tenant;
+use crate::names::{Whose, tenants};
 use crate::service::Running;
 
 /// A command as it was ordered.
@@ -43,12 +43,12 @@ pub struct Ledger {
     /// Ids of commands that were begun, and that nobody ordered.
     pub strange: Vec<CommandId>,
     /// Checkpoints of the log that somebody saw.
-    pub checkpoints: Vec<String>,
+    pub checkpoints: Vec<(TenantName, String)>,
     /// The service's disk lost what it had said was durable: commands are in no log that were, and devices that knew of nothing
     /// bear it all.
     is_log_cut: bool,
     /// Which record of each chain was told last to those who follow.
-    followed: BTreeMap<(DeviceName, [u8; 8]), u64>,
+    followed: BTreeMap<(Whose, [u8; 8]), u64>,
 }
 
 /// What happened in a town that somebody looked at: where it is nothing, nothing was looked at.
@@ -94,10 +94,10 @@ impl Ledger {
     /// # Errors
     ///
     /// When that is of an honest device, and not behind the one before.
-    pub fn follows(&mut self, names: &[DeviceName], record: &Record) -> Result<(), String> {
-        let account =
-            names.iter().position(|name| *name == record.device).and_then(|at| self.devices.get(at));
-        let last = self.followed.insert((record.device, record.chain), record.seq);
+    pub fn follows(&mut self, names: &[Whose], tenant: TenantName, record: &Record) -> Result<(), String> {
+        let whose = (tenant, record.device);
+        let account = names.iter().position(|name| *name == whose).and_then(|at| self.devices.get(at));
+        let last = self.followed.insert((whose, record.chain), record.seq);
         if account.is_some_and(Account::is_lossless) && last.is_some_and(|last| last >= record.seq) {
             return Err(format!("{} is told of {} behind {last:?}", record.device, record.seq));
         }
@@ -109,55 +109,81 @@ impl Ledger {
     /// # Errors
     ///
     /// What is not true, in words.
-    pub fn check(&self, names: &[DeviceName], service: &Running) -> Result<Deeds, String> {
+    pub fn check(&self, names: &[Whose], service: &Running) -> Result<Deeds, String> {
         let report = service.store.check().map_err(|e| e.to_string())?;
         if let Some(problem) = report.problems.first() {
             return Err(format!("fsck: {problem}"));
         }
-        let findings = service.core.findings(&tenant());
-        let page = service.store.readings(&tenant(), &Filter::default(), None, 100_000, &Limits::default());
-        let rows = page.map_err(|e| format!("readings: {e}"))?.rows;
-        if let Some(row) = rows.iter().find(|row| !names.contains(&row.device)) {
-            return Err(format!("a reading of {}, who is nobody", row.device));
-        }
-        for (account, name) in self.devices.iter().zip(names) {
-            let own: Vec<&Row> = rows.iter().filter(|row| row.device == *name).collect();
-            let found: Vec<&Finding> = findings.iter().filter(|f| f.place.device == *name).collect();
-            let declared = service.declared(name)?;
-            account.check(&own, &found, &declared).map_err(|fault| {
-                let of: Vec<String> =
-                    found.iter().map(|f| format!("{} {}x {}", f.place.kind, f.count, f.detail)).collect();
-                format!("{name}: {fault}; findings: {of:?}")
-            })?;
-        }
-        let entries = service.verify_log(&self.checkpoints).map_err(|fault| format!("log: {fault}"))?;
-        self.check_commands(names, service, &Logged::of(&entries)?)?;
         let count = |is: fn(&Ordered) -> bool| self.commands.values().filter(|command| is(command)).count();
-        Ok(Deeds {
-            readings: rows.len(),
+        let mut deeds = Deeds {
             begun: count(|command| !command.begun.is_empty()),
             done: count(|command| command.is_done),
             replied: count(|command| command.is_replied),
-            findings: findings.len(),
-        })
+            ..Deeds::default()
+        };
+        for tenant in tenants() {
+            let (readings, findings) = self.check_readings(tenant, names, service)?;
+            deeds.readings += readings;
+            deeds.findings += findings;
+            let seen = self.checkpoints.iter().filter(|(whose, _)| *whose == tenant).map(|(_, seen)| seen);
+            let entries = service.verify_log(tenant, &seen.collect::<Vec<_>>());
+            let log = Logged::of(&entries.map_err(|fault| format!("log of {tenant}: {fault}"))?)?;
+            self.check_commands(tenant, names, service, &log)?;
+        }
+        Ok(deeds)
     }
 
-    fn check_commands(&self, names: &[DeviceName], service: &Running, log: &Logged) -> Result<(), String> {
+    /// How many there are of a tenant, and how many findings.
+    fn check_readings(
+        &self,
+        tenant: TenantName,
+        names: &[Whose],
+        service: &Running,
+    ) -> Result<(usize, usize), String> {
+        let findings = service.core.findings(&tenant);
+        let page = service.store.readings(&tenant, &Filter::default(), None, 100_000, &Limits::default());
+        let rows = page.map_err(|e| format!("readings: {e}"))?.rows;
+        if let Some(row) = rows.iter().find(|row| !names.contains(&(tenant, row.device))) {
+            return Err(format!("a reading of {} of {tenant}, who is nobody", row.device));
+        }
+        let all = self.devices.iter().zip(names);
+        for (account, (_, name)) in all.filter(|(_, (whose, _))| *whose == tenant) {
+            let own: Vec<&Row> = rows.iter().filter(|row| row.device == *name).collect();
+            let found: Vec<&Finding> = findings.iter().filter(|f| f.place.device == *name).collect();
+            let declared = service.declared(&(tenant, *name))?;
+            account.check(&own, &found, &declared).map_err(|fault| {
+                let of: Vec<String> =
+                    found.iter().map(|f| format!("{} {}x {}", f.place.kind, f.count, f.detail)).collect();
+                format!("{name} of {tenant}: {fault}; findings: {of:?}")
+            })?;
+        }
+        Ok((rows.len(), findings.len()))
+    }
+
+    fn check_commands(
+        &self,
+        tenant: TenantName,
+        names: &[Whose],
+        service: &Running,
+        log: &Logged,
+    ) -> Result<(), String> {
         if let Some(id) = self.strange.first() {
             return Err(format!("command {} was begun, and nobody ordered it", hex(id)));
         }
-        let known: BTreeSet<String> = self.commands.keys().map(hex).collect();
+        let is_own = |command: &Ordered| names.get(command.device).is_some_and(|(whose, _)| *whose == tenant);
+        let own = || self.commands.iter().filter(|(_, command)| is_own(command));
+        let known: BTreeSet<String> = own().map(|(id, _)| hex(id)).collect();
         if let Some(id) = log.sent.difference(&known).next() {
             return Err(format!("command {id} is in the log, and nobody ordered it"));
         }
-        for (id, command) in &self.commands {
+        for (id, command) in own() {
             let hex = hex(id);
             command.check(&hex, log, self.is_log_cut)?;
-            let Some((name, account)) = names.get(command.device).zip(self.devices.get(command.device))
+            let Some(((_, name), account)) = names.get(command.device).zip(self.devices.get(command.device))
             else {
                 continue;
             };
-            if service.core.is_waiting(&tenant(), name, *id) {
+            if service.core.is_waiting(&tenant, name, *id) {
                 return Err(format!("command {hex} waits for ever"));
             }
             if account.is_heard() && command.is_replied && !log.replied.contains(&hex) {

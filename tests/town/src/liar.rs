@@ -14,7 +14,7 @@ use thingward_mqtt::topic::TopicName;
 use thingward_seal::command::{CANONICAL_BYTES_MAX, COMMAND_BYTES_MAX, Command, Data, json, sign};
 
 use crate::START_SECONDS;
-use crate::names::{ACTION, tenant};
+use crate::names::{ACTION, Whose};
 use crate::random::Random;
 
 /// A value that no device measured.
@@ -60,13 +60,13 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A command by nobody, for a device.
-fn forged(device: DeviceName, random: &mut Random) -> Option<Said> {
+fn forged((tenant, device): Whose, random: &mut Random) -> Option<Said> {
     let key = SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &random.bytes()).ok()?;
     let id: [u8; 16] = random.bytes();
     let input = json::encode(&serde_json::json!(7)).ok()?;
     let issued = Timestamp::from_seconds(START_SECONDS);
     let command = Command {
-        tenant: tenant(),
+        tenant,
         device,
         id,
         action: ACTION.parse().ok()?,
@@ -89,7 +89,7 @@ struct Twister {
     random: Random,
     seen: Memory<Said>,
     /// To whom it goes, when that is a device.
-    device: Option<DeviceName>,
+    device: Option<Whose>,
 }
 
 impl Twister {
@@ -139,7 +139,7 @@ pub struct LinkMemory {
 impl LinkLiar {
     /// Someone who begins to lie.
     #[must_use]
-    pub fn new(mut random: Random, memory: LinkMemory, device: DeviceName) -> Self {
+    pub fn new(mut random: Random, memory: LinkMemory, device: Whose) -> Self {
         let down = Random::new(random.number());
         let (up_bytes, down_bytes, answers) = Default::default();
         Self {

@@ -2,8 +2,8 @@
 
 use thingward_model::{DeviceName, TenantName};
 
-/// The one tenant.
-pub const TENANT: &str = "acme";
+/// The tenant of the town, and its neighbour.
+pub const TENANTS: [&str; 2] = ["acme", "other"];
 /// What every device measures.
 pub const STREAM: &str = "power";
 /// In what it is measured. Whoever finds this word in what is kept has found a reading that is not sealed.
@@ -13,10 +13,20 @@ pub const ACTION: &str = "lamp";
 /// In every identity.
 pub const TRUST_DOMAIN: &str = "town.test";
 
-/// The one tenant.
+/// A device, and whose it is.
+pub type Whose = (TenantName, DeviceName);
+
+/// The tenant of the town.
 #[must_use]
 pub fn tenant() -> TenantName {
-    TENANT.parse().expect("a name")
+    let [own, _] = tenants();
+    own
+}
+
+/// Both tenants.
+#[must_use]
+pub fn tenants() -> [TenantName; 2] {
+    TENANTS.map(|name| name.parse().expect("a name"))
 }
 
 /// A device by its number.

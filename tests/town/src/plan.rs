@@ -1,5 +1,6 @@
 //! What kind of town a seed gives.
 
+use crate::names::{self, Whose};
 use crate::random::Random;
 
 /// How many live there, and what can happen to them. Chances are per step of a storm, in a thousand.
@@ -7,6 +8,8 @@ use crate::random::Random;
 pub struct Plan {
     /// For each device, the gateway that it is behind.
     pub homes: Vec<Option<usize>>,
+    /// Whether the last device is a neighbour's: of another tenant, at no gateway, and called like the first one here.
+    pub has_neighbour: bool,
     /// Gateways.
     pub gateways: usize,
     /// Steps of the storm.
@@ -46,19 +49,38 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a device is the neighbour's.
+    #[must_use]
+    pub const fn is_neighbour(&self, at: usize) -> bool {
+        self.has_neighbour && at + 1 == self.homes.len()
+    }
+
+    /// A device, and whose it is.
+    #[must_use]
+    pub fn whose(&self, at: usize) -> Whose {
+        let [own, other] = names::tenants();
+        if self.is_neighbour(at) { (other, names::device(0)) } else { (own, names::device(at)) }
+    }
+
     /// That of a seed.
     #[must_use]
     pub fn of(random: &mut Random) -> Self {
         let devices = 1 + random.index(4);
         let gateways = random.index(3);
         let home = |random: &mut Random| (gateways > 0 && random.chance(600)).then(|| random.index(gateways));
-        let homes: Vec<_> = (0..devices).map(|_| home(random)).collect();
+        let mut homes: Vec<_> = (0..devices).map(|_| home(random)).collect();
+        let has_neighbour = random.chance(400);
+        if has_neighbour {
+            homes.push(None);
+        }
+        let devices = homes.len();
         let rate = |random: &mut Random, max: u64| if random.chance(600) { 1 + random.below(max) } else { 0 };
         let has_liars = random.chance(300);
         let some = |random: &mut Random, count: usize, per_mille: u64| -> Vec<bool> {
             (0..count).map(|_| random.chance(per_mille)).collect()
         };
         Self {
+            has_neighbour,
             gateways,
             steps: 150 + random.below(200),
             kills: rate(random, 30),

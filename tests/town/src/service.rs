@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_crypto::VerifyingKey;
-use thingward_model::{DeviceName, Role, Timestamp};
+use thingward_model::{Role, TenantName, Timestamp};
 use thingward_policy::{Permit, Resource, SendCommands, Subject};
 use thingward_seal::command::CommandId;
 use thingward_seal::{Item, Items, StatementKind};
@@ -19,7 +19,7 @@ use tokio::sync::broadcast::Receiver;
 use crate::hot::SimHot;
 use crate::installation::{Installation, Member};
 use crate::ledger::Declared;
-use crate::names::{ACTION, tenant};
+use crate::names::{ACTION, Whose, tenants};
 
 /// What survives a crash of the service.
 pub struct Service {
@@ -46,7 +46,7 @@ pub struct Running {
     directory: Arc<Directory>,
     /// What was decided and is not durable yet.
     pub decided: Vec<Decision>,
-    following: Receiver<Arc<Record>>,
+    following: [(TenantName, Receiver<Arc<Record>>); 2],
     /// Commands that nobody was told yet that they are in the log.
     pub orders: Vec<(CommandId, Logged)>,
 }
@@ -66,7 +66,7 @@ impl Service {
     pub fn start(&mut self, installation: &Installation, now: i64) -> Result<(), String> {
         let time = self.time(now);
         let (store, directory, core) = installation.start(&self.hot, &self.members, time)?;
-        let (following, decided) = (core.follow(tenant()), Vec::new());
+        let (following, decided) = (tenants().map(|tenant| (tenant, core.follow(tenant))), Vec::new());
         self.running = Some(Running { core, store, directory, decided, following, orders: Vec::new() });
         Ok(())
     }
@@ -75,12 +75,12 @@ impl Service {
 impl Running {
     /// The log learns of every member, as it does when they enrol.
     pub fn enrol(&mut self, members: &[Member], time: Timestamp) {
-        for (name, role, key) in members {
+        for ((tenant, name), role, key) in members {
             let who = format!("{}/{name}", if *role == Role::Gateway { "gateway" } else { "device" });
             let key_id: String = key.id().iter().map(|byte| format!("{byte:02x}")).collect();
             let deed = Deed::new(who.clone(), "device.enrol", who).with("key", key_id);
             let deed = Deed { evidence: Some(key.to_spki()), ..deed };
-            let _durable_with_the_next_step = self.core.log(tenant(), deed, time);
+            let _durable_with_the_next_step = self.core.log(*tenant, deed, time);
         }
     }
 
@@ -91,7 +91,7 @@ impl Running {
     /// When that is not permitted, or there is no such command, in words.
     pub fn order(
         &mut self,
-        device: DeviceName,
+        (tenant, device): Whose,
         id: CommandId,
         input: u64,
         time: Timestamp,
@@ -100,7 +100,7 @@ impl Running {
         let action = ACTION.parse().expect("a name");
         let on = Resource::Operation(device, action, Some(i64::try_from(input).unwrap_or(0) * 10_000));
         let permit: Result<Permit<SendCommands>, _> =
-            self.directory.access.decide(&tenant(), &Subject::Operator, &on);
+            self.directory.access.decide(&tenant, &Subject::Operator, &on);
         let permit = permit.map_err(|denied| format!("the operator may not: {}", denied.reason))?;
         let told = Told { device, id, action, input: json!(input), expires };
         let logged = self.core.command(&permit, told, time).map_err(|e| e.to_string())?;
@@ -118,8 +118,12 @@ impl Running {
     }
 
     /// What those who follow were told since the last time.
-    pub fn followed(&mut self) -> Vec<Arc<Record>> {
-        std::iter::from_fn(|| self.following.try_recv().ok()).collect()
+    pub fn followed(&mut self) -> Vec<(TenantName, Arc<Record>)> {
+        let of = |(tenant, told): &mut (TenantName, Receiver<Arc<Record>>)| {
+            let tenant = *tenant;
+            std::iter::from_fn(|| Some((tenant, told.try_recv().ok()?))).collect::<Vec<_>>()
+        };
+        self.following.iter_mut().flat_map(of).collect()
     }
 
     /// The records that signed statements of a device say will not come.
@@ -127,9 +131,9 @@ impl Running {
     /// # Errors
     ///
     /// What the store says, in words.
-    pub fn declared(&self, device: &DeviceName) -> Result<Declared, String> {
+    pub fn declared(&self, (tenant, device): &Whose) -> Result<Declared, String> {
         let mut declared = Declared::new();
-        let prefix = format!("statement\0{}\0{device}\0", tenant());
+        let prefix = format!("statement\0{tenant}\0{device}\0");
         for (_, bytes) in
             self.store.scan(Space::Chains, prefix.as_bytes(), 1_000_000).map_err(|e| e.to_string())?
         {
@@ -163,11 +167,11 @@ impl Running {
     /// # Errors
     ///
     /// What the store says, in words.
-    pub fn checkpoint(&self) -> Result<(u64, String), String> {
-        let log = self.store.log(tenant());
+    pub fn checkpoint(&self, tenant: TenantName) -> Result<(u64, String), String> {
+        let log = self.store.log(tenant);
         let size = log.end().map_err(|e| e.to_string())?.size();
         let root = log.root(size).map_err(|e| e.to_string())?;
-        let signed = self.core.auditor().checkpoint(&tenant(), size, root).map_err(|e| e.to_string())?;
+        let signed = self.core.auditor().checkpoint(&tenant, size, root).map_err(|e| e.to_string())?;
         Ok((size, signed))
     }
 
@@ -176,9 +180,9 @@ impl Running {
     /// # Errors
     ///
     /// What is wrong, in words.
-    pub fn verify_log(&self, former: &[String]) -> Result<Vec<Vec<u8>>, String> {
-        let log = self.store.log(tenant());
-        let key = self.core.auditor().key(&tenant()).map_err(|e| e.to_string())?;
+    pub fn verify_log(&self, tenant: TenantName, former: &[&String]) -> Result<Vec<Vec<u8>>, String> {
+        let log = self.store.log(tenant);
+        let key = self.core.auditor().key(&tenant).map_err(|e| e.to_string())?;
         let mut entries = Vec::new();
         loop {
             let page = log.entries(entries.len() as u64, 10_000).map_err(|e| e.to_string())?;
@@ -187,9 +191,9 @@ impl Running {
             }
             entries.extend(page.into_iter().map(|(_, entry)| entry));
         }
-        let (_, now) = self.checkpoint()?;
+        let (_, now) = self.checkpoint(tenant)?;
         let request_key = |spki: &[u8]| VerifyingKey::from_spki(spki).ok();
-        for former in former.iter().map(Some).chain([None]) {
+        for former in former.iter().copied().map(Some).chain([None]) {
             let verifier = thingward_audit::verify::Verifier::new(&key, request_key);
             let continuing = match former {
                 Some(former) => verifier.continuing(former),

@@ -13,7 +13,7 @@ use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, SoftwareKey};
 use thingward_gateway::queue::QueueLimits;
 use thingward_ingress::Member;
-use thingward_model::{DeviceName, Link, Principal, Role, Timestamp};
+use thingward_model::{Link, Principal, Role, Timestamp};
 
 use crate::START_SECONDS;
 use crate::device::Device;
@@ -23,7 +23,7 @@ use crate::hot::{self, SimHot};
 use crate::installation::Installation;
 use crate::ledger::{Account, Deeds, Ledger};
 use crate::liar::{GatewayLiar, LinkMemory};
-use crate::names::{self, TRUST_DOMAIN, tenant};
+use crate::names::{self, TRUST_DOMAIN, Whose, tenant};
 use crate::net::{Net, Who};
 use crate::plan::Plan;
 use crate::random::Random;
@@ -191,16 +191,18 @@ impl<'a> Town<'a> {
         let devices: Vec<Device> =
             (0..plan.homes.len()).map(|at| device(installation, at, &plan, &mut random)).collect();
         let gateways: Vec<Gateway> = (0..plan.gateways).map(|at| gateway(at, &plan, &mut random)).collect();
-        let of_device = |d: &Device| (d.membership.name, Role::Device, d.signer.public_key().clone());
-        let of_gateway = |g: &Gateway| (g.name, Role::Gateway, g.signer.public_key().clone());
+        let of_device = |d: &Device| {
+            ((d.membership.tenant, d.membership.name), Role::Device, d.signer.public_key().clone())
+        };
+        let of_gateway = |g: &Gateway| ((g.tenant, g.name), Role::Gateway, g.signer.public_key().clone());
         let members = devices.iter().map(of_device).chain(gateways.iter().map(of_gateway)).collect();
         let hot = SimHot::default();
         let service = Service { hot, members, running: None, up_at: 0, offset: 0, slow_until: 0 };
         let account = |at: usize| {
             let through = plan.homes.get(at).copied().flatten();
             let by_gateway = through.is_some_and(|g| plan.lying_gateways.get(g) == Some(&true));
-            // One that lies can speak of every device.
-            let by_any = plan.lying_gateways.contains(&true);
+            // One that lies can speak of every device of its tenant.
+            let by_any = !plan.is_neighbour(at) && plan.lying_gateways.contains(&true);
             let is_on_a_lying_way = by_gateway || plan.lying_links.get(at) == Some(&true);
             Account {
                 home: through.map(names::gateway),
@@ -271,8 +273,8 @@ impl<'a> Town<'a> {
         }
     }
 
-    fn names(&self) -> Vec<DeviceName> {
-        self.devices.iter().map(|device| device.membership.name).collect()
+    fn names(&self) -> Vec<Whose> {
+        self.devices.iter().map(|device| (device.membership.tenant, device.membership.name)).collect()
     }
 
     /// Who is not at rest, and why.
@@ -296,25 +298,21 @@ impl<'a> Town<'a> {
         let devices = self.devices.iter().all(|d| d.running.as_ref().is_some_and(|r| r.is_at_rest()));
         let gateways = self.gateways.iter().all(|g| g.running.as_ref().is_some_and(|r| r.is_at_rest()));
         let waits = |(id, command): (&_, &crate::ledger::Ordered)| {
-            let name = names::device(command.device);
-            self.service.running.as_ref().is_none_or(|r| r.core.is_waiting(&tenant(), &name, *id))
+            let (tenant, name) = self.plan.whose(command.device);
+            self.service.running.as_ref().is_none_or(|r| r.core.is_waiting(&tenant, &name, *id))
         };
         devices && gateways && !self.ledger.commands.iter().any(waits)
     }
 
     fn member(&self, who: Who) -> Member {
-        let (role, name, serial) = match who {
-            Who::Device(at) => (Role::Device, names::device(at), vec![1, u8::try_from(at).unwrap_or(0)]),
-            Who::Gateway(at) => (Role::Gateway, names::gateway(at), vec![2, u8::try_from(at).unwrap_or(0)]),
-            Who::Service => (Role::Application, names::device(0), vec![3]),
+        let number = |at: usize| u8::try_from(at).unwrap_or(0);
+        let (role, (tenant, name), serial) = match who {
+            Who::Device(at) => (Role::Device, self.plan.whose(at), vec![1, number(at)]),
+            Who::Gateway(at) => (Role::Gateway, (tenant(), names::gateway(at)), vec![2, number(at)]),
+            Who::Service => (Role::Application, (tenant(), names::device(0)), vec![3]),
         };
         let not_after = Timestamp::from_seconds(START_SECONDS * 2);
-        Member {
-            principal: Principal { tenant: tenant(), role, name },
-            serial,
-            not_after,
-            link: Link::MutualTls,
-        }
+        Member { principal: Principal { tenant, role, name }, serial, not_after, link: Link::MutualTls }
     }
 
     fn line(&mut self, line: String) {
@@ -328,14 +326,15 @@ fn signer(algorithm: SignatureAlgorithm, random: &mut Random) -> SharedSigner {
 }
 
 fn device(installation: &Installation, at: usize, plan: &Plan, random: &mut Random) -> Device {
+    let (tenant, name) = plan.whose(at);
     let membership = Membership {
-        tenant: tenant(),
+        tenant,
         role: Role::Device,
-        name: names::device(at),
+        name,
         trust_domain: TRUST_DOMAIN.to_owned(),
         mqtt_port: 8883,
         service: "service.test:8443".parse().expect("an address"),
-        service_recipient: installation.recipient,
+        service_recipient: installation.recipient(&tenant),
         customer_recipient: None,
         command_key: Some(installation.command_key.clone()),
         grant_key: None,
@@ -358,12 +357,13 @@ fn device(installation: &Installation, at: usize, plan: &Plan, random: &mut Rand
         up_at: 0,
         connect_at: 0,
         offset: 0,
+        has_lost: [false; 2],
     }
 }
 
 fn gateway(at: usize, plan: &Plan, random: &mut Random) -> Gateway {
     let is_small = plan.small_queues.get(at) == Some(&true);
-    let bytes_max = if is_small { 24_000 } else { QueueLimits::default().bytes_max };
+    let bytes_max = if is_small { 60_000 } else { QueueLimits::default().bytes_max };
     let others = (0..plan.homes.len()).map(names::device).collect();
     let liar = plan
         .lying_gateways

@@ -11,6 +11,7 @@ use thingward_town::town::{Broken, Writes, run_broken};
 fn scenario() -> Plan {
     Plan {
         homes: vec![Some(0), None],
+        has_neighbour: false,
         gateways: 1,
         steps: 80,
         kills: 0,

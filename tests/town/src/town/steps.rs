@@ -63,16 +63,18 @@ impl Town<'_> {
             device.journal.on();
             let started = device.start(now);
             device.connect_at = now + self.random.micros(AGAIN);
-            let was_robbed = self.ledger.devices[at].was_robbed;
             if started.is_err() {
                 // No room for what a start writes, or a part that a lie took: the first passes.
                 let device = &mut self.devices[at];
                 device.up_at = now + 2_000_000;
                 device.disk.set_full(false);
                 device.journal.set_full(false);
-                if was_robbed {
-                    // As its words say: move the folder away.
+                // As its words say: move the folder away.
+                let [stream, commands] = device.has_lost;
+                if stream {
                     device.disk.wipe();
+                }
+                if commands {
                     device.journal.wipe();
                 }
             }
@@ -296,7 +298,7 @@ impl Town<'_> {
         let commits = self.service.hot.commits();
         self.line(format!("the service has committed {commits} times"));
         let names = self.names();
-        followed.iter().try_for_each(|record| self.ledger.follows(&names, record))
+        followed.iter().try_for_each(|(tenant, record)| self.ledger.follows(&names, *tenant, record))
     }
 
     /// What those above send.
@@ -357,7 +359,7 @@ impl Town<'_> {
         let liar = match from {
             Who::Device(at) if lies => {
                 let memory = self.liars[at].clone();
-                Some(LinkLiar::new(Random::new(self.random.number()), memory, crate::names::device(at)))
+                Some(LinkLiar::new(Random::new(self.random.number()), memory, self.plan.whose(at)))
             }
             _ => None,
         };

@@ -4,6 +4,7 @@ use super::Town;
 use crate::disk::{Fault, SimDisk};
 use crate::hot;
 use crate::ledger::Ordered;
+use crate::names;
 use crate::net::Who;
 
 /// Longest time that somebody is away, in milliseconds.
@@ -74,8 +75,9 @@ impl Town<'_> {
         if self.random.chance(20)
             && let Some(running) = &self.service.running
         {
-            let (size, signed) = running.checkpoint()?;
-            self.ledger.checkpoints.push(signed);
+            let tenant = names::tenants()[self.random.index(2)];
+            let (size, signed) = running.checkpoint(tenant)?;
+            self.ledger.checkpoints.push((tenant, signed));
             self.line(format!("somebody sees a checkpoint over {size} entries"));
         }
         Ok(())
@@ -158,7 +160,7 @@ impl Town<'_> {
         let time = self.service.time(self.now);
         let expires = time.plus_micros(i64::try_from(seconds).unwrap_or_default() * 1_000_000);
         let Some(running) = &mut self.service.running else { return Ok(()) };
-        running.order(crate::names::device(device), id, input, time, expires)?;
+        running.order(self.plan.whose(device), id, input, time, expires)?;
         let begun = Vec::new();
         let ordered =
             Ordered { device, input, expires, is_durable: false, begun, is_done: false, is_replied: false };
@@ -188,6 +190,7 @@ impl Town<'_> {
                 if power {
                     // Each has to be cut, also when the first lost something.
                     let lost = [device.disk.cut(), device.journal.cut()];
+                    device.has_lost = [0, 1].map(|disk| device.has_lost[disk] || lost[disk]);
                     self.ledger.devices[at].was_robbed |= lost.contains(&true);
                 }
             }
