@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::link::READ_BYTES;
@@ -68,7 +68,27 @@ impl Allowance {
 pub struct Received {
     /// The bytes.
     pub bytes: BytesMut,
-    turn: Option<Turn>,
+    turn: Option<Whose>,
+}
+
+#[derive(Debug)]
+enum Whose {
+    Here(Turn),
+    There(There),
+}
+
+/// The turn of a connection that another node has: it is told, whatever became of the bytes.
+#[derive(Debug)]
+struct There {
+    connection: u64,
+    work: u64,
+    to: mpsc::UnboundedSender<(u64, u64)>,
+}
+
+impl Drop for There {
+    fn drop(&mut self) {
+        let _ = self.to.send((self.connection, self.work));
+    }
 }
 
 /// What a read holds on its way to the core.
@@ -81,13 +101,22 @@ pub(crate) struct Turn {
 
 impl Received {
     pub(crate) const fn new(bytes: BytesMut, turn: Turn) -> Self {
-        Self { bytes, turn: Some(turn) }
+        Self { bytes, turn: Some(Whose::Here(turn)) }
+    }
+
+    /// Of a connection that another node has. When they are dropped, its number and the work that they made go to `to`; there
+    /// is one for each connection at a time.
+    #[must_use]
+    pub fn from_there(bytes: BytesMut, connection: u64, to: mpsc::UnboundedSender<(u64, u64)>) -> Self {
+        Self { bytes, turn: Some(Whose::There(There { connection, work: 0, to })) }
     }
 
     /// They made as much work as so many messages.
-    pub fn had(self, messages: u64) {
-        if let Some(Turn { allowance, .. }) = &self.turn {
-            allowance.owe(messages);
+    pub fn had(mut self, messages: u64) {
+        match &mut self.turn {
+            Some(Whose::Here(Turn { allowance, .. })) => allowance.owe(messages),
+            Some(Whose::There(there)) => there.work = messages,
+            None => {}
         }
     }
 }

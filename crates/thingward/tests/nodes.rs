@@ -101,7 +101,8 @@ fn three_nodes_are_one_service_whatever_ends() {
     nodes.place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
     let names = ["one", "two", "three"];
     let members = names.map(|name| ByHand::enrolled(&nodes.place, "acme", "device", name));
-    let clients = members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", SECONDS));
+    let clients =
+        members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", SECONDS, 1));
     let goes_on = |place: &Place, what: &str| {
         let before = names.map(|name| kept(place, name).len());
         wait_for(what, || names.iter().zip(before).all(|(name, n)| kept(place, name).len() > n + 20));

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use thingward_cluster::link::{Event, Host, Receiver, Sender};
-use thingward_ingress::{Core as _, Member, Waiting, next_conn, output};
+use thingward_ingress::{Core as _, Member, Received, Waiting, next_conn, output};
 use thingward_mqtt::broker::ConnId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,8 +28,9 @@ pub(super) async fn serve(mut host: Host, back: Back) {
     let mut nodes = JoinSet::new();
     while let Some((sender, receiver)) = host.accept().await {
         while nodes.try_join_next().is_some() {}
-        let node = Node { back: back.clone(), sender, served: HashMap::new() };
-        nodes.spawn(node.run(receiver));
+        let (turns, given) = mpsc::unbounded_channel();
+        let node = Node { back: back.clone(), sender, served: HashMap::new(), turns };
+        nodes.spawn(node.run(receiver, given));
     }
 }
 
@@ -38,6 +39,8 @@ struct Node {
     back: Back,
     sender: Sender,
     served: HashMap<u64, Served>,
+    /// Where turns of its members go that are over: one for each connection at most.
+    turns: mpsc::UnboundedSender<(u64, u64)>,
 }
 
 enum Served {
@@ -46,10 +49,15 @@ enum Served {
 }
 
 impl Node {
-    async fn run(mut self, mut receiver: Receiver) {
+    async fn run(mut self, mut receiver: Receiver, mut given: mpsc::UnboundedReceiver<(u64, u64)>) {
         loop {
             let events = tokio::select! {
                 events = receiver.next() => events,
+                Some((connection, work)) = given.recv() => {
+                    let work = Bytes::copy_from_slice(&work.to_be_bytes());
+                    self.sender.send(kind::TURN, connection, work).await;
+                    continue;
+                }
                 Ok(()) = self.back.changed.changed() => {
                     self.sender.send(kind::CHANGED, 0, Bytes::new()).await;
                     continue;
@@ -88,8 +96,8 @@ impl Node {
             }
             kind::DATA => match self.served.get(&connection) {
                 Some(Served::Member(conn)) => {
-                    self.back.core.received(*conn, BytesMut::from(bytes).into()).await;
-                    self.sender.send(kind::TURN, connection, Bytes::new()).await;
+                    let received = Received::from_there(bytes.into(), connection, self.turns.clone());
+                    self.back.core.received(*conn, received).await;
                 }
                 Some(Served::Web(to)) => drop(to.try_send(Piece::Data(bytes))),
                 None => {}
@@ -102,6 +110,11 @@ impl Node {
             kind::END => {
                 if let Some(Served::Member(conn)) = self.served.remove(&connection) {
                     self.back.core.closed(conn).await;
+                }
+            }
+            kind::HEARD => {
+                if let Some(Served::Member(conn)) = self.served.get(&connection) {
+                    self.back.core.heard(*conn).await;
                 }
             }
             _ => {}

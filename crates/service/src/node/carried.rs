@@ -21,12 +21,14 @@ pub(super) mod kind {
     pub(in crate::node) const WEB: u8 = 2;
     /// Bytes of a connection.
     pub(in crate::node) const DATA: u8 = 3;
-    /// The last bytes were taken, and the next may come.
+    /// The last bytes were taken, and the next may come. With those of a member, the work that they made (8, big endian).
     pub(in crate::node) const TURN: u8 = 4;
     /// The connection is gone, or shall end.
     pub(in crate::node) const END: u8 = 5;
     /// Who may connect is another than before. Of no connection.
     pub(in crate::node) const CHANGED: u8 = 6;
+    /// A member is there, although nothing of it may come yet.
+    pub(in crate::node) const HEARD: u8 = 7;
 }
 
 /// Bytes of HTTP that are carried at a time.

@@ -79,6 +79,14 @@ impl Core for Front {
         }
     }
 
+    async fn heard(&self, conn: ConnId) {
+        match self.place() {
+            Place::Here(core, _) => core.heard(conn).await,
+            Place::There(line) => line.heard(conn).await,
+            Place::Nobody => {}
+        }
+    }
+
     async fn closed(&self, conn: ConnId) {
         match self.place() {
             Place::Here(core, _) => core.closed(conn).await,
@@ -135,7 +143,7 @@ impl Line {
                     kind::DATA if !given(carried, event.connection, event.bytes.clone()) => {
                         carried.remove(&event.connection);
                     }
-                    kind::TURN => turn(carried, event.connection),
+                    kind::TURN => turn(carried, event.connection, &event.bytes),
                     kind::END => drop(carried.remove(&event.connection)),
                     kind::CHANGED => changed(),
                     _ => {}
@@ -172,6 +180,10 @@ impl Line {
         self.leader.send(kind::DATA, conn, bytes).await;
     }
 
+    async fn heard(&self, conn: ConnId) {
+        self.leader.send(kind::HEARD, conn, Bytes::new()).await;
+    }
+
     async fn closed(&self, conn: ConnId) {
         drop(self.carried().as_mut().and_then(|carried| carried.remove(&conn)));
         self.leader.send(kind::END, conn, Bytes::new()).await;
@@ -200,9 +212,13 @@ fn given(carried: &HashMap<ConnId, Carried>, conn: ConnId, bytes: Bytes) -> bool
     }
 }
 
-fn turn(carried: &mut HashMap<ConnId, Carried>, conn: ConnId) {
+fn turn(carried: &mut HashMap<ConnId, Carried>, conn: ConnId, work: &[u8]) {
     match carried.get_mut(&conn) {
-        Some(Carried::Member(_, turn)) => drop(turn.take()),
+        Some(Carried::Member(_, turn)) => {
+            if let Some(received) = turn.take() {
+                received.had(work.try_into().map_or(0, u64::from_be_bytes));
+            }
+        }
         Some(Carried::Web(to)) => drop(to.try_send(Piece::Turn)),
         None => {}
     }
