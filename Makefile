@@ -1,11 +1,12 @@
 # `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones,
-# `make bench` measures beside peers, `make soak` lives through simulated towns until one is not as it must be.
+# `make bench` measures beside peers, `make scale` what a million devices cost, `make soak` lives through simulated towns until one
+# is not as it must be, `make town-cluster` ends the nodes of one that has several.
 # Each installs what it needs.
 
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test soak firmware bench deb
+.PHONY: run build test soak town-cluster scale firmware bench deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -28,6 +29,15 @@ test: ## install what the tests need and run all of them
 soak: ## town after town from SEED on, COUNT of them or until stopped; a failing one says how it is run again
 	@cargo build --package thingward-town --release --locked
 	@SEED=$(SEED) COUNT=$(COUNT) target/release/thingward-town
+
+town-cluster: ## three nodes over NATS, PostgreSQL, an object store and a load balancer, all of which end and come back
+	@scripts/install test
+	@scripts/build
+	cargo test --package thingward --test nodes --release --locked -- --nocapture
+
+scale: ## measure what a million devices cost one core, and write docs/scale.md
+	@cargo build --package thingward-benches --release --locked
+	@target/release/thingward-benches devices
 
 firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
 	@scripts/install firmware

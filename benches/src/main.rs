@@ -1,7 +1,8 @@
 //! `make bench`: measures, beside peers and bounds in one run, and writes what came out into `docs/performance.md`.
 //!
 //! Figures of work are per second of the processor, so that other processes beside it do not count; they are medians of rounds
-//! in which everybody takes turns. Argument: the folder of npm's packages.
+//! in which everybody takes turns. Argument: the folder of npm's packages; or `devices`, for `make scale`, which writes what many
+//! devices cost into `docs/scale.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,12 +15,14 @@ mod air;
 mod bounds;
 mod chain;
 mod clock;
+mod devices;
 mod house;
 mod latency;
 mod mqtt;
 mod peer;
 mod plot;
 mod report;
+mod scale;
 mod zigbee;
 mod zwave;
 
@@ -31,6 +34,9 @@ use report::Report;
 const ROUNDS: u32 = 7;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("devices") {
+        return scale::write();
+    }
     let modules: PathBuf = std::env::args_os().nth(1).expect("the folder of npm's packages").into();
     let program = std::env::current_exe().unwrap().with_file_name("thingward");
     println!("Decoding frames, beside peers");

@@ -16,8 +16,6 @@ use common::crowd::{Client, count};
 use common::nodes::Nodes;
 use common::{Place, ask, shown, succeeds, wait_for};
 
-const SECONDS: u32 = 80;
-
 /// The numbers of a device that are kept, in the order in which they were accepted.
 fn kept(place: &Place, device: &str) -> Vec<u64> {
     let query = ["reading", "query", "--tenant", "acme", "--device", device, "--limit", "100000"];
@@ -101,8 +99,7 @@ fn three_nodes_are_one_service_whatever_ends() {
     nodes.place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
     let names = ["one", "two", "three"];
     let members = names.map(|name| ByHand::enrolled(&nodes.place, "acme", "device", name));
-    let clients =
-        members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", SECONDS, 1));
+    let clients = members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", 0, 1));
     let goes_on = |place: &Place, what: &str| {
         let before = names.map(|name| kept(place, name).len());
         wait_for(what, || names.iter().zip(before).all(|(name, n)| kept(place, name).len() > n + 20));

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use thingward_crypto::sealed::{SealingKey, write_private};
 use thingward_crypto::{RecipientPublicKey, RecipientSecretKey, VerifyingKey, system_rng};
 use thingward_model::{Role, TenantName, Timestamp};
+use thingward_mqtt::broker::Limits;
 use thingward_service::core::stepped::SteppedCore;
 use thingward_service::directory::Directory;
 use thingward_store::Store;
@@ -62,7 +63,9 @@ impl Installation {
         let open = async {
             let over = Store::over(Box::new(SimHot::default()), store.registry().clone(), &data, None).await;
             let over = Arc::new(over.expect("a store"));
-            SteppedCore::open(over, Arc::default(), &sealing, TRUST_DOMAIN, now).await.expect("a core")
+            SteppedCore::open(over, Arc::default(), &sealing, TRUST_DOMAIN, Limits::default(), now)
+                .await
+                .expect("a core")
         };
         let command_key = runtime.block_on(open).command_key().clone();
         Self { folder, sealing, store, runtime, recipients, command_key }
@@ -99,6 +102,7 @@ impl Installation {
                 Arc::clone(&directory),
                 &self.sealing,
                 TRUST_DOMAIN,
+                Limits::default(),
                 now,
             );
             let core = core.await.map_err(|e| e.to_string())?;

@@ -73,13 +73,13 @@ impl SteppedCore {
         directory: Arc<Directory>,
         sealing: &SealingKey,
         trust_domain: &str,
+        limits: Limits,
         now: Timestamp,
     ) -> Result<Self, AuthorityError> {
         let auditor = Arc::new(Auditor::open(trust_domain, store.registry(), sealing).await?);
         let keys = keys(store.registry(), sealing).await?;
         let command_key = thingward_crypto::Signer::public_key(&keys.commands).clone();
         let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
-        let limits = Limits::default();
         let (core, committer, _) = open(store, directory, Arc::clone(&auditor), log, keys, limits, now)?;
         Ok(Self { core, committer, auditor, command_key, events: Vec::new() })
     }

@@ -1,0 +1,201 @@
+//! What many devices cost the one core of a service: their sessions, keep-alives and messages, with the real disk under it and
+//! without sockets and TLS in front of it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use thingward_crypto::sealed::SealingKey;
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, system_rng};
+use thingward_ingress::{Member, Waiting, output};
+use thingward_model::{DeviceName, Link, Principal, Role, TenantName, Timestamp};
+use thingward_mqtt::broker::Limits;
+use thingward_service::core::stepped::SteppedCore;
+use thingward_service::directory::Directory;
+use thingward_store::Store;
+use thingward_store::segment::RollPolicy;
+
+use crate::clock::spent;
+
+/// Events that the core takes together, as it does behind its threads.
+const GROUP: usize = 512;
+/// Seconds in which each device says that it is there.
+pub(crate) const KEEP_ALIVE_SECONDS: u16 = 600;
+const START_SECONDS: i64 = 1_800_000_000;
+const EXPIRY_SECONDS: u32 = 86_400;
+/// So many devices also send a reading, each one.
+const SENDERS: usize = 100_000;
+const PAYLOAD: &[u8] = b"{\"temperature\":21.5,\"humidity\":48.25,\"pressure\":1013.25,\"voltage\":3.01,\"counter\":1234567,\"rssi\":-67,\"door\":false,\"ok\":true}";
+
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Devices {
+    pub(crate) count: usize,
+    /// Connected in a second of the processor.
+    pub(crate) connected: f64,
+    /// Heard of in a second of the processor.
+    pub(crate) heard: f64,
+    /// Readings of 128 bytes with QoS 1 in a second of the processor.
+    pub(crate) messages: f64,
+    /// Memory of a device that is connected, in bytes: directory, connection, session.
+    pub(crate) memory: f64,
+    /// Disk of its session, in bytes.
+    pub(crate) disk: f64,
+    /// Seconds until a core that starts has all their sessions.
+    pub(crate) restored: f64,
+    /// Disk of a reading that is hot, and of one of its values in history, in bytes.
+    pub(crate) hot: f64,
+    pub(crate) history: f64,
+}
+
+fn resident() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: f64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096.0
+}
+
+fn packet(kind: u8, body: &[u8]) -> Bytes {
+    let mut bytes = vec![kind];
+    let mut length = body.len();
+    loop {
+        let low = u8::try_from(length % 128).unwrap();
+        length /= 128;
+        bytes.push(if length > 0 { low | 0x80 } else { low });
+        if length == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(body);
+    bytes.into()
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+fn connect(client: &str) -> Bytes {
+    let head: &[u8] = b"\0\x04MQTT\x05\0";
+    let (alive, expiry) = (KEEP_ALIVE_SECONDS.to_be_bytes(), EXPIRY_SECONDS.to_be_bytes());
+    packet(0x10, &[head, &alive, &[5, 0x11], &expiry, &text(client)].concat())
+}
+
+fn publish() -> Bytes {
+    packet(0x32, &[&text("devices/me/telemetry/climate"), &[0, 1, 0][..], PAYLOAD].concat())
+}
+
+struct Town {
+    core: SteppedCore,
+    connections: Vec<Waiting>,
+    now: Timestamp,
+}
+
+impl Town {
+    /// Has the core do something for each of the first `count` devices, in groups, and takes what it answers.
+    fn each(&mut self, count: usize, mut event: impl FnMut(&mut SteppedCore, usize)) {
+        for first in (0..count).step_by(GROUP) {
+            let group = first..(first + GROUP).min(count);
+            group.clone().for_each(|device| event(&mut self.core, device));
+            let decision = self.core.decide(self.now).unwrap();
+            self.core.commit(vec![decision]).unwrap();
+            for waiting in &mut self.connections[group.start.min(count)..] {
+                let mut nothing = Context::from_waker(Waker::noop());
+                match waiting.poll_next(&mut nothing) {
+                    Poll::Ready(Some(_)) => {}
+                    Poll::Ready(None) => panic!("the core has ended a connection"),
+                    Poll::Pending => break,
+                }
+            }
+        }
+    }
+}
+
+fn who(tenant: TenantName, device: usize) -> Member {
+    let name: DeviceName = format!("device-{device}").parse().unwrap();
+    let principal = Principal { tenant, role: Role::Device, name };
+    let not_after = Timestamp::from_seconds(START_SECONDS * 2);
+    Member { principal, serial: device.to_be_bytes().to_vec(), not_after, link: Link::MutualTls }
+}
+
+/// With so many devices.
+pub(crate) fn measure(count: usize) -> Devices {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (data, kek) = (folder.path().join("data"), folder.path().join("kek"));
+    let tenant: TenantName = "acme".parse().unwrap();
+    let now = Timestamp::from_seconds(START_SECONDS);
+    thingward_crypto::sealed::write_private(&kek, &[7; 32]).unwrap();
+    let store = Arc::new(runtime.block_on(Store::open(&data)).unwrap());
+    let reference = format!("file:{}", kek.display()).parse().unwrap();
+    runtime.block_on(store.keys().create(tenant, reference, now)).unwrap();
+    let sealing = SealingKey::generate(&mut system_rng()).unwrap();
+    let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
+    let before = resident();
+    let directory = Arc::new(Directory::default());
+    for device in 0..count {
+        let name = format!("device-{device}").parse().unwrap();
+        directory.enrolled(tenant, name, Role::Device, key.public_key().clone());
+    }
+    let limits = Limits { sessions_max: count + 1, ..Limits::default() };
+    let open = || {
+        let (store, directory) = (Arc::clone(&store), Arc::clone(&directory));
+        let open = SteppedCore::open(store, directory, &sealing, "town.example", limits.clone(), now);
+        runtime.block_on(open).unwrap()
+    };
+    let mut town = Town { core: open(), connections: Vec::with_capacity(count), now };
+    let mut outputs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (to, from) = output();
+        outputs.push(Some(to));
+        town.connections.push(from);
+    }
+    let ((), connecting) = spent(|| {
+        town.each(count, |core, device| {
+            let conn = device as u64 + 1;
+            core.accept(conn, who(tenant, device), outputs[device].take().unwrap());
+            core.received(conn, connect(&format!("device-{device}")));
+        });
+    });
+    let memory = (resident() - before) / count as f64;
+    let alive = Bytes::from_static(b"\xc0\0");
+    // Each is heard of once, as late as it may be: the clock goes on meanwhile.
+    let ((), hearing) = spent(|| {
+        for round in 1..=2 {
+            town.now = now.plus_micros(round * i64::from(KEEP_ALIVE_SECONDS) * 1_000_000);
+            town.each(count, |core, device| core.received(device as u64 + 1, alive.clone()));
+        }
+    });
+    let disk = size(&data.join("hot"));
+    let senders = count.min(SENDERS);
+    let message = publish();
+    let ((), sending) =
+        spent(|| town.each(senders, |core, device| core.received(device as u64 + 1, message.clone())));
+    drop(town);
+    let hot = (size(&data.join("hot")) - disk) / senders as f64;
+    let policy = RollPolicy { unsigned_before: now.plus_micros(1 << 50), rows_min: 1, rows_max: 1_000_000 };
+    let segment = store.roll(&tenant, &policy, now).unwrap().expect("readings");
+    let start = Instant::now();
+    drop(open());
+    let restored = start.elapsed().as_secs_f64();
+    let rate = |events: usize, time: std::time::Duration| events as f64 / time.as_secs_f64();
+    Devices {
+        count,
+        connected: rate(count, connecting),
+        heard: rate(2 * count, hearing),
+        messages: rate(senders, sending),
+        memory,
+        disk: disk / count as f64,
+        restored,
+        hot,
+        history: segment.bytes as f64 / segment.rows as f64,
+    }
+}
+
+fn size(folder: &std::path::Path) -> f64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let sizes = entries.map(|entry| match entry.metadata().unwrap() {
+        folder if folder.is_dir() => size(&entry.path()),
+        file => file.len() as f64,
+    });
+    sizes.sum()
+}
