@@ -30,6 +30,11 @@ fn kept(place: &Place, device: &str) -> Vec<u64> {
     numbers
 }
 
+fn make_tenant(place: &Place) {
+    let made = place.done(&["key", "create", shown(&place.path("acme.key"))]);
+    place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
+}
+
 /// Entries of a log that fill more than one bundle.
 const ENTRIES: usize = 300;
 
@@ -92,11 +97,41 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
 }
 
 #[test]
+fn a_command_and_a_revocation_reach_a_device_at_whichever_node_it_is() {
+    let Some(mut nodes) = Nodes::start() else { return };
+    make_tenant(&nodes.place);
+    nodes.place.enrol("acme", "device", "bulb-1");
+    let member = ByHand::enrolled(&nodes.place, "acme", "device", "by-hand");
+    let home = nodes.place.path("bulb-1");
+    let publish = ["-t", "devices/me/telemetry/x", "-m", "1", "-q", "1"];
+    for (number, [mqtt, _]) in (1..).zip(nodes.ports.clone()) {
+        let uplink = format!("127.0.0.1:{mqtt}");
+        let run = ["device", "run", "--home", shown(&home), "--uplink", &uplink, "--simulate", "bulb"];
+        let _bulb = nodes.place.start_as("bulb-1", &run);
+        // Told at another node than the one that it is connected to.
+        nodes.ask(number % 3 + 1);
+        wait_for("a command that is done", || {
+            let tell = ["command", "send", "bulb-1", "switch", "true", "--wait", "5s"];
+            let (code, done) = nodes.place.run(&tell);
+            code == 0 && done["state"] == "done"
+        });
+        assert!(member.mosquitto("mosquitto_pub", mqtt, &publish).0);
+    }
+    nodes.place.done(&["device", "revoke", "by-hand", "--reason", "key-compromise"]);
+    let start = Instant::now();
+    for [mqtt, _] in nodes.ports.clone() {
+        wait_for("a node that lets nobody in whose certificate is revoked", || {
+            !member.mosquitto("mosquitto_pub", mqtt, &publish).0
+        });
+    }
+    println!("revoked at every node after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "and each try takes its time too");
+}
+
+#[test]
 fn three_nodes_are_one_service_whatever_ends() {
     let Some(mut nodes) = Nodes::start() else { return };
-    let key = nodes.place.path("acme.key");
-    let made = nodes.place.done(&["key", "create", shown(&key)]);
-    nodes.place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
+    make_tenant(&nodes.place);
     let names = ["one", "two", "three"];
     let members = names.map(|name| ByHand::enrolled(&nodes.place, "acme", "device", name));
     let clients = members.each_ref().map(|member| Client::start(&nodes.place, member, "persistent", 0, 1));
@@ -143,6 +178,7 @@ fn three_nodes_are_one_service_whatever_ends() {
     let start = Instant::now();
     nodes.stop(leader);
     wait_for("another leader", || nodes.leader() != leader);
+    println!("another node leads {:?} after the leader was told to stop", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(10), "a leader that stops lets another one lead");
     nodes.restart(leader);
     goes_on(&nodes.place, "readings after a leader that stopped");
