@@ -10,4 +10,5 @@ pub mod journal;
 pub mod lease;
 pub mod link;
 pub mod nats;
+pub mod s3;
 pub mod snapshots;

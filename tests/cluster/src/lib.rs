@@ -9,7 +9,9 @@
 mod haproxy;
 mod nats;
 mod process;
+mod s3;
 
 pub use haproxy::{LoadBalancer, Service};
 pub use nats::NatsServers;
 pub use process::{free_port, is_installed};
+pub use s3::{BUCKET, CREDENTIALS, S3Server};
