@@ -259,7 +259,12 @@ impl Store {
         let Some(selected) = select(&*self.hot.snapshot(), tenant, &keys, policy)? else { return Ok(None) };
         let folder = self.segments.folder();
         let placed = selected.write(folder, tenant, &keys, now)?.place(folder, tenant)?;
-        self.segments.keep(&file_of(tenant, placed.id()))?;
+        let file = file_of(tenant, placed.id());
+        if let Err(error) = self.segments.keep(&file) {
+            // The next try writes another; without this each leaves one while the depot does not answer.
+            let _ = std::fs::remove_file(folder.join(file));
+            return Err(error);
+        }
         placed.commit(&*self.hot, tenant).map(Some)
     }
 

@@ -1,18 +1,21 @@
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use thingward_model::{Assurance, Link, TenantName, Timestamp};
 
 use super::*;
 use crate::error::StoreError;
-use crate::hot::{Batch, SignedPart};
+use crate::hot::{Batch, FjallHot, SignedPart};
 use crate::keys::KekReference;
 use crate::keys::tests::{NOW, key_file, tenant};
 use crate::query::{Filter, Limits};
+use crate::registry::Registry;
 use crate::row::{Hop, Reading, Record, Route, Row, Value};
-use crate::shelf::Shelf;
+use crate::shelf::{Depot, Shelf};
 use crate::store::{Problem, Report, Store};
 
 pub(crate) const EVERYTHING: RollPolicy = RollPolicy {
@@ -200,6 +203,46 @@ async fn a_stop_after_any_step_of_a_roll_neither_loses_nor_doubles_a_row() {
         assert_eq!(rolled.is_some(), stop_after != "commit");
         assert_eq!(all(&bench.store, "acme").unwrap(), before, "roll after {stop_after}");
     }
+}
+
+/// A depot that takes what comes, or does not answer.
+#[derive(Default)]
+struct Door {
+    is_open: AtomicBool,
+}
+
+impl Depot for Door {
+    fn put(&self, _name: &str, _file: &Path) -> Result<(), StoreError> {
+        let is_open = self.is_open.load(Ordering::Relaxed);
+        if is_open { Ok(()) } else { Err(StoreError::io("put")(io::ErrorKind::TimedOut.into())) }
+    }
+
+    fn get(&self, _name: &str, _file: &Path) -> Result<(), StoreError> {
+        Err(StoreError::NotFound { what: "file" })
+    }
+}
+
+#[tokio::test]
+async fn what_a_depot_does_not_take_stays_hot_and_leaves_no_file() {
+    let bench = Bench::new().await;
+    bench.put("acme", &town());
+    let (data, before) = (bench.data(), all(&bench.store, "acme").unwrap());
+    let Bench { folder: _folder, store } = bench;
+    drop(store);
+    let registry = Registry::open(&data.join("registry.sqlite")).await.unwrap();
+    let (hot, door) = (Box::new(FjallHot::open(&data.join("hot")).unwrap()), Arc::new(Door::default()));
+    let depot: Arc<dyn Depot> = Arc::<Door>::clone(&door);
+    let store = Store::over(hot, registry, &data, Some(depot)).await.unwrap();
+    let files = || fs::read_dir(data.join("segments/acme")).unwrap().count();
+    for _ in 0..3 {
+        assert!(matches!(store.roll(&tenant("acme"), &EVERYTHING, NOW), Err(StoreError::Io { .. })));
+        assert_eq!(files(), 0);
+        assert_eq!(all(&store, "acme").unwrap(), before);
+    }
+    door.is_open.store(true, Ordering::Relaxed);
+    assert!(store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap().is_some());
+    assert_eq!(files(), 1);
+    assert_eq!(all(&store, "acme").unwrap(), before);
 }
 
 #[tokio::test]
