@@ -71,7 +71,11 @@ impl Reign {
         let (command_key, grant_key) = (keys.commands.public_key().clone(), Arc::clone(&keys.grants));
         let opener = Sealer::new(sealing_key)
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
-        let log = LogWriter::load(&store, &store.registry().all_tenants().await?)?;
+        // Reads tiles, perhaps from where the other nodes left them.
+        let (tenants, at) = (store.registry().all_tenants().await?, Arc::clone(&store));
+        let log = tokio::task::spawn_blocking(move || LogWriter::load(&at, &tenants)).await;
+        let log =
+            log.map_err(|e| StoreError::Io { what: "read the logs".to_owned(), source: e.into() })??;
         let (handle, core, senders) = core::start(
             Arc::clone(&store),
             Arc::clone(&directory),
