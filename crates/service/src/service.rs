@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thingward_cluster::journal::JournalError;
 use thingward_cluster::nats::NatsError;
+use thingward_cluster::s3::S3Error;
 use thingward_crypto::sealed::SealingKey;
 use thingward_ingress::{MqttListener, SharedTls};
 use thingward_model::clock::now;
@@ -53,6 +54,9 @@ pub enum StartError {
     /// What the nodes of one service share is not to be had.
     #[error(transparent)]
     Nats(#[from] NatsError),
+    /// Files that the nodes share are not to be had.
+    #[error(transparent)]
+    Objects(#[from] S3Error),
     /// The journal does not go on.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -10,8 +10,8 @@
 //! one PUT may have, and is sent again whole when a connection ends in it.
 //!
 //! The store checks what arrives by `x-amz-checksum-sha256`. What comes back is checked by the same digest, kept beside the
-//! object, which finds damage and no malice: whoever reads a segment has its digest from the manifest, and a log its tiles
-//! from the tree.
+//! object, which finds damage and no malice: a segment is opened by its digest in the manifest, and a log's tiles are
+//! verified against its signed checkpoints.
 
 mod error;
 mod http;

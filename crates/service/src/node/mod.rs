@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use thingward_cluster::depot::NatsDepot;
 use thingward_cluster::journal::{Journal, JournalError};
 use thingward_cluster::lease::{Lease, Office};
 use thingward_cluster::link::{self, Host};
@@ -37,7 +36,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use self::back::Back;
 use self::front::{Front, Line, Place};
 pub use self::moving::{MoveError, Moved, move_to_nodes};
-pub use self::places::ScaleSettings;
+pub use self::places::{BucketUrl, Objects, ScaleSettings};
 use crate::authority::Authority;
 use crate::http;
 use crate::reign::{Ground, Reign};
@@ -161,7 +160,7 @@ impl Base {
         let (nats, postgres) = (Nats::connect(&scale.nats()?).await?, scale.postgres()?);
         let journal = Journal::open(&nats, key.clone()).await?;
         let office = Office::open(&nats, &scale.node).await?;
-        let depot = depot(&nats).await?;
+        let depot = scale.depot(&nats).await?;
         let snapshots = Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await?;
         let replica = Arc::new(history::replica(&settings.data_dir, &key, &journal, &snapshots).await?);
         let copying = std::sync::Mutex::new(tokio::spawn(copy(journal.clone(), Arc::clone(&replica))));
@@ -325,11 +324,6 @@ impl Base {
         registry.close().await;
         tls
     }
-}
-
-/// Where files are that all nodes have.
-async fn depot(nats: &Nats) -> Result<Arc<dyn Depot>, StartError> {
-    Ok(Arc::new(NatsDepot::open(nats).await?))
 }
 
 /// Leads or follows, whatever is to be done, until it leads no more or shall stop.

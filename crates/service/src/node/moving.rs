@@ -16,7 +16,7 @@ use thingward_store::registry::{PostgresPlace, Registry};
 use thingward_store::{Depot, Store, StoreError};
 use tokio::runtime::Handle;
 
-use super::{ScaleSettings, depot};
+use super::ScaleSettings;
 use crate::fsck::{self, Report};
 use crate::service::{StartError, io_error};
 use crate::settings::ServiceSettings;
@@ -79,7 +79,7 @@ pub async fn move_to_nodes(
             "the journal of `scale.nats` has entries; take another `nats_prefix`",
         ));
     }
-    let depot = depot(&nats).await?;
+    let depot = scale.depot(&nats).await?;
     let snapshots =
         Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await.map_err(StartError::from)?;
     let office = Office::open(&nats, &scale.node).await.map_err(StartError::from)?;

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use thingward_service::node::ScaleSettings;
+use thingward_service::node::{BucketUrl, Objects, ScaleSettings};
 use url::Url;
 
-use super::reader::Reader;
+use super::reader::{Reader, Section};
 use super::roles::{MQTT_PORT, size, want};
 
 /// Bytes of the journal from which on a snapshot takes its place, when nothing is said.
@@ -24,7 +24,6 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
     let file = want("an absolute path", "\"/etc/thingward/scale.key\"");
     let replicas = want("1, 3 or 5", "3");
     let port = want("a port", "8883");
-    let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
     let plain = |text: &str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         ((1..=32).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
@@ -44,11 +43,36 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
         nats_replicas: r.number(s, "nats_replicas", replicas, 3, 1..=5),
         nats_prefix: r.text(s, "nats_prefix", name, "thingward".to_owned(), plain),
         journal_bytes: size((r, s), "journal", JOURNAL_BYTES),
+        objects: objects(r, s),
         postgres_file: r.needed(s, "postgres_file", file, absolute).unwrap_or_default(),
         mqtt_port: r.number(s, "mqtt_port", port, MQTT_PORT, 1..=u16::MAX),
     };
     r.close(section);
     Some(settings)
+}
+
+/// With the journal when nothing is said; a bucket needs credentials, and nothing else has any.
+fn objects<'a>(r: &mut Reader<'a>, s: &mut Section<'a>) -> Objects {
+    let place = want(
+        "\"nats\", or https://HOST/BUCKET?region=REGION, or http:// on this machine",
+        "\"https://s3.example/thingward?region=eu-1\"",
+    );
+    let bucket = r.text(s, "objects", place, None, |text| match text {
+        "nats" => Some(None),
+        url => url.parse::<BucketUrl>().ok().map(Some),
+    });
+    let Some(bucket) = bucket else { return Objects::Nats };
+    let credentials = want("an absolute path", "\"/etc/thingward/objects.credentials\"");
+    let ca = want("an absolute path", "\"/etc/thingward/objects-ca.pem\"");
+    Objects::S3 {
+        bucket,
+        credentials_file: r.needed(s, "objects_credentials_file", credentials, absolute).unwrap_or_default(),
+        ca_file: r.text(s, "objects_ca_file", ca, None, |text| absolute(text).map(Some)),
+    }
+}
+
+fn absolute(text: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(text)).filter(|path| path.is_absolute())
 }
 
 /// Without TLS on this machine only, and with TLS when somebody says whose certificates count.

@@ -1,5 +1,7 @@
 //! Broken configurations, and what is said about them.
 
+use thingward_service::node::Objects;
+
 use super::{TEMPLATE, parse, witness_template};
 
 /// The example in the template of what has no default.
@@ -8,6 +10,7 @@ const PAYMENTS: &str = "# [service.payments]";
 const CHIP: &str = "# [gateway.serial.door-1]";
 const RADIO: &str = "# [gateway.radio.zwave-1]";
 const HOME_ASSISTANT: &str = "# [gateway.home_assistant]";
+const SCALE: &str = "# [scale]";
 
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
@@ -122,7 +125,7 @@ fn the_template_is_right_and_shows_what_holds_when_nothing_is_said() {
     let uncommented: String = TEMPLATE
         .split_inclusive("\n\n")
         .filter(|paragraph| {
-            ![PROVIDER, PAYMENTS, CHIP, RADIO, HOME_ASSISTANT]
+            ![PROVIDER, PAYMENTS, CHIP, RADIO, HOME_ASSISTANT, SCALE]
                 .iter()
                 .any(|example| paragraph.contains(example))
         })
@@ -240,5 +243,28 @@ fn the_example_of_a_home_assistant_is_right_and_a_broker_whose_certificate_nobod
         "application = \"a\"\nbroker = \"tcp:localhost:1883\"\ncredentials_file = \"x\"",
     ] {
         assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_example_of_several_nodes_is_right_and_a_bucket_in_the_open_is_none() {
+    let (_, example) = TEMPLATE.split_once(&format!("\n{SCALE}\n")).unwrap();
+    let keys = example.lines().take_while(|line| !line.is_empty()).filter(|line| line.contains(" = "));
+    let keys: String = keys.map(|line| format!("{}\n", &line[2..])).collect();
+    let read = |text: &str| parse("t.toml", &format!("[scale]\n{text}"), None);
+    let said = |text: &str| read(text).err().unwrap().join("\n");
+    // With NATS there are no credentials for a bucket.
+    assert!(said(&keys).contains("scale.objects_credentials_file: there is no such key"), "{}", said(&keys));
+    let of = |place: &str| keys.replace("objects = \"nats\"", &format!("objects = \"{place}\""));
+    let config = read(&of("https://s3.example/files?region=eu-1")).map_err(|e| e.join("\n"));
+    let scale = config.unwrap_or_else(|e| panic!("{e}")).scale.unwrap();
+    assert!(matches!(scale.objects, Objects::S3 { bucket, ca_file: Some(_), .. } if bucket.is_tls()));
+    let without: String =
+        keys.lines().filter(|line| !line.starts_with("objects")).map(|l| format!("{l}\n")).collect();
+    assert_eq!(read(&without).ok().unwrap().scale.unwrap().objects, Objects::Nats);
+    let here = format!("{without}objects = \"http://127.0.0.1:9000/files\"\n");
+    assert!(said(&here).contains("scale.objects_credentials_file: is missing"), "{}", said(&here));
+    for wrong in ["http://s3.example/files", "https://key:secret@s3.example/files", "s3://files", ""] {
+        assert!(said(&of(wrong)).contains("http:// on this machine"), "{wrong}");
     }
 }
