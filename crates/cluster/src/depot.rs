@@ -41,21 +41,19 @@ impl NatsDepot {
 
 impl Depot for NatsDepot {
     fn put(&self, name: &str, file: &Path) -> Result<(), StoreError> {
-        let (objects, name, file) = (self.objects.clone(), name.to_owned(), file.to_owned());
-        wait(&self.runtime, async move {
-            if is_kept(&objects, &name).await? {
+        wait(&self.runtime, async {
+            if is_kept(&self.objects, name).await? {
                 return Ok(());
             }
             let mut file = File::open(file).await.map_err(|e| failed("read a file", e))?;
-            let kept = objects.put(name.as_str(), &mut file).await;
+            let kept = self.objects.put(name, &mut file).await;
             kept.map(drop).map_err(|e| failed("put a file into the object store", e))
         })
     }
 
     fn get(&self, name: &str, file: &Path) -> Result<(), StoreError> {
-        let (objects, name, file) = (self.objects.clone(), name.to_owned(), file.to_owned());
-        wait(&self.runtime, async move {
-            let mut object = objects.get(name).await.map_err(|error| match error.kind() {
+        wait(&self.runtime, async {
+            let mut object = self.objects.get(name).await.map_err(|error| match error.kind() {
                 GetErrorKind::NotFound => StoreError::NotFound { what: "file" },
                 _ => failed("get a file from the object store", error),
             })?;
@@ -67,12 +65,11 @@ impl Depot for NatsDepot {
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let (objects, name) = (self.objects.clone(), name.to_owned());
-        wait(&self.runtime, async move {
-            if !is_kept(&objects, &name).await? {
+        wait(&self.runtime, async {
+            if !is_kept(&self.objects, name).await? {
                 return Ok(());
             }
-            let removed = objects.delete(name).await;
+            let removed = self.objects.delete(name).await;
             removed.map_err(|e| failed("remove a file from the object store", e))
         })
     }
@@ -87,13 +84,8 @@ async fn is_kept(objects: &ObjectStore, name: &str) -> Result<bool, StoreError> 
 }
 
 /// Waits for work on the runtime. A thread that is one of its own lets another one take its place meanwhile.
-fn wait<T: Send + 'static>(
-    runtime: &Handle,
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    let (done, outcome) = std::sync::mpsc::sync_channel(1);
-    runtime.spawn(async move { done.send(work.await) });
-    tokio::task::block_in_place(|| outcome.recv()).unwrap_or_else(|e| Err(failed("use the object store", e)))
+pub(crate) fn wait<T>(runtime: &Handle, work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| runtime.block_on(work))
 }
 
 fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {

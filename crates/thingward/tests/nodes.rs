@@ -35,8 +35,17 @@ fn make_tenant(place: &Place) {
     place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
 }
 
-/// Entries of a log that fill more than one bundle.
-const ENTRIES: usize = 300;
+/// Asks the first node so often for a segment that a bundle of the log is full: each look is an entry.
+fn fill_a_bundle(place: &Place) {
+    let mut segments = Vec::new();
+    wait_for("history", || {
+        segments.clone_from(place.done(&["segment", "list", "--tenant", "acme"]).as_array().unwrap());
+        !segments.is_empty()
+    });
+    let (socket, id) = (place.path("data/admin.sock"), segments[0]["id"].as_str().unwrap());
+    let url = format!("http://localhost/api/v1/tenants/acme/segments/{id}?look=[1-300]");
+    succeeds("curl", &["--silent", "--fail", "--unix-socket", shown(&socket), &url, "-o", "/dev/null"]);
+}
 
 #[test]
 fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
@@ -44,8 +53,7 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
     let alone = nodes.place.path("alone.toml");
     let text = std::fs::read_to_string(nodes.place.path("node-1.toml")).unwrap();
     let (service, scale) = text.split_once("[scale]").unwrap();
-    let history = "[service.history]\nevery = \"1s\"\nrows = 1\nage = \"1s\"\n";
-    std::fs::write(&alone, format!("{service}{history}")).unwrap();
+    std::fs::write(&alone, service.replace("rows = 1000", "rows = 1")).unwrap();
     nodes.place.config = alone;
     let mut alone = nodes.place.service(&["acme"]);
     let url = format!("{}/crl", nodes.place.url);
@@ -57,15 +65,7 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
         let publish = ["-t", "devices/me/telemetry/count", "-m", &payload, "-q", "1"];
         assert!(member.mosquitto("mosquitto_pub", mqtt, &publish).0);
     }
-    let mut segments = Vec::new();
-    wait_for("history", || {
-        segments.clone_from(nodes.place.done(&["segment", "list", "--tenant", "acme"]).as_array().unwrap());
-        !segments.is_empty()
-    });
-    // Each look is an entry.
-    let (socket, id) = (nodes.place.path("data/admin.sock"), segments[0]["id"].as_str().unwrap());
-    let url = format!("http://localhost/api/v1/tenants/acme/segments/{id}?look=[1-{ENTRIES}]");
-    succeeds("curl", &["--silent", "--fail", "--unix-socket", shown(&socket), &url, "-o", "/dev/null"]);
+    fill_a_bundle(&nodes.place);
     wait_for("a log in files", || nodes.place.path("data/logs/acme/tile/entries").exists());
     let before = nodes.place.done(&["reading", "query", "--tenant", "acme"]);
     let log = nodes.place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
@@ -183,8 +183,14 @@ fn three_nodes_are_one_service_whatever_ends() {
     nodes.restart(leader);
     goes_on(&nodes.place, "readings after a leader that stopped");
 
-    for (name, client) in names.iter().zip(clients) {
-        let outcome = client.outcome();
+    let outcomes = clients.map(Client::outcome);
+    nodes.ask(1);
+    fill_a_bundle(&nodes.place);
+    wait_for("a log in the bucket", || !nodes.objects("logs/acme").is_empty());
+    let fresh = nodes.leave_a_fresh_one();
+    let before = nodes.objects("segments/acme");
+    assert!(before.len() > 2 && nodes.on_disk(fresh, "segments/acme").is_disjoint(&before), "{before:?}");
+    for (name, outcome) in names.iter().zip(outcomes) {
         println!("{name}: {outcome}");
         let acknowledged = count(&outcome, "acknowledged");
         let (all, mut seen) = (kept(&nodes.place, name), BTreeSet::new());
@@ -194,4 +200,12 @@ fn three_nodes_are_one_service_whatever_ends() {
         assert_eq!(first, expected, "each is there, and they are in their order");
         assert!(first.len() as u64 <= acknowledged + 1);
     }
+    // What the others wrote is there for one that has only seen the journal.
+    assert!(nodes.on_disk(fresh, "segments/acme").is_superset(&before));
+    let (log, key) = (nodes.place.path("log"), nodes.place.done(&["audit", "key", "--tenant", "acme"]));
+    nodes.place.done(&["audit", "export", "--tenant", "acme", shown(&log)]);
+    let verified = nodes.place.done(&["audit", "verify", shown(&log), "--key", key["key"].as_str().unwrap()]);
+    assert!(verified["entries"].as_u64().unwrap() > 256, "{verified}");
+    let tiles = nodes.objects("logs/acme");
+    assert!(!tiles.is_empty() && nodes.on_disk(fresh, "logs/acme").is_superset(&tiles), "{tiles:?}");
 }

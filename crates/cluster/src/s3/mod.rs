@@ -21,7 +21,7 @@ mod transfer;
 use std::path::Path;
 
 use hyper::StatusCode;
-use rusty_s3::actions::{GetObject, HeadBucket, HeadObject, PutObject};
+use rusty_s3::actions::{DeleteObject, GetObject, HeadBucket, HeadObject, PutObject};
 use rusty_s3::{Bucket, Credentials};
 use thingward_store::{Depot, StoreError};
 use tokio::runtime::Handle;
@@ -30,6 +30,7 @@ pub use self::error::{Problem, S3Error};
 use self::http::{Client, Headers, no_body};
 pub use self::place::{BadBucketUrl, BucketUrl, Login, Patience, Place};
 use self::transfer::{FILE_BYTES_MAX, Upload, download};
+use crate::depot::wait;
 
 /// The digest of an object's bytes in Base64, as the store checks it.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
@@ -160,6 +161,11 @@ impl S3Depot {
         self.client.ask(put, &headers.concat(), body, self.patience.for_bytes(file.bytes)).await.map(drop)
     }
 
+    async fn remove_once(&self, name: &str) -> Result<(), Problem> {
+        let delete = DeleteObject::new(&self.bucket, Some(&self.credentials), name);
+        self.client.ask(delete, &[], no_body(), self.patience.quiet).await.map(drop)
+    }
+
     async fn get_once(&self, name: &str, file: &Path) -> Result<(), Problem> {
         let answer = self.start_of(name).await?;
         let expected = Kept { bytes: answer.length(), checksum: answer.text(KEPT_CHECKSUM) };
@@ -195,15 +201,24 @@ impl Depot for S3Depot {
             let name = self.name_of(name);
             self.patiently(async || self.put_once(&name, &file).await).await
         };
-        self.runtime.block_on(put).map_err(|p| self.failed("put a file into the object store", p))
+        wait(&self.runtime, put).map_err(|p| self.failed("put a file into the object store", p))
     }
 
     fn get(&self, name: &str, file: &Path) -> Result<(), StoreError> {
         let name = self.name_of(name);
-        let got = self.runtime.block_on(self.patiently(async || self.get_once(&name, file).await));
+        let got = wait(&self.runtime, self.patiently(async || self.get_once(&name, file).await));
         got.map_err(|problem| match problem {
             Problem::Damaged => StoreError::Corrupt { what: format!("`{name}` in the object store") },
             problem => self.failed("get a file from the object store", problem),
         })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let name = self.name_of(name);
+        let removed = wait(&self.runtime, self.patiently(async || self.remove_once(&name).await));
+        match removed {
+            Ok(()) | Err(Problem::Missing) => Ok(()),
+            Err(problem) => Err(self.failed("remove a file from the object store", problem)),
+        }
     }
 }

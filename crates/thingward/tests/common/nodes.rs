@@ -1,10 +1,11 @@
 //! Three nodes that are one service, with everything that they stand on.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use thingward_test_postgres::Postgres;
-use thingward_town_cluster::{LoadBalancer, NatsServers, Service, is_installed};
+use thingward_town_cluster::{CREDENTIALS, LoadBalancer, NatsServers, S3Server, Service, is_installed};
 
 use super::{Place, Running, free_port, shown, wait_for};
 
@@ -14,6 +15,7 @@ const COUNT: usize = 3;
 pub(crate) struct Nodes {
     pub(crate) place: Place,
     pub(crate) nats: NatsServers,
+    objects: S3Server,
     nodes: Vec<Option<Running>>,
     /// Where each listens by itself: MQTT and HTTPS.
     pub(crate) ports: Vec<[u16; 2]>,
@@ -50,15 +52,18 @@ impl Nodes {
         };
         let database = postgres.url(thingward_test_postgres::USER, &postgres.database());
         let postgres_file = secret("postgres.url", &database);
+        let (objects, credentials_file) = (S3Server::start(), secret("objects.credentials", CREDENTIALS));
         let key_file = place.path("scale.key");
         let urls: Vec<String> = nats.urls().iter().map(|url| format!("{url:?}")).collect();
         for (number, [mqtt, https]) in (1..).zip(&ports) {
             let text = format!(
                 "[service]\ndata_dir = {:?}\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
+                 [service.history]\nevery = \"1s\"\nrows = 1000\nage = \"10s\"\n\
                  [scale]\nnode = \"node-{number}\"\nkey_file = {key_file:?}\nnats = [{}]\npostgres_file = {postgres_file:?}\n\
-                 mqtt_port = {}\njournal = \"256KiB\"\n",
+                 objects = {:?}\nobjects_credentials_file = {credentials_file:?}\nmqtt_port = {}\njournal = \"256KiB\"\n",
                 place.path(&data(number)),
                 urls.join(", "),
+                objects.url(),
                 place.mqtt,
             );
             std::fs::write(place.path(&format!("node-{number}.toml")), text).unwrap();
@@ -68,7 +73,8 @@ impl Nodes {
             |name, port, of: usize| Service { name, port, nodes: ports.iter().map(|p| p[of]).collect() };
         let balancer =
             LoadBalancer::start(&[service("mqtt", place.mqtt, 0), service("https", place.https, 1)]);
-        Some(Self { place, nats, nodes: (0..COUNT).map(|_| None).collect(), ports, _balancer: balancer })
+        let nodes = (0..COUNT).map(|_| None).collect();
+        Some(Self { place, nats, objects, nodes, ports, _balancer: balancer })
     }
 
     /// Commands go to this node's administration socket from now on.
@@ -110,6 +116,30 @@ impl Nodes {
         super::create_private(&data);
     }
 
+    /// The files below this folder that are in the object store.
+    pub(crate) fn objects(&self, folder: &str) -> BTreeSet<String> {
+        files(&self.objects.bucket().join("thingward").join(folder))
+    }
+
+    /// The files below this folder that are on a node's disk.
+    pub(crate) fn on_disk(&self, number: usize, folder: &str) -> BTreeSet<String> {
+        files(&self.place.path(&data(number)).join(folder))
+    }
+
+    /// Has a node lead that has nothing but its configuration, and ends the others.
+    pub(crate) fn leave_a_fresh_one(&mut self) -> usize {
+        let leader = self.leader();
+        let (fresh, third) = (leader % COUNT + 1, (leader + 1) % COUNT + 1);
+        self.kill(fresh);
+        self.lose_disk(fresh);
+        self.restart(fresh);
+        self.ask(fresh);
+        self.stop(third);
+        self.stop(leader);
+        wait_for("the fresh node to lead", || self.leader() == fresh);
+        fresh
+    }
+
     /// Which node leads, as the logs say.
     pub(crate) fn leader(&self) -> usize {
         let mut newest = None;
@@ -129,4 +159,17 @@ impl Nodes {
 
 fn data(number: usize) -> String {
     if number == 1 { "data".to_owned() } else { format!("data-{number}") }
+}
+
+/// By their names from that folder on.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    let below = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_file() {
+            return vec![name];
+        }
+        files(&path).iter().map(|file| format!("{name}/{file}")).collect()
+    };
+    entries.flat_map(|entry| below(entry.unwrap().path())).collect()
 }
