@@ -220,6 +220,10 @@ impl Depot for Door {
     fn get(&self, _name: &str, _file: &Path) -> Result<(), StoreError> {
         Err(StoreError::NotFound { what: "file" })
     }
+
+    fn remove(&self, _name: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
