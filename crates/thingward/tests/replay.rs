@@ -6,12 +6,15 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::free_port;
 use serde_json::Value as Json;
 use thingward_tests::proxy::{Faults, Proxy};
 
@@ -73,10 +76,6 @@ struct Place {
     mqtt: u16,
     https: u16,
     gateway: u16,
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Place {
