@@ -99,8 +99,8 @@ impl Town {
             let decision = self.core.decide(self.now).unwrap();
             self.core.commit(vec![decision]).unwrap();
             for waiting in &mut self.connections[group.start.min(count)..] {
-                let mut nothing = Context::from_waker(Waker::noop());
-                match waiting.poll_next(&mut nothing) {
+                let nothing = Context::from_waker(Waker::noop());
+                match waiting.poll_next(&nothing) {
                     Poll::Ready(Some(_)) => {}
                     Poll::Ready(None) => panic!("the core has ended a connection"),
                     Poll::Pending => break,

@@ -17,6 +17,8 @@ import time
 
 ATTACK, PORT, ROOT, CHAIN, KEY = sys.argv[1], int(sys.argv[2]), *sys.argv[3:6]
 SECONDS, FIRST = float(sys.argv[6]), int(sys.argv[7])
+# Somebody who has to go on tries another way soon: what listens may stand still.
+PATIENCE = 3 if ATTACK == "persistent" else 20
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
@@ -39,7 +41,7 @@ def publish(topic, payload, number=None, retain=False):
 
 
 def raw():
-    return socket.create_connection(("127.0.0.1", PORT), timeout=20)
+    return socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE)
 
 
 def tls(chain=CHAIN, key=KEY):
