@@ -102,7 +102,7 @@ impl Journal {
     /// # Errors
     ///
     /// [`JournalError`].
-    pub async fn catch_up(
+    async fn catch_up(
         &self,
         from: Position,
         mut take: impl FnMut(Entry) -> Result<(), StoreError>,
@@ -230,18 +230,8 @@ impl Journal {
     /// # Errors
     ///
     /// [`NatsError`].
-    pub async fn trim_all(&self, to: Position) -> Result<(), NatsError> {
+    pub async fn trim(&self, to: Position) -> Result<(), NatsError> {
         let purge = self.stream.purge().sequence(to.sequence + 1).await;
-        purge.map(drop).map_err(NatsError::of("trim the journal"))
-    }
-
-    /// Clears away what is before a place, once a snapshot has it.
-    ///
-    /// # Errors
-    ///
-    /// [`NatsError`].
-    pub async fn trim(&self, before: Position) -> Result<(), NatsError> {
-        let purge = self.stream.purge().sequence(before.sequence).await;
         purge.map(drop).map_err(NatsError::of("trim the journal"))
     }
 }
@@ -251,11 +241,11 @@ const NOTHING: &[u8] = &[0x80];
 
 /// How far the journal was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reached {
+struct Reached {
     /// Behind the last whole entry.
-    pub entries: Position,
+    entries: Position,
     /// Behind the last message, which may be of an entry that is not whole.
-    pub sequence: u64,
+    sequence: u64,
 }
 
 /// What is read of the journal, in its order and without a gap.
@@ -304,12 +294,6 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// The term that it leads in.
-    #[must_use]
-    pub const fn term(&self) -> u64 {
-        self.term
-    }
-
     /// Behind its last entry.
     #[must_use]
     pub fn position(&self) -> Position {

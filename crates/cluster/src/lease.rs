@@ -5,10 +5,9 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{Operation, Store};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use bytes::Bytes;
 
-use crate::nats::{Nats, NatsError, patiently};
+use crate::nats::{Nats, NatsError};
 
 const KEY: &str = "leader";
 /// How long nobody may have heard of the leader before another one takes its place.
@@ -50,22 +49,7 @@ impl Office {
     /// [`NatsError`].
     pub async fn open(nats: &Nats, node: &str) -> Result<Self, NatsError> {
         let bucket = format!("{}-leader", nats.prefix);
-        // As the client library makes a bucket, which asks servers for something that they say since 2.11 only.
-        let config = Config {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_messages_per_subject: 1,
-            max_age: LEASE,
-            duplicate_window: LEASE,
-            discard: DiscardPolicy::New,
-            storage: StorageType::File,
-            num_replicas: nats.replicas,
-            allow_rollup: true,
-            deny_delete: true,
-            ..Config::default()
-        };
-        patiently("make the office", || nats.jetstream.get_or_create_stream(config.clone())).await?;
-        let store = patiently("open the office", || nats.jetstream.get_key_value(&bucket)).await?;
+        let store = nats.bucket(&bucket, Some(LEASE)).await?;
         Ok(Self { store, node: node.to_owned() })
     }
 

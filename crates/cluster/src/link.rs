@@ -273,11 +273,6 @@ impl Sender {
         debug_assert!(bytes.len() <= EVENT_BYTES_MAX, "an event fits into a message");
         !*self.over.borrow() && self.events.send(Event { kind, connection, bytes }).await.is_ok()
     }
-
-    /// Returns when the link has ended.
-    pub async fn ended(&self) {
-        let _ = self.over.subscribe().wait_for(|over| *over).await;
-    }
 }
 
 struct Writer {

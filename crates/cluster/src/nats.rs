@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -78,6 +80,30 @@ impl Nats {
         let client = options.connect(&place.servers).await.map_err(NatsError::of("connect"))?;
         let jetstream = jetstream::new(client);
         Ok(Self { jetstream, prefix: place.prefix.clone(), replicas: place.replicas })
+    }
+
+    /// Finds a bucket of keys and values, or makes it; what is in it ends after `max_age`, where that is said.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub(crate) async fn bucket(&self, name: &str, max_age: Option<Duration>) -> Result<Store, NatsError> {
+        // As the client library makes one, which asks servers for something that they say since 2.11 only.
+        let config = Config {
+            name: format!("KV_{name}"),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            max_age: max_age.unwrap_or_default(),
+            duplicate_window: max_age.unwrap_or_default(),
+            discard: DiscardPolicy::New,
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            allow_rollup: true,
+            deny_delete: true,
+            ..Config::default()
+        };
+        patiently("make a bucket", || self.jetstream.get_or_create_stream(config.clone())).await?;
+        patiently("open a bucket", || self.jetstream.get_key_value(name)).await
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use thingward_crypto::sealed::SealingKey;
 use thingward_store::Depot;
 use thingward_store::hot::Position;
@@ -31,20 +30,7 @@ impl Snapshots {
     /// [`NatsError`].
     pub async fn open(nats: &Nats, key: SealingKey, depot: Arc<dyn Depot>) -> Result<Self, NatsError> {
         let bucket = format!("{}-snapshot", nats.prefix);
-        let config = Config {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_messages_per_subject: 1,
-            discard: DiscardPolicy::New,
-            storage: StorageType::File,
-            num_replicas: nats.replicas,
-            allow_rollup: true,
-            deny_delete: true,
-            ..Config::default()
-        };
-        patiently("make a place for snapshots", || nats.jetstream.get_or_create_stream(config.clone()))
-            .await?;
-        let store = patiently("find snapshots", || nats.jetstream.get_key_value(&bucket)).await?;
+        let store = nats.bucket(&bucket, None).await?;
         Ok(Self { store, key, depot })
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Everything that one message changes goes into one batch; nothing is acknowledged before it is durable.
 
+mod keys;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::HashMap;
-use thingward_crypto::{KeyId, RecipientSecretKey, VerifyingKey};
+use thingward_crypto::VerifyingKey;
 use thingward_model::limits::RECORD_BYTES_MAX;
 use thingward_model::{Assurance, Confidentiality, DeviceName, StreamName, TenantName, Timestamp, senml};
 use thingward_policy::{Permit, PublishReadings};
@@ -18,6 +20,7 @@ use thingward_seal::{
 use thingward_store::hot::{Batch, Block, Opened, Space};
 use thingward_store::{Reading, Record, Route, Store, StoreError, Value};
 
+use self::keys::Recipients;
 use crate::ahead::Ahead;
 use crate::audit::Deed;
 use crate::directory::Directory;
@@ -61,7 +64,7 @@ pub struct Pipeline {
     directory: Arc<Directory>,
     metrics: Arc<Metrics>,
     streams: HashMap<StreamKey, StreamState>,
-    recipients: HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
+    recipients: Recipients,
     pub(crate) findings: Findings,
     /// What has to be in the log with the same group.
     pub(crate) deeds: Vec<(TenantName, Deed)>,
@@ -110,7 +113,7 @@ impl Pipeline {
             directory,
             metrics,
             streams: HashMap::default(),
-            recipients: HashMap::default(),
+            recipients: Recipients::default(),
             deeds: Vec::new(),
             findings,
             changed: Vec::new(),
@@ -288,7 +291,7 @@ impl Pipeline {
                 unit: None,
             }]),
             Confidentiality::Service => {
-                let key = service_key(chain, at, store, recipients)?;
+                let key = recipients.record_key(chain, at, store)?;
                 open(record, key, scratch.as_mut_slice(), at_hand)
             }
         };
@@ -419,7 +422,7 @@ impl Pipeline {
             recent: Recent::default(),
         };
         if confidentiality == Confidentiality::Service {
-            service_key(&mut chain, at, &self.store, &mut self.recipients)?;
+            self.recipients.record_key(&mut chain, at, &self.store)?;
         }
         if let Some(violation) = succession {
             self.note(at, violation.as_str(), "a new chain does not follow the old one".to_owned(), now);
@@ -465,7 +468,7 @@ impl Pipeline {
 
     /// Forgets every key of the tenant, and what was opened with them.
     pub fn forget_tenant_keys(&mut self, tenant: &TenantName) {
-        self.recipients.remove(tenant);
+        self.recipients.forget(tenant);
         self.opened.forget();
         for (at, state) in &mut self.streams {
             if at.tenant == *tenant
@@ -567,42 +570,6 @@ fn open(
         Ok(()) => Some(readings),
         Err(_) => Some(Vec::new()),
     }
-}
-
-/// The records' key of a chain that is sealed for the service, derived on first use.
-fn service_key<'a>(
-    chain: &'a mut Chain,
-    at: &StreamKey,
-    store: &Store,
-    recipients: &mut HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
-) -> Result<&'a RecordKey, Bad> {
-    if chain.key.is_none() {
-        let secret = recipient(&chain.recipient, &at.tenant, store, recipients)?;
-        let (cipher, id) = (chain.cipher, chain.state.chain);
-        let key = RecordKey::derive(secret, &chain.encapsulated, cipher, &subject(at), &id);
-        chain.key = Some(key.map_err(|_| Bad::Violation(Violation::Forged))?);
-    }
-    chain.key.as_ref().ok_or(Bad::Violation(Violation::UnknownChain))
-}
-
-fn recipient<'a>(
-    id: &KeyId,
-    tenant: &TenantName,
-    store: &Store,
-    recipients: &'a mut HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>,
-) -> Result<&'a RecipientSecretKey, Bad> {
-    let is_known = |all: &[(KeyId, RecipientSecretKey)]| all.iter().any(|(known, _)| known == id);
-    if !recipients.get(tenant).is_some_and(|all| is_known(all)) {
-        let ring = store.keys().get(tenant).map_err(Bad::Store)?;
-        let secrets = ring.iter().filter_map(|key| {
-            let secret = RecipientSecretKey::from_bytes(*key.recipient());
-            Some((secret.public_key().ok()?.id(), secret))
-        });
-        recipients.insert(*tenant, secrets.collect());
-    }
-    let all = recipients.get(tenant).map(Vec::as_slice).unwrap_or_default();
-    let found = all.iter().find(|(known, _)| known == id);
-    found.map(|(_, secret)| secret).ok_or(Bad::Violation(Violation::UnknownChain))
 }
 
 fn earlier(

@@ -86,10 +86,8 @@ impl Service {
         let authority = Authority::open(&settings, store.registry(), &sealing_key, time).await?;
         write_root(&settings.data_dir, &authority)?;
         let tls = tls(&settings, &authority, store.registry(), time).await?;
-        let listener = mqtt_listener(&settings, &tls).await?;
-        let (mqtt, mqtt_listener) = listener;
-        let web = http::Listeners::bind(&settings).await;
-        let web = web.map_err(io_error(format!("open HTTPS port {}", settings.https)))?;
+        let (mqtt, mqtt_listener) = mqtt_listener(&settings, &tls).await?;
+        let web = web_listeners(&settings).await?;
         let (https, https_tls) = (web.local_addr(), tls.https.clone());
         let coap = settings.coap;
         let reign = Reign::begin(Ground { settings, store, sealing_key, authority, tls, mqtt }, time).await?;
@@ -176,6 +174,16 @@ pub(crate) fn write_root(data_dir: &Path, authority: &Authority) -> Result<(), S
     let pem = ca::certificate_pem(&authority.ca().root_der()?)?;
     let path = data_dir.join("root.pem");
     std::fs::write(&path, pem).map_err(io_error(format!("write {}", path.display())))
+}
+
+/// The ports of HTTP, open.
+///
+/// # Errors
+///
+/// [`StartError::Io`].
+pub(crate) async fn web_listeners(settings: &ServiceSettings) -> Result<http::Listeners, StartError> {
+    let bound = http::Listeners::bind(settings).await;
+    bound.map_err(io_error(format!("open HTTPS port {}", settings.https)))
 }
 
 /// TLS of the listeners.

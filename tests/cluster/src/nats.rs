@@ -57,13 +57,6 @@ impl NatsServers {
         self.running[node] = None;
     }
 
-    /// Stops (`-STOP`) one of them where it is, or lets it go on (`-CONT`).
-    pub fn signal(&self, node: usize, signal: &str) {
-        if let Some(running) = &self.running[node] {
-            running.signal(signal);
-        }
-    }
-
     /// Starts one of them again, with what it had.
     ///
     /// # Panics

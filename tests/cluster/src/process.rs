@@ -54,10 +54,6 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        let _ = Command::new("kill").args([signal, &self.0.id().to_string()]).status();
-    }
 }
 
 impl Drop for Running {

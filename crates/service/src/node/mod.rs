@@ -40,7 +40,7 @@ pub use self::places::{BucketUrl, Objects, ScaleSettings};
 use crate::authority::Authority;
 use crate::http;
 use crate::reign::{Ground, Reign};
-use crate::service::{ListenersTls, StartError, mqtt_listener, tls, write_root};
+use crate::service::{ListenersTls, StartError, io_error, mqtt_listener, tls, web_listeners, write_root};
 use crate::settings::ServiceSettings;
 
 /// How often a node looks who leads while nobody does.
@@ -85,9 +85,7 @@ impl Node {
             Role::Follows(..) => base.following_tls().await?,
         };
         let (mqtt, listener) = mqtt_listener(&base.settings, &tls).await?;
-        let web = http::Listeners::bind(&base.settings).await;
-        let web =
-            web.map_err(crate::service::io_error(format!("open HTTPS port {}", base.settings.https)))?;
+        let web = web_listeners(&base.settings).await?;
         let https = web.local_addr();
         let front = Front::new();
         let mut tasks = JoinSet::new();
@@ -153,7 +151,7 @@ enum Role {
 
 impl Base {
     async fn open(settings: ServiceSettings, scale: ScaleSettings) -> Result<Self, StartError> {
-        let key = SealingKey::load(&scale.key_file).map_err(crate::service::io_error(format!(
+        let key = SealingKey::load(&scale.key_file).map_err(io_error(format!(
             "key {}, which `thingward service key` makes for all nodes",
             scale.key_file.display()
         )))?;

@@ -159,7 +159,7 @@ impl Work {
         write(replica.hot())?;
         drop(replica);
         self.snapshots.put(at, &file).await.map_err(StartError::from)?;
-        Ok(self.journal.trim_all(at).await.map_err(StartError::from)?)
+        Ok(self.journal.trim(at).await.map_err(StartError::from)?)
     }
 
     fn read(&self, file: &Path, hot: &Path) -> Result<(), StoreError> {

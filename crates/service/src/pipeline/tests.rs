@@ -9,6 +9,8 @@ use thingward_store::segment::RollPolicy;
 
 use thingward_policy::{Resource, Subject};
 
+use thingward_crypto::RecipientSecretKey;
+
 use super::*;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
