@@ -1,6 +1,8 @@
 //! What the pipeline keeps when the world changes under it.
 
-use thingward_crypto::{AeadAlgorithm, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
+use thingward_crypto::{
+    AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
+};
 use thingward_model::{Principal, Role};
 use thingward_seal::statement::STATEMENT_BYTES_MAX;
 use thingward_seal::{ChainWriter, NewChain};
@@ -8,8 +10,6 @@ use thingward_store::query::{Filter, Limits};
 use thingward_store::segment::RollPolicy;
 
 use thingward_policy::{Resource, Subject};
-
-use thingward_crypto::RecipientSecretKey;
 
 use super::*;
 
