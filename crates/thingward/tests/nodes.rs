@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::by_hand::ByHand;
 use common::crowd::{Client, count};
 use common::nodes::Nodes;
-use common::{Place, ask, shown, succeeds, wait_for};
+use common::{Place, shown, succeeds, wait_for};
 
 /// The numbers of a device that are kept, in the order in which they were accepted.
 fn kept(place: &Place, device: &str) -> Vec<u64> {
@@ -56,8 +56,7 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
     std::fs::write(&alone, service.replace("rows = 1000", "rows = 1")).unwrap();
     nodes.place.config = alone;
     let mut alone = nodes.place.service(&["acme"]);
-    let url = format!("{}/crl", nodes.place.url);
-    wait_for("the load balancer to find it", || ask("curl", &["--silent", "--insecure", &url]).0);
+    nodes.wait_for_balancer();
     let member = ByHand::enrolled(&nodes.place, "acme", "device", "one");
     let [mqtt, _] = nodes.ports[0];
     for number in 0..5 {

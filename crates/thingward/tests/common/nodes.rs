@@ -7,7 +7,7 @@ use std::process::Command;
 use thingward_test_postgres::Postgres;
 use thingward_town_cluster::{CREDENTIALS, LoadBalancer, NatsServers, S3Server, Service, is_installed};
 
-use super::{Place, Running, free_port, shown, wait_for};
+use super::{Place, Running, ask, free_port, shown, wait_for};
 
 const COUNT: usize = 3;
 
@@ -31,10 +31,19 @@ impl Nodes {
         Some(nodes)
     }
 
-    /// Starts all of them.
+    /// Starts all of them, and waits until they are reached through the load balancer, which looks for them in its own time.
     pub(crate) fn start_all(&mut self) {
         (1..=COUNT).for_each(|number| self.restart(number));
         self.ask(1);
+        self.wait_for_balancer();
+    }
+
+    /// Waits until the load balancer has found somebody who answers.
+    pub(crate) fn wait_for_balancer(&self) {
+        let url = format!("{}/crl", self.place.url);
+        wait_for("the load balancer to find a node", || {
+            ask("curl", &["--silent", "--fail", "--insecure", &url, "-o", "/dev/null"]).0
+        });
     }
 
     /// All that they stand on, and their configurations; the key and the nodes themselves are not there yet.
