@@ -104,7 +104,7 @@ impl From<Full> for SenmlError {
     }
 }
 
-/// RFC 8428 §4.5.3: times below 2^28 seconds are relative to the time of receipt.
+/// RFC 8428 §4.5.3: times below 2^28 seconds are relative to the time of receipt. Here they reach as far back, and no further.
 const RELATIVE_TIME_LIMIT_SECONDS: f64 = 268_435_456.0;
 /// RFC 8428 §4.4: the version that this code reads.
 const VERSION: u64 = 10;
@@ -448,7 +448,12 @@ fn seconds_from(seconds: f64) -> Result<Seconds, SenmlError> {
 
 fn resolve(base: Seconds, own: Seconds, now: Timestamp) -> Result<Timestamp, SenmlError> {
     let micros = base.1.checked_add(own.1).ok_or(SenmlError::Time)?;
-    if base.0 + own.0 < RELATIVE_TIME_LIMIT_SECONDS {
+    let seconds = base.0 + own.0;
+    if seconds < -RELATIVE_TIME_LIMIT_SECONDS {
+        // From now that may be so long ago that, written anew, it would be relative itself.
+        return Err(SenmlError::Time);
+    }
+    if seconds < RELATIVE_TIME_LIMIT_SECONDS {
         // Relative to receipt; a device that means 1970 has no clock.
         return Ok(now.plus_micros(micros));
     }

@@ -96,6 +96,9 @@ fn small_times_are_relative_to_receipt() {
     let pack = unhex("81a2063902570201");
     let readings = all(&pack).unwrap();
     assert_eq!(readings[0].time, NOW.plus_micros(-600_000_000));
+    let eight_years = unhex("81a2063a0fffffff0201");
+    assert_eq!(all(&eight_years).unwrap()[0].time, NOW.plus_micros(-268_435_456_000_000));
+    check_refused("a second more than 2^28 ago", "81a2063a100000000201", SenmlError::Time);
 }
 
 #[test]

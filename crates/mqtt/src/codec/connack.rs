@@ -79,7 +79,8 @@ impl ConnAck {
             Version::V3_1 | Version::V3_1_1 => from_return_code(code),
         };
         let reason = reason.ok_or(DecodeError::ReasonCode(code))?;
-        let mut packet = Self::new(flags & 1 != 0, reason);
+        // MQTT 3.1 reserves the first byte.
+        let mut packet = Self::new(flags & 1 != 0 && version != Version::V3_1, reason);
         packet.properties.read(version, &mut r)?;
         r.finish()?;
         Ok(packet)

@@ -63,6 +63,15 @@ fn a_packet_above_the_limit_is_refused_before_it_is_there() {
 }
 
 #[test]
+fn mqtt_3_1_knows_no_session_present() {
+    for (version, is_present) in [(Version::V3_1, false), (Version::V3_1_1, true)] {
+        let packet = decode(Receiver::Client, version, &mut unhex("20020100"), LIMIT).unwrap().unwrap();
+        let wanted = ConnAck::new(is_present, ReasonCode::Success);
+        assert_eq!(packet, Packet::ConnAck(Box::new(wanted)), "{version:?}");
+    }
+}
+
+#[test]
 fn a_password_never_shows_in_debug_text() {
     let secret = Binary::try_from(Bytes::from_static(b"marked-secret")).unwrap();
     assert_eq!(format!("{secret:?}"), "Binary(13 bytes)");
