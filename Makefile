@@ -6,7 +6,7 @@
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test soak town-cluster scale firmware bench deb
+.PHONY: run build test soak fuzz coverage town-cluster scale firmware bench deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -38,6 +38,14 @@ town-cluster: ## three nodes over NATS, PostgreSQL, an object store and a load b
 scale: ## measure what a million devices cost one core, and write docs/scale.md
 	@cargo build --package thingward-benches --release --locked
 	@target/release/thingward-benches devices
+
+fuzz: ## look for inputs that bring a decoder down: SECONDS for each, or TARGET alone
+	@scripts/install fuzz
+	@scripts/fuzz "$(TARGET)" $(SECONDS)
+
+coverage: ## what the corpus of the decoders does not reach, held against fuzz/coverage.txt
+	@scripts/install coverage
+	@scripts/coverage
 
 firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
 	@scripts/install firmware

@@ -1,7 +1,6 @@
 //! A town in one process for tests: a service, gateways and devices with homes in a temporary folder.
 
 pub mod chip;
-pub mod decoders;
 pub mod proxy;
 pub mod software_tpm;
 

@@ -345,7 +345,7 @@ impl Receiver {
         let taken = plain.try_get_u64().ok()?;
         self.progress.by_them.fetch_max(taken, Ordering::AcqRel);
         self.progress.changed.notify_one();
-        events(plain)
+        read_events(plain)
     }
 }
 
@@ -355,7 +355,9 @@ impl Drop for Receiver {
     }
 }
 
-fn events(mut frame: Bytes) -> Option<Vec<Event>> {
+/// The events of a frame that was opened, behind `taken`; `None` when it is cut short.
+#[must_use]
+pub fn read_events(mut frame: Bytes) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     while !frame.is_empty() {
         if frame.len() < EVENT_HEAD_BYTES {

@@ -1,5 +1,8 @@
 //! The fuzz targets' corpus, replayed: as it is, cut at each byte, and bent in many places.
 
+mod coap;
+mod member;
+mod node;
 mod radio;
 mod zigbee;
 mod zwave;
@@ -15,6 +18,8 @@ use thingward_audit::witness::AddCheckpoint;
 use thingward_crypto::{
     AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
 };
+use thingward_fuzz::decoders::ALL;
+use thingward_fuzz::replay::{self, folder};
 use thingward_grant::{
     Audience, Beacon, Bound, GRANT_BYTES_MAX, Grant, HolderKey, IssuerKey, Operation, Origin,
     PRESENTATION_BYTES_MAX, Permission, Reference, Revocation, Scope, SharedKey, Terms, public, symmetric,
@@ -29,59 +34,23 @@ use thingward_seal::command::{
     sign,
 };
 use thingward_seal::{ChainWriter, Envelope, NewChain, Subject};
-use thingward_tests::decoders::ALL;
 use thingward_tests::software_tpm::SoftwareTpm;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-/// Bent copies of each input. The fuzzer tries more.
-const BENT: u64 = 400;
-/// Longer inputs are not cut at each byte.
-const CUT_BYTES_MAX: usize = 2048;
-
-fn folder(decoder: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(decoder)
-}
-
-/// A row of numbers that is the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-}
 
 #[test]
 fn no_input_of_the_corpus_cut_or_bent_brings_a_decoder_down() {
     if std::env::var_os("THINGWARD_WRITE_CORPUS").is_some() {
         write_corpus();
     }
-    for (name, decoder) in ALL {
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(folder(name)).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "{name} has no corpus");
-        for file in files {
-            let input = fs::read(&file).unwrap();
-            decoder(&input);
-            for cut in 0..input.len().min(CUT_BYTES_MAX) {
-                decoder(&input[..cut]);
-            }
-            let mut numbers = Numbers(input.len() as u64);
-            for _ in 0..BENT {
-                let mut bent = input.clone();
-                for _ in 0..=numbers.next() % 3 {
-                    let at = usize::try_from(numbers.next()).unwrap() % bent.len().max(1);
-                    match (numbers.next() % 3, bent.get_mut(at)) {
-                        (0, Some(byte)) => *byte = byte.wrapping_add(1),
-                        (1, Some(byte)) => *byte = u8::try_from(numbers.next() % 256).unwrap(),
-                        _ => bent.insert(at.min(bent.len()), 0xff),
-                    }
-                }
-                decoder(&bent);
-            }
-        }
+    replay::all();
+}
+
+#[test]
+fn every_folder_of_the_corpus_is_of_a_decoder() {
+    for entry in fs::read_dir(folder("")).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(ALL.iter().any(|(decoder, _)| *decoder == name), "{name:?} is of no decoder");
     }
 }
 
@@ -101,6 +70,9 @@ fn write_corpus() {
     zigbee::write();
     zwave::write();
     radio::write();
+    coap::write();
+    member::write();
+    node::write();
     write_advertisements();
     let json = [
         ("number", "21.5"),
@@ -207,6 +179,8 @@ fn write_mqtt() {
     .concat();
     put("mqtt_broker", "session-3.1.1", &old);
     put("mqtt_packet", "session-3.1.1", &old);
+    // In MQTT 3.1 there is no session present.
+    put("mqtt_packet", "connack", b"\x20\x02\x01\x00");
 }
 
 fn write_chain() {
@@ -255,6 +229,7 @@ fn write_chain() {
     ];
     let len = senml::encode(&readings, &mut out).unwrap();
     put("senml_cbor", "pack", &out[..len]);
+    put("senml_cbor", "long-before-receipt", b"\x81\xa2\x06\x3a\xc4\x82\x25\x01\x04\xf5");
     put("plain_payload", "senml-cbor", &out[..len]);
 }
 

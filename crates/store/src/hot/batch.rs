@@ -182,7 +182,8 @@ impl Batch {
     }
 
     /// All changes as one entry of a journal: an array of `[table, key, value or null]`.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new(Vec::new());
         let written = e.array(self.ops.len() as u64).and_then(|e| {
             for Op { table, key, value } in &self.ops {
@@ -199,7 +200,8 @@ impl Batch {
     }
 
     /// Reverses [`Self::encode`].
-    pub(crate) fn decode(entry: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn decode(entry: &[u8]) -> Option<Self> {
         let mut d = Decoder::new(entry);
         let count = d.array().ok()??;
         let mut batch = Self::new();

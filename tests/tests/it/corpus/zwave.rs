@@ -1,6 +1,6 @@
 //! Frames of controllers of Z-Wave, what nodes encrypt in them, and what is printed on things.
 
-use thingward_tests::decoders::zwave::{HOME, KEY, NONCE, node, receiver, rng};
+use thingward_fuzz::decoders::zwave::{HOME, KEY, NONCE, node, receiver, rng};
 use thingward_zwave::security0::{NetworkKeys0, Part, seal};
 use thingward_zwave::security2::{KeySlot, Security2};
 use thingward_zwave::serial::message::{MembershipStatus, Received, TransmitStatus, Update};
