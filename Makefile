@@ -33,7 +33,7 @@ soak: ## town after town from SEED on, COUNT of them or until stopped; a failing
 town-cluster: ## three nodes over NATS, PostgreSQL, an object store and a load balancer, all of which end and come back
 	@scripts/install test
 	@scripts/build
-	cargo test --package thingward --test nodes --release --locked -- --nocapture
+	cargo test --workspace --test nodes --release --locked -- --nocapture
 
 scale: ## measure what a million devices cost one core, and write docs/scale.md
 	@cargo build --package thingward-benches --release --locked
