@@ -28,6 +28,8 @@ pub struct Uplink<S: Source> {
     conn: Option<ConnId>,
     in_flight: BTreeMap<Token, (u64, Outgoing<S::Key>)>,
     held: BTreeMap<S::Lane, Held<S::Key>>,
+    /// What was in flight over an earlier connection.
+    recalled: BTreeMap<u64, Outgoing<S::Key>>,
     receipts: Vec<Receipt>,
     order: u64,
 }
@@ -44,9 +46,9 @@ impl<S: Source> Uplink<S> {
             queue_bytes_max: usize::MAX,
             ..ClientConfig::new(Text::try_from(name).unwrap_or_default())
         };
-        let (in_flight, held, receipts) = Default::default();
+        let (in_flight, held, recalled, receipts) = Default::default();
         let (client, input) = (Client::new(config), BytesMut::new());
-        Self { client, input, conn: None, in_flight, held, receipts, order: 0 }
+        Self { client, input, conn: None, in_flight, held, recalled, receipts, order: 0 }
     }
 
     /// The connection that it uses.
@@ -59,6 +61,10 @@ impl<S: Source> Uplink<S> {
     pub fn opened(&mut self, conn: ConnId, now: Timestamp) {
         self.conn = Some(conn);
         self.input.clear();
+        self.client.forget_unacknowledged();
+        for (order, message) in std::mem::take(&mut self.in_flight).into_values() {
+            self.put(order, message);
+        }
         self.client.opened(now);
     }
 
@@ -83,7 +89,8 @@ impl<S: Source> Uplink<S> {
     /// Whether it is connected, and nothing is on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.client.is_online() && self.in_flight.is_empty() && self.held.is_empty()
+        let is_empty = self.in_flight.is_empty() && self.held.is_empty() && self.recalled.is_empty();
+        self.client.is_online() && is_empty
     }
 
     /// Asks and tells the source, and gives what is to be sent. The connection may be over then.
@@ -142,11 +149,24 @@ impl<S: Source> Uplink<S> {
             source.refused(message.key, reason);
             return;
         }
-        let until = now.plus_micros(RETRY_AFTER);
-        let lane = S::lane(&message.key);
-        let held = self.held.entry(lane).or_insert_with(|| Held { until, messages: BTreeMap::new() });
-        held.until = until;
-        held.messages.insert(order, message);
+        self.hold_back(S::lane(&message.key), now.plus_micros(RETRY_AFTER));
+        self.put(order, message);
+    }
+
+    fn hold_back(&mut self, lane: S::Lane, until: Timestamp) {
+        if let Some(held) = self.held.get_mut(&lane) {
+            held.until = until;
+            return;
+        }
+        let messages = self.recalled.extract_if(.., |_, message| S::lane(&message.key) == lane).collect();
+        self.held.insert(lane, Held { until, messages });
+    }
+
+    fn put(&mut self, order: u64, message: Outgoing<S::Key>) {
+        match self.held.get_mut(&S::lane(&message.key)) {
+            Some(held) => held.messages.insert(order, message),
+            None => self.recalled.insert(order, message),
+        };
     }
 
     fn next(&mut self, source: &mut S, now: Timestamp) -> Option<(u64, Outgoing<S::Key>)> {
@@ -160,6 +180,9 @@ impl<S: Source> Uplink<S> {
                 self.held.remove(&lane);
             }
             return next;
+        }
+        if let Some(recalled) = self.recalled.pop_first() {
+            return Some(recalled);
         }
         let held: BTreeSet<S::Lane> = self.held.keys().cloned().collect();
         let message = source.next(&held)?;
@@ -177,12 +200,7 @@ impl<S: Source> Uplink<S> {
         };
         match self.client.publish(now, publish) {
             Ok(token) => drop(self.in_flight.insert(token, (order, message))),
-            Err(_) => {
-                let lane = S::lane(&message.key);
-                let held =
-                    self.held.entry(lane).or_insert_with(|| Held { until: now, messages: BTreeMap::new() });
-                held.messages.insert(order, message);
-            }
+            Err(_) => self.put(order, message),
         }
     }
 }

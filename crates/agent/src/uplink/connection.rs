@@ -48,6 +48,9 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     let started = Instant::now();
     let mut input = BytesMut::with_capacity(8 * 1024);
     let mut deliveries = false;
+    // By itself, what was in flight would go before a message that it was behind and that is held back.
+    client.forget_unacknowledged();
+    courier.recall();
     client.opened(now());
     loop {
         if let Some(reason) = take_events(client, courier, status, &mut deliveries) {

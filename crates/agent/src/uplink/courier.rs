@@ -103,7 +103,7 @@ impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
         }
     }
 
-    /// There is a new connection. What is in flight goes again over it by itself.
+    /// There is a new connection.
     pub(crate) fn connected(&mut self) {
         self.is_new_connection = true;
         self.has_more = true;
@@ -162,7 +162,7 @@ impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
         };
     }
 
-    /// What is in flight goes again: the protocol has forgotten it with its connection.
+    /// What is in flight goes again, in its order: the protocol has forgotten it with its connection.
     pub(crate) fn recall(&mut self) {
         for (_, (order, message)) in std::mem::take(&mut self.in_flight) {
             self.put(order, message);

@@ -94,6 +94,12 @@ impl Client {
         self.close(ClosedBy::Transport);
     }
 
+    /// Lets go of everything that the server has not acknowledged, for an owner who publishes it again, in an order that may be
+    /// another one by now.
+    pub fn forget_unacknowledged(&mut self) {
+        self.outbox = Outbox::default();
+    }
+
     /// Whether the server has accepted the connection.
     #[must_use]
     pub fn is_online(&self) -> bool {
