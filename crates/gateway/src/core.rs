@@ -308,10 +308,14 @@ struct HeldBack {
 }
 
 impl HeldBack {
-    /// Whether another message would overtake it. A clock that was set back does not put off the end.
-    fn is_before(&self, message: &Digest, now: Timestamp) -> bool {
-        let left = self.until.micros_since(now);
-        self.message != *message && (1..=HELD_BACK_MICROS).contains(&left)
+    const fn new(message: Digest, now: Timestamp) -> Self {
+        Self { message, until: now.plus_micros(HELD_BACK_MICROS) }
+    }
+
+    /// Whether another message would overtake it. When the clock was set back, its time begins anew.
+    fn is_before(&mut self, message: &Digest, now: Timestamp) -> bool {
+        self.until = self.until.min(now.plus_micros(HELD_BACK_MICROS));
+        self.message != *message && self.until > now
     }
 }
 
@@ -387,7 +391,7 @@ impl Gate for ChildGate {
         let is_item = message.qos != QoS::AtMostOnce && item::is_chained(&message.payload);
         let item = is_item.then(|| sha256(&[topic.as_bytes(), b"\0", &message.payload]));
         if let Some(item) = &item {
-            if self.held_back.get(&child).is_some_and(|held| held.is_before(item, now)) {
+            if self.held_back.get_mut(&child).is_some_and(|held| held.is_before(item, now)) {
                 return Err(ReasonCode::QuotaExceeded);
             }
             self.held_back.remove(&child);
@@ -398,8 +402,7 @@ impl Gate for ChildGate {
         match pushed {
             Ok(()) => Ok(None),
             Err(QueueError::Full) => {
-                let until = now.plus_micros(HELD_BACK_MICROS);
-                self.held_back.extend(item.map(|message| (child, HeldBack { message, until })));
+                self.held_back.extend(item.map(|message| (child, HeldBack::new(message, now))));
                 Err(ReasonCode::QuotaExceeded)
             }
             Err(error) => {

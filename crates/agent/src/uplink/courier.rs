@@ -324,3 +324,6 @@ async fn arrival_now<S: Source, R>(place: &mut Place<S, R>) -> Result<(), Source
     *place = Place::Here(arrival(place).await?.source);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

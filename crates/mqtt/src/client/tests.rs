@@ -103,6 +103,26 @@ fn what_was_in_flight_is_sent_again_as_a_duplicate_or_anew_when_the_session_is_g
 }
 
 #[test]
+fn what_its_owner_publishes_again_is_not_sent_by_itself() {
+    for present in [true, false] {
+        let mut client = Client::new(config());
+        connect(&mut client, false);
+        for payload in ["1", "2"] {
+            client.publish(NOW, message(payload, QoS::AtLeastOnce)).unwrap();
+        }
+        sent(&mut client);
+        client.closed();
+        client.forget_unacknowledged();
+        assert_eq!(client.pending(), 0);
+        events(&mut client);
+        connect(&mut client, present);
+        assert!(sent(&mut client).is_empty());
+        client.publish(NOW, message("3", QoS::AtLeastOnce)).unwrap();
+        assert_eq!(published(&sent(&mut client)).1, b"3");
+    }
+}
+
+#[test]
 fn a_qos_2_message_is_handed_over_once_although_it_comes_twice() {
     let mut client = Client::new(config());
     connect(&mut client, false);
