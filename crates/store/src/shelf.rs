@@ -1,6 +1,7 @@
 //! Files that never change once they are there: segments of history, and full tiles of logs.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ pub trait Depot: Send + Sync {
     /// [`StoreError::Io`].
     fn put(&self, name: &str, file: &Path) -> Result<(), StoreError>;
 
-    /// Writes what is kept under this name to a new file. Blocks.
+    /// Writes what is kept under this name to a new file, which only its owner may read. Blocks.
     ///
     /// # Errors
     ///
@@ -78,6 +79,8 @@ impl Shelf {
                 let path = entry.map_err(StoreError::io("list files"))?.path();
                 if path.is_dir() {
                     folders.push(path);
+                } else if path.extension().is_some_and(|ending| ending == "tmp") {
+                    // A crash left it half written.
                 } else if let Some(file) = path.strip_prefix(&self.folder).ok().and_then(Path::to_str) {
                     depot.put(&format!("{}/{file}", self.name), &path)?;
                     kept += 1;
@@ -99,7 +102,8 @@ impl Shelf {
         }
         let depot = self.depot.as_ref().ok_or(StoreError::NotFound { what: "file" })?;
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(StoreError::io("create a folder"))?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(StoreError::io("create a folder"))?;
         }
         // Of two that fetch it at once, both have it whole.
         static FETCHED: AtomicU64 = AtomicU64::new(0);
@@ -112,6 +116,13 @@ impl Shelf {
             let _ = fs::remove_file(&unfinished);
         }
         placed.map(|()| path)
+    }
+
+    /// Does not keep a file that came from the depot and is not what it has to be. What is in this folder alone stays.
+    pub(crate) fn forget(&self, file: &str) {
+        if self.depot.is_some() {
+            let _ = fs::remove_file(self.folder.join(file));
+        }
     }
 }
 

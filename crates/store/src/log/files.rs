@@ -1,11 +1,12 @@
-//! Full tiles and bundles as files: written once, whole, and never changed.
+//! Full tiles and bundles as files: written once, whole, and never changed. Whoever has the files cannot make another log of
+//! them: each is held against the hashes above it, up to those that are in the hot store.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use thingward_audit::frontier::root_over;
+use thingward_audit::frontier::{Frontier, root_over};
 use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile, push_entry};
 use thingward_audit::{Hash, leaf_hash};
 use thingward_model::TenantName;
@@ -28,50 +29,59 @@ impl Files {
         format!("{}/{tile}", self.tenant)
     }
 
-    /// The entries of a full bundle.
-    pub(crate) fn entries(&self, index: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// The entries of a full bundle. `rolled` is the end of what is in files, here and below.
+    pub(crate) fn entries(&self, index: u64, rolled: &Frontier) -> Result<Vec<Vec<u8>>, StoreError> {
         let tile = full(Kind::Entries, index);
+        let leaves = self.hashes(0, index, rolled)?;
         let bytes = self.read(tile)?;
-        let entries = tile::entries(&bytes).filter(|all| all.len() == 256);
-        Ok(entries.ok_or_else(|| damaged(tile))?.into_iter().map(<[u8]>::to_vec).collect())
+        let entries = tile::entries(&bytes).unwrap_or_default();
+        if !entries.iter().map(|entry| leaf_hash(entry)).eq(leaves) {
+            return Err(self.wrong(tile));
+        }
+        Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
     }
 
     /// The hashes of a full tile.
-    pub(crate) fn hashes(&self, level: u8, index: u64) -> Result<Vec<Hash>, StoreError> {
+    pub(crate) fn hashes(&self, level: u8, index: u64, rolled: &Frontier) -> Result<Vec<Hash>, StoreError> {
         let tile = full(Kind::Hashes { level }, index);
-        let hashes = tile::hashes(&self.read(tile)?).filter(|all| all.len() == 256);
-        hashes.ok_or_else(|| damaged(tile))
+        let hashes = tile::hashes(&self.read(tile)?).unwrap_or_default();
+        if hashes.len() == 256 && root_over(&hashes) == self.hash(level + 1, index, rolled)? {
+            Ok(hashes)
+        } else {
+            Err(self.wrong(tile))
+        }
     }
 
-    /// Whether a full tile has these hashes.
-    pub(crate) fn check(&self, tile: Tile, hashes: &[Hash]) -> Result<(), StoreError> {
-        if self.read(tile)? == hashes.concat() { Ok(()) } else { Err(damaged(tile)) }
+    /// Hash `index` of a level that has it: from the hot store, or from the full tile that it is in.
+    pub(crate) fn hash(&self, level: u8, index: u64, rolled: &Frontier) -> Result<Hash, StoreError> {
+        let of = (Kind::Hashes { level }, index / TILE_WIDTH);
+        let at = usize::try_from(index % TILE_WIDTH).unwrap_or(usize::MAX);
+        let found = match rolled.partial().find(|(tile, _)| (tile.kind, tile.index) == of) {
+            Some((_, hashes)) => hashes.get(at).copied(),
+            None => self.hashes(level, of.1, rolled)?.get(at).copied(),
+        };
+        found.ok_or_else(|| damaged(full(of.0, of.1)))
     }
 
-    /// The root over a full tile.
-    pub(crate) fn root_of(&self, level: u8, index: u64) -> Result<Hash, StoreError> {
-        Ok(root_over(&self.hashes(level, index)?))
-    }
-
-    /// Writes the full bundle `index` with its tile, and the tiles above that it fills.
-    pub(crate) fn write_bundle(&self, index: u64, entries: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+    /// Writes a full bundle behind `rolled` with its tile, and the tiles above that it fills.
+    pub(crate) fn write_bundle(&self, rolled: &mut Frontier, entries: &[Vec<u8>]) -> Result<(), StoreError> {
+        let tile = full(Kind::Entries, rolled.size() / TILE_WIDTH);
         let mut bundle = Vec::new();
-        for (_, entry) in entries {
-            push_entry(&mut bundle, entry).ok_or_else(|| damaged(full(Kind::Entries, index)))?;
+        for entry in entries {
+            push_entry(&mut bundle, entry).ok_or_else(|| damaged(tile))?;
         }
-        self.write(full(Kind::Entries, index), &bundle)?;
-        let leaves: Vec<Hash> = entries.iter().map(|(_, entry)| leaf_hash(entry)).collect();
-        self.write(full(Kind::Hashes { level: 0 }, index), &leaves.concat())?;
-        let (mut level, mut last) = (1, index);
-        while last % TILE_WIDTH == TILE_WIDTH - 1 {
-            let above = last / TILE_WIDTH;
-            let first = above * TILE_WIDTH;
-            let hashes: Vec<Hash> =
-                (first..=last).map(|index| self.root_of(level - 1, index)).collect::<Result<_, _>>()?;
-            self.write(full(Kind::Hashes { level }, above), &hashes.concat())?;
-            (level, last) = (level + 1, above);
+        self.write(tile, &bundle)?;
+        let mut tiles = Vec::new();
+        for entry in entries {
+            rolled.push(leaf_hash(entry), |tile, hashes| tiles.push((tile, hashes.concat())));
         }
-        Ok(())
+        tiles.into_iter().try_for_each(|(tile, hashes)| self.write(tile, &hashes))
+    }
+
+    /// A file that is not what the log has. One that came from other nodes is not kept, and so comes anew.
+    fn wrong(&self, tile: Tile) -> StoreError {
+        self.shelf.forget(&self.name(tile));
+        damaged(tile)
     }
 
     fn read(&self, tile: Tile) -> Result<Vec<u8>, StoreError> {

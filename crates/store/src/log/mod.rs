@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! hot table `log`:  tenant 00 'e' index(8, big endian) → entry       entries that are in no file yet
-//!                   tenant 00 'r'                      → rolled(8)   entries that are in files
+//!                   tenant 00 'r'                      → rolled(8, big endian) | hash(32) …
 //! logs/<tenant>/tile/…                                               C2SP tlog-tiles, full ones only
 //! ```
+//!
+//! `rolled` says how many entries are in files; behind it are the hashes of the last, partial tile of each level over them,
+//! from which all that is read of a file is verified. Nothing was released with the number alone.
 //!
 //! Indexes have no gap: entries are numbered by one writer and committed in their order.
 
@@ -36,8 +39,8 @@ pub struct TenantLog<'a> {
 
 /// The end of a log.
 struct Tail {
-    /// Entries that are in files.
-    rolled: u64,
+    /// The end of what is in files.
+    rolled: Frontier,
     /// Some of those behind them.
     entries: Vec<(u64, Vec<u8>)>,
 }
@@ -51,22 +54,10 @@ impl<'a> TenantLog<'a> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`] when an entry or tile is missing, else what the disk says.
+    /// [`StoreError::Corrupt`] when an entry is missing, else what the disk says.
     pub fn end(&self) -> Result<Frontier, StoreError> {
-        let Tail { rolled, entries: last } = self.tail(0, u64::MAX)?;
-        let mut levels: Vec<Vec<Hash>> = Vec::new();
-        for (level, width) in (0_u8..).zip(partial_tiles(rolled)) {
-            // Rolled entries fill whole tiles of level 0, so what is partial are roots of full tiles.
-            let below = u64::from(level).checked_sub(1);
-            let first = rolled.checked_shr(8 * u32::from(level) + 8).unwrap_or(0) * TILE_WIDTH;
-            let of_tile = |index| match below.and_then(|below| u8::try_from(below).ok()) {
-                Some(below) => self.files.root_of(below, index),
-                None => Err(self.corrupt()),
-            };
-            levels.push((first..first + u64::from(width)).map(of_tile).collect::<Result<_, _>>()?);
-        }
-        let mut end = Frontier::restore(rolled, levels).map_err(|_| self.corrupt())?;
-        for (index, entry) in last {
+        let Tail { rolled: mut end, entries } = self.tail(0, u64::MAX)?;
+        for (index, entry) in entries {
             if index != end.size() {
                 return Err(self.corrupt());
             }
@@ -85,8 +76,8 @@ impl<'a> TenantLog<'a> {
         let Tail { rolled, entries: hot } = self.tail(first, end)?;
         let mut all = Vec::new();
         let mut at = first;
-        while at < end.min(rolled) {
-            let bundle = self.files.entries(at / TILE_WIDTH)?;
+        while at < end.min(rolled.size()) {
+            let bundle = self.files.entries(at / TILE_WIDTH, &rolled)?;
             let from = usize::try_from(at % TILE_WIDTH).unwrap_or(0);
             for entry in bundle.into_iter().skip(from) {
                 if at < end {
@@ -162,30 +153,17 @@ impl<'a> TenantLog<'a> {
         }
     }
 
-    /// Reads the whole log, checks its files against each other and the indexes for gaps. Returns how many entries it
-    /// has.
+    /// Reads the whole log, checks its files against what is hot and the indexes for gaps. Returns how many entries it has.
     ///
     /// # Errors
     ///
     /// [`StoreError::Corrupt`], or what the disk says.
     pub(crate) fn check(&self) -> Result<u64, StoreError> {
-        let Tail { rolled, entries } = self.tail(0, u64::MAX)?;
-        let (mut tree, mut fault) = (Frontier::default(), None);
-        for index in 0..rolled / TILE_WIDTH {
-            for entry in self.files.entries(index)? {
-                tree.push(leaf_hash(&entry), |tile, hashes| fault = self.files.check(tile, hashes).err());
-                if let Some(fault) = fault.take() {
-                    return Err(fault);
-                }
-            }
+        let rolled = self.tail(0, 0)?.rolled;
+        for index in 0..rolled.size() / TILE_WIDTH {
+            self.files.entries(index, &rolled)?;
         }
-        for (index, entry) in entries {
-            if index != tree.size() {
-                return Err(self.corrupt());
-            }
-            tree.push(leaf_hash(&entry), |_, _| ());
-        }
-        Ok(tree.size())
+        Ok(self.end()?.size())
     }
 
     /// Moves the entries of full bundles into files. What is moved stays readable throughout.
@@ -196,19 +174,19 @@ impl<'a> TenantLog<'a> {
     pub fn roll(&self) -> Result<u64, StoreError> {
         let mut moved = 0;
         loop {
-            let Tail { mut rolled, entries: mut bundle } = self.tail(0, u64::MAX)?;
-            if bundle.len() < 256 {
+            let Tail { mut rolled, entries } = self.tail(0, u64::MAX)?;
+            if entries.len() < 256 {
                 return Ok(moved);
             }
-            bundle.truncate(256);
-            self.files.write_bundle(rolled / TILE_WIDTH, &bundle)?;
             let mut batch = Batch::new();
-            for (index, _) in &bundle {
-                batch.delete(Space::Log, entry_key(&self.tenant, *index));
+            let mut bundle = Vec::with_capacity(256);
+            for (index, entry) in entries.into_iter().take(256) {
+                batch.delete(Space::Log, entry_key(&self.tenant, index));
+                bundle.push(entry);
             }
-            rolled += TILE_WIDTH;
+            self.files.write_bundle(&mut rolled, &bundle)?;
             moved += TILE_WIDTH;
-            batch.put(Space::Log, rolled_key(&self.tenant), rolled.to_be_bytes().to_vec());
+            batch.put(Space::Log, rolled_key(&self.tenant), encode(&rolled));
             self.hot.commit(batch)?;
         }
     }
@@ -223,8 +201,8 @@ impl<'a> TenantLog<'a> {
     fn tail(&self, first: u64, end: u64) -> Result<Tail, StoreError> {
         let (snapshot, table) = (self.hot.snapshot(), Table::Owner(Space::Log));
         let rolled = match snapshot.get(table, &rolled_key(&self.tenant))? {
-            None => 0,
-            Some(value) => u64::from_be_bytes(value.try_into().map_err(|_| self.corrupt())?),
+            None => Frontier::default(),
+            Some(value) => decode(&value).ok_or_else(|| self.corrupt())?,
         };
         let prefix = entries_prefix(&self.tenant);
         let mut entries = Vec::new();
@@ -245,6 +223,21 @@ impl<'a> TenantLog<'a> {
     fn corrupt(&self) -> StoreError {
         StoreError::corrupt(format!("the log of {}", self.tenant))
     }
+}
+
+fn encode(rolled: &Frontier) -> Vec<u8> {
+    let hashes = rolled.partial().flat_map(|(_, hashes)| hashes.concat());
+    rolled.size().to_be_bytes().into_iter().chain(hashes).collect()
+}
+
+fn decode(value: &[u8]) -> Option<Frontier> {
+    let (size, hashes) = value.split_first_chunk()?;
+    let (hashes, []) = hashes.as_chunks() else { return None };
+    let (size, mut hashes) = (u64::from_be_bytes(*size), hashes.iter().copied());
+    let widths = partial_tiles(size).into_iter();
+    let levels = widths.map(|width| hashes.by_ref().take(width.into()).collect()).collect();
+    let rolled = Frontier::restore(size, levels).ok()?;
+    hashes.next().is_none().then_some(rolled)
 }
 
 impl Batch {

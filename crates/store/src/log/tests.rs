@@ -125,19 +125,48 @@ fn a_missing_or_changed_piece_is_damage_and_never_another_tree() {
     let mut bed = Bed::new();
     bed.append(600);
     bed.log().roll().unwrap();
-    let file = bed.folder.path().join("logs/acme/tile/0/001");
-    let good = std::fs::read(&file).unwrap();
-    std::fs::write(&file, &good[1..]).unwrap();
-    assert!(matches!(bed.log().end(), Err(StoreError::Corrupt { .. })));
-    let mut bent = good.clone();
-    bent[40] ^= 1;
-    std::fs::write(&file, &bent).unwrap();
-    assert_ne!(bed.log().root(600).unwrap(), bed.end.root());
+    for name in ["tile/0/001", "tile/entries/001"] {
+        let file = bed.folder.path().join("logs/acme").join(name);
+        let good = std::fs::read(&file).unwrap();
+        let mut bent = good.clone();
+        bent[40] ^= 1;
+        for wrong in [Some(&good[1..]), Some(&bent), None] {
+            match wrong {
+                Some(wrong) => std::fs::write(&file, wrong).unwrap(),
+                None => std::fs::remove_file(&file).unwrap(),
+            }
+            assert!(matches!(bed.log().check(), Err(StoreError::Corrupt { .. })), "{name}");
+            assert!(matches!(bed.log().entries(300, 1), Err(StoreError::Corrupt { .. })), "{name}");
+            assert_eq!(bed.log().end().unwrap(), bed.end);
+            assert_eq!(bed.log().root(600).unwrap(), bed.end.root(), "the root is of what is hot");
+            std::fs::write(&file, &good).unwrap();
+        }
+        bed.check();
+    }
+}
+
+#[test]
+fn whoever_has_the_files_makes_no_other_log_of_them() {
+    let (mut bed, mut other) = (Bed::new(), Bed::new());
+    bed.append(300);
+    bed.log().roll().unwrap();
+    // The same with an entry taken out: bundle and tile fit each other.
+    let mut batch = Batch::new();
+    for index in 0..300 {
+        batch.put_log_entry(&tenant(), index, entry(index + 1)).unwrap();
+    }
+    other.hot.commit(batch).unwrap();
+    other.log().roll().unwrap();
+    other.end = Frontier::default();
+    let names = ["tile/0/000", "tile/entries/000"];
+    let path = |bed: &Bed, name| bed.folder.path().join("logs/acme").join(name);
+    for name in names {
+        std::fs::copy(path(&other, name), path(&bed, name)).unwrap();
+    }
+    assert_eq!(bed.log().end().unwrap(), bed.end);
     assert!(matches!(bed.log().check(), Err(StoreError::Corrupt { .. })));
-    std::fs::remove_file(&file).unwrap();
-    assert!(matches!(bed.log().root(600), Err(StoreError::Corrupt { .. })));
-    std::fs::write(&file, &good).unwrap();
-    bed.check();
+    assert!(matches!(bed.log().entries(0, 1), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(bed.log().inclusion_proof(0, 300), Err(StoreError::Corrupt { .. })));
 }
 
 #[test]
