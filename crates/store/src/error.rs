@@ -134,9 +134,6 @@ pub enum PlaceProblem {
         "its text is not UTF-8 in the order of bytes; make the database with `TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`"
     )]
     Order,
-    /// It may lose what it said was done.
-    #[error("its `synchronous_commit` is off")]
-    NotDurable,
     /// Its tables are another user's: leaders could not end each other.
     #[error("its tables belong to another user; the leader is one user on all nodes")]
     NotOwner,

@@ -8,9 +8,13 @@ use sqlx::any::AnyConnectOptions;
 use crate::error::StoreError;
 
 /// Longest wait for another's lock, and longest pause within a transaction before the server ends it: a node that the network
-/// cut off holds nobody up.
-const SESSION: [(&str, &str); 2] =
-    [("options[lock_timeout]", "10s"), ("options[idle_in_transaction_session_timeout]", "30s")];
+/// cut off holds nobody up. What is done is on the disks of the server and of its synchronous standbys, whatever server,
+/// database or role say of `synchronous_commit`.
+const SESSION: [(&str, &str); 3] = [
+    ("options[lock_timeout]", "10s"),
+    ("options[idle_in_transaction_session_timeout]", "30s"),
+    ("options[synchronous_commit]", "on"),
+];
 
 /// A PostgreSQL database, and who we are to it:
 /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslrootcert=FILE`.

@@ -61,6 +61,22 @@ impl Registry {
         Ok(Self { pool, turn: Some(TURN), superseded })
     }
 
+    /// The newest term that a leader took, 0 where nobody has led.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::PlaceUnusable`], or [`StoreError::Database`].
+    pub async fn newest_term(place: &PostgresPlace) -> Result<u64, StoreError> {
+        let mut candidate = connect(place, place.named("thingward-candidate")).await?;
+        let newest = match has_own_tables(&mut candidate).await? {
+            None => 0,
+            Some(false) => return Err(unusable(place, PlaceProblem::NotOwner)),
+            Some(true) => term::newest(&mut candidate).await?,
+        };
+        candidate.close().await.map_err(failed("look at the terms"))?;
+        Ok(newest)
+    }
+
     /// Follows: reads what the leader writes.
     ///
     /// # Errors
@@ -104,7 +120,7 @@ async fn connect(place: &PostgresPlace, options: AnyConnectOptions) -> Result<An
     check(&mut connection).await?.map_or(Ok(connection), |problem| Err(unusable(place, problem)))
 }
 
-/// What keeps a database from holding a registry: names are in the order of their bytes, and what was committed is kept.
+/// What keeps a database from holding a registry: names are in the order of their bytes.
 async fn check(connection: &mut AnyConnection) -> Result<Option<PlaceProblem>, StoreError> {
     let failed = failed("look at the database");
     let version = sqlx::query("SELECT current_setting('server_version_num')::BIGINT / 10000 AS version");
@@ -114,15 +130,13 @@ async fn check(connection: &mut AnyConnection) -> Result<Option<PlaceProblem>, S
     let row = sqlx::query(
         "SELECT pg_encoding_to_char(encoding) = 'UTF8' \
          AND (datlocprovider = 'b' OR datlocprovider = 'c' AND datcollate IN ('C', 'POSIX')) AS in_order, \
-         current_setting('synchronous_commit') <> 'off' AS is_durable, \
          NOT EXISTS (SELECT 1 FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl AND version <> 'TLSv1.3') AS is_tls_13 \
          FROM pg_database WHERE datname = current_database()",
     );
     let row = row.fetch_one(connection).await.map_err(&failed)?;
-    Ok(match (get(&row, "is_tls_13")?, get(&row, "in_order")?, get(&row, "is_durable")?) {
-        (false, ..) => Some(PlaceProblem::OldTls),
-        (_, false, _) => Some(PlaceProblem::Order),
-        (.., false) => Some(PlaceProblem::NotDurable),
+    Ok(match (get(&row, "is_tls_13")?, get(&row, "in_order")?) {
+        (false, _) => Some(PlaceProblem::OldTls),
+        (_, false) => Some(PlaceProblem::Order),
         _ => None,
     })
 }

@@ -58,6 +58,15 @@ async fn end_leaders(connection: &mut AnyConnection) -> Result<bool, StoreError>
     ended.iter().try_fold(true, |all, row| Ok(all & get::<bool>(row, "ended")?))
 }
 
+/// The newest term; 0 where nobody has led.
+pub(super) async fn newest(connection: &mut AnyConnection) -> Result<u64, StoreError> {
+    let newest =
+        sqlx::query("SELECT value FROM counters WHERE name = 'term'").fetch_optional(connection).await;
+    let newest = newest.map_err(failed("look at the terms"))?;
+    let newest = newest.map(|row| get::<i64>(&row, "value")).transpose()?;
+    Ok(newest.and_then(|newest| u64::try_from(newest).ok()).unwrap_or_default())
+}
+
 /// Whether no newer term was taken.
 pub(super) async fn is_newest(connection: &mut AnyConnection, term: u64) -> Result<bool, sqlx::Error> {
     let newest = sqlx::query("SELECT 1 FROM counters WHERE name = 'term' AND value = $1 FOR SHARE");
