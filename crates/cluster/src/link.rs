@@ -23,7 +23,7 @@ use rand_core::Rng;
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{AeadKey, CryptoError, system_rng};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::nats::{Nats, NatsError};
 
@@ -288,6 +288,8 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Event>) {
+        // What is heard meanwhile does not put it off.
+        let mut beat = Instant::now() + BEAT;
         loop {
             let progress = Arc::clone(&self.progress);
             let changed = progress.changed.notified();
@@ -300,8 +302,8 @@ impl Writer {
                     Some(event) => Some(event),
                     None => return,
                 },
+                () = sleep_until(beat) => None,
                 () = changed => continue,
-                () = tokio::time::sleep(BEAT) => None,
             };
             let mut frame = Vec::with_capacity(256);
             self.told = progress.by_us.load(Ordering::Acquire);
@@ -318,6 +320,7 @@ impl Writer {
             if self.client.publish(self.subject.clone(), frame).await.is_err() {
                 return;
             }
+            beat = Instant::now() + BEAT;
         }
     }
 }

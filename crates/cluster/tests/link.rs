@@ -105,3 +105,26 @@ async fn nobody_without_the_key_is_linked_to_nor_hears_anything() {
     connect(&nats, &key(), 5).await.unwrap();
     assert!(accepting.await.unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_only_hears_is_not_gone() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let nats = nats(&servers).await;
+    let ((host, mut from_guest), (_guest, mut from_host)) = linked(&nats).await;
+    let hearing = tokio::spawn(async move { while from_host.next().await.is_some() {} });
+    let talking = async {
+        for number in 0..20 {
+            assert!(host.send(1, number, Bytes::from_static(b"heard")).await);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    let answered = async { while from_guest.next().await.is_some() {} };
+    tokio::select! {
+        () = talking => {}
+        () = answered => panic!("the link was cut after less than 6 s"),
+    }
+    assert!(!hearing.is_finished());
+}
