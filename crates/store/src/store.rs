@@ -239,7 +239,8 @@ impl Store {
     ) -> Result<Vec<Pair>, StoreError> {
         let snapshot = self.hot.snapshot();
         let before = |pair: &Result<Pair, _>| matches!(pair, Ok((key, _)) if key.as_slice() <= after);
-        snapshot.scan(Table::Owner(space), prefix).skip_while(before).take(pairs_max).collect()
+        let pairs = snapshot.scan_from(Table::Owner(space), prefix, prefix.max(after));
+        pairs.skip_while(before).take(pairs_max).collect()
     }
 
     /// Moves rows of the tenant that are due from hot to a new segment. A crash at any point neither loses nor

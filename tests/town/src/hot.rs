@@ -119,12 +119,9 @@ impl HotSnapshot for Moment {
         Ok(found.map(|(key, value)| (key.clone(), value.clone())))
     }
 
-    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
-        let prefix = prefix.to_vec();
-        let rows = self.0.get(&table).into_iter().flat_map({
-            let prefix = prefix.clone();
-            move |rows| rows.range(prefix.clone()..)
-        });
+    fn scan_from(&self, table: Table, prefix: &[u8], from: &[u8]) -> Pairs<'_> {
+        let (prefix, from) = (prefix.to_vec(), from.to_vec());
+        let rows = self.0.get(&table).into_iter().flat_map(move |rows| rows.range(from.clone()..));
         let own = rows.take_while(move |(key, _)| key.starts_with(&prefix));
         Box::new(own.map(|(key, value)| Ok((key.clone(), value.clone()))))
     }

@@ -170,7 +170,7 @@ impl Running {
     pub fn checkpoint(&self, tenant: TenantName) -> Result<(u64, String), String> {
         let log = self.store.log(tenant);
         let size = log.end().map_err(|e| e.to_string())?.size();
-        let root = log.root(size).map_err(|e| e.to_string())?;
+        let root = log.view().and_then(|view| view.root(size)).map_err(|e| e.to_string())?;
         let signed = self.core.auditor().checkpoint(&tenant, size, root).map_err(|e| e.to_string())?;
         Ok((size, signed))
     }

@@ -101,7 +101,7 @@ impl Asked {
         let mut told = false;
         loop {
             let store = std::sync::Arc::clone(&shared.store);
-            let proof = move || store.log(tenant).consistency_proof(old, size);
+            let proof = move || store.log(tenant).view()?.consistency_proof(old, size);
             let proof = tokio::task::spawn_blocking(proof).await.map_err(|e| Failure::Own(e.to_string()))?;
             let proof = proof.map_err(|e| Failure::Own(e.to_string()))?;
             match self.client.add_checkpoint(old, &proof, note).await {

@@ -86,7 +86,7 @@ async fn round(shared: &Arc<Shared>, tenant: TenantName) {
 /// The log as it is, with our own signature only.
 async fn signed(shared: &Arc<Shared>, tenant: TenantName) -> Option<Published> {
     let (store, size) = (Arc::clone(&shared.store), shared.core.log_size(&tenant));
-    let root = tokio::task::spawn_blocking(move || store.log(tenant).root(size)).await;
+    let root = tokio::task::spawn_blocking(move || store.log(tenant).view()?.root(size)).await;
     let root = root.map_err(|e| e.to_string()).and_then(|root| root.map_err(|e| e.to_string()));
     let note = root.and_then(|root| {
         let note = shared.auditor.checkpoint(&tenant, size, root).map_err(|e| e.to_string())?;

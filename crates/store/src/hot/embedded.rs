@@ -87,9 +87,12 @@ impl HotSnapshot for Moment<'_> {
         found.map(pair).transpose()
     }
 
-    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
+    fn scan_from(&self, table: Table, prefix: &[u8], from: &[u8]) -> Pairs<'_> {
+        let prefix = prefix.to_vec();
+        let is_wanted =
+            move |found: &Result<Pair, _>| !matches!(found, Ok((key, _)) if !key.starts_with(&prefix));
         match self.store.table(table) {
-            Ok(table) => Box::new(self.at.prefix(table, prefix).map(pair)),
+            Ok(table) => Box::new(self.at.range(table, from..).map(pair).take_while(is_wanted)),
             Err(e) => Box::new(std::iter::once(Err(e))),
         }
     }

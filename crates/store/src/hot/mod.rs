@@ -59,8 +59,14 @@ pub trait HotSnapshot: Send {
     /// [`StoreError::Io`] or [`StoreError::Database`].
     fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError>;
 
+    /// All pairs whose key starts with `prefix`, from the key `from` on. What is before it costs nothing, also where it was
+    /// deleted.
+    fn scan_from(&self, table: Table, prefix: &[u8], from: &[u8]) -> Pairs<'_>;
+
     /// All pairs whose key starts with `prefix`.
-    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_>;
+    fn scan(&self, table: Table, prefix: &[u8]) -> Pairs<'_> {
+        self.scan_from(table, prefix, prefix)
+    }
 }
 
 #[cfg(test)]

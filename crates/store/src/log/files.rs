@@ -64,10 +64,14 @@ impl Files {
     }
 
     /// Writes a full bundle behind `rolled` with its tile, and the tiles above that it fills.
-    pub(crate) fn write_bundle(&self, rolled: &mut Frontier, entries: &[Vec<u8>]) -> Result<(), StoreError> {
+    pub(crate) fn write_bundle<'a>(
+        &self,
+        rolled: &mut Frontier,
+        entries: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), StoreError> {
         let tile = full(Kind::Entries, rolled.size() / TILE_WIDTH);
         let mut bundle = Vec::new();
-        for entry in entries {
+        for entry in entries.clone() {
             push_entry(&mut bundle, entry).ok_or_else(|| damaged(tile))?;
         }
         self.write(tile, &bundle)?;

@@ -13,19 +13,19 @@
 //! Indexes have no gap: entries are numbered by one writer and committed in their order.
 
 mod files;
-mod nodes;
+mod view;
 
 use thingward_audit::frontier::{Frontier, partial_tiles};
+use thingward_audit::leaf_hash;
 use thingward_audit::tile::{ENTRY_BYTES_MAX, Kind, TILE_WIDTH, Tile, push_entry};
-use thingward_audit::tree::{consistency_proof, inclusion_proof, root};
-use thingward_audit::{Hash, Subtree, leaf_hash};
 use thingward_model::TenantName;
 
 use crate::error::StoreError;
 use crate::hot::{Batch, HotStore, Space, Table};
 use crate::log::files::Files;
-use crate::log::nodes::TileNodes;
 use crate::shelf::Shelf;
+
+pub use view::LogView;
 
 /// Most entries of one answer.
 pub const ENTRIES_MAX: u64 = 10_000;
@@ -90,44 +90,22 @@ impl<'a> TenantLog<'a> {
         Ok(all)
     }
 
-    /// The root over the first `size` entries, which have to be there.
+    /// The log as it is now: its root, and proofs.
     ///
     /// # Errors
     ///
     /// [`StoreError::Corrupt`], or what the disk says.
-    pub fn root(&self, size: u64) -> Result<Hash, StoreError> {
-        root(&self.nodes()?, size)
-    }
-
-    /// The proof that entry `index` is among the first `size`, which have to be there.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotFound`] when `index` is not before `size`, else as [`Self::root`].
-    pub fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, StoreError> {
-        if index >= size {
-            return Err(StoreError::NotFound { what: "log entry" });
-        }
-        inclusion_proof(&self.nodes()?, index, Subtree::first(size))
-    }
-
-    /// The proof that the first `size` entries continue the first `earlier`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotFound`] when `earlier` is larger, else as [`Self::root`].
-    pub fn consistency_proof(&self, earlier: u64, size: u64) -> Result<Vec<Hash>, StoreError> {
-        if earlier > size {
-            return Err(StoreError::NotFound { what: "tree of that size" });
-        }
-        consistency_proof(&self.nodes()?, Subtree::first(earlier), size)
+    pub fn view(&self) -> Result<LogView<'_>, StoreError> {
+        let Tail { rolled, entries } = self.tail(0, u64::MAX)?;
+        let hot = entries.iter().map(|(_, entry)| leaf_hash(entry)).collect();
+        Ok(LogView::new(&self.files, rolled, hot))
     }
 
     /// A tile or bundle of the log as it was at `size`; `None` when it has no such piece.
     ///
     /// # Errors
     ///
-    /// As [`Self::root`].
+    /// As [`Self::view`].
     pub fn piece(&self, tile: Tile, size: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let level = match tile.kind {
             Kind::Hashes { level } => u32::from(level),
@@ -140,7 +118,7 @@ impl<'a> TenantLog<'a> {
         };
         match tile.kind {
             Kind::Hashes { level } => {
-                let hashes = self.nodes()?.tile(level, tile.index, u64::from(tile.width))?;
+                let hashes = self.view()?.hashes(level, tile.index, u64::from(tile.width))?;
                 Ok(Some(hashes.concat()))
             }
             Kind::Entries => {
@@ -172,29 +150,18 @@ impl<'a> TenantLog<'a> {
     ///
     /// What the disk says; the entries are where they were.
     pub fn roll(&self) -> Result<u64, StoreError> {
-        let mut moved = 0;
-        loop {
-            let Tail { mut rolled, entries } = self.tail(0, u64::MAX)?;
-            if entries.len() < 256 {
-                return Ok(moved);
-            }
+        let Tail { mut rolled, entries } = self.tail(0, u64::MAX)?;
+        let before = rolled.size();
+        for entries in entries.chunks_exact(256) {
             let mut batch = Batch::new();
-            let mut bundle = Vec::with_capacity(256);
-            for (index, entry) in entries.into_iter().take(256) {
-                batch.delete(Space::Log, entry_key(&self.tenant, index));
-                bundle.push(entry);
+            for (index, _) in entries {
+                batch.delete(Space::Log, entry_key(&self.tenant, *index));
             }
-            self.files.write_bundle(&mut rolled, &bundle)?;
-            moved += TILE_WIDTH;
+            self.files.write_bundle(&mut rolled, entries.iter().map(|(_, entry)| entry.as_slice()))?;
             batch.put(Space::Log, rolled_key(&self.tenant), encode(&rolled));
             self.hot.commit(batch)?;
         }
-    }
-
-    fn nodes(&self) -> Result<TileNodes<'_>, StoreError> {
-        let Tail { rolled, entries } = self.tail(0, u64::MAX)?;
-        let hot = entries.iter().map(|(_, entry)| leaf_hash(entry)).collect();
-        Ok(TileNodes::new(&self.files, rolled, hot))
+        Ok(rolled.size() - before)
     }
 
     /// What is in no file, at one moment: entries from `first` to before `end`.
@@ -205,17 +172,16 @@ impl<'a> TenantLog<'a> {
             Some(value) => decode(&value).ok_or_else(|| self.corrupt())?,
         };
         let prefix = entries_prefix(&self.tenant);
+        let from = entry_key(&self.tenant, first.max(rolled.size()));
         let mut entries = Vec::new();
-        for pair in snapshot.scan(table, &prefix) {
+        for pair in snapshot.scan_from(table, &prefix, &from) {
             let (key, entry) = pair?;
             let index = key.strip_prefix(prefix.as_slice()).and_then(|k| k.try_into().ok());
             let index = index.map(u64::from_be_bytes).ok_or_else(|| self.corrupt())?;
             if index >= end {
                 break;
             }
-            if index >= first {
-                entries.push((index, entry));
-            }
+            entries.push((index, entry));
         }
         Ok(Tail { rolled, entries })
     }

@@ -1,7 +1,7 @@
 //! A log that grows through several tile levels, is rolled at every point, and is read back.
 
 use tempfile::TempDir;
-use thingward_audit::{verify_consistency, verify_inclusion};
+use thingward_audit::{Subtree, verify_consistency, verify_inclusion};
 
 use super::*;
 use crate::hot::FjallHot;
@@ -45,11 +45,11 @@ impl Bed {
         let (log, size) = (self.log(), self.end.size());
         assert_eq!(log.end().unwrap(), self.end);
         assert_eq!(log.check().unwrap(), size);
-        let root = log.root(size).unwrap();
+        let root = log.view().unwrap().root(size).unwrap();
         assert_eq!(root, self.end.root());
         for index in [0, 1, size / 2, size.saturating_sub(2), size.saturating_sub(1)] {
             if index < size {
-                let proof = log.inclusion_proof(index, size).unwrap();
+                let proof = log.view().unwrap().inclusion_proof(index, size).unwrap();
                 verify_inclusion(index, &leaf_hash(&entry(index)), Subtree::first(size), &root, &proof)
                     .unwrap();
                 assert_eq!(log.entries(index, 1).unwrap(), [(index, entry(index))]);
@@ -57,13 +57,16 @@ impl Bed {
         }
         for earlier in [0, 1, 255, 256, 257, size / 3, size] {
             if earlier <= size {
-                let proof = log.consistency_proof(earlier, size).unwrap();
-                let old = log.root(earlier).unwrap();
+                let proof = log.view().unwrap().consistency_proof(earlier, size).unwrap();
+                let old = log.view().unwrap().root(earlier).unwrap();
                 verify_consistency(Subtree::first(earlier), &old, size, &root, &proof).unwrap();
             }
         }
-        assert!(matches!(log.inclusion_proof(size, size), Err(StoreError::NotFound { .. })));
-        assert!(matches!(log.consistency_proof(size + 1, size), Err(StoreError::NotFound { .. })));
+        assert!(matches!(log.view().unwrap().inclusion_proof(size, size), Err(StoreError::NotFound { .. })));
+        assert!(matches!(
+            log.view().unwrap().consistency_proof(size + 1, size),
+            Err(StoreError::NotFound { .. })
+        ));
     }
 }
 
@@ -138,7 +141,11 @@ fn a_missing_or_changed_piece_is_damage_and_never_another_tree() {
             assert!(matches!(bed.log().check(), Err(StoreError::Corrupt { .. })), "{name}");
             assert!(matches!(bed.log().entries(300, 1), Err(StoreError::Corrupt { .. })), "{name}");
             assert_eq!(bed.log().end().unwrap(), bed.end);
-            assert_eq!(bed.log().root(600).unwrap(), bed.end.root(), "the root is of what is hot");
+            assert_eq!(
+                bed.log().view().unwrap().root(600).unwrap(),
+                bed.end.root(),
+                "the root is of what is hot"
+            );
             std::fs::write(&file, &good).unwrap();
         }
         bed.check();
@@ -166,7 +173,7 @@ fn whoever_has_the_files_makes_no_other_log_of_them() {
     assert_eq!(bed.log().end().unwrap(), bed.end);
     assert!(matches!(bed.log().check(), Err(StoreError::Corrupt { .. })));
     assert!(matches!(bed.log().entries(0, 1), Err(StoreError::Corrupt { .. })));
-    assert!(matches!(bed.log().inclusion_proof(0, 300), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(bed.log().view().unwrap().inclusion_proof(0, 300), Err(StoreError::Corrupt { .. })));
 }
 
 #[test]

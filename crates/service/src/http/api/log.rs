@@ -286,7 +286,7 @@ pub(in crate::http) async fn proof(
 ) -> Result<Json<LogProofView>, ApiError> {
     let tenant = allowed.tenant();
     let Published { size, note: checkpoint, .. } = published(&app, tenant).await?;
-    let proof = app.ask(move |store| store.log(tenant).inclusion_proof(index, size)).await?;
+    let proof = app.ask(move |store| store.log(tenant).view()?.inclusion_proof(index, size)).await?;
     let proof = proof.iter().map(|hash| STANDARD.encode(hash)).collect();
     Ok(Json(LogProofView { index, size, proof, checkpoint }))
 }
@@ -298,7 +298,7 @@ async fn head(app: &App, tenant: TenantName) -> Result<Option<Published>, ApiErr
         return Ok(app.shared.witnessing.published(&tenant));
     }
     let size = app.shared.core.log_size(&tenant);
-    let root = app.ask(move |store| store.log(tenant).root(size)).await?;
+    let root = app.ask(move |store| store.log(tenant).view()?.root(size)).await?;
     let note = app.shared.auditor.checkpoint(&tenant, size, root).map_err(|_| ApiError::Internal)?;
     Ok(Some(Published { size, root, note }))
 }
