@@ -8,7 +8,7 @@ use ahash::{HashMap, HashSet};
 use thingward_crypto::{KeyId, VerifyingKey};
 use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{Admission, LIST_MAX, PrincipalState, Registry};
+use thingward_store::registry::{Admission, LIST_MAX, MemberKey, Registry};
 
 use crate::access::Access;
 
@@ -64,22 +64,24 @@ impl Directory {
     }
 
     async fn load_tenant(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
-        let mut after = None;
+        let mut last = None;
         loop {
-            let page = registry.principals(tenant, None, after.as_ref(), LIST_MAX).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.principal.name);
-            for entry in page.iter().filter(|e| e.state == PrincipalState::Enrolled) {
-                if let Some(gateway) = entry.keeper {
-                    self.kept(*tenant, entry.principal.name, gateway);
+            let page = registry.kept(tenant, last.as_ref()).await?;
+            let Some((name, _)) = page.last() else { break };
+            last = Some(*name);
+            page.into_iter().for_each(|(name, gateway)| self.kept(*tenant, name, gateway));
+        }
+        let mut last = None;
+        loop {
+            let mut page = registry.member_keys(tenant, last.as_ref()).await?;
+            for MemberKey { principal, spki, .. } in &page {
+                if let Ok(key) = VerifyingKey::from_spki(spki) {
+                    self.enrolled(*tenant, principal.name, principal.role, key);
                 }
-                for key in registry.keys(tenant, &entry.principal.name).await? {
-                    if key.revoked.is_none()
-                        && let Ok(public) = VerifyingKey::from_spki(&key.spki)
-                    {
-                        self.enrolled(*tenant, entry.principal.name, entry.principal.role, public);
-                    }
-                }
+            }
+            last = page.pop();
+            if last.is_none() {
+                return Ok(());
             }
         }
     }

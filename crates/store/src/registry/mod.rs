@@ -57,7 +57,7 @@ pub use offer::Offer;
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use place::PostgresPlace;
 pub use policy::PolicyVersion;
-pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
+pub use principal::{MemberKey, NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use purchase::{Close, Purchase};
 pub use raw_key::RawKey;
 pub use session::{SESSION_IDLE_MICROS, Session, SessionId, SignedInBy, Way};
