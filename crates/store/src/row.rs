@@ -153,6 +153,14 @@ impl Row {
     pub fn series(&self) -> Series {
         Series { device: self.device, stream: self.stream, field: self.field, unit: self.unit.clone() }
     }
+
+    /// Whether it is one point of this series.
+    pub(crate) fn is_of(&self, series: &Series) -> bool {
+        self.device == series.device
+            && self.stream == series.stream
+            && self.field == series.field
+            && self.unit == series.unit
+    }
 }
 
 impl Record {

@@ -1,6 +1,6 @@
 //! Up to where each chain is signed, and what that makes of a row.
 
-use thingward_model::{Assurance, TenantName};
+use thingward_model::{Assurance, DeviceName, StreamName, TenantName};
 
 use crate::error::StoreError;
 use crate::hot::{HotSnapshot, SignedPart, Table, chain_key};
@@ -10,7 +10,7 @@ use crate::row::{Row, Value};
 pub(crate) struct Signed<'a> {
     snapshot: &'a dyn HotSnapshot,
     tenant: &'a TenantName,
-    last: Option<(Vec<u8>, Option<SignedPart>)>,
+    last: Option<((DeviceName, StreamName, [u8; 8]), Option<SignedPart>)>,
 }
 
 impl<'a> Signed<'a> {
@@ -31,12 +31,13 @@ impl<'a> Signed<'a> {
     }
 
     fn is_signed(&mut self, row: &Row) -> Result<bool, StoreError> {
-        let key = chain_key(self.tenant, &row.device, &row.stream, row.chain);
-        if self.last.as_ref().is_none_or(|(last, _)| *last != key) {
+        let chain = (row.device, row.stream, row.chain);
+        if self.last.as_ref().is_none_or(|(last, _)| *last != chain) {
             let corrupt = || StoreError::corrupt("the signed part of a chain");
+            let key = chain_key(self.tenant, &row.device, &row.stream, row.chain);
             let bytes = self.snapshot.get(Table::Signed, &key)?;
             let part = bytes.map(|b| SignedPart::decode(&b).ok_or_else(corrupt)).transpose()?;
-            self.last = Some((key, part));
+            self.last = Some((chain, part));
         }
         let part = self.last.as_ref().and_then(|(_, part)| part.as_ref());
         Ok(part.is_some_and(|part| part.covers(row.seq)))

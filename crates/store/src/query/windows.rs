@@ -66,7 +66,10 @@ pub(crate) struct Windows {
     percentiles: Vec<Percentile>,
     limits: Limits,
     values_kept: usize,
-    windows: BTreeMap<(Series, Timestamp), Numbers>,
+    windows: BTreeMap<(Series, Timestamp), usize>,
+    numbers: Vec<Numbers>,
+    /// The window of the row before: rows of a series come together.
+    last: Option<(Series, Timestamp, usize)>,
 }
 
 impl Windows {
@@ -78,15 +81,40 @@ impl Windows {
         if every_micros == 0 {
             return Err(StoreError::Invalid { what: "a window lasts from 1 microsecond to 292,000 years" });
         }
-        let percentiles = spec.percentiles.clone();
-        Ok(Self { every_micros, percentiles, limits, values_kept: 0, windows: BTreeMap::new() })
+        let (percentiles, windows) = (spec.percentiles.clone(), BTreeMap::new());
+        Ok(Self {
+            every_micros,
+            percentiles,
+            limits,
+            values_kept: 0,
+            windows,
+            numbers: Vec::new(),
+            last: None,
+        })
     }
 
     /// The windows by series and time.
     pub(crate) fn finish(self) -> Vec<Window> {
-        let percentiles = self.percentiles;
-        let windows = self.windows.into_iter();
-        windows.map(|((series, start), numbers)| numbers.finish(series, start, &percentiles)).collect()
+        let Self { percentiles, windows, mut numbers, .. } = self;
+        let mut of = |at: usize| numbers.get_mut(at).map(std::mem::take).unwrap_or_default();
+        windows.into_iter().map(|((series, start), at)| of(at).finish(series, start, &percentiles)).collect()
+    }
+
+    /// Where the numbers of a row's window are.
+    fn place(&mut self, row: &Row, start: Timestamp) -> usize {
+        if let Some((series, since, at)) = &self.last
+            && *since == start
+            && row.is_of(series)
+        {
+            return *at;
+        }
+        let series = row.series();
+        let at = *self.windows.entry((series.clone(), start)).or_insert(self.numbers.len());
+        if at == self.numbers.len() {
+            self.numbers.push(Numbers::default());
+        }
+        self.last = Some((series, start, at));
+        at
     }
 }
 
@@ -98,7 +126,8 @@ impl Collect for Windows {
         }
         let micros = row.time.as_micros();
         let start = Timestamp::from_micros(micros.saturating_sub(micros.rem_euclid(self.every_micros)));
-        let numbers = self.windows.entry((row.series(), start)).or_default();
+        let at = self.place(&row, start);
+        let Some(numbers) = self.numbers.get_mut(at) else { return Ok(()) };
         numbers.add(value);
         if !self.percentiles.is_empty() {
             numbers.values.push(value);

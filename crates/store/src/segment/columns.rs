@@ -239,7 +239,7 @@ impl<'a, K: Kind> Names<'a, K> {
         let text = self.texts.value(at);
         let mut last = self.last.borrow_mut();
         match *last {
-            Some(name) if name.as_str() == text => {}
+            Some(name) if name.as_bytes() == text.as_bytes() => {}
             _ => *last = Some(text.parse().map_err(|_| corrupt())?),
         }
         Ok(*last)
