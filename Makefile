@@ -27,7 +27,7 @@ test: ## install what the tests need and run all of them
 		cargo test --workspace --release --locked
 
 soak: ## town after town from SEED on, COUNT of them or until stopped; a failing one says how it is run again
-	@cargo build --package thingward-town --release --locked
+	@cargo build --workspace --bin thingward-town --release --locked
 	@SEED=$(SEED) COUNT=$(COUNT) target/release/thingward-town
 
 town-cluster: ## three nodes over NATS, PostgreSQL, an object store and a load balancer, all of which end and come back
@@ -36,7 +36,7 @@ town-cluster: ## three nodes over NATS, PostgreSQL, an object store and a load b
 	cargo test --workspace --test nodes --release --locked -- --nocapture
 
 scale: ## measure what a million devices cost one core, and write docs/scale.md
-	@cargo build --package thingward-benches --release --locked
+	@cargo build --workspace --bin thingward-benches --release --locked
 	@target/release/thingward-benches devices
 
 fuzz: ## look for inputs that bring a decoder down: SECONDS for each, or TARGET alone
@@ -54,8 +54,8 @@ firmware: ## build what is for microcontrollers, run it on emulated ones, measur
 bench: ## measure beside peers, and write docs/performance.md
 	@scripts/install bench
 	@scripts/build
-	@cargo build --package thingward-benches --release --locked
-	@target/release/thingward-benches $(CURDIR)/tests/peers/node_modules
+	@cargo build --workspace --bin thingward-benches --release --locked
+	@target/release/thingward-benches $(CURDIR)/tests/peers/node_modules $(CURDIR)/$(PYTHON)
 
 deb: build ## make a Debian package with hardened systemd units
 	@packaging/deb $(BINARY)

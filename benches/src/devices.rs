@@ -13,16 +13,15 @@ use thingward_model::{DeviceName, Link, Principal, Role, TenantName, Timestamp};
 use thingward_mqtt::broker::Limits;
 use thingward_service::core::stepped::SteppedCore;
 use thingward_service::directory::Directory;
-use thingward_store::Store;
 use thingward_store::segment::RollPolicy;
 
+use crate::bed::Bed;
 use crate::clock::spent;
 
 /// Events that the core takes together, as it does behind its threads.
 const GROUP: usize = 512;
 /// Seconds in which each device says that it is there.
 pub(crate) const KEEP_ALIVE_SECONDS: u16 = 600;
-const START_SECONDS: i64 = 1_800_000_000;
 const EXPIRY_SECONDS: u32 = 86_400;
 /// So many devices also send a reading, each one.
 const SENDERS: usize = 100_000;
@@ -110,24 +109,16 @@ impl Town {
     }
 }
 
-fn who(tenant: TenantName, device: usize) -> Member {
+fn who(tenant: TenantName, device: usize, not_after: Timestamp) -> Member {
     let name: DeviceName = format!("device-{device}").parse().unwrap();
     let principal = Principal { tenant, role: Role::Device, name };
-    let not_after = Timestamp::from_seconds(START_SECONDS * 2);
     Member { principal, serial: device.to_be_bytes().to_vec(), not_after, link: Link::MutualTls }
 }
 
 /// With so many devices.
 pub(crate) fn measure(count: usize) -> Devices {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (data, kek) = (folder.path().join("data"), folder.path().join("kek"));
-    let tenant: TenantName = "acme".parse().unwrap();
-    let now = Timestamp::from_seconds(START_SECONDS);
-    thingward_crypto::sealed::write_private(&kek, &[7; 32]).unwrap();
-    let store = Arc::new(runtime.block_on(Store::open(&data)).unwrap());
-    let reference = format!("file:{}", kek.display()).parse().unwrap();
-    runtime.block_on(store.keys().create(tenant, reference, now)).unwrap();
+    let Bed { runtime, folder, store, tenant, now } = Bed::new();
+    let data = folder.path().join("data");
     let sealing = SealingKey::generate(&mut system_rng()).unwrap();
     let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
     let before = resident();
@@ -149,10 +140,11 @@ pub(crate) fn measure(count: usize) -> Devices {
         outputs.push(Some(to));
         town.connections.push(from);
     }
+    let not_after = now.plus_micros(1 << 50);
     let ((), connecting) = spent(|| {
         town.each(count, |core, device| {
             let conn = device as u64 + 1;
-            core.accept(conn, who(tenant, device), outputs[device].take().unwrap());
+            core.accept(conn, who(tenant, device, not_after), outputs[device].take().unwrap());
             core.received(conn, connect(&format!("device-{device}")));
         });
     });

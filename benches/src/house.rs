@@ -88,6 +88,14 @@ impl House {
         self.place.folder.path().join(name)
     }
 
+    /// Ends the service and starts it again, with `between` in between. It is not waited for.
+    pub(crate) fn restart(&mut self, between: impl FnOnce()) {
+        let _ = self.service.0.kill();
+        let _ = self.service.0.wait();
+        between();
+        self.service = self.place.start(&["service", "run"]);
+    }
+
     pub(crate) fn service_process(&self) -> u32 {
         self.service.0.id()
     }

@@ -1,7 +1,7 @@
 //! `make bench`: measures, beside peers and bounds in one run, and writes what came out into `docs/performance.md`.
 //!
 //! Figures of work are per second of the processor, so that other processes beside it do not count; they are medians of rounds
-//! in which everybody takes turns. Argument: the folder of npm's packages; or `devices`, for `make scale`, which writes what many
+//! in which everybody takes turns. Arguments: the folder of npm's packages, and the Python that has DuckDB; or `devices`, for `make scale`, which writes what many
 //! devices cost into `docs/scale.md`.
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +12,13 @@
 )]
 
 mod air;
+mod bed;
 mod bounds;
 mod chain;
 mod clock;
 mod devices;
 mod house;
+mod inside;
 mod latency;
 mod mqtt;
 mod peer;
@@ -38,6 +40,7 @@ fn main() {
         return scale::write();
     }
     let modules: PathBuf = std::env::args_os().nth(1).expect("the folder of npm's packages").into();
+    let python: PathBuf = std::env::args_os().nth(2).expect("the Python that has DuckDB").into();
     let program = std::env::current_exe().unwrap().with_file_name("thingward");
     println!("Decoding frames, beside peers");
     let folder = tempfile::tempdir().unwrap();
@@ -53,6 +56,8 @@ fn main() {
     let latency = latency::measure(&program);
     println!("MQTT, beside mosquitto: three minutes");
     let mqtt = mqtt::measure(&program);
-    Report { bounds, zigbee, zwave, latency, mqtt }.write();
+    println!("The service inside: a minute");
+    let inside = inside::measure(&python);
+    Report { bounds, zigbee, zwave, latency, mqtt, inside }.write();
     println!("docs/performance.md has the figures");
 }

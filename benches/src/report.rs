@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bounds::Bounds;
 use crate::clock::Rounds;
+use crate::inside::Inside;
 use crate::latency::{Latency, MESSAGES, RATE};
 use crate::mqtt::Mqtt;
 use crate::plot::{Bar, bars, distribution, short};
@@ -24,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) zwave: Zwave,
     pub(crate) latency: Latency,
     pub(crate) mqtt: Mqtt,
+    pub(crate) inside: Inside,
 }
 
 /// Whose figure a row is.
@@ -112,7 +114,7 @@ impl Report {
                 .unwrap();
         }
         let sync = 1e3 / bounds.fsync.median();
-        text + &self.whole(sync) + &self.mqtt.text()
+        text + &self.whole(sync) + &self.mqtt.text() + &self.inside.text()
     }
 
     fn whole(&self, sync: f64) -> String {

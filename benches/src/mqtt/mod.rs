@@ -5,6 +5,7 @@
 mod load;
 mod report;
 mod server;
+mod start;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::clock::{Rounds, quantile};
 use crate::house::House;
 use load::{Load, Session};
 use server::{Member, Mosquitto, Server};
+use start::Start;
 
 const ROUNDS: u32 = 3;
 /// Members, and connections of each for the largest load.
@@ -48,22 +50,25 @@ pub(crate) struct Figures {
 pub(crate) struct Mqtt {
     pub(crate) ours: Figures,
     pub(crate) mosquitto: Figures,
+    pub(crate) start: Start,
 }
 
 pub(crate) fn measure(program: &Path) -> Mqtt {
-    let house = House::new(program, tempfile::tempdir().unwrap(), "", "");
+    let mut house = House::new(program, tempfile::tempdir().unwrap(), "", "");
     let members: Vec<Member> =
         (0..MEMBERS).map(|at| Member::enrol(&house, &format!("member-{at}"))).collect();
     let mosquitto = Mosquitto::start(&house, &members[0]);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (service, broker) = (Server::of(&house), mosquitto.server());
-    let mut mqtt = Mqtt { ours: Figures::default(), mosquitto: Figures::default() };
+    let (ours, theirs) = Default::default();
+    let mut mqtt = Mqtt { ours, mosquitto: theirs, start: Start::default() };
     mqtt.ours.idle = idle(&runtime, &service, &members);
     mqtt.mosquitto.idle = idle(&runtime, &broker, &members);
     for _ in 0..ROUNDS {
         round(&runtime, &service, &members, &mut mqtt.ours);
         round(&runtime, &broker, &members, &mut mqtt.mosquitto);
     }
+    mqtt.start = start::measure(program, &mut house, &members, &runtime);
     mqtt
 }
 

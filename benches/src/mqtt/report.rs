@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::start::{DEVICES, Start};
 use super::{Figures, Mqtt, PACED, WIDE, WINDOWED};
 use crate::clock::Rounds;
 use crate::plot::{Bar, short};
@@ -15,6 +16,9 @@ const HANDSHAKE_ERROR: f64 = 0.08;
 const IDLE_KIBIBYTES: f64 = 11.0;
 /// Milliseconds of the median acknowledgement beyond a durable write of the disk.
 const BEYOND_DISK: f64 = 2.0;
+
+/// From the start of a service with many devices to its first client.
+const START_MILLISECONDS: f64 = 200.0;
 
 /// One of the figures.
 type Of = fn(&Figures) -> &Rounds;
@@ -66,6 +70,18 @@ impl Mqtt {
             "| publish to ack at {rate} messages a second, p50 | {p50:.2} ms | {other_p50:.2} ms | | {goal} |\n\
              | the same, p99 | {p99:.1} ms | {other_p99:.1} ms | | |\n\n\
              ![Messages per CPU-second](images/bench/mqtt.svg)"
+        )
+        .unwrap();
+        let Start { connected, size } = &self.start;
+        let (least, most) = connected.spread();
+        let outcome = met(connected.median() <= START_MILLISECONDS);
+        writeln!(
+            text,
+            "\n| A service with {DEVICES} devices | | Goal |\n|---|---|---|\n\
+             | from its start to the first client's CONNACK, by the clock | {:.0} ms ({least:.0} to {most:.0}) | \
+             at most {START_MILLISECONDS} ms: {outcome} |\n\
+             | size of the program | {size:.1} MiB | |",
+            connected.median()
         )
         .unwrap();
         text

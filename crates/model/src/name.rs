@@ -227,7 +227,7 @@ impl<K> Clone for Name<K> {
 impl<K> Copy for Name<K> {}
 impl<K> PartialEq for Name<K> {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 impl<K> Eq for Name<K> {}
@@ -238,12 +238,12 @@ impl<K> PartialOrd for Name<K> {
 }
 impl<K> Ord for Name<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 impl<K> Hash for Name<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        self.as_bytes().hash(state);
     }
 }
 impl<K> fmt::Display for Name<K> {

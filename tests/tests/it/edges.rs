@@ -57,8 +57,8 @@ const ALLOWED: [(&str, &[&str]); 27] = [
 ];
 
 /// The crates of ours that are measured.
-const MEASURED: [&str; 9] =
-    ["model", "crypto", "seal", "zigbee", "zwave", "mqtt", "store", "ingress", "service"];
+const MEASURED: [&str; 11] =
+    ["model", "crypto", "seal", "zigbee", "zwave", "mqtt", "store", "ingress", "service", "audit", "policy"];
 
 /// The crates of ours under `[dependencies]` of a manifest.
 fn edges(manifest: &str) -> BTreeSet<String> {
