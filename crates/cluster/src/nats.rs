@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -102,9 +102,52 @@ impl Nats {
             deny_delete: true,
             ..Config::default()
         };
-        patiently("make a bucket", || self.jetstream.get_or_create_stream(config.clone())).await?;
+        self.stream("make a bucket", config).await?;
         patiently("open a bucket", || self.jetstream.get_key_value(name)).await
     }
+
+    /// Finds a stream, or makes it. One that is there has to keep what is in it as `wanted` says.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub(crate) async fn stream(&self, what: &'static str, wanted: Config) -> Result<Stream, NatsError> {
+        let stream = patiently(what, || self.jetstream.get_or_create_stream(wanted.clone())).await?;
+        match differs(&stream.cached_info().config, &wanted) {
+            None => Ok(stream),
+            Some(differs) => Err(NatsError::of(what)(OtherStream { name: wanted.name, differs })),
+        }
+    }
+}
+
+/// A stream that somebody made, or that was made for another number of servers.
+#[derive(Debug, Error)]
+#[error(
+    "the stream {name} has another {differs} than this configuration asks for; `nats stream edit` changes it"
+)]
+struct OtherStream {
+    name: String,
+    differs: &'static str,
+}
+
+/// What of a stream would keep less than is asked for, or on fewer servers.
+fn differs(is: &Config, wanted: &Config) -> Option<&'static str> {
+    // Servers say -1 for no bound.
+    let bounds = |of: &Config| {
+        [of.max_bytes, of.max_messages, of.max_messages_per_subject, of.max_message_size.into()]
+            .map(|bound| bound.max(0))
+    };
+    let parts = [
+        ("number of replicas", is.num_replicas == wanted.num_replicas),
+        ("storage", is.storage == wanted.storage),
+        ("retention", is.retention == wanted.retention),
+        ("discard policy", is.discard == wanted.discard),
+        ("age limit", is.max_age == wanted.max_age),
+        ("limit of bytes or messages", bounds(is) == bounds(wanted)),
+        ("`deny_delete`", is.deny_delete == wanted.deny_delete),
+        ("list of subjects", is.subjects == wanted.subjects),
+    ];
+    parts.into_iter().find_map(|(name, is_same)| (!is_same).then_some(name))
 }
 
 /// Asks again while the servers agree on something among themselves.

@@ -11,7 +11,7 @@
 //!
 //! The store checks what arrives by `x-amz-checksum-sha256`. What comes back is checked by the same digest, kept beside the
 //! object, which finds damage and no malice: a segment is opened by its digest in the manifest, and a log's tiles are
-//! verified against its signed checkpoints.
+//! verified from the hashes of its end in the hot store.
 
 mod error;
 mod http;
@@ -29,7 +29,8 @@ use tokio::runtime::Handle;
 pub use self::error::{Problem, S3Error};
 use self::http::{Client, Headers, no_body};
 pub use self::place::{BadBucketUrl, BucketUrl, Login, Patience, Place};
-use self::transfer::{FILE_BYTES_MAX, Upload, download};
+pub(crate) use self::transfer::Upload;
+use self::transfer::{FILE_BYTES_MAX, download};
 use crate::depot::wait;
 
 /// The digest of an object's bytes in Base64, as the store checks it.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::error::Problem;
 use super::http::{Answer, Body};
+use crate::depot::create;
 
 /// Longest file that one PUT may carry (Amazon S3, "Uploading objects").
 pub(super) const FILE_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -23,16 +24,16 @@ pub(super) const FILE_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A file that is whole, with its digest.
-pub(super) struct Upload<'a> {
+pub(crate) struct Upload<'a> {
     path: &'a Path,
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// SHA-256 in Base64.
-    pub(super) checksum: String,
+    pub(crate) checksum: String,
 }
 
 impl<'a> Upload<'a> {
     /// Reads a file through for its digest: the store wants it before the bytes.
-    pub(super) async fn of(path: &'a Path) -> Result<Self, Problem> {
+    pub(crate) async fn of(path: &'a Path) -> Result<Self, Problem> {
         let mut file = File::open(path).await.map_err(Problem::Disk)?;
         let mut hash = Hash::new();
         while let Some(piece) = next_piece(&mut file).await.map_err(Problem::Disk)? {
@@ -58,7 +59,7 @@ pub(super) async fn download(
     path: &Path,
     quiet: Duration,
 ) -> Result<Upload<'_>, Problem> {
-    let mut file = File::create(path).await.map_err(Problem::Disk)?;
+    let mut file = create(path).await.map_err(Problem::Disk)?;
     let mut hash = Hash::new();
     loop {
         let next = tokio::time::timeout(quiet, answer.body.frame()).await;
