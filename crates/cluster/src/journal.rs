@@ -3,25 +3,22 @@
 //! Each message says which number the last one has to have, so a leader that another one has followed cannot append any
 //! more, however late it notices. An entry whose acknowledgement is lost is sent again under the same id, and is there once.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod leader;
+mod reading;
 
-use async_nats::HeaderMap;
-use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::context::traits::Publisher as _;
-use async_nats::jetstream::message::PublishMessage;
+use std::sync::Mutex;
+use std::time::Duration;
+
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
-use bytes::Bytes;
-use futures_util::StreamExt;
 use thingward_crypto::sealed::SealingKey;
 use thingward_store::StoreError;
 use thingward_store::hot::Position;
 use tokio::runtime::Handle;
 
-use crate::entry::{Assembly, Entry, EntryError, messages};
-use crate::nats::{AGAIN, Nats, NatsError, PATIENCE, patiently};
+pub use self::leader::Leader;
+use self::reading::Reading;
+use crate::entry::{Entry, EntryError};
+use crate::nats::{Nats, NatsError, patiently};
 
 /// How long the servers remember ids, to notice what is sent again.
 const IDS_REMEMBERED: Duration = Duration::from_secs(120);
@@ -59,6 +56,15 @@ pub enum JournalError {
         /// Where the node is.
         at: u64,
     },
+    /// The servers have lost messages, and others have written in their place; or the journal is another one.
+    #[error(
+        "message {at} of the journal is not the one that this node has: NATS has lost messages, or they are another \
+         installation's"
+    )]
+    Another {
+        /// Where the node is.
+        at: u64,
+    },
     /// The copy cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,8 +98,7 @@ impl Journal {
             deny_delete: true,
             ..Config::default()
         };
-        let stream =
-            patiently("open the journal", || nats.jetstream.get_or_create_stream(config.clone())).await?;
+        let stream = nats.stream("open the journal", config).await?;
         Ok(Self { nats: nats.clone(), stream, subject, key })
     }
 
@@ -107,9 +112,8 @@ impl Journal {
         from: Position,
         mut take: impl FnMut(Entry) -> Result<(), StoreError>,
     ) -> Result<Reached, JournalError> {
-        let end = self.reach(from).await?;
-        let mut reading = Reading::new(self, from);
-        while reading.sequence < end {
+        let mut reading = Reading::begin(self, from).await?;
+        while reading.sequence < reading.end {
             if let Some(entry) = reading.next().await? {
                 take(entry)?;
             }
@@ -127,35 +131,12 @@ impl Journal {
         from: Position,
         mut take: impl FnMut(Entry) -> Result<(), StoreError>,
     ) -> Result<std::convert::Infallible, JournalError> {
-        self.reach(from).await?;
-        let mut reading = Reading::new(self, from);
+        let mut reading = Reading::begin(self, from).await?;
         loop {
             if let Some(entry) = reading.next().await? {
                 take(entry)?;
             }
         }
-    }
-
-    /// The number of the last message, when all are there that come behind `from`.
-    async fn reach(&self, from: Position) -> Result<u64, JournalError> {
-        let state = patiently("look at the journal", || self.stream.get_info()).await?.state;
-        if state.first_sequence > from.sequence + 1 {
-            return Err(JournalError::Behind { first: state.first_sequence, at: from.sequence });
-        }
-        if state.last_sequence < from.sequence {
-            return Err(JournalError::Lost { last: state.last_sequence, at: from.sequence });
-        }
-        Ok(state.last_sequence)
-    }
-
-    async fn messages(&self, after: u64) -> Result<pull::Ordered, NatsError> {
-        let config = pull::OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
-            ..pull::OrderedConfig::default()
-        };
-        let consumer =
-            patiently("follow the journal", || self.stream.create_consumer(config.clone())).await?;
-        patiently("follow the journal", || consumer.clone().messages()).await
     }
 
     /// Begins to lead: behind the first entry of this term nobody of an earlier one can append. `take` has all entries before
@@ -202,9 +183,10 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Behind`] and [`JournalError::Lost`] when not, [`JournalError::Nats`] when it cannot be asked.
+    /// [`JournalError::Behind`], [`JournalError::Lost`] and [`JournalError::Another`] when not, [`JournalError::Nats`] when it
+    /// cannot be asked.
     pub async fn reaches_back(&self, from: Position) -> Result<(), JournalError> {
-        self.reach(from).await.map(drop)
+        self.goes_on(from).await.map(drop)
     }
 
     /// How many bytes it has.
@@ -231,7 +213,23 @@ impl Journal {
     ///
     /// [`NatsError`].
     pub async fn trim(&self, to: Position) -> Result<(), NatsError> {
-        let purge = self.stream.purge().sequence(to.sequence + 1).await;
+        self.clear(to.sequence + 1).await
+    }
+
+    /// Clears away the older half of what is up to a place that a snapshot has. Who follows, or was away for a moment, is
+    /// mostly behind that.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`].
+    pub async fn shorten(&self, to: Position) -> Result<(), NatsError> {
+        let first = patiently("look at the journal", || self.stream.get_info()).await?.state.first_sequence;
+        self.clear(first + to.sequence.saturating_sub(first).div_ceil(2)).await
+    }
+
+    /// Clears away what is before a message.
+    async fn clear(&self, first: u64) -> Result<(), NatsError> {
+        let purge = self.stream.purge().sequence(first).await;
         purge.map(drop).map_err(NatsError::of("trim the journal"))
     }
 }
@@ -246,128 +244,4 @@ struct Reached {
     entries: Position,
     /// Behind the last message, which may be of an entry that is not whole.
     sequence: u64,
-}
-
-/// What is read of the journal, in its order and without a gap.
-struct Reading<'a> {
-    journal: &'a Journal,
-    assembly: Assembly,
-    /// Of the last message that was read.
-    sequence: u64,
-    messages: Option<pull::Ordered>,
-}
-
-impl<'a> Reading<'a> {
-    fn new(journal: &'a Journal, from: Position) -> Self {
-        let assembly = Assembly::new(journal.key.clone(), from);
-        Self { journal, assembly, sequence: from.sequence, messages: None }
-    }
-
-    /// Waits for the next message, and gives an entry when it is the last of one.
-    async fn next(&mut self) -> Result<Option<Entry>, JournalError> {
-        loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                none => none.insert(self.journal.messages(self.sequence).await?),
-            };
-            // A server that is gone ends it, and another one goes on.
-            if let Some(Ok(message)) = messages.next().await
-                && let Ok(info) = message.info()
-                && info.stream_sequence == self.sequence + 1
-            {
-                self.sequence += 1;
-                return Ok(self.assembly.message(self.sequence, &message.payload)?);
-            }
-            self.messages = None;
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-}
-
-/// The journal of the node that leads.
-pub struct Leader {
-    journal: Journal,
-    term: u64,
-    /// Nothing when it is not known, or somebody else's.
-    end: Mutex<Option<Reached>>,
-    runtime: Handle,
-}
-
-impl Leader {
-    /// Behind its last entry.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        end.map(|end| end.entries).unwrap_or_default()
-    }
-
-    async fn append_at(&self, end: Reached, entry: &[u8]) -> Result<Reached, JournalError> {
-        let index = end.entries.index + 1;
-        let mut sequence = end.sequence;
-        for (part, message) in messages(&self.journal.key, self.term, index, entry)?.into_iter().enumerate() {
-            let id = format!("{}-{index}-{part}", self.term);
-            sequence = self.publish(sequence, &id, message).await?;
-        }
-        Ok(Reached { entries: Position { sequence, index, term: self.term }, sequence })
-    }
-
-    /// Behind the message with the number `last`, and only there.
-    async fn publish(&self, last: u64, id: &str, message: Bytes) -> Result<u64, JournalError> {
-        let start = Instant::now();
-        loop {
-            let publish = PublishMessage::build()
-                .payload(message.clone())
-                .message_id(id)
-                .expected_last_sequence(last)
-                .outbound_message(self.journal.subject.clone());
-            let outcome = match self.journal.nats.jetstream.publish_message(publish).await {
-                Ok(acknowledged) => acknowledged.await,
-                Err(error) => Err(error),
-            };
-            let error = match outcome {
-                Ok(acknowledged) if acknowledged.sequence == last + 1 => return Ok(acknowledged.sequence),
-                Ok(_) => return Err(JournalError::Deposed),
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
-                    return self.is_ours(last + 1, id).await.map(|()| last + 1);
-                }
-                Err(error) => error,
-            };
-            if start.elapsed() > PATIENCE {
-                return Err(NatsError::of("append to the journal")(error).into());
-            }
-            tracing::warn!(%error, "the journal did not take an entry; it is tried again");
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    /// Whether the message of this number is the one that was sent, when only its acknowledgement was lost.
-    async fn is_ours(&self, sequence: u64, id: &str) -> Result<(), JournalError> {
-        let there =
-            patiently("look at the journal", || self.journal.stream.get_raw_message(sequence)).await?;
-        if message_id(&there.headers) == Some(id) { Ok(()) } else { Err(JournalError::Deposed) }
-    }
-}
-
-fn message_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(NATS_MESSAGE_ID).map(async_nats::HeaderValue::as_str)
-}
-
-impl thingward_store::hot::Journal for Leader {
-    fn append(&self, entry: &[u8]) -> Result<Position, StoreError> {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        // Behind a failure it is not known where the end is, and this node leads no more.
-        let deposed = StoreError::Conflict { what: "another node has begun to lead" };
-        let Some(before) = end.take() else { return Err(deposed) };
-        match self.runtime.block_on(self.append_at(before, entry)) {
-            Ok(reached) => {
-                *end = Some(reached);
-                Ok(reached.entries)
-            }
-            Err(JournalError::Deposed) => Err(deposed),
-            Err(error) => Err(StoreError::Io {
-                what: "append to the journal".to_owned(),
-                source: std::io::Error::other(error),
-            }),
-        }
-    }
 }

@@ -53,20 +53,22 @@ impl Office {
         Ok(Self { store, node: node.to_owned() })
     }
 
-    /// Takes the lease when nobody has it.
+    /// Takes the lease when nobody has it, for a term behind `newest`: the newest that this node knows of. The bucket alone
+    /// does not say, since it may be new or restored.
     ///
     /// # Errors
     ///
     /// [`NatsError`] when it cannot be asked.
-    pub async fn try_lead(&self) -> Result<Option<Lease>, NatsError> {
+    pub async fn try_lead(&self, newest: u64) -> Result<Option<Lease>, NatsError> {
         if self.leading().await?.is_some() {
             return Ok(None);
         }
         let renewed = Instant::now();
         // Of two that try, one has the right revision.
         let taken = self.store.create(KEY, value(&self.node, 0)).await;
-        let Ok(term) = taken else { return Ok(None) };
-        let mut lease = Lease { office: self.clone(), revision: term, term, renewed };
+        let Ok(revision) = taken else { return Ok(None) };
+        let term = revision.max(newest + 1);
+        let mut lease = Lease { office: self.clone(), revision, term, renewed };
         Ok(lease.renew().await.then_some(lease))
     }
 
@@ -77,7 +79,7 @@ impl Office {
     /// [`NatsError`] when it cannot be asked.
     pub async fn leading(&self) -> Result<Option<Leading>, NatsError> {
         let entry = self.store.entry(KEY).await.map_err(NatsError::of("ask who leads"))?;
-        Ok(entry.filter(|e| e.operation == Operation::Put).and_then(|e| parse(&e.value, e.revision)))
+        Ok(entry.filter(|e| e.operation == Operation::Put).and_then(|e| parse(&e.value)))
     }
 }
 
@@ -102,7 +104,7 @@ impl Lease {
                 // The update may have been made and its answer lost.
                 let there = self.office.store.entry(KEY).await.ok().flatten();
                 let mine = Leading { node: self.office.node.clone(), term: self.term };
-                if let Some(entry) = there.filter(|e| parse(&e.value, e.revision).as_ref() == Some(&mine)) {
+                if let Some(entry) = there.filter(|e| parse(&e.value).as_ref() == Some(&mine)) {
                     self.revision = entry.revision;
                 }
                 false
@@ -128,13 +130,12 @@ impl Lease {
     }
 }
 
-/// `term node`: the term is that of the first revision of the entry, which does not know it itself yet.
+/// `term node`: the term is 0 while it is taken, when its revision is not known yet.
 fn value(node: &str, term: u64) -> Bytes {
     format!("{term} {node}").into()
 }
 
-fn parse(value: &[u8], revision: u64) -> Option<Leading> {
+fn parse(value: &[u8]) -> Option<Leading> {
     let (term, node) = std::str::from_utf8(value).ok()?.split_once(' ')?;
-    let term = term.parse().ok()?;
-    Some(Leading { node: node.to_owned(), term: if term == 0 { revision } else { term } })
+    Some(Leading { node: node.to_owned(), term: term.parse().ok()? })
 }

@@ -5,7 +5,7 @@
 //!
 //! NATS is a postman here. Journal and links are sealed under the installation's key, so who has its servers can stop the
 //! service and neither read nor change anything of them. Of files, segments are encrypted under the tenants' keys; tiles of
-//! logs can be read where they are, and that nobody changed them is what their signed checkpoints are for.
+//! logs can be read where they are, and that nobody changed them is known from the log's end, which is in the journal.
 
 pub mod depot;
 pub mod entry;

@@ -1,18 +1,26 @@
 //! Where the newest snapshot of the hot store is: what nodes begin with that the journal reaches back no more for.
+//!
+//! ```text
+//! pointer = sealed(place of the newest | place of each other one that may be there …)
+//! ```
+//!
+//! Each name is written down before there is a file of it, and until it is removed: a crash leaves nothing that nobody knows
+//! of. The one before the newest stays until the next one, for who is reading it. Nothing was released with version 1, which
+//! named the newest alone.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::kv::{Operation, Store};
 use thingward_crypto::sealed::SealingKey;
-use thingward_store::Depot;
 use thingward_store::hot::Position;
+use thingward_store::{Depot, StoreError};
 
 use crate::journal::JournalError;
 use crate::nats::{Nats, NatsError, patiently};
 
 const KEY: &str = "latest";
-const LABEL: &[u8] = b"thingward snapshot pointer 1";
+const LABEL: &[u8] = b"thingward snapshot pointer 2";
 
 /// The snapshots of an installation: the newest one counts.
 #[derive(Clone)]
@@ -20,6 +28,28 @@ pub struct Snapshots {
     store: Store,
     key: SealingKey,
     depot: Arc<dyn Depot>,
+}
+
+/// What is written down.
+#[derive(Default)]
+struct Pointer {
+    newest: Option<Position>,
+    others: Vec<Position>,
+}
+
+impl Pointer {
+    fn encode(&self) -> Vec<u8> {
+        // There is no snapshot of the beginning.
+        let newest = self.newest.unwrap_or_default();
+        std::iter::once(&newest).chain(&self.others).flat_map(|at| at.encode()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let places = bytes.chunks(Position::BYTES).map(Position::decode).collect::<Option<Vec<_>>>()?;
+        let (newest, others) = places.split_first()?;
+        let newest = Some(*newest).filter(|at| *at != Position::default());
+        Some(Self { newest, others: others.to_vec() })
+    }
 }
 
 impl Snapshots {
@@ -40,28 +70,60 @@ impl Snapshots {
     ///
     /// [`NatsError`].
     pub async fn latest(&self) -> Result<Option<Position>, NatsError> {
-        let sealed = patiently("find snapshots", || self.store.get(KEY)).await?;
-        Ok(sealed.and_then(|sealed| parse(&self.key.open(LABEL, &sealed).ok()?)))
+        Ok(self.pointer().await?.0.newest)
     }
 
-    /// Keeps a snapshot of this place, and forgets the one before.
+    /// What is written down, and in which revision.
+    async fn pointer(&self) -> Result<(Pointer, u64), NatsError> {
+        let entry = patiently("find snapshots", || self.store.entry(KEY)).await?;
+        let Some(entry) = entry else { return Ok((Pointer::default(), 0)) };
+        let sealed = Some(entry.value).filter(|_| entry.operation == Operation::Put);
+        let pointer = sealed.and_then(|sealed| Pointer::decode(&self.key.open(LABEL, &sealed).ok()?));
+        Ok((pointer.unwrap_or_default(), entry.revision))
+    }
+
+    /// Writes it down when nobody else did behind this revision, and returns the new one.
+    async fn write(&self, pointer: &Pointer, revision: u64) -> Result<u64, NatsError> {
+        let sealed = self.key.seal(LABEL, &pointer.encode()).map_err(NatsError::of("keep a snapshot"))?;
+        let written = self.store.update(KEY, sealed.into(), revision).await;
+        written.map_err(NatsError::of("keep a snapshot"))
+    }
+
+    /// Keeps a snapshot of this place, and forgets all that are older than the one before.
     ///
     /// # Errors
     ///
-    /// [`JournalError`]; the one before counts.
+    /// [`JournalError::Deposed`] when there is one of a later place, else [`JournalError`]; the one before counts.
     pub async fn put(&self, at: Position, file: &Path) -> Result<(), JournalError> {
-        let before = self.latest().await?;
+        let (Pointer { newest, others }, revision) = self.pointer().await?;
+        if newest == Some(at) {
+            return Ok(());
+        }
+        if newest.is_some_and(|newest| newest.index >= at.index) {
+            return Err(JournalError::Deposed);
+        }
+        let mut others = self.remove(others).await;
+        others.push(at);
+        let revision = self.write(&Pointer { newest, others: others.clone() }, revision).await?;
         let (depot, from) = (Arc::clone(&self.depot), file.to_owned());
         blocking(move || depot.put(&name(at), &from)).await?;
-        let text = format!("{} {} {}", at.sequence, at.index, at.term);
-        let sealed = self.key.seal(LABEL, text.as_bytes()).map_err(NatsError::of("keep a snapshot"))?;
-        let put = patiently("keep a snapshot", || self.store.put(KEY, sealed.clone().into()));
-        put.await?;
-        if let Some(before) = before.filter(|before| *before != at) {
-            let depot = Arc::clone(&self.depot);
-            blocking(move || depot.remove(&name(before))).await?;
-        }
+        others.pop();
+        others.extend(newest);
+        self.write(&Pointer { newest: Some(at), others }, revision).await?;
         Ok(())
+    }
+
+    /// Removes snapshots, and returns those that are not removed.
+    async fn remove(&self, places: Vec<Position>) -> Vec<Position> {
+        let mut left = Vec::new();
+        for at in places {
+            let depot = Arc::clone(&self.depot);
+            if let Err(error) = blocking(move || depot.remove(&name(at))).await {
+                tracing::warn!(%error, index = at.index, "an old snapshot is not removed yet");
+                left.push(at);
+            }
+        }
+        left
     }
 
     /// Writes the snapshot of this place to a new file.
@@ -76,21 +138,15 @@ impl Snapshots {
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, thingward_store::StoreError> + Send + 'static,
-) -> Result<T, thingward_store::StoreError> {
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|e| {
         let source = std::io::Error::other(e);
-        Err(thingward_store::StoreError::Io { what: "keep a snapshot".to_owned(), source })
+        Err(StoreError::Io { what: "keep a snapshot".to_owned(), source })
     })
 }
 
 fn name(at: Position) -> String {
     format!("snapshots/{}-{}", at.index, at.term)
-}
-
-fn parse(text: &[u8]) -> Option<Position> {
-    let mut numbers = std::str::from_utf8(text).ok()?.split(' ').map(|n| n.parse().ok());
-    let mut next = || numbers.next()?;
-    Some(Position { sequence: next()?, index: next()?, term: next()? })
 }

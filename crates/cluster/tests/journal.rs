@@ -157,15 +157,15 @@ async fn one_node_leads_and_another_when_it_stops_renewing() {
     let nats = nats(&servers, 1).await;
     let (one, other) =
         (Office::open(&nats, "one").await.unwrap(), Office::open(&nats, "other").await.unwrap());
-    let mut lease = one.try_lead().await.unwrap().unwrap();
-    assert!(other.try_lead().await.unwrap().is_none());
+    let mut lease = one.try_lead(0).await.unwrap().unwrap();
+    assert!(other.try_lead(0).await.unwrap().is_none());
     assert!(lease.renew().await);
     let leading = other.leading().await.unwrap().unwrap();
     assert_eq!((leading.node.as_str(), leading.term), ("one", lease.term()));
 
     let silent = Instant::now();
     let next = loop {
-        if let Some(next) = other.try_lead().await.unwrap() {
+        if let Some(next) = other.try_lead(0).await.unwrap() {
             break next;
         }
         assert!(silent.elapsed() < Duration::from_secs(10));
@@ -174,6 +174,99 @@ async fn one_node_leads_and_another_when_it_stops_renewing() {
     assert!(silent.elapsed() > Duration::from_secs(3) && next.term() > lease.term());
     assert!(!lease.renew().await, "the lease is another one's");
     next.give_back().await;
-    let third = one.try_lead().await.unwrap().unwrap();
+    let third = one.try_lead(0).await.unwrap().unwrap();
     assert!(third.term() > lease.term());
+    third.give_back().await;
+
+    // As behind a restored or lost bucket, where the revisions begin anew.
+    let fourth = other.try_lead(1_000_000).await.unwrap().unwrap();
+    assert_eq!(fourth.term(), 1_000_001);
+    assert_eq!(one.leading().await.unwrap().unwrap().term, 1_000_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_what_is_cleared_away_meanwhile_hears_so() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
+    let mut leader = Arc::new(lead(&journal, 1).await.0);
+    for number in 0..1000_u32 {
+        let (again, done) = append(leader, number.to_be_bytes().to_vec()).await;
+        done.unwrap();
+        leader = again;
+    }
+    let (first, trimmed) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let mut waits = Some((first.0, trimmed.1));
+    let following = tokio::spawn({
+        let journal = journal.clone();
+        async move {
+            // It stands still behind the first entry until the journal was trimmed.
+            let take = |_| {
+                if let Some((first, trimmed)) = waits.take() {
+                    first.send(()).unwrap();
+                    tokio::task::block_in_place(|| trimmed.recv()).unwrap();
+                }
+                Ok(())
+            };
+            journal.follow(Position::default(), take).await
+        }
+    });
+    tokio::task::block_in_place(|| first.1.recv()).unwrap();
+    journal.trim(leader.position()).await.unwrap();
+    trimmed.0.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), following).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(JournalError::Behind { .. })), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_half_is_cleared_away_and_who_was_away_for_a_moment_goes_on() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
+    let mut leader = Arc::new(lead(&journal, 1).await.0);
+    let mut places = vec![leader.position()];
+    for number in 0..100_u32 {
+        let (again, done) = append(leader, number.to_be_bytes().to_vec()).await;
+        places.push(done.unwrap());
+        leader = again;
+    }
+    journal.shorten(leader.position()).await.unwrap();
+    assert!(matches!(journal.reaches_back(places[30]).await, Err(JournalError::Behind { .. })));
+    journal.reaches_back(places[60]).await.unwrap();
+    // Of as many entries, but others: it neither follows nor leads.
+    let another = Position { seal: [0; 16], ..leader.position() };
+    let follows = journal.reaches_back(another).await;
+    assert!(matches!(follows, Err(JournalError::Another { .. })), "{follows:?}");
+    let leads = journal.lead(2, another, |_| Ok(())).await.err();
+    assert!(matches!(leads, Some(JournalError::Another { .. })), "{leads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_would_keep_less_is_not_written_to() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let client = async_nats::connect(servers.urls()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    let config = async_nats::jetstream::stream::Config {
+        name: "town-journal".to_owned(),
+        subjects: vec!["town.journal".to_owned()],
+        storage: async_nats::jetstream::stream::StorageType::Memory,
+        ..Default::default()
+    };
+    jetstream.create_stream(config).await.unwrap();
+    let nats = Nats::connect(&place(&servers, 1)).await.unwrap();
+    let refused = Journal::open(&nats, key()).await.err().unwrap();
+    assert!(refused.to_string().contains("town-journal has another storage"), "{refused}");
+    jetstream.delete_stream("town-journal").await.unwrap();
+    Journal::open(&nats, key()).await.unwrap();
+    // Made for one server, and three are asked for now.
+    let nats = Nats::connect(&place(&servers, 3)).await.unwrap();
+    let refused = Journal::open(&nats, key()).await.err().unwrap();
+    assert!(refused.to_string().contains("number of replicas"), "{refused}");
 }

@@ -79,6 +79,16 @@ impl SealingKey {
         AeadKey::new(AeadAlgorithm::Aes256Gcm, bytes.as_ref())
     }
 
+    /// The same as a sealing key of its own. Random nonces allow 2^32 uses of a key (NIST SP 800-38D §8.3), so who seals
+    /// without end takes one for each part of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::derive`].
+    pub fn derive_sealing(&self, purpose: &[u8]) -> Result<Self, CryptoError> {
+        self.derive(purpose).map(Self)
+    }
+
     /// Seals `plaintext`; `label` must be given again to open it.
     ///
     /// # Errors

@@ -39,14 +39,14 @@ pub(super) async fn replica(
     snapshots.get(at, &file).await?;
     let read = move || {
         let from = File::open(&file).map_err(io("read a snapshot"))?;
-        read_snapshot(&folder, &key, BufReader::new(from))?;
+        read_snapshot(&folder, &key, at, BufReader::new(from))?;
         std::fs::remove_file(&file).map_err(io("remove a snapshot"))?;
         Replica::open(&folder)
     };
     Ok(blocking(read).await?)
 }
 
-/// Takes a snapshot whenever the journal is long, and clears the journal up to there. Does not return.
+/// Takes a snapshot whenever the journal is long, and clears the older half of it away. Does not return.
 pub(super) async fn shorten(base: &Base) {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -63,7 +63,7 @@ async fn shorten_once(base: &Base) -> Result<(), JournalError> {
     let file = base.settings.data_dir.join("snapshot.tmp");
     let at = take(base, file.clone()).await?;
     base.snapshots.put(at, &file).await?;
-    base.journal.trim(at).await?;
+    base.journal.shorten(at).await?;
     tracing::info!(index = at.index, "the journal begins behind a snapshot");
     std::fs::remove_file(&file).map_err(|e| io("remove a snapshot")(e).into())
 }

@@ -194,7 +194,9 @@ impl Base {
                     }
                 },
                 Ok(None) => {
-                    if let Ok(Some(lease)) = self.office.try_lead().await {
+                    let registered = Registry::newest_term(&self.postgres).await?;
+                    let newest = registered.max(self.replica.position()?.term);
+                    if let Ok(Some(lease)) = self.office.try_lead(newest).await {
                         return self.begin_to_lead(lease).await;
                     }
                 }

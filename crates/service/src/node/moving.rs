@@ -83,10 +83,12 @@ pub async fn move_to_nodes(
     let snapshots =
         Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await.map_err(StartError::from)?;
     let office = Office::open(&nats, &scale.node).await.map_err(StartError::from)?;
-    let Some(mut lease) = office.try_lead().await.map_err(StartError::from)? else {
+    let postgres = scale.postgres()?;
+    let newest = Registry::newest_term(&postgres).await?;
+    let Some(mut lease) = office.try_lead(newest).await.map_err(StartError::from)? else {
         return Err(MoveError::Led);
     };
-    let (term, postgres) = (lease.term(), scale.postgres()?);
+    let term = lease.term();
     let folder = settings.data_dir.join("moving");
     let removal = Work { source, key, journal, depot, snapshots, term, folder };
     let runtime = Handle::current();
@@ -152,8 +154,7 @@ impl Work {
             let to = File::create(&file).map_err(io("write a snapshot"))?;
             write_snapshot(store, &self.key, BufWriter::new(to))
         };
-        write(self.source.hot())?;
-        self.read(&file, &hot)?;
+        self.read(&file, write(self.source.hot())?, &hot)?;
         let replica = Replica::open(&hot)?;
         replica.stand_at(at)?;
         write(replica.hot())?;
@@ -162,16 +163,16 @@ impl Work {
         Ok(self.journal.trim(at).await.map_err(StartError::from)?)
     }
 
-    fn read(&self, file: &Path, hot: &Path) -> Result<(), StoreError> {
+    fn read(&self, file: &Path, at: Position, hot: &Path) -> Result<(), StoreError> {
         let from = File::open(file).map_err(io("read a snapshot"))?;
-        read_snapshot(hot, &self.key, BufReader::new(from))
+        read_snapshot(hot, &self.key, at, BufReader::new(from))
     }
 
     /// Reads everything from where it is now.
     async fn check(&self, leader: Leader, registry: Registry) -> Result<Report, MoveError> {
         let (back, hot) = (self.folder.join("back"), self.folder.join("hot"));
         self.snapshots.get(leader.position(), &back).await.map_err(StartError::from)?;
-        self.read(&back, &hot)?;
+        self.read(&back, leader.position(), &hot)?;
         let hot = LeadingHot::new(Arc::new(Replica::open(&hot)?), Box::new(leader));
         std::fs::create_dir_all(self.folder.join("segments")).map_err(io("make a folder"))?;
         let depot = Some(Arc::clone(&self.depot));

@@ -102,6 +102,22 @@ impl Table {
         }
     }
 
+    /// What its keys begin with where all tables are together. Never changes, and none begins with another.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Records => "r",
+            Self::Signed => "s",
+            Self::Manifest => "m",
+            Self::Owner(Space::Sessions) => "S",
+            Self::Owner(Space::Chains) => "C",
+            Self::Owner(Space::Log) => "L",
+            Self::Owner(Space::Commands) => "D",
+            Self::Owner(Space::Descriptions) => "T",
+            Self::Owner(Space::Uses) => "U",
+            Self::Owner(Space::Meta) => "M",
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.name() == name)
     }

@@ -1,5 +1,6 @@
 //! The hot store on fjall, an embedded log-structured merge tree.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -8,10 +9,33 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Reada
 use crate::error::StoreError;
 use crate::hot::{Batch, HotSnapshot, HotStore, Op, Pair, Pairs, Table};
 
+/// Where the tables are that share a keyspace.
+const TOGETHER: &str = "all";
+
 /// Hot readings and session state in one folder of this machine.
 pub struct FjallHot {
     db: Database,
-    tables: HashMap<Table, Keyspace>,
+    tables: HashMap<Table, Place>,
+}
+
+/// Where a table is: a keyspace, or what begins with `prefix` in one that has others too.
+struct Place {
+    keyspace: Keyspace,
+    prefix: &'static str,
+}
+
+impl Place {
+    fn key<'k>(&self, key: impl Into<Cow<'k, [u8]>>) -> Cow<'k, [u8]> {
+        let key = key.into();
+        if self.prefix.is_empty() { key } else { [self.prefix.as_bytes(), &key].concat().into() }
+    }
+
+    /// As it is outside; `None` when it is of another table.
+    fn pair(&self, found: Guard) -> Result<Option<Pair>, StoreError> {
+        let (key, value) = found.into_inner().map_err(|e| failed("read hot readings", e))?;
+        let key = key.strip_prefix(self.prefix.as_bytes());
+        Ok(key.map(|key| (key.to_vec(), value.to_vec())))
+    }
 }
 
 impl FjallHot {
@@ -22,19 +46,44 @@ impl FjallHot {
     /// [`StoreError::Conflict`] when another process has it open, else [`StoreError::Io`] or
     /// [`StoreError::Database`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_as(folder, |table| (table.name(), ""))
+    }
+
+    /// Like [`Self::open`], with all tables in one keyspace. Keyspaces go to the disk each at its own time, so that behind a
+    /// power cut one may have what others lost of the same batches, unless each was flushed. One has all batches up to some
+    /// moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(super) fn open_together(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_as(folder, |table| (TOGETHER, table.prefix()))
+    }
+
+    fn open_as(
+        folder: &Path,
+        place: impl Fn(Table) -> (&'static str, &'static str),
+    ) -> Result<Self, StoreError> {
         let db = Database::builder(folder).open().map_err(|e| failed("open hot readings", e))?;
         let mut tables = HashMap::new();
         for table in Table::ALL {
+            let (name, prefix) = place(table);
             let keyspace = db
-                .keyspace(table.name(), KeyspaceCreateOptions::default)
+                .keyspace(name, KeyspaceCreateOptions::default)
                 .map_err(|e| failed("open hot readings", e))?;
-            tables.insert(table, keyspace);
+            tables.insert(table, Place { keyspace, prefix });
         }
         Ok(Self { db, tables })
     }
 
-    fn table(&self, table: Table) -> Result<&Keyspace, StoreError> {
+    fn table(&self, table: Table) -> Result<&Place, StoreError> {
         self.tables.get(&table).ok_or(StoreError::NotFound { what: "table" })
+    }
+
+    /// Has what a table has in memory go to the disk, as happens when it is much.
+    #[cfg(test)]
+    pub(super) fn spill(&self, table: Table) {
+        self.tables[&table].keyspace.rotate_memtable_and_wait().unwrap();
     }
 
     /// Takes all changes of `batch` or none, and leaves it to the system when they reach the disk.
@@ -50,10 +99,10 @@ impl FjallHot {
     fn change(&self, batch: Batch, mode: PersistMode) -> Result<(), StoreError> {
         let mut write = self.db.batch().durability(Some(mode));
         for Op { table, key, value } in batch.into_ops() {
-            let table = self.table(table)?;
+            let place = self.table(table)?;
             match value {
-                Some(value) => write.insert(table, key, value),
-                None => write.remove(table, key),
+                Some(value) => write.insert(&place.keyspace, place.key(key).into_owned(), value),
+                None => write.remove(&place.keyspace, place.key(key).into_owned()),
             }
         }
         write.commit().map_err(|e| failed("commit hot readings", e))
@@ -78,29 +127,29 @@ struct Moment<'a> {
 
 impl HotSnapshot for Moment<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.at.get(self.store.table(table)?, key);
+        let place = self.store.table(table)?;
+        let found = self.at.get(&place.keyspace, place.key(key));
         found.map(|v| v.map(|v| v.to_vec())).map_err(|e| failed("read hot readings", e))
     }
 
     fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError> {
-        let found = self.at.range(self.store.table(table)?, from..=to).next_back();
-        found.map(pair).transpose()
+        let place = self.store.table(table)?;
+        let found = self.at.range(&place.keyspace, place.key(from)..=place.key(to)).next_back();
+        found.map_or(Ok(None), |found| place.pair(found))
     }
 
     fn scan_from(&self, table: Table, prefix: &[u8], from: &[u8]) -> Pairs<'_> {
-        let prefix = prefix.to_vec();
-        let is_wanted =
-            move |found: &Result<Pair, _>| !matches!(found, Ok((key, _)) if !key.starts_with(&prefix));
         match self.store.table(table) {
-            Ok(table) => Box::new(self.at.range(table, from..).map(pair).take_while(is_wanted)),
+            Ok(place) => {
+                let found = self.at.range(&place.keyspace, place.key(from)..).map(move |found| place.pair(found));
+                let prefix = prefix.to_vec();
+                Box::new(found.map_while(Result::transpose).take_while(
+                    move |found| !matches!(found, Ok((key, _)) if !key.starts_with(&prefix)),
+                ))
+            }
             Err(e) => Box::new(std::iter::once(Err(e))),
         }
     }
-}
-
-fn pair(found: Guard) -> Result<Pair, StoreError> {
-    let pair = found.into_inner().map_err(|e| failed("read hot readings", e))?;
-    Ok((pair.0.to_vec(), pair.1.to_vec()))
 }
 
 fn failed(what: &'static str, error: fjall::Error) -> StoreError {

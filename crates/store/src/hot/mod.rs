@@ -13,7 +13,7 @@ mod snapshot;
 pub use batch::{Batch, Op, SignedPart, Space, Table};
 pub use block::{Block, Opened, SealedBlock};
 pub use embedded::FjallHot;
-pub use replica::{Journal, LeadingHot, Position, Replica};
+pub use replica::{Journal, LeadingHot, Position, Replica, Seal};
 pub use snapshot::{read_snapshot, write_snapshot};
 
 pub(crate) use block::open_block;

@@ -1,7 +1,7 @@
 //! A hot store whose truth is a journal that several nodes share: this node's copy of it, and the one node that leads.
 //!
 //! A batch is durable when the journal has it. The copy follows, and after a crash goes on from where it was; so it needs
-//! no flush of its own.
+//! no flush of its own, as long as its position and what it has go to the disk together.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,9 @@ use crate::error::StoreError;
 /// Where the copy's own position is, in the table of everything else. No other key starts with byte 00.
 const POSITION_KEY: &[u8] = b"\0journal";
 
+/// What the seal of an entry ends with: no two entries have the same.
+pub type Seal = [u8; 16];
+
 /// A place in a journal, behind one of its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
@@ -21,17 +24,29 @@ pub struct Position {
     pub index: u64,
     /// The term of whoever wrote the last of them.
     pub term: u64,
+    /// Of the last of them, and by that of all before.
+    pub seal: Seal,
 }
 
 impl Position {
-    fn encode(self) -> Vec<u8> {
-        [self.sequence, self.index, self.term].into_iter().flat_map(u64::to_be_bytes).collect()
+    /// Bytes of [`Self::encode`].
+    pub const BYTES: usize = 3 * 8 + 16;
+
+    /// `sequence(8) | index(8) | term(8) | seal(16)`, big endian.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        let numbers = [self.sequence, self.index, self.term].into_iter().flat_map(u64::to_be_bytes);
+        numbers.chain(self.seal).collect()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let ([sequence, index, term], []) = bytes.as_chunks::<8>() else { return None };
+    /// Reverses [`Self::encode`]; `None` when it has another length.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numbers, seal) = bytes.split_at_checked(3 * 8)?;
+        let ([sequence, index, term], []) = numbers.as_chunks::<8>() else { return None };
         let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
-        Some(Self { sequence: number(sequence), index: number(index), term: number(term) })
+        let seal = seal.try_into().ok()?;
+        Some(Self { sequence: number(sequence), index: number(index), term: number(term), seal })
     }
 }
 
@@ -58,7 +73,7 @@ impl Replica {
     ///
     /// As [`FjallHot::open`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        FjallHot::open(folder).map(Self)
+        FjallHot::open_together(folder).map(Self)
     }
 
     /// Up to where it is a copy. The beginning when it is new.
@@ -164,8 +179,12 @@ mod tests {
             }
             paper.0.push(entry.to_vec());
             let count = paper.0.len() as u64;
-            Ok(Position { sequence: count * 3, index: count, term: 7 })
+            Ok(at(count))
         }
+    }
+
+    fn at(index: u64) -> Position {
+        Position { sequence: index * 3, index, term: 7, seal: [u8::try_from(index).unwrap(); 16] }
     }
 
     fn batch(key: &str, value: Option<&str>) -> Batch {
@@ -192,11 +211,11 @@ mod tests {
 
         let follower = Replica::open(other.path()).unwrap();
         for (index, entry) in (1..).zip(&paper.0.lock().unwrap().0) {
-            follower.apply(Position { sequence: index * 3, index, term: 7 }, entry).unwrap();
+            follower.apply(at(index), entry).unwrap();
         }
         assert_eq!(sessions(&leader), [(b"b".to_vec(), b"2".to_vec())]);
         assert_eq!(sessions(&leader), sessions(&follower.0));
-        assert_eq!(follower.position().unwrap(), Position { sequence: 9, index: 3, term: 7 });
+        assert_eq!(follower.position().unwrap(), at(3));
         assert_eq!(leader.replica.position().unwrap(), follower.position().unwrap());
     }
 
@@ -215,11 +234,44 @@ mod tests {
     #[test]
     fn a_copy_goes_on_from_where_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let at = Position { sequence: 5, index: 2, term: 1 };
-        Replica::open(folder.path()).unwrap().apply(at, &batch("a", Some("1")).encode()).unwrap();
+        Replica::open(folder.path()).unwrap().apply(at(2), &batch("a", Some("1")).encode()).unwrap();
         let again = Replica::open(folder.path()).unwrap();
-        assert_eq!(again.position().unwrap(), at);
+        assert_eq!(again.position().unwrap(), at(2));
         assert_eq!(sessions(&again.0), [(b"a".to_vec(), b"1".to_vec())]);
+    }
+
+    #[test]
+    fn behind_a_power_cut_the_position_is_that_of_what_is_there() {
+        let (position, has) = behind_a_power_cut(FjallHot::open_together);
+        assert_eq!(position, at(has));
+        // With tables apart it would not be.
+        assert_eq!(behind_a_power_cut(FjallHot::open), (at(2), 1));
+    }
+
+    /// Where a copy says that it is, and how many entries it has.
+    fn behind_a_power_cut(open: impl Fn(&Path) -> Result<FjallHot, StoreError>) -> (Position, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let replica = Replica(open(folder.path()).unwrap());
+        replica.apply(at(1), &batch("a", Some("1")).encode()).unwrap();
+        replica.sync().unwrap();
+        let synced = journal_files(folder.path());
+        replica.apply(at(2), &batch("b", Some("2")).encode()).unwrap();
+        // One table had much in memory; what was only written is lost.
+        replica.0.spill(Table::Owner(Space::Meta));
+        drop(replica);
+        for (file, length) in synced {
+            std::fs::File::options().write(true).open(file).unwrap().set_len(length).unwrap();
+        }
+        let again = Replica(open(folder.path()).unwrap());
+        (again.position().unwrap(), sessions(&again.0).len() as u64)
+    }
+
+    /// The files of the write-ahead log, and how much of each is used: they are longer.
+    fn journal_files(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "jnl"));
+        let used = |path: &Path| std::fs::read(path).unwrap().iter().rposition(|b| *b != 0).unwrap() + 1;
+        files.map(|path| (path.clone(), used(&path) as u64)).collect()
     }
 
     #[test]
@@ -227,11 +279,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let replica = Replica::open(folder.path()).unwrap();
         let whole = batch("a", Some("1")).encode();
-        let at = Position { sequence: 1, index: 1, term: 1 };
         for broken in
             (0..whole.len()).map(|end| &whole[..end]).chain([[whole.as_slice(), b"x"].concat().as_slice()])
         {
-            assert!(matches!(replica.apply(at, broken), Err(StoreError::Corrupt { .. })));
+            assert!(matches!(replica.apply(at(1), broken), Err(StoreError::Corrupt { .. })));
         }
         assert_eq!(replica.position().unwrap(), Position::default());
     }

@@ -4,7 +4,7 @@ use thingward_cluster::entry::messages;
 use thingward_fuzz::decoders::node::key;
 use thingward_ingress::Member;
 use thingward_model::{Link, Principal, Role};
-use thingward_store::hot::{Batch, Space};
+use thingward_store::hot::{Batch, Position, Space};
 
 use super::coap::framed;
 use super::{NOW, put};
@@ -15,8 +15,10 @@ pub(super) fn write() {
     batch.delete(Space::Commands, *b"bulb-1");
     let changes = batch.encode();
     put("hot_batch", "put-and-delete", &changes);
-    let entry = |term, index| messages(&key(), term, index, &changes).unwrap();
-    put("node_journal", "two-terms", &framed(&[entry(1, 1), entry(2, 2)].concat()));
+    let first = messages(&key(), 1, Position::default(), &changes).unwrap();
+    let last = Position { sequence: 1, index: 1, term: 1, seal: first.seal };
+    let second = messages(&key(), 2, last, &changes).unwrap();
+    put("node_journal", "two-terms", &framed(&[first.messages, second.messages].concat()));
     let principal =
         Principal { tenant: "acme".parse().unwrap(), role: Role::Device, name: "bulb-1".parse().unwrap() };
     let member = Member { principal, serial: vec![7; 8], not_after: NOW, link: Link::MutualTls };
