@@ -40,7 +40,7 @@ impl Nodes {
 
     /// Waits until the load balancer has found somebody who answers.
     pub(crate) fn wait_for_balancer(&self) {
-        let url = format!("{}/crl", self.place.url);
+        let url = format!("{}/.well-known/thingward/crl", self.place.url);
         wait_for("the load balancer to find a node", || {
             ask("curl", &["--silent", "--fail", "--insecure", &url, "-o", "/dev/null"]).0
         });
