@@ -1,17 +1,41 @@
 //! The keys that open what is sealed for the service: tenants' own, and those of chains that are derived from them.
 
+use std::sync::{Arc, Weak};
+
 use ahash::HashMap;
 use thingward_crypto::{KeyId, RecipientSecretKey};
 use thingward_model::TenantName;
 use thingward_seal::{RecordKey, Violation};
 use thingward_store::Store;
+use thingward_store::keys::{TenantKey, TenantKeyRing};
 
 use super::{Bad, subject};
 use crate::stream_state::{Chain, StreamKey};
 
 /// For whom devices of each tenant seal, read when one of them is needed first.
 #[derive(Default)]
-pub(super) struct Recipients(HashMap<TenantName, Vec<(KeyId, RecipientSecretKey)>>);
+pub(super) struct Recipients(HashMap<TenantName, OfTenant>);
+
+struct OfTenant {
+    /// From which the secrets are derived: again only when it is another one, whatever peers ask for. It is not kept for that.
+    ring: Weak<TenantKeyRing>,
+    secrets: Vec<(KeyId, RecipientSecretKey)>,
+}
+
+impl OfTenant {
+    fn derive(ring: &Arc<TenantKeyRing>) -> Self {
+        let secret = |key: &TenantKey| {
+            let secret = RecipientSecretKey::from_bytes(*key.recipient());
+            Some((secret.public_key().ok()?.id(), secret))
+        };
+        let secrets = ring.iter().filter_map(secret).collect();
+        Self { ring: Arc::downgrade(ring), secrets }
+    }
+
+    fn get(&self, id: &KeyId) -> Option<&RecipientSecretKey> {
+        self.secrets.iter().find(|(known, _)| known == id).map(|(_, secret)| secret)
+    }
+}
 
 impl Recipients {
     /// The records' key of a chain that is sealed for the service, derived on first use.
@@ -31,18 +55,13 @@ impl Recipients {
     }
 
     fn secret(&mut self, id: &KeyId, tenant: &TenantName, store: &Store) -> Result<&RecipientSecretKey, Bad> {
-        let is_known = |all: &[(KeyId, RecipientSecretKey)]| all.iter().any(|(known, _)| known == id);
-        if !self.0.get(tenant).is_some_and(|all| is_known(all)) {
+        if self.0.get(tenant).is_none_or(|all| all.get(id).is_none()) {
             let ring = store.keys().get(tenant).map_err(Bad::Store)?;
-            let secrets = ring.iter().filter_map(|key| {
-                let secret = RecipientSecretKey::from_bytes(*key.recipient());
-                Some((secret.public_key().ok()?.id(), secret))
-            });
-            self.0.insert(*tenant, secrets.collect());
+            if self.0.get(tenant).is_none_or(|all| all.ring.as_ptr() != Arc::as_ptr(&ring)) {
+                self.0.insert(*tenant, OfTenant::derive(&ring));
+            }
         }
-        let all = self.0.get(tenant).map(Vec::as_slice).unwrap_or_default();
-        let found = all.iter().find(|(known, _)| known == id);
-        found.map(|(_, secret)| secret).ok_or(Bad::Violation(Violation::UnknownChain))
+        self.0.get(tenant).and_then(|all| all.get(id)).ok_or(Bad::Violation(Violation::UnknownChain))
     }
 
     pub(super) fn forget(&mut self, tenant: &TenantName) {
