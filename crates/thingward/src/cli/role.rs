@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Command;
 use std::time::Duration;
 
@@ -88,14 +89,17 @@ async fn run_node(service: ServiceSettings, scale: ScaleSettings) -> Result<(), 
         let problem = "service.coap: nodes of one service do not speak CoAP; gateways do, in front of them";
         return Err(Failure::Configuration(vec![problem.to_owned()]));
     }
+    // What is run anew is what is there then, also when a package has taken the place of this program.
+    let program = std::env::current_exe().map_err(Failure::of)?;
     let name = scale.node.clone();
+    let mut stopped = pin!(stop_requested());
     let mut node = tokio::select! {
         node = Node::start(service, scale) => node.map_err(Failure::of)?,
-        stopped = stop_requested() => return stopped,
+        stopped = &mut stopped => return stopped,
     };
     info!(node = name, mqtt = %node.mqtt(), https = %node.https(), "the node runs");
     let ended = tokio::select! {
-        stopped = stop_requested() => { stopped?; None }
+        stopped = &mut stopped => { stopped?; None }
         ended = node.ended() => Some(ended),
     };
     let Some(ended) = ended else {
@@ -104,8 +108,10 @@ async fn run_node(service: ServiceSettings, scale: ScaleSettings) -> Result<(), 
         return Ok(());
     };
     warn!(reason = %ended, "the node begins anew");
-    tokio::time::sleep(ANEW).await;
-    let program = std::env::current_exe().map_err(Failure::of)?;
+    tokio::select! {
+        () = tokio::time::sleep(ANEW) => {}
+        stopped = stopped => return stopped,
+    }
     Err(Failure::of(Command::new(program).args(std::env::args_os().skip(1)).exec()))
 }
 
