@@ -233,6 +233,48 @@ def retained_flood():
     tell(kept=kept, refused=refused)
 
 
+def many_listeners():
+    """Listens on forty connections to what it says itself, which is more at once than any of them takes."""
+    each, size, streams = 8, 250_000, [connect(f"listener-{n}") for n in range(40)]
+    for stream in streams:
+        stream.sendall(packet(0x82, b"\0\1\0" + text("devices/me/state/loud") + b"\0"))
+        assert read(stream)[0] == 0x90
+    goes_on, loud, came = until(), connect("loud"), 0
+    for _ in range(each):
+        loud.sendall(publish("devices/me/state/loud", b"x" * size))
+    try:
+        for stream in streams:
+            for _ in range(each):
+                came += read(stream)[0] == 0x30
+    except OSError:
+        pass
+    while goes_on():
+        time.sleep(0.1)
+    tell(came=came, sent=each * len(streams))
+
+
+def many_places():
+    """Holds eighty connections open without a word."""
+    goes_on, streams, held = until(), [], 0
+    for _ in range(80):
+        try:
+            streams.append(tls())
+        except OSError:
+            pass
+    time.sleep(1)
+    for stream in streams:
+        stream.settimeout(0.01)
+        try:
+            stream.recv(1)
+        except TimeoutError:
+            held += 1
+        except OSError:
+            pass
+    while goes_on():
+        time.sleep(0.1)
+    tell(held=held)
+
+
 def deep_chain():
     """Shows a chain of a hundred certificates, again and again."""
     with tempfile.TemporaryDirectory() as folder:

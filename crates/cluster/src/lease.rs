@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{Operation, Store};
 use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::nats::{Nats, NatsError};
 
@@ -16,6 +20,10 @@ pub const LEASE: Duration = Duration::from_secs(4);
 pub const RENEWAL: Duration = Duration::from_secs(1);
 /// A leader that could not renew it for so long stops, before another one may begin.
 pub const GIVES_UP: Duration = Duration::from_secs(3);
+/// Longest wait for an answer about it: there is time for more than one try.
+const TRY: Duration = Duration::from_millis(500);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What says who leads.
 #[derive(Clone)]
@@ -30,6 +38,16 @@ pub struct Lease {
     revision: u64,
     term: u64,
     renewed: Instant,
+    /// When the first of those renewals was asked for of which nobody knows whether they were made.
+    unanswered: Option<Instant>,
+}
+
+/// A lease that a task of its own renews, whatever its holder is busy with: no renewal is broken off. Dropped, it is given
+/// back.
+pub struct Held {
+    term: u64,
+    renewing: JoinHandle<()>,
+    end: oneshot::Sender<()>,
 }
 
 /// Who leads, and in which term.
@@ -68,8 +86,21 @@ impl Office {
         let taken = self.store.create(KEY, value(&self.node, 0)).await;
         let Ok(revision) = taken else { return Ok(None) };
         let term = revision.max(newest + 1);
-        let mut lease = Lease { office: self.clone(), revision, term, renewed };
+        let mut lease = Lease { office: self.clone(), revision, term, renewed, unanswered: None };
         Ok(lease.renew().await.then_some(lease))
+    }
+
+    /// Returns when whoever leads has given the lease back. Of one that ends by itself nobody hears here.
+    pub async fn given_back(&self) {
+        let watched = self.store.watch_with_history(KEY).await;
+        if let Ok(mut entries) = watched {
+            while let Some(Ok(entry)) = entries.next().await {
+                if entry.operation != Operation::Put {
+                    return;
+                }
+            }
+        }
+        std::future::pending().await
     }
 
     /// Who leads; `None` when nobody does.
@@ -90,43 +121,79 @@ impl Lease {
         self.term
     }
 
-    /// Renews it once. `false` when it is somebody else's or cannot be reached.
+    /// Renews it. `false` when it is somebody else's or cannot be reached.
     pub async fn renew(&mut self) -> bool {
-        let asked = Instant::now();
-        let renewed = self.office.store.update(KEY, value(&self.office.node, self.term), self.revision).await;
-        match renewed {
-            Ok(revision) => {
-                (self.revision, self.renewed) = (revision, asked);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the lease was not renewed");
-                // The update may have been made and its answer lost.
-                let there = self.office.store.entry(KEY).await.ok().flatten();
-                let mine = Leading { node: self.office.node.clone(), term: self.term };
-                if let Some(entry) = there.filter(|e| parse(&e.value).as_ref() == Some(&mine)) {
-                    self.revision = entry.revision;
-                }
-                false
-            }
+        if self.update().await {
+            return true;
         }
+        // One that was asked for before may have been made and its answer lost: then this one named the wrong revision.
+        let Ok(Ok(Some(entry))) = timeout(TRY, self.office.store.entry(KEY)).await else { return false };
+        let mine = Leading { node: self.office.node.clone(), term: self.term };
+        if entry.revision <= self.revision || parse(&entry.value).as_ref() != Some(&mine) {
+            return false;
+        }
+        self.revision = entry.revision;
+        self.renewed = self.unanswered.take().unwrap_or(self.renewed).max(self.renewed);
+        self.update().await
     }
 
-    /// Renews it until it cannot, for so long that another node may begin.
-    pub async fn hold(&mut self) {
-        loop {
-            tokio::time::sleep(RENEWAL).await;
-            let left = GIVES_UP.saturating_sub(self.renewed.elapsed());
-            let _ = tokio::time::timeout(left, self.renew()).await;
-            if self.renewed.elapsed() >= GIVES_UP {
+    async fn update(&mut self) -> bool {
+        let asked = Instant::now();
+        // Also for whoever breaks this off.
+        self.unanswered.get_or_insert(asked);
+        let update = self.office.store.update(KEY, value(&self.office.node, self.term), self.revision);
+        match timeout(TRY, update).await {
+            Ok(Ok(revision)) => {
+                (self.revision, self.renewed, self.unanswered) = (revision, asked, None);
+                return true;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the lease was not renewed"),
+            Err(_) => tracing::warn!("nobody has answered whether the lease was renewed"),
+        }
+        false
+    }
+
+    /// Renews it until it is given back, or cannot be renewed for so long that another node may begin.
+    #[must_use]
+    pub fn hold(self) -> Held {
+        let (end, ended) = oneshot::channel();
+        Held { term: self.term, renewing: tokio::spawn(self.renew_until(ended)), end }
+    }
+
+    async fn renew_until(mut self, mut ended: oneshot::Receiver<()>) {
+        let mut pause = RENEWAL;
+        while self.renewed.elapsed() < GIVES_UP {
+            if timeout(pause, &mut ended).await.is_ok() {
+                let back = self.office.store.delete_expect_revision(KEY, Some(self.revision));
+                if !matches!(timeout(GIVES_UP, back).await, Ok(Ok(()))) {
+                    tracing::warn!("the lease could not be given back; it ends by itself");
+                }
                 return;
             }
+            pause = if self.renew().await { RENEWAL } else { AGAIN };
+        }
+    }
+}
+
+impl Held {
+    /// The term: larger than that of every leader before.
+    #[must_use]
+    pub const fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Returns when it is lost.
+    pub async fn lost(&mut self) {
+        if !self.renewing.is_finished() {
+            let _ = (&mut self.renewing).await;
         }
     }
 
     /// Gives it back, for another node to begin at once.
     pub async fn give_back(self) {
-        let _ = self.office.store.delete_expect_revision(KEY, Some(self.revision)).await;
+        let Self { renewing, end, .. } = self;
+        drop(end);
+        let _ = renewing.await;
     }
 }
 

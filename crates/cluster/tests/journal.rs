@@ -173,10 +173,16 @@ async fn one_node_leads_and_another_when_it_stops_renewing() {
     };
     assert!(silent.elapsed() > Duration::from_secs(3) && next.term() > lease.term());
     assert!(!lease.renew().await, "the lease is another one's");
-    next.give_back().await;
+    let watching = other.clone();
+    let seen = tokio::spawn(async move { watching.given_back().await });
+    next.hold().give_back().await;
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), seen).await.is_ok(),
+        "everybody hears of it at once"
+    );
     let third = one.try_lead(0).await.unwrap().unwrap();
     assert!(third.term() > lease.term());
-    third.give_back().await;
+    third.hold().give_back().await;
 
     // As behind a restored or lost bucket, where the revisions begin anew.
     let fourth = other.try_lead(1_000_000).await.unwrap().unwrap();
@@ -269,4 +275,44 @@ async fn a_stream_that_would_keep_less_is_not_written_to() {
     let nats = Nats::connect(&place(&servers, 3)).await.unwrap();
     let refused = Journal::open(&nats, key()).await.err().unwrap();
     assert!(refused.to_string().contains("number of replicas"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_the_lease_keeps_it_whatever_it_is_busy_with() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let nats = nats(&servers, 1).await;
+    let (one, other) =
+        (Office::open(&nats, "one").await.unwrap(), Office::open(&nats, "other").await.unwrap());
+    let mut held = one.try_lead(0).await.unwrap().unwrap().hold();
+    // As somebody who reads all that there is before it leads.
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(other.leading().await.unwrap().unwrap().term, held.term());
+    assert!(tokio::time::timeout(Duration::ZERO, held.lost()).await.is_err());
+    drop(held);
+    let end = Instant::now();
+    while other.try_lead(0).await.unwrap().is_none() {
+        assert!(end.elapsed() < Duration::from_secs(2), "what is dropped is given back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_answer_is_lost_costs_nothing() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let servers = NatsServers::start(1);
+    let nats = nats(&servers, 1).await;
+    let mut lease = Office::open(&nats, "one").await.unwrap().try_lead(0).await.unwrap().unwrap();
+    let mut lost = 0;
+    for micros in (0..3000).step_by(60) {
+        let broken_off = tokio::time::timeout(Duration::from_micros(micros), lease.renew()).await;
+        lost += u32::from(broken_off.is_err());
+        assert!(lease.renew().await, "broken off after {micros} us");
+    }
+    println!("{lost} were broken off");
+    assert!(lost > 0);
 }

@@ -1,13 +1,17 @@
 //! How much a member may have done: what is more waits in its connections, which are open for as long.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use thingward_mqtt::broker::ConnId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::crowd::Presence;
 use crate::link::READ_BYTES;
+use crate::listener::Core;
 
 /// The part of a second that may be said at once.
 const BURST: f64 = 0.1;
@@ -68,21 +72,34 @@ impl Allowance {
 pub struct Received {
     /// The bytes.
     pub bytes: BytesMut,
-    turn: Option<Whose>,
+    turn: Option<Turn>,
 }
 
+/// What a read holds on its way to the core.
 #[derive(Debug)]
-enum Whose {
-    Here(Turn),
+struct Turn {
+    connection: OfConnection,
+    /// As many of the member's bytes.
+    _room: OwnedSemaphorePermit,
+    allowance: Arc<Allowance>,
+}
+
+/// The only turn of a connection.
+#[derive(Debug)]
+pub(crate) enum OfConnection {
+    Here(#[expect(dead_code, reason = "it is there as long as this is")] OwnedSemaphorePermit),
     There(There),
 }
 
+/// The turn of a connection that another node has is over: its number, and the work that it made.
+pub type TurnOver = (u64, u64);
+
 /// The turn of a connection that another node has: it is told, whatever became of the bytes.
 #[derive(Debug)]
-struct There {
+pub(crate) struct There {
     connection: u64,
     work: u64,
-    to: mpsc::UnboundedSender<(u64, u64)>,
+    to: mpsc::UnboundedSender<TurnOver>,
 }
 
 impl Drop for There {
@@ -91,33 +108,51 @@ impl Drop for There {
     }
 }
 
-/// What a read holds on its way to the core.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    /// The connection's only one, and as many of the member's bytes.
-    pub(crate) _permits: [OwnedSemaphorePermit; 2],
-    pub(crate) allowance: Arc<Allowance>,
-}
-
 impl Received {
-    pub(crate) const fn new(bytes: BytesMut, turn: Turn) -> Self {
-        Self { bytes, turn: Some(Whose::Here(turn)) }
-    }
-
-    /// Of a connection that another node has. When they are dropped, its number and the work that they made go to `to`; there
-    /// is one for each connection at a time.
-    #[must_use]
-    pub fn from_there(bytes: BytesMut, connection: u64, to: mpsc::UnboundedSender<(u64, u64)>) -> Self {
-        Self { bytes, turn: Some(Whose::There(There { connection, work: 0, to })) }
-    }
-
     /// They made as much work as so many messages.
     pub fn had(mut self, messages: u64) {
-        match &mut self.turn {
-            Some(Whose::Here(Turn { allowance, .. })) => allowance.owe(messages),
-            Some(Whose::There(there)) => there.work = messages,
-            None => {}
+        let Some(turn) = &mut self.turn else { return };
+        turn.allowance.owe(messages);
+        if let OfConnection::There(there) = &mut turn.connection {
+            there.work = messages;
         }
+    }
+}
+
+impl Presence {
+    /// Hands what a connection said to the core when the member may have so much done. Meanwhile the core hears that the
+    /// connection is alive: another one may have said too much.
+    pub(crate) async fn hand_over(
+        &self,
+        bytes: BytesMut,
+        conn: ConnId,
+        connection: OfConnection,
+        core: &impl Core,
+    ) {
+        const HEARD_EVERY: Duration = Duration::from_secs(1);
+        let mut room = pin!(self.allowance.room_for(bytes.len()));
+        let room = loop {
+            match timeout(HEARD_EVERY, &mut room).await {
+                Ok(room) => break room,
+                Err(_) => core.heard(conn).await,
+            }
+        };
+        let Some(room) = room else { return };
+        let turn = Turn { connection, _room: room, allowance: Arc::clone(&self.allowance) };
+        core.received(conn, Received { bytes, turn: Some(turn) }).await;
+    }
+
+    /// Hands over what a connection said that another node has, where it is number `connection`. When that is done with, `to`
+    /// is told; it is one for each connection at a time.
+    pub async fn hand_over_from_there(
+        &self,
+        bytes: BytesMut,
+        conn: ConnId,
+        (connection, to): (u64, mpsc::UnboundedSender<TurnOver>),
+        core: &impl Core,
+    ) {
+        let there = OfConnection::There(There { connection, work: 0, to });
+        self.hand_over(bytes, conn, there, core).await;
     }
 }
 
@@ -163,7 +198,8 @@ mod tests {
                 let room = allowance.room_for(READ_BYTES).await.unwrap();
                 assert!(allowance.take(0.0) >= 0.0);
                 tokio::task::yield_now().await;
-                Received::new(BytesMut::new(), Turn { _permits: [of_connection, room], allowance }).had(2700);
+                let turn = Turn { connection: OfConnection::Here(of_connection), _room: room, allowance };
+                Received { bytes: BytesMut::new(), turn: Some(turn) }.had(2700);
             }));
         }
         for one in waiting {

@@ -86,7 +86,7 @@ impl Drop for Turn {
 }
 
 /// Which members are here, each with so many connections at most, and how much each may say.
-pub(crate) struct Members {
+pub struct Members {
     connections_max: usize,
     messages_per_second: u32,
     here: Mutex<Crowd>,
@@ -107,7 +107,7 @@ struct Here {
 }
 
 /// One connection of a member.
-pub(crate) struct Presence {
+pub struct Presence {
     of: Arc<Members>,
     who: Principal,
     pub(crate) allowance: Arc<Allowance>,
@@ -123,7 +123,8 @@ impl Members {
     }
 
     /// One more; `None` when there are as many as may be.
-    pub(crate) fn enter(self: &Arc<Self>, who: Principal) -> Option<Presence> {
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, who: Principal) -> Option<Presence> {
         let mut all = self.here();
         all.forget_who_paid();
         let fresh = || Here {

@@ -4,6 +4,7 @@
 //! The core decides about messages; here are only sockets, handshakes and their bounds.
 
 mod allowance;
+mod balancer;
 pub mod coap;
 mod crowd;
 mod guesses;
@@ -14,7 +15,9 @@ mod member;
 mod output;
 mod place;
 
-pub use allowance::Received;
+pub use allowance::{Received, TurnOver};
+pub use balancer::{Balancers, Network};
+pub use crowd::{Members, Presence};
 pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls, next_conn};

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,12 +13,13 @@ use thingward_model::clock::now;
 use thingward_mqtt::broker::ConnId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::allowance::{Received, Turn};
+use crate::allowance::{OfConnection, Received};
+use crate::balancer::Balancers;
 use crate::crowd::{Handshakes, Members, Presence};
 use crate::limits::ConnectionLimits;
 use crate::link::Link;
@@ -81,6 +81,8 @@ pub struct MqttListener {
     tls: SharedTls,
     trust_domain: String,
     limits: ConnectionLimits,
+    members: Arc<Members>,
+    balancers: Balancers,
 }
 
 impl MqttListener {
@@ -96,7 +98,20 @@ impl MqttListener {
         limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        Ok(Self { socket, tls, trust_domain, limits })
+        let members = Members::new(limits.connections_per_member_max, limits.messages_per_second_max);
+        Ok(Self { socket, tls, trust_domain, limits, members, balancers: Balancers::default() })
+    }
+
+    /// Behind load balancers, which say where clients are.
+    #[must_use]
+    pub fn behind(self, balancers: Balancers) -> Self {
+        Self { balancers, ..self }
+    }
+
+    /// The members that are here, for those to be counted too who reach the same core elsewhere.
+    #[must_use]
+    pub fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members)
     }
 
     /// The address that was bound.
@@ -112,13 +127,11 @@ impl MqttListener {
     pub async fn run(self, core: impl Core) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
         let handshakes = Handshakes::new(self.limits.handshakes_max);
-        let limits = self.limits;
-        let members = Members::new(limits.connections_per_member_max, limits.messages_per_second_max);
         let me = Arc::new(self);
         loop {
             // At the bound, new connections wait in the system's queue, which has a bound of its own.
             let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
-            let (stream, address) = match me.socket.accept().await {
+            let (mut stream, address) = match me.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, for one: wait for some to be freed.
@@ -127,9 +140,12 @@ impl MqttListener {
                     continue;
                 }
             };
-            let (me, members, core) = (Arc::clone(&me), Arc::clone(&members), core.clone());
-            let (turn, gives_way) = handshakes.begin(crate::place(address.ip()));
+            let (me, handshakes, core) = (Arc::clone(&me), Arc::clone(&handshakes), core.clone());
             tokio::spawn(async move {
+                let client = me.balancers.client(&mut stream, address.ip());
+                let client = timeout(me.limits.handshake_timeout, client).await;
+                let Ok(Ok(client)) = client else { return core.refused() };
+                let (turn, gives_way) = handshakes.begin(crate::place(client));
                 let accepted = tokio::select! {
                     accepted = me.handshake(stream) => accepted,
                     () = tokio::time::sleep(me.limits.handshake_timeout) => None,
@@ -137,7 +153,7 @@ impl MqttListener {
                 };
                 drop(turn);
                 let accepted = accepted.and_then(|(stream, who)| {
-                    let presence = members.enter(who.principal)?;
+                    let presence = me.members.enter(who.principal)?;
                     Some((stream, who, presence))
                 });
                 let Some((stream, who, presence)) = accepted else { return core.refused() };
@@ -184,10 +200,7 @@ async fn serve(
         while let Some(bytes) = poll_fn(|cx| link.poll_received(cx)).await {
             let hand_over = async {
                 let Ok(of_connection) = Arc::clone(&turns).acquire_owned().await else { return };
-                let Some(room) = room_for(&bytes, conn, presence, core).await else { return };
-                let turn =
-                    Turn { _permits: [of_connection, room], allowance: Arc::clone(&presence.allowance) };
-                core.received(conn, Received::new(bytes, turn)).await;
+                presence.hand_over(bytes, conn, OfConnection::Here(of_connection), core).await;
             };
             if link.write_during(hand_over).await.is_none() {
                 return;
@@ -199,24 +212,6 @@ async fn serve(
         () = over => tracing::debug!("the certificate of a connection is over"),
     }
     core.closed(conn).await;
-}
-
-/// Waits until the member may have so much done. Meanwhile the core hears that the connection is alive: another one may have
-/// said too much.
-async fn room_for(
-    bytes: &[u8],
-    conn: ConnId,
-    presence: &Presence,
-    core: &impl Core,
-) -> Option<OwnedSemaphorePermit> {
-    const HEARD_EVERY: Duration = Duration::from_secs(1);
-    let mut room = pin!(presence.allowance.room_for(bytes.len()));
-    loop {
-        match timeout(HEARD_EVERY, &mut room).await {
-            Ok(room) => return room,
-            Err(_) => core.heard(conn).await,
-        }
-    }
 }
 
 /// Waits for a time of day; the clock may be set meanwhile.

@@ -12,7 +12,7 @@ use thingward_model::Timestamp;
 use thingward_store::registry::Registry;
 use thingward_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::audit::{Auditor, LogWriter};
 use crate::authority::{Authority, AuthorityError, sealed_key};
@@ -71,19 +71,16 @@ impl Reign {
         let (command_key, grant_key) = (keys.commands.public_key().clone(), Arc::clone(&keys.grants));
         let opener = Sealer::new(sealing_key)
             .map_err(|_| StoreError::Corrupt { what: "the sealing key".to_owned() })?;
-        // Reads tiles, perhaps from where the other nodes left them.
+        // Reads all sessions, and tiles, perhaps from where the other nodes left them.
         let (tenants, at) = (store.registry().all_tenants().await?, Arc::clone(&store));
-        let log = tokio::task::spawn_blocking(move || LogWriter::load(&at, &tenants)).await;
-        let log =
-            log.map_err(|e| StoreError::Io { what: "read the logs".to_owned(), source: e.into() })??;
-        let (handle, core, senders) = core::start(
-            Arc::clone(&store),
-            Arc::clone(&directory),
-            Arc::clone(&auditor),
-            log,
-            keys,
-            settings.mqtt_limits.clone(),
-        )?;
+        let limits = settings.mqtt_limits.clone();
+        let (directory_there, auditor_there) = (Arc::clone(&directory), Arc::clone(&auditor));
+        let starting = tokio::task::spawn_blocking(move || {
+            let log = LogWriter::load(&at, &tenants)?;
+            core::start(at, directory_there, auditor_there, log, keys, limits)
+        });
+        let failed = |e: JoinError| StoreError::Io { what: "read what is kept".to_owned(), source: e.into() };
+        let (handle, core, senders) = starting.await.map_err(failed)??;
         // A kill between the end of a token or user and that of their commands leaves the commands.
         handle.cancel_commands_of(gone(store.registry(), senders, time).await?).await;
         let payments = settings.payments.as_ref().map(Payments::open).transpose();

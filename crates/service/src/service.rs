@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thingward_cluster::journal::JournalError;
@@ -15,7 +15,7 @@ use thingward_model::{DeviceName, TenantName, Timestamp};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, check_anchor, member_server_config, open_server_config};
 use thingward_pki::{PkiError, ca};
 use thingward_store::registry::{LIST_MAX, Registry, RevocationReason};
-use thingward_store::{Store, StoreError};
+use thingward_store::{PlaceProblem, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -60,6 +60,30 @@ pub enum StartError {
     /// The journal does not go on.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A service on one machine is there, and no node has taken what it has.
+    #[error(
+        "{} is of a service on one machine: run `thingward move` first, or take another data directory",
+        data_dir.display()
+    )]
+    NotMoved {
+        /// Where it is.
+        data_dir: PathBuf,
+    },
+}
+
+impl StartError {
+    /// Whether it is only that NATS or PostgreSQL is away, or that another node was faster.
+    pub(crate) const fn will_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Nats(_)
+                | Self::Journal(JournalError::Nats(_) | JournalError::Deposed)
+                | Self::Store(
+                    StoreError::Superseded
+                        | StoreError::PlaceUnusable { problem: PlaceProblem::Unreachable(_), .. }
+                )
+        )
+    }
 }
 
 /// A running service.

@@ -140,6 +140,9 @@ pub enum PlaceProblem {
     /// It is a replica, or its user may only read.
     #[error("it can only be read")]
     ReadOnly,
+    /// Only a part of a service was moved to it.
+    #[error("a move to it did not end; move again, to a new database and with another `nats_prefix`")]
+    HalfMoved,
     /// No leader has brought it up to date for this build.
     #[error("no leader has brought it up to date for this build yet")]
     Behind,

@@ -30,6 +30,12 @@ fn kept(place: &Place, device: &str) -> Vec<u64> {
     numbers
 }
 
+fn asks_for_its_membership(member: &ByHand, https: u16) -> String {
+    let url = format!("https://localhost:{https}/.well-known/thingward/membership");
+    let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
+    member.curl(&["--cert", &chain, "--key", &key, &url])
+}
+
 fn make_tenant(place: &Place) {
     let made = place.done(&["key", "create", shown(&place.path("acme.key"))]);
     place.done(&["tenant", "create", "acme", "--customer-key", made["reference"].as_str().unwrap()]);
@@ -53,12 +59,15 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
     let alone = nodes.place.path("alone.toml");
     let text = std::fs::read_to_string(nodes.place.path("node-1.toml")).unwrap();
     let (service, scale) = text.split_once("[scale]").unwrap();
-    std::fs::write(&alone, service.replace("rows = 1000", "rows = 1")).unwrap();
+    // It is where the load balancer will be.
+    let [mqtt, https] = nodes.ports[0].map(|port| port.to_string());
+    let (front_mqtt, front_https) = (nodes.place.mqtt.to_string(), nodes.place.https.to_string());
+    let alone_text = service.replace("rows = 1000", "rows = 1");
+    std::fs::write(&alone, alone_text.replace(&mqtt, &front_mqtt).replace(&https, &front_https)).unwrap();
     nodes.place.config = alone;
     let mut alone = nodes.place.service(&["acme"]);
-    nodes.wait_for_balancer();
     let member = ByHand::enrolled(&nodes.place, "acme", "device", "one");
-    let [mqtt, _] = nodes.ports[0];
+    let mqtt = nodes.place.mqtt;
     for number in 0..5 {
         let payload = format!("{{\"said\":{number}}}");
         let publish = ["-t", "devices/me/telemetry/count", "-m", &payload, "-q", "1"];
@@ -77,6 +86,8 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
     let key = nodes.place.path("scale.key");
     nodes.place.done(&["service", "key", shown(&key)]);
     nodes.place.fails(&["move"], 1);
+    // Beside what the service has, nodes would be another service.
+    nodes.place.fails(&["service", "run"], 1);
     std::fs::copy(nodes.place.path("data/sealing.key"), &key).unwrap();
     let moved = nodes.place.done(&["move"]);
     assert!(moved["segments"].as_u64().unwrap() >= 1 && moved["files"].as_u64().unwrap() >= 3, "{moved}");
@@ -106,7 +117,7 @@ fn a_command_and_a_revocation_reach_a_device_at_whichever_node_it_is() {
     let member = ByHand::enrolled(&nodes.place, "acme", "device", "by-hand");
     let home = nodes.place.path("bulb-1");
     let publish = ["-t", "devices/me/telemetry/x", "-m", "1", "-q", "1"];
-    for (number, [mqtt, _]) in (1..).zip(nodes.ports.clone()) {
+    for (number, [mqtt, https]) in (1..).zip(nodes.ports.clone()) {
         let uplink = format!("127.0.0.1:{mqtt}");
         let run = ["device", "run", "--home", shown(&home), "--uplink", &uplink, "--simulate", "bulb"];
         let _bulb = nodes.place.start_as("bulb-1", &run);
@@ -118,16 +129,50 @@ fn a_command_and_a_revocation_reach_a_device_at_whichever_node_it_is() {
             code == 0 && done["state"] == "done"
         });
         assert!(member.mosquitto("mosquitto_pub", mqtt, &publish).0);
+        assert!(!member.is_refused_as_revoked(mqtt));
+        assert_eq!(asks_for_its_membership(&member, https), "200", "{}", member.answer());
     }
     nodes.place.done(&["device", "revoke", "by-hand", "--reason", "key-compromise"]);
     let start = Instant::now();
-    for [mqtt, _] in nodes.ports.clone() {
-        wait_for("a node that lets nobody in whose certificate is revoked", || {
-            !member.mosquitto("mosquitto_pub", mqtt, &publish).0
+    for [mqtt, https] in nodes.ports.clone() {
+        wait_for("a node whose handshake refuses a certificate that is revoked", || {
+            member.is_refused_as_revoked(mqtt)
         });
+        assert_ne!(asks_for_its_membership(&member, https), "200", "{}", member.answer());
     }
     println!("revoked at every node after {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(3), "and each try takes its time too");
+    assert!(start.elapsed() < Duration::from_secs(5), "and each try takes its time too");
+}
+
+#[test]
+fn bounds_hold_for_clients_and_members_wherever_they_come_in() {
+    let Some(mut nodes) = Nodes::start() else { return };
+    make_tenant(&nodes.place);
+    let wanting = ByHand::enrolled(&nodes.place, "acme", "device", "wanting");
+    let other = ByHand::enrolled(&nodes.place, "acme", "device", "other");
+    let follower = nodes.leader() % 3 + 1;
+    nodes.ask(follower);
+
+    // Another client has the address of the load balancer, and is told apart by what that says.
+    let guess = |from: &str| {
+        let guesser = ["--interface", from, "-u", "other:AAAAAAAAAAAAAAAAAAAAAAAAAA"];
+        other.post(&nodes.place, "simpleenroll", &guesser)
+    };
+    let answers: BTreeSet<String> = (0..8).map(|_| guess("127.0.0.3")).collect();
+    assert!(answers.contains("429"), "{answers:?}");
+    assert_ne!(guess("127.0.0.4"), "429");
+
+    let outcome = Client::start(&nodes.place, &wanting, "many_places", 1, 1).outcome();
+    println!("at three nodes: {outcome}");
+    assert!((50..=64).contains(&count(&outcome, "held")), "of all nodes together: {outcome}");
+
+    // What waits for one member at a node is no reason for the leader not to hear what the node says.
+    let [mqtt, _] = nodes.ports[follower - 1];
+    let outcome = Client::start_at(mqtt, &wanting, "many_listeners", 1, 1).outcome();
+    println!("at one node: {outcome}");
+    assert_eq!(count(&outcome, "came"), count(&outcome, "sent"));
+    let publish = ["-t", "devices/me/telemetry/x", "-m", "1", "-q", "1"];
+    assert!(other.mosquitto("mosquitto_pub", mqtt, &publish).0);
 }
 
 #[test]
@@ -173,15 +218,23 @@ fn three_nodes_are_one_service_whatever_ends() {
     wait_for("another leader", || nodes.leader() != paused);
     goes_on(&nodes.place, "readings after a leader that stands still");
     nodes.signal(paused, "CONT");
+    wait_for("a node that begins anew", || nodes.place.logs().contains("the node begins anew"));
+    nodes.stop(paused);
+    nodes.restart(paused);
     goes_on(&nodes.place, "readings with two that led");
 
     let leader = nodes.leader();
     nodes.ask(leader % 3 + 1);
-    let start = Instant::now();
+    let body = r#"{"name":"late","role":"device"}"#;
+    let asked = nodes.ask_slowly(leader % 3 + 1, "/api/v1/tenants/acme/claims", body);
+    std::thread::sleep(Duration::from_millis(200));
     nodes.stop(leader);
+    let start = Instant::now();
     wait_for("another leader", || nodes.leader() != leader);
-    println!("another node leads {:?} after the leader was told to stop", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(10), "a leader that stops lets another one lead");
+    println!("another node leads {:?} after the leader has stopped", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "nobody waits for a lease that was given back to end");
+    let answer = asked.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "what was asked at another node is answered: {answer:?}");
     nodes.restart(leader);
     goes_on(&nodes.place, "readings after a leader that stopped");
 

@@ -1,4 +1,4 @@
-//! A load balancer that knows nothing of what it carries.
+//! A load balancer that knows nothing of what it carries, and says where it comes from.
 
 use std::fs;
 use std::process::Command;
@@ -15,7 +15,10 @@ pub struct Service {
     pub nodes: Vec<u16>,
 }
 
-/// HAProxy in front of nodes, on loopback.
+/// Where connections of the load balancer come from: not where other clients of this machine are.
+pub const BALANCER: &str = "127.0.0.2";
+
+/// HAProxy in front of nodes, on loopback. It sends the PROXY protocol.
 pub struct LoadBalancer {
     _folder: tempfile::TempDir,
     _running: Running,
@@ -38,8 +41,8 @@ impl LoadBalancer {
             text += &format!("listen {name}\n  bind 127.0.0.1:{port}\n  balance roundrobin\n");
             for (number, node) in (1..).zip(nodes) {
                 text += &format!(
-                    "  server node-{number} 127.0.0.1:{node} check inter 200ms fall 2 rise 1 on-marked-down \
-                     shutdown-sessions\n"
+                    "  server node-{number} 127.0.0.1:{node} source {BALANCER} send-proxy-v2 check inter 200ms fall 2 \
+                     rise 1 on-marked-down shutdown-sessions\n"
                 );
             }
         }

@@ -11,7 +11,7 @@ mod nats;
 mod process;
 mod s3;
 
-pub use haproxy::{LoadBalancer, Service};
+pub use haproxy::{BALANCER, LoadBalancer, Service};
 pub use nats::NatsServers;
 pub use process::{free_port, is_installed};
 pub use s3::{BUCKET, CREDENTIALS, S3Server};

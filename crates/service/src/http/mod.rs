@@ -27,7 +27,7 @@ pub use app::App;
 pub(crate) use caller::Peer;
 pub use openapi::document;
 pub use server::admin_socket;
-pub(crate) use server::{Listeners, Site, Stop, Stream, Web, stopped};
+pub(crate) use server::{Listeners, Site, Stop, Stream, Web, drain, stopped};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use thingward_ingress::{ConnectionLimits, SharedTls};
+use thingward_ingress::{Balancers, ConnectionLimits, SharedTls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -93,6 +93,7 @@ pub(crate) struct Listeners {
     local: Option<TcpListener>,
     address: SocketAddr,
     limits: ConnectionLimits,
+    balancers: Balancers,
 }
 
 impl Listeners {
@@ -111,7 +112,13 @@ impl Listeners {
             None => None,
         };
         let address = https.local_addr()?;
-        Ok(Self { https, admin, admin_path, local, address, limits: settings.connections })
+        let (limits, balancers) = (settings.connections, Balancers::default());
+        Ok(Self { https, admin, admin_path, local, address, limits, balancers })
+    }
+
+    /// HTTPS is behind load balancers, which say where clients are.
+    pub(crate) fn behind(self, balancers: Balancers) -> Self {
+        Self { balancers, ..self }
     }
 
     /// Where HTTPS listens.
@@ -121,7 +128,7 @@ impl Listeners {
 
     /// Has `web` serve all until `stop` becomes true.
     pub(crate) async fn run(self, web: impl Web, tls: SharedTls, stop: Stop) {
-        let https = serve_tls(web.clone(), self.https, tls, self.limits, stop.clone());
+        let https = serve_tls(web.clone(), self.https, (tls, self.balancers), self.limits, stop.clone());
         let local = async {
             if let Some(listener) = self.local {
                 serve_local(web.clone(), listener, self.limits.connections_max, stop.clone()).await;
@@ -159,23 +166,29 @@ fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
 async fn serve_tls(
     web: impl Web,
     listener: TcpListener,
-    tls: SharedTls,
+    (tls, balancers): (SharedTls, Balancers),
     limits: ConnectionLimits,
     stop: Stop,
 ) {
     let handshakes = Arc::new(Semaphore::new(limits.handshakes_max));
-    let serve_one = |(stream, address): (TcpStream, SocketAddr), stop| {
+    let serve_one = |(mut stream, address): (TcpStream, SocketAddr), stop| {
         let (turn, web) = (Arc::clone(&handshakes).try_acquire_owned(), web.clone());
+        let balancers = balancers.clone();
         let acceptor = TlsAcceptor::from(tls.current());
         async move {
             // A closed connection is the clearest answer that costs nothing.
             let Ok(turn) = turn else { return debug!(%address, "too many TLS handshakes") };
-            let handshake = handshake(&acceptor, stream, limits.handshake_timeout).await;
+            let handshake = async {
+                let address = balancers.client(&mut stream, address.ip()).await?;
+                let (stream, chain) = handshake(&acceptor, stream).await?;
+                Ok::<_, io::Error>((stream, Peer::Tls { address, chain }))
+            };
+            let timed_out = |_| Err(io::ErrorKind::TimedOut.into());
+            let handshake =
+                tokio::time::timeout(limits.handshake_timeout, handshake).await.unwrap_or_else(timed_out);
             drop(turn);
             match handshake {
-                Ok((stream, chain)) => {
-                    web.serve(stream, Peer::Tls { address: address.ip(), chain }, stop).await;
-                }
+                Ok((stream, peer)) => web.serve(stream, peer, stop).await,
                 Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
             }
         }
@@ -257,11 +270,9 @@ type Chain = Arc<[rustls::pki_types::CertificateDer<'static>]>;
 async fn handshake(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
-    timeout: Duration,
 ) -> io::Result<(tokio_rustls::server::TlsStream<TcpStream>, Chain)> {
     let _ = stream.set_nodelay(true);
-    let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let stream = tokio::time::timeout(timeout, acceptor.accept(stream)).await.map_err(timed_out)??;
+    let stream = acceptor.accept(stream).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let chain = chain.iter().map(|c| c.clone().into_owned()).collect();
     Ok((stream, chain))
@@ -302,7 +313,8 @@ pub(crate) async fn stopped(stop: &mut Stop) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn drain(mut tasks: JoinSet<()>) {
+/// Gives running answers a little time.
+pub(crate) async fn drain(mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_TIME, all).await.is_err() {
         debug!("HTTP connections were cut at the stop");

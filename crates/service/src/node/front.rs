@@ -133,7 +133,7 @@ impl Line {
         Arc::new(Self { leader, carried: Mutex::new(Some(HashMap::new())) })
     }
 
-    /// Until the line ends, and with it all that it carries. `changed` is called when who may connect is another than before.
+    /// Until the line ends. `changed` is called when who may connect is another than before.
     pub(super) async fn run(&self, mut from_leader: Receiver, changed: impl Fn()) {
         while let Some(events) = from_leader.next().await {
             let mut all = self.carried();
@@ -150,6 +150,10 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Ends all that it carries.
+    pub(super) fn end(&self) {
         *self.carried() = None;
     }
 

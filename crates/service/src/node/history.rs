@@ -1,5 +1,6 @@
 //! Snapshots, for the journal not to grow without end, and for nodes that begin with nothing.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
@@ -12,7 +13,7 @@ use thingward_crypto::sealed::SealingKey;
 use thingward_store::StoreError;
 use thingward_store::hot::{Position, Replica, read_snapshot, write_snapshot};
 
-use super::Base;
+use super::base::Base;
 use crate::service::StartError;
 
 /// How often the leader looks how long the journal is.
@@ -25,7 +26,8 @@ pub(super) async fn replica(
     journal: &Journal,
     snapshots: &Snapshots,
 ) -> Result<Replica, StartError> {
-    let folder = data_dir.join("hot");
+    // Not `hot`, which is that of a service on one machine, and the way back for one that moved.
+    let folder = data_dir.join("copy");
     let replica = Replica::open(&folder)?;
     let behind = match journal.reaches_back(replica.position()?).await {
         Ok(()) => return Ok(replica),
@@ -47,7 +49,7 @@ pub(super) async fn replica(
 }
 
 /// Takes a snapshot whenever the journal is long, and clears the older half of it away. Does not return.
-pub(super) async fn shorten(base: &Base) {
+pub(super) async fn shorten(base: &Base) -> Infallible {
     loop {
         tokio::time::sleep(LOOK).await;
         if let Err(error) = shorten_once(base).await {

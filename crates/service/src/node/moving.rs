@@ -76,7 +76,8 @@ pub async fn move_to_nodes(
     let journal = Journal::open(&nats, key.clone()).await.map_err(StartError::from)?;
     if !journal.is_new().await.map_err(StartError::from)? {
         return Err(MoveError::Occupied(
-            "the journal of `scale.nats` has entries; take another `nats_prefix`",
+            "the journal of `scale.nats` has entries; after a move that did not end, take another `nats_prefix` and a new \
+             database",
         ));
     }
     let depot = scale.depot(&nats).await?;
@@ -85,9 +86,10 @@ pub async fn move_to_nodes(
     let office = Office::open(&nats, &scale.node).await.map_err(StartError::from)?;
     let postgres = scale.postgres()?;
     let newest = Registry::newest_term(&postgres).await?;
-    let Some(mut lease) = office.try_lead(newest).await.map_err(StartError::from)? else {
+    let Some(lease) = office.try_lead(newest).await.map_err(StartError::from)? else {
         return Err(MoveError::Led);
     };
+    let mut lease = lease.hold();
     let term = lease.term();
     let folder = settings.data_dir.join("moving");
     let removal = Work { source, key, journal, depot, snapshots, term, folder };
@@ -96,7 +98,7 @@ pub async fn move_to_nodes(
     let work = tokio::task::spawn_blocking(move || runtime.block_on(removal.run(&postgres, step)));
     let moved = tokio::select! {
         moved = work => moved.map_err(|e| io_error("move".to_owned())(e.into()))?,
-        () = lease.hold() => return Err(MoveError::Led),
+        () = lease.lost() => return Err(MoveError::Led),
     };
     lease.give_back().await;
     moved
@@ -179,8 +181,12 @@ impl Work {
         let moved = Store::over(Box::new(hot), registry, &self.folder, depot).await?;
         let report = fsck::check(&moved, self.key.clone()).await?;
         let before = fsck::check(&self.source, self.key.clone()).await?;
+        let is_whole = counts(&report) == counts(&before) && report.problems.len() == before.problems.len();
+        if is_whole {
+            moved.registry().moved().await?;
+        }
         moved.registry().close().await;
-        if counts(&report) == counts(&before) && report.problems.len() == before.problems.len() {
+        if is_whole {
             Ok(report)
         } else {
             Err(MoveError::Differs(format!("what was read back ({})", report.problems.join("; "))))

@@ -12,6 +12,7 @@ use thingward_cluster::nats::{Nats, Place};
 use thingward_cluster::s3;
 pub use thingward_cluster::s3::BucketUrl;
 use thingward_crypto::sealed::read_private;
+pub use thingward_ingress::Network;
 use thingward_store::Depot;
 use thingward_store::registry::PostgresPlace;
 use zeroize::Zeroizing;
@@ -43,6 +44,8 @@ pub struct ScaleSettings {
     pub postgres_file: PathBuf,
     /// The port at which clients reach MQTT, through the load balancer.
     pub mqtt_port: u16,
+    /// Whose connections begin with where their client is: the load balancers.
+    pub balancers: Vec<Network>,
 }
 
 /// Where segments of history and tiles of logs are.

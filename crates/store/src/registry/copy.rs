@@ -39,8 +39,8 @@ const TABLES: [&str; 27] = [
     "raw_keys",
 ];
 
-/// Of the counters, the one that is the database's own: who leads.
-const OWN: &str = "term";
+/// Of the counters, those that are the database's own: who leads, and whether all of a service is there.
+const OWN: &str = "('term', 'moving')";
 
 /// A column, and what it holds.
 struct Column {
@@ -65,7 +65,7 @@ enum Value {
 
 impl Registry {
     /// Copies all that this registry, which is a file, has to another one, which has nothing. All of it, or nothing when
-    /// it fails.
+    /// it fails. The other one is of no use to nodes before [`Self::moved`]: a registry is only a part of a service.
     ///
     /// # Errors
     ///
@@ -90,8 +90,20 @@ impl Registry {
                 copied += 1;
             }
         }
+        let moving = sqlx::query("INSERT INTO counters (name, value) VALUES ('moving', 1)");
+        moving.execute(&mut *transaction).await.map_err(failed(what))?;
         transaction.commit().await.map_err(failed(what))?;
         Ok(copied)
+    }
+
+    /// What belongs to a registry that was copied is where it has to be.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    pub async fn moved(&self) -> Result<(), StoreError> {
+        let ended = sqlx::query("DELETE FROM counters WHERE name = 'moving'").execute(self.pool()?).await;
+        ended.map(drop).map_err(failed("end the move"))
     }
 
     /// How many rows each table has, and a digest over all of them in whatever order: what two registries are compared by.
@@ -135,7 +147,7 @@ impl Registry {
             _ => column.name.clone(),
         };
         let names = columns.iter().map(read).collect::<Vec<_>>().join(", ");
-        let which = if table == "counters" { format!("WHERE name <> '{OWN}'") } else { String::new() };
+        let which = if table == "counters" { format!("WHERE name NOT IN {OWN}") } else { String::new() };
         // In the order in which a file has them, those that refer to others of the same table are behind these.
         let order = if self.is_file() { "ORDER BY rowid" } else { "" };
         let text = format!("SELECT {names} FROM {table} {which} {order}");
@@ -195,6 +207,7 @@ mod tests {
     use thingward_test_postgres::{Postgres, USER};
 
     use super::*;
+    use crate::error::PlaceProblem;
 
     #[tokio::test]
     async fn every_table_is_copied() {
@@ -239,6 +252,15 @@ mod tests {
             .await
             .unwrap();
         assert_ne!(one, database.digest(&file).await.unwrap());
+        for unfinished in [Registry::lead(&place, 4).await.err(), Registry::follow(&place).await.err()] {
+            let unfinished = unfinished.unwrap();
+            assert!(
+                matches!(unfinished, StoreError::PlaceUnusable { problem: PlaceProblem::HalfMoved, .. }),
+                "{unfinished}"
+            );
+        }
+        database.moved().await.unwrap();
+        Registry::follow(&place).await.unwrap();
         assert!(
             matches!(Registry::lead(&place, 3).await, Err(StoreError::Superseded)),
             "the term is its own"

@@ -40,7 +40,10 @@ impl Registry {
             // The sessions of another user could neither be seen nor ended.
             Some(false) => return Err(unusable(place, PlaceProblem::NotOwner)),
             // Who could not use the tables must not end who can. They are brought up to date by who leads.
-            Some(true) => drop(is_up_to_date(&mut candidate).await?),
+            Some(true) => {
+                is_up_to_date(&mut candidate).await?;
+                refuse_half_moved(&mut candidate, place).await?;
+            }
         }
         term::take(&mut candidate, place, term).await?;
         candidate.close().await.map_err(failed("take a term"))?;
@@ -89,6 +92,7 @@ impl Registry {
         if has_own_tables(&mut first).await?.is_none() || !is_up_to_date(&mut first).await? {
             return Err(unusable(place, PlaceProblem::Behind));
         }
+        refuse_half_moved(&mut first, place).await?;
         first.close().await.map_err(failed("open the registry"))?;
         let pool = pool().connect_lazy_with(options);
         Ok(Self { pool, turn: None, superseded: Arc::default() })
@@ -97,6 +101,15 @@ impl Registry {
 
 fn pool() -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(CONNECT_MAX)
+}
+
+/// A registry without the rest of its service would be one that has lost it.
+async fn refuse_half_moved(connection: &mut AnyConnection, place: &PostgresPlace) -> Result<(), StoreError> {
+    let moving = sqlx::query("SELECT value FROM counters WHERE name = 'moving'");
+    match moving.fetch_optional(connection).await.map_err(failed("open the registry"))? {
+        Some(_) => Err(unusable(place, PlaceProblem::HalfMoved)),
+        None => Ok(()),
+    }
 }
 
 fn unusable(place: &PostgresPlace, problem: PlaceProblem) -> StoreError {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use thingward_service::node::{BucketUrl, Objects, ScaleSettings};
+use thingward_service::node::{BucketUrl, Network, Objects, ScaleSettings};
 use url::Url;
 
 use super::reader::{Reader, Section};
@@ -24,6 +24,7 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
     let file = want("an absolute path", "\"/etc/thingward/scale.key\"");
     let replicas = want("1, 3 or 5", "3");
     let port = want("a port", "8883");
+    let networks = want("a list of addresses and networks", "[\"10.0.0.0/8\"]");
     let plain = |text: &str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         ((1..=32).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
@@ -46,6 +47,7 @@ pub(super) fn scale(r: &mut Reader<'_>) -> Option<ScaleSettings> {
         objects: objects(r, s),
         postgres_file: r.needed(s, "postgres_file", file, absolute).unwrap_or_default(),
         mqtt_port: r.number(s, "mqtt_port", port, MQTT_PORT, 1..=u16::MAX),
+        balancers: r.texts(s, "balancers", networks, Vec::new(), |text| text.parse::<Network>().ok()),
     };
     r.close(section);
     Some(settings)

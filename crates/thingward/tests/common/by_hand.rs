@@ -110,6 +110,27 @@ impl ByHand {
         )
     }
 
+    /// Whether the handshake on `port` says that the certificate is revoked. Without the connection's end nothing is said for long:
+    /// whoever gets through the handshake has a moment to speak MQTT.
+    pub(crate) fn is_refused_as_revoked(&self, port: u16) -> bool {
+        let at = format!("localhost:{port}");
+        let own = self.openssl_arguments();
+        let mut all = vec![
+            "1",
+            "openssl",
+            "s_client",
+            "-connect",
+            &at,
+            "-alpn",
+            "mqtt",
+            "-ign_eof",
+            "-CAfile",
+            self.root(),
+        ];
+        all.extend(own.iter().map(String::as_str));
+        ask("timeout", &all).1.contains("certificate revoked")
+    }
+
     /// With which `openssl s_client` shows the certificate.
     pub(crate) fn openssl_arguments(&self) -> [String; 6] {
         let files = ["leaf.pem", "issuing.pem", "key.pem"].map(|name| self.file(name));

@@ -27,10 +27,15 @@ impl Client {
     /// Does something as this member for so long, or until it is asked what came of it where that is 0. What it numbers begins
     /// with `first`.
     pub(crate) fn start(place: &Place, member: &ByHand, what: &str, seconds: u32, first: u64) -> Self {
+        Self::start_at(place.mqtt, member, what, seconds, first)
+    }
+
+    /// At another port than the service's.
+    pub(crate) fn start_at(port: u16, member: &ByHand, what: &str, seconds: u32, first: u64) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
         let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
         let mut process = Command::new("python3")
-            .args([script, what, &place.mqtt.to_string(), member.root(), &chain, &key])
+            .args([script, what, &port.to_string(), member.root(), &chain, &key])
             .args([seconds.to_string(), first.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,11 +1,17 @@
 //! Three nodes that are one service, with everything that they stand on.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use thingward_test_postgres::Postgres;
-use thingward_town_cluster::{CREDENTIALS, LoadBalancer, NatsServers, S3Server, Service, is_installed};
+use thingward_town_cluster::{
+    BALANCER, CREDENTIALS, LoadBalancer, NatsServers, S3Server, Service, is_installed,
+};
 
 use super::{Place, Running, ask, free_port, shown, wait_for};
 
@@ -19,7 +25,7 @@ pub(crate) struct Nodes {
     nodes: Vec<Option<Running>>,
     /// Where each listens by itself: MQTT and HTTPS.
     pub(crate) ports: Vec<[u16; 2]>,
-    _balancer: LoadBalancer,
+    balancer: Option<LoadBalancer>,
 }
 
 impl Nodes {
@@ -35,18 +41,17 @@ impl Nodes {
     pub(crate) fn start_all(&mut self) {
         (1..=COUNT).for_each(|number| self.restart(number));
         self.ask(1);
-        self.wait_for_balancer();
-    }
-
-    /// Waits until the load balancer has found somebody who answers.
-    pub(crate) fn wait_for_balancer(&self) {
-        let url = format!("{}/.well-known/thingward/crl", self.place.url);
+        let service =
+            |name, port, of: usize| Service { name, port, nodes: self.ports.iter().map(|p| p[of]).collect() };
+        let services = [service("mqtt", self.place.mqtt, 0), service("https", self.place.https, 1)];
+        self.balancer = Some(LoadBalancer::start(&services));
+        let url = format!("{}/health", self.place.url);
         wait_for("the load balancer to find a node", || {
             ask("curl", &["--silent", "--fail", "--insecure", &url, "-o", "/dev/null"]).0
         });
     }
 
-    /// All that they stand on, and their configurations; the key and the nodes themselves are not there yet.
+    /// All that they stand on, and their configurations; the key, the nodes and the load balancer are not there yet.
     pub(crate) fn prepare() -> Option<Self> {
         let postgres = Postgres::of_this_process()?;
         if !is_installed("nats-server") || !is_installed("haproxy") {
@@ -69,7 +74,7 @@ impl Nodes {
                 "[service]\ndata_dir = {:?}\nmqtt = \"127.0.0.1:{mqtt}\"\nhttps = \"127.0.0.1:{https}\"\n\
                  [service.history]\nevery = \"1s\"\nrows = 1000\nage = \"10s\"\n\
                  [scale]\nnode = \"node-{number}\"\nkey_file = {key_file:?}\nnats = [{}]\npostgres_file = {postgres_file:?}\n\
-                 objects = {:?}\nobjects_credentials_file = {credentials_file:?}\nmqtt_port = {}\njournal = \"256KiB\"\n",
+                 objects = {:?}\nobjects_credentials_file = {credentials_file:?}\nmqtt_port = {}\nbalancers = [{BALANCER:?}]\njournal = \"256KiB\"\n",
                 place.path(&data(number)),
                 urls.join(", "),
                 objects.url(),
@@ -78,12 +83,8 @@ impl Nodes {
             std::fs::write(place.path(&format!("node-{number}.toml")), text).unwrap();
             super::create_private(&place.path(&data(number)));
         }
-        let service =
-            |name, port, of: usize| Service { name, port, nodes: ports.iter().map(|p| p[of]).collect() };
-        let balancer =
-            LoadBalancer::start(&[service("mqtt", place.mqtt, 0), service("https", place.https, 1)]);
         let nodes = (0..COUNT).map(|_| None).collect();
-        Some(Self { place, nats, objects, nodes, ports, _balancer: balancer })
+        Some(Self { place, nats, objects, nodes, ports, balancer: None })
     }
 
     /// Commands go to this node's administration socket from now on.
@@ -108,6 +109,24 @@ impl Nodes {
         self.signal(number, "TERM");
         let mut node = self.nodes[number - 1].take().unwrap();
         assert!(node.0.wait().unwrap().success(), "{}", self.place.logs());
+    }
+
+    /// Asks at a node for something, and says half of it; the rest a moment later. Then the answer is there.
+    pub(crate) fn ask_slowly(&self, number: usize, path: &str, body: &str) -> JoinHandle<String> {
+        let mut stream = UnixStream::connect(self.place.path(&data(number)).join("admin.sock")).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
+        let all = format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (now, later) = all.split_at(all.len() - body.len() / 2);
+        stream.write_all(now.as_bytes()).unwrap();
+        let later = later.to_owned();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(1));
+            let mut answer = String::new();
+            if stream.write_all(later.as_bytes()).is_ok() {
+                let _ = stream.read_to_string(&mut answer);
+            }
+            answer
+        })
     }
 
     /// Starts a node again, on another machine or with what it had.
