@@ -207,7 +207,10 @@ async fn copy(journal: Journal, replica: Arc<Replica>) {
             Err(error) => Err(error.into()),
         };
         let Err(error) = followed;
-        if matches!(error, JournalError::Behind { .. } | JournalError::Lost { .. } | JournalError::Another { .. }) {
+        if matches!(
+            error,
+            JournalError::Behind { .. } | JournalError::Lost { .. } | JournalError::Another { .. }
+        ) {
             tracing::error!(%error, "this node does not follow the journal; started again, it takes a snapshot");
             return;
         }

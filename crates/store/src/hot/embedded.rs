@@ -141,11 +141,14 @@ impl HotSnapshot for Moment<'_> {
     fn scan_from(&self, table: Table, prefix: &[u8], from: &[u8]) -> Pairs<'_> {
         match self.store.table(table) {
             Ok(place) => {
-                let found = self.at.range(&place.keyspace, place.key(from)..).map(move |found| place.pair(found));
+                let found =
+                    self.at.range(&place.keyspace, place.key(from)..).map(move |found| place.pair(found));
                 let prefix = prefix.to_vec();
-                Box::new(found.map_while(Result::transpose).take_while(
-                    move |found| !matches!(found, Ok((key, _)) if !key.starts_with(&prefix)),
-                ))
+                Box::new(
+                    found
+                        .map_while(Result::transpose)
+                        .take_while(move |found| !matches!(found, Ok((key, _)) if !key.starts_with(&prefix))),
+                )
             }
             Err(e) => Box::new(std::iter::once(Err(e))),
         }

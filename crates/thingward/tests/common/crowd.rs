@@ -32,9 +32,21 @@ impl Client {
 
     /// At another port than the service's.
     pub(crate) fn start_at(port: u16, member: &ByHand, what: &str, seconds: u32, first: u64) -> Self {
+        Self::start_by(Command::new("python3"), port, member, what, seconds, first)
+    }
+
+    /// By a command of its own that ends with Python.
+    pub(crate) fn start_by(
+        mut command: Command,
+        port: u16,
+        member: &ByHand,
+        what: &str,
+        seconds: u32,
+        first: u64,
+    ) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/crowd.py");
         let (chain, key) = (member.file("chain.pem"), member.file("key.pem"));
-        let mut process = Command::new("python3")
+        let mut process = command
             .args([script, what, &port.to_string(), member.root(), &chain, &key])
             .args([seconds.to_string(), first.to_string()])
             .stdin(Stdio::piped())
