@@ -13,7 +13,7 @@ use crate::entry::{Assembly, Entry};
 use crate::nats::{AGAIN, NatsError, PATIENCE, patiently};
 
 /// A journal without news for so long is looked at.
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(2);
 
 impl Journal {
     /// The number of the last message, when all are there that come behind message `at`. Servers that have just agreed may
