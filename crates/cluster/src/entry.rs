@@ -85,7 +85,9 @@ pub fn messages(key: &SealingKey, term: u64, last: Position, entry: &[u8]) -> Re
         message.put_slice(piece);
         message.freeze()
     };
-    let messages = (0..parts).zip(sealed.chunks(PIECE_BYTES)).map(message).collect();
+    // Of one size, so that the last one has the whole seal.
+    let piece_bytes = sealed.len().div_ceil(usize::from(parts).max(1)).max(1);
+    let messages = (0..parts).zip(sealed.chunks(piece_bytes)).map(message).collect();
     Ok(Messages { messages, seal: seal_of(&sealed) })
 }
 
@@ -242,6 +244,10 @@ mod tests {
             let found = all(&mut assembly, last.sequence + 1, &pieces).unwrap();
             assert_eq!(found.len(), 1);
             assert_eq!(*found[0].plain, entry);
+            assert!(
+                pieces.last().unwrap()[HEAD_BYTES..].ends_with(&seal),
+                "whoever reads on looks for it there"
+            );
             let sequence = last.sequence + pieces.len() as u64;
             assert_eq!(found[0].at, Position { sequence, index: last.index + 1, term: 3, seal });
         }

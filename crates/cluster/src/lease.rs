@@ -162,15 +162,20 @@ impl Lease {
 
     async fn renew_until(mut self, mut ended: oneshot::Receiver<()>) {
         let mut pause = RENEWAL;
-        while self.renewed.elapsed() < GIVES_UP {
-            if timeout(pause, &mut ended).await.is_ok() {
+        loop {
+            let left = GIVES_UP.saturating_sub(self.renewed.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            if timeout(pause.min(left), &mut ended).await.is_ok() {
                 let back = self.office.store.delete_expect_revision(KEY, Some(self.revision));
                 if !matches!(timeout(GIVES_UP, back).await, Ok(Ok(()))) {
                     tracing::warn!("the lease could not be given back; it ends by itself");
                 }
                 return;
             }
-            pause = if self.renew().await { RENEWAL } else { AGAIN };
+            let left = GIVES_UP.saturating_sub(self.renewed.elapsed());
+            pause = if timeout(left, self.renew()).await == Ok(true) { RENEWAL } else { AGAIN };
         }
     }
 }

@@ -123,7 +123,8 @@ impl Nats {
 /// A stream that somebody made, or that was made for another number of servers.
 #[derive(Debug, Error)]
 #[error(
-    "the stream {name} has another {differs} than this configuration asks for; `nats stream edit` changes it"
+    "the stream {name} has another {differs} than this configuration asks for; `nats stream edit` changes it, or, where it \
+     cannot, another `nats_prefix` makes another stream"
 )]
 struct OtherStream {
     name: String,

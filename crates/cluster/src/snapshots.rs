@@ -102,12 +102,13 @@ impl Snapshots {
         if newest.is_some_and(|newest| newest.index >= at.index) {
             return Err(JournalError::Deposed);
         }
+        // Written down before anything is removed: whoever is late has removed nothing.
+        let begun = others.iter().copied().chain([at]).collect();
+        let revision = self.write(&Pointer { newest, others: begun }, revision).await?;
         let mut others = self.remove(others).await;
-        others.push(at);
-        let revision = self.write(&Pointer { newest, others: others.clone() }, revision).await?;
         let (depot, from) = (Arc::clone(&self.depot), file.to_owned());
         blocking(move || depot.put(&name(at), &from)).await?;
-        others.pop();
+        others.retain(|other| *other != at);
         others.extend(newest);
         self.write(&Pointer { newest: Some(at), others }, revision).await?;
         Ok(())

@@ -51,6 +51,9 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, NoNetwork> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, bits)| (a, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NoNetwork)?;
+        if address.to_canonical() != address {
+            return Err(NoNetwork);
+        }
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), str::parse).map_err(|_| NoNetwork)?;
         if bits <= most { Ok(Self { address, bits }) } else { Err(NoNetwork) }
@@ -202,6 +205,7 @@ mod tests {
             "",
             "/8",
             "10.0.0.0/33",
+            "::ffff:10.0.0.5",
             "::/129",
             "10.0.0.0/",
             "10.0.0.0/-1",

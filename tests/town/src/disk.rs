@@ -85,12 +85,15 @@ impl SimDisk {
         (state.settled, state.fault, state.is_full) = (None, None, false);
     }
 
-    /// The power goes. Says whether that ever took something that was said to be durable.
+    /// The power goes.
+    pub fn cut(&self) {
+        self.state().cut();
+    }
+
+    /// Whether the end of the power ever took something that was said to be durable.
     #[must_use]
-    pub fn cut(&self) -> bool {
-        let mut state = self.state();
-        state.cut();
-        state.has_lost
+    pub fn has_lost(&self) -> bool {
+        self.state().has_lost
     }
 
     /// The power is back.

@@ -61,9 +61,11 @@ impl<S: Source> Uplink<S> {
     pub fn opened(&mut self, conn: ConnId, now: Timestamp) {
         self.conn = Some(conn);
         self.input.clear();
-        self.client.forget_unacknowledged();
-        for (order, message) in std::mem::take(&mut self.in_flight).into_values() {
-            self.put(order, message);
+        if !self.held.is_empty() {
+            self.client.forget_unacknowledged();
+            for (order, message) in std::mem::take(&mut self.in_flight).into_values() {
+                self.put(order, message);
+            }
         }
         self.client.opened(now);
     }

@@ -36,7 +36,8 @@ pub(crate) enum End {
     Lost { reason: String, was_useful: bool },
 }
 
-/// Runs the connection. What is in flight at its end stays with the client for the next one.
+/// Runs the connection. What is in flight at its end stays with the client for the next one, unless something is held back then:
+/// the courier sends all of it again in its order.
 pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     client: &mut Client,
     mut stream: T,
@@ -49,8 +50,10 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     let mut input = BytesMut::with_capacity(8 * 1024);
     let mut deliveries = false;
     // By itself, what was in flight would go before a message that it was behind and that is held back.
-    client.forget_unacknowledged();
-    courier.recall();
+    if courier.is_holding_back() {
+        client.forget_unacknowledged();
+        courier.recall();
+    }
     client.opened(now());
     loop {
         if let Some(reason) = take_events(client, courier, status, &mut deliveries) {
@@ -230,3 +233,6 @@ fn explain(by: &ClosedBy) -> String {
         ClosedBy::TooLarge => "the other end takes no packet of ours".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

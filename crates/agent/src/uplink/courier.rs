@@ -162,6 +162,11 @@ impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
         };
     }
 
+    /// Whether messages wait behind one that was refused.
+    pub(crate) fn is_holding_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// What is in flight goes again, in its order: the protocol has forgotten it with its connection.
     pub(crate) fn recall(&mut self) {
         for (_, (order, message)) in std::mem::take(&mut self.in_flight) {
@@ -324,6 +329,3 @@ async fn arrival_now<S: Source, R>(place: &mut Place<S, R>) -> Result<(), Source
     *place = Place::Here(arrival(place).await?.source);
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

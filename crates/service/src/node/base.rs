@@ -207,14 +207,17 @@ async fn copy(journal: Journal, replica: Arc<Replica>) {
             Err(error) => Err(error.into()),
         };
         let Err(error) = followed;
-        if matches!(
-            error,
-            JournalError::Behind { .. } | JournalError::Lost { .. } | JournalError::Another { .. }
-        ) {
-            tracing::error!(%error, "this node does not follow the journal; started again, it takes a snapshot");
-            return;
+        match error {
+            JournalError::Behind { .. } => {
+                tracing::error!(%error, "this node does not follow the journal; started again, it takes a snapshot");
+                return;
+            }
+            JournalError::Lost { .. } | JournalError::Another { .. } => {
+                tracing::error!(%error, "this node has what the journal has not, and will not start again with its folder `copy`");
+                return;
+            }
+            error => tracing::error!(%error, "this node does not follow the journal"),
         }
-        tracing::error!(%error, "this node does not follow the journal");
         tokio::time::sleep(AGAIN).await;
     }
 }

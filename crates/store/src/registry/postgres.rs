@@ -68,8 +68,17 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::PlaceUnusable`], or [`StoreError::Database`].
+    /// [`StoreError::PlaceUnusable`], also when it does not answer or goes away meanwhile.
     pub async fn newest_term(place: &PostgresPlace) -> Result<u64, StoreError> {
+        let away = |source| unusable(place, PlaceProblem::Unreachable(source));
+        match tokio::time::timeout(2 * CONNECT_MAX, Self::ask_newest_term(place)).await {
+            Ok(Err(error @ StoreError::Database { .. })) => Err(away(error.into())),
+            Ok(answer) => answer,
+            Err(late) => Err(away(late.into())),
+        }
+    }
+
+    async fn ask_newest_term(place: &PostgresPlace) -> Result<u64, StoreError> {
         let mut candidate = connect(place, place.named("thingward-candidate")).await?;
         let newest = match has_own_tables(&mut candidate).await? {
             None => 0,

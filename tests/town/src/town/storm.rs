@@ -188,16 +188,20 @@ impl Town<'_> {
                 let device = &mut self.devices[at];
                 (device.running, device.up_at) = (None, up_at);
                 if power {
-                    // Each has to be cut, also when the first lost something.
-                    let lost = [device.disk.cut(), device.journal.cut()];
-                    device.has_lost = [0, 1].map(|disk| device.has_lost[disk] || lost[disk]);
-                    self.ledger.devices[at].was_robbed |= lost.contains(&true);
+                    device.disk.cut();
+                    device.journal.cut();
                 }
+                // A write that broke may have taken the power before.
+                device.has_lost = [device.disk.has_lost(), device.journal.has_lost()];
+                self.ledger.devices[at].was_robbed |= device.has_lost.contains(&true);
             }
             Who::Gateway(at) => {
                 let gateway = &mut self.gateways[at];
                 (gateway.running, gateway.up_at) = (None, up_at);
-                if power && gateway.disk.cut() {
+                if power {
+                    gateway.disk.cut();
+                }
+                if gateway.disk.has_lost() {
                     for (account, home) in self.ledger.devices.iter_mut().zip(&self.plan.homes) {
                         account.was_robbed |= *home == Some(at);
                     }
