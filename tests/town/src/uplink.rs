@@ -61,7 +61,8 @@ impl<S: Source> Uplink<S> {
     pub fn opened(&mut self, conn: ConnId, now: Timestamp) {
         self.conn = Some(conn);
         self.input.clear();
-        if !self.held.is_empty() {
+        let in_order = self.in_flight.values().is_sorted_by_key(|(order, _)| *order);
+        if !in_order || !self.held.is_empty() {
             self.client.forget_unacknowledged();
             for (order, message) in std::mem::take(&mut self.in_flight).into_values() {
                 self.put(order, message);

@@ -36,8 +36,8 @@ pub(crate) enum End {
     Lost { reason: String, was_useful: bool },
 }
 
-/// Runs the connection. What is in flight at its end stays with the client for the next one, unless something is held back then:
-/// the courier sends all of it again in its order.
+/// Runs the connection. What is in flight at its end stays with the client for the next one, unless it would overtake something
+/// then: the courier sends all of it again in its order.
 pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     client: &mut Client,
     mut stream: T,
@@ -49,8 +49,7 @@ pub(super) async fn run<S: Source, T: AsyncRead + AsyncWrite + Unpin>(
     let started = Instant::now();
     let mut input = BytesMut::with_capacity(8 * 1024);
     let mut deliveries = false;
-    // By itself, what was in flight would go before a message that it was behind and that is held back.
-    if courier.is_holding_back() {
+    if courier.would_overtake() {
         client.forget_unacknowledged();
         courier.recall();
     }

@@ -162,9 +162,10 @@ impl<S: Source, T: Ord, R: Send + 'static> Courier<S, T, R> {
         };
     }
 
-    /// Whether messages wait behind one that was refused.
-    pub(crate) fn is_holding_back(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether what is in flight, sent again as it was sent, would overtake something: what is held back, or what was held back
+    /// and is in flight behind it.
+    pub(crate) fn would_overtake(&self) -> bool {
+        !self.held.is_empty() || !self.in_flight.values().is_sorted_by_key(|(order, _)| *order)
     }
 
     /// What is in flight goes again, in its order: the protocol has forgotten it with its connection.

@@ -6,11 +6,14 @@ use crate::error::StoreError;
 use crate::hot::{HotSnapshot, SignedPart, Table, chain_key};
 use crate::row::{Row, Value};
 
+/// A chain of a tenant.
+type Chain = (DeviceName, StreamName, [u8; 8]);
+
 /// Looks chains up at one moment; remembers the last one, since rows of a chain come together.
 pub(crate) struct Signed<'a> {
     snapshot: &'a dyn HotSnapshot,
     tenant: &'a TenantName,
-    last: Option<((DeviceName, StreamName, [u8; 8]), Option<SignedPart>)>,
+    last: Option<(Chain, Option<SignedPart>)>,
 }
 
 impl<'a> Signed<'a> {
