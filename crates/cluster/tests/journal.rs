@@ -48,6 +48,23 @@ async fn lead(journal: &Journal, term: u64) -> (Leader, Vec<Vec<u8>>) {
     (leader, read.into_iter().filter(|entry| entry != &[0x80]).collect())
 }
 
+/// A server with a new journal, which somebody leads.
+async fn led() -> (NatsServers, Journal, Arc<Leader>) {
+    let servers = NatsServers::start(1);
+    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
+    let leader = Arc::new(lead(&journal, 1).await.0);
+    (servers, journal, leader)
+}
+
+/// Appends this many numbers, and gives the place of each.
+async fn append_numbers(leader: &Arc<Leader>, count: u32) -> Vec<Position> {
+    let mut places = Vec::new();
+    for number in 0..count {
+        places.push(append(Arc::clone(leader), number.to_be_bytes().to_vec()).await.1.unwrap());
+    }
+    places
+}
+
 async fn append(leader: Arc<Leader>, entry: Vec<u8>) -> (Arc<Leader>, Result<Position, StoreError>) {
     let done = tokio::task::spawn_blocking(move || {
         let done = leader.append(&entry);
@@ -195,14 +212,8 @@ async fn who_reads_what_is_cleared_away_meanwhile_hears_so() {
     if !is_installed("nats-server") {
         return;
     }
-    let servers = NatsServers::start(1);
-    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
-    let mut leader = Arc::new(lead(&journal, 1).await.0);
-    for number in 0..1000_u32 {
-        let (again, done) = append(leader, number.to_be_bytes().to_vec()).await;
-        done.unwrap();
-        leader = again;
-    }
+    let (_servers, journal, leader) = led().await;
+    append_numbers(&leader, 1000).await;
     let (first, trimmed) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let mut waits = Some((first.0, trimmed.1));
     let following = tokio::spawn({
@@ -231,15 +242,8 @@ async fn the_older_half_is_cleared_away_and_who_was_away_for_a_moment_goes_on() 
     if !is_installed("nats-server") {
         return;
     }
-    let servers = NatsServers::start(1);
-    let journal = Journal::open(&nats(&servers, 1).await, key()).await.unwrap();
-    let mut leader = Arc::new(lead(&journal, 1).await.0);
-    let mut places = vec![leader.position()];
-    for number in 0..100_u32 {
-        let (again, done) = append(leader, number.to_be_bytes().to_vec()).await;
-        places.push(done.unwrap());
-        leader = again;
-    }
+    let (_servers, journal, leader) = led().await;
+    let places = append_numbers(&leader, 100).await;
     journal.shorten(leader.position()).await.unwrap();
     assert!(matches!(journal.reaches_back(places[30]).await, Err(JournalError::Behind { .. })));
     journal.reaches_back(places[60]).await.unwrap();
@@ -271,7 +275,7 @@ async fn a_stream_that_would_keep_less_is_not_written_to() {
     assert!(refused.to_string().contains("town-journal has another storage"), "{refused}");
     jetstream.delete_stream("town-journal").await.unwrap();
     Journal::open(&nats, key()).await.unwrap();
-    // Made for one server, and three are asked for now.
+    // A stream of one server does not do for a configuration with three.
     let nats = Nats::connect(&place(&servers, 3)).await.unwrap();
     let refused = Journal::open(&nats, key()).await.err().unwrap();
     assert!(refused.to_string().contains("number of replicas"), "{refused}");
