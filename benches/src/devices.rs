@@ -1,6 +1,10 @@
 //! What many devices cost the one core of a service: their sessions, keep-alives and messages, with the real disk under it and
 //! without sockets and TLS in front of it.
 
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -23,21 +27,25 @@ const GROUP: usize = 512;
 /// Seconds in which each device says that it is there.
 pub(crate) const KEEP_ALIVE_SECONDS: u16 = 600;
 const EXPIRY_SECONDS: u32 = 86_400;
-/// So many devices also send a reading, each one.
+/// So many devices also send readings.
 const SENDERS: usize = 100_000;
-const PAYLOAD: &[u8] = b"{\"temperature\":21.5,\"humidity\":48.25,\"pressure\":1013.25,\"voltage\":3.01,\"counter\":1234567,\"rssi\":-67,\"door\":false,\"ok\":true}";
+/// Readings of each, behind a first one.
+const READINGS: usize = 2;
+/// Different things that devices say.
+const SAYINGS: usize = 997;
+const BLOCK_BYTES: f64 = 512.0;
 
 /// What came of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Devices {
     pub(crate) count: usize,
     /// Connected in a second of the processor.
     pub(crate) connected: f64,
     /// Heard of in a second of the processor.
     pub(crate) heard: f64,
-    /// Readings of 128 bytes with QoS 1 in a second of the processor.
+    /// Readings of 128 bytes with QoS 1 in a second of the processor, behind the first of each device.
     pub(crate) messages: f64,
-    /// Memory of a device that is connected, in bytes: directory, connection, session.
+    /// Memory of one more device that is connected, in bytes: directory, connection, session.
     pub(crate) memory: f64,
     /// Disk of its session, in bytes.
     pub(crate) disk: f64,
@@ -79,8 +87,14 @@ fn connect(client: &str) -> Bytes {
     packet(0x10, &[head, &alive, &[5, 0x11], &expiry, &text(client)].concat())
 }
 
-fn publish() -> Bytes {
-    packet(0x32, &[&text("devices/me/telemetry/climate"), &[0, 1, 0][..], PAYLOAD].concat())
+/// Some reading of 128 bytes.
+fn publish(number: usize) -> Bytes {
+    let [a, b, c] = [7, 31, 101].map(|step| number * step % 90 + 10);
+    let payload = format!(
+        r#"{{"temperature":{a}.5,"humidity":{b}.25,"pressure":10{c}.{a},"voltage":3.{b},"counter":{},"rssi":-{c},"door":false,"ok":true}}"#,
+        1_000_000 + number
+    );
+    packet(0x32, &[&text("devices/me/telemetry/climate"), &[0, 1, 0][..], payload.as_bytes()].concat())
 }
 
 struct Town {
@@ -90,14 +104,14 @@ struct Town {
 }
 
 impl Town {
-    /// Has the core do something for each of the first `count` devices, in groups, and takes what it answers.
-    fn each(&mut self, count: usize, mut event: impl FnMut(&mut SteppedCore, usize)) {
-        for first in (0..count).step_by(GROUP) {
-            let group = first..(first + GROUP).min(count);
+    /// Has the core do something for each of these devices, in groups, and takes what it answers.
+    fn each(&mut self, devices: Range<usize>, mut event: impl FnMut(&mut SteppedCore, usize)) {
+        for first in devices.clone().step_by(GROUP) {
+            let group = first..(first + GROUP).min(devices.end);
             group.clone().for_each(|device| event(&mut self.core, device));
             let decision = self.core.decide(self.now).unwrap();
             self.core.commit(vec![decision]).unwrap();
-            for waiting in &mut self.connections[group.start.min(count)..] {
+            for waiting in &mut self.connections[group.start..] {
                 let nothing = Context::from_waker(Waker::noop());
                 match waiting.poll_next(&nothing) {
                     Poll::Ready(Some(_)) => {}
@@ -109,10 +123,49 @@ impl Town {
     }
 }
 
+fn name(device: usize) -> DeviceName {
+    format!("device-{device}").parse().unwrap()
+}
+
 fn who(tenant: TenantName, device: usize, not_after: Timestamp) -> Member {
-    let name: DeviceName = format!("device-{device}").parse().unwrap();
-    let principal = Principal { tenant, role: Role::Device, name };
+    let principal = Principal { tenant, role: Role::Device, name: name(device) };
     Member { principal, serial: device.to_be_bytes().to_vec(), not_after, link: Link::MutualTls }
+}
+
+impl Devices {
+    /// With so many devices, in a process of its own each time: the median of `rounds` for each figure.
+    pub(crate) fn measured(count: usize, rounds: usize) -> Self {
+        let mut figures: Vec<[f64; FIGURES]> = (0..rounds).map(|_| Self::elsewhere(count)).collect();
+        let mut median = |at: usize| {
+            figures.sort_by(|a, b| a[at].total_cmp(&b[at]));
+            figures[rounds / 2][at]
+        };
+        Self::of(count, std::array::from_fn(&mut median))
+    }
+
+    fn elsewhere(count: usize) -> [f64; FIGURES] {
+        let program = std::env::current_exe().unwrap();
+        let said = Command::new(program).args(["devices", &count.to_string()]).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let said = String::from_utf8(said.stdout).unwrap();
+        let figures: Vec<f64> = said.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        figures.try_into().unwrap()
+    }
+
+    fn of(count: usize, figures: [f64; FIGURES]) -> Self {
+        let [connected, heard, messages, memory, disk, restored, hot, history] = figures;
+        Self { count, connected, heard, messages, memory, disk, restored, hot, history }
+    }
+}
+
+/// As [`Devices::of`] takes them, without the count.
+const FIGURES: usize = 8;
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connected, heard, messages, memory, disk, restored, hot, history, .. } = self;
+        write!(f, "{connected} {heard} {messages} {memory} {disk} {restored} {hot} {history}")
+    }
 }
 
 /// With so many devices.
@@ -121,12 +174,7 @@ pub(crate) fn measure(count: usize) -> Devices {
     let data = folder.path().join("data");
     let sealing = SealingKey::generate(&mut system_rng()).unwrap();
     let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
-    let before = resident();
     let directory = Arc::new(Directory::default());
-    for device in 0..count {
-        let name = format!("device-{device}").parse().unwrap();
-        directory.enrolled(tenant, name, Role::Device, key.public_key().clone());
-    }
     let limits = Limits { sessions_max: count + 1, ..Limits::default() };
     let open = || {
         let (store, directory) = (Arc::clone(&store), Arc::clone(&directory));
@@ -134,36 +182,53 @@ pub(crate) fn measure(count: usize) -> Devices {
         runtime.block_on(open).unwrap()
     };
     let mut town = Town { core: open(), connections: Vec::with_capacity(count), now };
-    let mut outputs = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (to, from) = output();
-        outputs.push(Some(to));
-        town.connections.push(from);
-    }
     let not_after = now.plus_micros(1 << 50);
-    let ((), connecting) = spent(|| {
-        town.each(count, |core, device| {
-            let conn = device as u64 + 1;
-            core.accept(conn, who(tenant, device, not_after), outputs[device].take().unwrap());
-            core.received(conn, connect(&format!("device-{device}")));
+    let join = |town: &mut Town, devices: Range<usize>| {
+        devices
+            .clone()
+            .for_each(|device| directory.enrolled(tenant, name(device), Role::Device, key.public_key()));
+        let mut outputs = Vec::with_capacity(devices.len());
+        for _ in devices.clone() {
+            let (to, from) = output();
+            outputs.push(to);
+            town.connections.push(from);
+        }
+        let mut outputs = outputs.into_iter();
+        let ((), took) = spent(|| {
+            town.each(devices, |core, device| {
+                let conn = device as u64 + 1;
+                core.accept(conn, who(tenant, device, not_after), outputs.next().unwrap());
+                core.received(conn, connect(name(device).as_str()));
+            });
         });
-    });
-    let memory = (resident() - before) / count as f64;
+        took
+    };
+    // What is there once comes with the first ones.
+    let (first, others) = (0..count / 10, count / 10..count);
+    join(&mut town, first);
+    let (before, other) = (resident(), others.len());
+    let connecting = join(&mut town, others);
+    let memory = (resident() - before) / other as f64;
     let alive = Bytes::from_static(b"\xc0\0");
     // Each is heard of once, as late as it may be: the clock goes on meanwhile.
     let ((), hearing) = spent(|| {
         for round in 1..=2 {
             town.now = now.plus_micros(round * i64::from(KEEP_ALIVE_SECONDS) * 1_000_000);
-            town.each(count, |core, device| core.received(device as u64 + 1, alive.clone()));
+            town.each(0..count, |core, device| core.received(device as u64 + 1, alive.clone()));
         }
     });
     let disk = size(&data.join("hot"));
     let senders = count.min(SENDERS);
-    let message = publish();
-    let ((), sending) =
-        spent(|| town.each(senders, |core, device| core.received(device as u64 + 1, message.clone())));
+    let messages: Vec<Bytes> = (0..SAYINGS).map(publish).collect();
+    let say = |town: &mut Town, round: usize| {
+        town.each(0..senders, |core, device| {
+            core.received(device as u64 + 1, messages[(device + round) % SAYINGS].clone());
+        });
+    };
+    say(&mut town, 0);
+    let ((), sending) = spent(|| (1..=READINGS).for_each(|round| say(&mut town, round)));
     drop(town);
-    let hot = (size(&data.join("hot")) - disk) / senders as f64;
+    let hot = (size(&data.join("hot")) - disk) / ((1 + READINGS) * senders) as f64;
     let policy = RollPolicy { unsigned_before: now.plus_micros(1 << 50), rows_min: 1, rows_max: 1_000_000 };
     let segment = store.roll(&tenant, &policy, now).unwrap().expect("readings");
     let start = Instant::now();
@@ -172,9 +237,9 @@ pub(crate) fn measure(count: usize) -> Devices {
     let rate = |events: usize, time: std::time::Duration| events as f64 / time.as_secs_f64();
     Devices {
         count,
-        connected: rate(count, connecting),
+        connected: rate(other, connecting),
         heard: rate(2 * count, hearing),
-        messages: rate(senders, sending),
+        messages: rate(READINGS * senders, sending),
         memory,
         disk: disk / count as f64,
         restored,
@@ -183,11 +248,12 @@ pub(crate) fn measure(count: usize) -> Devices {
     }
 }
 
+/// What files take of the disk: what is only laid out in them takes nothing.
 fn size(folder: &std::path::Path) -> f64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let sizes = entries.map(|entry| match entry.metadata().unwrap() {
         folder if folder.is_dir() => size(&entry.path()),
-        file => file.len() as f64,
+        file => file.blocks() as f64 * BLOCK_BYTES,
     });
     sizes.sum()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ahash::HashMap;
 use thingward_crypto::sha256;
 use thingward_model::description::ThingDescription;
-use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName};
+use thingward_model::{DeviceName, GroupName, Role, TenantName};
 use thingward_policy::{
     Act, Denied, Member, Permit, Policies, PolicyFile, Problems, Resource, Source, Subject, User, UserRole,
     World,
@@ -72,11 +72,13 @@ impl Access {
         tenants.entry(tenant).or_insert_with(|| Arc::new(baseline(tenant)));
     }
 
-    /// A member got a certificate.
-    pub fn enrolled(&self, who: &Principal) {
-        self.add_tenant(who.tenant);
-        self.update(&who.tenant, |world| {
-            world.members.entry(who.name).or_insert_with(|| Member::new(who.role)).role = who.role;
+    /// Members of a tenant got certificates.
+    pub fn enrolled(&self, tenant: &TenantName, members: impl Iterator<Item = (DeviceName, Role)>) {
+        self.add_tenant(*tenant);
+        self.update(tenant, |world| {
+            for (name, role) in members {
+                world.members.entry(name).or_insert_with(|| Member::new(role)).role = role;
+            }
         });
     }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ahash::{HashMap, HashSet};
 use thingward_crypto::{KeyId, VerifyingKey};
-use thingward_model::{DeviceName, GroupName, Principal, Role, TenantName, Timestamp};
+use thingward_model::{DeviceName, GroupName, Role, TenantName, Timestamp};
 use thingward_store::StoreError;
-use thingward_store::registry::{Admission, LIST_MAX, MemberKey, Registry};
+use thingward_store::registry::{Admission, EnrolledMember, LIST_MAX, Lines, MemberKey, Registry};
 
 use crate::access::Access;
 
@@ -22,7 +22,7 @@ pub struct Directory {
 
 #[derive(Default)]
 struct Inner {
-    members: HashMap<(TenantName, DeviceName), Member>,
+    known: HashMap<TenantName, HashMap<DeviceName, Known>>,
     /// Things of radios, and the gateways that have their keys.
     kept: HashMap<(TenantName, DeviceName), DeviceName>,
     /// What gateways may enrol.
@@ -30,11 +30,25 @@ struct Inner {
     revoked_serials: HashSet<Vec<u8>>,
 }
 
-/// A member that is enrolled.
-#[derive(Debug, Clone)]
-struct Member {
-    role: Role,
-    keys: Vec<(KeyId, VerifyingKey)>,
+/// Who has keys, or is a member.
+#[derive(Debug, Default)]
+struct Known {
+    /// As what it is a member; `None` for one that is none.
+    role: Option<Role>,
+    keys: Vec<KnownKey>,
+}
+
+/// A key as it is kept: most are not used between two starts.
+#[derive(Debug)]
+struct KnownKey {
+    id: KeyId,
+    spki: Box<[u8]>,
+}
+
+impl Inner {
+    fn known(&mut self, tenant: TenantName, name: DeviceName) -> &mut Known {
+        self.known.entry(tenant).or_default().entry(name).or_default()
+    }
 }
 
 impl Directory {
@@ -64,37 +78,66 @@ impl Directory {
     }
 
     async fn load_tenant(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
-        let mut last = None;
-        loop {
-            let page = registry.kept(tenant, last.as_ref()).await?;
-            let Some((name, _)) = page.last() else { break };
-            last = Some(*name);
-            page.into_iter().for_each(|(name, gateway)| self.kept(*tenant, name, gateway));
+        let (members, keys) =
+            tokio::join!(self.load_members(registry, tenant), self.load_keys(registry, tenant));
+        members?;
+        keys
+    }
+
+    async fn load_members(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
+        let mut page = registry.members(tenant, None).await?;
+        while let Some(last) = page.more_behind {
+            // The database gathers the next while these are taken.
+            let next = registry.members(tenant, Some(&last));
+            let (next, taken) = tokio::join!(next, async { self.take_members(tenant, &page) });
+            taken?;
+            page = next?;
         }
-        let mut last = None;
-        loop {
-            let mut page = registry.member_keys(tenant, last.as_ref()).await?;
-            for MemberKey { principal, spki, .. } in &page {
-                if let Ok(key) = VerifyingKey::from_spki(spki) {
-                    self.enrolled(*tenant, principal.name, principal.role, key);
-                }
+        self.take_members(tenant, &page)
+    }
+
+    fn take_members(&self, tenant: &TenantName, page: &Lines<EnrolledMember>) -> Result<(), StoreError> {
+        let members = page.read().collect::<Result<Vec<_>, _>>()?;
+        self.access.enrolled(tenant, members.iter().map(|member| (member.name, member.role)));
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        for EnrolledMember { name, role, keeper } in members {
+            if let Some(keeper) = keeper {
+                inner.kept.insert((*tenant, name), keeper);
             }
-            last = page.pop();
-            if last.is_none() {
-                return Ok(());
-            }
+            inner.known(*tenant, name).role = Some(role);
         }
+        Ok(())
+    }
+
+    async fn load_keys(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
+        let mut page = registry.member_keys(tenant, None).await?;
+        while let Some(last) = page.more_behind {
+            let next = registry.member_keys(tenant, Some(&last));
+            let (next, taken) = tokio::join!(next, async { self.take_keys(tenant, &page) });
+            taken?;
+            page = next?;
+        }
+        self.take_keys(tenant, &page)
+    }
+
+    fn take_keys(&self, tenant: &TenantName, page: &Lines<MemberKey>) -> Result<(), StoreError> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        page.read().try_for_each(|key| {
+            let MemberKey { holder, id, spki } = key?;
+            inner.known(*tenant, holder).keys.push(KnownKey { id, spki: spki.into() });
+            Ok(())
+        })
     }
 
     /// A member got a certificate for this key.
-    pub fn enrolled(&self, tenant: TenantName, name: DeviceName, role: Role, key: VerifyingKey) {
-        self.access.enrolled(&Principal { tenant, role, name });
+    pub fn enrolled(&self, tenant: TenantName, name: DeviceName, role: Role, key: &VerifyingKey) {
+        self.access.enrolled(&tenant, std::iter::once((name, role)));
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let member = inner.members.entry((tenant, name)).or_insert(Member { role, keys: Vec::new() });
-        member.role = role;
-        let id = key.id();
-        member.keys.retain(|(known, _)| *known != id);
-        member.keys.push((id, key));
+        let member = inner.known(tenant, name);
+        member.role = Some(role);
+        let key = KnownKey { id: key.id(), spki: key.to_spki().into() };
+        member.keys.retain(|known| known.id != key.id);
+        member.keys.push(key);
     }
 
     /// A gateway has the key of this thing. Said before the thing is a member.
@@ -139,7 +182,9 @@ impl Directory {
     /// A member is no member any more.
     pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.members.remove(&(*tenant, *name));
+        if let Some(known) = inner.known.get_mut(tenant) {
+            known.remove(name);
+        }
         inner.kept.remove(&(*tenant, *name));
         inner.admissions.remove(&(*tenant, *name));
         drop(inner);
@@ -162,7 +207,7 @@ impl Directory {
     #[must_use]
     pub fn role(&self, tenant: &TenantName, name: &DeviceName) -> Option<Role> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.members.get(&(*tenant, *name)).map(|m| m.role)
+        inner.known.get(tenant)?.get(name)?.role
     }
 
     /// The enrolled devices of a group.
@@ -176,8 +221,8 @@ impl Directory {
     #[must_use]
     pub(crate) fn all_of(&self, tenant: &TenantName, role: Role) -> Vec<DeviceName> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let of_role = inner.members.iter().filter(|((of, _), member)| of == tenant && member.role == role);
-        of_role.map(|((_, name), _)| *name).collect()
+        let known = inner.known.get(tenant).into_iter().flatten();
+        known.filter(|(_, known)| known.role == Some(role)).map(|(name, _)| *name).collect()
     }
 
     /// Whether the certificate still makes its holder a member that speaks for itself. A thing that a gateway keeps does not.
@@ -193,7 +238,8 @@ impl Directory {
     #[must_use]
     pub fn key(&self, tenant: &TenantName, name: &DeviceName, id: &KeyId) -> Option<VerifyingKey> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let member = inner.members.get(&(*tenant, *name))?;
-        member.keys.iter().find(|(known, _)| known == id).map(|(_, key)| key.clone())
+        let holder = inner.known.get(tenant)?.get(name).filter(|known| known.role.is_some())?;
+        let key = holder.keys.iter().find(|key| key.id == *id)?;
+        VerifyingKey::from_spki(&key.spki).ok()
     }
 }

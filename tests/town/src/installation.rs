@@ -91,7 +91,7 @@ impl Installation {
     ) -> Result<(Arc<Store>, Arc<Directory>, SteppedCore), String> {
         let directory = Arc::new(Directory::default());
         for ((tenant, name), role, key) in members {
-            directory.enrolled(*tenant, *name, *role, key.clone());
+            directory.enrolled(*tenant, *name, *role, key);
         }
         let (hot, registry) = (Box::new(hot.clone()), self.store.registry().clone());
         self.runtime.block_on(async {

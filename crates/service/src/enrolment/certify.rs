@@ -105,7 +105,7 @@ pub(super) async fn certify(
         // Before it is a member: nothing of it is ever believed as if the key were its own.
         shared.directory.kept(*tenant, *name, gateway);
     }
-    shared.directory.enrolled(*tenant, *name, principal.role, key.clone());
+    shared.directory.enrolled(*tenant, *name, principal.role, key);
     Ok(issued)
 }
 

@@ -53,7 +53,7 @@ impl Bench {
         store.keys().create(at.tenant, reference, NOW).await.unwrap();
         let key = SoftwareKey::generate(SignatureAlgorithm::EcdsaP256, &mut system_rng());
         let directory = Arc::new(Directory::default());
-        directory.enrolled(at.tenant, at.device, Role::Device, key.public_key().clone());
+        directory.enrolled(at.tenant, at.device, Role::Device, key.public_key());
         let (writer, open) = open_chain(&store, &at, &key);
         Self { _folder: folder, store, directory, at, key, writer, open }
     }

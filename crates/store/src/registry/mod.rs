@@ -21,6 +21,7 @@ mod group;
 mod identity;
 mod link;
 mod maker;
+mod members;
 mod metadata;
 mod offer;
 mod passkey;
@@ -53,11 +54,12 @@ pub use grant::{GrantAudience, GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
 pub use link::{Link, LinkKind};
 pub use maker::{Admit, ExpectedSerial, Maker};
+pub use members::{EnrolledMember, Lines, MemberKey};
 pub use offer::Offer;
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use place::PostgresPlace;
 pub use policy::PolicyVersion;
-pub use principal::{MemberKey, NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
+pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use purchase::{Close, Purchase};
 pub use raw_key::RawKey;
 pub use session::{SESSION_IDLE_MICROS, Session, SessionId, SignedInBy, Way};
@@ -82,6 +84,8 @@ pub struct Registry {
     pool: AnyPool,
     /// The statement that waits until no other change is under way; none where nothing may be changed.
     turn: Option<&'static str>,
+    /// The statement that gives many keys in one row.
+    member_keys: &'static str,
     /// A newer leader was seen.
     superseded: Arc<AtomicBool>,
 }

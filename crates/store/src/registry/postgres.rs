@@ -8,6 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, Connection};
 
+use super::members::member_keys;
 use super::{CONNECTIONS_MAX, MIGRATIONS, PostgresPlace, Registry, failed, get, migration_failed, term};
 use crate::error::{PlaceProblem, StoreError};
 
@@ -15,6 +16,7 @@ use crate::error::{PlaceProblem, StoreError};
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Waits for the end of the change before, and keeps nobody from reading or writing a row.
 const TURN: &str = "LOCK TABLE counters IN SHARE UPDATE EXCLUSIVE MODE";
+const MEMBER_KEYS: &str = member_keys!("encode(", ", 'hex')");
 /// The oldest server that orders text by its own rules or by those of a library, and says which.
 const VERSION_MIN: i64 = 15;
 
@@ -61,7 +63,7 @@ impl Registry {
         });
         let pool = pool.connect_lazy_with(place.named(&term::session_name(term)));
         MIGRATIONS.run(&pool).await.map_err(migration_failed)?;
-        Ok(Self { pool, turn: Some(TURN), superseded })
+        Ok(Self { pool, turn: Some(TURN), member_keys: MEMBER_KEYS, superseded })
     }
 
     /// The newest term that a leader took, 0 where nobody has led.
@@ -104,7 +106,7 @@ impl Registry {
         refuse_half_moved(&mut first, place).await?;
         first.close().await.map_err(failed("open the registry"))?;
         let pool = pool().connect_lazy_with(options);
-        Ok(Self { pool, turn: None, superseded: Arc::default() })
+        Ok(Self { pool, turn: None, member_keys: MEMBER_KEYS, superseded: Arc::default() })
     }
 }
 

@@ -52,17 +52,6 @@ impl FromStr for PrincipalState {
     }
 }
 
-/// A key that an enrolled member may sign with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberKey {
-    /// Whose.
-    pub principal: Principal,
-    /// The key as SubjectPublicKeyInfo.
-    pub spki: Vec<u8>,
-    /// Of its certificate.
-    pub serial: Serial,
-}
-
 /// A principal as it is added: claimed, or enrolled at once.
 #[derive(Debug, Clone)]
 pub struct NewPrincipal {
@@ -288,57 +277,6 @@ impl Registry {
         tx.commit().await.map_err(failed("add a key"))
     }
 
-    /// The enrolled things that gateways keep by name, each with its gateway, from the first after `last` on. At most
-    /// [`super::LIST_MAX`].
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn kept(
-        &self,
-        tenant: &TenantName,
-        last: Option<&DeviceName>,
-    ) -> Result<Vec<(DeviceName, DeviceName)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT name, keeper FROM principals \
-             WHERE tenant = $1 AND keeper IS NOT NULL AND state = 'enrolled' AND name > $2 ORDER BY name LIMIT $3",
-        )
-        .bind(tenant.as_str())
-        .bind(after(last))
-        .bind(page(super::LIST_MAX))
-        .fetch_all(self.pool()?)
-        .await
-        .map_err(failed("list kept things"))?;
-        rows.iter().map(|row| Ok((parse(row, "name")?, parse(row, "keeper")?))).collect()
-    }
-
-    /// The keys of enrolled members that are not revoked, by name and serial number, from the first after `last` on. At most
-    /// [`super::LIST_MAX`].
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
-    pub async fn member_keys(
-        &self,
-        tenant: &TenantName,
-        last: Option<&MemberKey>,
-    ) -> Result<Vec<MemberKey>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT p.tenant, p.role, p.name, k.spki, k.serial FROM principal_keys k \
-             JOIN principals p ON p.tenant = k.tenant AND p.name = k.principal \
-             WHERE k.tenant = $1 AND (k.principal, k.serial) > ($2, $3) AND k.revoked IS NULL AND p.state = 'enrolled' \
-             ORDER BY k.principal, k.serial LIMIT $4",
-        )
-        .bind(tenant.as_str())
-        .bind(after(last.map(|last| &last.principal.name)))
-        .bind(last.map_or(&[][..], |last| last.serial.as_bytes()))
-        .bind(page(super::LIST_MAX))
-        .fetch_all(self.pool()?)
-        .await
-        .map_err(failed("list keys of members"))?;
-        rows.iter().map(read_member_key).collect()
-    }
-
     /// Every key that the principal ever had, newest first. At most [`super::LIST_MAX`].
     ///
     /// # Errors
@@ -381,12 +319,6 @@ fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {
         keeper: parse_optional(row, "keeper")?,
         created: time(row, "created")?,
     })
-}
-
-fn read_member_key(row: &SqlRow) -> Result<MemberKey, StoreError> {
-    let principal =
-        Principal { tenant: parse(row, "tenant")?, role: parse(row, "role")?, name: parse(row, "name")? };
-    Ok(MemberKey { principal, spki: get(row, "spki")?, serial: Serial::new(get(row, "serial")?)? })
 }
 
 fn read_key(row: &SqlRow) -> Result<PrincipalKey, StoreError> {

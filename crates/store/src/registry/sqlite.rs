@@ -8,11 +8,13 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::members::member_keys;
 use super::{CONNECTIONS_MAX, MIGRATIONS, Registry, failed, migration_failed};
 use crate::error::StoreError;
 
 /// Changes nothing, and waits for the right to.
 const TURN: &str = "UPDATE counters SET value = value WHERE FALSE";
+const MEMBER_KEYS: &str = member_keys!("hex(", ")");
 
 impl Registry {
     /// Opens the database file, making it or bringing it up to date when needed.
@@ -45,7 +47,7 @@ impl Registry {
         });
         let pool = pool.connect_with(options).await.map_err(&failed)?;
         first.close().await.map_err(&failed)?;
-        Ok(Self { pool, turn: Some(TURN), superseded: Default::default() })
+        Ok(Self { pool, turn: Some(TURN), member_keys: MEMBER_KEYS, superseded: Default::default() })
     }
 }
 

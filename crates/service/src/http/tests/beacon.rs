@@ -23,7 +23,7 @@ fn said<'a>(fixture: &Fixture, bytes: &'a [u8]) -> Beacon<'a> {
 
 async fn member(fixture: &Fixture, role: Role, name: &str) -> Line {
     let principal = Principal { tenant: acme(), role, name: name.parse().unwrap() };
-    fixture.app.shared.directory.enrolled(acme(), principal.name, role, key_of(&p256()));
+    fixture.app.shared.directory.enrolled(acme(), principal.name, role, &key_of(&p256()));
     Line::open(fixture.app.shared.core.clone(), principal).await
 }
 

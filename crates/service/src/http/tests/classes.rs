@@ -125,7 +125,7 @@ async fn a_grant_for_a_class_needs_what_one_for_each_of_its_devices_needs() {
     told("a b", 400, "`audience`").await;
     fixture.put("north", "device/meter-1").await;
     let enrolled = |name: &str| {
-        fixture.app.shared.directory.enrolled(acme(), name.parse().unwrap(), Role::Device, key_of(&p256()));
+        fixture.app.shared.directory.enrolled(acme(), name.parse().unwrap(), Role::Device, &key_of(&p256()));
     };
     // One that has not described itself yet does not stand in the way; one that opens less does.
     let _mute = fixture.meter_with("mute", DESCRIPTION).await;

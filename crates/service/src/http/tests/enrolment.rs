@@ -16,7 +16,9 @@ use thingward_model::clock::now;
 use thingward_model::{Principal, Role, TenantName};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
-use thingward_store::registry::{PrincipalKey, RevocationReason, Serial};
+use thingward_store::registry::{
+    LIST_MAX, NewPrincipal, PrincipalKey, PrincipalState, RevocationReason, Serial,
+};
 use tokio::net::TcpStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
@@ -389,6 +391,36 @@ async fn a_restart_brings_no_revoked_key_back_whatever_certificates_it_had() {
     assert!(reloaded().await.key(&tenant, &name, &public.id()).is_some());
     shared.revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
     assert!(reloaded().await.key(&tenant, &name, &public.id()).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_brings_back_all_members_of_a_large_tenant() {
+    const MEMBERS: usize = 2 * LIST_MAX as usize + 100;
+    let fixture = Fixture::new().await;
+    let registry = fixture.service.shared().store.registry();
+    let (tenant, state) = ("acme".parse().unwrap(), PrincipalState::Enrolled);
+    let public = key_of(&p256());
+    let name = |number: usize| format!("meter-{number}").parse().unwrap();
+    for number in 0..MEMBERS {
+        let principal = Principal { tenant, role: Role::Device, name: name(number) };
+        registry
+            .add_principal(&NewPrincipal { principal, state, hardware: None, keeper: None }, now())
+            .await
+            .unwrap();
+        let key = PrincipalKey {
+            id: public.id(),
+            spki: public.to_spki(),
+            serial: Serial::new(&number.to_be_bytes()).unwrap(),
+            not_before: now(),
+            not_after: now(),
+            revoked: None,
+        };
+        registry.add_key(&tenant, &name(number), &key).await.unwrap();
+    }
+    let directory = Directory::load(registry, now()).await.unwrap();
+    assert_eq!(directory.all_of(&tenant, Role::Device).len(), MEMBERS);
+    let is_whole = |number| directory.key(&tenant, &name(number), &public.id()) == Some(public.clone());
+    assert!((0..MEMBERS).all(is_whole));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,7 @@ impl Fixture {
     pub(super) async fn meter_with(&self, name: &str, description: &str) -> Meter<'_> {
         let (name, key) = (name.parse().unwrap(), p256());
         let shared = &self.app.shared;
-        shared.directory.enrolled(acme(), name, Role::Device, key_of(&key));
+        shared.directory.enrolled(acme(), name, Role::Device, &key_of(&key));
         let principal = Principal { tenant: acme(), role: Role::Device, name };
         let new = NewPrincipal { principal, state: PrincipalState::Enrolled, hardware: None, keeper: None };
         // One that was released is known already.
@@ -249,7 +249,7 @@ async fn what_is_wrong_with_a_grant_is_told() {
         let said = said["error"]["message"].as_str().unwrap();
         assert!(said.contains(message), "{change}: {said}");
     }
-    fixture.app.shared.directory.enrolled(acme(), "mute".parse().unwrap(), Role::Device, key_of(&p256()));
+    fixture.app.shared.directory.enrolled(acme(), "mute".parse().unwrap(), Role::Device, &key_of(&p256()));
     let mut mute = body(&anna);
     mute["audience"] = "device/mute".into();
     let (status, said) = fixture.admin("post", GRANTS, &mute.to_string()).await;
@@ -396,7 +396,7 @@ async fn what_could_not_be_told_is_told_after_a_restart() {
     registry.revoke_grant(&acme(), &GrantAudience::Device(meter.name), &id, 0, now()).await.unwrap();
     let name = meter.name;
     let fixture = fixture.restarted().await;
-    fixture.app.shared.directory.enrolled(acme(), name, Role::Device, key_of(&key));
+    fixture.app.shared.directory.enrolled(acme(), name, Role::Device, &key_of(&key));
     let meter = Meter { fixture: &fixture, name, key };
     let mut line = meter.connect().await;
     line.subscribe("devices/me/grants/#").await;

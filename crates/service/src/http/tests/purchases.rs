@@ -478,7 +478,7 @@ async fn what_was_paid_is_granted_after_a_stop_between_the_money_and_the_grant()
     // The money was taken, and nobody was told.
     pay(&made, ACCEPTED).await;
     let fixture = Fixture::started(folder, settings).await;
-    fixture.app.shared.directory.enrolled(acme(), name, thingward_model::Role::Device, key);
+    fixture.app.shared.directory.enrolled(acme(), name, thingward_model::Role::Device, &key);
     let shop = Shop { fixture, provider, webhook, _tasks };
     shop.provider.capture(&shop.payment(&made).await.id).await.unwrap();
     shop.tell(&made).await;

@@ -72,7 +72,7 @@ async fn a_use_counts_once_and_stands_on_the_devices_word() {
     // Counted for good: not again after a restart either.
     let (name, key) = (meter.name, meter.key);
     let fixture = fixture.restarted().await;
-    fixture.app.shared.directory.enrolled(acme(), name, Role::Device, key_of(&key));
+    fixture.app.shared.directory.enrolled(acme(), name, Role::Device, &key_of(&key));
     let meter = Meter { fixture: &fixture, name, key };
     let presentation = shown(&issued.bytes, &anna, "meter-1", nonces[0], 30);
     let late = report(&presentation, nonces[0], Outcome::Interrupted, &meter.key);

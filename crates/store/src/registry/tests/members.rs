@@ -9,6 +9,7 @@ on_both!(
     an_admission_ends_by_itself_or_with_its_gateway,
     a_raw_key_is_one_members_while_its_certificate_counts,
     a_text_is_kept_whole_or_refused,
+    members_and_keys_that_count_come_many_at_a_time,
 );
 
 async fn names_come_in_the_order_of_their_bytes(Bench { home: _home, registry }: Bench) {
@@ -90,4 +91,70 @@ async fn a_text_is_kept_whole_or_refused(Bench { home, registry }: Bench) {
         None => assert_eq!(with_zero.unwrap(), 5),
         Some(_) => assert!(matches!(with_zero, Err(StoreError::Invalid { .. })), "{with_zero:?}"),
     }
+}
+
+async fn members_and_keys_that_count_come_many_at_a_time(Bench { home: _home, registry }: Bench) {
+    let (acme, other) = (tenant("acme"), tenant("other"));
+    let member = |name: &str, state, keeper| NewPrincipal {
+        principal: Principal { tenant: acme, role: Role::Device, name: device(name) },
+        state,
+        hardware: None,
+        keeper,
+    };
+    let key = |serial: &[u8]| PrincipalKey {
+        id: [*serial.last().unwrap(); 8],
+        spki: serial.to_vec(),
+        serial: Serial::new(serial).unwrap(),
+        not_before: NOW,
+        not_after: later(10),
+        revoked: None,
+    };
+    let members = registry.members(&acme, None).await.unwrap();
+    assert!(members.more_behind.is_none() && members.read().next().is_none());
+
+    let enrolled = PrincipalState::Enrolled;
+    for (name, state, keeper) in [
+        ("lamp", enrolled, Some(device("gateway"))),
+        ("Two-keys.1_a", enrolled, None),
+        ("no-key", enrolled, None),
+        ("claimed", PrincipalState::Claimed, None),
+        ("revoked", enrolled, None),
+    ] {
+        registry.add_principal(&member(name, state, keeper), NOW).await.unwrap();
+    }
+    for (name, serial) in
+        [("lamp", b"\0,".as_slice()), ("Two-keys.1_a", b"\xff b"), ("Two-keys.1_a", b"c"), ("revoked", b"d")]
+    {
+        registry.add_key(&acme, &device(name), &key(serial)).await.unwrap();
+    }
+    let reason = RevocationReason::KeyCompromise;
+    registry.revoke_member(&acme, &device("revoked"), NOW, reason, false).await.unwrap();
+
+    let keys = registry.member_keys(&acme, None).await.unwrap();
+    let mut keys: Vec<_> = keys.read().map(Result::unwrap).collect();
+    keys.sort_by(|a, b| a.spki.cmp(&b.spki));
+    let of =
+        |name: &str, spki: &[u8]| MemberKey { holder: device(name), id: key(spki).id, spki: spki.to_vec() };
+    assert_eq!(keys, [of("lamp", b"\0,"), of("Two-keys.1_a", b"c"), of("Two-keys.1_a", b"\xff b")]);
+
+    let behind = |last: Option<&'static str>| {
+        let (registry, last) = (registry.clone(), last.map(device));
+        async move {
+            let members = registry.members(&tenant("acme"), last.as_ref()).await.unwrap();
+            let mut members: Vec<_> = members.read().map(Result::unwrap).collect();
+            members.sort_by_key(|member| member.name);
+            members
+        }
+    };
+    let of = |name: &str, keeper: Option<&str>| EnrolledMember {
+        name: device(name),
+        role: Role::Device,
+        keeper: keeper.map(device),
+    };
+    let lamp = of("lamp", Some("gateway"));
+    let all = [of("Two-keys.1_a", None), lamp.clone(), of("no-key", None), of("revoked", None)];
+    assert_eq!(behind(None).await, all);
+    assert_eq!(behind(Some("Two-keys.1_a")).await, all[1..]);
+    assert_eq!(behind(Some("revoked")).await, []);
+    assert!(registry.members(&other, None).await.unwrap().read().next().is_none());
 }
