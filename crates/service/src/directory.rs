@@ -38,7 +38,7 @@ struct Known {
     keys: Vec<KnownKey>,
 }
 
-/// A key as it is kept: most are not used between two starts.
+/// A key as it is kept: most are not used between two starts, and to parse one takes little of what verifying takes.
 #[derive(Debug)]
 struct KnownKey {
     id: KeyId,
@@ -81,7 +81,13 @@ impl Directory {
         let (members, keys) =
             tokio::join!(self.load_members(registry, tenant), self.load_keys(registry, tenant));
         members?;
-        keys
+        keys?;
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let known = inner.known.entry(*tenant).or_default();
+        // Who has no key that counts is no member, whatever they were enrolled as: they may be revoked.
+        known.retain(|_, known| known.role.is_some() && !known.keys.is_empty());
+        self.access.enrolled(tenant, known.iter().filter_map(|(name, known)| Some((*name, known.role?))));
+        Ok(())
     }
 
     async fn load_members(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
@@ -97,16 +103,15 @@ impl Directory {
     }
 
     fn take_members(&self, tenant: &TenantName, page: &Lines<EnrolledMember>) -> Result<(), StoreError> {
-        let members = page.read().collect::<Result<Vec<_>, _>>()?;
-        self.access.enrolled(tenant, members.iter().map(|member| (member.name, member.role)));
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        for EnrolledMember { name, role, keeper } in members {
+        page.read().try_for_each(|member| {
+            let EnrolledMember { name, role, keeper } = member?;
             if let Some(keeper) = keeper {
                 inner.kept.insert((*tenant, name), keeper);
             }
             inner.known(*tenant, name).role = Some(role);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     async fn load_keys(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
@@ -124,7 +129,11 @@ impl Directory {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         page.read().try_for_each(|key| {
             let MemberKey { holder, id, spki } = key?;
-            inner.known(*tenant, holder).keys.push(KnownKey { id, spki: spki.into() });
+            let keys = &mut inner.known(*tenant, holder).keys;
+            // A key has a line for each of its certificates.
+            if keys.iter().all(|known| known.id != id) {
+                keys.push(KnownKey { id, spki: spki.into() });
+            }
             Ok(())
         })
     }

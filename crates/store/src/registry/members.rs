@@ -9,10 +9,7 @@ use thingward_model::{DeviceName, Role, TenantName};
 use super::{LIST_MAX, Registry, after, failed, get, parse_optional, parse_text};
 use crate::error::StoreError;
 
-/// In place of the keeper of a member that speaks for itself. No name starts like this.
-const NO_KEEPER: &str = "-";
-
-/// A member that is enrolled.
+/// Somebody who was enrolled, and is no member where no key of theirs counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledMember {
     /// Who.
@@ -37,14 +34,14 @@ pub struct MemberKey {
 /// What one call gives.
 #[derive(Debug)]
 pub struct Lines<T> {
-    /// Where the next call goes on, if something is left.
+    /// Where the next call goes on, if something may be left.
     pub more_behind: Option<DeviceName>,
     /// Fields with a space between two, and a comma between two lines.
     text: String,
     of: PhantomData<fn() -> T>,
 }
 
-/// One of [`Lines`].
+/// One of [`Lines`]. What is not there is an empty field.
 trait Line: Sized {
     fn read(fields: Fields<'_>) -> Result<Self, StoreError>;
 }
@@ -53,7 +50,7 @@ struct Fields<'a>(std::str::Split<'a, char>);
 
 const MEMBERS: &str = "WITH page AS (SELECT max(name) AS last, count(*) AS length FROM \
      (SELECT name FROM principals WHERE tenant = $1 AND name > $2 ORDER BY name LIMIT $3) names) \
-     SELECT last, length, (SELECT string_agg(name || ' ' || role || ' ' || coalesce(keeper, '-'), ',') \
+     SELECT last, length, (SELECT string_agg(name || ' ' || role || ' ' || coalesce(keeper, ''), ',') \
      FROM principals WHERE tenant = $1 AND name > $2 AND name <= last AND state = 'enrolled') AS lines FROM page";
 
 /// The statement for keys, where `$open column $close` writes bytes in hexadecimal digits.
@@ -71,7 +68,7 @@ macro_rules! member_keys {
 pub(super) use member_keys;
 
 impl Registry {
-    /// Enrolled members with names behind `last`, of the next [`LIST_MAX`] principals.
+    /// Who is enrolled, with names behind `last`, of the next [`LIST_MAX`] principals.
     ///
     /// # Errors
     ///
@@ -131,7 +128,7 @@ impl Line for EnrolledMember {
             name: parse_text(fields.next("name")?, "name")?,
             role: parse_text(fields.next("role")?, "role")?,
             keeper: Some(fields.next("keeper")?)
-                .filter(|keeper| *keeper != NO_KEEPER)
+                .filter(|keeper| !keeper.is_empty())
                 .map(|keeper| parse_text(keeper, "keeper"))
                 .transpose()?,
         })

@@ -390,7 +390,9 @@ async fn a_restart_brings_no_revoked_key_back_whatever_certificates_it_had() {
     let reloaded = async || Directory::load(registry, now()).await.unwrap();
     assert!(reloaded().await.key(&tenant, &name, &public.id()).is_some());
     shared.revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
-    assert!(reloaded().await.key(&tenant, &name, &public.id()).is_none());
+    let directory = reloaded().await;
+    assert_eq!(directory.key(&tenant, &name, &public.id()), None);
+    assert_eq!(directory.role(&tenant, &name), None, "who is revoked is no member after a restart either");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ on_both!(
     a_raw_key_is_one_members_while_its_certificate_counts,
     a_text_is_kept_whole_or_refused,
     members_and_keys_that_count_come_many_at_a_time,
+    who_stands_at_the_end_of_a_full_page_comes_once_and_with_all_keys,
 );
 
 async fn names_come_in_the_order_of_their_bytes(Bench { home: _home, registry }: Bench) {
@@ -93,22 +94,48 @@ async fn a_text_is_kept_whole_or_refused(Bench { home, registry }: Bench) {
     }
 }
 
-async fn members_and_keys_that_count_come_many_at_a_time(Bench { home: _home, registry }: Bench) {
-    let (acme, other) = (tenant("acme"), tenant("other"));
-    let member = |name: &str, state, keeper| NewPrincipal {
-        principal: Principal { tenant: acme, role: Role::Device, name: device(name) },
-        state,
-        hardware: None,
-        keeper,
-    };
-    let key = |serial: &[u8]| PrincipalKey {
+fn member(name: &str, state: PrincipalState, keeper: Option<DeviceName>) -> NewPrincipal {
+    let principal = Principal { tenant: tenant("acme"), role: Role::Device, name: device(name) };
+    NewPrincipal { principal, state, hardware: None, keeper }
+}
+
+/// A key that is called and looks like its certificate's number.
+fn key_of(serial: &[u8]) -> PrincipalKey {
+    PrincipalKey {
         id: [*serial.last().unwrap(); 8],
         spki: serial.to_vec(),
         serial: Serial::new(serial).unwrap(),
         not_before: NOW,
         not_after: later(10),
         revoked: None,
-    };
+    }
+}
+
+async fn who_stands_at_the_end_of_a_full_page_comes_once_and_with_all_keys(
+    Bench { home: _home, registry }: Bench,
+) {
+    let acme = tenant("acme");
+    let name = |number: u32| format!("meter-{number:04}");
+    for number in 1..=LIST_MAX {
+        let name = name(number);
+        registry.add_principal(&member(&name, PrincipalState::Enrolled, None), NOW).await.unwrap();
+        registry.add_key(&acme, &device(&name), &key_of(name.as_bytes())).await.unwrap();
+    }
+    let last = device(&name(LIST_MAX));
+    registry.add_key(&acme, &last, &key_of(b"second")).await.unwrap();
+    let members = registry.members(&acme, None).await.unwrap();
+    assert_eq!((members.read().count(), members.more_behind), (LIST_MAX as usize, Some(last)));
+    let members = registry.members(&acme, Some(&last)).await.unwrap();
+    assert_eq!((members.read().count(), members.more_behind), (0, None));
+    let keys = registry.member_keys(&acme, None).await.unwrap();
+    assert_eq!((keys.read().count(), keys.more_behind), (LIST_MAX as usize + 1, Some(last)));
+    assert_eq!(keys.read().filter(|key| key.as_ref().unwrap().holder == last).count(), 2);
+    let keys = registry.member_keys(&acme, Some(&last)).await.unwrap();
+    assert_eq!((keys.read().count(), keys.more_behind), (0, None));
+}
+
+async fn members_and_keys_that_count_come_many_at_a_time(Bench { home: _home, registry }: Bench) {
+    let (acme, other) = (tenant("acme"), tenant("other"));
     let members = registry.members(&acme, None).await.unwrap();
     assert!(members.more_behind.is_none() && members.read().next().is_none());
 
@@ -125,7 +152,7 @@ async fn members_and_keys_that_count_come_many_at_a_time(Bench { home: _home, re
     for (name, serial) in
         [("lamp", b"\0,".as_slice()), ("Two-keys.1_a", b"\xff b"), ("Two-keys.1_a", b"c"), ("revoked", b"d")]
     {
-        registry.add_key(&acme, &device(name), &key(serial)).await.unwrap();
+        registry.add_key(&acme, &device(name), &key_of(serial)).await.unwrap();
     }
     let reason = RevocationReason::KeyCompromise;
     registry.revoke_member(&acme, &device("revoked"), NOW, reason, false).await.unwrap();
@@ -133,8 +160,11 @@ async fn members_and_keys_that_count_come_many_at_a_time(Bench { home: _home, re
     let keys = registry.member_keys(&acme, None).await.unwrap();
     let mut keys: Vec<_> = keys.read().map(Result::unwrap).collect();
     keys.sort_by(|a, b| a.spki.cmp(&b.spki));
-    let of =
-        |name: &str, spki: &[u8]| MemberKey { holder: device(name), id: key(spki).id, spki: spki.to_vec() };
+    let of = |name: &str, spki: &[u8]| MemberKey {
+        holder: device(name),
+        id: key_of(spki).id,
+        spki: spki.to_vec(),
+    };
     assert_eq!(keys, [of("lamp", b"\0,"), of("Two-keys.1_a", b"c"), of("Two-keys.1_a", b"\xff b")]);
 
     let behind = |last: Option<&'static str>| {
