@@ -143,23 +143,39 @@ pub struct Series {
     pub unit: Option<String>,
 }
 
+/// A series where its names lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeriesRef<'a> {
+    pub(crate) device: &'a DeviceName,
+    pub(crate) stream: &'a StreamName,
+    pub(crate) field: Option<&'a FieldName>,
+    pub(crate) unit: Option<&'a str>,
+}
+
+impl From<SeriesRef<'_>> for Series {
+    fn from(SeriesRef { device, stream, field, unit }: SeriesRef<'_>) -> Self {
+        Self { device: *device, stream: *stream, field: field.copied(), unit: unit.map(ToOwned::to_owned) }
+    }
+}
+
+impl PartialEq<SeriesRef<'_>> for Series {
+    fn eq(&self, other: &SeriesRef<'_>) -> bool {
+        self.device == *other.device
+            && self.stream == *other.stream
+            && self.field.as_ref() == other.field
+            && self.unit.as_deref() == other.unit
+    }
+}
+
 impl Row {
     pub(crate) fn key(&self) -> RowKey {
         (self.time, self.device, self.stream, self.field, self.chain, self.seq, self.item)
     }
 
     /// The series that the row is one point of.
-    #[must_use]
-    pub fn series(&self) -> Series {
-        Series { device: self.device, stream: self.stream, field: self.field, unit: self.unit.clone() }
-    }
-
-    /// Whether it is one point of this series.
-    pub(crate) fn is_of(&self, series: &Series) -> bool {
-        self.device == series.device
-            && self.stream == series.stream
-            && self.field == series.field
-            && self.unit == series.unit
+    pub(crate) fn series(&self) -> SeriesRef<'_> {
+        let Self { device, stream, field, unit, .. } = self;
+        SeriesRef { device, stream, field: field.as_ref(), unit: unit.as_deref() }
     }
 }
 

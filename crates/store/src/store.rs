@@ -17,8 +17,8 @@ use crate::hot::{Batch, Block, FjallHot, HotStore, Opened, Pair, Space, Table, b
 use crate::keys::TenantKeys;
 use crate::log::TenantLog;
 use crate::query::{
-    Collect, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Wanted, Window, WindowSpec,
-    Windows, export,
+    Answer, Cursor, Filter, Format, Latest, Limits, Page, ReadingPage, Scan, Window, WindowSpec, Windows,
+    export,
 };
 use crate::registry::Registry;
 use crate::row::{Record, RecordKey, Row};
@@ -325,7 +325,7 @@ impl Store {
             filter.from = filter.from.max(Some(*time));
         }
         let mut page = Page::new(after, rows_max);
-        self.run(tenant, filter, *limits, Wanted::All, &mut page)?;
+        self.run(tenant, filter, *limits, Answer::Rows(&mut page))?;
         Ok(page.finish())
     }
 
@@ -342,7 +342,7 @@ impl Store {
         limits: &Limits,
     ) -> Result<Vec<Row>, StoreError> {
         let mut latest = Latest::new(filter, limits.results_max);
-        self.run(tenant, filter.clone(), *limits, Wanted::All, &mut latest)?;
+        self.run(tenant, filter.clone(), *limits, Answer::Rows(&mut latest))?;
         Ok(latest.finish())
     }
 
@@ -359,7 +359,7 @@ impl Store {
         limits: &Limits,
     ) -> Result<Vec<Window>, StoreError> {
         let mut windows = Windows::new(spec, *limits)?;
-        self.run(tenant, filter.clone(), *limits, Wanted::Numbers, &mut windows)?;
+        self.run(tenant, filter.clone(), *limits, Answer::Windows(&mut windows))?;
         Ok(windows.finish())
     }
 
@@ -389,12 +389,10 @@ impl Store {
         tenant: &TenantName,
         filter: Filter,
         limits: Limits,
-        wanted: Wanted,
-        into: &mut dyn Collect,
+        into: Answer<'_>,
     ) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.keys.get(tenant)?);
         let snapshot = self.hot.snapshot();
-        Scan { snapshot: &*snapshot, segments: &self.segments, tenant, keys, filter, limits, wanted }
-            .run(into)
+        Scan { snapshot: &*snapshot, segments: &self.segments, tenant, keys, filter, limits }.run(into)
     }
 }

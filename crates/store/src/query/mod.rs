@@ -17,13 +17,13 @@ pub use windows::{Percentile, Window, WindowSpec};
 
 pub(crate) use collect::{Latest, Page};
 pub(crate) use export::export;
-pub(crate) use scan::{Collect, Scan, Wanted};
+pub(crate) use scan::{Answer, Collect, Scan};
 pub(crate) use signed::Signed;
 pub(crate) use windows::Windows;
 
 use thingward_policy::Reader;
 
-use crate::row::Row;
+use crate::row::{Row, SeriesRef};
 
 /// Which of the values of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,14 +77,12 @@ impl Filter {
         self.takes_names(&row.device, &row.stream, row.field.as_ref())
             && self.takes_time(row.time)
             && row.assurance >= self.assurance_min
-            && self.shows(row)
+            && self.shows(row.series())
     }
 
-    /// Whether they who ask may see the row.
-    fn shows(&self, row: &Row) -> bool {
-        let sees =
-            |reader: &Reader| reader.sees(&row.device, &row.stream, row.field.as_ref(), row.unit.as_deref());
-        self.reader.as_ref().is_none_or(sees)
+    /// Whether they who ask may see rows of the series.
+    fn shows(&self, SeriesRef { device, stream, field, unit }: SeriesRef<'_>) -> bool {
+        self.reader.as_ref().is_none_or(|reader| reader.sees(device, stream, field, unit))
     }
 
     fn takes_names(&self, device: &DeviceName, stream: &StreamName, field: Option<&FieldName>) -> bool {

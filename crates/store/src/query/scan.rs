@@ -11,8 +11,8 @@ use thingward_model::{TenantName, Timestamp};
 use crate::error::StoreError;
 use crate::hot::{HotSnapshot, Table, open_block, scope_prefix};
 use crate::keys::TenantKeyRing;
-use crate::query::{Filter, Limits, Signed};
-use crate::row::{Record, Row, Value};
+use crate::query::{Filter, Limits, Signed, Windows};
+use crate::row::{Record, Row, SeriesRef, Value};
 use crate::segment::{Columns, NUMBERS, SegmentInfo, damaged, open_segment, schema, segments_of};
 use crate::shelf::Shelf;
 
@@ -40,11 +40,28 @@ pub(crate) trait Collect {
     }
 }
 
-/// Which values a scan is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    All,
-    Numbers,
+/// What a scan is for.
+pub(crate) enum Answer<'a> {
+    Rows(&'a mut (dyn Collect + 'static)),
+    /// Numbers alone, of which there are many: nothing else is read of their rows.
+    Windows(&'a mut Windows),
+}
+
+impl Answer<'_> {
+    fn newest_first(&self) -> bool {
+        matches!(self, Self::Rows(collect) if collect.newest_first())
+    }
+
+    const fn takes(&self, value: &Value) -> bool {
+        matches!((self, value), (Self::Rows(_), _) | (Self::Windows(_), Value::Number(_)))
+    }
+
+    /// True when no row from `min` to `max` can change the answer any more.
+    fn is_useless(&self, min: Timestamp, max: Timestamp) -> bool {
+        let Self::Rows(collect) = self else { return false };
+        collect.useful_until().is_some_and(|until| min > until)
+            || collect.useful_from().is_some_and(|from| max < from)
+    }
 }
 
 /// A question at one moment.
@@ -55,7 +72,6 @@ pub(crate) struct Scan<'a> {
     pub(crate) keys: Arc<TenantKeyRing>,
     pub(crate) filter: Filter,
     pub(crate) limits: Limits,
-    pub(crate) wanted: Wanted,
 }
 
 impl Scan<'_> {
@@ -65,7 +81,7 @@ impl Scan<'_> {
     ///
     /// [`StoreError::Limit`] when too many rows must be looked at, [`StoreError::Corrupt`] or
     /// [`StoreError::WrongKey`] when something stored does not open, and what `into` says.
-    pub(crate) fn run(&self, into: &mut dyn Collect) -> Result<(), StoreError> {
+    pub(crate) fn run(&self, into: Answer<'_>) -> Result<(), StoreError> {
         let mut pass =
             Pass { scan: self, signed: Signed::new(self.snapshot, self.tenant), looked_at: 0, into };
         pass.hot()?;
@@ -87,7 +103,7 @@ struct Pass<'a> {
     scan: &'a Scan<'a>,
     signed: Signed<'a>,
     looked_at: u64,
-    into: &'a mut dyn Collect,
+    into: Answer<'a>,
 }
 
 impl Pass<'_> {
@@ -100,7 +116,7 @@ impl Pass<'_> {
                 self.count(1)?;
                 if filter.takes_time(row.time)
                     && filter.takes_names(&row.device, &row.stream, row.field.as_ref())
-                    && (self.scan.wanted == Wanted::All || matches!(row.value, Value::Number(_)))
+                    && self.into.takes(&row.value)
                 {
                     self.give(row)?;
                 }
@@ -110,21 +126,25 @@ impl Pass<'_> {
     }
 
     fn segment(&mut self, info: &SegmentInfo) -> Result<(), StoreError> {
-        let Scan { segments, tenant, keys, wanted, .. } = self.scan;
-        if !self.scan.may_have(info) || self.is_useless(info.time_min, info.time_max) {
+        let Scan { segments, tenant, keys, .. } = self.scan;
+        if !self.scan.may_have(info) || self.into.is_useless(info.time_min, info.time_max) {
             return Ok(());
         }
         let file = open_segment(segments, tenant, info, Arc::clone(keys))?;
         let groups = file.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, g)| self.group_may_have(g)).map(|(at, _)| at).collect();
-        let mask = match wanted {
-            Wanted::All => ProjectionMask::all(),
-            Wanted::Numbers => ProjectionMask::columns(file.parquet_schema(), NUMBERS.iter().copied()),
+        let mask = match self.into {
+            Answer::Rows(_) => ProjectionMask::all(),
+            Answer::Windows(_) => ProjectionMask::columns(file.parquet_schema(), NUMBERS.iter().copied()),
         };
         let reader = file.with_row_groups(groups).with_projection(mask).with_batch_size(READ_ROWS).build();
         for batch in reader.map_err(|_| damaged(info))? {
             let batch = batch.map_err(|_| damaged(info))?;
-            self.batch(&Columns::of(&batch).ok_or_else(|| damaged(info))?)?;
+            let columns = match self.into {
+                Answer::Rows(_) => Columns::whole(&batch),
+                Answer::Windows(_) => Columns::of(&batch),
+            };
+            self.batch(&columns.ok_or_else(|| damaged(info))?)?;
         }
         Ok(())
     }
@@ -134,14 +154,26 @@ impl Pass<'_> {
         self.count(columns.len as u64)?;
         for at in 0..columns.len {
             let time = columns.time(at);
-            if !filter.takes_time(time) || self.is_useless(time, time) {
+            if !filter.takes_time(time) || self.into.is_useless(time, time) {
                 continue;
             }
             let (device, stream, field) = (columns.device(at)?, columns.stream(at)?, columns.field(at)?);
-            if filter.takes_names(&device, &stream, field.as_ref())
-                && let Some(row) = columns.row(at)?
-            {
-                self.give(row)?;
+            if !filter.takes_names(&device, &stream, field.as_ref()) {
+                continue;
+            }
+            match &mut self.into {
+                Answer::Rows(_) => columns.row(at)?.map_or(Ok(()), |row| self.give(row))?,
+                Answer::Windows(windows) => {
+                    let Some(number) = columns.number(at) else { continue };
+                    let (chain, seq) = columns.place(at)?;
+                    let kept = columns.assurance(at)?;
+                    let assurance = self.signed.of_open(kept, (device, stream, chain), seq)?;
+                    let (field, unit) = (field.as_ref(), columns.unit(at));
+                    let series = SeriesRef { device: &device, stream: &stream, field, unit };
+                    if assurance >= filter.assurance_min && filter.shows(series) {
+                        windows.take(series, time, number)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -149,16 +181,16 @@ impl Pass<'_> {
 
     fn give(&mut self, mut row: Row) -> Result<(), StoreError> {
         row.assurance = self.signed.assurance(&row)?;
-        if row.assurance < self.scan.filter.assurance_min || !self.scan.filter.shows(&row) {
+        if row.assurance < self.scan.filter.assurance_min || !self.scan.filter.shows(row.series()) {
             return Ok(());
         }
-        self.into.take(row)
-    }
-
-    /// True when no row from `min` to `max` can change the answer any more.
-    fn is_useless(&self, min: Timestamp, max: Timestamp) -> bool {
-        self.into.useful_until().is_some_and(|until| min > until)
-            || self.into.useful_from().is_some_and(|from| max < from)
+        match (&mut self.into, &row.value) {
+            (Answer::Rows(collect), _) => collect.take(row),
+            (Answer::Windows(windows), Value::Number(number)) => {
+                windows.take(row.series(), row.time, *number)
+            }
+            (Answer::Windows(_), _) => Ok(()),
+        }
     }
 
     fn count(&mut self, rows: u64) -> Result<(), StoreError> {
@@ -181,7 +213,7 @@ impl Pass<'_> {
             Some(Statistics::Int64(s)) => match (s.min_opt(), s.max_opt()) {
                 (Some(min), Some(max)) => {
                     let (min, max) = (Timestamp::from_micros(*min), Timestamp::from_micros(*max));
-                    filter.takes_span(min, max) && !self.is_useless(min, max)
+                    filter.takes_span(min, max) && !self.into.is_useless(min, max)
                 }
                 _ => true,
             },

@@ -127,7 +127,7 @@ fn expected_windows(rows: &[Row], every: i64) -> BTreeMap<(Series, i64), Vec<f64
     for row in rows {
         if let Value::Number(v) = row.value {
             let start = row.time.as_seconds() / every * every;
-            windows.entry((row.series(), start)).or_default().push(v);
+            windows.entry((Series::from(row.series()), start)).or_default().push(v);
         }
     }
     windows.values_mut().for_each(|v| v.sort_by(f64::total_cmp));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use thingward_model::Timestamp;
 
 use crate::error::StoreError;
-use crate::query::{Collect, Limits};
-use crate::row::{Row, Series, Value};
+use crate::query::Limits;
+use crate::row::{Series, SeriesRef};
 
 /// A percentile to compute: 0 is the least value, 100 the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -100,15 +100,15 @@ impl Windows {
         windows.into_iter().map(|((series, start), at)| of(at).finish(series, start, &percentiles)).collect()
     }
 
-    /// Where the numbers of a row's window are.
-    fn place(&mut self, row: &Row, start: Timestamp) -> usize {
-        if let Some((series, since, at)) = &self.last
+    /// Where the numbers of a window are.
+    fn place(&mut self, series: SeriesRef<'_>, start: Timestamp) -> usize {
+        if let Some((last, since, at)) = &self.last
             && *since == start
-            && row.is_of(series)
+            && *last == series
         {
             return *at;
         }
-        let series = row.series();
+        let series = Series::from(series);
         let at = *self.windows.entry((series.clone(), start)).or_insert(self.numbers.len());
         if at == self.numbers.len() {
             self.numbers.push(Numbers::default());
@@ -116,17 +116,19 @@ impl Windows {
         self.last = Some((series, start, at));
         at
     }
-}
 
-impl Collect for Windows {
-    fn take(&mut self, row: Row) -> Result<(), StoreError> {
-        let Value::Number(value) = row.value else { return Ok(()) };
+    /// Takes a number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Limit`].
+    pub(crate) fn take(&mut self, of: SeriesRef<'_>, time: Timestamp, value: f64) -> Result<(), StoreError> {
         if value.is_nan() {
             return Ok(());
         }
-        let micros = row.time.as_micros();
+        let micros = time.as_micros();
         let start = Timestamp::from_micros(micros.saturating_sub(micros.rem_euclid(self.every_micros)));
-        let at = self.place(&row, start);
+        let at = self.place(of, start);
         let Some(numbers) = self.numbers.get_mut(at) else { return Ok(()) };
         numbers.add(value);
         if !self.percentiles.is_empty() {

@@ -1,16 +1,16 @@
 //! Rows as Arrow columns, and back.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray, UInt8Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use thingward_model::name::Kind;
-use thingward_model::{DeviceName, FieldName, Link, Name, StreamName, Timestamp};
+use thingward_model::{Assurance, DeviceName, FieldName, Link, StreamName, Timestamp};
 
 use crate::error::StoreError;
 use crate::row::{Hop, Route, Row, Value};
@@ -20,7 +20,9 @@ pub(crate) const WRITE_ROWS: usize = 8192;
 
 /// Columns that aggregates of numbers need.
 pub(crate) const NUMBERS: &[&str] =
-    &["device", "stream", "field", "chain", "seq", "item", "time", "received", "value", "unit", "assurance"];
+    &["device", "stream", "field", "chain", "seq", "time", "value", "unit", "assurance"];
+/// Columns whose few different texts are read once each, and not for every row.
+const FEW_TEXTS: &[&str] = &["device", "stream", "field", "unit", "assurance", "link", "gateway"];
 
 const UTC: &str = "UTC";
 
@@ -46,6 +48,19 @@ pub(crate) fn schema() -> SchemaRef {
         Field::new("gateway", DataType::Utf8, true),
         Field::new("gateway_received", time(), true),
     ]))
+}
+
+/// How a file with columns of this schema is read.
+pub(crate) fn read_schema(of_file: &Schema) -> SchemaRef {
+    let read = |field: &Arc<Field>| {
+        if !FEW_TEXTS.contains(&field.name().as_str()) {
+            return Arc::clone(field);
+        }
+        let texts = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Arc::new(field.as_ref().clone().with_data_type(texts))
+    };
+    let fields = of_file.fields().iter().map(read).collect::<Vec<_>>();
+    Arc::new(Schema::new_with_metadata(fields, of_file.metadata().clone()))
 }
 
 /// The rows as one batch of [`schema`].
@@ -93,45 +108,42 @@ pub(crate) fn batch_of(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     )
 }
 
-/// A batch of a segment, read row by row. Value columns that were not asked for are absent.
+/// A batch of a segment, read row by row. Columns that were not asked for are absent.
 pub(crate) struct Columns<'a> {
     pub(crate) len: usize,
-    device: Names<'a, thingward_model::name::Device>,
-    stream: Names<'a, thingward_model::name::Stream>,
-    field: Names<'a, thingward_model::name::Field>,
+    device: Words<'a, DeviceName>,
+    stream: Words<'a, StreamName>,
+    field: Words<'a, FieldName>,
     chain: &'a FixedSizeBinaryArray,
     seq: &'a Int64Array,
-    item: &'a UInt8Array,
+    item: Option<&'a UInt8Array>,
     time: &'a TimestampMicrosecondArray,
-    received: &'a TimestampMicrosecondArray,
+    received: Option<&'a TimestampMicrosecondArray>,
     number: &'a Float64Array,
     boolean: Option<&'a BooleanArray>,
     text: Option<&'a StringArray>,
     data: Option<&'a BinaryArray>,
     sealed: Option<&'a BinaryArray>,
-    unit: &'a StringArray,
-    assurance: &'a StringArray,
+    unit: Texts<'a>,
+    assurance: Words<'a, Assurance>,
     route: Option<RouteColumns<'a>>,
 }
 
 /// How they came. Segments from before there were links have no such columns.
 struct RouteColumns<'a> {
-    link: &'a StringArray,
-    gateway: Names<'a, thingward_model::name::Device>,
+    link: Words<'a, Link>,
+    gateway: Words<'a, DeviceName>,
     received: &'a TimestampMicrosecondArray,
 }
 
 impl<'a> RouteColumns<'a> {
     fn of(batch: &'a RecordBatch) -> Option<Self> {
-        let gateway = Names::new(column(batch, "gateway")?);
-        Some(Self { link: column(batch, "link")?, gateway, received: column(batch, "gateway_received")? })
+        let (link, gateway) = (Words::of(batch, "link")?, Words::of(batch, "gateway")?);
+        Some(Self { link, gateway, received: column(batch, "gateway_received")? })
     }
 
     fn at(&self, at: usize) -> Result<Route, StoreError> {
-        if self.link.is_null(at) {
-            return Ok(Route::TLS);
-        }
-        let link: Link = self.link.value(at).parse().map_err(|_| corrupt())?;
+        let Some(link) = self.link.at(at)? else { return Ok(Route::TLS) };
         let Some(gateway) = self.gateway.at(at)? else { return Ok(Route::Direct(link)) };
         Ok(Route::Through(Hop { gateway, link, received: Timestamp::from_micros(self.received.value(at)) }))
     }
@@ -142,23 +154,28 @@ impl<'a> Columns<'a> {
     pub(crate) fn of(batch: &'a RecordBatch) -> Option<Self> {
         Some(Self {
             len: batch.num_rows(),
-            device: Names::new(column(batch, "device")?),
-            stream: Names::new(column(batch, "stream")?),
-            field: Names::new(column(batch, "field")?),
+            device: Words::of(batch, "device")?,
+            stream: Words::of(batch, "stream")?,
+            field: Words::of(batch, "field")?,
             chain: column(batch, "chain")?,
             seq: column(batch, "seq")?,
-            item: column(batch, "item")?,
+            item: column(batch, "item"),
             time: column(batch, "time")?,
-            received: column(batch, "received")?,
+            received: column(batch, "received"),
             number: column(batch, "value")?,
             boolean: column(batch, "bool"),
             text: column(batch, "text"),
             data: column(batch, "data"),
             sealed: column(batch, "sealed"),
-            unit: column(batch, "unit")?,
-            assurance: column(batch, "assurance")?,
+            unit: Texts::of(batch, "unit")?,
+            assurance: Words::of(batch, "assurance")?,
             route: RouteColumns::of(batch),
         })
+    }
+
+    /// With all that a row has. `None` as [`Self::of`].
+    pub(crate) fn whole(batch: &'a RecordBatch) -> Option<Self> {
+        Self::of(batch).filter(|columns| columns.item.is_some() && columns.received.is_some())
     }
 
     pub(crate) fn time(&self, at: usize) -> Timestamp {
@@ -177,28 +194,49 @@ impl<'a> Columns<'a> {
         self.field.at(at)
     }
 
-    /// The row at `at`; `None` when its value is in a column that was not asked for.
+    /// The chain of the row at `at`, and its number there.
+    pub(crate) fn place(&self, at: usize) -> Result<([u8; 8], u64), StoreError> {
+        let chain = self.chain.value(at).try_into().map_err(|_| corrupt())?;
+        Ok((chain, self.seq.value(at).cast_unsigned()))
+    }
+
+    /// What stood behind the row at `at` when it was written.
+    pub(crate) fn assurance(&self, at: usize) -> Result<Assurance, StoreError> {
+        self.assurance.required(at)
+    }
+
+    pub(crate) fn unit(&self, at: usize) -> Option<&str> {
+        self.unit.at(at)
+    }
+
+    /// The number at `at`; `None` when the value is another.
+    pub(crate) fn number(&self, at: usize) -> Option<f64> {
+        self.number.is_valid(at).then(|| self.number.value(at))
+    }
+
+    /// The row at `at` of whole columns; `None` when it has no value.
     pub(crate) fn row(&self, at: usize) -> Result<Option<Row>, StoreError> {
         let Some(value) = self.value(at) else { return Ok(None) };
+        let (chain, seq) = self.place(at)?;
         Ok(Some(Row {
             device: self.device(at)?,
             stream: self.stream(at)?,
             field: self.field(at)?,
-            chain: self.chain.value(at).try_into().map_err(|_| corrupt())?,
-            seq: self.seq.value(at).cast_unsigned(),
-            item: self.item.value(at),
+            chain,
+            seq,
+            item: self.item.ok_or_else(corrupt)?.value(at),
             time: self.time(at),
-            received: Timestamp::from_micros(self.received.value(at)),
+            received: Timestamp::from_micros(self.received.ok_or_else(corrupt)?.value(at)),
             value,
-            unit: self.unit.is_valid(at).then(|| self.unit.value(at).to_owned()),
-            assurance: self.assurance.value(at).parse().map_err(|_| corrupt())?,
+            unit: self.unit(at).map(ToOwned::to_owned),
+            assurance: self.assurance(at)?,
             route: self.route.as_ref().map_or(Ok(Route::TLS), |columns| columns.at(at))?,
         }))
     }
 
     fn value(&self, at: usize) -> Option<Value> {
-        if self.number.is_valid(at) {
-            return Some(Value::Number(self.number.value(at)));
+        if let Some(number) = self.number(at) {
+            return Some(Value::Number(number));
         }
         if let Some(c) = self.boolean.filter(|c| c.is_valid(at)) {
             return Some(Value::Bool(c.value(at)));
@@ -221,37 +259,60 @@ fn corrupt() -> StoreError {
     StoreError::corrupt("a row of a segment")
 }
 
-/// A column of names. Rows are sorted, so the name of the row before is most often the name of this one.
-struct Names<'a, K> {
+/// A column of few texts.
+struct Texts<'a> {
+    places: &'a DictionaryArray<Int32Type>,
     texts: &'a StringArray,
-    last: RefCell<Option<Name<K>>>,
 }
 
-impl<'a, K: Kind> Names<'a, K> {
-    const fn new(texts: &'a StringArray) -> Self {
-        Self { texts, last: RefCell::new(None) }
+impl<'a> Texts<'a> {
+    fn of(batch: &'a RecordBatch, name: &str) -> Option<Self> {
+        let places: &DictionaryArray<Int32Type> = column(batch, name)?;
+        Some(Self { places, texts: places.values().as_any().downcast_ref()? })
     }
 
-    fn at(&self, at: usize) -> Result<Option<Name<K>>, StoreError> {
-        if self.texts.is_null(at) {
-            return Ok(None);
-        }
-        let text = self.texts.value(at);
-        let mut last = self.last.borrow_mut();
-        match *last {
-            Some(name) if name.as_bytes() == text.as_bytes() => {}
-            _ => *last = Some(text.parse().map_err(|_| corrupt())?),
-        }
-        Ok(*last)
+    /// Where the text of a row is.
+    fn place(&self, at: usize) -> Option<usize> {
+        self.places.key(at)
     }
 
-    fn required(&self, at: usize) -> Result<Name<K>, StoreError> {
+    fn at(&self, at: usize) -> Option<&'a str> {
+        Some(self.texts.value(self.place(at)?))
+    }
+}
+
+/// A column of few texts that say something. Rows are sorted, so what one says is most often what the row before said.
+struct Words<'a, T> {
+    texts: Texts<'a>,
+    last: Cell<Option<(usize, T)>>,
+}
+
+impl<'a, T: FromStr + Copy> Words<'a, T> {
+    fn of(batch: &'a RecordBatch, name: &str) -> Option<Self> {
+        Some(Self { texts: Texts::of(batch, name)?, last: Cell::new(None) })
+    }
+
+    fn at(&self, at: usize) -> Result<Option<T>, StoreError> {
+        let Some(place) = self.texts.place(at) else { return Ok(None) };
+        if let Some((last, word)) = self.last.get()
+            && last == place
+        {
+            return Ok(Some(word));
+        }
+        let word = self.texts.texts.value(place).parse().map_err(|_| corrupt())?;
+        self.last.set(Some((place, word)));
+        Ok(Some(word))
+    }
+
+    fn required(&self, at: usize) -> Result<T, StoreError> {
         self.at(at)?.ok_or_else(corrupt)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::compute::cast;
+
     use super::*;
     use crate::segment::tests::mixed;
 
@@ -259,6 +320,10 @@ mod tests {
     fn rows_of_a_segment_from_before_there_were_links_came_through_no_gateway() {
         let rows: Vec<Row> = mixed("pump", "main", 1).into_rows().collect();
         let batch = batch_of(&rows).unwrap();
+        let read = |column: (&ArrayRef, &Arc<Field>)| cast(column.0, column.1.data_type()).unwrap();
+        let schema = read_schema(&batch.schema());
+        let columns = batch.columns().iter().zip(schema.fields()).map(read).collect();
+        let batch = RecordBatch::try_new(schema, columns).unwrap();
         let old = batch.project(&(0..15).collect::<Vec<_>>()).unwrap();
         for (at, row) in rows.into_iter().enumerate() {
             assert!(row.route.hop().is_some());

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::Compression;
 use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
 use parquet::encryption::encrypt::FileEncryptionProperties;
@@ -21,7 +23,7 @@ use crate::error::StoreError;
 use crate::keys::{TenantKeyRing, master_key_id};
 use crate::row::Row;
 use crate::secret::Secret;
-use crate::segment::{SegmentId, SegmentInfo, WRITE_ROWS, batch_of, material, schema};
+use crate::segment::{SegmentId, SegmentInfo, WRITE_ROWS, batch_of, material, read_schema, schema};
 use crate::shelf::Shelf;
 
 /// Rows per row group: what a query that wants one device reads too much at most.
@@ -177,8 +179,11 @@ pub(crate) fn open_segment(
             .build()
             .map_err(|_| damaged())?;
     let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .map_err(|_| retriever.take_error().unwrap_or_else(damaged))
+    let read = |_| retriever.take_error().unwrap_or_else(damaged);
+    let of_file = ArrowReaderMetadata::load(&file, options.clone()).map_err(read)?;
+    let options = options.with_schema(read_schema(of_file.schema()));
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(of_file.metadata()), options).map_err(read)?;
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
 pub(crate) fn damaged(info: &SegmentInfo) -> StoreError {

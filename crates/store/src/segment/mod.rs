@@ -27,6 +27,7 @@ mod roll;
 pub use manifest::{SegmentId, SegmentInfo};
 pub use roll::RollPolicy;
 
+use columns::read_schema;
 pub(crate) use columns::{Columns, NUMBERS, WRITE_ROWS, batch_of, schema};
 pub(crate) use file::{damaged, file_of, folder_of, open_segment, orphans, path_of, remove_unfinished};
 pub(crate) use manifest::segments_of;

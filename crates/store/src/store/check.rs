@@ -151,7 +151,7 @@ impl Store {
         let mut rows = 0;
         for batch in file.build().map_err(|_| damaged())? {
             let batch = batch.map_err(|_| damaged())?;
-            let columns = Columns::of(&batch).ok_or_else(damaged)?;
+            let columns = Columns::whole(&batch).ok_or_else(damaged)?;
             for at in 0..columns.len {
                 columns.row(at)?.ok_or_else(damaged)?;
                 rows += 1;
