@@ -254,7 +254,10 @@ impl Core {
                 let names: BTreeSet<DeviceName> = self.children.values().copied().collect();
                 let _ = answer.send(names.into_iter().collect());
             }
-            Event::Stop => return true,
+            Event::Stop => {
+                self.broker.shut_down();
+                return true;
+            }
         }
         false
     }

@@ -23,7 +23,7 @@ use thingward_pki::PkiError;
 use thingward_pki::tls::{ALPN_MQTT, Credentials, member_server_config};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::accounts::{AccountError, Accounts};
@@ -130,6 +130,9 @@ pub struct Gateway {
     radios: Radios,
     uplink: Uplink,
     tasks: JoinSet<()>,
+    /// Those who are connected with MQTT.
+    children: JoinHandle<()>,
+    stop: watch::Sender<bool>,
     mqtt: SocketAddr,
     relay: Option<SocketAddr>,
     coap: Option<SocketAddr>,
@@ -210,7 +213,8 @@ impl Gateway {
         let what = format!("open MQTT port {}", settings.listen);
         let listener = listener.await.map_err(io_error(what.as_str()))?;
         let mqtt = listener.local_addr().map_err(io_error(what.as_str()))?;
-        tasks.spawn(listener.run(core.clone()));
+        let (stop, stopping) = watch::channel(false);
+        let children = tokio::spawn(listener.run(core.clone(), stopping));
         let mut relay_address = None;
         if let Some(address) = settings.relay {
             let what = format!("open relay port {address}");
@@ -229,7 +233,8 @@ impl Gateway {
         };
         let told = Published { tls, uplink_tls, revoked };
         tasks.spawn(look_after(home, identity, told, core.clone()));
-        Ok(Self { core, thread, queue, accounts, radios, uplink, tasks, mqtt, relay: relay_address, coap })
+        let relay = relay_address;
+        Ok(Self { core, thread, queue, accounts, radios, uplink, tasks, children, stop, mqtt, relay, coap })
     }
 
     /// Where children connect with MQTT.
@@ -266,12 +271,14 @@ impl Gateway {
         }
     }
 
-    /// Stops taking messages, keeps what waits, and writes down what was delivered.
+    /// Stops taking messages, tells children so, keeps what waits, and writes down what was delivered.
     pub async fn stop(mut self) {
+        self.stop.send_replace(true);
         self.tasks.shutdown().await;
         self.core.stop().await;
         let thread = self.thread;
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let _ = self.children.await;
         self.uplink.stop().await;
         let closed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).commit_all();
         if let Err(error) = closed.and_then(|()| self.accounts.commit()) {

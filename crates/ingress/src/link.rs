@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::output::Waiting;
 
@@ -36,12 +36,21 @@ pub(crate) struct Link<S> {
     patience: Option<Pin<Box<Sleep>>>,
     /// The core has ended it; [`Self::patience`] is for its last words.
     is_ending: bool,
+    /// The last words are written.
+    has_said_all: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(crate) const fn new(stream: S, waiting: Waiting) -> Self {
-        let writing = Bytes::new();
-        Self { stream, waiting, writing, is_unflushed: false, patience: None, is_ending: false }
+        Self {
+            stream,
+            waiting,
+            writing: Bytes::new(),
+            is_unflushed: false,
+            patience: None,
+            is_ending: false,
+            has_said_all: false,
+        }
     }
 
     /// Writes what waits, and gives what the client sent; `None` when one of the two ended it, or the client takes too
@@ -50,6 +59,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if self.poll_sent(cx).is_ready() {
             return Poll::Ready(None);
         }
+        self.poll_read(cx)
+    }
+
+    /// `None` at the end of what the client sends.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
         READ.with_borrow_mut(|memory| {
             let mut buffer = ReadBuf::new(memory.as_mut_slice());
             let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
@@ -68,6 +82,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if self.poll_sent(cx).is_ready() { Poll::Ready(None) } else { other.as_mut().poll(cx).map(Some) }
         };
         poll_fn(both).await
+    }
+
+    /// Waits a little until the client has read the last words, and throws away what it says meanwhile: the system resets a connection
+    /// that is closed before all of it is read, and what is on its way to the client is lost then.
+    pub(crate) async fn linger(&mut self) {
+        if self.has_said_all {
+            let read = poll_fn(|cx| self.poll_thrown_away(cx));
+            let _ = timeout(LAST_WORDS_TIMEOUT, read).await;
+        }
+    }
+
+    /// Ready when the client has ended its side.
+    fn poll_thrown_away(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.poll_read(cx)).is_some() {}
+        Poll::Ready(())
     }
 
     /// Ready when no more can be sent.
@@ -95,7 +124,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     }
                     Poll::Ready(None) => {
                         self.is_unflushed = true;
-                        return Pin::new(&mut self.stream).poll_shutdown(cx);
+                        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                        self.has_said_all = true;
+                        return Poll::Ready(Ok(()));
                     }
                     Poll::Pending => {
                         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;

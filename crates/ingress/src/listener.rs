@@ -1,5 +1,6 @@
 //! The listener: TLS 1.3 with a certificate of the installation, then bytes to and from the core.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use thingward_model::clock::now;
 use thingward_mqtt::broker::ConnId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -25,6 +26,9 @@ use crate::limits::ConnectionLimits;
 use crate::link::Link;
 use crate::member::Member;
 use crate::output::{Output, output};
+
+#[cfg(test)]
+mod tests;
 
 /// A TLS configuration that can be replaced while connections come in: each handshake takes the latest.
 #[derive(Clone)]
@@ -123,8 +127,20 @@ impl MqttListener {
         self.socket.local_addr()
     }
 
-    /// Accepts for `core` until the task is dropped.
-    pub async fn run(self, core: impl Core) {
+    /// Accepts for `core` until `stop` is true. Returns when the connections that were there then have ended, of which each has a few
+    /// seconds for its last words once the core has ended it.
+    pub async fn run(self, core: impl Core, mut stop: watch::Receiver<bool>) {
+        let (open, mut all_over) = mpsc::channel(1);
+        tokio::select! {
+            () = self.accept(core, open.downgrade()) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        drop(open);
+        let _ = all_over.recv().await;
+    }
+
+    /// Each connection holds `open`; a handshake does not.
+    async fn accept(self, core: impl Core, open: mpsc::WeakSender<Infallible>) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
         let handshakes = Handshakes::new(self.limits.handshakes_max);
         let me = Arc::new(self);
@@ -140,7 +156,8 @@ impl MqttListener {
                     continue;
                 }
             };
-            let (me, handshakes, core) = (Arc::clone(&me), Arc::clone(&handshakes), core.clone());
+            let (me, handshakes, core, open) =
+                (Arc::clone(&me), Arc::clone(&handshakes), core.clone(), open.clone());
             tokio::spawn(async move {
                 let client = me.balancers.client(&mut stream, address.ip());
                 let client = timeout(me.limits.handshake_timeout, client).await;
@@ -154,13 +171,13 @@ impl MqttListener {
                 drop(turn);
                 let accepted = accepted.and_then(|(stream, who)| {
                     let presence = me.members.enter(who.principal)?;
-                    Some((stream, who, presence))
+                    Some((stream, who, presence, open.upgrade()?))
                 });
-                let Some((stream, who, presence)) = accepted else { return core.refused() };
+                let Some((stream, who, presence, open)) = accepted else { return core.refused() };
                 // Of its own, which is smaller than one that could make a handshake.
                 tokio::spawn(async move {
                     serve(next_conn(), stream, who, &presence, &core).await;
-                    drop(place);
+                    drop((place, open));
                 });
             });
         }
@@ -212,6 +229,7 @@ async fn serve(
         () = over => tracing::debug!("the certificate of a connection is over"),
     }
     core.closed(conn).await;
+    link.linger().await;
 }
 
 /// Waits for a time of day; the clock may be set meanwhile.
@@ -223,110 +241,5 @@ async fn until(end: Timestamp) {
             return;
         }
         tokio::time::sleep(Duration::from_micros(left).min(LOOK_AGAIN)).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use thingward_model::{Link, Principal, Role};
-
-    use super::*;
-    use crate::link::{LAST_WORDS_TIMEOUT, WRITE_TIMEOUT};
-
-    /// Keeps what a connection gave it, and notes its end.
-    #[derive(Clone, Default)]
-    struct Noting {
-        output: Arc<Mutex<Option<Output>>>,
-        closed: Arc<AtomicU64>,
-        heard: Arc<AtomicU64>,
-    }
-
-    impl Core for Noting {
-        async fn accept(&self, _: ConnId, _: Member, output: Output) {
-            *self.output.lock().unwrap() = Some(output);
-        }
-
-        async fn received(&self, _: ConnId, _: Received) {}
-
-        async fn heard(&self, _: ConnId) {
-            self.heard.fetch_add(1, Ordering::Relaxed);
-        }
-
-        async fn closed(&self, _: ConnId) {
-            self.closed.fetch_add(1, Ordering::Relaxed);
-        }
-
-        fn refused(&self) {}
-    }
-
-    fn member() -> Member {
-        let (tenant, name) = ("acme".parse().unwrap(), "meter-1".parse().unwrap());
-        let principal = Principal { tenant, role: Role::Device, name };
-        Member {
-            principal,
-            serial: vec![1],
-            not_after: now().plus_micros(3_600_000_000),
-            link: Link::MutualTls,
-        }
-    }
-
-    fn presence() -> Presence {
-        Members::new(1, 1000).enter(member().principal).unwrap()
-    }
-
-    async fn serve_a_client_that_never_reads(act: impl FnOnce(&Mutex<Option<Output>>)) -> Duration {
-        let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
-        let start = tokio::time::Instant::now();
-        let serving = tokio::spawn({
-            let core = core.clone();
-            async move { serve(1, server, member(), &presence(), &core).await }
-        });
-        while core.output.lock().unwrap().is_none() {
-            tokio::task::yield_now().await;
-        }
-        act(&core.output);
-        serving.await.unwrap();
-        assert_eq!(core.closed.load(Ordering::Relaxed), 1);
-        start.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_nothing_is_let_go_of_in_time() {
-        let took = serve_a_client_that_never_reads(|output| {
-            let output = output.lock().unwrap();
-            output.as_ref().unwrap().send(&[0; 1000]).unwrap();
-        });
-        assert_eq!(took.await.as_secs(), WRITE_TIMEOUT.as_secs());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_the_core_ends_does_not_wait_for_its_reader() {
-        let took = serve_a_client_that_never_reads(|output| {
-            let output = output.lock().unwrap().take().unwrap();
-            output.send(&[0; 1000]).unwrap();
-        });
-        assert_eq!(took.await.as_secs(), LAST_WORDS_TIMEOUT.as_secs());
-    }
-
-    #[tokio::test]
-    async fn a_connection_ends_with_its_certificate() {
-        let (core, (_client, server)) = (Noting::default(), tokio::io::duplex(64));
-        let who = Member { not_after: now().plus_micros(50_000), ..member() };
-        let end = who.not_after;
-        serve(1, server, who, &presence(), &core).await;
-        assert!(now() >= end && core.closed.load(Ordering::Relaxed) == 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_whose_member_has_said_too_much_is_heard_while_it_waits() {
-        let (core, (mut client, server)) = (Noting::default(), tokio::io::duplex(64));
-        let presence = presence();
-        presence.allowance.owe(60_000);
-        tokio::io::AsyncWriteExt::write_all(&mut client, &[0xc0, 0]).await.unwrap();
-        let serving = serve(1, server, member(), &presence, &core);
-        assert!(timeout(Duration::from_secs(50), serving).await.is_err());
-        assert!((48..51).contains(&core.heard.load(Ordering::Relaxed)));
     }
 }

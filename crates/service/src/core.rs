@@ -70,6 +70,9 @@ enum Event {
     Closed {
         conn: ConnId,
     },
+    End {
+        connections: Vec<ConnId>,
+    },
     CutMember {
         tenant: TenantName,
         name: DeviceName,
@@ -373,6 +376,11 @@ impl Core {
                 self.outputs.lock().unwrap_or_else(PoisonError::into_inner).remove(&conn);
                 self.broker.closed(now, conn);
             }
+            Event::End { connections } => {
+                for conn in connections {
+                    self.broker.disconnect(now, conn, ReasonCode::ServerShuttingDown);
+                }
+            }
             Event::CutMember { tenant, name, drop_session, done } => {
                 let is_chosen = |m: &Member| m.principal.tenant == tenant && m.principal.name == name;
                 self.broker.cut(now, is_chosen, ReasonCode::AdministrativeAction, drop_session);
@@ -433,7 +441,10 @@ impl Core {
                 let gateways = self.broker.gate().commands.behind(tenant).collect();
                 let _ = answer.send(Presence { connected, gateways });
             }
-            Event::Stop => return true,
+            Event::Stop => {
+                self.broker.shut_down();
+                return true;
+            }
         }
         false
     }

@@ -90,8 +90,10 @@ impl StartError {
 pub struct Service {
     reign: Reign,
     tasks: JoinSet<()>,
+    /// Those who are connected with MQTT.
+    members: JoinHandle<()>,
     web: JoinHandle<()>,
-    web_stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     mqtt: SocketAddr,
     https: SocketAddr,
     coap: Option<SocketAddr>,
@@ -115,8 +117,9 @@ impl Service {
         let (https, https_tls) = (web.local_addr(), tls.https.clone());
         let coap = settings.coap;
         let reign = Reign::begin(Ground { settings, store, sealing_key, authority, tls, mqtt }, time).await?;
+        let (stop, stopping) = watch::channel(false);
+        let members = tokio::spawn(mqtt_listener.run(reign.shared.core.clone(), stopping.clone()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(mqtt_listener.run(reign.shared.core.clone()));
         let coap = match coap {
             None => None,
             Some(at) => {
@@ -126,9 +129,8 @@ impl Service {
                 Some(bound.map_err(io_error(format!("open CoAP port {at}")))?)
             }
         };
-        let (web_stop, stop) = watch::channel(false);
-        let web = tokio::spawn(web.run(reign.site.clone(), https_tls, stop));
-        Ok(Self { reign, tasks, web, web_stop, mqtt, https, coap })
+        let web = tokio::spawn(web.run(reign.site.clone(), https_tls, stopping));
+        Ok(Self { reign, tasks, members, web, stop, mqtt, https, coap })
     }
 
     /// Where MQTT listens.
@@ -160,12 +162,13 @@ impl Service {
         self.reign.failed().await;
     }
 
-    /// Stops taking connections, then makes everything durable that was taken.
+    /// Stops taking connections, makes everything durable that was taken, and tells those who are connected that it ends.
     pub async fn stop(mut self) {
+        self.stop.send_replace(true);
         self.tasks.shutdown().await;
-        self.web_stop.send_replace(true);
         let _ = self.web.await;
         self.reign.end().await;
+        let _ = self.members.await;
     }
 }
 

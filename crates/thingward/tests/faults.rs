@@ -10,6 +10,9 @@
 
 mod common;
 
+#[path = "faults/handover.rs"]
+mod handover;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};

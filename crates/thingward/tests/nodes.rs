@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use common::by_hand::ByHand;
 use common::crowd::{Client, count};
 use common::nodes::Nodes;
-use common::{Place, shown, succeeds, wait_for};
+use common::paho::Paho;
+use common::{Place, given, shown, succeeds, wait_for};
 
 /// The numbers of a device that are kept, in the order in which they were accepted.
 fn kept(place: &Place, device: &str) -> Vec<u64> {
@@ -173,6 +174,15 @@ fn bounds_hold_for_clients_and_members_wherever_they_come_in() {
     assert_eq!(count(&outcome, "came"), count(&outcome, "sent"));
     let publish = ["-t", "devices/me/telemetry/x", "-m", "1", "-q", "1"];
     assert!(other.mosquitto("mosquitto_pub", mqtt, &publish).0);
+
+    // Whoever is at a node that stops is told so, also where another one leads.
+    let Some(python) = given("THINGWARD_PYTHON") else { return };
+    for number in [follower, nodes.leader()] {
+        let [mqtt, _] = nodes.ports[number - 1];
+        let mut listener = Paho::start(&python, mqtt, &other, "listener", "told");
+        nodes.stop(number);
+        assert_eq!(listener.line(), "left");
+    }
 }
 
 #[test]

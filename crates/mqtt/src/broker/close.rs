@@ -45,6 +45,21 @@ impl<G: Gate> Broker<G> {
         cut.len()
     }
 
+    /// Tells everybody that the server ends, and closes all connections. What is durable is as if the process had been killed: the
+    /// lives of sessions and the delays of wills begin when the broker is [restored](Self::restore), as §3.1.2.5 allows, so that
+    /// nobody misses anything while there is no server. The owner takes no more events behind it.
+    pub fn shut_down(&mut self) {
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        for conn in all {
+            self.say_why(conn, ReasonCode::ServerShuttingDown);
+            self.out.close(conn);
+        }
+        // What is still routed waits in the queues of sessions.
+        self.sessions.values_mut().for_each(|session| session.conn = None);
+        self.connections.clear();
+    }
+
     /// Writes a packet that is not a message. One that the client cannot take is left out [MQTT-3.1.2-24].
     pub(super) fn send(&mut self, conn: ConnId, version: Version, packet: &Packet) {
         let limit = match self.connections.get(&conn).map(|c| &c.phase) {
@@ -57,12 +72,17 @@ impl<G: Gate> Broker<G> {
     }
 
     /// Tells an MQTT 5.0 client why and closes the connection.
-    pub(super) fn disconnect(&mut self, now: Timestamp, conn: ConnId, reason: ReasonCode) {
+    pub fn disconnect(&mut self, now: Timestamp, conn: ConnId, reason: ReasonCode) {
+        self.say_why(conn, reason);
+        self.drop_connection(now, conn);
+    }
+
+    /// Before MQTT 5.0 a server had no words for it.
+    fn say_why(&mut self, conn: ConnId, reason: ReasonCode) {
         let phase = self.connections.get(&conn).map(|c| &c.phase);
         if matches!(phase, Some(Phase::Online(online)) if online.version == Version::V5) {
             self.send(conn, Version::V5, &Packet::Disconnect(Disconnect::new(reason)));
         }
-        self.drop_connection(now, conn);
     }
 
     /// A packet that is not allowed now.

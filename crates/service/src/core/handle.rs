@@ -60,6 +60,11 @@ impl CoreHandle {
         let _ = wait.await;
     }
 
+    /// Ends connections because what they came in by stops.
+    pub(crate) async fn end(&self, connections: Vec<ConnId>) {
+        self.send(Event::End { connections }).await;
+    }
+
     /// Forgets what was opened with the tenant's keys and ends its live sessions.
     pub async fn cut_tenant(&self, tenant: TenantName) {
         let (done, wait) = oneshot::channel();

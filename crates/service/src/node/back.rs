@@ -123,6 +123,13 @@ impl Node {
                 }
             }
             kind::END => drop(self.served.remove(&connection)),
+            kind::STOPS => {
+                let member = |served: &Served| match served {
+                    Served::Member(conn, _) => Some(*conn),
+                    Served::Web(_) => None,
+                };
+                self.back.core.end(self.served.values().filter_map(member).collect()).await;
+            }
             kind::HEARD => {
                 if let Some(Served::Member(conn, _)) = self.served.get(&connection) {
                     self.back.core.heard(*conn).await;

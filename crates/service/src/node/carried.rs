@@ -29,6 +29,8 @@ pub(super) mod kind {
     pub(in crate::node) const CHANGED: u8 = 6;
     /// A member is there, although nothing of it may come yet.
     pub(in crate::node) const HEARD: u8 = 7;
+    /// The node stops: its members shall be told so, and end. Of no connection.
+    pub(in crate::node) const STOPS: u8 = 8;
 }
 
 /// Bytes of HTTP that are carried at a time.

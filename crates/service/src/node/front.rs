@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use thingward_cluster::link::{Receiver, Sender};
+use thingward_cluster::link::{Event, Receiver, Sender};
 use thingward_ingress::{Core, Member, Output, Received, next_conn};
 use thingward_mqtt::broker::ConnId;
 use tokio::io::AsyncWriteExt;
@@ -17,6 +17,8 @@ use crate::http::{Peer, Site, Stop, Stream, Web, stopped};
 
 /// How long a connection waits for somebody to lead.
 const LEADER_WAIT: Duration = Duration::from_secs(10);
+/// How long the leader has to tell members of a node that stops.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// What is said when nobody does.
 const NOBODY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\n\
                         content-type: text/plain\r\ncontent-length: 43\r\n\r\nno node leads at the moment; ask once more\n";
@@ -134,22 +136,47 @@ impl Line {
     }
 
     /// Until the line ends. `changed` is called when who may connect is another than before.
-    pub(super) async fn run(&self, mut from_leader: Receiver, changed: impl Fn()) {
+    pub(super) async fn run(&self, from_leader: &mut Receiver, changed: impl Fn()) {
         while let Some(events) = from_leader.next().await {
-            let mut all = self.carried();
-            let Some(carried) = all.as_mut() else { break };
-            for event in events {
-                match event.kind {
-                    kind::DATA if !given(carried, event.connection, event.bytes.clone()) => {
-                        carried.remove(&event.connection);
-                    }
-                    kind::TURN => turn(carried, event.connection, &event.bytes),
-                    kind::END => drop(carried.remove(&event.connection)),
-                    kind::CHANGED => changed(),
-                    _ => {}
-                }
+            if !self.take(events, &changed) {
+                break;
             }
         }
+    }
+
+    /// Has the leader tell members that this node stops, and waits a little until all of them were told.
+    pub(super) async fn leave(&self, from_leader: &mut Receiver) {
+        let told = async {
+            self.leader.send(kind::STOPS, 0, Bytes::new()).await;
+            while self.has_members() {
+                let Some(events) = from_leader.next().await else { break };
+                self.take(events, &|| {});
+            }
+        };
+        let _ = tokio::time::timeout(LEAVE_MAX, told).await;
+    }
+
+    /// `false` when the line has ended.
+    fn take(&self, events: Vec<Event>, changed: &impl Fn()) -> bool {
+        let mut all = self.carried();
+        let Some(carried) = all.as_mut() else { return false };
+        for event in events {
+            match event.kind {
+                kind::DATA if !given(carried, event.connection, event.bytes.clone()) => {
+                    carried.remove(&event.connection);
+                }
+                kind::TURN => turn(carried, event.connection, &event.bytes),
+                kind::END => drop(carried.remove(&event.connection)),
+                kind::CHANGED => changed(),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn has_members(&self) -> bool {
+        let all = self.carried();
+        all.as_ref().is_some_and(|all| all.values().any(|carried| matches!(carried, Carried::Member(..))))
     }
 
     /// Ends all that it carries.

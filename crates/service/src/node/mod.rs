@@ -26,7 +26,7 @@ use thingward_cluster::link::{self, Host};
 use thingward_ingress::{Balancers, Members};
 use thingward_model::clock::now;
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use self::back::{Answers, Back};
 use self::base::{AGAIN, Base, Role, patiently};
@@ -54,9 +54,10 @@ pub enum Ended {
 pub struct Node {
     base: Arc<Base>,
     governing: JoinHandle<Result<(), Ended>>,
-    tasks: JoinSet<()>,
+    /// Those who are connected with MQTT.
+    members: JoinHandle<()>,
     web: JoinHandle<()>,
-    /// No more is answered over HTTP.
+    /// Nobody is let in, and no more is answered over HTTP.
     closing: watch::Sender<bool>,
     /// Behind that: nobody leads or follows here.
     stop: watch::Sender<bool>,
@@ -90,15 +91,15 @@ impl Node {
         let listener = listener.behind(balancers.clone());
         let web = web_listeners(&settings).await?.behind(balancers);
         let https = web.local_addr();
-        let (front, members) = (Front::new(), listener.members());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(listener.run(front.clone()));
+        let front = Front::new();
         let (closing, is_closing) = watch::channel(false);
+        let here = listener.members();
+        let members = tokio::spawn(listener.run(front.clone(), is_closing.clone()));
         let web = tokio::spawn(web.run(front.clone(), tls.https.clone(), is_closing.clone()));
-        let doors = Doors { front, tls, members, closing: is_closing };
+        let doors = Doors { front, tls, members: here, closing: is_closing };
         let (stop, stopped) = watch::channel(false);
         let governing = tokio::spawn(govern(Arc::clone(&base), role, doors, stopped));
-        Ok(Self { base, governing, tasks, web, closing, stop, mqtt, https })
+        Ok(Self { base, governing, members, web, closing, stop, mqtt, https })
     }
 
     /// Where MQTT listens.
@@ -123,19 +124,25 @@ impl Node {
 
     /// Stops taking connections, answers what was asked, makes everything durable that was taken, and lets another node lead at
     /// once.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    pub async fn stop(self) {
         self.closing.send_replace(true);
         let _ = self.web.await;
         self.stop.send_replace(true);
         let _ = self.governing.await;
+        let _ = self.members.await;
         self.base.copy_no_more().await;
     }
 }
 
 impl Base {
-    /// Carries this node's connections to the leader, until the link ends or the leader says that it leads no more.
-    async fn follow(&self, (sender, receiver): (link::Sender, link::Receiver), doors: &Doors) {
+    /// Carries this node's connections to the leader, until the link ends, the leader says that it leads no more, or this node shall
+    /// stop.
+    async fn follow(
+        &self,
+        (sender, mut receiver): (link::Sender, link::Receiver),
+        doors: &Doors,
+        stop: &mut http::Stop,
+    ) {
         let (line, changed) = (Line::new(sender), Notify::new());
         doors.front.set(Place::There(Arc::clone(&line)));
         // What changed before the link was there, and what this node's own certificate needs.
@@ -155,9 +162,10 @@ impl Base {
             }
         };
         tokio::select! {
-            () = line.run(receiver, || changed.notify_one()) => {}
+            () = line.run(&mut receiver, || changed.notify_one()) => {}
             () = renewing => {}
             () = self.office.given_back() => {}
+            () = http::stopped(stop) => line.leave(&mut receiver).await,
         }
         doors.front.set(Place::Nobody);
         line.end();
@@ -221,13 +229,11 @@ async fn govern(base: Arc<Base>, mut role: Role, doors: Doors, mut stop: http::S
         role = match role {
             Role::Leads(lease, ground) => return base.lead(lease, ground, &doors, stop).await,
             Role::Follows(sender, receiver) => {
-                let next = async {
-                    base.follow((sender, receiver), &doors).await;
-                    base.find_role().await
-                };
+                base.follow((sender, receiver), &doors, &mut stop).await;
                 tokio::select! {
-                    next = next => next?,
+                    biased;
                     () = http::stopped(&mut stop) => return Ok(()),
+                    next = base.find_role() => next?,
                 }
             }
         };

@@ -5,6 +5,7 @@ pub(crate) mod by_hand;
 pub(crate) mod crowd;
 pub(crate) mod house;
 pub(crate) mod nodes;
+pub(crate) mod paho;
 
 use std::fs::File;
 use std::io::Write;

@@ -207,3 +207,47 @@ fn a_cut_ends_connections_at_once_and_sessions_if_asked() {
     assert!(bed.is_closed(revoked) && !bed.is_closed(keep));
     assert_eq!(bed.broker.sessions(), 1);
 }
+
+#[test]
+fn a_server_that_ends_says_so_and_keeps_everything_for_the_next_one() {
+    let mut bed = Bed::new();
+    let watcher = watcher(&mut bed);
+    let keep = bed.connect(Connect { will: will("gone", Some(30)), ..lasting("c") });
+    bed.subscribe(keep, "t", at(QoS::AtLeastOnce));
+    let older = bed.connect(Connect { version: Version::V3_1_1, ..passing("d") });
+    let silent = bed.open(0);
+    bed.publish(older, "t", "in flight", QoS::AtLeastOnce);
+    assert_eq!(bed.payloads(keep), ["in flight"]);
+    bed.received(older);
+
+    bed.broker.shut_down();
+    // Something of the service itself, while it ends.
+    let message = publish("t", "queued", QoS::AtLeastOnce);
+    let PublishTopic::Name(topic) = message.topic else { panic!() };
+    let message = Message {
+        topic,
+        payload: message.payload,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: MessageProperties::default(),
+        author: Bytes::from_static(&[0]),
+    };
+    bed.broker.announce(bed.now, message);
+    bed.settle();
+    for conn in [watcher, keep] {
+        assert_eq!(disconnected(&bed.received(conn)), Some(ReasonCode::ServerShuttingDown));
+    }
+    assert_eq!(bed.received(older), [], "MQTT 3.1.1 has no such packet");
+    assert!([watcher, keep, older, silent].iter().all(|conn| bed.is_closed(*conn)));
+
+    bed.wait(3000);
+    bed.restart();
+    // Its life began with the restart, and so did the delay of its will.
+    bed.wait(29);
+    let (keep, ack) = bed.connect_as(0, lasting("c"));
+    assert!(ack.session_present);
+    assert_eq!(bed.payloads(keep), ["in flight", "queued"]);
+    bed.wait(600);
+    let watcher = bed.connect(lasting("watcher"));
+    assert!(bed.payloads(watcher).is_empty(), "nobody was gone");
+}
