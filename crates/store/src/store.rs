@@ -94,7 +94,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when a part of it is missing, [`StoreError::Conflict`] when it is open elsewhere.
+    /// [`StoreError::NotFound`] when a part of it is missing, [`StoreError::Conflict`] when it is open elsewhere or another release
+    /// wrote it.
     pub async fn open_to_look(data_dir: &Path) -> Result<Self, StoreError> {
         for part in ["hot", "segments"] {
             if !data_dir.join(part).is_dir() {

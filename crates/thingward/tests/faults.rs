@@ -12,6 +12,8 @@ mod common;
 
 #[path = "faults/handover.rs"]
 mod handover;
+#[path = "faults/upgrade.rs"]
+mod upgrade;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,6 +23,8 @@ use std::time::Duration;
 use common::by_hand::ByHand;
 use common::crowd::{Client, count};
 use common::{Place, Running, shown, stops_cleanly, succeeds, wait_for};
+
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// The service, to which a file that may not grow is an error and no signal.
 fn start(place: &Place) -> Running {
@@ -137,7 +141,6 @@ fn what_was_acknowledged_is_there_whatever_the_machine_does_to_the_service() {
 
 #[test]
 fn a_clock_that_is_set_an_hour_forth_and_back_loses_nothing() {
-    const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
     if !Path::new(FAKETIME).exists() {
         return println!("SKIPPED: faketime is not installed");
     }

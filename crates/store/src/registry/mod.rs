@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::any::{AnyQueryResult, AnyRow as SqlRow};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Any, AnyPool, Row as _};
 
 pub use admission::Admission;
@@ -116,9 +116,25 @@ impl Registry {
     }
 }
 
+/// Whether all migrations of this build were made, and no others.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] when a newer release made more.
+async fn is_up_to_date(connection: &mut impl Migrate) -> Result<bool, StoreError> {
+    let made = connection.list_applied_migrations(&MIGRATIONS.table_name).await.map_err(migration_failed)?;
+    if let Some(newer) = made.iter().find(|made| !MIGRATIONS.version_exists(made.version)) {
+        return Err(migration_failed(MigrateError::VersionMissing(newer.version)));
+    }
+    Ok(made.len() == MIGRATIONS.iter().count())
+}
+
 fn migration_failed(error: MigrateError) -> StoreError {
     match error {
-        MigrateError::VersionMissing(_) => StoreError::Conflict { what: "a newer build wrote this registry" },
+        MigrateError::VersionMissing(_) => StoreError::Conflict {
+            what: "a newer release wrote this registry: run that release, or put back the backup that was taken before \
+                   the upgrade",
+        },
         other => StoreError::database("bring the registry up to date", other),
     }
 }

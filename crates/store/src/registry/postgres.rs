@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, Connection};
 
 use super::members::member_keys;
-use super::{CONNECTIONS_MAX, MIGRATIONS, PostgresPlace, Registry, failed, get, migration_failed, term};
+use super::{
+    CONNECTIONS_MAX, MIGRATIONS, PostgresPlace, Registry, failed, get, is_up_to_date, migration_failed, term,
+};
 use crate::error::{PlaceProblem, StoreError};
 
 /// Longest wait for a connection.
@@ -28,7 +29,7 @@ impl Registry {
     /// # Errors
     ///
     /// [`StoreError::Superseded`] when a leader has this term or a higher one, [`StoreError::PlaceUnusable`],
-    /// [`StoreError::Conflict`] when a newer build wrote the registry, or [`StoreError::Database`].
+    /// [`StoreError::Conflict`] when a newer release wrote the registry, or [`StoreError::Database`].
     pub async fn lead(place: &PostgresPlace, term: u64) -> Result<Self, StoreError> {
         let candidates = place.named("thingward-candidate");
         let mut candidate = connect(place, candidates.clone()).await?;
@@ -95,7 +96,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::PlaceUnusable`], also where the leader has an older build, [`StoreError::Conflict`] when a newer build
+    /// [`StoreError::PlaceUnusable`], also where the leader has an older release, [`StoreError::Conflict`] when a newer release
     /// wrote the registry, or [`StoreError::Database`].
     pub async fn follow(place: &PostgresPlace) -> Result<Self, StoreError> {
         let options = place.read_only("thingward-follower");
@@ -173,13 +174,4 @@ async fn has_own_tables(connection: &mut AnyConnection) -> Result<Option<bool>, 
     );
     let row = row.fetch_optional(connection).await.map_err(failed("look at the database"))?;
     row.map(|row| get(&row, "is_own")).transpose()
-}
-
-/// Whether all migrations of this build were made, and no others.
-async fn is_up_to_date(connection: &mut AnyConnection) -> Result<bool, StoreError> {
-    let made = connection.list_applied_migrations(&MIGRATIONS.table_name).await.map_err(migration_failed)?;
-    if let Some(newer) = made.iter().find(|made| !MIGRATIONS.version_exists(made.version)) {
-        return Err(migration_failed(sqlx::migrate::MigrateError::VersionMissing(newer.version)));
-    }
-    Ok(made.len() == MIGRATIONS.iter().count())
 }

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::members::member_keys;
-use super::{CONNECTIONS_MAX, MIGRATIONS, Registry, failed, migration_failed};
+use super::{CONNECTIONS_MAX, MIGRATIONS, Registry, failed, is_up_to_date, migration_failed};
 use crate::error::StoreError;
 
 /// Changes nothing, and waits for the right to.
@@ -21,24 +21,40 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when a newer build wrote it.
+    /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when a newer release wrote it.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        let registry = Self::after(connect(file, true).await?, file).await?;
-        MIGRATIONS.run(&registry.pool).await.map_err(migration_failed)?;
-        Ok(registry)
+        let mut first = connect(file, true).await?;
+        let migrated = MIGRATIONS.run(&mut first).await.map_err(migration_failed);
+        Self::after(first, migrated, file).await
     }
 
     /// Opens a database file that is there, as it is.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] or [`StoreError::Database`].
+    /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when another release wrote it.
     pub(crate) async fn open_as_it_is(file: &Path) -> Result<Self, StoreError> {
-        Self::after(connect(file, false).await?, file).await
+        let mut first = connect(file, false).await?;
+        let looked = match is_up_to_date(&mut first).await {
+            Ok(false) => Err(StoreError::Conflict {
+                what: "an earlier release wrote this registry: start the service, which brings it up to date",
+            }),
+            looked => looked.map(drop),
+        };
+        Self::after(first, looked, file).await
     }
 
-    /// The registry in a file that `first` has open.
-    async fn after(first: SqliteConnection, file: &Path) -> Result<Self, StoreError> {
+    /// The registry in a file that `first` has open, and has found to be ours or not.
+    async fn after(
+        first: SqliteConnection,
+        found: Result<(), StoreError>,
+        file: &Path,
+    ) -> Result<Self, StoreError> {
+        if let Err(refused) = found {
+            // Dropped, it could leave its log beside a file that is not ours to change.
+            let _ = first.close().await;
+            return Err(refused);
+        }
         let failed = failed("open the registry");
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url(file).await?.parse().map_err(&failed)?;

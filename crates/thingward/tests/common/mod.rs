@@ -6,6 +6,7 @@ pub(crate) mod crowd;
 pub(crate) mod house;
 pub(crate) mod nodes;
 pub(crate) mod paho;
+pub(crate) mod program;
 
 use std::fs::File;
 use std::io::Write;

@@ -180,7 +180,7 @@ async fn a_call_that_is_dropped_at_any_moment_takes_nothing_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_of_a_newer_build_is_left_alone() {
+async fn a_registry_of_a_newer_release_is_left_alone() {
     let Some(postgres) = Postgres::of_this_process() else { return };
     let database = postgres.database();
     let place = place(postgres, &database);
@@ -192,7 +192,7 @@ async fn a_registry_of_a_newer_build_is_left_alone() {
     );
     for refused in [Registry::lead(&place, 2).await.err(), Registry::follow(&place).await.err()] {
         let newer =
-            |e: &StoreError| matches!(e, StoreError::Conflict { what } if what.contains("newer build"));
+            |e: &StoreError| matches!(e, StoreError::Conflict { what } if what.contains("newer release"));
         assert!(refused.as_ref().is_some_and(newer), "{refused:?}");
     }
     leader.set_metadata("a", b"1").await.expect("who can lead is left alone too");

@@ -13,13 +13,15 @@ async fn raw(file: &std::path::Path) -> SqlitePool {
 }
 
 #[tokio::test]
-async fn a_file_of_an_earlier_build_is_brought_up_to_date_and_one_of_a_newer_build_left_alone() {
+async fn a_file_of_an_earlier_release_is_brought_up_to_date_and_one_of_a_newer_one_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("registry.sqlite");
     let before = raw(&file).await;
     MIGRATIONS.run_to(5, &before).await.unwrap();
     sqlx::query("INSERT INTO metadata (name, value) VALUES ('ca', X'01')").execute(&before).await.unwrap();
     before.close().await;
+    let as_it_is = Registry::open_as_it_is(&file).await.err();
+    assert!(matches!(as_it_is, Some(StoreError::Conflict { .. })), "{as_it_is:?}");
     let registry = Registry::open(&file).await.unwrap();
     assert_eq!(registry.metadata("ca").await.unwrap().as_deref(), Some(&[1][..]));
     assert!(registry.raw_keys(None).await.unwrap().is_empty());
@@ -31,6 +33,8 @@ async fn a_file_of_an_earlier_build_is_brought_up_to_date_and_one_of_a_newer_bui
     later.close().await;
     let newer = Registry::open(&file).await.err();
     assert!(matches!(newer, Some(StoreError::Conflict { .. })), "{newer:?}");
+    let as_it_is = Registry::open_as_it_is(&file).await.err();
+    assert!(matches!(as_it_is, Some(StoreError::Conflict { .. })), "{as_it_is:?}");
 }
 
 #[tokio::test]
