@@ -24,7 +24,7 @@ impl Registry {
     /// [`StoreError::Io`] or [`StoreError::Database`]; [`StoreError::Conflict`] when a newer release wrote it.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         let mut first = connect(file, true).await?;
-        let migrated = MIGRATIONS.run(&mut first).await.map_err(migration_failed);
+        let migrated = MIGRATIONS.run_direct(None, &mut first, false).await.map_err(migration_failed);
         Self::after(first, migrated, file).await
     }
 
