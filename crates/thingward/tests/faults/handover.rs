@@ -55,11 +55,14 @@ fn a_service_that_is_told_to_stop_hands_its_sessions_to_the_next() {
     };
     assert_eq!(sorted(kept(&place)), all);
     assert_eq!(away.told("return"), "ready");
-    for listener in [&mut away, &mut here] {
+    let heard = [&mut away, &mut here].map(|listener| {
         wait_for("all words", || listener.heard().0.len() == all.len());
         let (heard, present) = listener.heard();
-        assert_eq!(heard, kept(&place), "each word, in the order in which it was taken");
         assert_eq!(present, [false, true]);
-    }
+        heard
+    });
+    // Words may be taken in another order than the readings that were said with them: a cut falls between the two.
+    assert_eq!(heard[0], heard[1], "everybody hears words in the order in which they were taken");
+    assert_eq!(sorted(heard[0].clone()), all);
     ends_well(&place, service);
 }
