@@ -1,12 +1,12 @@
 # `make run` starts a town of things, `make test` runs every test, `make firmware` runs what is for chips on emulated ones,
 # `make bench` measures beside peers, `make scale` what a million devices cost, `make soak` lives through simulated towns until one
-# is not as it must be, `make town-cluster` ends the nodes of one that has several.
+# is not as it must be, `make town-cluster` ends the nodes of one that has several, `make miri` looks for undefined behaviour.
 # Each installs what it needs.
 
 PYTHON := .venv/bin/python
 BINARY := target/release/thingward
 
-.PHONY: run build test soak fuzz coverage town-cluster scale firmware bench deb
+.PHONY: run build test soak fuzz coverage miri town-cluster scale firmware bench deb
 
 run: ## build and start the demo town
 	@scripts/install run
@@ -46,6 +46,10 @@ fuzz: ## look for inputs that bring a decoder down: SECONDS for each, or TARGET 
 coverage: ## what the corpus of the decoders does not reach, held against fuzz/coverage.txt
 	@scripts/install coverage
 	@scripts/coverage
+
+miri: ## run the unit tests of the crates without I/O under Miri
+	@scripts/install miri
+	@scripts/miri
 
 firmware: ## build what is for microcontrollers, run it on emulated ones, measure it
 	@scripts/install firmware

@@ -135,7 +135,8 @@ impl Judge<'_> {
     }
 }
 
-#[cfg(test)]
+// Not under Miri, where a signature takes half a minute.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use std::vec::Vec;
 

@@ -40,5 +40,6 @@ pub use {
     verdict::Verdict,
 };
 
-#[cfg(test)]
+// Not under Miri, where a key exchange takes minutes.
+#[cfg(all(test, not(miri)))]
 mod tests;

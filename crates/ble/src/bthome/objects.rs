@@ -190,13 +190,13 @@ fn float(bytes: &[u8]) -> Option<f64> {
     float.is_finite().then_some(float)
 }
 
-/// A float of IEEE 754 with 16 bits.
+/// A float of IEEE 754 with 16 bits. Every step is exact, as what `powi` gives need not be.
 fn half(bits: u16) -> f64 {
     let fraction = double((bits & 0x3ff).into());
     let size = match (bits >> 10) & 0x1f {
-        0 => fraction * 2_f64.powi(-24),
+        0 => fraction / f64::from(1_u32 << 24),
         31 => return f64::NAN,
-        exponent => (fraction + 1024.0) * 2_f64.powi(i32::from(exponent) - 25),
+        exponent => (fraction + 1024.0) * f64::from(1_u32 << exponent) / f64::from(1_u32 << 25),
     };
     if bits & 0x8000 == 0 { size } else { -size }
 }

@@ -19,7 +19,7 @@ fn values_v1(data: &[u8]) -> Vec<Value> {
 fn version_1_has_numbers_of_any_length_and_floats() {
     assert_eq!(values_v1(&[0x24, 0x02, 0xff, 0xff, 0xff]), [Value::Number(-0.01)]);
     assert_eq!(values_v1(&[0x43, 0x01, 0x00, 0x3c]), [Value::Number(1.0)]);
-    assert_eq!(values_v1(&[0x43, 0x01, 0x01, 0x80]), [Value::Number(-(2_f64.powi(-24)))]);
+    assert_eq!(values_v1(&[0x43, 0x01, 0x01, 0x80]), [Value::Number(-1.0 / 16_777_216.0)]);
     assert_eq!(values_v1(&[0x45, 0x01, 0x00, 0x00, 0x20, 0x42]), [Value::Number(40.0)]);
     assert_eq!(values_v1(&[0x43, 0x01, 0x00, 0x7c]), [], "infinite");
 }

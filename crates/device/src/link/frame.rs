@@ -134,6 +134,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "every bit takes too long")]
     fn a_frame_with_any_bit_flipped_is_let_go_and_the_next_one_comes() {
         let (first, next) = (on_line(1, 2, b"reading 21.5"), on_line(2, 2, b"next"));
         for bit in 0..first.len() * 8 {

@@ -83,6 +83,7 @@ fn check(change: impl FnOnce(&mut Value), want: &str) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "each of many mistakes is in a description of its own, which takes too long")]
 fn what_is_wrong_with_a_description_is_said_with_its_place() {
     for member in ["@context", "title", "securityDefinitions", "security"] {
         let want = format!("the description has no {member}");

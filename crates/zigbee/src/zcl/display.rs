@@ -60,14 +60,14 @@ fn row(f: &mut fmt::Formatter<'_>, open: &str, items: &[Value], close: &str) -> 
     f.write_str(close)
 }
 
-/// The number that a half-precision value stands for: IEEE 754, binary16.
+/// The number that a half-precision value stands for: IEEE 754, binary16. Every step is exact, as what `powi` gives need not be.
 fn semi(raw: u16) -> f64 {
     let sign = if raw & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (i32::from((raw >> 10) & 31), f64::from(raw & 0x3ff) / 1024.0);
+    let (exponent, fraction) = ((raw >> 10) & 31, f64::from(raw & 0x3ff) / 1024.0);
     sign * match exponent {
-        0 => fraction * 2f64.powi(-14),
+        0 => fraction / f64::from(1_u32 << 14),
         31 if fraction == 0.0 => f64::INFINITY,
         31 => f64::NAN,
-        _ => (1.0 + fraction) * 2f64.powi(exponent - 15),
+        _ => (1.0 + fraction) * f64::from(1_u32 << exponent) / f64::from(1_u32 << 15),
     }
 }

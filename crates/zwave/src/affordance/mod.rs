@@ -157,7 +157,9 @@ fn shown(value: &Value) -> Shown {
     }
 }
 
-/// Digits of at most 32 bits, which a double has exactly, so that the quotient is the double next to it.
+/// Digits of at most 32 bits, and a power of ten, both of which a double has exactly, so that the quotient is the double next to it.
+/// What `powi` gives need not be exact.
 fn decimal(digits: i64, precision: u8) -> f64 {
-    i32::try_from(digits).map_or(f64::NAN, f64::from) / 10_f64.powi(precision.into())
+    let (digits, scale) = (i32::try_from(digits).ok(), 10_u32.checked_pow(precision.into()));
+    digits.zip(scale).map_or(f64::NAN, |(digits, scale)| f64::from(digits) / f64::from(scale))
 }

@@ -47,6 +47,7 @@ fn every_example_shows_what_its_line_says() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every line against every other takes too long")]
 fn every_line_is_read_and_none_says_a_thing_twice() {
     let files = [(AFFORDANCES, 5), (QUANTITIES, 3), (STATES, 3), (EVENTS, 2), (ACTIONS, 2), (QUESTIONS, 1)];
     for (text, keys) in files {
@@ -110,6 +111,7 @@ fn every_action_makes_the_command_that_its_line_says() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every bound of every action takes too long")]
 fn every_action_takes_its_bounds_and_its_words_and_nothing_beyond() {
     for action in all_actions() {
         for input in action.inputs() {

@@ -197,6 +197,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "400 worlds take too long")]
     fn a_restored_broker_goes_on_where_the_other_was(steps in proptest::collection::vec(step(), 1..60)) {
         let mut went_on = World::new();
         let mut restarted = World::new();

@@ -142,6 +142,7 @@ fn a_full_scope_gives_up_the_oldest_session_for_which_nothing_waits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes take too long")]
 fn what_gathers_for_one_reader_between_two_drains_is_bounded() {
     let mut bed = Bed::with(Limits { output_bytes_per_connection_max: 1000, ..Limits::default() });
     let (reader, writer) = (bed.connect(passing("r")), bed.connect(passing("w")));
