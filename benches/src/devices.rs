@@ -36,7 +36,7 @@ const SAYINGS: usize = 997;
 const BLOCK_BYTES: f64 = 512.0;
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Devices {
     pub(crate) count: usize,
     /// Connected in a second of the processor.
@@ -91,9 +91,10 @@ fn connect(client: &str) -> Bytes {
 fn publish(number: usize) -> Bytes {
     let [a, b, c] = [7, 31, 101].map(|step| number * step % 90 + 10);
     let payload = format!(
-        r#"{{"temperature":{a}.5,"humidity":{b}.25,"pressure":10{c}.{a},"voltage":3.{b},"counter":{},"rssi":-{c},"door":false,"ok":true}}"#,
+        r#"{{"temperature":{a}.5,"humidity":{b}.25,"pressure":10{c}.{a},"voltage":3.{b},"counter_kwh":{},"rssi":-{c},"doors":false,"ok":true}}"#,
         1_000_000 + number
     );
+    assert_eq!(payload.len(), 128);
     packet(0x32, &[&text("devices/me/telemetry/climate"), &[0, 1, 0][..], payload.as_bytes()].concat())
 }
 

@@ -1,8 +1,8 @@
 //! `make bench`: measures, beside peers and bounds in one run, and writes what came out into `docs/performance.md`.
 //!
 //! Figures of work are per second of the processor, so that other processes beside it do not count; they are medians of rounds
-//! in which everybody takes turns. Arguments: the folder of npm's packages, and the Python that has DuckDB; or `devices`, for `make scale`, which writes what many
-//! devices cost into `docs/scale.md`.
+//! in which everybody takes turns. Arguments: the folder of npm's packages, and the Python that has DuckDB; or `devices`, for
+//! `make scale`, which writes what many devices cost into `docs/scale.md`. With a number behind it, it measures so many once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,10 @@ const ROUNDS: u32 = 7;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("devices") {
-        return scale::write();
+        return match std::env::args().nth(2) {
+            Some(count) => println!("{}", devices::measure(count.parse().unwrap())),
+            None => scale::write(),
+        };
     }
     let modules: PathBuf = std::env::args_os().nth(1).expect("the folder of npm's packages").into();
     let python: PathBuf = std::env::args_os().nth(2).expect("the Python that has DuckDB").into();

@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::devices::{Devices, KEEP_ALIVE_SECONDS, measure};
+use crate::devices::{Devices, KEEP_ALIVE_SECONDS};
 
 const BEGIN: &str = "<!-- `make scale` writes from here -->\n";
 const END: &str = "<!-- `make scale` to here -->\n";
-const COUNTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// So many devices, measured so many times.
+const COUNTS: [(usize, usize); 4] = [(1_000, 9), (10_000, 5), (100_000, 3), (1_000_000, 1)];
+/// What one device costs is to be the same up to so many, within this part.
+const FLAT_UP_TO: usize = 100_000;
+const FLAT_WITHIN: f64 = 0.1;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 /// A device says something so often in the arithmetic, in seconds.
 const MESSAGE_SECONDS: f64 = 60.0;
@@ -20,11 +24,9 @@ const GIB_YEAR: f64 = 30.0;
 
 /// Measures, and writes the page.
 pub(crate) fn write() {
-    let measured = COUNTS.map(|count| {
-        println!("{count} devices");
-        let devices = measure(count);
-        println!("{devices:.0?}");
-        devices
+    let measured = COUNTS.map(|(count, rounds)| {
+        println!("{count} devices, measured {rounds} times");
+        Devices::measured(count, rounds)
     });
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scale.md");
     let text = fs::read_to_string(&page).unwrap();
@@ -46,6 +48,7 @@ fn tables(measured: &[Devices]) -> String {
             d.count, d.connected, d.heard, d.messages, d.memory, d.disk, d.hot, d.history, d.restored
         );
     }
+    text += &flatness(measured);
     let Some(most) = measured.last() else { return text };
     let alive = most.count as f64 / f64::from(KEEP_ALIVE_SECONDS) / most.heard;
     let _ = write!(
@@ -72,4 +75,32 @@ fn tables(measured: &[Devices]) -> String {
         );
     }
     text
+}
+
+/// One of the figures.
+type Of = fn(&Devices) -> f64;
+
+/// How far what one device costs lies apart.
+fn flatness(measured: &[Devices]) -> String {
+    let few: Vec<&Devices> = measured.iter().filter(|devices| devices.count <= FLAT_UP_TO).collect();
+    let apart = |of: Of| {
+        let costs = || few.iter().map(|devices| of(devices));
+        costs().fold(0.0, f64::max) / costs().fold(f64::INFINITY, f64::min) - 1.0
+    };
+    let mut text = format!(
+        "\nFrom 1000 to {FLAT_UP_TO} devices the least and the most that one costs lie apart by (goal: at most {:.0} %)",
+        FLAT_WITHIN * 100.0
+    );
+    let costs: [(&str, Of); 4] = [
+        ("to connect", |devices| devices.connected),
+        ("to be heard of", |devices| devices.heard),
+        ("for a message", |devices| devices.messages),
+        ("in memory", |devices| devices.memory),
+    ];
+    for (at, (what, of)) in costs.into_iter().enumerate() {
+        let (apart, before) = (apart(of), if at == 0 { ':' } else { ';' });
+        let met = if apart <= FLAT_WITHIN { "" } else { ", **not met**" };
+        let _ = write!(text, "{before} {:.0} % {what}{met}", apart * 100.0);
+    }
+    text + ".\n"
 }

@@ -1,7 +1,7 @@
 //! Clients that publish with QoS 1.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -17,6 +17,11 @@ const TOPIC: &str = "devices/me/telemetry/climate";
 const PAYLOAD_BYTES: usize = 128;
 const CONNACK: u8 = 0x20;
 const PUBACK: u8 = 0x40;
+const PUBLISH: u8 = 0x30;
+const SUBACK: u8 = 0x90;
+/// What says in a payload when it was sent, in microseconds since [`BEGUN`], and stands before it.
+const SENT: &[u8] = b"sent\"";
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Handshakes at the same time, of a load that is only to be there.
 const OPENED_AT_ONCE: usize = 50;
 
@@ -140,9 +145,31 @@ impl Session {
         waited
     }
 
+    /// Subscribes to what all devices say.
+    pub(super) async fn subscribe(&mut self) {
+        let body = [&[0, 1, 0][..], &text("devices/+/telemetry/+"), &[1]].concat();
+        self.send(&packet(0x82, &body)).await;
+        let (kind, body) = self.receive().await;
+        assert!(kind == SUBACK && body.last() == Some(&1), "not subscribed: {body:?}");
+    }
+
+    /// Takes so many messages; how long each took from its sending, in milliseconds.
+    pub(super) async fn follow(mut self, messages: usize) -> Vec<f64> {
+        let mut took = Vec::with_capacity(messages);
+        while took.len() < messages {
+            let (kind, body) = self.receive().await;
+            assert_eq!(kind, PUBLISH);
+            let now = BEGUN.elapsed();
+            took.push((now - sent(&body)).as_secs_f64() * 1e3);
+            let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
+            self.send(&packet(PUBACK, &body[2 + topic..][..2])).await;
+        }
+        took
+    }
+
     fn publish(&self, number: usize) -> Vec<u8> {
-        let mut payload =
-            format!("{{\"temperature\":21.5,\"load\":{},\"said\":{number},\"note\":\"", self.number);
+        let (load, sent) = (self.number, BEGUN.elapsed().as_micros());
+        let mut payload = format!(r#"{{"temperature":21.5,"load":{load},"sent":{sent},"note":""#);
         let rest = PAYLOAD_BYTES - payload.len() - 2;
         payload.extend(std::iter::repeat_n('x', rest));
         payload.push_str("\"}");
@@ -162,12 +189,21 @@ impl Session {
 
     async fn receive(&mut self) -> (u8, Vec<u8>) {
         let kind = self.stream.read_u8().await.unwrap();
-        let len = self.stream.read_u8().await.unwrap();
-        assert!(len < 0x80, "a longer packet than any that is awaited");
-        let mut body = vec![0; len.into()];
+        let low = self.stream.read_u8().await.unwrap();
+        let high = if low < 0x80 { 0 } else { self.stream.read_u8().await.unwrap() };
+        assert!(high < 0x80, "a longer packet than any that is awaited");
+        let mut body = vec![0; usize::from(low & 0x7f) + 0x80 * usize::from(high)];
         self.stream.read_exact(&mut body).await.unwrap();
         (kind & 0xf0, body)
     }
+}
+
+/// When a payload says that it was sent.
+fn sent(body: &[u8]) -> Duration {
+    let at = body.windows(SENT.len()).position(|part| part == SENT).expect("no time of sending");
+    let digits = body[at + SENT.len()..].iter().skip_while(|byte| !byte.is_ascii_digit());
+    let digits = digits.take_while(|byte| byte.is_ascii_digit());
+    Duration::from_micros(digits.fold(0, |number, digit| 10 * number + u64::from(digit - b'0')))
 }
 
 fn text(text: &str) -> Vec<u8> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::bounds;
 use crate::clock::{Rounds, quantile};
 use crate::house::House;
 use load::{Load, Session};
@@ -30,6 +31,8 @@ const FIRST: usize = 100;
 const HANDSHAKES: usize = 200;
 /// A fixed rate: connections, and messages of each, one in so many milliseconds.
 const PACED: (usize, usize, u64) = (100, 60, 50);
+/// What the service's hot store lays out for what is to be durable at once.
+const LAID_OUT_BYTES: u64 = 64 << 20;
 
 /// What is said of one server.
 #[derive(Default)]
@@ -44,29 +47,42 @@ pub(crate) struct Figures {
     /// Milliseconds from PUBLISH to PUBACK at 2 000 messages a second.
     pub(crate) p50: Rounds,
     pub(crate) p99: Rounds,
+    /// Milliseconds from PUBLISH until an application that follows all devices has it, at the same rate.
+    pub(crate) followed_p50: Rounds,
+    pub(crate) followed_p99: Rounds,
 }
 
 /// Both.
 pub(crate) struct Mqtt {
     pub(crate) ours: Figures,
     pub(crate) mosquitto: Figures,
+    /// Milliseconds of one durable write to a file that is laid out, as the service writes.
+    pub(crate) flush: Rounds,
     pub(crate) start: Start,
 }
 
 pub(crate) fn measure(program: &Path) -> Mqtt {
     let mut house = House::new(program, tempfile::tempdir().unwrap(), "", "");
     let members: Vec<Member> =
-        (0..MEMBERS).map(|at| Member::enrol(&house, &format!("member-{at}"))).collect();
+        (0..MEMBERS).map(|at| Member::enrol(&house, &format!("member-{at}"), "device")).collect();
+    let follower = [Member::enrol(&house, "follower", "application")];
     let mosquitto = Mosquitto::start(&house, &members[0]);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (service, broker) = (Server::of(&house), mosquitto.server());
     let (ours, theirs) = Default::default();
-    let mut mqtt = Mqtt { ours, mosquitto: theirs, start: Start::default() };
+    let mut mqtt = Mqtt { ours, mosquitto: theirs, flush: Rounds::default(), start: Start::default() };
     mqtt.ours.idle = idle(&runtime, &service, &members);
     mqtt.mosquitto.idle = idle(&runtime, &broker, &members);
     for _ in 0..ROUNDS {
         round(&runtime, &service, &members, &mut mqtt.ours);
         round(&runtime, &broker, &members, &mut mqtt.mosquitto);
+        let writes = bounds::durable_writes(&house.path("laid-out"), Some(LAID_OUT_BYTES));
+        mqtt.flush.push(quantile(&writes, 0.5));
+    }
+    // Behind the others: what a tenant's devices say is published from the first subscription of an application on.
+    for _ in 0..ROUNDS {
+        followed(&runtime, &service, &members, &follower, &mut mqtt.ours);
+        followed(&runtime, &broker, &members, &follower, &mut mqtt.mosquitto);
     }
     mqtt.start = start::measure(program, &mut house, &members, &runtime);
     mqtt
@@ -100,14 +116,41 @@ fn round(runtime: &Runtime, server: &Server, members: &[Member], figures: &mut F
         rate.push(number(connections * messages) / spent(before));
     }
 
-    let (connections, messages, every) = PACED;
-    let sessions = runtime.block_on(load(connections).open());
-    let every = Duration::from_millis(every);
-    let latencies = runtime.block_on(Session::all(sessions, |session| session.paced(every, messages)));
-    let mut latencies: Vec<f64> = latencies.into_iter().flatten().collect();
-    latencies.sort_by(f64::total_cmp);
-    figures.p50.push(quantile(&latencies, 0.5));
-    figures.p99.push(quantile(&latencies, 0.99));
+    let waited = runtime.block_on(paced(load(PACED.0)));
+    figures.p50.push(quantile(&waited, 0.5));
+    figures.p99.push(quantile(&waited, 0.99));
+}
+
+/// Publishes at a fixed rate; how long each waited for its acknowledgement, sorted.
+async fn paced(load: Load) -> Vec<f64> {
+    let (_, messages, every) = PACED;
+    let (sessions, every) = (load.open().await, Duration::from_millis(every));
+    let waited = Session::all(sessions, |session| session.paced(every, messages)).await;
+    let mut waited: Vec<f64> = waited.into_iter().flatten().collect();
+    waited.sort_by(f64::total_cmp);
+    waited
+}
+
+fn followed(
+    runtime: &Runtime,
+    server: &Server,
+    members: &[Member],
+    follower: &[Member],
+    figures: &mut Figures,
+) {
+    let (connections, messages, _) = PACED;
+    let took = runtime.block_on(async {
+        let mut follower =
+            Load::new(server, follower, connections + 1).open_from(connections).await.remove(0);
+        follower.subscribe().await;
+        let following = tokio::spawn(follower.follow(connections * messages));
+        paced(Load::new(server, members, connections)).await;
+        let mut took = following.await.unwrap();
+        took.sort_by(f64::total_cmp);
+        took
+    });
+    figures.followed_p50.push(quantile(&took, 0.5));
+    figures.followed_p99.push(quantile(&took, 0.99));
 }
 
 fn number(count: usize) -> f64 {

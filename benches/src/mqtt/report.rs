@@ -61,14 +61,22 @@ impl Mqtt {
             met(ours.idle <= IDLE_KIBIBYTES)
         )
         .unwrap();
-        let [p50, p99] = [&ours.p50, &ours.p99].map(Rounds::median);
-        let [other_p50, other_p99] = [&mosquitto.p50, &mosquitto.p99].map(Rounds::median);
-        let goal =
-            format!("at most {BEYOND_DISK} ms beyond a durable write of the same kind: that is not measured");
+        let flush = self.flush.median();
+        let outcome = met(ours.p50.median() - flush <= BEYOND_DISK);
+        let goal = format!("at most {BEYOND_DISK} ms beyond a durable write: {outcome}");
+        let waits: [(String, Of, &str); 4] = [
+            (format!("publish to ack at {rate} messages a second, p50"), |figures| &figures.p50, &goal),
+            ("the same, p99".to_owned(), |figures| &figures.p99, ""),
+            ("publish to subscriber at the same rate, p50".to_owned(), |figures| &figures.followed_p50, ""),
+            ("the same, p99".to_owned(), |figures| &figures.followed_p99, ""),
+        ];
+        for (what, of, goal) in waits {
+            let [ours, mosquitto] = [of(ours), of(mosquitto)].map(Rounds::median);
+            writeln!(text, "| {what} | {ours:.2} ms | {mosquitto:.2} ms | | {goal} |").unwrap();
+        }
         writeln!(
             text,
-            "| publish to ack at {rate} messages a second, p50 | {p50:.2} ms | {other_p50:.2} ms | | {goal} |\n\
-             | the same, p99 | {p99:.1} ms | {other_p99:.1} ms | | |\n\n\
+            "| one durable write of 4 KiB to a file that is laid out, p50 | {flush:.2} ms | | | |\n\n\
              ![Messages per CPU-second](images/bench/mqtt.svg)"
         )
         .unwrap();

@@ -54,7 +54,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn enrol(house: &House, name: &str) -> Self {
+    pub(super) fn enrol(house: &House, name: &str, role: &str) -> Self {
         let folder = house.path(name);
         std::fs::create_dir(&folder).unwrap();
         let me = Self { folder };
@@ -63,7 +63,7 @@ impl Member {
         openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
         openssl(&["req", "-new", "-key", &key, "-subj", "/CN=x", "-outform", "DER", "-out", &der]);
         openssl(&["base64", "-in", &der, "-out", &request]);
-        let made = house.done(&["device", "claim", name, "--tenant", "acme"]);
+        let made = house.done(&["device", "claim", name, "--tenant", "acme", "--role", role]);
         let code = made["claim"].as_str().unwrap().split_once('.').unwrap().0;
         let url = format!("{}/.well-known/est/simpleenroll", house.url);
         let root = house.path("data/root.pem");
