@@ -16,8 +16,10 @@ use crate::subject::Subject;
 use crate::weak::{self, WeakJoin};
 use crate::world::World;
 
-/// Most decisions that are remembered of one tenant.
-const REMEMBERED_MAX: usize = 1 << 16;
+/// Most decisions that are remembered of a tenant with few members.
+const REMEMBERED_OF_FEW_MAX: usize = 1 << 16;
+/// Most for each member of one with many. Each asks the same over and over: were these fewer than members, none would be found again.
+const REMEMBERED_OF_EACH_MAX: usize = 2;
 
 /// One tenant's policies, and what they are about. Shared by everything that asks.
 pub struct Policies {
@@ -145,8 +147,9 @@ impl Policies {
         // Held until the decision is remembered, so that a change cannot come in between.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let decision = self.judge(rules.own.as_deref(), &rules.world, who, action, on).0;
+        let max = REMEMBERED_OF_FEW_MAX.max(REMEMBERED_OF_EACH_MAX * rules.world.members.len());
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_MAX {
+        if remembered.len() >= max {
             remembered.clear();
         }
         remembered.insert(key, decision);
