@@ -41,5 +41,6 @@ pub use {
 };
 
 // Not under Miri, where a key exchange takes minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 mod tests;

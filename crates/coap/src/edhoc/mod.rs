@@ -40,5 +40,6 @@ pub use schedule::{End, Session};
 pub use suite::{Curve, Method, Proof, Suite, Suites};
 
 // Not under Miri, where a key exchange takes minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 mod tests;

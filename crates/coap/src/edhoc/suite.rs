@@ -113,7 +113,8 @@ pub struct Suites(&'static [Suite]);
 impl Suites {
     pub const NONE: Self = Self(&[]);
     /// That of RFC 9529 §3 alone.
-    #[cfg(all(test, not(miri)))]
+    #[cfg(test)]
+    #[cfg(not(miri))]
     pub(super) const TWO: Self = Self(&[Suite::Two]);
     /// Those on P-256.
     pub const P256: Self = Self(&[Suite::Two, Suite::Three]);

@@ -32,5 +32,6 @@ pub use packet::Packet;
 pub use state::{ContextHandle, Endpoint};
 
 // Not under Miri, where ciphers take minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 mod tests;

@@ -32,5 +32,6 @@ pub use response::Nonce;
 pub use sequence::SequenceNumber;
 
 // Not under Miri, where ciphers take minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 mod tests;
