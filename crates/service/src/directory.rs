@@ -78,28 +78,21 @@ impl Directory {
     }
 
     async fn load_tenant(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
-        let (members, keys) =
-            tokio::join!(self.load_members(registry, tenant), self.load_keys(registry, tenant));
-        members?;
-        keys?;
+        let members = each_page(
+            |last| async move { registry.members(tenant, last.as_ref()).await },
+            |page| self.take_members(tenant, page),
+        );
+        let keys = each_page(
+            |last| async move { registry.member_keys(tenant, last.as_ref()).await },
+            |page| self.take_keys(tenant, page),
+        );
+        tokio::try_join!(members, keys)?;
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let known = inner.known.entry(*tenant).or_default();
         // Who has no key that counts is no member, whatever they were enrolled as: they may be revoked.
         known.retain(|_, known| known.role.is_some() && !known.keys.is_empty());
         self.access.enrolled(tenant, known.iter().filter_map(|(name, known)| Some((*name, known.role?))));
         Ok(())
-    }
-
-    async fn load_members(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
-        let mut page = registry.members(tenant, None).await?;
-        while let Some(last) = page.more_behind {
-            // The database gathers the next while these are taken.
-            let next = registry.members(tenant, Some(&last));
-            let (next, taken) = tokio::join!(next, async { self.take_members(tenant, &page) });
-            taken?;
-            page = next?;
-        }
-        self.take_members(tenant, &page)
     }
 
     fn take_members(&self, tenant: &TenantName, page: &Lines<EnrolledMember>) -> Result<(), StoreError> {
@@ -112,17 +105,6 @@ impl Directory {
             inner.known(*tenant, name).role = Some(role);
             Ok(())
         })
-    }
-
-    async fn load_keys(&self, registry: &Registry, tenant: &TenantName) -> Result<(), StoreError> {
-        let mut page = registry.member_keys(tenant, None).await?;
-        while let Some(last) = page.more_behind {
-            let next = registry.member_keys(tenant, Some(&last));
-            let (next, taken) = tokio::join!(next, async { self.take_keys(tenant, &page) });
-            taken?;
-            page = next?;
-        }
-        self.take_keys(tenant, &page)
     }
 
     fn take_keys(&self, tenant: &TenantName, page: &Lines<MemberKey>) -> Result<(), StoreError> {
@@ -251,4 +233,19 @@ impl Directory {
         let key = holder.keys.iter().find(|key| key.id == *id)?;
         VerifyingKey::from_spki(&key.spki).ok()
     }
+}
+
+/// Reads page after page, and takes each.
+async fn each_page<T, Page: Future<Output = Result<Lines<T>, StoreError>>>(
+    read: impl Fn(Option<DeviceName>) -> Page,
+    take: impl Fn(&Lines<T>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut page = read(None).await?;
+    while let Some(last) = page.more_behind {
+        // The database gathers the next while these are taken.
+        let (next, taken) = tokio::join!(read(Some(last)), async { take(&page) });
+        taken?;
+        page = next?;
+    }
+    take(&page)
 }

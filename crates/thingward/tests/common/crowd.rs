@@ -3,24 +3,17 @@
 #![allow(clippy::panic, reason = "a test says what is wrong by panicking")]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use serde_json::Value as Json;
 
-use super::Place;
 use super::by_hand::ByHand;
+use super::{Place, Running};
 
 /// A client in its process.
 pub(crate) struct Client {
-    process: Child,
+    process: Running,
     says: BufReader<ChildStdout>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Client {
@@ -54,7 +47,7 @@ impl Client {
             .spawn()
             .unwrap();
         let says = BufReader::new(process.stdout.take().unwrap());
-        let mut client = Self { process, says };
+        let mut client = Self { process: Running(process), says };
         assert_eq!(client.line(), "ready", "{what}");
         client
     }
@@ -67,7 +60,7 @@ impl Client {
 
     /// What came of it.
     pub(crate) fn outcome(mut self) -> Json {
-        drop(self.process.stdin.take());
+        drop(self.process.0.stdin.take());
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
     }

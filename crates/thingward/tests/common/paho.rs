@@ -2,24 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value as Json;
 
+use super::Running;
 use super::by_hand::ByHand;
 
 /// A client of Paho's with a session that lasts.
 pub(crate) struct Paho {
-    process: Child,
+    #[expect(dead_code, reason = "it ends with this")]
+    process: Running,
     says: BufReader<ChildStdout>,
     hears: Option<ChildStdin>,
-}
-
-impl Drop for Paho {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Paho {
@@ -34,7 +29,7 @@ impl Paho {
             .unwrap();
         let says = BufReader::new(process.stdout.take().unwrap());
         let hears = process.stdin.take();
-        let mut me = Self { process, says, hears };
+        let mut me = Self { process: Running(process), says, hears };
         assert_eq!(me.line(), "ready", "{name}");
         me
     }
