@@ -87,20 +87,20 @@ impl Book {
         self.counts.iter().flatten().find(|count| count.grant == *grant).map_or(0, |count| count.used)
     }
 
-    /// Whether it can count a use of this grant.
-    pub(crate) fn has_room_for(&self, permitted: &Permitted<'_>) -> bool {
-        permitted.epoch > self.standing.epoch() || self.slot_of(&permitted.grant).is_some()
+    /// Whether it can count a use of this grant, when it is at least `now`.
+    pub(crate) fn has_room_for(&self, permitted: &Permitted<'_>, now: Timestamp) -> bool {
+        permitted.epoch > self.standing.epoch() || self.slot_of(&permitted.grant, now).is_some()
     }
 
-    /// Counts a use of a grant that there is room for.
-    pub(crate) fn count(&mut self, permitted: &Permitted<'_>) {
+    /// Counts a use of a grant that there is room for, which is durable with a mark of `now`.
+    pub(crate) fn count(&mut self, permitted: &Permitted<'_>, now: Timestamp) {
         let before = self.standing.epoch();
         self.standing.observe(permitted.epoch);
         self.forget_epoch(before);
         let grant = permitted.grant;
         let used = self.used(&grant).saturating_add(1);
         let expires = permitted.expires.map_or(u32::MAX, seconds_up);
-        if let Some(slot) = self.slot_of(&grant).and_then(|slot| self.counts.get_mut(slot)) {
+        if let Some(slot) = self.slot_of(&grant, now).and_then(|slot| self.counts.get_mut(slot)) {
             *slot = Some(Count { grant, used, expires });
         }
     }
@@ -127,8 +127,8 @@ impl Book {
     }
 
     /// Where a grant is counted, or can be.
-    fn slot_of(&self, grant: &GrantId) -> Option<usize> {
-        let mark = seconds(self.mark);
+    fn slot_of(&self, grant: &GrantId, now: Timestamp) -> Option<usize> {
+        let mark = seconds(self.mark.max(now));
         let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == *grant));
         let is_free = |slot: &Option<Count>| slot.is_none_or(|count| count.expires <= mark);
         slot.or_else(|| self.counts.iter().position(is_free))
@@ -139,18 +139,16 @@ impl Book {
         self.known.iter().flatten().any(|known| known.id == *id)
     }
 
-    /// Only what is over by the mark may be forgotten: a message that was held back is then over as well.
-    fn is_free(&self, slot: &Option<Known>) -> bool {
-        slot.is_none_or(|known| known.expires <= seconds(self.mark))
-    }
-
-    /// Remembers a command until it expires; `false` when there is no room for one more.
-    pub(crate) fn remember(&mut self, id: [u8; 16], expires: Timestamp) -> bool {
-        let free = self.known.iter().position(|slot| self.is_free(slot));
-        match free.and_then(|free| self.known.get_mut(free)) {
-            Some(slot) => *slot = Some(Known { id, expires: seconds_up(expires) }),
-            None => return false,
-        }
+    /// Remembers a command until it expires, when it is at least `now`; `false` when there is no room for one more.
+    ///
+    /// Only what is over by the mark may be forgotten: a message that was held back is then over as well. So the mark is raised
+    /// with the first that takes another's place, and both are durable in one step.
+    pub(crate) fn remember(&mut self, id: [u8; 16], expires: Timestamp, now: Timestamp) -> bool {
+        let mark = self.mark.max(now);
+        let is_free = |slot: &&mut Option<Known>| slot.is_none_or(|known| known.expires <= seconds(mark));
+        let Some(slot) = self.known.iter_mut().find(is_free) else { return false };
+        *slot = Some(Known { id, expires: seconds_up(expires) });
+        self.mark = mark;
         true
     }
 

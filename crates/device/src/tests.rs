@@ -26,6 +26,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const HOUR: i64 = 3_600_000_000;
 
 /// What is left of a device without power.
 #[derive(Clone)]
@@ -270,6 +271,10 @@ fn grant(id: u8, uses: u32, out: &mut [u8]) -> usize {
 }
 
 fn grant_of(id: u8, epoch: u32, uses: u32, out: &mut [u8]) -> usize {
+    grant_until(id, epoch, uses, NOW.plus_micros(HOUR), out)
+}
+
+fn grant_until(id: u8, epoch: u32, uses: u32, expires: Timestamp, out: &mut [u8]) -> usize {
     let mut scope = [0; 64];
     let permissions = [Permission { action: name("switch"), bounds: &[] }];
     let scope = Scope::write(&permissions, &mut scope).unwrap();
@@ -277,7 +282,7 @@ fn grant_of(id: u8, epoch: u32, uses: u32, out: &mut [u8]) -> usize {
     let terms = Terms {
         audience: Some(own()),
         not_before: None,
-        expires: Some(NOW.plus_micros(3_600_000_000)),
+        expires: Some(expires),
         scope: Some(scope),
         uses: Some(uses),
     };

@@ -33,12 +33,13 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let permitted = self.decide(&presentation, is_open)?;
         let call = Call::of_grant(permitted.operation);
         self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
-        if !self.book.has_room_for(&permitted) {
+        let now = self.time();
+        if !self.book.has_room_for(&permitted, now) {
             return Err(Refusal::NoRoom.into());
         }
         let (state, digest) = (self.chain_state(), sha256(&[body]));
         self.spool.push(&mut self.store, EntryKind::Started, &nonce, &state, &[body])?;
-        self.book.count(&permitted);
+        self.book.count(&permitted, now);
         self.book.running = Some(Running { id: nonce, digest, is_use: true });
         self.keep()?;
         let done = self.thing.perform(&call);
@@ -57,7 +58,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             standing: &self.book.standing,
             // It is told of none.
             classes: &[],
-            time: self.clock.time(),
+            time: self.clock.time_since(self.book.mark),
         };
         let used = self.book.used(&presentation.grant().origin_unverified().id);
         Ok(judge.judge(presentation, is_open, used)?)

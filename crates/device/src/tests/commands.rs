@@ -90,3 +90,35 @@ fn a_command_that_came_timely_and_was_refused_tells_the_time_as_well() {
     assert_eq!(outcomes(&mut lamp, &device), [([2; 16], "unknown-action"), ([1; 16], "expired")]);
     assert_eq!(*part.switched.borrow(), 0);
 }
+
+#[test]
+fn a_chip_that_knows_as_many_commands_as_it_can_takes_more_when_they_are_over() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let device = public_key(&mut lamp);
+    for id in 1..=6 {
+        ask(&mut lamp, Kind::Command, &command(id, "switch", &key(COMMANDS))).unwrap();
+        drain(&mut lamp);
+    }
+    let seventh = command(7, "switch", &key(COMMANDS));
+    assert_eq!(ask(&mut lamp, Kind::Command, &seventh), Err(Failure::Busy));
+    let later = NOW.plus_micros(24 * HOUR);
+    tell_time(&mut lamp, later);
+    // One that is over is remembered no less than one that is not.
+    let soon = NOW.plus_micros(24 * HOUR + 60_000_000);
+    for (id, issued) in [(8, later), (9, soon)] {
+        ask(&mut lamp, Kind::Command, &command_of(id, "switch", issued, &key(COMMANDS))).unwrap();
+        assert_eq!(outcomes(&mut lamp, &device), [([id; 16], "done")]);
+    }
+    // What was forgotten is over for good, also for a device that has lost the time and is told an old one.
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    assert_eq!(ask(&mut lamp, Kind::Command, &command(1, "switch", &key(COMMANDS))), Err(Failure::NoTime));
+    tell_time(&mut lamp, soon);
+    drain(&mut lamp);
+    ask(&mut lamp, Kind::Command, &command(1, "switch", &key(COMMANDS))).unwrap();
+    assert_eq!(outcomes(&mut lamp, &device), [([1; 16], "expired")]);
+    assert_eq!(*part.switched.borrow(), 8);
+}

@@ -78,6 +78,39 @@ fn grants_of_an_epoch_that_is_over_take_no_room() {
 }
 
 #[test]
+fn a_chip_that_has_counted_as_many_grants_as_it_can_takes_more_when_they_are_over() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let mut bytes = [0; 512];
+    for id in 0..6 {
+        let len = grant(id, 1, &mut bytes);
+        let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+        ask(&mut lamp, Kind::Use, &shown).unwrap();
+        drain(&mut lamp);
+    }
+    let mut long = [0; 512];
+    let len = grant_until(6, 0, 1, NOW.plus_micros(9 * HOUR), &mut long);
+    let shown = presentation(&mut lamp, &long[..len]).unwrap();
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::NoRoom);
+    lamp.set_time(NOW.plus_micros(2 * HOUR));
+    let shown = presentation(&mut lamp, &long[..len]).unwrap();
+    ask(&mut lamp, Kind::Use, &shown).unwrap();
+    // What was forgotten is over for good, also by a clock that was set back, and after a loss of power.
+    lamp.set_time(NOW);
+    drain(&mut lamp);
+    let len = grant(0, 1, &mut bytes);
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::Expired);
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+    assert_eq!(refusal(&mut lamp, Kind::Use, &shown), thingward_grant::Refusal::Expired);
+    assert_eq!(*part.switched.borrow(), 7);
+}
+
+#[test]
 fn what_was_taken_back_is_refused_after_a_loss_of_power_too() {
     let part = Part::new();
     let mut lamp = joined(&part);
