@@ -166,7 +166,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         self.book.load(&mut self.store)?;
         self.clock = Clock::since(self.book.mark);
         self.load_spool()?;
-        self.end_interrupted()
+        Ok(self.end_interrupted()?)
     }
 
     #[inline(never)]
@@ -300,7 +300,14 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             return self.poll_last_words(delivered, out);
         }
         self.spool.delivered(u32::from_be_bytes(delivered));
-        let Some(item) = self.spool.first() else { return Ok(0) };
+        self.end_interrupted()?;
+        let Some(item) = self.spool.first() else {
+            // What is left are uses that power went before: they were not counted, and have no end to come.
+            if self.book.running.is_none() {
+                self.spool.delivered(u32::MAX);
+            }
+            return Ok(0);
+        };
         let (head, payload) = out.split_first_chunk_mut::<OUTGOING_HEAD_BYTES>().ok_or(Failure::Busy)?;
         let entry = Spool::read(&mut self.store, item, payload)?;
         let (pending, id, len) = match entry.kind {

@@ -20,6 +20,10 @@ pub(crate) const ROOM_BYTES: usize = OVERHEAD_BYTES + PREFIX_BYTES + MESSAGE_BYT
 const PAGE_BYTES: usize = 64;
 /// Most entries that wait.
 const ENTRIES_MAX: usize = 24;
+/// Longest reply that a device gives, in bytes: that something failed, and why.
+pub(crate) const ANSWER_BYTES_MAX: usize = 150 + FAILURE_BYTES_MAX;
+/// How much of what a thing says of its failure is told, in bytes.
+pub(crate) const FAILURE_BYTES_MAX: usize = 64;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,14 @@ impl EntryKind {
             Self::Reply => 2,
             Self::Use => 3,
             Self::Started => 4,
+        }
+    }
+
+    /// Pages that have to be left behind it, for the answer to whatever is begun next.
+    const fn reserve(self) -> u16 {
+        match self {
+            Self::Telemetry | Self::Started => pages_of(PREFIX_BYTES + ANSWER_BYTES_MAX),
+            Self::Reply | Self::Use => 0,
         }
     }
 
@@ -125,7 +137,7 @@ impl Spool {
             return Err(PushError::Full);
         }
         let (pages, number) = (pages_of(len), self.next_number);
-        let page = self.place::<F>(pages).ok_or(PushError::Full)?;
+        let page = self.place::<F>(kind, pages).ok_or(PushError::Full)?;
         let slot = self.items.iter().position(Option::is_none).ok_or(PushError::Full)?;
         let after = number.checked_add(1).ok_or(PushError::Full)?;
         // What failed may stand there half written: a number, and with it a nonce, is not used again.
@@ -136,6 +148,11 @@ impl Spool {
         }
         self.next_page = page.saturating_add(pages);
         Ok(number)
+    }
+
+    /// Whether a message of so many bytes would be taken now.
+    pub(crate) fn has_room<F: Flash>(&self, kind: EntryKind, len: usize) -> bool {
+        self.place::<F>(kind, pages_of(PREFIX_BYTES + len)).is_some()
     }
 
     /// Everything up to `number` is safe elsewhere.
@@ -189,14 +206,28 @@ impl Spool {
         }
     }
 
-    /// A place for so many pages that nothing waits in, behind the newest entry or at the front.
-    fn place<F: Flash>(&self, pages: u16) -> Option<u16> {
-        let all = self::pages::<F>();
-        let behind = Some(self.next_page).filter(|page| page.saturating_add(pages) <= all);
-        let page = behind.or(Some(0)).filter(|page| page.saturating_add(pages) <= all)?;
+    /// A place for so many pages that nothing waits in, behind the newest entry or at the front, so that what has to be left
+    /// is left.
+    #[inline(never)]
+    fn place<F: Flash>(&self, kind: EntryKind, pages: u16) -> Option<u16> {
+        let reserve = kind.reserve();
+        let slots = self.items.iter().filter(|slot| slot.is_none()).count();
+        if slots <= usize::from(reserve > 0) {
+            return None;
+        }
+        [self.next_page, 0].into_iter().find(|&page| {
+            let end = page.saturating_add(pages);
+            let is_left = self.is_free::<F>(end, reserve) || page >= reserve && self.is_free::<F>(0, reserve);
+            is_left && self.is_free::<F>(page, pages)
+        })
+    }
+
+    /// Whether there are so many pages from `page` on, and nothing waits in them.
+    #[inline(never)]
+    fn is_free<F: Flash>(&self, page: u16, pages: u16) -> bool {
         let end = page.saturating_add(pages);
         let overlaps = |item: &Item| item.page < end && page < item.page.saturating_add(item.pages);
-        (!self.items.iter().flatten().any(overlaps)).then_some(page)
+        end <= self::pages::<F>() && !self.items.iter().flatten().any(overlaps)
     }
 }
 
@@ -229,6 +260,72 @@ fn pages<F: Flash>() -> u16 {
     u16::try_from(F::BYTES.saturating_sub(SPOOL_AT) / PAGE_BYTES).unwrap_or(u16::MAX)
 }
 
-fn pages_of(len: usize) -> u16 {
-    u16::try_from((len + OVERHEAD_BYTES).div_ceil(PAGE_BYTES)).unwrap_or(u16::MAX)
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what is longer than memory is longer than its pages, too"
+)]
+const fn pages_of(len: usize) -> u16 {
+    let pages = (len + OVERHEAD_BYTES).div_ceil(PAGE_BYTES);
+    if pages > u16::MAX as usize { u16::MAX } else { pages as u16 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory for so many pages, which nobody asks for what it holds.
+    struct Pages<const PAGES: usize>;
+
+    impl<const PAGES: usize> Flash for Pages<PAGES> {
+        const BYTES: usize = SPOOL_AT + PAGES * PAGE_BYTES;
+
+        fn read(&mut self, _: usize, _: &mut [u8]) -> Result<(), FlashError> {
+            Err(FlashError)
+        }
+
+        fn write(&mut self, _: usize, _: &[u8]) -> Result<(), FlashError> {
+            Err(FlashError)
+        }
+    }
+
+    /// Where entries wait: from which page on, and how many pages.
+    fn waiting(next_page: u16, places: &[(u16, u16)]) -> Spool {
+        let mut spool = Spool { next_page, ..Spool::new() };
+        for ((slot, (page, pages)), number) in spool.items.iter_mut().zip(places).zip(1..) {
+            *slot = Some(Item { number, kind: EntryKind::Telemetry, page: *page, pages: *pages });
+        }
+        spool
+    }
+
+    #[test]
+    fn what_is_begun_leaves_room_for_its_answer_behind_it_or_at_the_front() {
+        assert_eq!(EntryKind::Started.reserve(), 6);
+        for (next_page, places, reading, answer) in [
+            (0, &[][..], Some(0), Some(0)),
+            (14, &[], Some(14), Some(14)),
+            (19, &[], Some(19), Some(19)),
+            // The answer at the front, and both.
+            (20, &[(8, 12)], Some(20), Some(20)),
+            (26, &[(10, 16)], Some(0), Some(0)),
+            (26, &[(9, 17)], None, Some(0)),
+            (20, &[(5, 15)], None, Some(20)),
+            // Between the newest and the oldest.
+            (2, &[(12, 17), (0, 2)], Some(2), Some(2)),
+            (3, &[(12, 17), (0, 3)], None, Some(3)),
+            (9, &[(12, 17), (0, 9)], None, None),
+        ] {
+            let spool = waiting(next_page, places);
+            let place = |kind, pages| spool.place::<Pages<29>>(kind, pages);
+            assert_eq!(place(EntryKind::Telemetry, 4), reading, "{next_page} {places:?}");
+            assert_eq!(place(EntryKind::Reply, 4), answer, "{next_page} {places:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_entry_is_for_an_answer() {
+        let places: std::vec::Vec<_> = (0..23).map(|page| (page, 1)).collect();
+        let spool = waiting(23, &places);
+        assert!(!spool.has_room::<Pages<900>>(EntryKind::Telemetry, 1));
+        assert!(spool.has_room::<Pages<900>>(EntryKind::Reply, ANSWER_BYTES_MAX));
+    }
 }

@@ -33,8 +33,8 @@ const HOUR: i64 = 3_600_000_000;
 struct Part {
     flash: Rc<RefCell<Vec<u8>>>,
     secret: Rc<RefCell<Option<[u8; 32]>>>,
-    /// Writes until power goes in the middle of one.
-    writes_left: Rc<RefCell<usize>>,
+    /// Halves of writes until power goes: in the middle of one, or between two.
+    halves_left: Rc<RefCell<usize>>,
     /// How often the lamp was switched.
     switched: Rc<RefCell<u32>>,
 }
@@ -44,7 +44,7 @@ impl Part {
         Self {
             flash: Rc::new(RefCell::new(vec![0xff; 4064])),
             secret: Rc::new(RefCell::new(Some([0x5e; 32]))),
-            writes_left: Rc::new(RefCell::new(usize::MAX)),
+            halves_left: Rc::new(RefCell::new(usize::MAX)),
             switched: Rc::default(),
         }
     }
@@ -59,7 +59,7 @@ impl Part {
     }
 
     fn start(&self) -> Lamp {
-        *self.writes_left.borrow_mut() = usize::MAX;
+        *self.halves_left.borrow_mut() = usize::MAX;
         self.try_start(b"firmware 1").unwrap()
     }
 }
@@ -73,13 +73,13 @@ impl Flash for Part {
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
-        let mut left = self.writes_left.borrow_mut();
+        let mut left = self.halves_left.borrow_mut();
         let len = match *left {
             0 => return Err(FlashError),
             1 => bytes.len() / 2,
             _ => bytes.len(),
         };
-        *left -= 1;
+        *left = left.saturating_sub(2);
         self.flash.borrow_mut()[at..at + len].copy_from_slice(&bytes[..len]);
         if len == bytes.len() { Ok(()) } else { Err(FlashError) }
     }
@@ -106,17 +106,21 @@ impl Thing for Part {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Refusal> {
         match (call.action(), call.arguments_len()) {
-            ("switch", 0) => Ok(()),
-            ("switch", _) => Err(Refusal::BadInput),
+            ("switch" | "break", 0) => Ok(()),
+            ("switch" | "break", _) => Err(Refusal::BadInput),
             _ => Err(Refusal::UnknownAction),
         }
     }
 
-    fn perform(&mut self, _: &Call<'_>) -> Result<(), &'static str> {
+    fn perform(&mut self, call: &Call<'_>) -> Result<(), &'static str> {
         *self.switched.borrow_mut() += 1;
-        Ok(())
+        if call.action() == "break" { Err(LONG_COMPLAINT) } else { Ok(()) }
     }
 }
+
+/// More than is told of it.
+const LONG_COMPLAINT: &str =
+    "the lamp is broken, as whoever hears of it at such a length will have understood";
 
 type Lamp = Device<Dice<Part>, Part, Part>;
 
@@ -223,6 +227,20 @@ fn command_of(id: u8, action: &str, issued: Timestamp, signer: &SoftwareKey) -> 
     [&[id; 16], &out[..len]].concat()
 }
 
+/// Leaves no room to begin anything: readings take what they may, and refusals the rest.
+fn fill(lamp: &mut Lamp) {
+    while lamp.record(&[reading(1.0)]).is_ok() {}
+    while ask(lamp, Kind::Command, &command(9, "switch", &key(GRANTS))).is_ok() {}
+}
+
+/// Has the next entry somewhere else in memory, for each `readings` at another place.
+fn turn(lamp: &mut Lamp, readings: usize) {
+    for _ in 0..readings {
+        lamp.record(&[reading(1.0)]).unwrap();
+        drain(lamp);
+    }
+}
+
 /// Everything that waits, each with what it is; nothing waits afterwards.
 fn drain(lamp: &mut Lamp) -> Vec<(Pending, [u8; 16], Vec<u8>)> {
     let mut all = Vec::new();
@@ -243,7 +261,11 @@ fn outcomes(lamp: &mut Lamp, device: &VerifyingKey) -> Vec<([u8; 16], &'static s
             Pending::Telemetry => continue,
             Pending::Reply => payload.len(),
             // A reply has no length in front; the presentation begins with the tag of a CWT.
-            Pending::Use => payload[1..].iter().position(|byte| *byte == 0xd2).unwrap() + 1,
+            Pending::Use => {
+                let is_end =
+                    |at: &usize| payload[*at] == 0xd2 && SignedReply::decode(&payload[..*at]).is_ok();
+                (0..payload.len()).find(is_end).unwrap()
+            }
         };
         let signed = SignedReply::decode(&payload[..reply]).unwrap();
         let reply = signed.verify(device).unwrap();

@@ -2,15 +2,15 @@
 
 use thingward_crypto::{Digest, sha256};
 use thingward_model::{ActionName, Timestamp};
-use thingward_seal::command::{Audience, Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply};
+use thingward_seal::command::{Audience, Data, Outcome, Refusal, Reply};
 
-use super::{Answer, Device, Refused, StartError, verifying_key};
+use super::{Answer, Device, Refused, verifying_key};
 use crate::book::Running;
 use crate::judge::{Authentic, Judge, Judged};
 use crate::keys::KeyStore;
 use crate::link::Failure;
-use crate::spool::EntryKind;
-use crate::store::Flash;
+use crate::spool::{ANSWER_BYTES_MAX, EntryKind, FAILURE_BYTES_MAX};
+use crate::store::{Flash, FlashError};
 use crate::thing::{Call, Thing};
 use crate::verdict::Verdict;
 
@@ -21,6 +21,8 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     pub(super) fn command(&mut self, room: &mut [u8], len: usize) -> Answer {
         let body = room.get(..len).unwrap_or_default();
         let (&id, message) = body.split_first_chunk::<16>().ok_or(Failure::Malformed)?;
+        // Before anything is remembered: whoever asks again has an answer then.
+        self.is_ready_for(EntryKind::Reply, ANSWER_BYTES_MAX)?;
         let (digest, outcome) = match self.judge(&id, message)? {
             Next::Nothing => return Ok(0),
             Next::Refuse(digest, reason) => {
@@ -36,6 +38,13 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         };
         self.conclude(EntryKind::Reply, id, digest, outcome_of::<T>(&outcome), room)?;
         Ok(0)
+    }
+
+    /// Something is begun when nothing else waits for its answer, and there is room for what it leaves.
+    #[inline(never)]
+    pub(super) fn is_ready_for(&self, kind: EntryKind, len: usize) -> Result<(), Failure> {
+        let is_ready = self.book.running.is_none() && self.spool.has_room::<F>(kind, len);
+        if is_ready { Ok(()) } else { Err(Failure::Busy) }
     }
 
     #[inline(never)]
@@ -123,22 +132,23 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         Ok(len)
     }
 
-    /// What was begun when power went is answered as interrupted, and not done again.
+    /// What was begun when power went is answered as interrupted, and not done again. Without room for the answer it stays
+    /// begun until a poll has made some.
     #[inline(never)]
-    pub(super) fn end_interrupted(&mut self) -> Result<(), StartError> {
+    pub(super) fn end_interrupted(&mut self) -> Result<(), FlashError> {
         let Some(Running { id, digest, is_use }) = self.book.running else { return Ok(()) };
         let kind = if is_use { EntryKind::Use } else { EntryKind::Reply };
         if !self.is_answered(&id)? {
-            let mut out = [0; REPLY_BYTES_MAX];
-            self.reply(kind, id, digest, Outcome::Interrupted, &mut out).map_err(|_| StartError::Memory)?;
+            if !self.spool.has_room::<F>(kind, ANSWER_BYTES_MAX) {
+                return Ok(());
+            }
+            let mut out = [0; ANSWER_BYTES_MAX];
+            self.reply(kind, id, digest, Outcome::Interrupted, &mut out).map_err(|_| FlashError)?;
         }
         self.book.running = None;
-        Ok(self.keep()?)
+        self.keep()
     }
 }
-
-/// How much of what a thing says of its failure is told, in bytes.
-const FAILURE_BYTES_MAX: usize = 64;
 
 /// What was done, as it is told.
 pub(super) fn outcome_of<T: Thing>(done: &Result<(), T::Failure>) -> Outcome<'_> {

@@ -28,9 +28,16 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let body = room.get(..len).unwrap_or_default();
         let presentation = Presentation::decode(body).map_err(Refusal::from)?;
         let nonce = presentation.nonce();
-        let open = self.nonces.iter_mut().find(|slot| slot.is_some_and(|(open, _)| open == nonce));
-        let is_open = open.and_then(Option::take).is_some();
-        let permitted = self.decide(&presentation, is_open)?;
+        let open = self.nonces.iter().position(|slot| slot.is_some_and(|(open, _)| open == nonce));
+        let decided = self.decide(&presentation, open.is_some());
+        if decided.is_ok() {
+            // Before the nonce is spent: whoever asks again has it still.
+            self.is_ready_for(EntryKind::Started, len)?;
+        }
+        if let Some(open) = open.and_then(|open| self.nonces.get_mut(open)) {
+            *open = None;
+        }
+        let permitted = decided?;
         let call = Call::of_grant(permitted.operation);
         self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
         let now = self.time();
@@ -65,6 +72,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     /// Whether what was begun under `id` has its answer in the spool: power went between that and the end in the book.
+    #[inline(never)]
     pub(super) fn is_answered(&mut self, id: &[u8; 16]) -> Result<bool, FlashError> {
         let Some(item) = self.spool.last_answer() else { return Ok(false) };
         let mut room = [0; crate::spool::ROOM_BYTES];

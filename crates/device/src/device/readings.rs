@@ -171,6 +171,10 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     /// seen the item.
     #[inline(never)]
     fn push_item(&mut self, item: &[u8]) -> Result<(), RecordError> {
+        // What was begun has its answer first: a use and its answer stand side by side.
+        if self.book.running.is_some() {
+            return Err(RecordError::Full);
+        }
         let state = self.chain_state();
         self.spool.push(&mut self.store, EntryKind::Telemetry, &[0; 16], &state, &[item])?;
         Ok(())

@@ -53,11 +53,11 @@ fn readings_open_for_the_recipient_and_a_checkpoint_signs_them_also_after_a_loss
 
 #[test]
 fn wherever_power_goes_no_number_of_the_chain_has_two_records() {
-    for writes in 1..8 {
+    for halves in 1..15 {
         let part = Part::new();
         let mut lamp = joined(&part);
         lamp.record(&[reading(1.0)]).unwrap();
-        *part.writes_left.borrow_mut() = writes;
+        *part.halves_left.borrow_mut() = halves;
         let mut taken = 1;
         for value in 2..4 {
             taken += u64::from(lamp.record(&[reading(f64::from(value))]).is_ok());
@@ -75,7 +75,7 @@ fn wherever_power_goes_no_number_of_the_chain_has_two_records() {
                 }
             }
         }
-        assert_eq!(numbers, (1..=taken + 1).collect::<Vec<_>>(), "{writes}");
+        assert_eq!(numbers, (1..=taken + 1).collect::<Vec<_>>(), "{halves}");
     }
 }
 
@@ -90,7 +90,7 @@ fn a_full_spool_takes_nothing_and_goes_on_when_it_was_emptied() {
             Err(error) => break error,
         }
     };
-    assert_eq!((error, taken > 4), (RecordError::Full, true));
+    assert_eq!((error, taken > 3), (RecordError::Full, true));
     // The statement that opens the chain, and the readings.
     assert_eq!(drain(&mut lamp).len(), taken as usize + 1);
     for _ in 0..200 {
