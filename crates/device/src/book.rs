@@ -127,6 +127,7 @@ impl Book {
     }
 
     /// Where a grant is counted, or can be.
+    #[inline(never)]
     fn slot_of(&self, grant: &GrantId, now: Timestamp) -> Option<usize> {
         let mark = seconds(self.mark.max(now));
         let slot = self.counts.iter().position(|slot| slot.is_some_and(|count| count.grant == *grant));

@@ -22,16 +22,6 @@ impl Clock {
         self.time
     }
 
-    /// As [`Self::time`], and not before `mark`: a host's clock may have been set back, and what was over stays over.
-    pub(crate) fn time_since(&self, mark: Timestamp) -> Time {
-        match self.time {
-            Time::Between { earliest, latest } => {
-                Time::Between { earliest: earliest.max(mark), latest: latest.max(mark) }
-            }
-            time => time,
-        }
-    }
-
     /// The earliest that it can be, when it is known to within something.
     pub(crate) const fn now(&self) -> Option<Timestamp> {
         match self.time {

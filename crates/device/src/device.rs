@@ -382,6 +382,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     }
 
     /// The latest that it certainly is: what the device signs as its time.
+    #[inline(never)]
     fn time(&self) -> Timestamp {
         self.clock.now().unwrap_or(self.book.mark)
     }

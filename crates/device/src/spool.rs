@@ -215,11 +215,12 @@ impl Spool {
         if slots <= usize::from(reserve > 0) {
             return None;
         }
-        [self.next_page, 0].into_iter().find(|&page| {
+        let suits = |page: u16| {
             let end = page.saturating_add(pages);
             let is_left = self.is_free::<F>(end, reserve) || page >= reserve && self.is_free::<F>(0, reserve);
             is_left && self.is_free::<F>(page, pages)
-        })
+        };
+        if suits(self.next_page) { Some(self.next_page) } else { suits(0).then_some(0) }
     }
 
     /// Whether there are so many pages from `page` on, and nothing waits in them.

@@ -40,6 +40,10 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let permitted = decided?;
         let call = Call::of_grant(permitted.operation);
         self.thing.check(&call).map_err(|_| Refusal::NotOpened)?;
+        // It may be forgotten, and a host's clock set back: what was over stays over.
+        if permitted.expires.is_some_and(|end| end <= self.book.mark) {
+            return Err(Refusal::Expired.into());
+        }
         let now = self.time();
         if !self.book.has_room_for(&permitted, now) {
             return Err(Refusal::NoRoom.into());
@@ -65,7 +69,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             standing: &self.book.standing,
             // It is told of none.
             classes: &[],
-            time: self.clock.time_since(self.book.mark),
+            time: self.clock.time(),
         };
         let used = self.book.used(&presentation.grant().origin_unverified().id);
         Ok(judge.judge(presentation, is_open, used)?)
