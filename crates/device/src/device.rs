@@ -386,11 +386,11 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     fn time(&self) -> Timestamp {
         self.clock.now().unwrap_or(self.book.mark)
     }
+}
 
-    /// The state of the chain, to be kept with each message.
-    fn chain_state(&self) -> Zeroizing<[u8; STATE_BYTES]> {
-        self.chain.as_ref().map_or_else(|| Zeroizing::new([0; STATE_BYTES]), ChainWriter::save)
-    }
+/// The state of a chain, to be kept with each message.
+fn state_of(chain: &Option<ChainWriter>) -> Zeroizing<[u8; STATE_BYTES]> {
+    chain.as_ref().map_or_else(|| Zeroizing::new([0; STATE_BYTES]), ChainWriter::save)
 }
 
 fn write_failure(refused: Refused, out: &mut [u8]) -> usize {

@@ -78,13 +78,15 @@ pub(crate) struct Spool {
     items: [Option<Item>; ENTRIES_MAX],
     delivered: u32,
     next_number: u32,
+    /// The newest entry, whole: from here up to the next page. It holds the chain, and stays until another one is whole.
+    newest_page: u16,
     next_page: u16,
 }
 
 impl Spool {
     /// An empty one.
     pub(crate) const fn new() -> Self {
-        Self { items: [None; ENTRIES_MAX], delivered: 0, next_number: 1, next_page: 0 }
+        Self { items: [None; ENTRIES_MAX], delivered: 0, next_number: 1, newest_page: 0, next_page: 0 }
     }
 
     /// At a start, finds what waits, and the newest state of the chain.
@@ -108,7 +110,7 @@ impl Spool {
             let item = Item { number: head.number, kind, page, pages: pages_of(plain.len()) };
             if item.number >= self.next_number {
                 self.next_number = item.number.checked_add(1).ok_or(FlashError)?;
-                self.next_page = page.saturating_add(item.pages);
+                (self.newest_page, self.next_page) = (page, page.saturating_add(item.pages));
                 self.delivered = delivered;
                 *state = *chain;
             }
@@ -118,7 +120,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes a message durable with the chain's state; its number.
+    /// Makes a message durable with the chain's state.
     #[inline(never)]
     pub(crate) fn push<F: Flash>(
         &mut self,
@@ -127,7 +129,7 @@ impl Spool {
         id: &[u8; 16],
         state: &[u8; STATE_BYTES],
         message: &[&[u8]],
-    ) -> Result<u32, PushError> {
+    ) -> Result<(), PushError> {
         let mut room = Zeroizing::new([0; ROOM_BYTES]);
         let text = room.get_mut(HEAD_BYTES..).ok_or(PushError::Full)?;
         let head: [&[u8]; 4] = [&[kind.code()], &self.delivered.to_be_bytes(), state, id];
@@ -146,13 +148,28 @@ impl Spool {
         if let Some(slot) = self.items.get_mut(slot) {
             *slot = Some(Item { number, kind, page, pages });
         }
-        self.next_page = page.saturating_add(pages);
-        Ok(number)
+        (self.newest_page, self.next_page) = (page, page.saturating_add(pages));
+        Ok(())
     }
 
-    /// Whether a message of so many bytes would be taken now.
-    pub(crate) fn has_room<F: Flash>(&self, kind: EntryKind, len: usize) -> bool {
-        self.place::<F>(kind, pages_of(PREFIX_BYTES + len)).is_some()
+    /// Sees to it that a message of so many bytes is taken now. Where nothing waits and only the newest entry is in the way, the
+    /// chain's state, which it holds, moves to the end of the memory.
+    #[inline(never)]
+    pub(crate) fn make_room<F: Flash>(
+        &mut self,
+        store: &mut Store<F>,
+        kind: EntryKind,
+        len: usize,
+        state: &[u8; STATE_BYTES],
+    ) -> Result<(), PushError> {
+        let pages = pages_of(PREFIX_BYTES + len);
+        if self.place::<F>(kind, pages).is_none() && self.items.iter().all(Option::is_none) {
+            let end = self::pages::<F>().saturating_sub(pages_of(PREFIX_BYTES));
+            self.next_page = self.next_page.max(end);
+            self.push(store, EntryKind::Started, &[0; 16], state, &[])?;
+            self.delivered(u32::MAX);
+        }
+        self.place::<F>(kind, pages).map(drop).ok_or(PushError::Full)
     }
 
     /// Everything up to `number` is safe elsewhere.
@@ -207,7 +224,7 @@ impl Spool {
     }
 
     /// A place for so many pages that nothing waits in, behind the newest entry or at the front, so that what has to be left
-    /// is left.
+    /// is left. The newest is not written over; what is left behind this one may be where it was.
     #[inline(never)]
     fn place<F: Flash>(&self, kind: EntryKind, pages: u16) -> Option<u16> {
         let reserve = kind.reserve();
@@ -218,7 +235,8 @@ impl Spool {
         let suits = |page: u16| {
             let end = page.saturating_add(pages);
             let is_left = self.is_free::<F>(end, reserve) || page >= reserve && self.is_free::<F>(0, reserve);
-            is_left && self.is_free::<F>(page, pages)
+            let keeps_newest = end <= self.newest_page || page >= self.next_page;
+            keeps_newest && is_left && self.is_free::<F>(page, pages)
         };
         if suits(self.next_page) { Some(self.next_page) } else { suits(0).then_some(0) }
     }
@@ -272,6 +290,8 @@ const fn pages_of(len: usize) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use thingward_crypto::MacKey;
+
     use super::*;
 
     /// Memory for so many pages, which nobody asks for what it holds.
@@ -289,9 +309,10 @@ mod tests {
         }
     }
 
-    /// Where entries wait: from which page on, and how many pages.
+    /// Where entries wait, the newest last: from which page on, and how many pages.
     fn waiting(next_page: u16, places: &[(u16, u16)]) -> Spool {
-        let mut spool = Spool { next_page, ..Spool::new() };
+        let newest_page = places.last().map_or(next_page, |(page, _)| *page);
+        let mut spool = Spool { newest_page, next_page, ..Spool::new() };
         for ((slot, (page, pages)), number) in spool.items.iter_mut().zip(places).zip(1..) {
             *slot = Some(Item { number, kind: EntryKind::Telemetry, page: *page, pages: *pages });
         }
@@ -322,11 +343,57 @@ mod tests {
         }
     }
 
+    /// Memory for 29 pages, as with 4 KB.
+    struct Memory([u8; Self::BYTES]);
+
+    impl Flash for Memory {
+        const BYTES: usize = Pages::<29>::BYTES;
+
+        fn read(&mut self, at: usize, out: &mut [u8]) -> Result<(), FlashError> {
+            out.copy_from_slice(&self.0[at..at + out.len()]);
+            Ok(())
+        }
+
+        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
+            self.0[at..at + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn wherever_the_newest_entry_stands_one_of_any_length_has_room_beside_it_when_nothing_waits() {
+        use EntryKind::{Reply, Started, Telemetry};
+        let key = MacKey::new(&[7; 32]);
+        for (newest_page, newest_pages) in (0..29).flat_map(|page| (3..=19).map(move |pages| (page, pages))) {
+            let next_page = newest_page + newest_pages;
+            for (kind, len) in [(Reply, ANSWER_BYTES_MAX), (Telemetry, 640), (Started, 640), (Started, 1024)]
+            {
+                if next_page > 29 {
+                    continue;
+                }
+                let mut store = Store::open(Memory([0xff; Memory::BYTES]), &key).unwrap();
+                let mut spool = Spool { newest_page, next_page, next_number: 9, ..Spool::new() };
+                let (id, state) = ([1; 16], [2; STATE_BYTES]);
+                spool.make_room(&mut store, kind, len, &state).unwrap();
+                let moved = spool.next_number > 9;
+                let kept =
+                    if moved { (spool.newest_page, spool.next_page) } else { (newest_page, next_page) };
+                let message = [3; MESSAGE_BYTES_MAX];
+                spool.push(&mut store, kind, &id, &state, &[&message[..len]]).unwrap();
+                assert!(spool.next_page <= kept.0 || spool.newest_page >= kept.1);
+                assert!(!moved || kept.1 <= newest_page || kept.0 >= next_page);
+                if kind != Reply {
+                    spool.push(&mut store, Reply, &id, &state, &[&message[..ANSWER_BYTES_MAX]]).unwrap();
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_last_entry_is_for_an_answer() {
         let places: std::vec::Vec<_> = (0..23).map(|page| (page, 1)).collect();
         let spool = waiting(23, &places);
-        assert!(!spool.has_room::<Pages<900>>(EntryKind::Telemetry, 1));
-        assert!(spool.has_room::<Pages<900>>(EntryKind::Reply, ANSWER_BYTES_MAX));
+        assert_eq!(spool.place::<Pages<900>>(EntryKind::Telemetry, 1), None);
+        assert_eq!(spool.place::<Pages<900>>(EntryKind::Reply, 1), Some(23));
     }
 }

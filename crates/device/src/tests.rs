@@ -35,6 +35,8 @@ struct Part {
     secret: Rc<RefCell<Option<[u8; 32]>>>,
     /// Halves of writes until power goes: in the middle of one, or between two.
     halves_left: Rc<RefCell<usize>>,
+    /// What is not written of the one in whose middle it goes: half of it, or only the last four bytes.
+    is_end_torn: Rc<RefCell<bool>>,
     /// How often the lamp was switched.
     switched: Rc<RefCell<u32>>,
 }
@@ -45,6 +47,7 @@ impl Part {
             flash: Rc::new(RefCell::new(vec![0xff; 4064])),
             secret: Rc::new(RefCell::new(Some([0x5e; 32]))),
             halves_left: Rc::new(RefCell::new(usize::MAX)),
+            is_end_torn: Rc::default(),
             switched: Rc::default(),
         }
     }
@@ -76,6 +79,7 @@ impl Flash for Part {
         let mut left = self.halves_left.borrow_mut();
         let len = match *left {
             0 => return Err(FlashError),
+            1 if *self.is_end_torn.borrow() => bytes.len() - 4,
             1 => bytes.len() / 2,
             _ => bytes.len(),
         };

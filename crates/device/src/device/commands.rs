@@ -4,12 +4,12 @@ use thingward_crypto::{Digest, sha256};
 use thingward_model::{ActionName, Timestamp};
 use thingward_seal::command::{Audience, Data, Outcome, Refusal, Reply};
 
-use super::{Answer, Device, Refused, verifying_key};
+use super::{Answer, Device, Refused, state_of, verifying_key};
 use crate::book::Running;
 use crate::judge::{Authentic, Judge, Judged};
 use crate::keys::KeyStore;
 use crate::link::Failure;
-use crate::spool::{ANSWER_BYTES_MAX, EntryKind, FAILURE_BYTES_MAX};
+use crate::spool::{ANSWER_BYTES_MAX, EntryKind, FAILURE_BYTES_MAX, PushError};
 use crate::store::{Flash, FlashError};
 use crate::thing::{Call, Thing};
 use crate::verdict::Verdict;
@@ -22,7 +22,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let body = room.get(..len).unwrap_or_default();
         let (&id, message) = body.split_first_chunk::<16>().ok_or(Failure::Malformed)?;
         // Before anything is remembered: whoever asks again has an answer then.
-        self.is_ready_for(EntryKind::Reply, ANSWER_BYTES_MAX)?;
+        self.make_ready_for(EntryKind::Reply, ANSWER_BYTES_MAX)?;
         let (digest, outcome) = match self.judge(&id, message)? {
             Next::Nothing => return Ok(0),
             Next::Refuse(digest, reason) => {
@@ -42,9 +42,14 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
 
     /// Something is begun when nothing else waits for its answer, and there is room for what it leaves.
     #[inline(never)]
-    pub(super) fn is_ready_for(&self, kind: EntryKind, len: usize) -> Result<(), Failure> {
-        let is_ready = self.book.running.is_none() && self.spool.has_room::<F>(kind, len);
-        if is_ready { Ok(()) } else { Err(Failure::Busy) }
+    pub(super) fn make_ready_for(&mut self, kind: EntryKind, len: usize) -> Result<(), PushError> {
+        if self.book.running.is_some() { Err(PushError::Full) } else { self.make_room(kind, len) }
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, kind: EntryKind, len: usize) -> Result<(), PushError> {
+        let state = state_of(&self.chain);
+        self.spool.make_room(&mut self.store, kind, len, &state)
     }
 
     #[inline(never)]
@@ -126,7 +131,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     ) -> Answer {
         let reply = Reply { id, command, time: self.time(), outcome };
         let len = reply.sign(&self.keys, out).map_err(|_| Failure::Busy)?;
-        let state = self.chain_state();
+        let state = state_of(&self.chain);
         let message = out.get(..len).unwrap_or_default();
         self.spool.push(&mut self.store, kind, &id, &state, &[message])?;
         Ok(len)
@@ -139,7 +144,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let Some(Running { id, digest, is_use }) = self.book.running else { return Ok(()) };
         let kind = if is_use { EntryKind::Use } else { EntryKind::Reply };
         if !self.is_answered(&id)? {
-            if !self.spool.has_room::<F>(kind, ANSWER_BYTES_MAX) {
+            if self.make_room(kind, ANSWER_BYTES_MAX).is_err() {
                 return Ok(());
             }
             let mut out = [0; ANSWER_BYTES_MAX];

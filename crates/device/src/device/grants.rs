@@ -4,7 +4,7 @@ use thingward_crypto::sha256;
 use thingward_grant::{Nonce, Permitted, Presentation, Refusal, Scope};
 
 use super::commands::outcome_of;
-use super::{Answer, Device, Refused, issuer};
+use super::{Answer, Device, Refused, issuer, state_of};
 use crate::book::Running;
 use crate::keys::KeyStore;
 use crate::link::{Failure, put};
@@ -32,7 +32,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let decided = self.decide(&presentation, open.is_some());
         if decided.is_ok() {
             // Before the nonce is spent: whoever asks again has it still.
-            self.is_ready_for(EntryKind::Started, len)?;
+            self.make_ready_for(EntryKind::Started, len)?;
         }
         if let Some(open) = open.and_then(|open| self.nonces.get_mut(open)) {
             *open = None;
@@ -48,7 +48,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         if !self.book.has_room_for(&permitted, now) {
             return Err(Refusal::NoRoom.into());
         }
-        let (state, digest) = (self.chain_state(), sha256(&[body]));
+        let (state, digest) = (state_of(&self.chain), sha256(&[body]));
         self.spool.push(&mut self.store, EntryKind::Started, &nonce, &state, &[body])?;
         self.book.count(&permitted, now);
         self.book.running = Some(Running { id: nonce, digest, is_use: true });

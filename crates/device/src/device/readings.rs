@@ -1,11 +1,13 @@
 //! The reading chain, and the last thing that a device says.
 
+use core::mem::swap;
+
 use thingward_crypto::AeadAlgorithm;
 use thingward_model::{Confidentiality, Reading, Timestamp, Value};
 use thingward_seal::writer::NewChain;
 use thingward_seal::{ChainWriter, FormatError};
 
-use super::{Device, recipient, subject};
+use super::{Device, recipient, state_of, subject};
 use crate::keys::KeyStore;
 use crate::spool::{EntryKind, PushError};
 use crate::store::Flash;
@@ -73,17 +75,15 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
 
     #[inline(never)]
     fn append(&mut self, readings: &[Reading<'_>]) -> Result<(), RecordError> {
-        let chain = self.chain.as_mut().ok_or(RecordError::NotJoined)?;
-        let (before, mut out) = (chain.clone(), [0; ITEM_BYTES]);
+        let (mut after, mut out) = (self.chain.clone(), [0; ITEM_BYTES]);
+        let chain = after.as_mut().ok_or(RecordError::NotJoined)?;
+        let is_first = chain.unsigned() == 0;
         let len = chain.append(readings, &mut out)?.len;
-        let is_first = before.unsigned() == 0;
-        let pushed = self.push_item(out.get(..len).unwrap_or_default());
-        if pushed.is_err() {
-            self.chain = Some(before);
-        } else if is_first {
+        self.push_item(out.get(..len).unwrap_or_default(), &mut after)?;
+        if is_first {
             self.unsigned_micros = 0;
         }
-        pushed
+        Ok(())
     }
 
     /// Somebody opened the casing, or attached a debugger. The device says so, signed, and destroys its keys; what it said
@@ -128,31 +128,23 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     #[inline(never)]
     fn checkpoint(&mut self) -> Result<(), RecordError> {
         let now = self.time();
-        let chain = self.chain.as_mut().ok_or(RecordError::NotJoined)?;
-        let (before, mut out) = (chain.clone(), [0; ITEM_BYTES]);
+        let (mut after, mut out) = (self.chain.clone(), [0; ITEM_BYTES]);
+        let chain = after.as_mut().ok_or(RecordError::NotJoined)?;
         let Some(len) = chain.checkpoint(now, &self.keys, &mut out)? else { return Ok(()) };
-        let pushed = self.push_item(out.get(..len).unwrap_or_default());
-        if pushed.is_err() {
-            self.chain = Some(before);
-        }
-        pushed
+        self.push_item(out.get(..len).unwrap_or_default(), &mut after)
     }
 
     /// Starts the chain of this device, once.
     #[inline(never)]
     fn open_chain(&mut self) -> Result<(), RecordError> {
-        let mut out = [0; ITEM_BYTES];
-        let len = self.start_chain(&mut out)?;
-        let pushed = self.push_item(out.get(..len).unwrap_or_default());
-        if pushed.is_err() {
-            self.chain = None;
-        }
-        pushed
+        let (mut after, mut out) = (None, [0; ITEM_BYTES]);
+        let len = self.start_chain(&mut after, &mut out)?;
+        self.push_item(out.get(..len).unwrap_or_default(), &mut after)
     }
 
     /// Writes the statement that opens it.
     #[inline(never)]
-    fn start_chain(&mut self, out: &mut [u8]) -> Result<usize, RecordError> {
+    fn start_chain(&mut self, after: &mut Option<ChainWriter>, out: &mut [u8]) -> Result<usize, RecordError> {
         let now = self.time();
         let join = self.member.as_ref().ok_or(RecordError::NotJoined)?;
         let new = NewChain {
@@ -163,20 +155,20 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             previous: None,
         };
         let (chain, len) = ChainWriter::open(&new, now, &self.keys, &mut self.random, out)?;
-        self.chain = Some(chain);
+        *after = Some(chain);
         Ok(len)
     }
 
-    /// Makes an item durable together with the chain behind it. When that fails the chain has to be what it was: nobody has
+    /// Makes an item durable together with the chain behind it, which is this device's from then on: when that fails nobody has
     /// seen the item.
     #[inline(never)]
-    fn push_item(&mut self, item: &[u8]) -> Result<(), RecordError> {
+    fn push_item(&mut self, item: &[u8], after: &mut Option<ChainWriter>) -> Result<(), RecordError> {
         // What was begun has its answer first: a use and its answer stand side by side.
-        if self.book.running.is_some() {
-            return Err(RecordError::Full);
-        }
-        let state = self.chain_state();
+        self.make_ready_for(EntryKind::Telemetry, item.len())?;
+        let state = state_of(after);
         self.spool.push(&mut self.store, EntryKind::Telemetry, &[0; 16], &state, &[item])?;
+        // What was before is wiped where it falls.
+        swap(&mut self.chain, after);
         Ok(())
     }
 }

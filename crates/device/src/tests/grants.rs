@@ -232,3 +232,46 @@ fn wherever_power_goes_a_use_is_counted_before_it_is_done() {
         }
     }
 }
+
+/// The longest have no place beside the newest entry, which holds the chain, where that stands in the middle.
+#[test]
+fn a_use_of_any_length_that_power_tears_leaves_the_chain_and_is_done_when_it_is_asked_again() {
+    for (readings, narrowings, halves) in
+        (1..16).flat_map(|at| (0..5).flat_map(move |long| (0..10).map(move |halves| (at, long, halves))))
+    {
+        let part = Part::new();
+        let mut lamp = joined(&part);
+        let device = public_key(&mut lamp);
+        turn(&mut lamp, readings);
+        let grant = narrowed(narrowings);
+        let shown = presentation(&mut lamp, &grant).unwrap();
+        *part.is_end_torn.borrow_mut() = true;
+        *part.halves_left.borrow_mut() = halves;
+        let _ = ask(&mut lamp, Kind::Use, &shown);
+        drop(lamp);
+        let mut lamp = again(&part);
+        drain(&mut lamp);
+        let shown = presentation(&mut lamp, &grant).unwrap();
+        ask(&mut lamp, Kind::Use, &shown).unwrap();
+        let nonce = Presentation::decode(&shown).unwrap().nonce();
+        assert_eq!(outcomes(&mut lamp, &device), [(nonce, "done")], "{readings} {narrowings} {halves}");
+        lamp.record(&[reading(9.0)]).unwrap();
+        let last = drain(&mut lamp).pop().unwrap().2;
+        let Some(Ok(Item::Record(record))) = Items::new(&last).last() else { panic!("{last:?}") };
+        assert_eq!(record.seq, readings as u64 + 1, "{readings} {narrowings} {halves}");
+    }
+}
+
+/// A grant that was handed on so often, and is the longer for it.
+fn narrowed(times: usize) -> Vec<u8> {
+    let (mut bytes, mut out) = ([0; 1024], [0; 1024]);
+    let mut len = grant(7, 9, &mut bytes);
+    let terms = Terms { audience: None, not_before: None, expires: None, scope: None, uses: None };
+    for _ in 0..times {
+        let holder = HolderKey::from_bytes(key(5).public_key().to_ed25519().unwrap());
+        let grant = Grant::decode(&bytes[..len]).unwrap();
+        len = public::narrow(&key(5), &grant, &terms, holder, &mut out).unwrap();
+        bytes = out;
+    }
+    bytes[..len].to_vec()
+}
