@@ -75,11 +75,13 @@ impl Actions {
         self.asks.notified().await;
     }
 
-    /// What the service has as membership is set.
-    pub(super) async fn membership_is_fresh(&self) {
+    /// The service was asked for its membership, and what it has is set when it `is_had`.
+    pub(super) async fn membership_was_asked_for(&self, is_had: bool) {
         let own = self.clone();
         let judge = move || {
-            if own.with(|commands| commands.membership_is_fresh(now())) {
+            if !is_had {
+                own.with(Commands::membership_is_not_had);
+            } else if own.with(|commands| commands.membership_is_fresh(now())) {
                 own.wake();
             }
             own.answered.notify_one();

@@ -96,7 +96,8 @@ pub(super) async fn keep_renewed(
         let RenewalStatus { due, expires, .. } = status.borrow().clone();
         if now() < due {
             let refreshed = authority.refresh(&home).await;
-            is_stale &= refreshed.is_err();
+            let is_had = refreshed.is_ok();
+            is_stale &= !is_had;
             match refreshed {
                 Ok(None) => {}
                 Ok(Some(membership)) => set_membership(membership, &streams, actions.as_ref()).await,
@@ -107,7 +108,7 @@ pub(super) async fn keep_renewed(
                 backoff = Backoff::default();
             }
             if let Some(actions) = &actions {
-                actions.membership_is_fresh().await;
+                actions.membership_was_asked_for(is_had).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(if is_stale { backoff.next() } else { until(due) }) => {}

@@ -188,6 +188,10 @@ impl<D: Disk> Commands<D> {
             Judgement::UnknownPasskey(_) if self.may_ask(now) => {
                 (self.asked, self.undecided) = (Some(now), Some((id, message.to_vec())));
             }
+            // The answer is on its way, and may have the passkey.
+            Judgement::UnknownPasskey(_) if self.waits_for_membership() => {
+                tracing::info!(id = %hex(&id), "a command came before the membership; it has to come again");
+            }
             Judgement::UnknownPasskey(refused) | Judgement::Refused(refused) => self.refuse(id, refused, now),
         }
         false
@@ -208,6 +212,15 @@ impl<D: Disk> Commands<D> {
     pub fn membership_is_fresh(&mut self, now: Timestamp) -> bool {
         self.heed_membership();
         self.undecided.take().is_some_and(|(id, message)| self.receive(id, &message, now))
+    }
+
+    /// The service was asked for its membership, and did not say: the command that waited for it has to come again, and
+    /// then it is asked again.
+    pub fn membership_is_not_had(&mut self) {
+        self.heed_membership();
+        if self.undecided.take().is_some() {
+            self.asked = None;
+        }
     }
 
     /// An id that is known came again. Nothing is said while it waits.

@@ -73,6 +73,13 @@ impl Bench {
         Self { disk: MemoryDisk::default(), key, membership: membership() }
     }
 
+    /// The membership, once the user's passkey is another.
+    fn with_new_passkey(&self) -> Membership {
+        let mut newer = self.membership.clone();
+        newer.approvers[0].credential_id = vec![2; 16];
+        newer
+    }
+
     fn open(&self, now: Timestamp) -> Result<Commands<MemoryDisk>, JournalError> {
         let description = Arc::new(description());
         let signer: SharedSigner = Arc::new(key("device"));
@@ -307,23 +314,24 @@ fn a_command_with_anything_wrong_is_refused_for_its_precise_reason() {
     );
 }
 
+/// A sensitive command, approved with a passkey that the membership of the bench does not have.
+fn with_new_passkey(id: u8, issued: Timestamp) -> Vec<u8> {
+    let mut sent = Sent::new(id);
+    set_rate(&mut sent, 1.5);
+    sent.issued = issued;
+    sent.approval.as_mut().unwrap().credential = 2;
+    sent.bytes()
+}
+
 #[test]
 fn a_passkey_that_is_newer_than_the_membership_is_asked_for_before_it_is_refused_and_not_by_every_command() {
     let bench = Bench::new();
     let mut commands = bench.open(START).unwrap();
-    let sent = |id: u8, issued: Timestamp| {
-        let mut sent = Sent::new(id);
-        set_rate(&mut sent, 1.5);
-        sent.issued = issued;
-        sent.approval.as_mut().unwrap().credential = 2;
-        sent.bytes()
-    };
+    let sent = with_new_passkey;
     assert!(!commands.receive([1; 16], &sent(1, START), START));
     assert!(commands.waits_for_membership());
     assert_eq!(said(&mut commands), [""; 0]);
-    let mut newer = bench.membership.clone();
-    newer.approvers[0].credential_id = vec![2; 16];
-    commands.set_membership(newer);
+    commands.set_membership(bench.with_new_passkey());
     assert!(commands.membership_is_fresh(START));
     assert!(!commands.waits_for_membership());
     assert_eq!(commands.next_order(START).unwrap().id, [1; 16]);
@@ -337,6 +345,45 @@ fn a_passkey_that_is_newer_than_the_membership_is_asked_for_before_it_is_refused
     assert!(!commands.waits_for_membership());
     let answers = said(&mut commands);
     assert!(answers.len() == 2 && answers.iter().all(|a| a.starts_with("approval-invalid")), "{answers:?}");
+}
+
+#[test]
+fn what_comes_while_the_membership_is_asked_for_is_not_refused() {
+    let bench = Bench::new();
+    let mut commands = bench.open(START).unwrap();
+    let later = START.plus_micros(5 * SECOND);
+    assert!(!commands.receive([1; 16], &with_new_passkey(1, START), START));
+    // The service sends it again, and another one.
+    assert!(!commands.receive([1; 16], &with_new_passkey(1, START), later));
+    assert!(!commands.receive([2; 16], &with_new_passkey(2, later), later));
+    assert_eq!(said(&mut commands), [""; 0]);
+    commands.set_membership(bench.with_new_passkey());
+    assert!(commands.membership_is_fresh(later));
+    assert!(commands.receive([2; 16], &with_new_passkey(2, later), later));
+    for id in [1, 2] {
+        assert_eq!(commands.next_order(later).unwrap().id, [id; 16]);
+    }
+    assert_eq!(said(&mut commands), [""; 0]);
+}
+
+#[test]
+fn a_membership_that_is_not_to_be_had_refuses_nothing_and_is_asked_for_again() {
+    let bench = Bench::new();
+    let mut commands = bench.open(START).unwrap();
+    assert!(!commands.receive([1; 16], &with_new_passkey(1, START), START));
+    commands.membership_is_not_had();
+    assert!(!commands.waits_for_membership());
+    assert_eq!(said(&mut commands), [""; 0]);
+    let later = START.plus_micros(5 * SECOND);
+    assert!(!commands.receive([1; 16], &with_new_passkey(1, START), later));
+    assert!(commands.waits_for_membership());
+    commands.set_membership(bench.with_new_passkey());
+    assert!(commands.membership_is_fresh(later));
+    // Nobody waits for one now: that it is not had frees nobody to ask within the minute.
+    commands.set_membership(bench.membership.clone());
+    commands.membership_is_not_had();
+    assert!(!commands.receive([2; 16], &with_new_passkey(2, later), later));
+    assert!(!commands.waits_for_membership());
 }
 
 #[test]
