@@ -124,6 +124,9 @@ impl Accounts {
     /// The next one for the service.
     pub(crate) fn next(&self) -> Option<(segments::Place, Vec<u8>)> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = inner.send() {
+            tracing::error!(%error, "an account is kept, and not on its way to the service");
+        }
         match inner.queue.next_message(&std::collections::BTreeSet::new()) {
             Ok(next) => next.map(|(place, queued)| (place, queued.message)),
             Err(error) => {
@@ -140,13 +143,16 @@ impl Accounts {
         inner.queue.done(&gateway, place);
     }
 
-    /// Writes down which have arrived.
+    /// Writes down which have arrived, and what waits.
     ///
     /// # Errors
     ///
     /// [`QueueError`]: they are sent again.
     pub(crate) fn commit(&self) -> Result<(), QueueError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).queue.commit_all()
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = inner.send();
+        inner.queue.commit_all()?;
+        sent
     }
 }
 
@@ -173,7 +179,10 @@ impl Inner {
         write_private(&self.newest, &self.key.seal(LABEL, &kept).map_err(io::Error::other)?)?;
         self.place = self.place.next(&account);
         self.unsent = Some(account);
-        self.send()?;
+        // It is an account from here on, and what it says has to be done: it is sent in any case, if need be after a start.
+        if let Err(error) = self.send() {
+            tracing::error!(%error, "an account is kept, and not on its way to the service");
+        }
         Ok(number)
     }
 

@@ -135,3 +135,28 @@ fn a_deed_that_is_too_large_is_no_account_and_those_after_it_are() {
     assert_eq!(accounts.write(deed("operation/bulb/turn-on")).unwrap(), 1);
     assert_eq!(numbers(&arrive(&accounts, &mut account::Place::FIRST.clone())), ["1"]);
 }
+
+#[test]
+fn an_account_that_is_durable_counts_and_is_sent_once_the_queue_takes_it() {
+    type Retry = fn(&Accounts, &mut account::Place);
+    let by_the_next: Retry = |accounts, _| {
+        assert_eq!(accounts.write(deed("operation/bulb/turn-off")).unwrap(), 2);
+    };
+    let by_the_end: Retry = |accounts, _| accounts.commit().unwrap();
+    let by_the_uplink: Retry = |accounts, place| assert_eq!(numbers(&arrive(accounts, place)), ["1"]);
+    for retry in [by_the_next, by_the_end, by_the_uplink] {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = open(&home(folder.path())).unwrap();
+        // Where the queue's file would be.
+        let obstacle = folder.path().join("home/accounts/0000000000000000.queue");
+        fs::create_dir(&obstacle).unwrap();
+        assert_eq!(accounts.write(deed("operation/bulb/turn-on")).unwrap(), 1);
+        assert!(accounts.write(deed("operation/bulb/turn-off")).is_err(), "one at a time is kept beside it");
+        fs::remove_dir(&obstacle).unwrap();
+        let mut place = account::Place::FIRST;
+        retry(&accounts, &mut place);
+        assert!(obstacle.is_file());
+        arrive(&accounts, &mut place);
+        assert_eq!(accounts.write(deed("operation/bulb/turn-on")).unwrap(), place.number);
+    }
+}
