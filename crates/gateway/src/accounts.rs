@@ -127,6 +127,8 @@ impl Accounts {
         if let Err(error) = inner.send() {
             tracing::error!(%error, "an account is kept, and not on its way to the service");
         }
+        // Each call tries again.
+        inner.queue.look_again();
         match inner.queue.next_message(&std::collections::BTreeSet::new()) {
             Ok(next) => next.map(|(place, queued)| (place, queued.message)),
             Err(error) => {

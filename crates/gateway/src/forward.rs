@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::accounts::Accounts;
 use crate::core::{ChildCommand, CoreHandle, SharedQueue, Tell};
 use crate::queue::Queued;
-use crate::radio::{Admitting, PoliciesStatus, Radios, RadiosStatus, ThingStatus};
+use crate::radio::{Admitting, FindingKind, PoliciesStatus, Radios, RadiosStatus, ThingStatus};
 use crate::serial::Visit;
 use crate::standing::Rules;
 use crate::switchboard::Switchboard;
@@ -109,7 +109,7 @@ pub(crate) enum Lane {
 const ACCOUNTS: &str = "devices/me/accounts";
 /// Where the service says that policies are others, or what else it knows of the gateway.
 const MEMBERSHIP: &str = "devices/me/membership";
-/// Where findings about radios go.
+/// Where it goes what was found.
 const FINDINGS: &str = "devices/me/findings";
 /// Where it goes how the gateway is.
 const STATUS: &str = "devices/me/status";
@@ -191,7 +191,7 @@ impl Forwarder {
         Some(Outgoing { key: Key::Question, topic, payload: Bytes::new(), retain: false })
     }
 
-    /// The next finding about a radio.
+    /// The next finding.
     fn finding(&self) -> Option<Outgoing<Key>> {
         let finding = self.radios.board.next_finding()?;
         let payload = serde_json::to_vec(&finding).ok()?.into();
@@ -249,6 +249,31 @@ impl Forwarder {
         }
     }
 
+    /// The next message of a child. One that cannot be read back is a finding, and does not hold up other children.
+    fn message(&self, held: &BTreeSet<DeviceName>) -> Option<Outgoing<Key>> {
+        loop {
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(held);
+            let (place, queued) = match next {
+                Ok(next) => next?,
+                Err(error) => {
+                    tracing::error!(%error, "a thing waits for its message");
+                    self.radios.board.own_finding(FindingKind::QueueDamaged, error.to_string());
+                    continue;
+                }
+            };
+            match envelope(&queued, &*self.key) {
+                Some(payload) => {
+                    let key = Key::Message(queued.child, place);
+                    return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });
+                }
+                None => {
+                    tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
+                    self.done(&queued.child, place);
+                }
+            }
+        }
+    }
+
     fn done(&self, child: &DeviceName, place: Place) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).done(child, place);
     }
@@ -290,27 +315,9 @@ impl Source for Forwarder {
             return Some(status);
         }
         let child = |lane: &Lane| if let Lane::Child(child) = lane { Some(*child) } else { None };
-        let held = held.iter().filter_map(child).collect();
-        loop {
-            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next_message(&held);
-            let (place, queued) = match next {
-                Ok(next) => next?,
-                Err(error) => {
-                    tracing::error!(%error, "a message cannot be read back");
-                    return None;
-                }
-            };
-            match envelope(&queued, &*self.key) {
-                Some(payload) => {
-                    let key = Key::Message(queued.child, place);
-                    return Some(Outgoing { key, topic: self.topic.clone(), payload, retain: false });
-                }
-                None => {
-                    tracing::error!(child = %queued.child, "a message does not fit an envelope and was dropped");
-                    self.done(&queued.child, place);
-                }
-            }
-        }
+        let message = self.message(&held.iter().filter_map(child).collect());
+        // Looking for it may have found something else.
+        message.or_else(|| if held.contains(&Lane::Findings) { None } else { self.finding() })
     }
 
     fn subscriptions(&self) -> Vec<TopicFilter> {
@@ -385,3 +392,6 @@ impl Source for Forwarder {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

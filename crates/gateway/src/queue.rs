@@ -56,6 +56,18 @@ pub enum QueueError {
         /// Where.
         offset: u64,
     },
+    /// A message that waits cannot be read back now. What its child said behind it waits too; others go on.
+    #[error("a message of {child} at byte {offset} of queue file {file} cannot be read back: {source}")]
+    Unreadable {
+        /// Who sent it.
+        child: DeviceName,
+        /// The file's name.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// Why.
+        source: SegmentError,
+    },
     /// The sealing key does not work.
     #[error("sealing key does not work")]
     Crypto,
@@ -99,6 +111,10 @@ struct Child {
     handed: usize,
     /// Of what waits, and of what the next commit writes.
     bytes: u64,
+    /// The one that could not be read back when it was next.
+    unreadable: Option<Place>,
+    /// That one is not tried again before [`Queue::look_again`].
+    is_passed_over: bool,
 }
 
 /// The queue of a gateway.
@@ -211,35 +227,61 @@ impl<D: Disk> Queue<D> {
     ///
     /// # Errors
     ///
-    /// [`QueueError`] when it cannot be read back.
+    /// [`QueueError::Unreadable`], once for each message that cannot be read back. Its child is passed over until
+    /// [`Self::look_again`]; the next call goes on with others.
     pub fn next_message(
         &mut self,
         held: &BTreeSet<DeviceName>,
     ) -> Result<Option<(Place, Queued)>, QueueError> {
-        let after = self.turn;
-        let ready = |(name, child): &(&DeviceName, &Child)| {
-            child.handed < child.waiting.len() && !held.contains(*name)
-        };
-        let found = self
-            .children
-            .iter()
-            .filter(|(name, _)| after.is_none_or(|a| **name > a))
-            .find(ready)
-            .or_else(|| self.children.iter().find(ready));
-        let Some((name_of_child, child)) = found else { return Ok(None) };
-        let (who, Some(waiting)) = (*name_of_child, child.waiting.get(child.handed).copied()) else {
-            return Ok(None);
-        };
-        let plain = self.log.read(waiting.extent)?;
-        let Some(Entry::Message(queued)) = parse(&plain) else {
-            let Place { segment, offset } = waiting.extent.place;
-            return Err(QueueError::Damaged { file: self.log.naming().file(segment), offset });
-        };
-        self.turn = Some(who);
-        if let Some(child) = self.children.get_mut(&who) {
-            child.handed += 1;
+        while let Some((who, extent)) = self.whose_turn(held) {
+            self.turn = Some(who);
+            let read = self.read(who, extent);
+            let Some(child) = self.children.get_mut(&who) else { continue };
+            match read {
+                Ok(queued) => {
+                    child.handed += 1;
+                    child.unreadable = None;
+                    return Ok(Some((extent.place, queued)));
+                }
+                Err(error) => {
+                    child.is_passed_over = true;
+                    if child.unreadable.replace(extent.place) != Some(extent.place) {
+                        return Err(error);
+                    }
+                }
+            }
         }
-        Ok(Some((waiting.extent.place, queued)))
+        Ok(None)
+    }
+
+    /// The next child with a message to hand out, and where that stands.
+    fn whose_turn(&self, held: &BTreeSet<DeviceName>) -> Option<(DeviceName, Extent)> {
+        let ready = |(name, child): (&DeviceName, &Child)| {
+            let next =
+                child.waiting.get(child.handed).filter(|_| !child.is_passed_over && !held.contains(name));
+            next.map(|waiting| (*name, waiting.extent))
+        };
+        let after = self.turn;
+        let mut behind = self.children.iter().filter(|(name, _)| after.is_none_or(|a| **name > a));
+        behind.find_map(ready).or_else(|| self.children.iter().find_map(ready))
+    }
+
+    fn read(&self, child: DeviceName, extent: Extent) -> Result<Queued, QueueError> {
+        let Place { segment, offset } = extent.place;
+        let file = self.log.naming().file(segment);
+        let source = match self.log.read(extent) {
+            Ok(plain) => match parse(&plain) {
+                Some(Entry::Message(queued)) => return Ok(queued),
+                _ => SegmentError::Damaged { file: file.clone(), offset },
+            },
+            Err(error) => error,
+        };
+        Err(QueueError::Unreadable { child, file, offset, source })
+    }
+
+    /// What could not be read back is tried again.
+    pub fn look_again(&mut self) {
+        self.children.values_mut().for_each(|child| child.is_passed_over = false);
     }
 
     /// A message has arrived at the service, or was refused there for good.

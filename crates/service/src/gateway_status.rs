@@ -257,11 +257,12 @@ pub(crate) enum RefusedKind {
     Malformed,
 }
 
-/// What a gateway found of its radios and things.
+/// What a gateway found of its radios and things, and of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Report {
     pub(crate) kind: ReportKind,
-    radio: Name,
+    #[serde(default)]
+    radio: Option<Name>,
     #[serde(default)]
     thing: Option<Name>,
     detail: Sentence,
@@ -276,6 +277,7 @@ pub(crate) enum ReportKind {
     Replay,
     Flood,
     DriverCrash,
+    QueueDamaged,
 }
 
 impl ReportKind {
@@ -287,6 +289,7 @@ impl ReportKind {
             Self::Replay => "radio-replay",
             Self::Flood => "flood",
             Self::DriverCrash => "driver-crash",
+            Self::QueueDamaged => "queue-damaged",
         }
     }
 }
@@ -348,8 +351,9 @@ impl Report {
 
     /// In words.
     pub(crate) fn detail(&self) -> String {
-        let thing = self.thing.iter().map(|thing| format!("{}: ", thing.as_str())).collect::<String>();
-        format!("{}: {thing}{}", self.radio.as_str(), self.detail.0)
+        let about = self.radio.iter().chain(&self.thing);
+        let about = about.map(|name| format!("{}: ", name.as_str())).collect::<String>();
+        format!("{about}{}", self.detail.0)
     }
 }
 
@@ -458,6 +462,9 @@ mod tests {
         let report = read(flood).unwrap();
         assert_eq!((report.kind.as_str(), &*report.detail()), ("flood", "zigbee: lamp: 900 in a second"));
         assert_eq!(report.member(), "lamp".parse().ok());
+        let damage = read(json!({"kind": "queue-damaged", "detail": "a message of lamp"})).unwrap();
+        assert_eq!((damage.kind.as_str(), &*damage.detail()), ("queue-damaged", "a message of lamp"));
+        assert_eq!(damage.member(), None);
         assert!(read(json!({"kind": "odd", "radio": "zigbee", "detail": "x"})).is_err());
         assert!(read(json!({"kind": "flood", "radio": "zigbee", "detail": "x".repeat(3000)})).is_err());
     }

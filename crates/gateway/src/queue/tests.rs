@@ -149,3 +149,31 @@ fn a_message_that_waited_too_long_is_dropped_and_counted() {
     assert_eq!(queue.expired.values().sum::<u64>(), 1);
     assert_eq!(drain(&mut queue), [message("a", 100)]);
 }
+
+#[test]
+fn a_message_that_cannot_be_read_back_holds_up_its_child_alone_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let mut queue = open(folder.path(), &key, 1 << 20);
+    for n in 0..3 {
+        queue.push(&message("a", n)).unwrap();
+        queue.push(&message("b", n)).unwrap();
+    }
+    queue.commit().unwrap();
+    let file = folder.path().join("0000000000000000.queue");
+    let whole = std::fs::read(&file).unwrap();
+    let mut bent = whole.clone();
+    bent[20] ^= 1;
+    std::fs::write(&file, &bent).unwrap();
+    let error = queue.next_message(&BTreeSet::new()).unwrap_err().to_string();
+    assert!(error.starts_with("a message of a at byte 0 of queue file 0000000000000000.queue"), "{error}");
+    for _ in 0..2 {
+        queue.look_again();
+        assert!(drain(&mut queue).iter().all(|queued| queued.child.as_str() == "b"));
+        assert_eq!(queue.backlog().keys().map(DeviceName::as_str).collect::<Vec<_>>(), ["a"]);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert!(drain(&mut queue).is_empty(), "it is not tried all the time");
+    queue.look_again();
+    assert_eq!(drain(&mut queue), [message("a", 0), message("a", 1), message("a", 2)]);
+}

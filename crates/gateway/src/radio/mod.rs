@@ -29,10 +29,10 @@ use crate::serial::Surroundings;
 pub(crate) use self::desk::{Desk, Undone};
 pub(crate) use self::kept::{Remembered, keep, kept, remember, remembered};
 pub(crate) use self::part::STREAM;
-pub(crate) use self::status::StatusBoard;
 pub use self::status::{
     AdmissionStatus, PoliciesStatus, RadioStatus, RadiosStatus, Refused, State, ThingStatus,
 };
+pub(crate) use self::status::{FindingKind, StatusBoard};
 pub use self::things::THINGS_MAX;
 
 /// Most radios of a gateway.

@@ -380,7 +380,7 @@ impl Run {
             (Some(address), None) => format!("{address}: {detail}"),
             _ => detail,
         };
-        let (radio, thing) = (self.settings.name.to_string(), name.map(|name| name.to_string()));
+        let (radio, thing) = (Some(self.settings.name.to_string()), name.map(|name| name.to_string()));
         self.board.finding(self.settings.name, Finding { kind, radio, thing, detail });
     }
 

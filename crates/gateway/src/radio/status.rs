@@ -9,7 +9,7 @@ use thingward_model::{DeviceName, Timestamp};
 /// Most refusals that are remembered of a radio, and most that are told.
 const REFUSED_MAX: usize = 16;
 const REFUSED_TOLD_MAX: usize = 64;
-/// Most findings of a radio that wait for the service.
+/// Most findings of a radio, and of the gateway itself, that wait for the service.
 const FINDINGS_MAX: usize = 32;
 
 /// Whether a radio works.
@@ -98,7 +98,9 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) kind: FindingKind,
-    pub(crate) radio: String,
+    /// `None` for what is of no radio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) radio: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) thing: Option<String>,
     pub(crate) detail: String,
@@ -112,6 +114,7 @@ pub(crate) enum FindingKind {
     Replay,
     Flood,
     DriverCrash,
+    QueueDamaged,
 }
 
 /// All of it.
@@ -147,6 +150,8 @@ fn as_text<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 struct Board {
     radios: BTreeMap<DeviceName, OfRadio>,
     children: BTreeMap<DeviceName, ThingStatus>,
+    /// Of no radio.
+    findings: VecDeque<Finding>,
 }
 
 /// What is known of one radio; none takes another's room.
@@ -212,9 +217,20 @@ impl StatusBoard {
         }
     }
 
+    /// As a finding of a radio, of the gateway itself.
+    pub(crate) fn own_finding(&self, kind: FindingKind, detail: String) {
+        let finding = Finding { kind, radio: None, thing: None, detail };
+        let findings = &mut self.board().findings;
+        if findings.len() < FINDINGS_MAX && !findings.contains(&finding) {
+            findings.push_back(finding);
+        }
+    }
+
     /// The next finding for the service.
     pub(crate) fn next_finding(&self) -> Option<Finding> {
-        self.board().radios.values_mut().find_map(|radio| radio.findings.pop_front())
+        let mut board = self.board();
+        let own = board.findings.pop_front();
+        own.or_else(|| board.radios.values_mut().find_map(|radio| radio.findings.pop_front()))
     }
 
     /// How everything is, with what waits for each child; things of all radios in turns, so that none hides another's.
