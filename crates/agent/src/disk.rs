@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use thingward_crypto::sealed::{sync_parent, write_private};
 
+/// How the name of a file ends that a crash left of a replacement. Nobody misses it.
+pub const UNFINISHED: &str = ".new";
+
 /// A flat set of named files.
 pub trait Disk {
     /// Names of all files.
@@ -109,6 +112,13 @@ impl Directory {
         create_private_dir(path)?;
         Ok(Self { path: path.to_owned(), open: None })
     }
+
+    /// From here on the name may be another file's.
+    fn close(&mut self, name: &str) {
+        if self.open.as_ref().is_some_and(|(open, _)| open == name) {
+            self.open = None;
+        }
+    }
 }
 
 /// Makes a directory and its parents with mode 0700, durably. One that is there stays as it is.
@@ -180,13 +190,16 @@ impl Disk for Directory {
     }
 
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        write_private(&self.path.join(name), bytes)
+        self.close(name);
+        let path = self.path.join(name);
+        write_private(&path, bytes).inspect_err(|_| {
+            // It takes room, which may be what was missing.
+            let _ = fs::remove_file(path.with_extension(UNFINISHED.trim_start_matches('.')));
+        })
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|(open, _)| open == name) {
-            self.open = None;
-        }
+        self.close(name);
         match fs::remove_file(self.path.join(name)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

@@ -1,8 +1,8 @@
 //! A log of sealed entries in files, for buffers that must survive the process.
 //!
 //! A segment file is a row of entries, each `length(4) | sealed` with the place where it stands as associated data, so
-//! that entries cannot change places. Entries are added at the end of the newest segment only; segments go from the
-//! oldest on. What a crash cut off at the end was never reported as durable.
+//! that entries cannot change places. Entries are added at the end of the newest segment only, or with a new segment; segments
+//! go from the oldest on. What a crash cut off at the end was never reported as durable.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use std::io;
 use thingward_crypto::sealed::SealingKey;
 use zeroize::Zeroizing;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, UNFINISHED};
 
 /// What is wrong with a log.
 #[derive(Debug, thiserror::Error)]
@@ -105,12 +105,15 @@ impl<D: Disk> SegmentLog<D> {
     ///
     /// [`SegmentError`].
     pub fn open(
-        disk: D,
+        mut disk: D,
         key: SealingKey,
         naming: Naming,
         mut visit: impl FnMut(Extent, &[u8]) -> bool,
     ) -> Result<(Self, u64), SegmentError> {
         let files = disk.list()?;
+        for file in files.iter().filter(|file| file.ends_with(UNFINISHED)) {
+            disk.remove(file)?;
+        }
         let segments = files.iter().filter_map(|file| Some((naming.number(file)?, 0))).collect();
         let mut log = Self { disk, key, naming, segments, pending: Vec::new(), is_dirty: false };
         let newest = log.segments.last_key_value().map(|(number, _)| *number);
@@ -170,11 +173,57 @@ impl<D: Disk> SegmentLog<D> {
     /// [`SegmentError::Crypto`]; nothing was added.
     pub fn push(&mut self, plain: &[u8]) -> Result<Extent, SegmentError> {
         let place = self.next();
+        let entry = self.seal_entry(place, plain)?;
+        self.pending.extend_from_slice(&entry);
+        Ok(Extent { place, len: entry.len() })
+    }
+
+    /// An entry as it stands in a file.
+    fn seal_entry(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, SegmentError> {
         let sealed = self.key.seal(&self.naming.label(place), plain).map_err(|_| SegmentError::Crypto)?;
         let length = u32::try_from(sealed.len()).map_err(|_| SegmentError::Crypto)?;
-        self.pending.extend_from_slice(&length.to_be_bytes());
-        self.pending.extend_from_slice(&sealed);
-        Ok(Extent { place, len: LENGTH_BYTES + sealed.len() })
+        Ok([length.to_be_bytes().as_slice(), &sealed].concat())
+    }
+
+    /// Copies entries into a segment of their own, the newest from then on, with the entries `behind` at its end. After a crash
+    /// all of that is there, or nothing. Gives where the copies stand. What was pushed before is committed.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]; nothing was copied.
+    pub fn copy(&mut self, entries: &[Extent], behind: &[Vec<u8>]) -> Result<Vec<Extent>, SegmentError> {
+        self.commit()?;
+        self.cut_unknown()?;
+        let segment =
+            self.segments.last_key_value().map_or(0, |(number, bytes)| number + u64::from(*bytes > 0));
+        let mut bytes = Vec::new();
+        let mut copies = Vec::new();
+        for entry in entries {
+            let place = Place { segment, offset: bytes.len() as u64 };
+            let copy = self.seal_entry(place, &self.read(*entry)?)?;
+            copies.push(Extent { place, len: copy.len() });
+            bytes.extend_from_slice(&copy);
+        }
+        for plain in behind {
+            let place = Place { segment, offset: bytes.len() as u64 };
+            bytes.extend_from_slice(&self.seal_entry(place, plain)?);
+        }
+        let written = self.disk.replace(&self.naming.file(segment), &bytes);
+        // One that failed may be there all the same. The next entries stand in it, and it is emptied before they do.
+        self.segments.insert(segment, if written.is_ok() { bytes.len() as u64 } else { 0 });
+        self.is_dirty = written.is_err();
+        written?;
+        Ok(copies)
+    }
+
+    /// Cuts off what a write left that failed.
+    fn cut_unknown(&mut self) -> Result<(), SegmentError> {
+        if self.is_dirty {
+            let Place { segment, offset } = self.end();
+            self.disk.truncate(&self.naming.file(segment), offset)?;
+            self.is_dirty = false;
+        }
+        Ok(())
     }
 
     /// Makes everything pushed so far durable, in one write.
@@ -189,10 +238,7 @@ impl<D: Disk> SegmentLog<D> {
         }
         let Place { segment, offset } = self.end();
         let file = self.naming.file(segment);
-        if self.is_dirty {
-            self.disk.truncate(&file, offset)?;
-            self.is_dirty = false;
-        }
+        self.cut_unknown()?;
         if let Err(error) = self.disk.append(&file, &bytes) {
             // Whatever part of it arrived goes again, so that the next entry stands where it says it does.
             self.is_dirty = self.disk.truncate(&file, offset).is_err();
@@ -234,6 +280,16 @@ impl<D: Disk> SegmentLog<D> {
     #[must_use]
     pub fn oldest_segment(&self) -> Option<u64> {
         self.segments.first_key_value().map(|(number, _)| *number)
+    }
+
+    /// Bytes of the segments in front of `needed`, or of all when nothing is needed.
+    #[must_use]
+    pub fn bytes_before(&self, needed: Option<u64>) -> u64 {
+        let segments = self.segments.iter();
+        segments
+            .take_while(|(number, _)| needed.is_none_or(|needed| **number < needed))
+            .map(|(_, bytes)| bytes)
+            .sum()
     }
 
     /// How many segments there are.

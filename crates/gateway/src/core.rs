@@ -39,7 +39,7 @@ const EVENTS_MAX: usize = 1024;
 const GROUP_EVENTS_MAX: usize = 512;
 /// Most commands that wait for one child.
 const COMMANDS_WAITING_MAX: usize = 64;
-/// How often deliveries are written down, and what could not be read back is tried again.
+/// How often deliveries are written down, what could not be read back is tried again, and the queue is made shorter where it can be.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10);
 /// Most levels of a child's topic: at the service two stand in front of it.
 const TOPIC_LEVELS_MAX: usize = LEVELS_MAX - 2;
@@ -190,10 +190,13 @@ impl Core {
         {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.expire(now);
+            if is_due { queue.commit_all() } else { queue.commit() }?;
             if is_due {
                 queue.look_again();
+                if let Err(error) = queue.make_room() {
+                    tracing::warn!(%error, "the queue has no more room than before");
+                }
             }
-            if is_due { queue.commit_all() } else { queue.commit() }?;
         }
         self.arrived.notify_one();
         self.release();

@@ -1,6 +1,7 @@
 //! Messages of children on their way to the service: sealed on disk, in order per child, with fair shares.
 //!
-//! Entries of the log are messages, or notes of messages that were delivered; a segment goes when everything in it is.
+//! Entries of the log are messages, or notes of messages that were delivered; a segment goes when everything in it is, and in all
+//! before it. Messages that are never delivered would keep the whole log: they are carried to its end when it grows too long.
 //! What a crash cut off was never acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -100,8 +101,17 @@ pub struct Queued {
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
+    /// What it is handed out as: where it stood first since the start.
+    name: Place,
+    /// Where it stands.
     extent: Extent,
     received: Timestamp,
+}
+
+impl Waiting {
+    const fn new(extent: Extent, received: Timestamp) -> Self {
+        Self { name: extent.place, extent, received }
+    }
 }
 
 #[derive(Default)]
@@ -147,7 +157,7 @@ impl<D: Disk> Queue<D> {
             match parse(plain) {
                 None => return false,
                 Some(Entry::Message(Queued { child, received, .. })) => {
-                    messages.insert(extent.place, (child, Waiting { extent, received }));
+                    messages.insert(extent.place, (child, Waiting::new(extent, received)));
                 }
                 // It stands behind what it names.
                 Some(Entry::Delivered(places)) => places.iter().for_each(|place| {
@@ -182,7 +192,7 @@ impl<D: Disk> Queue<D> {
         }
         let extent = self.log.push(&encode_message(queued))?;
         self.children.entry(queued.child).or_default().bytes += extent.len as u64;
-        self.pending.push((queued.child, Waiting { extent, received: queued.received }));
+        self.pending.push((queued.child, Waiting::new(extent, queued.received)));
         Ok(())
     }
 
@@ -233,7 +243,7 @@ impl<D: Disk> Queue<D> {
         &mut self,
         held: &BTreeSet<DeviceName>,
     ) -> Result<Option<(Place, Queued)>, QueueError> {
-        while let Some((who, extent)) = self.whose_turn(held) {
+        while let Some((who, Waiting { name, extent, .. })) = self.whose_turn(held) {
             self.turn = Some(who);
             let read = self.read(who, extent);
             let Some(child) = self.children.get_mut(&who) else { continue };
@@ -241,11 +251,11 @@ impl<D: Disk> Queue<D> {
                 Ok(queued) => {
                     child.handed += 1;
                     child.unreadable = None;
-                    return Ok(Some((extent.place, queued)));
+                    return Ok(Some((name, queued)));
                 }
                 Err(error) => {
                     child.is_passed_over = true;
-                    if child.unreadable.replace(extent.place) != Some(extent.place) {
+                    if child.unreadable.replace(name) != Some(name) {
                         return Err(error);
                     }
                 }
@@ -254,12 +264,12 @@ impl<D: Disk> Queue<D> {
         Ok(None)
     }
 
-    /// The next child with a message to hand out, and where that stands.
-    fn whose_turn(&self, held: &BTreeSet<DeviceName>) -> Option<(DeviceName, Extent)> {
+    /// The next child with a message to hand out.
+    fn whose_turn(&self, held: &BTreeSet<DeviceName>) -> Option<(DeviceName, Waiting)> {
         let ready = |(name, child): (&DeviceName, &Child)| {
             let next =
                 child.waiting.get(child.handed).filter(|_| !child.is_passed_over && !held.contains(name));
-            next.map(|waiting| (*name, waiting.extent))
+            next.map(|waiting| (*name, *waiting))
         };
         let after = self.turn;
         let mut behind = self.children.iter().filter(|(name, _)| after.is_none_or(|a| **name > a));
@@ -284,37 +294,92 @@ impl<D: Disk> Queue<D> {
         self.children.values_mut().for_each(|child| child.is_passed_over = false);
     }
 
-    /// A message has arrived at the service, or was refused there for good.
-    pub fn done(&mut self, child: &DeviceName, place: Place) {
+    /// A message has arrived at the service, or was refused there for good. It may have become too old meanwhile.
+    pub fn done(&mut self, child: &DeviceName, name: Place) {
         let Some(entry) = self.children.get_mut(child) else { return };
-        let Some(at) = entry.waiting.iter().position(|w| w.extent.place == place) else { return };
-        if let Some(waiting) = entry.waiting.remove(at) {
-            entry.bytes -= waiting.extent.len as u64;
-            if at < entry.handed {
-                entry.handed -= 1;
-            }
+        let Some(at) = entry.waiting.iter().position(|w| w.name == name) else { return };
+        let Some(waiting) = entry.waiting.remove(at) else { return };
+        entry.bytes -= waiting.extent.len as u64;
+        if at < entry.handed {
+            entry.handed -= 1;
         }
         if entry.bytes == 0 {
             self.children.remove(child);
         }
-        self.delivered.push(place);
+        self.delivered.push(waiting.extent.place);
     }
 
-    /// Lets go of messages that waited longer than they may, and counts them by child.
+    /// Lets go of messages that waited longer than they may, and counts them by child. That includes those that were handed out,
+    /// and are refused for the time being again and again.
     pub fn expire(&mut self, now: Timestamp) {
         let age = i64::try_from(self.limits.age_max.as_micros()).unwrap_or(i64::MAX);
         let mut old = Vec::new();
         for (child, entry) in &self.children {
-            let waiting = entry.waiting.iter().skip(entry.handed);
-            let expired = waiting.take_while(|w| w.received.plus_micros(age) < now);
-            old.extend(expired.map(|w| (*child, w.extent.place)));
+            let expired = entry.waiting.iter().take_while(|w| w.received.plus_micros(age) < now);
+            old.extend(expired.map(|w| (*child, w.name)));
         }
-        for (child, place) in old {
-            self.done(&child, place);
+        for (child, name) in old {
+            self.done(&child, name);
             let count = self.expired.entry(child).or_default();
             *count += 1;
             tracing::warn!(%child, count, "a message waited longer than it may and was dropped");
         }
+    }
+
+    /// When the log is over half of its bound, and a few messages keep much of it that was delivered: carries all that waits of
+    /// their children to its end, and removes what is free then.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]. Everything that waited waits; there is just no more room than before.
+    pub fn make_room(&mut self) -> Result<(), QueueError> {
+        if self.log.bytes() <= self.limits.bytes_max / 2 || !self.pending.is_empty() {
+            return Ok(());
+        }
+        let children = self.who_holds_up();
+        if !children.is_empty() {
+            self.carry(&children)?;
+        }
+        self.remove_finished()
+    }
+
+    /// The children with the oldest messages, as many as it takes until carrying them frees twice what it writes, and no more than
+    /// one child's share; nobody when that is not to be had.
+    fn who_holds_up(&self) -> Vec<DeviceName> {
+        let oldest = |(name, child): (&DeviceName, &Child)| {
+            child.waiting.front().map(|waiting| (waiting.extent.place.segment, *name, child.bytes))
+        };
+        let mut by_age: Vec<_> = self.children.iter().filter_map(oldest).collect();
+        by_age.sort_unstable();
+        let needed_then = by_age.iter().skip(1).map(|(segment, ..)| Some(*segment)).chain([None]);
+        let mut carried = 0;
+        let last = by_age.iter().zip(needed_then).position(|((_, _, bytes), needed)| {
+            carried += bytes;
+            carried <= self.limits.bytes_max / SHARES_MIN && carried * 2 <= self.log.bytes_before(needed)
+        });
+        by_age.into_iter().take(last.map_or(0, |last| last + 1)).map(|(_, name, _)| name).collect()
+    }
+
+    /// Writes what waits of these children once more, in its order, and that it has arrived where it stood: after a crash all of
+    /// that is there, or nothing.
+    fn carry(&mut self, children: &[DeviceName]) -> Result<(), QueueError> {
+        let of_children = children.iter().filter_map(|name| self.children.get(name));
+        let old: Vec<_> =
+            of_children.flat_map(|child| &child.waiting).map(|waiting| waiting.extent).collect();
+        let places: Vec<_> =
+            old.iter().map(|extent| extent.place).chain(self.delivered.iter().copied()).collect();
+        let notes: Vec<_> = places.chunks(NOTE_PLACES_MAX).map(encode_delivered).collect();
+        let mut new = self.log.copy(&old, &notes)?.into_iter();
+        self.delivered.clear();
+        for name in children {
+            let Some(child) = self.children.get_mut(name) else { continue };
+            for (waiting, copy) in child.waiting.iter_mut().zip(new.by_ref()) {
+                child.bytes = child.bytes - waiting.extent.len as u64 + copy.len as u64;
+                waiting.extent = copy;
+            }
+        }
+        tracing::info!(messages = old.len(), children = children.len(), "messages that wait were carried on");
+        Ok(())
     }
 
     fn remove_finished(&mut self) -> Result<(), QueueError> {
@@ -332,6 +397,8 @@ impl<D: Disk> Queue<D> {
 
 /// With nothing else to write, so many deliveries are worth a write of their own.
 const DELIVERED_NOTE_MIN: usize = 256;
+/// Most of them in one note.
+const NOTE_PLACES_MAX: usize = 4096;
 
 enum Entry {
     Message(Queued),

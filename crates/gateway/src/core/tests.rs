@@ -26,6 +26,42 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_800_000_000 + seconds)
 }
 
+#[test]
+fn a_message_that_the_service_keeps_refusing_leaves_room_for_what_others_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate(&mut system_rng()).unwrap();
+    let limits = QueueLimits { bytes_max: 64 * 1024, ..QueueLimits::default() };
+    let queue = Queue::open(disk(folder.path()), key, limits).unwrap();
+    let queue = Arc::new(Mutex::new(queue));
+    let mut core =
+        Core::new("acme".parse().unwrap(), Arc::clone(&queue), Arc::default(), Switchboard::default());
+    let said = |child: &str| Queued {
+        child: child.parse().unwrap(),
+        topic: "devices/me/state/door".to_owned(),
+        received: at(0),
+        link: Link::MutualTls,
+        message: b"open".to_vec(),
+    };
+    let refused = said("refused");
+    queue.lock().unwrap().push(&refused).unwrap();
+    core.step(at(0), std::iter::empty()).unwrap();
+    let (name, _) = queue.lock().unwrap().next_message(&BTreeSet::new()).unwrap().unwrap();
+    for n in 1..200 {
+        for _ in 0..10 {
+            queue.lock().unwrap().push(&said("other")).unwrap();
+        }
+        core.step(at(10 * n), std::iter::empty()).unwrap();
+        let mut queue = queue.lock().unwrap();
+        while let Some((name, queued)) = queue.next_message(&BTreeSet::new()).unwrap() {
+            queue.done(&queued.child, name);
+        }
+    }
+    let mut queue = queue.lock().unwrap();
+    assert_eq!(queue.backlog().len(), 1);
+    queue.done(&refused.child, name);
+    assert!(queue.backlog().is_empty());
+}
+
 /// A child connects. Gives what it is sent.
 fn connect(core: &mut Core, conn: ConnId, serial: u8) -> Waiting {
     let name = format!("meter-{conn}").parse().unwrap();
