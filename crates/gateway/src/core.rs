@@ -18,7 +18,9 @@ use thingward_ingress::{Member, Output, Received, TooSlow};
 use thingward_model::clock::now;
 use thingward_model::limits::{self, TOPIC_BYTES_MAX};
 use thingward_model::{DeviceName, Link, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
+use thingward_mqtt::broker::{
+    Broker, ConnId, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope,
+};
 use thingward_mqtt::codec::{Connect, QoS, ReasonCode};
 use thingward_mqtt::topic::{LEVELS_MAX, TopicFilter, TopicName};
 
@@ -392,7 +394,7 @@ impl Gate for ChildGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode> {
+    ) -> Result<Routed, ReasonCode> {
         let message = incoming.message;
         let topic = message.topic.as_str();
         check_topic(topic)?;
@@ -409,7 +411,7 @@ impl Gate for ChildGate {
         let queued = Queued { child, topic, received: now, link: who.link, message };
         let pushed = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&queued);
         match pushed {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(Routed::Nowhere),
             Err(QueueError::Full) => {
                 self.held_back.extend(item.map(|message| (child, HeldBack::new(message, now))));
                 Err(ReasonCode::QuotaExceeded)

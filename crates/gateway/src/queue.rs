@@ -67,7 +67,7 @@ pub enum QueueError {
         /// Where.
         offset: u64,
         /// Why.
-        source: SegmentError,
+        source: Box<SegmentError>,
     },
     /// The sealing key does not work.
     #[error("sealing key does not work")]
@@ -286,7 +286,7 @@ impl<D: Disk> Queue<D> {
             },
             Err(error) => error,
         };
-        Err(QueueError::Unreadable { child, file, offset, source })
+        Err(QueueError::Unreadable { child, file, offset, source: Box::new(source) })
     }
 
     /// What could not be read back is tried again.

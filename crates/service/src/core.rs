@@ -41,8 +41,9 @@ use crate::directory::Directory;
 use crate::finding::Finding;
 use crate::gate::{self, ServiceGate};
 use crate::metrics::Metrics;
-use crate::pipeline::{Drained, Pipeline};
+use crate::pipeline::{Accepted, Drained, Pipeline};
 use crate::sealer::Sealer;
+use crate::topics;
 use crate::uses::Uses;
 
 /// Events that wait for the core. A full queue makes connections wait, which TCP tells the peers.
@@ -449,6 +450,18 @@ impl Core {
         false
     }
 
+    /// No text is made of readings that nobody subscribes to.
+    fn tell_readers(&mut self, now: Timestamp, accepted: &[Accepted]) {
+        for (tenant, record) in accepted {
+            let levels = topics::telemetry_levels(tenant, &record.device, &record.stream);
+            if self.broker.is_heard(&levels)
+                && let Some(message) = gate::announcement(tenant, record)
+            {
+                self.broker.announce(now, message);
+            }
+        }
+    }
+
     /// What events changed and what follows from it; `None` when that is nothing.
     fn finish_group(&mut self, now: Timestamp) -> Result<Option<Group>, ()> {
         for message in std::mem::take(&mut self.broker.gate_mut().announcements) {
@@ -457,7 +470,6 @@ impl Core {
         let kept = self.things(now)?;
         let gate = self.broker.gate_mut();
         gate.pipeline.deeds.extend(gate.refusals.over(now));
-        self.metrics.set_broker(*self.broker.counters());
         for (tenant, deed) in std::mem::take(&mut self.broker.gate_mut().pipeline.deeds) {
             let entry = self.auditor.entry(deed, now).map_err(|error| error.to_string());
             if let Err(error) = entry.and_then(|e| self.log.append(tenant, e).map_err(|e| e.to_string())) {
@@ -472,6 +484,8 @@ impl Core {
         batch.extend(log_batch);
         batch.extend(kept);
         let logged = Logged { sizes, waiting: std::mem::take(&mut self.waiting) };
+        self.tell_readers(now, &accepted);
+        self.metrics.set_broker(*self.broker.counters());
         let output = self.broker.drain();
         for change in output.changes {
             match change.value {

@@ -3,8 +3,7 @@
 mod gateways;
 mod view;
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use thingward_grant::Nonce;
 use thingward_ingress::Member;
 use thingward_model::description::ThingDescription;
 use thingward_model::{DeviceName, Principal, Role, StreamName, TenantName, Timestamp};
-use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Scope};
+use thingward_mqtt::broker::{Delivered, Gate, Incoming, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode, Text};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_policy::{Act, Forward, Permit, PublishReadings, Reader, Resource, SendCommands, Subject};
@@ -49,9 +48,7 @@ pub struct ServiceGate {
     store: Arc<Store>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) refusals: Refusals,
-    /// Tenants with a reader: for others no text is made of their readings.
-    read: RefCell<HashSet<TenantName>>,
-    /// What readers are told of kept readings, until the core takes it.
+    /// What gateways are told, until the core takes it.
     pub(crate) announcements: Vec<Message>,
     /// What devices said that they can do, until the core keeps it.
     pub(crate) described: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -86,7 +83,6 @@ impl ServiceGate {
             store,
             directory,
             refusals: Refusals::default(),
-            read: RefCell::default(),
             announcements: Vec::new(),
             described: Vec::new(),
             statuses: Vec::new(),
@@ -182,13 +178,13 @@ impl ServiceGate {
         who: &Principal,
         nonce: &Nonce,
         message: &[u8],
-    ) -> Result<Option<Message>, ReasonCode> {
+    ) -> Result<(), ReasonCode> {
         let directory = Arc::clone(&self.directory);
         let key = |id: &KeyId| directory.key(&who.tenant, &who.name, id);
         match self.uses.take(now, who, nonce, message, key) {
             Ok(deed) => {
                 self.pipeline.deeds.extend(deed.map(|deed| (who.tenant, deed)));
-                Ok(None)
+                Ok(())
             }
             Err(BadUse::Wrong(fault)) => {
                 self.pipeline.note_device(who.tenant, who.name, "wrong-use", fault.to_string(), now);
@@ -265,17 +261,9 @@ impl ServiceGate {
         payload: &[u8],
         route: Route,
         now: Timestamp,
-    ) -> Result<Option<Message>, ReasonCode> {
-        let before = self.pipeline.accepted().len();
+    ) -> Result<(), ReasonCode> {
         let taken = self.pipeline.take(permit, device, stream, payload, route, now);
-        if self.read.borrow().contains(permit.tenant()) {
-            // Also what was kept of a message before it was refused.
-            let kept = self.pipeline.accepted().iter().skip(before);
-            self.announcements.extend(kept.filter_map(|(tenant, record)| announcement(tenant, record)));
-        }
-        taken.map_err(|refusal| reason(&refusal))?;
-        // The readings are kept whoever listens, so a full queue of a listener is no reason to refuse them.
-        Ok(None)
+        taken.map(drop).map_err(|refusal| reason(&refusal))
     }
 
     fn forward(
@@ -284,7 +272,7 @@ impl ServiceGate {
         gateway: DeviceName,
         payload: &[u8],
         now: Timestamp,
-    ) -> Result<Option<Message>, ReasonCode> {
+    ) -> Result<Routed, ReasonCode> {
         let tenant = *permit.tenant();
         let envelope = SignedEnvelope::decode(payload).map_err(|_| ReasonCode::PayloadFormatInvalid)?;
         let key = self.directory.key(&tenant, &gateway, &envelope.key_id());
@@ -315,7 +303,9 @@ impl ServiceGate {
                 let permit = self.publishing(now, &child, stream)?;
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 let hop = Hop { gateway, link: envelope.link, received: envelope.received };
-                self.telemetry(&permit, envelope.child, stream, envelope.message, Route::Through(hop), now)
+                let route = Route::Through(hop);
+                self.telemetry(&permit, envelope.child, stream, envelope.message, route, now)?;
+                Ok(Routed::Nowhere)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, topics::area(rest)?)?;
@@ -323,7 +313,7 @@ impl ServiceGate {
                 self.commands.carried(tenant, envelope.child, gateway, now);
                 let topic =
                     topics::inner(&tenant, &envelope.child, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Some(Message {
+                Ok(Routed::ToThoseWithRoom(Message {
                     topic,
                     payload: Bytes::copy_from_slice(envelope.message),
                     qos: QoS::AtLeastOnce,
@@ -334,9 +324,9 @@ impl ServiceGate {
             }
             Some(DeviceTopic::Use(nonce)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, &child, uses_area()?)?;
-                let routed = self.used(now, &child, &nonce, envelope.message)?;
+                self.used(now, &child, &nonce, envelope.message)?;
                 self.commands.carried(tenant, envelope.child, gateway, now);
-                Ok(routed)
+                Ok(Routed::Nowhere)
             }
             Some(
                 DeviceTopic::Forward
@@ -372,12 +362,7 @@ impl Gate for ServiceGate {
 
     fn decode_identity(&self, bytes: &[u8]) -> Option<Member> {
         // Who was released while the service was down does not come back.
-        let who = Member::decode(bytes).filter(|who| self.is_member(who))?;
-        if who.principal.role == Role::Application {
-            // Its subscriptions come back with it.
-            self.read.borrow_mut().insert(who.principal.tenant);
-        }
-        Some(who)
+        Member::decode(bytes).filter(|who| self.is_member(who))
     }
 
     fn connect(&mut self, now: Timestamp, who: &Member, _connect: &Connect) -> Result<(), ReasonCode> {
@@ -400,7 +385,7 @@ impl Gate for ServiceGate {
         now: Timestamp,
         who: &Member,
         incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode> {
+    ) -> Result<Routed, ReasonCode> {
         if !self.is_member(who) {
             return Err(ReasonCode::NotAuthorized);
         }
@@ -419,7 +404,7 @@ impl Gate for ServiceGate {
                 Deed::new(format!("application/{}", p.name), "command.publish", target(&device, &operation));
             self.pipeline.deeds.push((p.tenant, deed));
             let topic = topics::inner(&p.tenant, &device, &format!("commands/{operation}"));
-            return Ok(Some(Message {
+            return Ok(Routed::ToAll(Message {
                 topic: topic.ok_or(ReasonCode::TopicNameInvalid)?,
                 // Whether it may is asked again when the device is there.
                 author: who.encode(),
@@ -430,19 +415,22 @@ impl Gate for ServiceGate {
             None => Err(ReasonCode::NotAuthorized),
             Some(DeviceTopic::Telemetry(stream)) => {
                 let permit = self.publishing(now, p, stream)?;
-                self.telemetry(&permit, p.name, stream, &message.payload, Route::Direct(who.link), now)
+                let route = Route::Direct(who.link);
+                self.telemetry(&permit, p.name, stream, &message.payload, route, now)?;
+                Ok(Routed::Nowhere)
             }
             Some(DeviceTopic::Other(rest)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, topics::area(rest)?)?;
                 self.said(now, p, rest, &message.payload, Via::Device)?;
                 let topic = topics::inner(&p.tenant, &p.name, rest).ok_or(ReasonCode::TopicNameInvalid)?;
-                Ok(Some(Message { topic, ..message.clone() }))
+                Ok(Routed::ToThoseWithRoom(Message { topic, ..message.clone() }))
             }
             Some(DeviceTopic::Use(nonce)) => {
                 let _: Permit<PublishReadings> = self.publishing(now, p, uses_area()?)?;
-                self.used(now, p, &nonce, &message.payload)
+                self.used(now, p, &nonce, &message.payload)?;
+                Ok(Routed::Nowhere)
             }
-            Some(DeviceTopic::Time(nonce)) => self.tell_time(now, p, &nonce).map(Some),
+            Some(DeviceTopic::Time(nonce)) => self.tell_time(now, p, &nonce).map(Routed::ToAll),
             Some(DeviceTopic::Status | DeviceTopic::Findings | DeviceTopic::Account)
                 if p.role != Role::Gateway =>
             {
@@ -451,14 +439,14 @@ impl Gate for ServiceGate {
             // For those who look at the gateway, and in nobody's subscription.
             Some(DeviceTopic::Status) => {
                 let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
-                self.status(now, p, &message.payload).map(|()| None)
+                self.status(now, p, &message.payload).map(|()| Routed::Nowhere)
             }
             Some(DeviceTopic::Findings) => {
                 let _: Permit<Forward> = self.permit(now, p, &Resource::Tenant)?;
-                self.found(now, p, &message.payload).map(|()| None)
+                self.found(now, p, &message.payload).map(|()| Routed::Nowhere)
             }
             // What it did it may tell, whatever it may do from here on: that is what the log is for.
-            Some(DeviceTopic::Account) => self.account(now, p, &message.payload).map(|()| None),
+            Some(DeviceTopic::Account) => self.account(now, p, &message.payload).map(|()| Routed::Nowhere),
             Some(DeviceTopic::Forward) => {
                 let permit = self.permit(now, p, &Resource::Tenant)?;
                 self.forward(&permit, p.name, &message.payload, now)
@@ -468,9 +456,6 @@ impl Gate for ServiceGate {
 
     fn subscribe(&mut self, who: &Member, filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {
         let inner = topics::inner_filter(&who.principal, filter).ok_or(ReasonCode::NotAuthorized)?;
-        if who.principal.role == Role::Application {
-            self.read.borrow_mut().insert(who.principal.tenant);
-        }
         // Its subscription counts once this group of events is done, and commands leave behind that.
         let (p, now) = (&who.principal, self.time);
         match p.role {
@@ -538,8 +523,9 @@ fn number(payload: &[u8]) -> Option<i64> {
 }
 
 /// A kept record as applications see it: SenML in JSON, with its assurance as a property.
-fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
-    let topic = topics::inner(tenant, &record.device, &format!("telemetry/{}", record.stream))?;
+pub(crate) fn announcement(tenant: &TenantName, record: &Record) -> Option<Message> {
+    let topic = topics::telemetry_levels(tenant, &record.device, &record.stream).join("/");
+    let topic = TopicName::try_from(topic.as_str()).ok()?;
     let link = record.route.link().map(|link| ("link", link.as_str()));
     let said = std::iter::once(("assurance", record.assurance.as_str())).chain(link);
     let property = |(name, value)| Some((Text::try_from(name).ok()?, Text::try_from(value).ok()?));

@@ -135,6 +135,15 @@ pub(crate) fn inner(tenant: &TenantName, device: &DeviceName, rest: &str) -> Opt
     name(&format!("t/{tenant}/devices/{device}/{rest}"))
 }
 
+/// The levels of the inner name under which readings are told.
+pub(crate) fn telemetry_levels<'a>(
+    tenant: &'a TenantName,
+    device: &'a DeviceName,
+    stream: &'a StreamName,
+) -> [&'a str; 6] {
+    ["t", tenant.as_str(), "devices", device.as_str(), "telemetry", stream.as_str()]
+}
+
 /// What the inner names of one device's topics begin with, as bytes.
 #[must_use]
 pub(crate) fn device_part(inner: &TopicName) -> Bytes {

@@ -18,7 +18,7 @@ use thingward_agent::http::Endpoint;
 use thingward_crypto::{RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng};
 use thingward_model::clock::now;
 use thingward_model::{Principal, Role, StreamName, Timestamp};
-use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Scope};
+use thingward_mqtt::broker::{Broker, Delivered, Effect, Gate, Incoming, Limits, Message, Routed, Scope};
 use thingward_mqtt::codec::{Connect, MessageProperties, QoS, ReasonCode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
 use thingward_pki::tls::{ALPN_HTTP, ALPN_MQTT, Credentials, member_server_config, open_server_config};
@@ -310,10 +310,10 @@ impl Gate for LedgerGate {
         _: Timestamp,
         who: &Arc<LeafIdentity>,
         incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode> {
+    ) -> Result<Routed, ReasonCode> {
         // What comes behind the cut on the same connection is lost, as in a crash.
         if self.cut {
-            return Ok(None);
+            return Ok(Routed::Nowhere);
         }
         let refuse = u8::try_from(self.faults.refuse.load(Ordering::SeqCst)).unwrap();
         if refuse != 0 {
@@ -334,7 +334,7 @@ impl Gate for LedgerGate {
         ledger.messages += 1;
         let every = self.faults.cut_every.load(Ordering::SeqCst);
         self.cut = every != 0 && ledger.messages.is_multiple_of(every);
-        Ok(None)
+        Ok(Routed::Nowhere)
     }
 
     fn subscribe(

@@ -14,7 +14,7 @@ use crate::broker::route::Target;
 use crate::broker::session::{Session, SessionId, SessionName, Subscription};
 use crate::broker::timers::{Timer, Timers};
 use crate::broker::wills::PendingWill;
-use crate::broker::{ConnId, Counters, Gate, Limits, Message, Output, QueueFull};
+use crate::broker::{ConnId, Counters, Gate, Limits, Message, Output, QueueFull, Routed};
 use crate::codec::{
     ConnAck, ConnectPart, DecodeError, Packet, ReasonCode, Receiver, Version, decode, packet_type,
 };
@@ -163,14 +163,20 @@ impl<G: Gate> Broker<G> {
     /// [`QueueFull`]: nobody got it.
     pub fn publish(&mut self, now: Timestamp, message: Message) -> Result<(), QueueFull> {
         self.counters.messages_received += 1;
-        self.route(now, None, message).map(drop)
+        self.route(now, None, Routed::ToAll(message)).map(drop)
     }
 
     /// Tells those who listen something that is kept elsewhere. Unlike [`Self::publish`], a session whose queue is
     /// full does without, which is counted: what one reader does not fetch must not hold up the others.
     pub fn announce(&mut self, now: Timestamp, message: Message) {
         self.counters.messages_received += 1;
-        self.route_to_those_with_room(now, message);
+        self.route_to_those_with_room(now, None, message);
+    }
+
+    /// Whether anybody subscribes to the topic of these levels, of which the first does not begin with `$`.
+    #[must_use]
+    pub fn is_heard(&self, levels: &[&str]) -> bool {
+        self.index.has_any(levels)
     }
 
     /// When [`Self::tick`] has to be called next.

@@ -37,7 +37,7 @@ pub struct Counters {
     pub publishes_refused_retained_full: u64,
     /// Publications refused because the payload is not what its format indicator says.
     pub publishes_refused_payload_format: u64,
-    /// Announcements that a session did not get because its queue was full.
+    /// Messages for those with room that a session did not get because its queue was full.
     pub announcements_dropped: u64,
     /// Wills that the gate refused.
     pub wills_refused_gate: u64,

@@ -37,7 +37,7 @@ pub trait Gate {
     fn connect(&mut self, now: Timestamp, who: &Self::Identity, connect: &Connect) -> Result<(), ReasonCode>;
 
     /// Turns a publication of a client, or its will, into the message that is routed, in the names that the broker uses
-    /// inside; `None` when it was accepted, and is for nobody.
+    /// inside.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ pub trait Gate {
         now: Timestamp,
         who: &Self::Identity,
         incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode>;
+    ) -> Result<Routed, ReasonCode>;
 
     /// Turns a topic filter of a client into the one that the broker uses inside.
     ///
@@ -67,6 +67,17 @@ pub struct Delivered {
     pub topic: TopicName,
     /// What it may see of the payload.
     pub payload: Bytes,
+}
+
+/// What becomes of what a client published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routed {
+    /// It was accepted, and is for nobody.
+    Nowhere,
+    /// It goes to all who subscribe. When one of them has no room, it is refused, and nobody gets it.
+    ToAll(Message),
+    /// It goes to those who have room: what one of them does not fetch holds up nobody.
+    ToThoseWithRoom(Message),
 }
 
 /// What a client published.
@@ -106,13 +117,8 @@ impl Gate for OpenGate {
         Ok(())
     }
 
-    fn publish(
-        &mut self,
-        _: Timestamp,
-        (): &(),
-        incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode> {
-        Ok(Some(incoming.message.clone()))
+    fn publish(&mut self, _: Timestamp, (): &(), incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
+        Ok(Routed::ToAll(incoming.message.clone()))
     }
 
     fn subscribe(&mut self, (): &(), filter: &TopicFilter) -> Result<TopicFilter, ReasonCode> {

@@ -117,10 +117,7 @@ impl<G: Gate> Broker<G> {
         let Some(connection) = self.connections.get(&conn) else { return Err(ReasonCode::UnspecifiedError) };
         let incoming = Incoming { message, is_will: false };
         match self.gate.publish(now, &connection.who, &incoming) {
-            Ok(None) => Ok(false),
-            Ok(Some(message)) => {
-                self.route(now, Some(session), message).map_err(|_| ReasonCode::QuotaExceeded)
-            }
+            Ok(routed) => self.route(now, Some(session), routed).map_err(|_| ReasonCode::QuotaExceeded),
             Err(reason) => {
                 self.counters.publishes_refused_gate += 1;
                 Err(reason)

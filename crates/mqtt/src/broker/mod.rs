@@ -44,7 +44,7 @@ mod wills;
 pub use connection::ConnId;
 pub use core::Broker;
 pub use counters::Counters;
-pub use gate::{Delivered, Gate, Incoming, OpenGate, Scope};
+pub use gate::{Delivered, Gate, Incoming, OpenGate, Routed, Scope};
 pub use limits::Limits;
 pub use message::Message;
 pub use output::{Change, Effect, Output};

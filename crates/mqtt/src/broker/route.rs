@@ -7,7 +7,7 @@ use thingward_model::Timestamp;
 use crate::broker::message::Stored;
 use crate::broker::record;
 use crate::broker::session::{Entry, Session, SessionId, Subscription};
-use crate::broker::{Broker, Gate, Limits, Message};
+use crate::broker::{Broker, Gate, Limits, Message, Routed};
 use crate::codec::{QoS, SubscriptionId};
 use crate::topic::trie::Group;
 
@@ -32,6 +32,22 @@ impl<G: Gate> Broker<G> {
         &mut self,
         now: Timestamp,
         from: Option<SessionId>,
+        routed: Routed,
+    ) -> Result<bool, QueueFull> {
+        match routed {
+            Routed::Nowhere => Ok(false),
+            Routed::ToAll(message) => self.route_to_all(now, from, message),
+            Routed::ToThoseWithRoom(message) => {
+                self.retained_has_room(&message)?;
+                Ok(self.route_to_those_with_room(now, from, message))
+            }
+        }
+    }
+
+    fn route_to_all(
+        &mut self,
+        now: Timestamp,
+        from: Option<SessionId>,
         message: Message,
     ) -> Result<bool, QueueFull> {
         let mut targets = std::mem::take(&mut self.targets);
@@ -44,10 +60,15 @@ impl<G: Gate> Broker<G> {
         outcome
     }
 
-    /// Routes a message to everybody who has room for it.
-    pub(super) fn route_to_those_with_room(&mut self, now: Timestamp, message: Message) {
+    /// Routes a message to everybody who has room for it. True: somebody subscribes to it.
+    pub(super) fn route_to_those_with_room(
+        &mut self,
+        now: Timestamp,
+        from: Option<SessionId>,
+        message: Message,
+    ) -> bool {
         let mut targets = std::mem::take(&mut self.targets);
-        self.select(None, &message, &mut targets);
+        self.select(from, &message, &mut targets);
         let (sessions, limits, bytes, all) = (&self.sessions, &self.limits, message.bytes(), targets.len());
         targets.retain(|t| {
             t.qos == QoS::AtMostOnce
@@ -55,11 +76,12 @@ impl<G: Gate> Broker<G> {
                 || sessions.get(&t.session).is_none_or(|session| can_take(session, bytes, limits))
         });
         self.counters.announcements_dropped += (all - targets.len()) as u64;
-        if !targets.is_empty() {
+        if message.retain || !targets.is_empty() {
             self.carry_out(now, message, &mut targets);
         }
         targets.clear();
         self.targets = targets;
+        all > 0
     }
 
     /// Finds who gets the message and whether there is room for it everywhere.
@@ -69,10 +91,7 @@ impl<G: Gate> Broker<G> {
         message: &Message,
         targets: &mut Vec<Target>,
     ) -> Result<bool, QueueFull> {
-        if message.retain && !self.retained_room(message) {
-            self.counters.publishes_refused_retained_full += 1;
-            return Err(QueueFull);
-        }
+        self.retained_has_room(message)?;
         self.select(from, message, targets);
         if message.qos != QoS::AtMostOnce {
             let bytes = message.bytes();
@@ -85,6 +104,14 @@ impl<G: Gate> Broker<G> {
             }
         }
         Ok(!targets.is_empty())
+    }
+
+    fn retained_has_room(&mut self, message: &Message) -> Result<(), QueueFull> {
+        if message.retain && !self.retained_room(message) {
+            self.counters.publishes_refused_retained_full += 1;
+            return Err(QueueFull);
+        }
+        Ok(())
     }
 
     fn select(&mut self, from: Option<SessionId>, message: &Message, targets: &mut Vec<Target>) {

@@ -17,7 +17,7 @@ mod rules;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LIMIT: usize = 1 << 20;
 
-/// Identities are numbers with a scope each. Nobody publishes to `forbidden`, and `secret` is for 0 only. What
+/// Identities are numbers with a scope each. Nobody publishes to `forbidden`, `secret` is for 0 only, and `news` for who has room. What
 /// `banned` published is delivered no more.
 #[derive(Default, Clone)]
 struct TestGate {
@@ -47,16 +47,12 @@ impl Gate for TestGate {
         if *who == 255 { Err(ReasonCode::NotAuthorized) } else { Ok(()) }
     }
 
-    fn publish(
-        &mut self,
-        _: Timestamp,
-        who: &u8,
-        incoming: &Incoming<'_>,
-    ) -> Result<Option<Message>, ReasonCode> {
+    fn publish(&mut self, _: Timestamp, who: &u8, incoming: &Incoming<'_>) -> Result<Routed, ReasonCode> {
         let message = Message { author: Bytes::copy_from_slice(&[*who]), ..incoming.message.clone() };
         match message.topic.as_str() {
             "forbidden" => Err(ReasonCode::NotAuthorized),
-            _ => Ok(Some(message)),
+            "news" => Ok(Routed::ToThoseWithRoom(message)),
+            _ => Ok(Routed::ToAll(message)),
         }
     }
 

@@ -84,9 +84,8 @@ impl<G: Gate> Broker<G> {
         self.out.delete(record::will_key(id));
         let incoming = Incoming { message: &will.message, is_will: true };
         match self.gate.publish(now, &will.who, &incoming) {
-            Ok(None) => {}
-            Ok(Some(message)) => {
-                if self.route(now, Some(id), message).is_err() {
+            Ok(routed) => {
+                if self.route(now, Some(id), routed).is_err() {
                     self.counters.wills_refused_full += 1;
                 }
             }

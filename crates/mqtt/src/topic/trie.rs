@@ -1,7 +1,8 @@
 //! Subscriptions, found by the topic names they match in time that grows with the matches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use ahash::HashMap;
 use bytes::Bytes;
 
 use crate::topic::{TopicFilter, TopicName};
@@ -76,6 +77,12 @@ impl<S> SubscriptionIndex<S> {
         });
     }
 
+    /// Whether there is a subscription that matches the topic of these levels, of which the first does not begin with `$`.
+    #[must_use]
+    pub fn has_any(&self, levels: &[&str]) -> bool {
+        self.root.has_any(levels)
+    }
+
     /// Visits the subscriptions of each filter that `topic` matches.
     pub fn visit(&mut self, topic: &TopicName, visit: &mut impl FnMut(&mut Leaf<S>)) {
         let reserved = topic.as_bytes().first() == Some(&b'$');
@@ -114,7 +121,7 @@ impl<S> Leaf<S> {
 
 impl<S> Node<S> {
     fn new() -> Self {
-        Self { children: HashMap::new(), any: None, here: Leaf::new(), below: Leaf::new() }
+        Self { children: HashMap::default(), any: None, here: Leaf::new(), below: Leaf::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -155,6 +162,15 @@ impl<S> Node<S> {
                 }
             }
         }
+    }
+
+    fn has_any(&self, levels: &[&str]) -> bool {
+        let Some((level, rest)) = levels.split_first() else {
+            return !self.here.is_empty() || !self.below.is_empty();
+        };
+        let any = self.any.as_ref().into_iter().map(Box::as_ref);
+        !self.below.is_empty()
+            || any.chain(self.children.get(level.as_bytes())).any(|node| node.has_any(rest))
     }
 
     fn visit(&mut self, name: Option<&[u8]>, wildcards: bool, visit: &mut impl FnMut(&mut Leaf<S>)) {
@@ -278,6 +294,8 @@ mod tests {
                     wanted.push(who);
                 }
             }
+            let levels: Vec<_> = topic.split('/').collect();
+            prop_assert!(topic.starts_with('$') || index.has_any(&levels) != wanted.is_empty());
             prop_assert_eq!(found(&mut index, &topic), wanted);
             for (who, filter) in (0..).zip(&filters) {
                 index.remove(filter, who);

@@ -127,6 +127,25 @@ fn an_announcement_passes_a_full_queue_by_and_reaches_the_others() {
 }
 
 #[test]
+fn what_is_for_those_with_room_is_taken_whoever_does_not_fetch_it() {
+    let mut bed = Bed::with(Limits { queue_messages_max: 1, ..Limits::default() });
+    let away = bed.connect(lasting("away"));
+    bed.subscribe(away, "+", at(QoS::AtLeastOnce));
+    bed.close(away);
+    let device = bed.connect(passing("device"));
+    let mut says = |topic: &str, payload: &str| {
+        bed.publish(device, topic, payload, QoS::AtLeastOnce);
+        acks(&bed.received(device))[0].1
+    };
+    assert_eq!(says("news", "1"), ReasonCode::Success);
+    assert_eq!(says("news", "2"), ReasonCode::Success, "its reader is behind, which is not its affair");
+    assert_eq!(says("order", "3"), ReasonCode::QuotaExceeded);
+    assert_eq!(bed.broker.counters().announcements_dropped, 1);
+    let away = bed.connect(lasting("away"));
+    assert_eq!(bed.payloads(away), ["1"]);
+}
+
+#[test]
 fn a_shared_subscription_goes_round_and_to_connected_members_first() {
     let mut bed = Bed::new();
     let subs = ["a", "b", "c"].map(|name| {

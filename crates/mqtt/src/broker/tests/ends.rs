@@ -101,6 +101,28 @@ fn a_session_expires_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_topic_is_heard_while_a_session_subscribes_to_it_connected_or_not() {
+    let mut bed = Bed::new();
+    let topic = ["t", "acme", "power"];
+    let conn = bed.connect(lasting("c"));
+    assert!(!bed.broker.is_heard(&topic));
+    bed.subscribe(conn, "t/+/power", at(QoS::AtLeastOnce));
+    assert!(bed.broker.is_heard(&topic) && !bed.broker.is_heard(&["t", "acme"]));
+    bed.close(conn);
+    bed.restart();
+    assert!(bed.broker.is_heard(&topic));
+    bed.wait(3601);
+    assert!(!bed.broker.is_heard(&topic));
+
+    let conn = bed.connect(passing("c"));
+    bed.subscribe(conn, "t/#", at(QoS::AtLeastOnce));
+    assert!(bed.broker.is_heard(&topic));
+    let filters = vec![TopicFilter::try_from("t/#").unwrap()];
+    bed.send(conn, Packet::Unsubscribe(Unsubscribe { id: PacketId::MIN, user: Vec::new(), filters }));
+    assert!(!bed.broker.is_heard(&topic));
+}
+
+#[test]
 fn before_mqtt_5_the_clean_session_flag_decides_how_long_a_session_lives() {
     let mut bed = Bed::new();
     for (clean_start, wanted) in [(true, 0), (false, 1)] {
