@@ -132,6 +132,10 @@ pub enum StatementVerdict {
 /// become too many, neighbours merge, so that the answer errs towards unsigned.
 pub const EXCEPTIONS_MAX: usize = 8;
 
+/// Inclusive ranges of records that never came although later ones did; when they become too many, the newest grows, so that the
+/// answer errs towards a record that is still to come.
+pub const MISSING_MAX: usize = 8;
+
 /// What a service knows of one chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainState {
@@ -145,6 +149,9 @@ pub struct ChainState {
     pub signed_through: u64,
     /// Ranges of records that stay unsigned; unused entries are `(0, 0)` and come last.
     pub exceptions: [(u64, u64); EXCEPTIONS_MAX],
+    /// Ranges of records that may still come: somebody on the way may have them, who said that they arrived. Unused entries are
+    /// `(0, 0)`. What the device declared missing is in none.
+    pub missing: [(u64, u64); MISSING_MAX],
 }
 
 impl ChainState {
@@ -157,6 +164,7 @@ impl ChainState {
             head: Some(sha256(&[open_bytes])),
             signed_through: 0,
             exceptions: [(0, 0); EXCEPTIONS_MAX],
+            missing: [(0, 0); MISSING_MAX],
         }
     }
 
@@ -193,6 +201,7 @@ impl ChainState {
         let expected = self.last + 1;
         self.last = record.seq;
         if record.seq != expected {
+            self.misses(expected, record.seq - 1);
             self.head = None;
             return RecordVerdict::Unlinked(Some(Violation::Gap));
         }
@@ -209,21 +218,15 @@ impl ChainState {
         }
     }
 
-    fn earlier_record(&self, record: &Record<'_>, earlier: Earlier) -> RecordVerdict {
+    fn earlier_record(&mut self, record: &Record<'_>, earlier: Earlier) -> RecordVerdict {
         match earlier {
             Earlier::Same => RecordVerdict::Duplicate,
             Earlier::Other => RecordVerdict::Refused(Violation::Fork),
-            // While the chain is unbroken no record behind its last statement is missing, so this one was kept.
-            Earlier::Unknown if record.seq > self.signed_through && self.head.is_some() => {
-                RecordVerdict::Duplicate
-            }
-            Earlier::Unknown if record.seq > self.signed_through => {
+            Earlier::Unknown if self.arrives(record.seq) => {
                 RecordVerdict::Unlinked(Some(Violation::Reordering))
             }
-            // It was kept and signed, and has moved where nobody looks: its sender missed the answer.
-            Earlier::Unknown if self.is_signed(record.seq) && self.last - record.seq < RESENT_RECORDS_MAX => {
-                RecordVerdict::Duplicate
-            }
+            // It was kept, and has moved where nobody looks: its sender missed the answer.
+            Earlier::Unknown if self.last - record.seq < RESENT_RECORDS_MAX => RecordVerdict::Duplicate,
             Earlier::Unknown => RecordVerdict::Refused(Violation::Replay),
         }
     }
@@ -255,6 +258,7 @@ impl ChainState {
             _ if last > self.last => Some(Violation::Truncation),
             _ => Some(Violation::CheckpointMismatch),
         };
+        self.misses(self.last + 1, last);
         self.anchor(last, head, violation.is_some());
         violation.map_or(StatementVerdict::Signed, StatementVerdict::Reanchored)
     }
@@ -280,6 +284,7 @@ impl ChainState {
             _ if first <= self.last => Some(Violation::Gap),
             _ => Some(Violation::CheckpointMismatch),
         };
+        self.misses(self.last + 1, first - 1);
         self.anchor(last, head, violation.is_some());
         match violation {
             None => StatementVerdict::GapDeclared { missing: last - first + 1, reason },
@@ -300,6 +305,44 @@ impl ChainState {
         } else if let Some(newest) = self.exceptions.last_mut() {
             newest.1 = last;
         }
+    }
+
+    /// These have not come, if `first` is not behind `last`.
+    fn misses(&mut self, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        if let Some(slot) = self.missing.iter_mut().find(|range| **range == (0, 0)) {
+            *slot = (first, last);
+        } else if let Some(newest) = self.missing.iter_mut().max_by_key(|range| range.1) {
+            newest.1 = last;
+        }
+    }
+
+    /// Whether this one had not come; it has from here on.
+    fn arrives(&mut self, seq: u64) -> bool {
+        let Some(at) = self.missing.iter().position(|(first, last)| (*first..=*last).contains(&seq)) else {
+            return false;
+        };
+        let free = self.missing.iter().position(|range| *range == (0, 0));
+        let (first, last) = self.missing.get(at).copied().unwrap_or_default();
+        let left = match (seq == first, seq == last, free) {
+            (true, true, _) => (0, 0),
+            (true, false, _) => (seq + 1, last),
+            (false, true, _) => (first, seq - 1),
+            (false, false, Some(free)) => {
+                if let Some(slot) = self.missing.get_mut(free) {
+                    *slot = (seq + 1, last);
+                }
+                (first, seq - 1)
+            }
+            // What was kept says the rest.
+            (false, false, None) => (first, last),
+        };
+        if let Some(slot) = self.missing.get_mut(at) {
+            *slot = left;
+        }
+        true
     }
 
     /// Whether a device's signature stands behind record `seq`.

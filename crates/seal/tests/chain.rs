@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use proptest::prelude::*;
 use thingward_crypto::{
     AeadAlgorithm, RecipientSecretKey, SignatureAlgorithm, Signer, SoftwareKey, system_rng,
 };
@@ -216,6 +217,35 @@ fn a_record_that_comes_late_is_a_reordering_and_one_that_comes_again_changes_not
     let late = Seen::Record(RecordVerdict::Unlinked(Some(Violation::Reordering)));
     assert_eq!(service.take(&device, &sent[2]), late);
     assert_eq!(service.values.len(), 3);
+}
+
+#[test]
+fn what_somebody_on_the_way_had_is_kept_once_whenever_it_comes() {
+    let (mut device, mut service) = pair();
+    for i in 0..4 {
+        device.read(f64::from(i));
+    }
+    device.checkpoint();
+    device.read(4.0);
+    device.checkpoint();
+    let sent = device.sent.clone();
+    // The device went on another way before its second and third record were through.
+    for at in [0, 1, 4, 5, 6, 7] {
+        service.take(&device, &sent[at]);
+    }
+    assert!(service.is_signed(5));
+    // Whatever was kept may be where nobody looks by then.
+    service.tags.clear();
+    let late = Seen::Record(RecordVerdict::Unlinked(Some(Violation::Reordering)));
+    for at in [3, 2] {
+        assert_eq!(service.take(&device, &sent[at]), late);
+        service.tags.clear();
+    }
+    for item in &sent[1..5] {
+        assert_eq!(service.take(&device, item), Seen::Record(RecordVerdict::Duplicate));
+    }
+    assert_eq!(service.values.len(), 5);
+    assert_eq!([1, 2, 3, 4, 5].map(|seq| service.is_signed(seq)), [false, false, false, false, true]);
 }
 
 #[test]
@@ -476,5 +506,43 @@ fn an_item_in_another_encoding_is_no_item() {
         // Tag and array, whose length has a byte of its own here.
         let longer = [&[item[0], 0x98, item[1] & 0x1f], &item[2..]].concat();
         assert_eq!(Items::new(&longer).next(), Some(Err(FormatError::Malformed)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn in_whatever_order_items_come_each_record_is_kept_once(
+        order in proptest::collection::vec(1_usize..21, 1..60),
+        is_remembered in any::<bool>(),
+    ) {
+        let (mut device, mut service) = pair();
+        for i in 0..16 {
+            device.read(f64::from(i));
+            if i % 4 == 3 {
+                device.checkpoint();
+            }
+        }
+        service.take(&device, &device.sent[0].clone());
+        let mut kept = Vec::new();
+        let mut came = std::collections::BTreeSet::new();
+        for at in order {
+            let item = device.sent[at].clone();
+            let seq = match Items::new(&item).next().unwrap().unwrap() {
+                Item::Record(record) => Some(record.seq),
+                Item::Statement(_) => None,
+            };
+            let seen = service.take(&device, &item);
+            came.extend(seq);
+            if let Seen::Record(RecordVerdict::Linked | RecordVerdict::Unlinked(_)) = seen {
+                kept.extend(seq);
+            }
+            if !is_remembered {
+                service.tags.clear();
+            }
+        }
+        kept.sort_unstable();
+        // More ranges than there is room for would have records kept again that nobody remembers: of 16 there are at most 8.
+        prop_assert_eq!(kept, came.into_iter().collect::<Vec<_>>());
     }
 }

@@ -3,7 +3,7 @@
 use minicbor::{Decoder, Encoder};
 use thingward_crypto::{AeadAlgorithm, KeyId};
 use thingward_model::{Confidentiality, DeviceName, StreamName, TenantName};
-use thingward_seal::verifier::EXCEPTIONS_MAX;
+use thingward_seal::verifier::{EXCEPTIONS_MAX, MISSING_MAX};
 use thingward_seal::{ChainId, ChainState, RecordKey};
 use thingward_store::hot::{Block, SignedPart};
 
@@ -130,10 +130,10 @@ impl StreamKey {
     }
 }
 
-/// Where blocks may have several records. Builds that do not know such blocks do not know it, and keep nothing of the stream.
-const VERSION: u8 = 2;
-/// Of builds that wrote one record to a block.
-const FORMER_VERSION: u8 = 1;
+/// It says which records are missing. Builds that do not know it keep nothing of the stream.
+const VERSION: u8 = 3;
+/// Of builds that wrote one record to a block, and of those that did not say which are missing.
+const FORMER_VERSIONS: [u8; 2] = [1, 2];
 
 impl StreamState {
     /// Whether nothing was ever kept of the stream.
@@ -143,8 +143,8 @@ impl StreamState {
     }
 
     /// ```text
-    /// [version, plain next, null / [chain, last, head / null, signed through, [* first, last], confidentiality,
-    ///  cipher, recipient, encapsulated]]
+    /// [version, plain next, null / [chain, last, head / null, signed through, [* first, last] unsigned, confidentiality,
+    ///  cipher, recipient, encapsulated, [* first, last] missing]]
     /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -164,7 +164,7 @@ impl StreamState {
             return Ok(());
         };
         let state = &chain.state;
-        e.array(9)?.bytes(&state.chain)?.u64(state.last)?;
+        e.array(10)?.bytes(&state.chain)?.u64(state.last)?;
         match &state.head {
             Some(head) => e.bytes(head)?,
             None => e.null()?,
@@ -174,7 +174,10 @@ impl StreamState {
             e.u64(first)?.u64(last)?;
         }
         e.u8(chain.confidentiality as u8)?.i64(chain.cipher.cose_id())?;
-        e.bytes(&chain.recipient)?.bytes(&chain.encapsulated)?;
+        e.bytes(&chain.recipient)?.bytes(&chain.encapsulated)?.array(2 * MISSING_MAX as u64)?;
+        for (first, last) in state.missing {
+            e.u64(first)?.u64(last)?;
+        }
         Ok(())
     }
 
@@ -182,14 +185,18 @@ impl StreamState {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut d = Decoder::new(bytes);
-        if d.array().ok()? != Some(3) || ![FORMER_VERSION, VERSION].contains(&d.u8().ok()?) {
+        if d.array().ok()? != Some(3) {
+            return None;
+        }
+        let version = d.u8().ok()?;
+        if version != VERSION && !FORMER_VERSIONS.contains(&version) {
             return None;
         }
         let plain_next = d.u64().ok()?;
         if d.datatype().ok()? == minicbor::data::Type::Null {
             return Some(Self { plain_next, ..Self::default() });
         }
-        if d.array().ok()? != Some(9) {
+        if d.array().ok()? != Some(if version == VERSION { 10 } else { 9 }) {
             return None;
         }
         let chain = d.bytes().ok()?.try_into().ok()?;
@@ -201,13 +208,7 @@ impl StreamState {
             Some(d.bytes().ok()?.try_into().ok()?)
         };
         let signed_through = d.u64().ok()?;
-        if d.array().ok()? != Some(2 * EXCEPTIONS_MAX as u64) {
-            return None;
-        }
-        let mut exceptions = [(0, 0); EXCEPTIONS_MAX];
-        for slot in &mut exceptions {
-            *slot = (d.u64().ok()?, d.u64().ok()?);
-        }
+        let exceptions = read_ranges::<EXCEPTIONS_MAX>(&mut d)?;
         let confidentiality = match d.u8().ok()? {
             0 => Confidentiality::Service,
             1 => Confidentiality::Customer,
@@ -216,7 +217,11 @@ impl StreamState {
         let cipher = AeadAlgorithm::from_cose_id(d.i64().ok()?)?;
         let recipient = d.bytes().ok()?.try_into().ok()?;
         let encapsulated = d.bytes().ok()?.try_into().ok()?;
-        let state = ChainState { chain, last, head, signed_through, exceptions };
+        let missing = match version {
+            VERSION => read_ranges(&mut d)?,
+            _ => missing_of_old(exceptions, signed_through, head.is_none().then_some(last)),
+        };
+        let state = ChainState { chain, last, head, signed_through, exceptions, missing };
         let chain = Chain {
             state,
             confidentiality,
@@ -228,4 +233,28 @@ impl StreamState {
         };
         Some(Self { chain: Some(chain), plain_next, ..Self::default() })
     }
+}
+
+fn read_ranges<const MAX: usize>(d: &mut Decoder<'_>) -> Option<[(u64, u64); MAX]> {
+    if d.array().ok()? != Some(2 * MAX as u64) {
+        return None;
+    }
+    let mut ranges = [(0, 0); MAX];
+    for slot in &mut ranges {
+        *slot = (d.u64().ok()?, d.u64().ok()?);
+    }
+    Some(ranges)
+}
+
+/// Where it was not said what is missing, it is among what is unsigned, and, in a broken chain, among what came last.
+fn missing_of_old(
+    unsigned: [(u64, u64); EXCEPTIONS_MAX],
+    signed_through: u64,
+    broken_to: Option<u64>,
+) -> [(u64, u64); MISSING_MAX] {
+    let mut missing = unsigned;
+    if let (Some(last), Some(slot)) = (broken_to, missing.last_mut()) {
+        *slot = (if *slot == (0, 0) { signed_through + 1 } else { slot.0 }, last);
+    }
+    missing
 }
