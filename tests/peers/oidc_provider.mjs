@@ -1,7 +1,7 @@
 // An OpenID provider, certified by the OpenID Foundation, that signs in whoever comes, but for the client `nobody`.
 // Arguments: path of node_modules, PEM of the certificate chain and of its key, where people go back to, the secret of all
 // clients. Says its port when it is ready. A line on standard input gives it new keys, and makes it tell everything in
-// the ID token.
+// the ID token; a line `groups NAME…` says in which groups everybody is from there on.
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
@@ -37,7 +37,7 @@ const provider = (issuer, conformIdTokenClaims) =>
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (_, sub) => ({
       accountId: sub,
-      claims: () => ({ sub, preferred_username: "jo", groups: ["readers", "cooks"] }),
+      claims: () => ({ sub, preferred_username: "jo", groups }),
     }),
   });
 
@@ -56,6 +56,7 @@ const interact = async (op, request, response) => {
 };
 
 let op;
+let groups = ["readers", "cooks"];
 const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
   if (!request.url.startsWith("/interaction/")) return op.callback()(request, response);
   interact(op, request, response).catch((error) => {
@@ -67,7 +68,12 @@ server.listen(0, "127.0.0.1", () => {
   const { port } = server.address();
   op = provider(`https://localhost:${port}`, true);
   createInterface({ input: process.stdin })
-    .on("line", () => {
+    .on("line", (line) => {
+      const [word, ...names] = line.split(" ");
+      if (word === "groups") {
+        groups = names;
+        return console.log("regrouped");
+      }
       op = provider(`https://localhost:${port}`, false);
       console.log("rotated");
     })

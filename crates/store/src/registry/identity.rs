@@ -3,7 +3,7 @@
 use thingward_model::TenantName;
 
 use super::user::{self, User, UserId};
-use super::{Registry, failed, parse};
+use super::{Registry, failed, get, parse};
 use crate::error::StoreError;
 
 impl Registry {
@@ -28,6 +28,21 @@ impl Registry {
                 .map_err(failed("read an identity"))?
                 .ok_or(StoreError::NotFound { what: "identity" })?;
         parse(&row, "user_id")
+    }
+
+    /// The issuers that know a person.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Corrupt`].
+    pub async fn issuers_of(&self, tenant: &TenantName, user: &UserId) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT issuer FROM identities WHERE tenant = $1 AND user_id = $2")
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .fetch_all(self.pool()?)
+            .await
+            .map_err(failed("read identities"))?;
+        rows.iter().map(|row| get(row, "issuer")).collect()
     }
 
     /// Adds a person who is known to an issuer.

@@ -45,6 +45,24 @@ pub struct NewPasskey {
     pub key: VerifyingKey,
 }
 
+impl NewPasskey {
+    /// Whether it can be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Invalid`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        let name_fits = (1..=PASSKEY_NAME_BYTES_MAX).contains(&self.name.len());
+        let id_fits = (16..=CREDENTIAL_ID_BYTES_MAX).contains(&self.credential_id.len());
+        if !name_fits || !id_fits || self.name.chars().any(char::is_control) {
+            return Err(StoreError::Invalid {
+                what: "the name of a passkey has 1 to 64 bytes, its id 16 to 1023",
+            });
+        }
+        Ok(())
+    }
+}
+
 const COLUMNS: &str = "SELECT p.credential_id, p.tenant, p.user_id, u.name AS user_name, p.name, p.spki, p.created, p.used \
     FROM passkeys p JOIN users u ON u.tenant = p.tenant AND u.id = p.user_id";
 
@@ -196,13 +214,7 @@ pub(super) async fn insert(
     new: &NewPasskey,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let name_fits = (1..=PASSKEY_NAME_BYTES_MAX).contains(&new.name.len());
-    let id_fits = (16..=CREDENTIAL_ID_BYTES_MAX).contains(&new.credential_id.len());
-    if !name_fits || !id_fits || new.name.chars().any(char::is_control) {
-        return Err(StoreError::Invalid {
-            what: "the name of a passkey has 1 to 64 bytes, its id 16 to 1023",
-        });
-    }
+    new.check()?;
     let result = sqlx::query(
         "INSERT INTO passkeys (credential_id, tenant, user_id, name, spki, created) \
          SELECT $1, $2, $3, $4, $5, $6 \

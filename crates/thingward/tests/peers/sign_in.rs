@@ -78,7 +78,7 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
         return;
     }
     let place = Place::new();
-    let (_provider, port) = provider(&place, &modules);
+    let (mut provider, port) = provider(&place, &modules);
     configure(&place, port);
     let _service = place.service(&["acme"]);
     let roots = place.path("both.pem");
@@ -129,6 +129,11 @@ fn somebody_signs_in_at_a_certified_provider_and_is_what_the_provider_says() {
         browser(jar, &["--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", &forged]);
     assert_eq!(said, format!("303 {}/sign-in?error=sign-in-foreign", place.url));
     assert_eq!(answer(jar, "session")["error"]["code"], "no-token");
+    // Who lost the last role there is let in no more, and what they had here is worth nothing.
+    writeln!(provider.0.stdin.as_mut().unwrap(), "groups strangers").unwrap();
+    assert_eq!(sign_in("fourth-jar")["error"]["code"], "no-token");
+    assert_eq!(place.done(&["user", "list"])[0]["roles"], json!([]));
+    assert_eq!(answer("jar", "tenants/acme/devices")["error"]["code"], "not-permitted");
     let log = place.done(&["audit", "list"]);
     let deeds: Vec<_> = log.as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
     for deed in ["user.add", "user.roles", "session.begin"] {

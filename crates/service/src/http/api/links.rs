@@ -15,7 +15,7 @@ use thingward_policy::{ManageUsers, UserRole};
 use thingward_store::registry::{Link, LinkKind, NewPasskey, User, UserId};
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Called, Credential, Part, Peer, from_our_page};
 use super::super::error::{ApiError, ErrorBody};
@@ -221,35 +221,33 @@ pub(in crate::http) async fn redeem(
 ) -> Result<StatusCode, ApiError> {
     from_our_page(&headers, &app)?;
     app.attempt(&peer)?;
-    to_its_end(async move {
-        let _turn = app.shared.membership.lock().await;
-        let (link, user) = look_up(&app, &peer, &sent.code).await?;
-        let (id, new) = match passkey_of(&app, &sent) {
-            Ok(made) => made,
-            Err(why) => return Err(app.failed_attempt(&peer, why)),
-        };
-        let registry = app.shared.store.registry();
-        let user = match (user, &sent.user) {
-            (Some(user), None) => user,
-            (None, Some(name)) => {
-                let roles = [UserRole::Administrator].into();
-                User { id, name: word("user", name)?, roles, created: now() }
-            }
-            (Some(_), Some(_)) => return Err(ApiError::Invalid("`user` is chosen already".to_owned())),
-            (None, None) => return Err(ApiError::Invalid("`user` is missing".to_owned())),
-        };
-        if link.kind == LinkKind::SetUp && registry.is_set_up(&link.tenant).await? {
-            return Err(ApiError::Conflict("the tenant has an administrator, who invites others".to_owned()));
+    let _turn = app.shared.membership.lock().await;
+    let (link, user) = look_up(&app, &peer, &sent.code).await?;
+    let (id, new) = match passkey_of(&app, &sent) {
+        Ok(made) => made,
+        Err(why) => return Err(app.failed_attempt(&peer, why)),
+    };
+    let registry = app.shared.store.registry();
+    let user = match (user, &sent.user) {
+        (Some(user), None) => user,
+        (None, Some(name)) => {
+            let roles = [UserRole::Administrator].into();
+            User { id, name: word("user", name)?, roles, created: now() }
         }
-        if link.kind == LinkKind::SetUp && registry.user(&link.tenant, &user.name).await.is_ok() {
-            return Err(ApiError::Conflict("a user of this name is there already".to_owned()));
-        }
-        record(&app, &link, &user, &new).await?;
-        registry.redeem_link(&sent.code, &link, &user, &new, now()).await?;
-        app.shared.directory.access.reload_people(registry, &link.tenant).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+        (Some(_), Some(_)) => return Err(ApiError::Invalid("`user` is chosen already".to_owned())),
+        (None, None) => return Err(ApiError::Invalid("`user` is missing".to_owned())),
+    };
+    if link.kind == LinkKind::SetUp && registry.is_set_up(&link.tenant).await? {
+        return Err(ApiError::Conflict("the tenant has an administrator, who invites others".to_owned()));
+    }
+    if link.kind == LinkKind::SetUp && registry.user(&link.tenant, &user.name).await.is_ok() {
+        return Err(ApiError::Conflict("a user of this name is there already".to_owned()));
+    }
+    app.can_be_added(&new).await?;
+    record(&app, &link, &user, &new).await?;
+    registry.redeem_link(&sent.code, &link, &user, &new, now()).await?;
+    app.shared.directory.access.reload_people(registry, &link.tenant).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What a code is for, and whose.

@@ -20,7 +20,7 @@ use thingward_store::registry::User;
 use tracing::{info, warn};
 use url::Url;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::caller::{Named, Params, Part, Peer, not_from_elsewhere};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
@@ -128,18 +128,15 @@ pub(in crate::http) async fn callback(
             return failed(&app, error.word());
         }
     };
-    if identity.roles.is_empty() {
+    let provider = app.provider(&name)?;
+    let user = known(&app, provider, &identity).await?;
+    let Some(user) = user.filter(|user| !user.roles.is_empty()) else {
         let _ = app.failed_attempt(&peer, Failed::Wrong(format!("provider {name}: no role here")));
         return failed(&app, NO_ROLE);
-    }
-    to_its_end(async move {
-        let provider = app.provider(&name)?;
-        let user = known(&app, provider, &identity).await?;
-        let (tenant, key) = (provider.settings().tenant, key.ok_or(ApiError::Internal)?);
-        let begun = begin_session(&app, tenant, &user, SignedIn::AtProvider, &key).await?;
-        see_other(&app.shared.settings.console.url("/"), [begun.cookie, forget()?])
-    })
-    .await
+    };
+    let (tenant, key) = (provider.settings().tenant, key.ok_or(ApiError::Internal)?);
+    let begun = begin_session(&app, tenant, &user, SignedIn::AtProvider, &key).await?;
+    see_other(&app.shared.settings.console.url("/"), [begun.cookie, forget()?])
 }
 
 /// What began in this browser, and the key that the session is to have.
@@ -152,8 +149,9 @@ fn pending(app: &App, name: &ProviderName, headers: &HeaderMap) -> Option<(Verif
     app.shared.challenges.spend(&sealed, now()).then(|| (key, pending.to_vec()))
 }
 
-/// Who somebody is here: as at their first sign-in, with the roles that the provider gives them today.
-async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<User, ApiError> {
+/// Who somebody is here: as at their first sign-in, with the roles that the provider gives them today, which may be none;
+/// `None` for who never had one.
+async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<Option<User>, ApiError> {
     let (registry, settings) = (app.shared.store.registry(), provider.settings());
     let tenant = settings.tenant;
     let _turn = app.shared.membership.lock().await;
@@ -166,12 +164,13 @@ async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<Us
         Ok(id) => {
             let user = registry.user_by_id(&tenant, &id).await?;
             if user.roles == identity.roles {
-                return Ok(user);
+                return Ok(Some(user));
             }
             app.shared.record(tenant, deed("user.roles", &user)).await?;
             registry.set_roles(&tenant, &user.name, &identity.roles).await?;
             User { roles: identity.roles.clone(), ..user }
         }
+        Err(StoreError::NotFound { .. }) if identity.roles.is_empty() => return Ok(None),
         Err(StoreError::NotFound { .. }) => {
             let name = free_name(app, &tenant, identity).await?;
             let user = User { id: new_user_id(), name, roles: identity.roles.clone(), created: now() };
@@ -183,7 +182,7 @@ async fn known(app: &App, provider: &Provider, identity: &Identity) -> Result<Us
         Err(other) => return Err(other.into()),
     };
     app.shared.directory.access.reload_people(registry, &tenant).await?;
-    Ok(user)
+    Ok(Some(user))
 }
 
 /// What to call somebody here: what the provider calls them, as far as names go, with a number behind it when somebody

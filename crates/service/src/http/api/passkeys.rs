@@ -12,10 +12,11 @@ use thingward_audit::actors::{key_detail, passkey_target};
 use thingward_model::clock::now;
 use thingward_model::{TenantName, UserName};
 use thingward_policy::{ManageUsers, Permit, Resource};
-use thingward_store::registry::{NewPasskey, Passkey, User};
+use thingward_store::StoreError;
+use thingward_store::registry::{NewPasskey, PASSKEYS_MAX, Passkey, User};
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Caller, Entered, Named, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -65,6 +66,22 @@ impl Named for CredentialId {
     const NAME: &'static str = "passkey";
     fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok().map(Self)
+    }
+}
+
+impl App {
+    /// Whether a passkey can be kept, before the log says that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Invalid`], [`ApiError::Conflict`].
+    pub(super) async fn can_be_added(&self, new: &NewPasskey) -> Result<(), ApiError> {
+        new.check()?;
+        match self.shared.store.registry().passkey(&new.credential_id).await {
+            Err(StoreError::NotFound { .. }) => Ok(()),
+            Ok(_) => Err(ApiError::Conflict("this passkey is known already; make another one".to_owned())),
+            Err(other) => Err(other.into()),
+        }
     }
 }
 
@@ -164,20 +181,21 @@ pub(in crate::http) async fn add(
     let made = sent.credential.verify(&app.shared.settings.console, &challenge).map_err(|e| wrong(&e))?;
     let new =
         NewPasskey { credential_id: made.credential_id, name: sent.name.trim().to_owned(), key: made.key };
-    to_its_end(async move {
-        let _turn = app.shared.membership.lock().await;
-        let deed = Deed::new(caller.actor(), "passkey.add", passkey_target(&new.credential_id));
-        let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key))).await?;
-        if !app.shared.challenges.spend(&challenge, now()) {
-            return Err(ApiError::Invalid("`credential`: it was used before".to_owned()));
-        }
-        app.shared.record(tenant, deed).await?;
-        let registry = app.shared.store.registry();
-        registry.add_passkey(&tenant, &user.id, &new, now()).await?;
-        let (_, made) = registry.passkey(&new.credential_id).await?;
-        Ok((StatusCode::CREATED, Json(made.into())))
-    })
-    .await
+    let _turn = app.shared.membership.lock().await;
+    app.can_be_added(&new).await?;
+    if app.shared.store.registry().passkeys_of(&tenant, &user.id).await?.len() >= PASSKEYS_MAX as usize {
+        return Err(ApiError::Conflict("the user has as many passkeys as they may".to_owned()));
+    }
+    let deed = Deed::new(caller.actor(), "passkey.add", passkey_target(&new.credential_id));
+    let deed = app.ordered(&tenant, &caller, deed.with("key", key_detail(&new.key))).await?;
+    if !app.shared.challenges.spend(&challenge, now()) {
+        return Err(ApiError::Invalid("`credential`: it was used before".to_owned()));
+    }
+    app.shared.record(tenant, deed).await?;
+    let registry = app.shared.store.registry();
+    registry.add_passkey(&tenant, &user.id, &new, now()).await?;
+    let (_, made) = registry.passkey(&new.credential_id).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
 }
 
 /// Remove a passkey
@@ -199,19 +217,16 @@ pub(in crate::http) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let user = whose(&app, tenant, &caller, &name).await?;
     let session = caller.session().map(|session| session.id.clone());
-    to_its_end(async move {
-        let _turn = app.shared.membership.lock().await;
-        let theirs = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
-        if theirs.iter().all(|passkey| passkey.credential_id != id) {
-            return Err(ApiError::NotFound("passkey"));
-        }
-        if theirs.len() == 1 {
-            return Err(ApiError::Conflict("it is the last passkey of this user".to_owned()));
-        }
-        let deed = Deed::new(caller.actor(), "passkey.remove", passkey_target(&id));
-        app.record(tenant, &caller, deed.with("of", format!("user/{}", user.id))).await?;
-        app.shared.store.registry().remove_passkey(&tenant, &user.id, &id, session.as_ref()).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    let _turn = app.shared.membership.lock().await;
+    let theirs = app.shared.store.registry().passkeys_of(&tenant, &user.id).await?;
+    if theirs.iter().all(|passkey| passkey.credential_id != id) {
+        return Err(ApiError::NotFound("passkey"));
+    }
+    if theirs.len() == 1 {
+        return Err(ApiError::Conflict("it is the last passkey of this user".to_owned()));
+    }
+    let deed = Deed::new(caller.actor(), "passkey.remove", passkey_target(&id));
+    app.record(tenant, &caller, deed.with("of", format!("user/{}", user.id))).await?;
+    app.shared.store.registry().remove_passkey(&tenant, &user.id, &id, session.as_ref()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

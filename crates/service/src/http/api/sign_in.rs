@@ -16,7 +16,7 @@ use thingward_store::registry::{Session, SessionId, SignedInBy, User};
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Peer, from_our_page};
 use super::super::cookie::{self, SameSite};
@@ -60,6 +60,8 @@ pub(in crate::http) struct SessionKey {
     /// The DER SubjectPublicKeyInfo of an Ed25519 or P-256 key, base64url.
     pub(super) key: String,
 }
+
+const AT_PROVIDER: &str = "this account signs in at its provider; its passkey is for approving commands";
 
 /// A passkey's answer.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -127,20 +129,20 @@ pub(in crate::http) async fn passkey(
         Ok(known) => known,
         Err(why) => return Err(app.failed_attempt(&peer, why)),
     };
-    to_its_end(async move {
-        let registry = app.shared.store.registry();
-        let _turn = app.shared.membership.lock().await;
-        // It may have been taken away since: then its sessions have ended, and this one would not.
-        let (_, passkey) = registry.passkey(&assertion.credential_id).await?;
-        if passkey.user.0 != user.id {
-            return Err(ApiError::NotSignedIn);
-        }
-        registry.passkey_used(&assertion.credential_id, now()).await?;
-        let signed_in = SignedIn::WithPasskey(&assertion);
-        let begun = begin_session(&app, tenant, &user, signed_in, &key).await?;
-        Ok(begun.answer(&app, &user))
-    })
-    .await
+    if app.has_provider_of(&tenant, &user).await? {
+        return Err(ApiError::Denied(AT_PROVIDER));
+    }
+    let registry = app.shared.store.registry();
+    let _turn = app.shared.membership.lock().await;
+    // It may have been taken away since: then its sessions have ended, and this one would not.
+    let (_, passkey) = registry.passkey(&assertion.credential_id).await?;
+    if passkey.user.0 != user.id {
+        return Err(ApiError::NotSignedIn);
+    }
+    registry.passkey_used(&assertion.credential_id, now()).await?;
+    let signed_in = SignedIn::WithPasskey(&assertion);
+    let begun = begin_session(&app, tenant, &user, signed_in, &key).await?;
+    Ok(begun.answer(&app, &user))
 }
 
 /// Why somebody is not signed in: for the log, not for them.
@@ -158,6 +160,18 @@ impl From<StoreError> for Failed {
             StoreError::NotFound { what } => Self::Wrong(format!("{what} not found")),
             other => Self::Store(other),
         }
+    }
+}
+
+impl App {
+    /// Whether somebody signs in at a provider, which says at each sign-in what they may.
+    async fn has_provider_of(&self, tenant: &TenantName, user: &User) -> Result<bool, ApiError> {
+        let issuers = self.shared.store.registry().issuers_of(tenant, &user.id).await?;
+        let knows_them = |provider: &thingward_oidc::Provider| {
+            let settings = provider.settings();
+            settings.tenant == *tenant && issuers.iter().any(|issuer| issuer == settings.issuer.as_str())
+        };
+        Ok(self.providers.iter().any(knows_them))
     }
 }
 
