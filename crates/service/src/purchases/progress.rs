@@ -1,7 +1,7 @@
 //! The worker that brings every purchase to its end: what the provider says of its payment, and what time says.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base16ct::lower::encode_string as hex;
 use thingward_grant::usage::State;
@@ -10,7 +10,7 @@ use thingward_model::description::ThingDescription;
 use thingward_model::{TenantName, Timestamp};
 use thingward_payment::{Payment, PaymentId, ProviderError, Status};
 use thingward_store::StoreError;
-use thingward_store::registry::{Close, GrantAudience, Purchase};
+use thingward_store::registry::{Close, GrantAudience, GrantId, Purchase};
 
 use super::uses::{blocking, take_all};
 use super::ware::Ware;
@@ -27,6 +27,8 @@ const LOOKS_PER_ROUND: u32 = 15;
 const ROUNDS_PER_QUESTION: u32 = 240;
 /// Purchases that a provider does not answer about, one after the other, before the others wait as well.
 const UNANSWERED_MAX: u32 = 3;
+/// How long a round may ask about payments of which nothing was heard. The next one goes on behind that.
+const QUIET_TIME: Duration = Duration::from_secs(5);
 /// How long what nobody paid for is remembered, in seconds: a day.
 const UNPAID_SECONDS: i64 = 86_400;
 /// How long somebody may take from paying to starting, in seconds.
@@ -51,6 +53,7 @@ enum Later {
 pub(crate) async fn run(shared: Arc<Shared>) {
     let Some(payments) = &shared.payments else { return };
     let (mut looks, mut rounds) = (0, 0);
+    let mut quiet = None;
     loop {
         let has_news = tokio::time::timeout(LOOK, payments.news.notified()).await.is_ok();
         let is_used = take_all(&shared).await.unwrap_or_else(|error| {
@@ -62,7 +65,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             looks = 0;
             rounds = (rounds + 1) % ROUNDS_PER_QUESTION;
             let asks = rounds == 0;
-            if let Err(error) = round(&shared, payments, asks).await {
+            if let Err(error) = round(&shared, payments, asks, &mut quiet).await {
                 tracing::warn!(%error, "purchases wait");
             }
             let before = now().plus_micros(-UNPAID_SECONDS * 1_000_000);
@@ -73,16 +76,42 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Goes through all purchases that are not settled. Stops at a provider that does not answer.
-async fn round(shared: &Arc<Shared>, payments: &Payments, asks: bool) -> Result<(), Later> {
-    let (mut last, mut unanswered) = (None, 0);
+/// Where a round was among purchases.
+type Behind = Option<(Timestamp, GrantId)>;
+
+/// Goes through all purchases that are not settled, and then, from behind `quiet` on, through what nobody has paid for as far as is
+/// known: anybody can make much of that.
+async fn round(
+    shared: &Arc<Shared>,
+    payments: &Payments,
+    asks: bool,
+    quiet: &mut Behind,
+) -> Result<(), Later> {
+    go_through(shared, payments, (false, asks), &mut None, Duration::MAX).await?;
+    go_through(shared, payments, (true, asks), quiet, QUIET_TIME).await
+}
+
+/// Stops at a provider that does not answer, and after `time`. `last` is where it went to, and `None` when that is the end.
+async fn go_through(
+    shared: &Arc<Shared>,
+    payments: &Payments,
+    (are_quiet, asks): (bool, bool),
+    last: &mut Behind,
+    time: Duration,
+) -> Result<(), Later> {
+    let begun = Instant::now();
+    let mut unanswered = 0;
     loop {
-        let page = shared.store.registry().open_purchases(last).await?;
+        let page = shared.store.registry().open_purchases(are_quiet, *last).await?;
         if page.is_empty() {
+            *last = None;
             return Ok(());
         }
         for (tenant, purchase) in page {
-            last = Some((purchase.made, purchase.id));
+            if begun.elapsed() > time {
+                return Ok(());
+            }
+            *last = Some((purchase.made, purchase.id));
             let id = hex(&purchase.id);
             let Err(error) = advance(shared, payments, tenant, purchase, asks).await else {
                 unanswered = 0;

@@ -16,7 +16,8 @@ use crate::shared::Shared;
 
 /// How long a price holds for somebody who pays, in seconds.
 const RESERVED_SECONDS: i64 = 10 * 60;
-/// People who pay for one device at a time. Who pays first has it: a reservation holds the price, and keeps nobody out.
+/// Prices that are held at one device at a time; a further one ends the oldest. Who pays first has it: a reservation holds the
+/// price, and keeps nobody out.
 const RESERVED_MAX: u32 = 1024;
 
 /// What somebody wants.

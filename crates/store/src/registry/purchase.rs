@@ -63,11 +63,11 @@ const COLUMNS: &str = "SELECT tenant, id, device, holder, start, finish, quantit
     checkout, made, until, owed, refunded, started, news FROM purchases";
 
 impl Registry {
-    /// Keeps a purchase that is reserved.
+    /// Keeps a purchase that is reserved. Of more than `reserved_max` at a device the oldest end at `now`.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when the device has `reserved_max` reservations at `now`.
+    /// [`StoreError::Conflict`] when there is one with this id.
     pub async fn add_purchase(
         &self,
         tenant: &TenantName,
@@ -76,12 +76,10 @@ impl Registry {
         reserved_max: u32,
     ) -> Result<(), StoreError> {
         let mut tx = self.change().await?;
-        let result = sqlx::query(
+        sqlx::query(
             "INSERT INTO purchases (tenant, id, device, holder, start, finish, quantity, seconds, amount, currency, \
              state, made, until, owed, refunded, settled, news) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, FALSE, 0 \
-             WHERE (SELECT COUNT(*) FROM purchases WHERE tenant = $1 AND device = $3 AND state = 'reserved' \
-             AND until > $14) < $15",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, FALSE, 0)",
         )
         .bind(tenant.as_str())
         .bind(hex(&new.id))
@@ -96,15 +94,22 @@ impl Registry {
         .bind(State::Reserved.as_str())
         .bind(new.made.as_micros())
         .bind(new.until.as_micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed("add a purchase"))?;
+        sqlx::query(
+            "UPDATE purchases SET until = $3 WHERE tenant = $1 AND device = $2 AND state = 'reserved' \
+             AND until > $3 AND (made, id) <= (SELECT made, id FROM purchases WHERE tenant = $1 \
+             AND device = $2 AND state = 'reserved' AND until > $3 ORDER BY made DESC, id DESC LIMIT 1 OFFSET $4)",
+        )
+        .bind(tenant.as_str())
+        .bind(new.device.as_str())
         .bind(now.as_micros())
         .bind(i64::from(reserved_max))
         .execute(&mut *tx)
         .await
-        .map_err(failed("add a purchase"))?;
-        tx.commit().await.map_err(failed("add a purchase"))?;
-        let full =
-            StoreError::Conflict { what: "too many people want to pay here at the moment; try again later" };
-        if result.rows_affected() == 0 { Err(full) } else { Ok(()) }
+        .map_err(failed("end the oldest reservations"))?;
+        tx.commit().await.map_err(failed("add a purchase"))
     }
 
     /// A purchase of the tenant.
@@ -175,23 +180,25 @@ impl Registry {
     }
 
     /// Purchases of all tenants with which something may be to be done, the oldest first, from the first behind `last`
-    /// on.
+    /// on: those that nobody has paid for and of which the provider has said nothing, or all others.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Corrupt`].
     pub async fn open_purchases(
         &self,
+        are_quiet: bool,
         last: Option<(Timestamp, GrantId)>,
     ) -> Result<Vec<(TenantName, Purchase)>, StoreError> {
         let (made, id) = last.map_or((i64::MIN, String::new()), |(made, id)| (made.as_micros(), hex(&id)));
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{COLUMNS} WHERE (NOT settled OR news > 0) AND (made, id) > ($1, $2) \
-             ORDER BY made, id LIMIT $3"
+            "{COLUMNS} WHERE (NOT settled OR news > 0) AND (state = 'reserved' AND news = 0) = $4 \
+             AND (made, id) > ($1, $2) ORDER BY made, id LIMIT $3"
         )))
         .bind(made)
         .bind(id)
         .bind(page(LIST_MAX))
+        .bind(are_quiet)
         .fetch_all(self.pool()?)
         .await
         .map_err(failed("list open purchases"))?;

@@ -6,7 +6,7 @@ use super::*;
 
 on_both!(
     a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_is_back,
-    a_device_has_so_many_reservations_at_a_time_and_no_more,
+    of_more_reservations_than_a_device_has_at_a_time_the_oldest_end,
     a_device_has_one_offer_or_none,
 );
 
@@ -64,37 +64,49 @@ async fn a_purchase_is_paid_started_and_over_once_and_is_to_do_until_its_money_i
     let close = |state, owed| [(bought.id, Close { state, owed })];
     registry.close_purchases(&acme, &close(State::Ended, 100)).await.unwrap();
     registry.close_purchases(&acme, &close(State::Ended, 0)).await.unwrap();
-    let open = registry.open_purchases(None).await.unwrap();
+    let open = registry.open_purchases(false, None).await.unwrap();
     assert_eq!(open.iter().map(|(_, p)| (p.state, p.owed)).collect::<Vec<_>>(), [(State::Ended, 100)]);
     registry.refunded(&acme, &bought.id, 100).await.unwrap();
-    assert!(registry.open_purchases(None).await.unwrap().is_empty());
+    assert!(registry.open_purchases(false, None).await.unwrap().is_empty());
     // The provider says something: it is to be looked at again.
     assert!(registry.payment_news("pay_1").await.unwrap() && !registry.payment_news("pay_2").await.unwrap());
-    assert_eq!(registry.open_purchases(None).await.unwrap().len(), 1);
+    assert_eq!(registry.open_purchases(false, None).await.unwrap().len(), 1);
     registry.close_purchases(&acme, &close(State::Disputed, 100)).await.unwrap();
     registry.no_news(&acme, &bought.id, 2).await.unwrap();
-    assert_eq!(registry.open_purchases(None).await.unwrap().len(), 1, "news came meanwhile");
+    assert_eq!(registry.open_purchases(false, None).await.unwrap().len(), 1, "news came meanwhile");
     registry.no_news(&acme, &bought.id, 1).await.unwrap();
-    assert!(registry.open_purchases(None).await.unwrap().is_empty());
+    assert!(registry.open_purchases(false, None).await.unwrap().is_empty());
     registry.close_purchases(&acme, &close(State::Ended, 240)).await.unwrap();
     assert_eq!(registry.purchase(&acme, &bought.id).await.unwrap().state, State::Disputed);
 }
 
-async fn a_device_has_so_many_reservations_at_a_time_and_no_more(Bench { home: _home, registry }: Bench) {
+async fn of_more_reservations_than_a_device_has_at_a_time_the_oldest_end(
+    Bench { home: _home, registry }: Bench,
+) {
     let acme = tenant("acme");
     for id in [1, 2] {
         registry.add_purchase(&acme, &purchase(id, id, 0), NOW, 2).await.unwrap();
     }
-    let third = registry.add_purchase(&acme, &purchase(3, 3, 1), later(1), 2).await;
-    assert!(matches!(third, Err(StoreError::Conflict { .. })));
-    registry.add_purchase(&acme, &purchase(3, 3, 600), later(600), 2).await.unwrap();
+    let elsewhere = Purchase { device: device("meter-2"), ..purchase(9, 9, 0) };
+    registry.add_purchase(&acme, &elsewhere, NOW, 2).await.unwrap();
+    registry.add_purchase(&acme, &purchase(3, 3, 1), later(1), 2).await.unwrap();
+    let mut until = Vec::new();
+    for id in [1, 2, 3, 9] {
+        until.push(registry.purchase(&acme, &[id; 8]).await.unwrap().until);
+    }
+    assert_eq!(until, [later(1), later(600), later(601), later(600)]);
+    let quiet = registry.open_purchases(true, None).await.unwrap();
+    assert_eq!(quiet.iter().map(|(_, p)| p.id[0]).collect::<Vec<_>>(), [1, 2, 9, 3]);
+    assert!(registry.open_purchases(false, None).await.unwrap().is_empty());
+    registry.close_purchases(&acme, &[([9; 8], Close { state: State::Ended, owed: 0 })]).await.unwrap();
     assert!(registry.add_purchase(&tenant("nobody"), &purchase(4, 4, 0), NOW, 2).await.is_err());
-    let newest = registry.purchases(&acme, None, None, 2).await.unwrap();
+    let meter = device("meter-1");
+    let newest = registry.purchases(&acme, Some(&meter), None, 2).await.unwrap();
     assert_eq!(newest.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [3, 2]);
-    let rest = registry.purchases(&acme, None, Some(&[2; 8]), 2).await.unwrap();
+    let rest = registry.purchases(&acme, Some(&meter), Some(&[2; 8]), 2).await.unwrap();
     assert_eq!(rest.iter().map(|p| p.id[0]).collect::<Vec<_>>(), [1]);
     // What nobody paid for is forgotten; what was paid for is not.
-    registry.pay_purchase(&acme, &grant_of(&purchase(3, 3, 600), later(4500)), later(4500)).await.unwrap();
+    registry.pay_purchase(&acme, &grant_of(&purchase(3, 3, 1), later(4500)), later(4500)).await.unwrap();
     let over = |id| ([id; 8], Close { state: State::Ended, owed: 0 });
     registry.close_purchases(&acme, &[over(1), over(3)]).await.unwrap();
     registry.forget_unpaid(later(9000)).await.unwrap();
