@@ -1,7 +1,7 @@
 //! How often a place may be wrong: with claim codes, with links and passkeys.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thingward_model::Timestamp;
 
@@ -11,14 +11,25 @@ use crate::place;
 pub const GUESSES_MAX: u8 = 5;
 /// Length of a window, in seconds.
 pub const GUESS_WINDOW_SECONDS: i64 = 60;
-/// Most places remembered. Past it the ones whose window is over go; when none is over, all new places wait.
+/// Most places remembered. Past it those of a window that is over go; when none is over, new places are counted by the wider one
+/// that they are in, so that one network cannot keep everybody else out.
 const PLACES_MAX: usize = 10_000;
+/// Most wider places remembered beside them; when none is over, all new places wait.
+const WIDE_PLACES_MAX: usize = 10_000;
 
 /// Wrong codes by [`place`].
 #[derive(Debug)]
 pub struct Guesses {
-    places: HashMap<IpAddr, Window>,
+    places: Places,
+    wide: Places,
     wrong_max: u8,
+}
+
+/// Windows of so many places at most.
+#[derive(Debug)]
+struct Places {
+    windows: HashMap<IpAddr, Window>,
+    max: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,32 +45,70 @@ impl Window {
     }
 }
 
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { windows: HashMap::new(), max }
+    }
+
+    /// Whether something is known of the place, or there is room for it.
+    fn takes(&self, place: IpAddr, now: Timestamp) -> bool {
+        self.windows.len() < self.max
+            || self.windows.contains_key(&place)
+            || self.windows.values().any(|window| window.is_over(now))
+    }
+
+    fn allows(&self, place: IpAddr, wrong_max: u8, now: Timestamp) -> bool {
+        let has_room = |window: &Window| window.is_over(now) || window.wrong < wrong_max;
+        self.windows.get(&place).map_or_else(|| self.takes(place, now), has_room)
+    }
+
+    fn wrong(&mut self, place: IpAddr, now: Timestamp) {
+        if self.windows.len() >= self.max {
+            self.windows.retain(|_, window| !window.is_over(now));
+        }
+        let fresh = Window { start: now, wrong: 0 };
+        let window = self.windows.entry(place).or_insert(fresh);
+        if window.is_over(now) {
+            *window = fresh;
+        }
+        window.wrong = window.wrong.saturating_add(1);
+    }
+}
+
 impl Guesses {
     /// None yet, of which so many are too many.
     #[must_use]
     pub fn new(wrong_max: u8) -> Self {
-        Self { places: HashMap::new(), wrong_max }
+        Self { places: Places::new(PLACES_MAX), wide: Places::new(WIDE_PLACES_MAX), wrong_max }
     }
 
     /// Whether a code from `from` is looked at.
     #[must_use]
     pub fn allows(&self, from: IpAddr, now: Timestamp) -> bool {
-        match self.places.get(&place(from)) {
-            Some(window) => window.is_over(now) || window.wrong < self.wrong_max,
-            None => self.places.len() < PLACES_MAX || self.places.values().any(|w| w.is_over(now)),
+        let place = place(from);
+        if self.places.takes(place, now) {
+            self.places.allows(place, self.wrong_max, now)
+        } else {
+            self.wide.allows(wide_place(place), self.wrong_max, now)
         }
     }
 
     /// A code from `from` was wrong.
     pub fn wrong(&mut self, from: IpAddr, now: Timestamp) {
-        if self.places.len() >= PLACES_MAX {
-            self.places.retain(|_, window| !window.is_over(now));
+        let place = place(from);
+        if self.places.takes(place, now) {
+            self.places.wrong(place, now);
+        } else {
+            self.wide.wrong(wide_place(place), now);
         }
-        let window = self.places.entry(place(from)).or_insert(Window { start: now, wrong: 0 });
-        if window.is_over(now) {
-            *window = Window { start: now, wrong: 0 };
-        }
-        window.wrong = window.wrong.saturating_add(1);
+    }
+}
+
+/// The network that a [`place`] is in, as large as one owner may have at no cost: /24 of IPv4, /48 of IPv6.
+fn wide_place(place: IpAddr) -> IpAddr {
+    match place {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & !0xff).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> 48)).into(),
     }
 }
 
@@ -101,14 +150,32 @@ mod tests {
     #[test]
     fn memory_stays_bounded_when_everyone_guesses() {
         let mut guesses = Guesses::new(GUESSES_MAX);
-        for n in 0..12_000_u32 {
-            let from = IpAddr::from(n.to_be_bytes());
-            if guesses.allows(from, START) {
-                guesses.wrong(from, START);
+        for n in 0..4_000_000_u32 {
+            let from = IpAddr::from((n * 997).to_be_bytes());
+            guesses.wrong(from, START);
+            if guesses.wide.windows.len() == WIDE_PLACES_MAX {
+                break;
             }
         }
-        assert_eq!(guesses.places.len(), PLACES_MAX);
+        assert_eq!(guesses.places.windows.len(), PLACES_MAX);
+        assert!(!guesses.allows("2001:db8::1".parse().unwrap(), START), "nobody is left to count it with");
         guesses.wrong("192.0.2.1".parse().unwrap(), after(61));
-        assert_eq!(guesses.places.len(), 1);
+        assert_eq!(guesses.places.windows.len(), 1);
+    }
+
+    #[test]
+    fn a_network_with_many_places_keeps_itself_out_and_nobody_else() {
+        let mut guesses = Guesses::new(GUESSES_MAX);
+        let own = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1]);
+        (0..=u16::MAX).for_each(|n| guesses.wrong(own(n), START));
+        assert!(!guesses.allows(own(u16::MAX), START) && guesses.allows(own(3), START));
+        let other = "2001:db9::1".parse().unwrap();
+        for n in 0..5 {
+            assert!(
+                guesses.allows(other, after(n)) && guesses.allows("192.0.2.1".parse().unwrap(), after(n))
+            );
+            guesses.wrong(other, after(n));
+        }
+        assert!(!guesses.allows(other, after(6)) && guesses.allows(other, after(61)));
     }
 }
