@@ -10,7 +10,6 @@ mod streams;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -339,14 +338,14 @@ impl AgentHandle {
         self.0.principal
     }
 
-    /// A nonce for one presentation of a grant by `peer`, within a minute.
+    /// A nonce for one presentation of a grant, within a minute.
     ///
     /// # Errors
     ///
-    /// [`UseError::Busy`] or [`UseError::Closed`].
-    pub async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
+    /// [`UseError::Closed`].
+    pub async fn nonce(&self) -> Result<Nonce, UseError> {
         match &self.0.actions {
-            Some(actions) => actions.nonce(peer).await,
+            Some(actions) => actions.nonce().await,
             None => Err(UseError::Closed),
         }
     }

@@ -1,7 +1,6 @@
 //! Commands as the thing that executes them sees them.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -108,8 +107,8 @@ impl Actions {
     }
 
     /// A nonce for one presentation by `peer`.
-    pub(super) async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
-        self.ask(move |commands| commands.nonce(peer, now())).await.unwrap_or(Err(UseError::Closed))
+    pub(super) async fn nonce(&self) -> Result<Nonce, UseError> {
+        self.ask(|commands| commands.nonce(now())).await.unwrap_or(Err(UseError::Closed))
     }
 
     /// Somebody shows a grant; gives the signed reply, or how far it is when that takes longer than `patience`.

@@ -1,7 +1,5 @@
 //! What the holders of grants ask for.
 
-use std::net::IpAddr;
-
 use thingward_crypto::{Digest, sha256};
 use thingward_grant::{Nonce, Refusal};
 use thingward_model::Timestamp;
@@ -56,9 +54,9 @@ impl<D: Disk> Commands<D> {
     ///
     /// # Errors
     ///
-    /// [`UseError::Busy`] or [`UseError::Closed`].
-    pub fn nonce(&mut self, peer: IpAddr, now: Timestamp) -> Result<Nonce, UseError> {
-        Ok(self.grants.as_mut().ok_or(UseError::Closed)?.nonce(peer, now)?)
+    /// [`UseError::Closed`].
+    pub fn nonce(&self, now: Timestamp) -> Result<Nonce, UseError> {
+        Ok(self.grants.as_ref().ok_or(UseError::Closed)?.nonce(now))
     }
 
     /// Somebody shows a grant. What was permitted is an order from here on, under the nonce as its id.

@@ -7,8 +7,6 @@
 mod book;
 mod nonces;
 
-use std::net::IpAddr;
-
 use thingward_crypto::sealed::SealingKey;
 use thingward_crypto::{SignatureAlgorithm, VerifyingKey};
 use thingward_device::{UseJudge, Verdict, revocation};
@@ -26,7 +24,6 @@ use crate::membership::Membership;
 use book::Book;
 pub(crate) use book::Counted;
 pub use book::{BookError, TakeBackError};
-pub use nonces::Busy;
 use nonces::Nonces;
 
 /// How far off the clock of a host may be that says nothing else, in microseconds: a second.
@@ -45,6 +42,11 @@ pub enum GrantsError {
     #[error(transparent)]
     Opening(#[from] OpeningError),
 }
+
+/// Too many others are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many others ask; ask again in a minute")]
+pub struct Busy;
 
 /// A presentation that was permitted.
 #[derive(Debug)]
@@ -80,9 +82,9 @@ impl<D: Disk> Grants<D> {
         Ok(Some(Self { book: Book::open(disk, key)?, nonces: Nonces::default(), opened }))
     }
 
-    /// A nonce for one presentation by `peer`, within a minute.
-    pub(crate) fn nonce(&mut self, peer: IpAddr, now: Timestamp) -> Result<Nonce, Busy> {
-        self.nonces.make(peer, now)
+    /// A nonce for one presentation, within a minute.
+    pub(crate) fn nonce(&self, now: Timestamp) -> Nonce {
+        self.nonces.make(now)
     }
 
     /// Judges a presentation; its nonce is spent, whatever comes out. `waiting` is how many uses of a grant wait
@@ -98,7 +100,25 @@ impl<D: Disk> Grants<D> {
     ) -> Result<Use, Refusal> {
         let presentation = Presentation::decode(presentation)?;
         let nonce = presentation.nonce();
-        let is_open = self.nonces.spend(&nonce, now);
+        let is_open = self.nonces.is_open(&nonce, now);
+        let judged = self.judge_answer(&presentation, is_open, membership, description, (mark, now), waiting);
+        match (is_open, &judged) {
+            (true, Ok(_)) => self.nonces.spend(nonce, now),
+            (true, Err(_)) => self.nonces.refuse(nonce),
+            (false, _) => {}
+        }
+        judged
+    }
+
+    fn judge_answer(
+        &self,
+        presentation: &Presentation<'_>,
+        is_open: bool,
+        membership: &Membership,
+        description: &ThingDescription,
+        (mark, now): (Timestamp, Timestamp),
+        waiting: impl Fn(&GrantId) -> u32,
+    ) -> Result<Use, Refusal> {
         let key = membership.grant_key.as_ref().ok_or(Refusal::UnknownIssuer)?;
         let classes = membership.classes.iter().filter_map(|class| {
             let standing = self.book.class_standing(&class.name)?;
@@ -116,7 +136,7 @@ impl<D: Disk> Grants<D> {
         };
         let id = presentation.grant().origin_unverified().id;
         let used = self.book.used(&id).saturating_add(waiting(&id));
-        let permitted = judge.judge(&presentation, is_open, used)?;
+        let permitted = judge.judge(presentation, is_open, used)?;
         let name = permitted.operation.action().as_str().parse().map_err(|_| Refusal::Malformed)?;
         let input = input(&permitted.operation)?;
         // What is open is within the description's bounds; the description may ask for more.
@@ -130,7 +150,7 @@ impl<D: Disk> Grants<D> {
             return Err(Refusal::NoRoom);
         }
         let order = Order {
-            id: nonce,
+            id: presentation.nonce(),
             action: name,
             input,
             expires: permitted.expires.unwrap_or(now.plus_micros(WAIT_MICROS)),

@@ -76,8 +76,8 @@ impl TakesGrants for OfAgent {
         Some(self.about.clone())
     }
 
-    async fn nonce(&self, peer: IpAddr) -> Result<Nonce, UseError> {
-        self.agent.nonce(peer).await
+    async fn nonce(&self, _peer: IpAddr) -> Result<Nonce, UseError> {
+        self.agent.nonce().await
     }
 
     async fn present(&self, presentation: Vec<u8>, patience: Duration) -> Result<UseState, UseError> {

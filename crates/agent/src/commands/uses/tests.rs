@@ -21,7 +21,6 @@ use crate::membership::{Class, Membership};
 
 const SECOND: i64 = 1_000_000;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const ID: GrantId = [7; 8];
 
 fn key(who: &str) -> SoftwareKey {
@@ -143,13 +142,13 @@ impl Ticket {
 
     /// Asks the meter for so many minutes.
     fn park(&self, meter: &mut Meter, minutes: i64, now: Timestamp) -> Result<CommandId, UseError> {
-        let nonce = meter.nonce(HERE, now)?;
+        let nonce = meter.nonce(now)?;
         meter.present(&self.shown(&nonce, "park", minutes), now)
     }
 
     /// Asks the meter for a step of a use.
     fn step(&self, meter: &mut Meter, action: &str) -> Result<CommandId, UseError> {
-        let nonce = meter.nonce(HERE, START)?;
+        let nonce = meter.nonce(START)?;
         let bytes = self.bytes();
         meter.present(&present(&Grant::decode(&bytes).unwrap(), &self.holder, &nonce, action, &[]), START)
     }
@@ -192,7 +191,7 @@ fn refused(refusal: Refusal) -> Result<CommandId, UseError> {
 fn what_a_grant_allows_is_done_and_answered_with_a_reply_over_the_exact_presentation() {
     let mut meter = Bench::new().open();
     let ticket = Ticket::new();
-    let nonce = meter.nonce(HERE, START).unwrap();
+    let nonce = meter.nonce(START).unwrap();
     let presentation = ticket.shown(&nonce, "park", 90);
     let id = meter.present(&presentation, START).unwrap();
     assert_eq!((id, meter.use_state(&id)), (nonce, UseState::Open));
@@ -223,7 +222,7 @@ fn all_that_one_key_was_given_is_one_and_a_part_that_was_handed_on_belongs_to_it
     let next = HolderKey::from_key(friend.public_key()).unwrap();
     let len =
         public::narrow(&first.holder, &Grant::decode(&bytes).unwrap(), &Terms::default(), next, &mut out);
-    let nonce = meter.nonce(HERE, START).unwrap();
+    let nonce = meter.nonce(START).unwrap();
     let part = Grant::decode(&out[..len.unwrap()]).unwrap();
     meter.present(&shown(&part, &friend, &nonce, "park", 1), START).unwrap();
     let actors: Vec<String> =
@@ -237,15 +236,15 @@ fn all_that_one_key_was_given_is_one_and_a_part_that_was_handed_on_belongs_to_it
 fn a_presentation_counts_once_and_only_for_the_nonce_it_was_made_for() {
     let mut meter = Bench::new().open();
     let ticket = Ticket::new();
-    let nonce = meter.nonce(HERE, START).unwrap();
+    let nonce = meter.nonce(START).unwrap();
     let shown = ticket.shown(&nonce, "park", 1);
     meter.present(&shown, START).unwrap();
     assert_eq!(meter.present(&shown, START), refused(Refusal::WrongNonce));
-    let late = meter.nonce(HERE, START).unwrap();
+    let late = meter.nonce(START).unwrap();
     assert_eq!(meter.present(&ticket.shown(&late, "park", 1), at(60)), refused(Refusal::WrongNonce));
     assert_eq!(meter.present(&ticket.shown(&[3; 16], "park", 1), START), refused(Refusal::WrongNonce));
     // A refusal spends it too.
-    let nonce = meter.nonce(HERE, START).unwrap();
+    let nonce = meter.nonce(START).unwrap();
     let thief = Ticket { issuer: key("nobody"), ..Ticket::new() };
     assert_eq!(meter.present(&thief.shown(&nonce, "park", 1), START), refused(Refusal::UnknownIssuer));
     assert_eq!(meter.present(&ticket.shown(&nonce, "park", 1), START), refused(Refusal::WrongNonce));
@@ -258,7 +257,7 @@ fn beyond_the_grant_the_description_and_the_time_nothing_is_done() {
     let ticket = Ticket::new();
     assert_eq!(ticket.park(&mut meter, 121, START), refused(Refusal::NotGranted));
     assert_eq!(ticket.park(&mut meter, 241, START), refused(Refusal::NotOpened));
-    let nonce = meter.nonce(HERE, START).unwrap();
+    let nonce = meter.nonce(START).unwrap();
     let set_rate = ticket.shown(&nonce, "set-rate", 0);
     assert_eq!(meter.present(&set_rate, START), refused(Refusal::NotOpened));
     assert_eq!(ticket.park(&mut meter, 1, at(7200 + 1)), refused(Refusal::Expired));
