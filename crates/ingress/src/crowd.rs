@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::allowance::Allowance;
 
-/// Handshakes in flight, by place. At the bound the place that has most of them gives up its oldest.
-pub(crate) struct Handshakes {
+/// So many at a time. At the bound the place that has most of them gives up its oldest.
+pub struct Turns {
     max: usize,
     here: Mutex<InFlight>,
 }
@@ -24,15 +24,17 @@ struct InFlight {
     places: HashMap<IpAddr, Vec<(u64, oneshot::Sender<()>)>>,
 }
 
-/// A handshake in flight.
-pub(crate) struct Turn {
-    of: Arc<Handshakes>,
+/// A handshake, or a connection.
+pub struct Turn {
+    of: Arc<Turns>,
     place: IpAddr,
     number: u64,
 }
 
-impl Handshakes {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
+impl Turns {
+    /// At most `max`, and one at least.
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max: max.max(1), here: Mutex::default() })
     }
 
@@ -41,7 +43,8 @@ impl Handshakes {
     }
 
     /// Begins one, and says when it has to give way.
-    pub(crate) fn begin(self: &Arc<Self>, place: IpAddr) -> (Turn, oneshot::Receiver<()>) {
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, place: IpAddr) -> (Turn, oneshot::Receiver<()>) {
         let (stays, gives_way) = oneshot::channel();
         let mut here = self.here();
         if here.count >= self.max {
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn who_holds_most_handshakes_open_gives_way_and_nobody_else() {
-        let handshakes = Handshakes::new(8);
+        let handshakes = Turns::new(8);
         let mut alone = handshakes.begin(place(1));
         let mut many: Vec<_> = (0..100).map(|_| handshakes.begin(place(2))).collect();
         assert!(stays(&mut alone.1));
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn of_places_with_as_many_the_oldest_gives_way() {
-        let handshakes = Handshakes::new(3);
+        let handshakes = Turns::new(3);
         let mut all: Vec<_> = (1..=4).map(|number| handshakes.begin(place(number))).collect();
         let open: Vec<bool> = all.iter_mut().map(|(_, gives_way)| stays(gives_way)).collect();
         assert_eq!(open, [false, true, true, true]);

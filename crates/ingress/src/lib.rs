@@ -14,10 +14,11 @@ mod listener;
 mod member;
 mod output;
 mod place;
+mod tls;
 
 pub use allowance::{Received, TurnOver};
 pub use balancer::{Balancers, Network};
-pub use crowd::{Members, Presence};
+pub use crowd::{Members, Presence, Turn, Turns};
 pub use guesses::{GUESS_WINDOW_SECONDS, GUESSES_MAX, Guesses};
 pub use limits::ConnectionLimits;
 pub use listener::{Core, MqttListener, SharedTls, next_conn};

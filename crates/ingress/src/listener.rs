@@ -16,16 +16,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::allowance::{OfConnection, Received};
 use crate::balancer::Balancers;
-use crate::crowd::{Handshakes, Members, Presence};
+use crate::crowd::{Members, Presence, Turns};
 use crate::limits::ConnectionLimits;
 use crate::link::Link;
 use crate::member::Member;
 use crate::output::{Output, output};
+use crate::tls::TlsStream;
 
 #[cfg(test)]
 mod tests;
@@ -142,7 +141,7 @@ impl MqttListener {
     /// Each connection holds `open`; a handshake does not.
     async fn accept(self, core: impl Core, open: mpsc::WeakSender<Infallible>) {
         let connections = Arc::new(Semaphore::new(self.limits.connections_max));
-        let handshakes = Handshakes::new(self.limits.handshakes_max);
+        let handshakes = Turns::new(self.limits.handshakes_max);
         let me = Arc::new(self);
         loop {
             // At the bound, new connections wait in the system's queue, which has a bound of its own.
@@ -186,15 +185,14 @@ impl MqttListener {
     /// The stream is large, and futures keep room for what passes through them.
     async fn handshake(&self, stream: TcpStream) -> Option<(Box<TlsStream<TcpStream>>, Member)> {
         let _ = stream.set_nodelay(true);
-        let acceptor = TlsAcceptor::from(self.tls.current());
-        let stream = match acceptor.accept(stream).await {
+        let stream = match TlsStream::accept(self.tls.current(), stream).await {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 return None;
             }
         };
-        let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+        let leaf = stream.peer_certificates()?.first()?;
         let who = Member::from_verified(leaf, &self.trust_domain)?;
         Some((Box::new(stream), who))
     }
