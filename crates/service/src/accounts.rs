@@ -42,6 +42,8 @@ pub(crate) enum Taken {
     New(Deed),
     /// The same, but it does not follow what the log has of its gateway: some are missing, or it tells two stories.
     Apart(Deed),
+    /// The same, but it begins anew: the gateway lost what it knew, or keeps some to itself.
+    Anew(Deed),
 }
 
 /// Takes the accounts of all gateways.
@@ -77,12 +79,15 @@ impl Accounts {
             return Ok(Taken::Before);
         }
         let next = self.kept.get(&of)?.as_deref().map(place_of).transpose()?;
-        // A gateway that lost what it knew begins anew.
-        let follows = place == Place::FIRST || Some(place) == next;
         let deed = Deed { evidence: Some(bytes.to_vec()), ..deed(told)? };
         self.kept.put(own, Vec::from([1]))?;
         self.kept.put(of, place.next(bytes).to_bytes())?;
-        Ok(if follows { Taken::New(deed) } else { Taken::Apart(deed) })
+        Ok(match next {
+            None if place == Place::FIRST => Taken::New(deed),
+            Some(next) if place == next => Taken::New(deed),
+            Some(_) if place == Place::FIRST => Taken::Anew(deed),
+            _ => Taken::Apart(deed),
+        })
     }
 
     /// What is to be kept.

@@ -102,6 +102,11 @@ impl ServiceGate {
                 self.pipeline.note_device(tenant, name, "account-gap", detail, now);
                 self.pipeline.deeds.push((tenant, deed));
             }
+            Ok(Taken::Anew(deed)) => {
+                let detail = "it begins anew with its first account".to_owned();
+                self.pipeline.note_device(tenant, name, "account-restart", detail, now);
+                self.pipeline.deeds.push((tenant, deed));
+            }
             Err(BadAccount::Wrong(fault)) => {
                 self.pipeline.note_device(tenant, name, "wrong-account", fault.to_string(), now);
                 return Err(ReasonCode::PayloadFormatInvalid);

@@ -171,6 +171,9 @@ async fn missing_accounts_and_a_second_story_are_findings_and_a_gateway_with_a_n
     );
     assert!((again.publish(TOPIC, &anew.unwrap()).await as u8) < 0x80);
     assert_eq!(count().await, 3);
+    let all = fixture.admin("get", "/api/v1/tenants/acme/findings", "").await.1;
+    let restarts = |finding: &&serde_json::Value| finding["kind"] == "account-restart";
+    assert_eq!(all["items"].as_array().unwrap().iter().filter(restarts).count(), 1, "{all}");
 
     // Two machines with one home tell two stories, and both are in the log.
     let told = |place: &Place, time| {
