@@ -5,7 +5,7 @@ use std::time::Duration;
 use thingward_model::{DeviceName, Principal, Timestamp};
 use thingward_pki::{Issued, Profile, SigningRequest};
 use thingward_store::StoreError;
-use thingward_store::registry::{Certificate, Hardware, NewPrincipal, PrincipalKey, PrincipalState, Serial};
+use thingward_store::registry::{Hardware, Joining, NewPrincipal, PrincipalKey, PrincipalState, Serial};
 
 use super::Refusal;
 use crate::audit::Deed;
@@ -33,12 +33,14 @@ pub(super) struct Holder<'a> {
     pub(super) hardware: Option<&'a Hardware>,
     /// The gateway that has its key, for a thing of a radio.
     pub(super) keeper: Option<DeviceName>,
+    /// The claim code that is used up for it.
+    pub(super) claim_code: Option<&'a str>,
 }
 
 impl Holder<'_> {
     /// A member that takes its next certificate.
     pub(super) const fn member(principal: Principal) -> Self {
-        Self { standing: Standing::Member, principal, hardware: None, keeper: None }
+        Self { standing: Standing::Member, principal, hardware: None, keeper: None, claim_code: None }
     }
 }
 
@@ -57,9 +59,8 @@ pub(super) async fn certify(
     now: Timestamp,
 ) -> Result<Issued, Refusal> {
     let key = &request.key;
-    let Holder { standing, principal, hardware, keeper } = holder;
+    let Holder { standing, principal, hardware, keeper, claim_code } = holder;
     let (registry, tenant, name) = (shared.store.registry(), &principal.tenant, &principal.name);
-    let (claimed, enrolled) = (PrincipalState::Claimed, PrincipalState::Enrolled);
     let state = match registry.principal(tenant, name).await {
         Ok(known) => Some(known.state),
         Err(StoreError::NotFound { .. }) => None,
@@ -73,7 +74,7 @@ pub(super) async fn certify(
         }
         (Standing::New, Some(PrincipalState::Claimed | PrincipalState::Released) | None) => {}
     }
-    let action = if state == Some(enrolled) { "device.renew" } else { "device.enrol" };
+    let action = if state == Some(PrincipalState::Enrolled) { "device.renew" } else { "device.enrol" };
     let deed = Deed::new(format!("{}/{name}", principal.role), action, format!("{}/{name}", principal.role));
     let mut deed = deed.with("key", base16ct::lower::encode_string(&key.id()));
     if let Some(Hardware { serial, .. }) = hardware {
@@ -86,21 +87,18 @@ pub(super) async fn certify(
     let serial_number = hardware.map(|h| h.serial.clone());
     let profile = Profile::Leaf { principal, serial_number };
     let issued = shared.authority.ca().issue(&profile, key, now).map_err(|_| Refusal::Authority)?;
-    match state {
-        Some(PrincipalState::Enrolled) => {}
-        Some(PrincipalState::Claimed) => registry.change_state(tenant, name, claimed, enrolled).await?,
-        Some(PrincipalState::Released) | None => {
-            let new = NewPrincipal { principal, state: enrolled, hardware: hardware.cloned(), keeper };
-            registry.add_principal(&new, now).await?;
-        }
-    }
+    let new =
+        NewPrincipal { principal, state: PrincipalState::Enrolled, hardware: hardware.cloned(), keeper };
+    let joining = match state {
+        Some(PrincipalState::Enrolled) => Joining::Member,
+        Some(PrincipalState::Claimed) => Joining::Claimed,
+        Some(PrincipalState::Released) | None => Joining::New(&new),
+    };
     let serial = Serial::new(&issued.serial)?;
     let (not_before, not_after) = (issued.not_before, issued.not_after);
-    let certificate = Certificate { serial: serial.clone(), holder: principal, not_before, not_after };
-    registry.add_certificate(&certificate).await?;
     let entry =
         PrincipalKey { id: key.id(), spki: key.to_spki(), serial, not_before, not_after, revoked: None };
-    registry.add_key(tenant, name, &entry).await?;
+    registry.enrol(&principal, joining, &entry, claim_code, now).await?;
     if let Some(gateway) = keeper {
         // Before it is a member: nothing of it is ever believed as if the key were its own.
         shared.directory.kept(*tenant, *name, gateway);

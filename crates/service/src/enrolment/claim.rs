@@ -156,13 +156,12 @@ async fn with_code(
         return Err(Refusal::WrongCode);
     }
     admits.check(&principal)?;
-    let standing = if shown.is_used {
-        Standing::Member
+    let holder = if shown.is_used {
+        Holder::member(principal)
     } else {
-        registry.use_claim_code(&code, now).await.map_err(known)?;
-        Standing::New
+        let claim_code = Some(code.as_str());
+        Holder { standing: Standing::New, principal, hardware: None, keeper: None, claim_code }
     };
-    let holder = Holder { standing, principal, hardware: None, keeper: None };
     certify(shared, &turn, holder, request, now).await
 }
 

@@ -52,7 +52,8 @@ pub async fn enrol_child(
             if u32::try_from(kept.len()).is_ok_and(|kept| kept >= KEPT_MAX) {
                 return Err(Refusal::TooManyKept { max: KEPT_MAX });
             }
-            let holder = Holder { standing: Standing::New, principal, hardware: None, keeper };
+            let new = Standing::New;
+            let holder = Holder { standing: new, principal, hardware: None, keeper, claim_code: None };
             certify(shared, &turn, holder, request, now).await
         }
         Err(e) => Err(e.into()),

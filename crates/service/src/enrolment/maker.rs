@@ -49,7 +49,7 @@ pub async fn enrol_with_initial_identity(
         Err(e) => return Err(e.into()),
     };
     let principal = Principal { tenant, role: Role::Device, name };
-    let holder = Holder { standing, principal, hardware: Some(&hardware), keeper: None };
+    let holder = Holder { standing, principal, hardware: Some(&hardware), keeper: None, claim_code: None };
     certify(shared, &turn, holder, request, now).await
 }
 

@@ -130,10 +130,3 @@ async fn turn(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
         Ok(Err(_)) | Err(_) => Err(ApiError::Busy),
     }
 }
-
-/// Makes a change to its end, also when the caller hangs up half-way: what the log and the registry say has to hold.
-pub(super) async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::spawn(change).await.map_err(|_| ApiError::Internal)?
-}

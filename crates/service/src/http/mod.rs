@@ -1,7 +1,7 @@
 //! HTTP: enrolment and API over TLS, and the API alone on a socket for whoever owns the data directory.
 //!
 //! ```text
-//! server    connections: handshakes, limits, who the peer is
+//! server    connections: handshakes, limits, who the peer is            patience  and who reads nothing
 //! est       RFC 7030, membership, CRL
 //! caller    who calls, and whether it may                             body  bounded requests, streamed answers
 //! order     changes under the caller's own key
@@ -21,6 +21,7 @@ mod est;
 mod openapi;
 mod ops;
 mod order;
+mod patience;
 mod server;
 
 pub use app::App;

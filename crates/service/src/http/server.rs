@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use thingward_ingress::{Balancers, ConnectionLimits, SharedTls};
+use thingward_ingress::{Balancers, ConnectionLimits, SharedTls, Turns, place};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +27,7 @@ use super::app::App;
 use super::body::HeardOut;
 use super::caller::Peer;
 use super::error::ApiError;
+use super::patience::Patient;
 use super::{api, attestation, console, est, ops};
 use crate::settings::ServiceSettings;
 
@@ -158,8 +161,15 @@ fn finished(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
     router
         .merge(ops::router())
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(axum::middleware::from_fn(to_its_end))
         .layer(axum::middleware::map_response(console::guarded))
         .with_state(Arc::clone(app))
+}
+
+/// Answers a request to the end, also when the caller hangs up half-way: what is said in the log has to be so in the registry.
+async fn to_its_end(request: axum::extract::Request, next: Next) -> Response {
+    let answer = tokio::spawn(next.run(request)).await;
+    answer.unwrap_or_else(|_| ApiError::Internal.into_response())
 }
 
 /// Serves enrolment, the API and the console until `stop`.
@@ -170,30 +180,37 @@ async fn serve_tls(
     limits: ConnectionLimits,
     stop: Stop,
 ) {
-    let handshakes = Arc::new(Semaphore::new(limits.handshakes_max));
+    let (handshakes, connections) = (Turns::new(limits.handshakes_max), Turns::new(limits.connections_max));
     let serve_one = |(mut stream, address): (TcpStream, SocketAddr), stop| {
-        let (turn, web) = (Arc::clone(&handshakes).try_acquire_owned(), web.clone());
-        let balancers = balancers.clone();
+        let (handshakes, connections) = (Arc::clone(&handshakes), Arc::clone(&connections));
+        let (web, balancers) = (web.clone(), balancers.clone());
         let acceptor = TlsAcceptor::from(tls.current());
         async move {
-            // A closed connection is the clearest answer that costs nothing.
-            let Ok(turn) = turn else { return debug!(%address, "too many TLS handshakes") };
             let handshake = async {
                 let address = balancers.client(&mut stream, address.ip()).await?;
-                let (stream, chain) = handshake(&acceptor, stream).await?;
-                Ok::<_, io::Error>((stream, Peer::Tls { address, chain }))
+                let (_turn, gives_way) = handshakes.begin(place(address));
+                let (stream, chain) = tokio::select! {
+                    done = handshake(&acceptor, stream) => done?,
+                    _ = gives_way => return Err(io::Error::other("too many TLS handshakes")),
+                };
+                Ok((stream, address, chain))
             };
             let timed_out = |_| Err(io::ErrorKind::TimedOut.into());
-            let handshake =
-                tokio::time::timeout(limits.handshake_timeout, handshake).await.unwrap_or_else(timed_out);
-            drop(turn);
-            match handshake {
-                Ok((stream, peer)) => web.serve(stream, peer, stop).await,
-                Err(e) => debug!(%address, error = %e, "TLS handshake failed"),
+            let handshake = tokio::time::timeout(limits.handshake_timeout, handshake).await;
+            let (stream, address, chain) = match handshake.unwrap_or_else(timed_out) {
+                Ok(done) => done,
+                Err(e) => return debug!(%address, error = %e, "TLS handshake failed"),
+            };
+            let (_turn, gives_way) = connections.begin(place(address));
+            tokio::select! {
+                () = web.serve(stream, Peer::Tls { address, chain }, stop) => {}
+                _ = gives_way => debug!(%address, "too many connections"),
             }
         }
     };
-    accept_all("HTTPS", limits.connections_max, stop, async move || listener.accept().await, serve_one).await;
+    // Turns say who goes when there are too many, and have to be begun for that.
+    let places = limits.connections_max + 2 * limits.handshakes_max;
+    accept_all("HTTPS", places, stop, async move || listener.accept().await, serve_one).await;
 }
 
 /// Serves the API and the console without TLS, on this machine only, until `stop`.
@@ -294,7 +311,7 @@ where
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
         .max_headers(HEADER_FIELDS_MAX);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -347,5 +364,25 @@ mod tests {
         }
         drop(client);
         serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_is_carried_out_whether_its_caller_waits_or_not() {
+        let (begun, done) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (begins, ends) = (Arc::clone(&begun), Arc::clone(&done));
+        let change = async move || {
+            begins.add_permits(1);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            ends.add_permits(1);
+        };
+        let router = Router::new().route("/", post(change)).layer(axum::middleware::from_fn(to_its_end));
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (_stop, stop) = watch::channel(false);
+        let serving = tokio::spawn(serve(server, Peer::Admin, router, stop));
+        client.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        let _ = begun.acquire().await.unwrap();
+        drop(client);
+        serving.await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), done.acquire()).await.unwrap().unwrap().forget();
     }
 }

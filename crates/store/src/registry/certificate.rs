@@ -6,7 +6,7 @@ use std::str::FromStr;
 use thingward_model::assurance::UnknownWord;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
-use super::{PrincipalState, Registry, Serial, SqlRow, count, failed, get, page, parse, time};
+use super::{PrincipalKey, PrincipalState, Registry, Serial, SqlRow, count, failed, get, page, parse, time};
 use crate::error::StoreError;
 
 /// Why a certificate no longer counts: CRLReason of RFC 5280, §5.3.1, as far as we use it.
@@ -65,19 +65,6 @@ impl FromStr for RevocationReason {
     }
 }
 
-/// A certificate that our CA issued.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// Its serial number.
-    pub serial: Serial,
-    /// Whom it names.
-    pub holder: Principal,
-    /// Start of its validity.
-    pub not_before: Timestamp,
-    /// End of its validity.
-    pub not_after: Timestamp,
-}
-
 /// A certificate that no longer counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
@@ -90,29 +77,6 @@ pub struct Revocation {
 }
 
 impl Registry {
-    /// Notes an issued certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Conflict`] when the serial number was used before.
-    pub async fn add_certificate(&self, certificate: &Certificate) -> Result<(), StoreError> {
-        let mut tx = self.change().await?;
-        sqlx::query(
-            "INSERT INTO certificates (serial, tenant, role, name, not_before, not_after) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(certificate.serial.as_bytes())
-        .bind(certificate.holder.tenant.as_str())
-        .bind(certificate.holder.role.as_str())
-        .bind(certificate.holder.name.as_str())
-        .bind(certificate.not_before.as_micros())
-        .bind(certificate.not_after.as_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(failed("note a certificate"))?;
-        tx.commit().await.map_err(failed("note a certificate"))
-    }
-
     /// How many certificates of the holder end after `time`, revoked ones too.
     ///
     /// # Errors
@@ -240,6 +204,28 @@ impl Registry {
         .map_err(failed("take a CRL number"))?;
         count(rows.first().ok_or(StoreError::NotFound { what: "CRL number" })?, "value")
     }
+}
+
+/// Notes that our CA issued a certificate for this key.
+pub(super) async fn insert(
+    tx: &mut sqlx::AnyConnection,
+    holder: &Principal,
+    key: &PrincipalKey,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO certificates (serial, tenant, role, name, not_before, not_after) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(key.serial.as_bytes())
+    .bind(holder.tenant.as_str())
+    .bind(holder.role.as_str())
+    .bind(holder.name.as_str())
+    .bind(key.not_before.as_micros())
+    .bind(key.not_after.as_micros())
+    .execute(&mut *tx)
+    .await
+    .map(drop)
+    .map_err(failed("note a certificate"))
 }
 
 fn read_revocation(row: &SqlRow) -> Result<Revocation, StoreError> {

@@ -3,7 +3,7 @@
 use thingward_crypto::sha256;
 use thingward_model::{DeviceName, Principal, TenantName, Timestamp};
 
-use super::{Registry, SqlRow, failed, get, parse};
+use super::{Registry, SqlRow, failed, get, one_changed, parse};
 use crate::error::StoreError;
 
 /// What a claim code stands for.
@@ -70,24 +70,23 @@ impl Registry {
         .ok_or(StoreError::NotFound { what: "claim code" })?;
         Ok(ShownClaim { claim: read(&row)?, is_used: get::<Option<i64>>(&row, "used")?.is_some() })
     }
+}
 
-    /// Uses a claim code up. Of two calls with one code, at most one succeeds.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotFound`] when the code is unknown, used or expired; which one is not told.
-    pub async fn use_claim_code(&self, code: &str, now: Timestamp) -> Result<Claim, StoreError> {
-        let rows = sqlx::query(
-            "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2 \
-             RETURNING tenant, role, name",
-        )
-        .bind(sha256(&[code.as_bytes()]).as_slice())
-        .bind(now.as_micros())
-        .fetch_all(self.pool()?)
-        .await
-        .map_err(failed("use a claim code"))?;
-        read(rows.first().ok_or(StoreError::NotFound { what: "claim code" })?)
-    }
+/// Uses a claim code up. Of two with one code, at most one succeeds.
+pub(super) async fn use_up(
+    tx: &mut sqlx::AnyConnection,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let result = sqlx::query(
+        "UPDATE claim_codes SET used = $2 WHERE code_hash = $1 AND used IS NULL AND expires > $2",
+    )
+    .bind(sha256(&[code.as_bytes()]).as_slice())
+    .bind(now.as_micros())
+    .execute(&mut *tx)
+    .await
+    .map_err(failed("use a claim code"))?;
+    one_changed(&result, "claim code")
 }
 
 fn read(row: &SqlRow) -> Result<Claim, StoreError> {

@@ -48,7 +48,7 @@ use sqlx::{Any, AnyPool, Row as _};
 
 pub use admission::Admission;
 pub use attestation::{Attestation, KeptEvidence};
-pub use certificate::{Certificate, Revocation, RevocationReason};
+pub use certificate::{Revocation, RevocationReason};
 pub use claim::{Claim, ShownClaim};
 pub use grant::{GrantAudience, GrantEnd, GrantEntry, GrantId, GrantStanding};
 pub use group::{GROUP_MEMBERS_MAX, GroupMember};
@@ -59,7 +59,7 @@ pub use offer::Offer;
 pub use passkey::{NewPasskey, PASSKEYS_MAX, Passkey};
 pub use place::PostgresPlace;
 pub use policy::PolicyVersion;
-pub use principal::{NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
+pub use principal::{Joining, NewPrincipal, PrincipalEntry, PrincipalKey, PrincipalState};
 pub use purchase::{Close, Purchase};
 pub use raw_key::RawKey;
 pub use session::{SESSION_IDLE_MICROS, Session, SessionId, SignedInBy, Way};

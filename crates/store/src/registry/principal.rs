@@ -97,6 +97,17 @@ pub struct PrincipalKey {
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
 
+/// Who gets a certificate.
+#[derive(Debug, Clone, Copy)]
+pub enum Joining<'a> {
+    /// Who is enrolled already.
+    Member,
+    /// Who was claimed, and is enrolled with it.
+    Claimed,
+    /// Who was nobody.
+    New(&'a NewPrincipal),
+}
+
 const COLUMNS: &str = "tenant, name, role, state, maker, maker_key, maker_serial, keeper, created";
 
 impl Registry {
@@ -107,29 +118,38 @@ impl Registry {
     /// [`StoreError::Conflict`] when the name is in use in the tenant or the hardware belongs to someone,
     /// [`StoreError::NotFound`] when there is no such tenant.
     pub async fn add_principal(&self, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
-        let result = sqlx::query(
-            "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key, keeper) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, name) DO UPDATE \
-             SET state = excluded.state, maker = excluded.maker, maker_key = excluded.maker_key, \
-             maker_serial = excluded.maker_serial, keeper = excluded.keeper \
-             WHERE principals.state = 'released' AND principals.role = excluded.role",
-        )
-        .bind(new.principal.tenant.as_str())
-        .bind(new.principal.name.as_str())
-        .bind(new.principal.role.as_str())
-        .bind(new.state.as_str())
-        .bind(new.hardware.as_ref().map(|h| h.maker.as_str()))
-        .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
-        .bind(now.as_micros())
-        .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
-        .bind(new.keeper.as_ref().map(DeviceName::as_str))
-        .execute(self.pool()?)
-        .await
-        .map_err(failed("add a principal"))?;
-        match result.rows_affected() {
-            0 => Err(StoreError::Conflict { what: "the name is in use in this tenant" }),
-            _ => Ok(()),
+        let mut tx = self.change().await?;
+        insert(&mut tx, new, now).await?;
+        tx.commit().await.map_err(failed("add a principal"))
+    }
+
+    /// Has somebody be a member with a certificate for this key, as one change: there is no member without a key, and no
+    /// `claim_code` that is used up for nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add_principal`]; [`StoreError::NotFound`] when the claim code works no more, or nobody is claimed;
+    /// [`StoreError::Conflict`] when the serial number is known.
+    pub async fn enrol(
+        &self,
+        who: &Principal,
+        joining: Joining<'_>,
+        key: &PrincipalKey,
+        claim_code: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.change().await?;
+        match joining {
+            Joining::Member => {}
+            Joining::Claimed => claimed_is_enrolled(&mut tx, who).await?,
+            Joining::New(new) => insert(&mut tx, new, now).await?,
         }
+        super::certificate::insert(&mut tx, who, key).await?;
+        insert_key(&mut tx, who, key).await?;
+        if let Some(code) = claim_code {
+            super::claim::use_up(&mut tx, code, now).await?;
+        }
+        tx.commit().await.map_err(failed("enrol a member"))
     }
 
     /// The principal with this name in the tenant, whatever its role.
@@ -223,60 +243,6 @@ impl Registry {
         rows.iter().map(read_principal).collect()
     }
 
-    /// Moves a principal from one state to another in one step.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotFound`] when there is no such principal in state `from`.
-    pub async fn change_state(
-        &self,
-        tenant: &TenantName,
-        name: &DeviceName,
-        from: PrincipalState,
-        to: PrincipalState,
-    ) -> Result<(), StoreError> {
-        let result =
-            sqlx::query("UPDATE principals SET state = $4 WHERE tenant = $1 AND name = $2 AND state = $3")
-                .bind(tenant.as_str())
-                .bind(name.as_str())
-                .bind(from.as_str())
-                .bind(to.as_str())
-                .execute(self.pool()?)
-                .await
-                .map_err(failed("change the state of a principal"))?;
-        super::one_changed(&result, "principal in this state")
-    }
-
-    /// Adds a key to the principal's history.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotFound`] when there is no such principal, [`StoreError::Conflict`] when the serial number
-    /// is known.
-    pub async fn add_key(
-        &self,
-        tenant: &TenantName,
-        name: &DeviceName,
-        key: &PrincipalKey,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.change().await?;
-        sqlx::query(
-            "INSERT INTO principal_keys (tenant, principal, key_id, spki, serial, not_before, not_after) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(tenant.as_str())
-        .bind(name.as_str())
-        .bind(key.id.as_slice())
-        .bind(key.spki.as_slice())
-        .bind(key.serial.as_bytes())
-        .bind(key.not_before.as_micros())
-        .bind(key.not_after.as_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(failed("add a key"))?;
-        tx.commit().await.map_err(failed("add a key"))
-    }
-
     /// Every key that the principal ever had, newest first. At most [`super::LIST_MAX`].
     ///
     /// # Errors
@@ -299,6 +265,67 @@ impl Registry {
         .map_err(failed("list keys"))?;
         rows.iter().map(read_key).collect()
     }
+}
+
+async fn insert(tx: &mut sqlx::AnyConnection, new: &NewPrincipal, now: Timestamp) -> Result<(), StoreError> {
+    let result = sqlx::query(
+        "INSERT INTO principals (tenant, name, role, state, maker, maker_serial, created, maker_key, keeper) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, name) DO UPDATE \
+         SET state = excluded.state, maker = excluded.maker, maker_key = excluded.maker_key, \
+         maker_serial = excluded.maker_serial, keeper = excluded.keeper \
+         WHERE principals.state = 'released' AND principals.role = excluded.role",
+    )
+    .bind(new.principal.tenant.as_str())
+    .bind(new.principal.name.as_str())
+    .bind(new.principal.role.as_str())
+    .bind(new.state.as_str())
+    .bind(new.hardware.as_ref().map(|h| h.maker.as_str()))
+    .bind(new.hardware.as_ref().map(|h| h.serial.as_str()))
+    .bind(now.as_micros())
+    .bind(new.hardware.as_ref().map(|h| h.maker_key.as_slice()))
+    .bind(new.keeper.as_ref().map(DeviceName::as_str))
+    .execute(&mut *tx)
+    .await
+    .map_err(failed("add a principal"))?;
+    match result.rows_affected() {
+        0 => Err(StoreError::Conflict { what: "the name is in use in this tenant" }),
+        _ => Ok(()),
+    }
+}
+
+async fn claimed_is_enrolled(tx: &mut sqlx::AnyConnection, who: &Principal) -> Result<(), StoreError> {
+    let result =
+        sqlx::query("UPDATE principals SET state = $4 WHERE tenant = $1 AND name = $2 AND state = $3")
+            .bind(who.tenant.as_str())
+            .bind(who.name.as_str())
+            .bind(PrincipalState::Claimed.as_str())
+            .bind(PrincipalState::Enrolled.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed("change the state of a principal"))?;
+    super::one_changed(&result, "principal in this state")
+}
+
+async fn insert_key(
+    tx: &mut sqlx::AnyConnection,
+    of: &Principal,
+    key: &PrincipalKey,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO principal_keys (tenant, principal, key_id, spki, serial, not_before, not_after) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(of.tenant.as_str())
+    .bind(of.name.as_str())
+    .bind(key.id.as_slice())
+    .bind(key.spki.as_slice())
+    .bind(key.serial.as_bytes())
+    .bind(key.not_before.as_micros())
+    .bind(key.not_after.as_micros())
+    .execute(&mut *tx)
+    .await
+    .map(drop)
+    .map_err(failed("add a key"))
 }
 
 fn read_principal(row: &SqlRow) -> Result<PrincipalEntry, StoreError> {

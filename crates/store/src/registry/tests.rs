@@ -108,9 +108,8 @@ async fn hardware_goes_to_a_new_tenant_only_after_its_release(Bench { home: _hom
     assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
 
     let (acme, name) = (tenant("acme"), device("meter-1"));
-    let wrong = registry.change_state(&acme, &name, PrincipalState::Enrolled, PrincipalState::Released).await;
-    assert!(matches!(wrong, Err(StoreError::NotFound { .. })));
-    registry.change_state(&acme, &name, PrincipalState::Claimed, PrincipalState::Released).await.unwrap();
+    let goes = RevocationReason::AffiliationChanged;
+    registry.revoke_member(&acme, &name, NOW, goes, true).await.unwrap();
     assert!(registry.principal_of_hardware(&hardware).await.is_err());
     registry.add_principal(&meter("other", "pump", Some("sn1")), NOW).await.unwrap();
     let now = registry.principal_of_hardware(&hardware).await.unwrap();
@@ -119,22 +118,36 @@ async fn hardware_goes_to_a_new_tenant_only_after_its_release(Bench { home: _hom
     let back = registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await;
     assert!(matches!(back, Err(StoreError::Conflict { .. })));
     let (other, pump) = (tenant("other"), device("pump"));
-    registry.change_state(&other, &pump, PrincipalState::Claimed, PrincipalState::Released).await.unwrap();
+    registry.revoke_member(&other, &pump, NOW, goes, true).await.unwrap();
     registry.add_principal(&meter("acme", "meter-1", Some("sn1")), NOW).await.unwrap();
     assert_eq!(registry.principal(&acme, &name).await.unwrap().state, PrincipalState::Claimed);
 }
 
 /// A certificate of `meter-1` of `acme` for a key, and how long it is valid.
 async fn certify(registry: &Registry, serial: &[u8], spki: &[u8], seconds: std::ops::Range<i64>) {
-    let (acme, name, serial) = (tenant("acme"), device("meter-1"), Serial::new(serial).unwrap());
+    let serial = Serial::new(serial).unwrap();
     let (not_before, not_after) = (later(seconds.start), later(seconds.end));
     let holder = principal("acme", Role::Device, "meter-1");
-    let certificate = Certificate { serial: serial.clone(), holder, not_before, not_after };
-    registry.add_certificate(&certificate).await.unwrap();
-    assert!(matches!(registry.add_certificate(&certificate).await, Err(StoreError::Conflict { .. })));
     let key =
         PrincipalKey { id: [spki[0]; 8], spki: spki.to_vec(), serial, not_before, not_after, revoked: None };
-    registry.add_key(&acme, &name, &key).await.unwrap();
+    registry.enrol(&holder, Joining::Member, &key, None, NOW).await.unwrap();
+    let again = registry.enrol(&holder, Joining::Member, &key, None, NOW).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+}
+
+/// Enrols who was nobody with a claim code.
+async fn enrol_with(registry: &Registry, code: &str, name: &str, at: Timestamp) -> Result<(), StoreError> {
+    let new = NewPrincipal { state: PrincipalState::Enrolled, ..meter("acme", name, None) };
+    let serial = Serial::new(name.as_bytes()).unwrap();
+    let key = PrincipalKey {
+        id: [1; 8],
+        spki: vec![1],
+        serial,
+        not_before: NOW,
+        not_after: later(100),
+        revoked: None,
+    };
+    registry.enrol(&new.principal, Joining::New(&new), &key, Some(code), at).await
 }
 
 async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member(
@@ -160,7 +173,7 @@ async fn a_revocation_takes_every_certificate_key_and_claim_code_of_the_member(
     assert_eq!(keys.iter().map(|k| k.spki.as_slice()).collect::<Vec<_>>(), [&b"new"[..], b"kept", b"kept"]);
     let when = Some((later(11), RevocationReason::KeyCompromise));
     assert!(keys.iter().all(|key| key.revoked == when), "{keys:?}");
-    assert!(registry.use_claim_code("code", NOW).await.is_err());
+    assert!(registry.claim("code", NOW).await.is_err());
     let listed = async |after: i64, last: Option<&Serial>| {
         let page = registry.revocations(later(after), last, 10).await.unwrap();
         page.into_iter().map(|r| r.serial).collect::<Vec<_>>()
@@ -177,9 +190,11 @@ async fn a_new_claim_code_ends_the_older_ones_of_the_name(Bench { home: _home, r
     for (code, name) in [("first", "d"), ("other", "e"), ("second", "d")] {
         registry.add_claim_code(code, &claim(name), later(60)).await.unwrap();
     }
-    assert!(registry.use_claim_code("first", NOW).await.is_err());
-    assert_eq!(registry.use_claim_code("second", NOW).await.unwrap(), claim("d"));
-    assert_eq!(registry.use_claim_code("other", NOW).await.unwrap(), claim("e"));
+    assert!(registry.claim("first", NOW).await.is_err());
+    for (code, name) in [("second", "d"), ("other", "e")] {
+        let shown = registry.claim(code, NOW).await.unwrap();
+        assert_eq!(shown, ShownClaim { claim: claim(name), is_used: false });
+    }
 }
 
 async fn crl_numbers_only_rise(Bench { home, registry }: Bench) {
@@ -190,27 +205,30 @@ async fn crl_numbers_only_rise(Bench { home, registry }: Bench) {
 }
 
 async fn a_claim_code_works_once_before_it_expires(Bench { home: _home, registry }: Bench) {
-    let claim = Claim { principal: principal("acme", Role::Gateway, "gw") };
+    let claim = Claim { principal: principal("acme", Role::Device, "d") };
     registry.add_claim_code("code", &claim, later(60)).await.unwrap();
-    assert!(registry.use_claim_code("other", NOW).await.is_err());
-    assert!(registry.use_claim_code("code", later(60)).await.is_err());
+    for (code, at) in [("other", NOW), ("code", later(60))] {
+        let refused = enrol_with(&registry, code, "late", at).await;
+        assert!(matches!(refused, Err(StoreError::NotFound { what: "claim code" })), "{refused:?}");
+        let nobody = registry.principal(&tenant("acme"), &device("late")).await;
+        assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "nothing is left of it: {nobody:?}");
+    }
     let tries: Vec<_> = (0..8)
-        .map(|_| {
+        .map(|n| {
             let registry = registry.clone();
-            tokio::spawn(async move { registry.use_claim_code("code", NOW).await })
+            tokio::spawn(async move { enrol_with(&registry, "code", &format!("d{n}"), NOW).await })
         })
         .collect();
     let mut won = 0;
     for one in tries {
         match one.await.unwrap() {
-            Ok(got) => {
-                assert_eq!(got, claim);
-                won += 1;
-            }
+            Ok(()) => won += 1,
             Err(e) => assert!(matches!(e, StoreError::NotFound { what: "claim code" }), "{e:?}"),
         }
     }
     assert_eq!(won, 1);
+    assert!(registry.claim("code", NOW).await.unwrap().is_used);
+    assert_eq!(registry.principals(&tenant("acme"), None, None, 10).await.unwrap().len(), 1);
 }
 
 fn token(tenant: Option<TenantName>, scopes: Vec<Action>, n: u8) -> NewToken {

@@ -14,7 +14,7 @@ use thingward_policy::{ManageDevices, ReadDevices, Resource};
 use thingward_store::registry::{Attestation, PrincipalEntry, PrincipalKey, RevocationReason};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -327,12 +327,9 @@ pub(in crate::http) async fn ask_evidence(
     }
     let deed = allowed.deed("evidence.ask", format!("{}/{name}", known.principal.role));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        shared.record(tenant, deed).await?;
-        shared.core.ask_evidence(tenant, name).await;
-        Ok(StatusCode::ACCEPTED)
-    })
-    .await
+    shared.record(tenant, deed).await?;
+    shared.core.ask_evidence(tenant, name).await;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Which evidence is accepted.
@@ -364,11 +361,8 @@ pub(in crate::http) async fn accept_evidence(
     let deed = allowed.deed("evidence.accept", format!("{}/{name}", known.principal.role));
     let deed = deed.with("evidence", body.evidence.as_str());
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        accept(&shared, (tenant, name), &body.evidence, deed).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    accept(&shared, (tenant, name), &body.evidence, deed).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn take_back(
@@ -384,10 +378,7 @@ async fn take_back(
     let deed = allowed.deed(action, format!("{}/{name}", known.principal.role));
     let deed = deed.with("reason", reason.to_string());
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        shared.record(tenant, deed).await?;
-        shared.revoke_member(tenant, name, reason, release).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    shared.record(tenant, deed).await?;
+    shared.revoke_member(tenant, name, reason, release).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

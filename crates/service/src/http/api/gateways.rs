@@ -13,7 +13,7 @@ use thingward_store::registry::{Admission, PrincipalEntry};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -227,22 +227,19 @@ pub(in crate::http) async fn admit(
     let deed = deed.with("seconds", body.seconds.to_string());
     let deed = radio.iter().fold(deed, |deed, radio| deed.with("radio", radio.as_str()));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        let _turn = shared.membership.lock().await;
-        if shared.directory.role(&tenant, &name) != Some(Role::Gateway) {
-            return Err(ApiError::Conflict(format!("{name} is no member any more")));
-        }
-        shared.record(tenant, deed).await?;
-        let until = now().plus_micros(i64::from(body.seconds) * 1_000_000);
-        let admission = Admission { tenant, gateway: name, radio, until };
-        shared.store.registry().open_admission(&admission).await?;
-        shared.directory.admit(admission);
-        let printed = body.printed.as_ref().map(|Printed(code)| code.as_str());
-        let told = topics::admission(body.seconds, radio.as_ref(), printed);
-        shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
-        Ok(Json(admission.into()))
-    })
-    .await
+    let _turn = shared.membership.lock().await;
+    if shared.directory.role(&tenant, &name) != Some(Role::Gateway) {
+        return Err(ApiError::Conflict(format!("{name} is no member any more")));
+    }
+    shared.record(tenant, deed).await?;
+    let until = now().plus_micros(i64::from(body.seconds) * 1_000_000);
+    let admission = Admission { tenant, gateway: name, radio, until };
+    shared.store.registry().open_admission(&admission).await?;
+    shared.directory.admit(admission);
+    let printed = body.printed.as_ref().map(|Printed(code)| code.as_str());
+    let told = topics::admission(body.seconds, radio.as_ref(), printed);
+    shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
+    Ok(Json(admission.into()))
 }
 
 /// Let a gateway enrol nothing any more
@@ -265,17 +262,14 @@ pub(in crate::http) async fn close(
     open.ok_or(ApiError::NotFound("admission"))?;
     let deed = allowed.deed("gateway.close", format!("gateway/{name}"));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        let _turn = shared.membership.lock().await;
-        shared.record(tenant, deed).await?;
-        // At once in this process: it closes even when the registry does not answer.
-        shared.directory.close(&tenant, &name);
-        let told = topics::admission(0, None, None);
-        shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
-        shared.store.registry().close_admission(&tenant, &name).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    let _turn = shared.membership.lock().await;
+    shared.record(tenant, deed).await?;
+    // At once in this process: it closes even when the registry does not answer.
+    shared.directory.close(&tenant, &name);
+    let told = topics::admission(0, None, None);
+    shared.core.tell_gateway(tenant, name, topics::ADMISSION, told).await;
+    shared.store.registry().close_admission(&tenant, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Have a gateway give its radios' networks another key
@@ -305,12 +299,9 @@ pub(in crate::http) async fn roll(
     let deed = allowed.deed("gateway.roll", format!("gateway/{name}"));
     let deed = radio.iter().fold(deed, |deed, radio| deed.with("radio", radio.as_str()));
     let (deed, shared) = (app.ordered(&tenant, &allowed.caller, deed).await?, Arc::clone(&app.shared));
-    to_its_end(async move {
-        shared.record(tenant, deed).await?;
-        shared.core.tell_gateway(tenant, name, topics::ROLL, topics::roll(radio.as_ref())).await;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    shared.record(tenant, deed).await?;
+    shared.core.tell_gateway(tenant, name, topics::ROLL, topics::roll(radio.as_ref())).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// # Errors

@@ -21,7 +21,7 @@ use thingward_store::registry::{GrantAudience, GrantEntry, GrantId};
 use thingward_store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::{List, ListParams, word};
@@ -352,10 +352,7 @@ pub(in crate::http) async fn revoke(
     let taking = app.shared.taking_back(&turn, tenant, entry).await?;
     let deed = app.ordered(&tenant, &caller, taking.deed(caller.actor())).await?;
     let shared = Arc::clone(&app.shared);
-    to_its_end(async move {
-        shared.record(tenant, deed).await?;
-        shared.take_back(&turn, tenant, &taking).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    shared.record(tenant, deed).await?;
+    shared.take_back(&turn, tenant, &taking).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use thingward_policy::{GROUP_DEPTH_MAX, ManageUsers, World};
 use thingward_store::registry::GroupMember;
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::caller::{Allowed, Named, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::List;
@@ -94,7 +94,7 @@ pub(in crate::http) async fn add(
     Part(Kind(kind)): Part<Kind>,
     Part(MemberName(name)): Part<MemberName>,
 ) -> Result<StatusCode, ApiError> {
-    to_its_end(async move { change(&app, &allowed, "group.add", group, &kind, &name).await }).await
+    change(&app, &allowed, "group.add", group, &kind, &name).await
 }
 
 /// Take somebody or something out of a group
@@ -113,7 +113,7 @@ pub(in crate::http) async fn remove(
     Part(Kind(kind)): Part<Kind>,
     Part(MemberName(name)): Part<MemberName>,
 ) -> Result<StatusCode, ApiError> {
-    to_its_end(async move { change(&app, &allowed, "group.remove", group, &kind, &name).await }).await
+    change(&app, &allowed, "group.remove", group, &kind, &name).await
 }
 
 async fn change(

@@ -14,7 +14,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::Offer;
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Caller, Entered, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -178,12 +178,9 @@ pub(in crate::http) async fn set(
         )));
     }
     let deed = app.ordered(&tenant, &caller, deed(&caller, &offer)).await?;
-    to_its_end(async move {
-        app.shared.record(tenant, deed).await?;
-        app.shared.store.registry().set_offer(&tenant, &offer).await?;
-        Ok(Json(entry(&app, tenant, &offer).await?))
-    })
-    .await
+    app.shared.record(tenant, deed).await?;
+    app.shared.store.registry().set_offer(&tenant, &offer).await?;
+    Ok(Json(entry(&app, tenant, &offer).await?))
 }
 
 fn read(device: DeviceName, caller: &Caller, new: NewOffer) -> Result<Offer, ApiError> {
@@ -245,10 +242,7 @@ pub(in crate::http) async fn remove(
     app.shared.store.registry().offer(&tenant, &device).await?;
     let deed = allowed.deed("offer.remove", format!("device/{device}"));
     let deed = app.ordered(&tenant, &allowed.caller, deed).await?;
-    to_its_end(async move {
-        app.shared.record(tenant, deed).await?;
-        app.shared.store.registry().remove_offer(&tenant, &device).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    app.shared.record(tenant, deed).await?;
+    app.shared.store.registry().remove_offer(&tenant, &device).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

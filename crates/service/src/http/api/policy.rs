@@ -15,7 +15,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::PolicyVersion;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -271,25 +271,22 @@ pub(in crate::http) async fn apply(
     }
     let (files, tenant) = (files(new.files), allowed.tenant());
     let source = checked(files.clone()).await?.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
-    to_its_end(async move {
-        let shared = &app.shared;
-        let _turn = shared.membership.lock().await;
-        let registry = shared.store.registry();
-        let newest = registry.policy_version(&tenant, None).await?.map_or(0, |v| v.version);
-        if newest != new.after {
-            return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
-        }
-        let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
-        let deed = deed.with("files", files.len().to_string()).with("sha256", hash_of(&files));
-        app.record(tenant, &allowed.caller, deed).await?;
-        let author = allowed.caller.actor();
-        registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
-        let applied = shared.directory.access.apply(&tenant, source);
-        applied.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
-        shared.tell_gateways(tenant).await;
-        Ok(Json(view(registry.policy_version(&tenant, None).await?)))
-    })
-    .await
+    let shared = &app.shared;
+    let _turn = shared.membership.lock().await;
+    let registry = shared.store.registry();
+    let newest = registry.policy_version(&tenant, None).await?.map_or(0, |v| v.version);
+    if newest != new.after {
+        return Err(ApiError::Conflict(format!("the newest version is {newest}, not {}", new.after)));
+    }
+    let deed = allowed.deed("policy.apply", format!("policy/{}", newest + 1));
+    let deed = deed.with("files", files.len().to_string()).with("sha256", hash_of(&files));
+    app.record(tenant, &allowed.caller, deed).await?;
+    let author = allowed.caller.actor();
+    registry.add_policy_version(&tenant, newest, &author, &new.note, &files, now()).await?;
+    let applied = shared.directory.access.apply(&tenant, source);
+    applied.map_err(|problems| ApiError::Invalid(problems.to_string()))?;
+    shared.tell_gateways(tenant).await;
+    Ok(Json(view(registry.policy_version(&tenant, None).await?)))
 }
 
 /// Check policies

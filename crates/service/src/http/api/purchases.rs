@@ -16,7 +16,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::{GrantId, Purchase};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::caller::{Allowed, Entered, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
 use super::grants::parse_id;
@@ -186,11 +186,8 @@ pub(in crate::http) async fn refund(
         .with("device", purchase.device.to_string())
         .with("amount", amount.to_string());
     let deed = app.ordered(&tenant, &caller, deed).await?;
-    to_its_end(async move {
-        app.shared.record(tenant, deed).await?;
-        app.shared.give_back(tenant, &purchase).await?;
-        let purchase = app.shared.store.registry().purchase(&tenant, &id).await?;
-        Ok((StatusCode::ACCEPTED, Json(view(purchase))))
-    })
-    .await
+    app.shared.record(tenant, deed).await?;
+    app.shared.give_back(tenant, &purchase).await?;
+    let purchase = app.shared.store.registry().purchase(&tenant, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(view(purchase))))
 }

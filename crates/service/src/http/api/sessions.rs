@@ -12,7 +12,7 @@ use thingward_policy::{Action, ManageUsers, Permit, Resource, Subject};
 use thingward_store::registry::{Session, SessionId, User};
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::caller::{Called, Entered, Named, Params, Part};
 use super::super::cookie::{self, SameSite};
 use super::super::error::{ApiError, ErrorBody};
@@ -137,16 +137,13 @@ pub(in crate::http) async fn sign_out(
     Called(caller): Called,
 ) -> Result<Response, ApiError> {
     let session = caller.session().cloned().ok_or(ApiError::NotFound("session"))?;
-    to_its_end(async move {
-        // Whoever has lost the session's key has to be able to end it: that it is over is our word.
-        let deed = Deed::new("service".to_owned(), "session.end", format!("session/{}", session.id));
-        let deed = deed.with("reason", "signed out").with("user", session.user.0.to_string());
-        app.shared.record(session.tenant, deed).await?;
-        app.shared.store.registry().end_session(&session.tenant, &session.id).await?;
-        let gone = cookie::set(cookie::SESSION, "", SameSite::Strict, 0).ok_or(ApiError::Internal)?;
-        Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
-    })
-    .await
+    // Whoever has lost the session's key has to be able to end it: that it is over is our word.
+    let deed = Deed::new("service".to_owned(), "session.end", format!("session/{}", session.id));
+    let deed = deed.with("reason", "signed out").with("user", session.user.0.to_string());
+    app.shared.record(session.tenant, deed).await?;
+    app.shared.store.registry().end_session(&session.tenant, &session.id).await?;
+    let gone = cookie::set(cookie::SESSION, "", SameSite::Strict, 0).ok_or(ApiError::Internal)?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
 }
 
 /// List sessions
@@ -217,11 +214,8 @@ pub(in crate::http) async fn end(
         let _: Permit<ManageUsers> = app.shared.permit(tenant, &caller.subject, &caller.actor(), &on).await?;
     }
     owner?;
-    to_its_end(async move {
-        let deed = Deed::new(caller.actor(), "session.end", format!("session/{id}"));
-        app.record(tenant, &caller, deed).await?;
-        app.shared.store.registry().end_session(&tenant, &id).await?;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    let deed = Deed::new(caller.actor(), "session.end", format!("session/{id}"));
+    app.record(tenant, &caller, deed).await?;
+    app.shared.store.registry().end_session(&tenant, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

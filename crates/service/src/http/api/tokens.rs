@@ -16,7 +16,7 @@ use thingward_store::registry::{NewToken, Token, TokenId};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Called, Caller, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -150,12 +150,9 @@ pub(in crate::http) async fn revoke(
     allowed: Allowed<ManageTokens>,
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
-    to_its_end(async move {
-        let deed = allowed.deed("token.revoke", format!("token/{id}"));
-        app.record(allowed.tenant(), &allowed.caller, deed).await?;
-        take_back(&app, Some(allowed.tenant()), &id).await
-    })
-    .await
+    let deed = allowed.deed("token.revoke", format!("token/{id}"));
+    app.record(allowed.tenant(), &allowed.caller, deed).await?;
+    take_back(&app, Some(allowed.tenant()), &id).await
 }
 
 /// List tokens of the installation
@@ -213,7 +210,7 @@ pub(in crate::http) async fn revoke_installation(
     Part(id): Part<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     caller.is_operator()?;
-    to_its_end(async move { take_back(&app, None, &id).await }).await
+    take_back(&app, None, &id).await
 }
 
 async fn page(

@@ -14,7 +14,7 @@ use thingward_store::StoreError;
 use thingward_store::registry::{User, UserId};
 use utoipa::ToSchema;
 
-use super::super::app::{App, to_its_end};
+use super::super::app::App;
 use super::super::body::Sent;
 use super::super::caller::{Allowed, Named, Params, Part};
 use super::super::error::{ApiError, ErrorBody};
@@ -99,30 +99,27 @@ pub(in crate::http) async fn put(
 ) -> Result<Json<UserView>, ApiError> {
     let roles: BTreeSet<UserRole> = new.roles.iter().map(|r| word("roles", r)).collect::<Result<_, _>>()?;
     let words = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
-    to_its_end(async move {
-        let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
-        let _turn = app.shared.membership.lock().await;
-        let user = match registry.user(&tenant, &name).await {
-            Ok(known) => {
-                let deed = allowed.deed("user.roles", format!("user/{}", known.id));
-                app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
-                registry.set_roles(&tenant, &name, &roles).await?;
-                User { roles, ..known }
-            }
-            Err(StoreError::NotFound { .. }) => {
-                let user = User { id: user_id(&allowed.caller.occasion.seed), name, roles, created: now() };
-                let deed = allowed.deed("user.add", format!("user/{}", user.id));
-                app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
-                registry.add_user(&tenant, &user).await?;
-                user
-            }
-            Err(other) => return Err(other.into()),
-        };
-        app.shared.directory.access.reload_people(registry, &tenant).await?;
-        let passkeys = registry.passkey_counts(&tenant).await?;
-        Ok(Json(UserView::of(user, &passkeys)))
-    })
-    .await
+    let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
+    let _turn = app.shared.membership.lock().await;
+    let user = match registry.user(&tenant, &name).await {
+        Ok(known) => {
+            let deed = allowed.deed("user.roles", format!("user/{}", known.id));
+            app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
+            registry.set_roles(&tenant, &name, &roles).await?;
+            User { roles, ..known }
+        }
+        Err(StoreError::NotFound { .. }) => {
+            let user = User { id: user_id(&allowed.caller.occasion.seed), name, roles, created: now() };
+            let deed = allowed.deed("user.add", format!("user/{}", user.id));
+            app.record(tenant, &allowed.caller, deed.with("roles", words)).await?;
+            registry.add_user(&tenant, &user).await?;
+            user
+        }
+        Err(other) => return Err(other.into()),
+    };
+    app.shared.directory.access.reload_people(registry, &tenant).await?;
+    let passkeys = registry.passkey_counts(&tenant).await?;
+    Ok(Json(UserView::of(user, &passkeys)))
 }
 
 /// Remove a user
@@ -141,16 +138,13 @@ pub(in crate::http) async fn remove(
     allowed: Allowed<ManageUsers>,
     Part(name): Part<UserName>,
 ) -> Result<StatusCode, ApiError> {
-    to_its_end(async move {
-        let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
-        let _turn = app.shared.membership.lock().await;
-        let user = registry.user(&tenant, &name).await?;
-        let deed = allowed.deed("user.remove", format!("user/{}", user.id));
-        app.record(tenant, &allowed.caller, deed).await?;
-        registry.remove_user(&tenant, &name, now()).await?;
-        app.shared.directory.access.reload_people(registry, &tenant).await?;
-        app.shared.core.cancel_commands_of([format!("user/{}", user.id)].into()).await;
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    let (tenant, registry) = (allowed.tenant(), app.shared.store.registry());
+    let _turn = app.shared.membership.lock().await;
+    let user = registry.user(&tenant, &name).await?;
+    let deed = allowed.deed("user.remove", format!("user/{}", user.id));
+    app.record(tenant, &allowed.caller, deed).await?;
+    registry.remove_user(&tenant, &name, now()).await?;
+    app.shared.directory.access.reload_people(registry, &tenant).await?;
+    app.shared.core.cancel_commands_of([format!("user/{}", user.id)].into()).await;
+    Ok(StatusCode::NO_CONTENT)
 }

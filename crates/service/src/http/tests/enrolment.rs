@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::Engine;
@@ -17,9 +18,11 @@ use thingward_model::{Principal, Role, TenantName};
 use thingward_pki::tls::{ALPN_HTTP, Credentials, ExpectedServer, client_config};
 use thingward_pki::{CertificateAuthority, LeafIdentity, Profile, SigningRequest, est};
 use thingward_store::registry::{
-    LIST_MAX, NewPrincipal, PrincipalKey, PrincipalState, RevocationReason, Serial,
+    Joining, LIST_MAX, NewPrincipal, PrincipalKey, PrincipalState, RevocationReason, Serial,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::{Fixture, TRUST_DOMAIN, authority, key_of, p256};
 use crate::directory::Directory;
@@ -38,9 +41,21 @@ pub(super) struct Shown<'a> {
 
 impl Listener {
     pub(super) async fn start() -> Self {
-        let fixture = Fixture::new().await;
+        Self::of(Fixture::new().await)
+    }
+
+    fn of(fixture: Fixture) -> Self {
         let address = fixture.service.https();
         Self { fixture, address }
+    }
+
+    async fn connect(&self, shown: Option<Shown<'_>>) -> TlsStream<TcpStream> {
+        let credentials = shown.map(|s| Credentials::new(&s.chain, s.key).unwrap());
+        let config =
+            client_config(&self.fixture.root, TRUST_DOMAIN, ExpectedServer::Service, credentials, ALPN_HTTP);
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        tokio_rustls::TlsConnector::from(config.unwrap()).connect(name, tcp).await.unwrap()
     }
 
     pub(super) async fn send(
@@ -51,12 +66,7 @@ impl Listener {
         shown: Option<Shown<'_>>,
         body: impl Into<Bytes>,
     ) -> (StatusCode, Bytes) {
-        let credentials = shown.map(|s| Credentials::new(&s.chain, s.key).unwrap());
-        let config =
-            client_config(&self.fixture.root, TRUST_DOMAIN, ExpectedServer::Service, credentials, ALPN_HTTP);
-        let tcp = TcpStream::connect(self.address).await.unwrap();
-        let name = "localhost".try_into().unwrap();
-        let tls = tokio_rustls::TlsConnector::from(config.unwrap()).connect(name, tcp).await.unwrap();
+        let tls = self.connect(shown).await;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.unwrap();
         tokio::spawn(connection);
@@ -386,7 +396,8 @@ async fn a_restart_brings_no_revoked_key_back_whatever_certificates_it_had() {
         not_after: now().plus_micros(-1_000_000),
         revoked: None,
     };
-    registry.add_key(&tenant, &name, &ended).await.unwrap();
+    let principal = Principal { tenant, role: Role::Device, name };
+    registry.enrol(&principal, Joining::Member, &ended, None, now()).await.unwrap();
     let reloaded = async || Directory::load(registry, now()).await.unwrap();
     assert!(reloaded().await.key(&tenant, &name, &public.id()).is_some());
     shared.revoke_member(tenant, name, RevocationReason::KeyCompromise, false).await.unwrap();
@@ -405,10 +416,7 @@ async fn a_restart_brings_back_all_members_of_a_large_tenant() {
     let name = |number: usize| format!("meter-{number}").parse().unwrap();
     for number in 0..MEMBERS {
         let principal = Principal { tenant, role: Role::Device, name: name(number) };
-        registry
-            .add_principal(&NewPrincipal { principal, state, hardware: None, keeper: None }, now())
-            .await
-            .unwrap();
+        let new = NewPrincipal { principal, state, hardware: None, keeper: None };
         let key = PrincipalKey {
             id: public.id(),
             spki: public.to_spki(),
@@ -417,12 +425,36 @@ async fn a_restart_brings_back_all_members_of_a_large_tenant() {
             not_after: now(),
             revoked: None,
         };
-        registry.add_key(&tenant, &name(number), &key).await.unwrap();
+        registry.enrol(&principal, Joining::New(&new), &key, None, now()).await.unwrap();
     }
     let directory = Directory::load(registry, now()).await.unwrap();
     assert_eq!(directory.all_of(&tenant, Role::Device).len(), MEMBERS);
     let is_whole = |number| directory.key(&tenant, &name(number), &public.id()) == Some(public.clone());
     assert!((0..MEMBERS).all(is_whole));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_connections_from_one_address_the_oldest_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = super::settings(folder.path());
+    settings.connections.connections_max = 2;
+    let service = Listener::of(Fixture::with(folder, settings).await);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let mut tls = service.connect(None).await;
+        tls.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        tls.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        all.push(tls);
+    }
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), all[0].read_to_end(&mut rest)).await.unwrap();
+    for tls in &mut all[1..] {
+        let ended =
+            tokio::time::timeout(Duration::from_millis(100), async { while tls.read_u8().await.is_ok() {} });
+        assert!(ended.await.is_err(), "it is open");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use super::super::commands::description_of;
 use super::super::{time, word};
 use super::{GrantView, IssuedGrant, PermissionView, devices_of};
 use crate::grants::{Ground, NewGrant};
-use crate::http::app::{App, to_its_end};
+use crate::http::app::App;
 use crate::http::body::Sent;
 use crate::http::caller::{Caller, Entered};
 use crate::http::error::{ApiError, ErrorBody};
@@ -80,13 +80,10 @@ pub(in crate::http) async fn issue(
     let entry = wanted.0.sign(key, tenant, standing.epoch, issued).map_err(too_large)?;
     let deed = app.ordered(&tenant, &caller, wanted.0.deed(key, &entry)).await?;
     let shared = Arc::clone(&app.shared);
-    to_its_end(async move {
-        shared.record(tenant, deed).await?;
-        shared.keep_grant(&turn, tenant, &entry).await?;
-        let view = GrantView::of(&entry, None, now()).map_err(|_| ApiError::Internal)?;
-        Ok((StatusCode::CREATED, Json(IssuedGrant { view, grant: URL_SAFE_NO_PAD.encode(&entry.bytes) })))
-    })
-    .await
+    shared.record(tenant, deed).await?;
+    shared.keep_grant(&turn, tenant, &entry).await?;
+    let view = GrantView::of(&entry, None, now()).map_err(|_| ApiError::Internal)?;
+    Ok((StatusCode::CREATED, Json(IssuedGrant { view, grant: URL_SAFE_NO_PAD.encode(&entry.bytes) })))
 }
 
 /// What somebody wants to grant.
