@@ -12,6 +12,7 @@ mod index;
 mod permit;
 mod policies;
 mod reader;
+mod remembered;
 mod resource;
 mod schema;
 mod source;

@@ -1,20 +1,20 @@
 //! The policies of one tenant at work: decisions, remembered until something that they rest on changes.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ahash::HashMap;
 use thingward_model::{DeviceName, TenantName};
 
 use crate::action::{Act, Action};
 use crate::entities::Question;
 use crate::index::{Answer, Index};
 use crate::permit::{Denied, Permit};
+use crate::remembered::Remembered;
 use crate::resource::Resource;
 use crate::schema::{baseline, baseline_index};
 use crate::source::{Place, PolicyFile, Problem, Problems, Source};
 use crate::subject::Subject;
 use crate::weak::{self, WeakJoin};
-use crate::world::World;
+use crate::world::{Member, World};
 
 /// Most decisions that are remembered of a tenant with few members.
 const REMEMBERED_OF_FEW_MAX: usize = 1 << 16;
@@ -26,7 +26,7 @@ pub struct Policies {
     tenant: TenantName,
     rules: RwLock<Rules>,
     /// Locked while [`Self::rules`] is, and never the other way round.
-    remembered: Mutex<HashMap<(Subject, Action, Resource), Decision>>,
+    remembered: Mutex<Remembered>,
 }
 
 /// Cheap to take along: what takes long is asked without a lock.
@@ -141,18 +141,14 @@ impl Policies {
     #[must_use]
     pub fn decision(&self, who: &Subject, action: Action, on: &Resource) -> Decision {
         let key = (*who, action, *on);
-        if let Some(known) = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return *known;
+        if let Some(known) = self.remembered().get(&key) {
+            return known;
         }
         // Held until the decision is remembered, so that a change cannot come in between.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let decision = self.judge(rules.own.as_deref(), &rules.world, who, action, on).0;
         let max = REMEMBERED_OF_FEW_MAX.max(REMEMBERED_OF_EACH_MAX * rules.world.members.len());
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= max {
-            remembered.clear();
-        }
-        remembered.insert(key, decision);
+        self.remembered().keep(key, decision, max);
         decision
     }
 
@@ -221,10 +217,32 @@ impl Policies {
         self.change(|rules| change(Arc::make_mut(&mut rules.world)));
     }
 
+    /// Changes a member, where it is another one behind it. From here on nothing is decided by what it was; what was decided of
+    /// others goes on being remembered.
+    pub fn update_member(&self, name: DeviceName, change: impl FnOnce(&mut Option<Member>)) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let before = rules.world.members.get(&name);
+        let mut member = before.cloned();
+        change(&mut member);
+        if member.as_ref() == before {
+            return;
+        }
+        let members = &mut Arc::make_mut(&mut rules.world).members;
+        match member {
+            Some(member) => drop(members.insert(name, member)),
+            None => drop(members.remove(&name)),
+        }
+        self.remembered().forget(name);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Rules)) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut rules);
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.remembered().forget_all();
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at what the policies are about.

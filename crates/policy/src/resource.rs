@@ -86,6 +86,18 @@ impl fmt::Display for Resource {
 }
 
 impl Resource {
+    /// The member that it is, or is of.
+    #[must_use]
+    pub const fn member(&self) -> Option<&DeviceName> {
+        match self {
+            Self::Tenant => None,
+            Self::Member(name)
+            | Self::Stream(name, _)
+            | Self::Field(name, ..)
+            | Self::Operation(name, ..) => Some(name),
+        }
+    }
+
     /// Reads what [`Display`](fmt::Display) writes; the action says what kind of thing it is.
     ///
     /// # Errors

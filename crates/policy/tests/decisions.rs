@@ -256,6 +256,30 @@ fn other_policies_and_other_roles_hold_from_the_next_question_on() {
 }
 
 #[test]
+fn what_a_member_is_holds_from_the_next_question_on_also_for_those_who_ask_about_it() {
+    let p = policies(
+        "permit (principal == User::\"nora\", action == Action::\"readings:read\", resource in Group::\"city\");",
+    );
+    let (first, second) = (field("meter-1/climate/x"), field("meter-2/climate/x"));
+    let nora = |one, other| {
+        check(&p, &user("nora"), A::ReadReadings, &first, one);
+        check(&p, &user("nora"), A::ReadReadings, &second, other);
+    };
+    nora(Allowed, NotPermitted);
+    let groups_of = |name: &str, groups: &[&str]| {
+        p.update_member(name.parse().unwrap(), |member| {
+            member.as_mut().unwrap().groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+        });
+    };
+    groups_of("meter-2", &["city"]);
+    nora(Allowed, Allowed);
+    groups_of("meter-1", &[]);
+    nora(NotPermitted, Allowed);
+    p.update_member("meter-2".parse().unwrap(), |member| *member = None);
+    nora(NotPermitted, NotPermitted);
+}
+
+#[test]
 fn a_tenant_that_locks_everybody_out_does_not_lock_out_the_operator_of_the_installation() {
     let p = policies("forbid (principal, action, resource);");
     check(&p, &user("anna"), A::ManagePolicy, &Resource::Tenant, Forbidden);

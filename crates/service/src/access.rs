@@ -72,13 +72,21 @@ impl Access {
         tenants.entry(tenant).or_insert_with(|| Arc::new(baseline(tenant)));
     }
 
-    /// Members of a tenant got certificates.
-    pub fn enrolled(&self, tenant: &TenantName, members: impl Iterator<Item = (DeviceName, Role)>) {
+    /// These are members of a tenant.
+    pub fn are_members(&self, tenant: &TenantName, members: impl Iterator<Item = (DeviceName, Role)>) {
         self.add_tenant(*tenant);
         self.update(tenant, |world| {
             for (name, role) in members {
                 world.members.entry(name).or_insert_with(|| Member::new(role)).role = role;
             }
+        });
+    }
+
+    /// A member of a tenant got a certificate.
+    pub fn enrolled(&self, tenant: &TenantName, name: DeviceName, role: Role) {
+        self.add_tenant(*tenant);
+        self.update_member(tenant, name, |member| {
+            member.get_or_insert_with(|| Member::new(role)).role = role;
         });
     }
 
@@ -92,8 +100,8 @@ impl Access {
         via: Via,
     ) -> bool {
         let mut counts = false;
-        self.update(tenant, |world| {
-            let member = world.members.entry(*name).or_insert_with(|| Member::new(Role::Device));
+        self.update_member(tenant, *name, |member| {
+            let member = member.get_or_insert_with(|| Member::new(Role::Device));
             counts = via == Via::Device || !member.has_described_itself;
             if !counts {
                 return;
@@ -115,9 +123,9 @@ impl Access {
 
     /// A member is no member any more.
     pub fn released(&self, tenant: &TenantName, name: &DeviceName) {
-        self.update(tenant, |world| {
+        self.update_member(tenant, *name, |member| {
             // It is in its groups again when it comes back.
-            if let Some(member) = world.members.get_mut(name) {
+            if let Some(member) = member {
                 member.operations.clear();
                 member.categories.clear();
                 member.has_described_itself = false;
@@ -184,6 +192,12 @@ impl Access {
         match self.of(tenant) {
             Some(policies) => policies.decide(who, on),
             None => Err(Denied { reason: "the tenant has no policies that work" }),
+        }
+    }
+
+    fn update_member(&self, tenant: &TenantName, name: DeviceName, change: impl FnOnce(&mut Option<Member>)) {
+        if let Some(policies) = self.of(tenant) {
+            policies.update_member(name, change);
         }
     }
 

@@ -91,7 +91,7 @@ impl Directory {
         let known = inner.known.entry(*tenant).or_default();
         // Who has no key that counts is no member, whatever they were enrolled as: they may be revoked.
         known.retain(|_, known| known.role.is_some() && !known.keys.is_empty());
-        self.access.enrolled(tenant, known.iter().filter_map(|(name, known)| Some((*name, known.role?))));
+        self.access.are_members(tenant, known.iter().filter_map(|(name, known)| Some((*name, known.role?))));
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Directory {
 
     /// A member got a certificate for this key.
     pub fn enrolled(&self, tenant: TenantName, name: DeviceName, role: Role, key: &VerifyingKey) {
-        self.access.enrolled(&tenant, std::iter::once((name, role)));
+        self.access.enrolled(&tenant, name, role);
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let member = inner.known(tenant, name);
         member.role = Some(role);
