@@ -39,6 +39,8 @@ pub(crate) struct Ground {
     pub(crate) settings: ServiceSettings,
     /// What it keeps.
     pub(crate) store: Arc<Store>,
+    /// Who its members are.
+    pub(crate) directory: Directory,
     /// What secrets are sealed under.
     pub(crate) sealing_key: SealingKey,
     /// Who issues certificates.
@@ -64,8 +66,8 @@ impl Reign {
     ///
     /// [`StartError`]; nothing runs then.
     pub(crate) async fn begin(ground: Ground, time: Timestamp) -> Result<Self, StartError> {
-        let Ground { settings, store, sealing_key, authority, tls, mqtt } = ground;
-        let directory = Arc::new(Directory::load(store.registry(), time).await?);
+        let Ground { settings, store, directory, sealing_key, authority, tls, mqtt } = ground;
+        let directory = Arc::new(directory);
         let auditor = Arc::new(Auditor::open(&settings.trust_domain, store.registry(), &sealing_key).await?);
         let keys = keys(store.registry(), &sealing_key).await?;
         let (command_key, grant_key) = (keys.commands.public_key().clone(), Arc::clone(&keys.grants));

@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::authority::{Authority, AuthorityError};
 use crate::coap;
+use crate::directory::Directory;
 use crate::http;
 use crate::reign::{Ground, Reign};
 use crate::settings::ServiceSettings;
@@ -106,9 +107,11 @@ impl Service {
     ///
     /// [`StartError`]; nothing runs then.
     pub async fn start(settings: ServiceSettings) -> Result<Self, StartError> {
-        let store = Arc::new(Store::open(&settings.data_dir).await?);
-        let sealing_key = sealing_key(&settings.data_dir)?;
         let time = now();
+        let opening = Store::begin(&settings.data_dir).await?;
+        let directory = Directory::load(opening.registry(), time).await?;
+        let store = Arc::new(opening.finish().await?);
+        let sealing_key = sealing_key(&settings.data_dir)?;
         let authority = Authority::open(&settings, store.registry(), &sealing_key, time).await?;
         write_root(&settings.data_dir, &authority)?;
         let tls = tls(&settings, &authority, store.registry(), time).await?;
@@ -116,7 +119,8 @@ impl Service {
         let web = web_listeners(&settings).await?;
         let (https, https_tls) = (web.local_addr(), tls.https.clone());
         let coap = settings.coap;
-        let reign = Reign::begin(Ground { settings, store, sealing_key, authority, tls, mqtt }, time).await?;
+        let ground = Ground { settings, store, directory, sealing_key, authority, tls, mqtt };
+        let reign = Reign::begin(ground, time).await?;
         let (stop, stopping) = watch::channel(false);
         let members = tokio::spawn(mqtt_listener.run(reign.shared.core.clone(), stopping.clone()));
         let mut tasks = JoinSet::new();

@@ -29,4 +29,4 @@ pub mod store;
 pub use error::{PlaceProblem, StoreError};
 pub use row::{Hop, Reading, Record, Route, Row, Series, Value};
 pub use shelf::Depot;
-pub use store::Store;
+pub use store::{Opening, Store};

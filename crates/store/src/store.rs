@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thingward_model::{DeviceName, StreamName, TenantName, Timestamp};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 pub use check::{Problem, Report};
 
@@ -55,7 +56,53 @@ pub struct Store {
     rolling: Mutex<()>,
 }
 
+/// A data directory that is being opened: hot readings are read while the registry is asked.
+pub struct Opening {
+    registry: Registry,
+    hot: JoinHandle<Result<FjallHot, StoreError>>,
+    data_dir: PathBuf,
+}
+
+impl Opening {
+    /// The registry of it, which is open.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn finish(self) -> Result<Store, StoreError> {
+        let Self { registry, hot, data_dir } = self;
+        let hot = hot.await.map_err(|e| StoreError::database("open hot readings", e))??;
+        let store = Store::over(Box::new(hot), registry, &data_dir, None).await?;
+        store.agrees_with_files(&data_dir)?;
+        Ok(store)
+    }
+}
+
 impl Store {
+    /// Begins to open a data directory, making it when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn begin(data_dir: &Path) -> Result<Opening, StoreError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir.join("segments"))
+            .map_err(StoreError::io("create the data directory"))?;
+        closed_to_others(data_dir)?;
+        let registry = Registry::open(&registry_in(data_dir)).await?;
+        let hot = data_dir.join("hot");
+        let hot = spawn_blocking(move || FjallHot::open(&hot));
+        Ok(Opening { registry, hot, data_dir: data_dir.to_owned() })
+    }
+
     /// Opens a data directory, making it when it is not there. The keys of all tenants that are not withdrawn are
     /// unwrapped. Segments that a crash left half written are removed.
     ///
@@ -65,28 +112,25 @@ impl Store {
     /// has it open or when there is history without the log that belongs to it, else what the disk or the databases
     /// say.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::begin(data_dir).await?.finish().await
+    }
+
+    /// Whether what `hot` knows of is there, and what is there is known; what a crash left half written is removed.
+    fn agrees_with_files(&self, data_dir: &Path) -> Result<(), StoreError> {
         let segments = data_dir.join("segments");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&segments)
-            .map_err(StoreError::io("create the data directory"))?;
-        closed_to_others(data_dir)?;
-        let store = Self::with_registry(data_dir, Registry::open(&registry_in(data_dir)).await?).await?;
-        let known = segments_of(&*store.hot.snapshot(), None)?;
-        if known.is_empty() && store.hot_is_empty()? && !orphans(&segments, &[])?.is_empty() {
+        let known = segments_of(&*self.hot.snapshot(), None)?;
+        if known.is_empty() && self.hot_is_empty()? && !orphans(&segments, &[])?.is_empty() {
             return Err(StoreError::Conflict {
                 what: "`segments` has history and `hot` knows of none; put both of one backup in place, or move \
                        `segments` away",
             });
         }
-        if store.logs.folder().is_dir() && store.log_is_empty()? {
+        if self.logs.folder().is_dir() && self.log_is_empty()? {
             return Err(StoreError::Conflict {
                 what: "`logs` has audit logs and `hot` knows of none; put both of one backup in place",
             });
         }
-        remove_unfinished(&segments, &known)?;
-        Ok(store)
+        remove_unfinished(&segments, &known)
     }
 
     /// Opens a data directory that is there and that no service has open, and changes nothing in it that was written;
@@ -102,10 +146,7 @@ impl Store {
                 return Err(StoreError::NotFound { what: "`hot` and `segments` of a data directory" });
             }
         }
-        Self::with_registry(data_dir, Registry::open_as_it_is(&registry_in(data_dir)).await?).await
-    }
-
-    async fn with_registry(data_dir: &Path, registry: Registry) -> Result<Self, StoreError> {
+        let registry = Registry::open_as_it_is(&registry_in(data_dir)).await?;
         Self::over(Box::new(FjallHot::open(&data_dir.join("hot"))?), registry, data_dir, None).await
     }
 

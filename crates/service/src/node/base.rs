@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::{ScaleSettings, history};
 use crate::authority::Authority;
+use crate::directory::Directory;
 use crate::reign::Ground;
 use crate::service::{ListenersTls, StartError, io_error, tls, write_root};
 use crate::settings::ServiceSettings;
@@ -138,13 +139,14 @@ impl Base {
         let depot = Some(Arc::clone(&self.depot));
         let store = Arc::new(Store::over(Box::new(hot), registry, &self.settings.data_dir, depot).await?);
         let time = now();
+        let directory = Directory::load(store.registry(), time).await?;
         let authority = Authority::open(&self.settings, store.registry(), &self.key, time).await?;
         write_root(&self.settings.data_dir, &authority)?;
         let tls = tls(&self.settings, &authority, store.registry(), time).await?;
         let (settings, sealing_key) = (self.settings.clone(), self.key.clone());
         let mut mqtt = settings.mqtt;
         mqtt.set_port(self.mqtt_port);
-        Ok(Ground { settings, store, sealing_key, authority, tls, mqtt })
+        Ok(Ground { settings, store, directory, sealing_key, authority, tls, mqtt })
     }
 
     fn copying(&self) -> MutexGuard<'_, JoinHandle<()>> {
