@@ -9,6 +9,8 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::by_hand::ByHand;
@@ -16,6 +18,7 @@ use common::crowd::{Client, count};
 use common::nodes::Nodes;
 use common::paho::Paho;
 use common::{Place, given, shown, succeeds, wait_for};
+use thingward_town_cluster::Relay;
 
 /// The numbers of a device that are kept, in the order in which they were accepted.
 fn kept(place: &Place, device: &str) -> Vec<u64> {
@@ -57,15 +60,7 @@ fn fill_a_bundle(place: &Place) {
 #[test]
 fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
     let Some(mut nodes) = Nodes::prepare() else { return };
-    let alone = nodes.place.path("alone.toml");
-    let text = std::fs::read_to_string(nodes.place.path("node-1.toml")).unwrap();
-    let (service, scale) = text.split_once("[scale]").unwrap();
-    // It is where the load balancer will be.
-    let [mqtt, https] = nodes.ports[0].map(|port| port.to_string());
-    let (front_mqtt, front_https) = (nodes.place.mqtt.to_string(), nodes.place.https.to_string());
-    let alone_text = service.replace("rows = 1000", "rows = 1");
-    std::fs::write(&alone, alone_text.replace(&mqtt, &front_mqtt).replace(&https, &front_https)).unwrap();
-    nodes.place.config = alone;
+    let (service, scale) = configure_alone(&mut nodes);
     let mut alone = nodes.place.service(&["acme"]);
     let member = ByHand::enrolled(&nodes.place, "acme", "device", "one");
     let mqtt = nodes.place.mqtt;
@@ -108,6 +103,121 @@ fn a_service_on_one_machine_becomes_three_nodes_with_all_that_it_has() {
         member.mosquitto("mosquitto_pub", nodes.place.mqtt, &publish).0
     });
     wait_for("one more", || kept(&nodes.place, "one").contains(&5));
+}
+
+/// Commands go to a service on one machine from here on, which is where the load balancer will be. What a configuration of a node
+/// says of the service, and of what the nodes share.
+fn configure_alone(nodes: &mut Nodes) -> (String, String) {
+    let text = std::fs::read_to_string(nodes.place.path("node-1.toml")).unwrap();
+    let (service, scale) = text.split_once("[scale]").unwrap();
+    let [mqtt, https] = nodes.ports[0].map(|port| port.to_string());
+    let (front_mqtt, front_https) = (nodes.place.mqtt.to_string(), nodes.place.https.to_string());
+    let alone = service.replace("rows = 1000", "rows = 1");
+    nodes.place.config = nodes.place.path("alone.toml");
+    std::fs::write(&nodes.place.config, alone.replace(&mqtt, &front_mqtt).replace(&https, &front_https))
+        .unwrap();
+    (service.to_owned(), scale.to_owned())
+}
+
+/// Kills a move when it says this step.
+fn kill_move_at(place: &Place, step: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thingward"));
+    let command = command.arg("--config").arg(&place.config).arg("move");
+    let mut moving = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut says = BufReader::new(moving.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(says.any(|line| line == step), "{step}");
+    moving.kill().unwrap();
+    moving.wait().unwrap();
+}
+
+#[test]
+fn a_move_that_is_killed_at_any_step_begins_no_nodes_and_is_made_again_elsewhere() {
+    let Some(mut nodes) = Nodes::prepare() else { return };
+    let (service, scale) = configure_alone(&mut nodes);
+    let place = &mut nodes.place;
+    let alone = place.service(&["acme"]);
+    place.enrol("acme", "device", "meter-1");
+    let log = place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
+    common::stops_cleanly(alone);
+    std::fs::copy(place.path("data/sealing.key"), place.path("scale.key")).unwrap();
+
+    let postgres = thingward_test_postgres::Postgres::of_this_process().unwrap();
+    let steps = ["copy the registry", "copy history and logs", "copy what is hot", "read all of it back"];
+    place.config = place.path("move.toml");
+    let elsewhere = |number: usize| {
+        let database = postgres.url(thingward_test_postgres::USER, &postgres.database());
+        std::fs::write(place.path("postgres.url"), database).unwrap();
+        let text = format!("{service}[scale]\nnats_prefix = \"try-{number}\"{scale}");
+        std::fs::write(&place.config, text).unwrap();
+    };
+    for (number, step) in steps.iter().enumerate() {
+        elsewhere(number);
+        kill_move_at(place, step);
+        // Not beside what the service has, and not on a disk of its own either, once there is something to see.
+        let (code, answer) = place.run(&["service", "run"]);
+        assert_eq!(code, 1, "{step}: {answer}");
+        if number > 0 {
+            assert_ne!(place.run(&["move"]).0, 0, "{step}: half of it is there");
+        }
+    }
+    elsewhere(steps.len());
+    let moved = place.done(&["move"]);
+    assert!(moved["problems"].as_array().unwrap().is_empty(), "{moved}");
+    std::fs::rename(place.path("data"), place.path("before")).unwrap();
+    common::create_private(&place.path("data"));
+    let _node = place.start_as("node-1", &["service", "run"]);
+    place.wait_for_service();
+    let after = place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
+    let after = after.as_array().unwrap();
+    assert!(log.as_array().unwrap().iter().all(|entry| after.contains(entry)));
+}
+
+#[test]
+fn nodes_that_start_without_what_they_stand_on_wait_and_go_on_when_it_is_there() {
+    let Some(mut nodes) = Nodes::prepare() else { return };
+    nodes.place.done(&["service", "key", shown(&nodes.place.path("scale.key"))]);
+    let [way, postgres] = nodes.postgres_elsewhere();
+    nodes.restart(1);
+    let waits = |nodes: &Nodes, times: usize| {
+        wait_for("a node that waits", || {
+            let logs = nodes.place.logs();
+            logs.matches("cannot lead yet").count() + logs.matches("this node waits").count() >= times
+        });
+    };
+    waits(&nodes, 1);
+    let open = Relay::start(&way, &postgres);
+    nodes.ask(1);
+    nodes.balance();
+    make_tenant(&nodes.place);
+
+    // The registry goes away under a leader, which goes on with what needs none, and comes back.
+    let member = ByHand::enrolled(&nodes.place, "acme", "device", "one");
+    let [mqtt, _] = nodes.ports[0];
+    let says = |number: u32| {
+        let payload = format!("{{\"said\":{number}}}");
+        let publish = ["-t", "devices/me/telemetry/count", "-m", &payload, "-q", "1"];
+        member.mosquitto("mosquitto_pub", mqtt, &publish).0
+    };
+    assert!(says(1));
+    drop(open);
+    assert!(says(2), "readings go on without PostgreSQL");
+    assert_ne!(nodes.place.run(&["device", "claim", "late", "--tenant", "acme"]).0, 0);
+    let open = Relay::start(&way, &postgres);
+    wait_for("a claim", || nodes.place.run(&["device", "claim", "late", "--tenant", "acme"]).0 == 0);
+
+    // All of it is away when the node starts again.
+    nodes.kill(1);
+    drop(open);
+    (0..3).for_each(|number| nodes.nats.kill(number));
+    let before = nodes.place.logs().matches("this node waits").count();
+    nodes.restart(1);
+    wait_for("a node that waits for NATS", || nodes.place.logs().matches("this node waits").count() > before);
+    (0..3).for_each(|number| nodes.nats.restart(number));
+    waits(&nodes, before + 2);
+    let _open = Relay::start(&way, &postgres);
+    nodes.ask(1);
+    wait_for("one more", || says(3));
+    wait_for("all that was said", || kept(&nodes.place, "one") == [1, 2, 3]);
 }
 
 #[test]
@@ -252,9 +362,10 @@ fn three_nodes_are_one_service_whatever_ends() {
     nodes.ask(1);
     fill_a_bundle(&nodes.place);
     wait_for("a log in the bucket", || !nodes.objects("logs/acme").is_empty());
+    wait_for("history in the bucket", || nodes.objects("segments/acme").len() > 2);
     let fresh = nodes.leave_a_fresh_one();
     let before = nodes.objects("segments/acme");
-    assert!(before.len() > 2 && nodes.on_disk(fresh, "segments/acme").is_disjoint(&before), "{before:?}");
+    assert!(nodes.on_disk(fresh, "segments/acme").is_disjoint(&before), "{before:?}");
     for (name, outcome) in names.iter().zip(outcomes) {
         println!("{name}: {outcome}");
         let acknowledged = count(&outcome, "acknowledged");

@@ -9,9 +9,11 @@
 mod haproxy;
 mod nats;
 mod process;
+mod relay;
 mod s3;
 
 pub use haproxy::{BALANCER, LoadBalancer, Service};
 pub use nats::NatsServers;
 pub use process::{free_port, is_installed};
+pub use relay::Relay;
 pub use s3::{BUCKET, CREDENTIALS, S3Server};

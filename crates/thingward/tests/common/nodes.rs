@@ -41,6 +41,11 @@ impl Nodes {
     pub(crate) fn start_all(&mut self) {
         (1..=COUNT).for_each(|number| self.restart(number));
         self.ask(1);
+        self.balance();
+    }
+
+    /// Puts the load balancer before them, and waits until it has found one.
+    pub(crate) fn balance(&mut self) {
         let service =
             |name, port, of: usize| Service { name, port, nodes: self.ports.iter().map(|p| p[of]).collect() };
         let services = [service("mqtt", self.place.mqtt, 0), service("https", self.place.https, 1)];
@@ -85,6 +90,18 @@ impl Nodes {
         }
         let nodes = (0..COUNT).map(|_| None).collect();
         Some(Self { place, nats, objects, nodes, ports, balancer: None })
+    }
+
+    /// PostgreSQL is to be found at a socket of this place only, for nodes that begin from here on. That, and where it is.
+    pub(crate) fn postgres_elsewhere(&self) -> [PathBuf; 2] {
+        let path = self.place.path("postgres.url");
+        let url = std::fs::read_to_string(&path).unwrap();
+        let (folder, port) =
+            url.split_once('@').unwrap().1.split_once('/').unwrap().0.split_once(':').unwrap();
+        let here = self.place.folder().display().to_string();
+        std::fs::write(&path, url.replace(folder, &here.replace('/', "%2F"))).unwrap();
+        let socket = format!(".s.PGSQL.{port}");
+        [self.place.path(&socket), PathBuf::from(folder.replace("%2F", "/")).join(&socket)]
     }
 
     /// Commands go to this node's administration socket from now on.
