@@ -144,7 +144,7 @@ impl Book {
     ///
     /// Only what is over by the mark may be forgotten: a message that was held back is then over as well. So the mark is raised
     /// with the first that takes another's place, and both are durable in one step.
-    pub(crate) fn remember(&mut self, id: [u8; 16], expires: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn remember(&mut self, id: [u8; 16], [expires, now]: [Timestamp; 2]) -> bool {
         let mark = self.mark.max(now);
         let is_free = |slot: &&mut Option<Known>| slot.is_none_or(|known| known.expires <= seconds(mark));
         let Some(slot) = self.known.iter_mut().find(is_free) else { return false };

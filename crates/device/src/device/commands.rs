@@ -84,14 +84,14 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             Ok(Judged::Known) => return Ok(Next::Nothing),
             Ok(Judged::Refused { reason, until }) => {
                 if let Some(expires) = until {
-                    self.remember(id, expires, self.time())?;
+                    self.remember(id, [expires, self.time()])?;
                     self.keep()?;
                 }
                 return Ok(Next::Refuse(Some(authenticated.digest()), reason));
             }
             Ok(Judged::Good(good)) => &good.verified().command,
         };
-        self.remember(id, command.expires, self.time().max(command.issued))?;
+        self.remember(id, [command.expires, self.time().max(command.issued)])?;
         let (digest, action, input) = (authenticated.digest(), command.action, command.input);
         if let Err(reason) = self.thing.check(&Call::of_command(action.as_str(), input)) {
             self.keep()?;
@@ -100,8 +100,9 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         Ok(Next::Begin { digest, action, input })
     }
 
-    fn remember(&mut self, id: &Id, expires: Timestamp, now: Timestamp) -> Result<(), Failure> {
-        if self.book.remember(*id, expires, now) { Ok(()) } else { Err(Failure::Busy) }
+    /// Two times are one argument: what does not fit the registers of an AVR is misread on a large one.
+    fn remember(&mut self, id: &Id, times: [Timestamp; 2]) -> Result<(), Failure> {
+        if self.book.remember(*id, times) { Ok(()) } else { Err(Failure::Busy) }
     }
 
     /// Makes the answer to what was begun durable; its length in `out`.
