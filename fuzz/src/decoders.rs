@@ -7,6 +7,8 @@ pub mod member;
 pub mod node;
 pub mod zwave;
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
 use thingward_attest::{Claims, ROOM_BYTES};
 use thingward_audit::note::{LogKey, SignedNote};
@@ -24,7 +26,7 @@ use thingward_model::{NameRef, Timestamp, senml};
 use thingward_mqtt::broker::{Broker, Limits, OpenGate};
 use thingward_mqtt::codec::{Receiver, Text, Version, decode};
 use thingward_mqtt::topic::{TopicFilter, TopicName};
-use thingward_pki::{InitialIdentity, LeafIdentity, ca, est};
+use thingward_pki::{CertificateAuthority, Crl, InitialIdentity, LeafIdentity, Lifetimes, ca, est};
 use thingward_radio::wire::{FrameDecoder, FrameError, Order, Report, encode};
 use thingward_seal::approval::{Approver, key_from_cose, verify_assertion};
 use thingward_seal::command::{Approval, Audience, CANONICAL_BYTES_MAX, SignedCommand, SignedReply, json};
@@ -194,11 +196,20 @@ pub fn est_request(data: &[u8]) {
     let _ = est::decode_certificates(data);
 }
 
+/// The certificate of the authority whose CRLs are read.
+static ISSUING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let key =
+        |seed| SoftwareKey::from_seed(SignatureAlgorithm::EcdsaP256, &[seed; 32]).expect("a seed is a key");
+    let authority =
+        CertificateAuthority::create("thingward.test", Lifetimes::default(), &key(1), Box::new(key(2)), NOW);
+    authority.and_then(|authority| authority.issuing_der()).expect("keys make an authority")
+});
+
 /// Certificates and CRLs as peers show them.
 pub fn certificate(data: &[u8]) {
     let _ = LeafIdentity::from_verified(data, "thingward.test");
     let _ = InitialIdentity::from_verified(data);
-    let _ = ca::revoked_serials(data);
+    let _ = Crl::read(data, &ISSUING);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = ca::certificates_from_pem(text);
     }

@@ -10,7 +10,7 @@ use thingward_model::Timestamp;
 use x509_cert::Certificate;
 use x509_cert::builder::{CertificateBuilder, CrlBuilder};
 use x509_cert::certificate::Rfc5280;
-use x509_cert::crl::{CertificateList, RevokedCert};
+use x509_cert::crl::RevokedCert;
 use x509_cert::ext::pkix::CrlNumber;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
@@ -268,15 +268,4 @@ pub fn certificates_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, PkiError> {
         rest = rest.get(end..).unwrap_or_default();
     }
     if all.is_empty() { Err(malformed()) } else { Ok(all) }
-}
-
-/// The serial numbers that a CRL revokes. Its signature is not looked at: TLS does that.
-///
-/// # Errors
-///
-/// [`PkiError::Malformed`] when it is no CRL.
-pub fn revoked_serials(crl: &[u8]) -> Result<Vec<Vec<u8>>, PkiError> {
-    let list = CertificateList::<Rfc5280>::from_der(crl).map_err(|_| PkiError::Malformed { what: "CRL" })?;
-    let revoked = list.tbs_cert_list.revoked_certificates.unwrap_or_default();
-    Ok(revoked.iter().map(|r| r.serial_number.as_bytes().to_vec()).collect())
 }

@@ -1,6 +1,6 @@
 //! Certificate signing requests: PKCS#10, RFC 2986.
 
-use der::{Decode, Encode, Sequence};
+use der::{Decode, Encode};
 use thingward_crypto::{Signer, VerifyingKey};
 use thingward_model::DeviceName;
 use x509_cert::request::{CertReq, RequestBuilder};
@@ -8,7 +8,7 @@ use x509_cert::spki::ObjectIdentifier;
 
 use crate::PkiError;
 use crate::profile::{distinguished_name, to_der};
-use crate::signer::{ECDSA_WITH_SHA256, ED25519, build, decode_signature};
+use crate::signer::{build, check_signature};
 
 /// Largest request that is read, in bytes. One with a P-256 key and a few extensions has under 1 KiB.
 pub const CSR_BYTES_MAX: usize = 8 * 1024;
@@ -39,14 +39,7 @@ impl SigningRequest {
         let request = CertReq::from_der(der).map_err(malformed)?;
         let spki = request.info.public_key.to_der().map_err(malformed)?;
         let key = VerifyingKey::from_spki(&spki).map_err(|_| PkiError::KeyAlgorithm)?;
-        if ![ECDSA_WITH_SHA256, ED25519].contains(&request.algorithm.oid) {
-            return Err(PkiError::KeyAlgorithm);
-        }
-        // The exact signed bytes, not our encoding of what we understood.
-        let signed = RawRequest::from_der(der).map_err(malformed)?.info.to_der().map_err(malformed)?;
-        let signature = request.signature.as_bytes().ok_or(PkiError::Signature)?;
-        let signature = decode_signature(key.algorithm(), signature).ok_or(PkiError::Signature)?;
-        key.verify(&signed, &signature).map_err(|_| PkiError::Signature)?;
+        check_signature(der, &key)?;
         Ok(Self { key, der: der.to_vec() })
     }
 
@@ -60,11 +53,4 @@ impl SigningRequest {
             .map_err(|_| PkiError::Signer)?;
         to_der(&build(builder, signer)?)
     }
-}
-
-#[derive(Sequence)]
-struct RawRequest<'a> {
-    info: der::AnyRef<'a>,
-    algorithm: der::AnyRef<'a>,
-    signature: der::AnyRef<'a>,
 }

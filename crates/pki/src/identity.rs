@@ -103,7 +103,7 @@ pub(crate) fn server_of(der: &[u8], trust_domain: &str) -> Result<(Server, Verif
     Ok((server, key_of(&certificate)?))
 }
 
-fn key_of(certificate: &Certificate) -> Result<VerifyingKey, PkiError> {
+pub(crate) fn key_of(certificate: &Certificate) -> Result<VerifyingKey, PkiError> {
     let malformed = |_| PkiError::Malformed { what: "certificate identity" };
     let spki = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(malformed)?;
     VerifyingKey::from_spki(&spki).map_err(|_| PkiError::KeyAlgorithm)

@@ -5,15 +5,18 @@
 
 pub mod ca;
 pub mod cms;
+mod crl;
 pub mod csr;
 pub mod est;
 pub mod identity;
+mod members;
 pub mod profile;
 pub mod proof;
 mod signer;
 pub mod tls;
 
 pub use ca::{CertificateAuthority, Issued, Revoked};
+pub use crl::Crl;
 pub use csr::SigningRequest;
 pub use identity::{InitialIdentity, LeafIdentity};
 pub use profile::{Lifetimes, Profile};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use der::asn1::{BitString, UintRef};
-use der::{Encode, Sequence};
+use der::asn1::{BitString, BitStringRef, UintRef};
+use der::{AnyRef, Decode, Encode, Sequence};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::sign::SigningKey;
 use rustls::{Error, SignatureScheme};
@@ -12,22 +12,29 @@ use signature::Keypair;
 use thingward_crypto::{SignatureAlgorithm, Signer, VerifyingKey};
 use x509_cert::builder::Builder;
 use x509_cert::spki::{
-    self, AlgorithmIdentifierOwned, Document, DynSignatureAlgorithmIdentifier, EncodePublicKey,
-    ObjectIdentifier,
+    self, AlgorithmIdentifierOwned, AlgorithmIdentifierRef, Document, DynSignatureAlgorithmIdentifier,
+    EncodePublicKey, ObjectIdentifier,
 };
 
 use crate::PkiError;
 
 /// RFC 5758 §3.2.
-pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 /// RFC 8410 §3.
-pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// RFC 3279 §2.2.3.
 #[derive(Sequence)]
 struct EcdsaSignature<'a> {
     r: UintRef<'a>,
     s: UintRef<'a>,
+}
+
+const fn signature_oid(algorithm: SignatureAlgorithm) -> ObjectIdentifier {
+    match algorithm {
+        SignatureAlgorithm::Ed25519 => ED25519,
+        SignatureAlgorithm::EcdsaP256 => ECDSA_WITH_SHA256,
+    }
 }
 
 /// A signature in the encoding that certificates carry.
@@ -42,11 +49,11 @@ fn encode_signature(algorithm: SignatureAlgorithm, raw: &[u8; 64]) -> der::Resul
 }
 
 /// The raw form of a signature as certificates carry it; `None` when it is malformed.
-pub(crate) fn decode_signature(algorithm: SignatureAlgorithm, bytes: &[u8]) -> Option<[u8; 64]> {
+fn decode_signature(algorithm: SignatureAlgorithm, bytes: &[u8]) -> Option<[u8; 64]> {
     match algorithm {
         SignatureAlgorithm::Ed25519 => bytes.try_into().ok(),
         SignatureAlgorithm::EcdsaP256 => {
-            let decoded = <EcdsaSignature<'_> as der::Decode>::from_der(bytes).ok()?;
+            let decoded = EcdsaSignature::from_der(bytes).ok()?;
             let mut raw = [0; 64];
             for (half, number) in raw.chunks_exact_mut(32).zip([decoded.r, decoded.s]) {
                 let number = number.as_bytes();
@@ -56,6 +63,31 @@ pub(crate) fn decode_signature(algorithm: SignatureAlgorithm, bytes: &[u8]) -> O
             Some(raw)
         }
     }
+}
+
+/// What is signed, and its signature: the form of certificates, requests and CRLs (RFC 5280 §4.1 and §5.1, RFC 2986 §4.2).
+#[derive(Sequence)]
+struct SignedDer<'a> {
+    signed: AnyRef<'a>,
+    algorithm: AlgorithmIdentifierRef<'a>,
+    signature: BitStringRef<'a>,
+}
+
+/// Checks the signature of a certificate, request or CRL.
+///
+/// # Errors
+///
+/// [`PkiError::KeyAlgorithm`] when it is of another kind of key, [`PkiError::Signature`] when it is not of this one.
+pub(crate) fn check_signature(der: &[u8], key: &VerifyingKey) -> Result<(), PkiError> {
+    let malformed = |_| PkiError::Malformed { what: "signed DER" };
+    let SignedDer { signed, algorithm, signature } = SignedDer::from_der(der).map_err(malformed)?;
+    if algorithm.oid != signature_oid(key.algorithm()) {
+        return Err(PkiError::KeyAlgorithm);
+    }
+    // The exact signed bytes, not our encoding of what we understood.
+    let signed = signed.to_der().map_err(malformed)?;
+    let signature = signature.as_bytes().and_then(|bytes| decode_signature(key.algorithm(), bytes));
+    key.verify(&signed, &signature.ok_or(PkiError::Signature)?).map_err(|_| PkiError::Signature)
 }
 
 /// Builds and signs a certificate, request or CRL.
@@ -87,11 +119,7 @@ impl EncodePublicKey for PublicKey {
 
 impl DynSignatureAlgorithmIdentifier for Adapter<'_> {
     fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifierOwned> {
-        let oid = match self.0.algorithm() {
-            SignatureAlgorithm::Ed25519 => ED25519,
-            SignatureAlgorithm::EcdsaP256 => ECDSA_WITH_SHA256,
-        };
-        Ok(AlgorithmIdentifierOwned { oid, parameters: None })
+        Ok(AlgorithmIdentifierOwned { oid: signature_oid(self.0.algorithm()), parameters: None })
     }
 }
 

@@ -13,10 +13,7 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{
-    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer,
-    UnixTime,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     AlwaysResolvesServerRawPublicKeys, NoClientAuth, ParsedCertificate, WebPkiClientVerifier,
@@ -32,6 +29,7 @@ use x509_cert::Certificate;
 
 use crate::PkiError;
 use crate::identity::{Server, spiffe_id};
+use crate::members::MemberVerifier;
 use crate::signer::TlsKey;
 
 /// The application protocol of MQTT over TLS: RFC 7301 registry.
@@ -165,19 +163,23 @@ fn client_builder(accept: Accept) -> Result<ConfigBuilder<ClientConfig, WantsCli
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
-/// A listener for members of the installation only; `crl` is checked in the handshake.
+/// A listener for members of the installation only, which the authority issued that issued `credentials`: `crl` is its,
+/// and a handshake looks into it.
 ///
 /// # Errors
 ///
-/// [`PkiError::Tls`] when root, CRL, chain and key do not fit together.
+/// [`PkiError`] when root, CRL, chain and key do not fit together.
 pub fn member_server_config(
     root: &[u8],
     crl: &[u8],
     credentials: Credentials,
     alpn: &[u8],
 ) -> Result<Arc<ServerConfig>, PkiError> {
-    let verifier = client_verifier(&[root.to_vec()], Some(crl), true)?;
-    server_config(verifier, credentials, alpn)
+    let (_, issuing) = leaf_of(&credentials.0.cert)?;
+    let issuing = issuing.first().ok_or(PkiError::Malformed { what: "issuing certificate" })?.to_vec();
+    let issued = client_verifier(std::slice::from_ref(&issuing), true)?;
+    let verifier = MemberVerifier::new(root, &issuing, crl, issued)?;
+    server_config(Arc::new(verifier), credentials, alpn)
 }
 
 /// A listener for anyone: with no certificate, one of the installation, or one of these makers. What each may
@@ -191,7 +193,7 @@ pub fn open_server_config(
     credentials: Credentials,
     alpn: &[u8],
 ) -> Result<Arc<ServerConfig>, PkiError> {
-    server_config(client_verifier(anchors, None, false)?, credentials, alpn)
+    server_config(client_verifier(anchors, false)?, credentials, alpn)
 }
 
 /// A listener that asks nobody for a certificate.
@@ -222,16 +224,8 @@ pub fn raw_key_server_config(
     Ok(finished(config, alpn))
 }
 
-fn client_verifier(
-    anchors: &[Vec<u8>],
-    crl: Option<&[u8]>,
-    mandatory: bool,
-) -> Result<Arc<dyn ClientCertVerifier>, PkiError> {
+fn client_verifier(anchors: &[Vec<u8>], mandatory: bool) -> Result<Arc<dyn ClientCertVerifier>, PkiError> {
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(anchors)?), provider());
-    if let Some(crl) = crl {
-        let crl = CertificateRevocationListDer::from(crl.to_vec());
-        builder = builder.with_crls([crl]).only_check_end_entity_revocation().enforce_revocation_expiration();
-    }
     if !mandatory {
         // Without the names of the authorities: the makers of all tenants do not fit into the 64 KiB that
         // RFC 8446 §4.2.4 has for them, and are nobody else's business.
@@ -272,7 +266,7 @@ pub fn verify_client_chain(
     now: Timestamp,
 ) -> Result<(), PkiError> {
     let (leaf, intermediates) = leaf_of(chain)?;
-    let verifier = client_verifier(anchors, None, true)?;
+    let verifier = client_verifier(anchors, true)?;
     verifier.verify_client_cert(leaf, intermediates, unix(now)).map(|_| ()).map_err(PkiError::Untrusted)
 }
 
@@ -300,7 +294,7 @@ fn leaf_of<'a, 'c>(chain: &'a [CertificateDer<'c>]) -> Result<Chain<'a, 'c>, Pki
     chain.split_first().ok_or(PkiError::Untrusted(Error::NoCertificatesPresented))
 }
 
-fn unix(now: Timestamp) -> UnixTime {
+pub(crate) fn unix(now: Timestamp) -> UnixTime {
     let seconds = u64::try_from(now.as_seconds()).unwrap_or_default();
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }

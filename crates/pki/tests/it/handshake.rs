@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use thingward_crypto::{SignatureAlgorithm, Signer};
-use thingward_model::Role;
+use thingward_model::{Role, Timestamp};
 use thingward_pki::tls::{
     ALPN_MQTT, Credentials, ExpectedServer, client_config, member_server_config, open_server_config,
 };
-use thingward_pki::{CertificateAuthority, Profile, Revoked};
+use thingward_pki::{CertificateAuthority, PkiError, Profile, Revoked};
 
 use super::{TRUST_DOMAIN, authority, key, leaf, now, service};
 
@@ -78,6 +78,35 @@ fn a_revoked_member_a_stranger_and_nobody_stay_outside() {
         shake(client(&ca, ExpectedServer::Service, Some(foreign)), listener(&ca, &service(), &[])).is_err()
     );
     assert!(shake(client(&ca, ExpectedServer::Service, None), listener(&ca, &service(), &[])).is_err());
+}
+
+#[test]
+fn a_listener_takes_the_crl_of_its_own_authority_only_and_lets_nobody_in_when_that_is_over() {
+    let (ca, other) = (authority(), authority());
+    let listener = |crl: &[u8]| {
+        member_server_config(&ca.root_der().unwrap(), crl, credentials(&ca, &service()).0, ALPN_MQTT)
+    };
+    assert!(matches!(listener(&other.crl(1, &[], now()).unwrap()), Err(PkiError::Signature)));
+    assert!(matches!(listener(b"no CRL"), Err(PkiError::Malformed { .. })));
+    let mut changed = ca.crl(1, &[Revoked { serial: vec![7; 16], at: now() }], now()).unwrap();
+    let serial = changed.windows(16).position(|bytes| bytes == [7; 16]).unwrap();
+    changed[serial] = 8;
+    assert!(matches!(listener(&changed), Err(PkiError::Signature)));
+
+    let long_ago = Timestamp::from_seconds(now().as_seconds() - 366 * 86_400);
+    let over = listener(&ca.crl(1, &[], long_ago).unwrap()).unwrap();
+    let (own, _) = credentials(&ca, &leaf(Role::Device, "meter-1"));
+    let refused = shake(client(&ca, ExpectedServer::Service, Some(own)), over).unwrap_err();
+    assert!(refused.to_string().contains("revocation list expired"), "{refused}");
+}
+
+#[test]
+fn a_listener_takes_no_issuing_certificate_that_its_root_did_not_sign() {
+    let (ca, other) = (authority(), authority());
+    let crl = ca.crl(1, &[], now()).unwrap();
+    let listener =
+        member_server_config(&other.root_der().unwrap(), &crl, credentials(&ca, &service()).0, ALPN_MQTT);
+    assert!(matches!(listener, Err(PkiError::Signature)));
 }
 
 #[test]
