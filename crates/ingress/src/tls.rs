@@ -233,9 +233,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
             me.read_rest(out);
         }
         while out.filled().len() == before && !me.has_ended {
-            ready!(me.poll_came(cx, out))?;
-            // Answers of TLS itself. Who writes waits for them, who reads does not.
+            let came = ready!(me.poll_came(cx, out));
+            // Answers of TLS itself, also of what is wrong. Who writes waits for them, who reads does not.
             let _ = me.poll_sent(cx)?;
+            came?;
         }
         Poll::Ready(Ok(()))
     }

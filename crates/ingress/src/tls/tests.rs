@@ -110,6 +110,10 @@ async fn behind_a_record_that_is_not_the_clients_nothing_is_taken() {
     assert!(said.is_empty() && error.kind() == io::ErrorKind::InvalidData, "{error}");
     assert!(server.read_to_end(&mut said).await.is_err() && said.is_empty());
     assert!(server.write_all(b"x").await.is_err());
+    drop(server);
+    let mut told = Vec::new();
+    line.read_to_end(&mut told).await.unwrap();
+    assert!(told.starts_with(&[23, 3, 3]), "an alert, as a record: {told:?}");
 }
 
 proptest! {
