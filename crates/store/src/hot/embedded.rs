@@ -9,6 +9,9 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Reada
 use crate::error::StoreError;
 use crate::hot::{Batch, HotSnapshot, HotStore, Op, Pair, Pairs, Table};
 
+/// Bytes of finished journals before tables that change rarely go to the disk for them to be removed: a start reads all of
+/// the journals.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// Where the tables are that share a keyspace.
 const TOGETHER: &str = "all";
 
@@ -64,7 +67,8 @@ impl FjallHot {
         folder: &Path,
         place: impl Fn(Table) -> (&'static str, &'static str),
     ) -> Result<Self, StoreError> {
-        let db = Database::builder(folder).open().map_err(|e| failed("open hot readings", e))?;
+        let database = Database::builder(folder).max_journaling_size(JOURNAL_BYTES_MAX);
+        let db = database.open().map_err(|e| failed("open hot readings", e))?;
         let mut tables = HashMap::new();
         for table in Table::ALL {
             let (name, prefix) = place(table);

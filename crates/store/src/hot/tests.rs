@@ -226,3 +226,33 @@ fn a_second_opener_is_told_so() {
     let _first = FjallHot::open(folder.path()).unwrap();
     assert!(matches!(FjallHot::open(folder.path()), Err(StoreError::Conflict { .. })));
 }
+
+#[test]
+fn a_table_that_changes_rarely_keeps_no_old_journals() {
+    const MIB: usize = 1 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let store = FjallHot::open(folder.path()).unwrap();
+    // What no compression makes smaller.
+    let mut noise = std::iter::successors(Some(1_u64), |last| {
+        Some(last.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1))
+    })
+    .flat_map(|word| word.to_be_bytes().into_iter().take(4));
+    let mut put = |space, number: usize| {
+        let mut batch = Batch::new();
+        let value = noise.by_ref().take(MIB).collect::<Vec<_>>();
+        batch.put(space, number.to_be_bytes(), value);
+        store.write(batch).unwrap();
+    };
+    put(Space::Meta, 0);
+    (0..320).for_each(|number| put(Space::Sessions, number));
+    let journals = || {
+        let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let journals = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "jnl"));
+        journals.map(|file| file.metadata().unwrap().len()).sum::<u64>()
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while journals() > 200 * MIB as u64 {
+        assert!(std::time::Instant::now() < until, "{} bytes of journals", journals());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
