@@ -21,7 +21,7 @@ use crate::link::{
 use crate::permit::{NONCE_MICROS, revocation};
 use crate::random::Random;
 use crate::request;
-use crate::spool::{EntryKind, PushError, Spool};
+use crate::spool::{ANSWER_BYTES_MAX, Entry, EntryKind, PREFIX_BYTES, PushError, Spool};
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
 use crate::thing::Thing;
 use crate::verdict::Verdict;
@@ -47,6 +47,10 @@ pub struct Device<K, F, T> {
     frame_bytes_max: u16,
 }
 
+/// What a poll gives out of a use besides the presentation, at most. There is more of it than of what an entry has besides its
+/// message, so the presentation can be read where it is given out.
+const USE_OVERHEAD_BYTES: usize = OUTGOING_HEAD_BYTES + ANSWER_BYTES_MAX;
+const _: () = assert!(ANSWER_BYTES_MAX >= PREFIX_BYTES + OVERHEAD_BYTES);
 /// Most nonces that are open at a time.
 const NONCES_MAX: usize = 4;
 
@@ -309,24 +313,25 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             return Ok(0);
         };
         let (head, payload) = out.split_first_chunk_mut::<OUTGOING_HEAD_BYTES>().ok_or(Failure::Busy)?;
-        let entry = Spool::read(&mut self.store, item, payload)?;
-        let (pending, id, len) = match entry.kind {
-            EntryKind::Telemetry => (Pending::Telemetry, stream_id::<T>(), entry.message.len()),
-            EntryKind::Reply => (Pending::Reply, entry.id, entry.message.len()),
-            EntryKind::Use => (Pending::Use, entry.id, entry.message.len()),
-            EntryKind::Started => return Err(Failure::Memory.into()),
+        // The reply of a use is read by itself: beside both messages there is no room for what else an entry has.
+        let mut room = Zeroizing::new([0; PREFIX_BYTES + ANSWER_BYTES_MAX + OVERHEAD_BYTES]);
+        let (reply, last) = if item.kind == EntryKind::Use {
+            let reply = Spool::read(&mut self.store, item, room.as_mut())?.message;
+            (reply, self.spool.started(item.number).ok_or(Failure::Memory)?)
+        } else {
+            (&[][..], item)
         };
-        to_front(payload, len)?;
+        let Entry { id, message } = Spool::read(&mut self.store, last, payload)?;
+        let (pending, id) = match item.kind {
+            EntryKind::Telemetry => (Pending::Telemetry, stream_id::<T>()),
+            EntryKind::Reply => (Pending::Reply, id),
+            EntryKind::Use | EntryKind::Started => (Pending::Use, id),
+        };
+        let len = message.len();
+        move_message(payload, len, reply.len())?;
+        put(payload, &[reply]).ok_or(Failure::Memory)?;
         *head = Outgoing { number: item.number, pending, id, payload: &[] }.head();
-        let mut end = OUTGOING_HEAD_BYTES + len;
-        if pending == Pending::Use {
-            let started = self.spool.started(item.number).ok_or(Failure::Memory)?;
-            let room = out.get_mut(end..).ok_or(Failure::Busy)?;
-            let len = Spool::read(&mut self.store, started, room)?.message.len();
-            to_front(room, len)?;
-            end += len;
-        }
-        Ok(end)
+        Ok(OUTGOING_HEAD_BYTES + reply.len() + len)
     }
 
     /// The last words, until they are safe. What waited before them is lost with the keys.
@@ -437,11 +442,11 @@ fn recipient(join: &Join) -> RecipientPublicKey {
     RecipientPublicKey::from_bytes(join.recipient)
 }
 
-/// Moves what stands at the end of an entry to the front, and wipes what is behind it.
-fn to_front(room: &mut [u8], len: usize) -> Result<(), Failure> {
-    let at = crate::spool::PREFIX_BYTES;
-    room.get(at..at + len).ok_or(Failure::Memory)?;
-    room.copy_within(at..at + len, 0);
-    room.get_mut(len..at + len).unwrap_or_default().fill(0);
+/// Moves the message at the end of an entry, and wipes what is left behind it. What is in front is for the caller to write over.
+fn move_message(room: &mut [u8], len: usize, to: usize) -> Result<(), Failure> {
+    let from = PREFIX_BYTES;
+    room.get(from.max(to)..from.max(to) + len).ok_or(Failure::Memory)?;
+    room.copy_within(from..from + len, to);
+    room.get_mut(to + len..from + len).unwrap_or_default().fill(0);
     Ok(())
 }

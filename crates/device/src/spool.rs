@@ -69,7 +69,6 @@ pub(crate) struct Item {
 
 /// An entry that was read back.
 pub(crate) struct Entry<'r> {
-    pub(crate) kind: EntryKind,
     pub(crate) id: [u8; 16],
     pub(crate) message: &'r [u8],
 }
@@ -202,6 +201,7 @@ impl Spool {
     }
 
     /// Reads an entry into `room`.
+    #[inline(never)]
     pub(crate) fn read<'r, F: Flash>(
         store: &mut Store<F>,
         item: Item,
@@ -209,10 +209,9 @@ impl Spool {
     ) -> Result<Entry<'r>, FlashError> {
         let (_, plain) =
             store.read_piece(at(item.page), ROOM_BYTES - OVERHEAD_BYTES, room)?.ok_or(FlashError)?;
-        let (kind, ..) = prefix(plain).ok_or(FlashError)?;
         let rest = plain.get(PREFIX_BYTES - 16..).ok_or(FlashError)?;
         let (id, message) = rest.split_first_chunk::<16>().ok_or(FlashError)?;
-        Ok(Entry { kind, id: *id, message })
+        Ok(Entry { id: *id, message })
     }
 
     fn remember(&mut self, item: Item) {

@@ -12,8 +12,6 @@
 use thingward_crypto::aead::TAG_BYTES;
 use thingward_crypto::{AeadAlgorithm, AeadKey, CryptoError, MacKey};
 
-use crate::link::put;
-
 /// Memory that keeps what is written without power: bytes that can be written one by one.
 pub trait Flash {
     /// How many bytes there are for the device.
@@ -97,11 +95,9 @@ pub(crate) struct Head {
 
 impl Head {
     fn bytes(&self) -> [u8; HEAD_BYTES] {
-        let len = u16::try_from(self.len).unwrap_or(u16::MAX);
-        let mut head = [0; HEAD_BYTES];
-        let (start, number) = (self.start.to_be_bytes(), self.number.to_be_bytes());
-        let _ = put(&mut head, &[&start[..], &number, &len.to_be_bytes()]);
-        head
+        let ([a, b, c, d], [e, f, g, h]) = (self.start.to_be_bytes(), self.number.to_be_bytes());
+        let [high, low] = u16::try_from(self.len).unwrap_or(u16::MAX).to_be_bytes();
+        [a, b, c, d, e, f, g, h, high, low]
     }
 
     fn read(bytes: &[u8; HEAD_BYTES]) -> Self {
@@ -133,9 +129,7 @@ impl<F: Flash> Store<F> {
         let before = starts(first).unwrap_or(0).max(starts(second).unwrap_or(0));
         let start = before.checked_add(1).ok_or(FlashError)?;
         let at = if start & 1 == 0 { 0 } else { STARTS_BYTES / 2 };
-        let mut count = [0; STARTS_BYTES / 2];
-        put(&mut count, &[&start.to_be_bytes(), &(!start).to_be_bytes()]).ok_or(FlashError)?;
-        flash.write(at, &count)?;
+        flash.write(at, [start, !start].map(u32::to_be_bytes).as_flattened())?;
         let [key @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = key.expose();
         let key = AeadKey::new(AeadAlgorithm::AsconAead128, key)?;
         Ok(Self { flash, key: Some(key), start, newest: [0; 2], failed: 0 })
@@ -292,8 +286,7 @@ fn starts(bytes: &[u8]) -> Option<u32> {
 }
 
 fn nonce(head: &Head, at: usize) -> [u8; 16] {
-    let mut nonce = [0; 16];
     let place = u32::try_from(at).unwrap_or(u32::MAX);
-    let _ = put(&mut nonce, &[&head.start.to_be_bytes(), &head.number.to_be_bytes(), &place.to_be_bytes()]);
-    nonce
+    let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = [head.start, head.number, place].map(u32::to_be_bytes);
+    [a, b, c, d, e, f, g, h, i, j, k, l, 0, 0, 0, 0]
 }

@@ -105,7 +105,8 @@ impl Thing for Part {
     type Failure = &'static str;
 
     fn opened<'b>(&self, room: &'b mut [u8; 128]) -> &'b [u8] {
-        Scope::write(&[Permission { action: name("switch"), bounds: &[] }], room).unwrap().as_bytes()
+        let permission = |action| Permission { action: name(action), bounds: &[] };
+        Scope::write(&[permission("switch"), permission("break")], room).unwrap().as_bytes()
     }
 
     fn check(&self, call: &Call<'_>) -> Result<(), Refusal> {
@@ -301,8 +302,19 @@ fn grant_of(id: u8, epoch: u32, uses: u32, out: &mut [u8]) -> usize {
 }
 
 fn grant_until(id: u8, epoch: u32, uses: u32, expires: Timestamp, out: &mut [u8]) -> usize {
+    grant_for("switch", id, epoch, uses, expires, out)
+}
+
+fn grant_for(
+    action: &'static str,
+    id: u8,
+    epoch: u32,
+    uses: u32,
+    expires: Timestamp,
+    out: &mut [u8],
+) -> usize {
     let mut scope = [0; 64];
-    let permissions = [Permission { action: name("switch"), bounds: &[] }];
+    let permissions = [Permission { action: name(action), bounds: &[] }];
     let scope = Scope::write(&permissions, &mut scope).unwrap();
     let origin = Origin { issuer: name("acme"), id: [id; 8], epoch, reference: None };
     let terms = Terms {
@@ -318,9 +330,13 @@ fn grant_until(id: u8, epoch: u32, uses: u32, expires: Timestamp, out: &mut [u8]
 
 /// What the holder of a grant shows for a fresh nonce.
 fn presentation(lamp: &mut Lamp, grant: &[u8]) -> Result<Vec<u8>, Failure> {
+    presentation_for("switch", lamp, grant)
+}
+
+fn presentation_for(action: &'static str, lamp: &mut Lamp, grant: &[u8]) -> Result<Vec<u8>, Failure> {
     let nonce = ask(lamp, Kind::Nonce, &[])?.try_into().unwrap();
     let mut room = [0; 64];
-    let operation = Operation::write(name("switch"), &[], &mut room).unwrap();
+    let operation = Operation::write(name(action), &[], &mut room).unwrap();
     let mut out = [0; 1024];
     let grant = Grant::decode(grant).unwrap();
     let len = public::present(&key(5), &grant, name("lamp-1"), &nonce, &operation, &mut out).unwrap();

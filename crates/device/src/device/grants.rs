@@ -4,7 +4,7 @@ use thingward_crypto::sha256;
 use thingward_grant::{Nonce, Permitted, Presentation, Refusal, Scope};
 
 use super::commands::outcome_of;
-use super::{Answer, Device, Refused, issuer, state_of};
+use super::{Answer, Device, Refused, USE_OVERHEAD_BYTES, issuer, state_of};
 use crate::book::Running;
 use crate::keys::KeyStore;
 use crate::link::{Failure, put};
@@ -25,6 +25,10 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
     /// Somebody shows a grant. A use is set down as begun and counted before it begins; the answer is the signed reply.
     #[inline(never)]
     pub(super) fn present(&mut self, room: &mut [u8], len: usize) -> Answer {
+        // The report of the use would never fit a frame.
+        if len > room.len().saturating_sub(USE_OVERHEAD_BYTES) {
+            return Err(Refusal::Malformed.into());
+        }
         let body = room.get(..len).unwrap_or_default();
         let presentation = Presentation::decode(body).map_err(Refusal::from)?;
         let nonce = presentation.nonce();

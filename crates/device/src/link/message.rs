@@ -278,7 +278,10 @@ impl<'a> Outgoing<'a> {
     #[must_use]
     pub fn head(&self) -> [u8; OUTGOING_HEAD_BYTES] {
         let mut head = [0; OUTGOING_HEAD_BYTES];
-        let _ = put(&mut head, &[&self.number.to_be_bytes(), &[self.pending.code()], &self.id]);
+        let [a, b, c, d, pending, id @ ..] = &mut head;
+        [*a, *b, *c, *d] = self.number.to_be_bytes();
+        *pending = self.pending.code();
+        *id = self.id;
         head
     }
 

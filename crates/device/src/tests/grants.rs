@@ -1,6 +1,8 @@
 //! Grants: used as often as they say, and not behind their end.
 
 use super::*;
+use crate::link::OUTGOING_HEAD_BYTES;
+use crate::spool::ANSWER_BYTES_MAX;
 
 #[test]
 fn a_grant_is_used_as_often_as_it_says_and_not_once_more_after_a_loss_of_power() {
@@ -128,6 +130,36 @@ fn without_room_for_its_answer_a_use_is_not_begun_and_its_nonce_not_spent() {
     assert_eq!(outcomes(&mut lamp, &device).len(), 1);
 }
 
+/// What the lamp says of a failure makes the longest reply.
+#[test]
+fn a_use_is_begun_when_a_poll_can_give_out_its_report_and_not_with_one_byte_less() {
+    for narrowings in 0..5 {
+        let part = Part::new();
+        let mut lamp = joined(&part);
+        let shown = presentation_for("break", &mut lamp, &narrowed("break", narrowings)).unwrap();
+        let mut room = vec![0; OUTGOING_HEAD_BYTES + ANSWER_BYTES_MAX + shown.len()];
+        let short = room.len() - 1;
+        assert_eq!(answer(&mut lamp, Kind::Use.code(), &shown, &mut room[..short]), (Kind::FAILED, 2));
+        let malformed = thingward_grant::Refusal::Malformed;
+        assert_eq!(room[..2], [Failure::Refused.code(), malformed.code()]);
+        assert_eq!(*part.switched.borrow(), 0);
+        // And its nonce is not spent.
+        let used = answer(&mut lamp, Kind::Use.code(), &shown, &mut room);
+        assert_eq!(used, (Kind::Use.answer(), ANSWER_BYTES_MAX), "{narrowings}");
+        let reply = room[..ANSWER_BYTES_MAX].to_vec();
+        let (kind, len) = answer(&mut lamp, Kind::Poll.code(), &[0; 4], &mut room);
+        assert_eq!((kind, len), (Kind::Poll.answer(), room.len()), "{narrowings}");
+        let report = Outgoing::read(&room).unwrap();
+        assert_eq!(
+            (report.pending, report.id),
+            (Pending::Use, Presentation::decode(&shown).unwrap().nonce())
+        );
+        assert_eq!(report.payload, [reply, shown].concat());
+        let safe = report.number.to_be_bytes();
+        assert_eq!(answer(&mut lamp, Kind::Poll.code(), &safe, &mut room), (Kind::Poll.answer(), 0));
+    }
+}
+
 /// A presentation and the reply to it are sent as one, so nothing comes between them.
 #[test]
 fn nothing_is_taken_before_a_use_that_was_begun_has_its_answer() {
@@ -243,7 +275,7 @@ fn a_use_of_any_length_that_power_tears_leaves_the_chain_and_is_done_when_it_is_
         let mut lamp = joined(&part);
         let device = public_key(&mut lamp);
         turn(&mut lamp, readings);
-        let grant = narrowed(narrowings);
+        let grant = narrowed("switch", narrowings);
         let shown = presentation(&mut lamp, &grant).unwrap();
         *part.is_end_torn.borrow_mut() = true;
         *part.halves_left.borrow_mut() = halves;
@@ -263,9 +295,9 @@ fn a_use_of_any_length_that_power_tears_leaves_the_chain_and_is_done_when_it_is_
 }
 
 /// A grant that was handed on so often, and is the longer for it.
-fn narrowed(times: usize) -> Vec<u8> {
+fn narrowed(action: &'static str, times: usize) -> Vec<u8> {
     let (mut bytes, mut out) = ([0; 1024], [0; 1024]);
-    let mut len = grant(7, 9, &mut bytes);
+    let mut len = grant_for(action, 7, 0, 9, NOW.plus_micros(HOUR), &mut bytes);
     let terms = Terms { audience: None, not_before: None, expires: None, scope: None, uses: None };
     for _ in 0..times {
         let holder = HolderKey::from_bytes(key(5).public_key().to_ed25519().unwrap());

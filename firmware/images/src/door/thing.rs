@@ -22,9 +22,9 @@ impl Thing for Door {
     }
 
     fn check(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        match call.action() {
-            "open" if call.arguments_len() == 0 => Ok(()),
-            "open" => Err(Refusal::BadInput),
+        match (call.action(), call.arguments_len()) {
+            ("open", 0) => Ok(()),
+            ("open", _) => Err(Refusal::BadInput),
             _ => Err(Refusal::UnknownAction),
         }
     }
