@@ -303,7 +303,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         if self.is_destroyed {
             return self.poll_last_words(delivered, out);
         }
-        self.spool.delivered(u32::from_be_bytes(delivered));
+        self.spool.acknowledged(u32::from_be_bytes(delivered));
         self.end_interrupted()?;
         let Some(item) = self.spool.first() else {
             // What is left are uses that power went before: they were not counted, and have no end to come.
@@ -331,6 +331,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         move_message(payload, len, reply.len())?;
         put(payload, &[reply]).ok_or(Failure::Memory)?;
         *head = Outgoing { number: item.number, pending, id, payload: &[] }.head();
+        self.spool.gave_out(item);
         Ok(OUTGOING_HEAD_BYTES + reply.len() + len)
     }
 

@@ -76,6 +76,8 @@ pub(crate) struct Entry<'r> {
 pub(crate) struct Spool {
     items: [Option<Item>; ENTRIES_MAX],
     delivered: u32,
+    /// The newest that was given out since the start.
+    given_out: u32,
     next_number: u32,
     /// The newest entry, whole: from here up to the next page. It holds the chain, and stays until another one is whole.
     newest_page: u16,
@@ -85,7 +87,14 @@ pub(crate) struct Spool {
 impl Spool {
     /// An empty one.
     pub(crate) const fn new() -> Self {
-        Self { items: [None; ENTRIES_MAX], delivered: 0, next_number: 1, newest_page: 0, next_page: 0 }
+        Self {
+            items: [None; ENTRIES_MAX],
+            delivered: 0,
+            given_out: 0,
+            next_number: 1,
+            newest_page: 0,
+            next_page: 0,
+        }
     }
 
     /// At a start, finds what waits, and the newest state of the chain.
@@ -171,9 +180,21 @@ impl Spool {
         self.place::<F>(kind, pages).map(drop).ok_or(PushError::Full)
     }
 
-    /// Everything up to `number` is safe elsewhere.
+    /// This one was given out: the oldest that waits to be sent.
+    pub(crate) const fn gave_out(&mut self, item: Item) {
+        self.given_out = item.number;
+    }
+
+    /// The gateway says that everything up to `number` is safe. It may lie: nobody has what was not given out. What waits before
+    /// the newest that was is the beginning of a use, which goes with its end.
+    pub(crate) fn acknowledged(&mut self, number: u32) {
+        if number >= self.given_out {
+            self.delivered(self.given_out);
+        }
+    }
+
+    /// Everything up to `number` needs no more sending.
     pub(crate) fn delivered(&mut self, number: u32) {
-        // Nobody has what was not given out.
         self.delivered = self.delivered.max(number.min(self.next_number.saturating_sub(1)));
         for slot in &mut self.items {
             if slot.is_some_and(|item| item.number <= self.delivered) {

@@ -160,6 +160,56 @@ fn a_use_is_begun_when_a_poll_can_give_out_its_report_and_not_with_one_byte_less
     }
 }
 
+/// A gateway may lie.
+#[test]
+fn what_was_not_given_out_waits_whatever_a_poll_says_is_safe() {
+    let used_and_told = |part: &Part| {
+        let mut lamp = joined(part);
+        let mut bytes = [0; 512];
+        let len = grant(7, 1, &mut bytes);
+        let shown = presentation(&mut lamp, &bytes[..len]).unwrap();
+        ask(&mut lamp, Kind::Use, &shown).unwrap();
+        ask(&mut lamp, Kind::Command, &command(1, "switch", &key(COMMANDS))).unwrap();
+        (lamp, Presentation::decode(&shown).unwrap().nonce())
+    };
+    let poll = |lamp: &mut Lamp, number: u32| {
+        let answer = ask(lamp, Kind::Poll, &number.to_be_bytes()).unwrap();
+        Outgoing::read(&answer).map(|outgoing| outgoing.number)
+    };
+    for lie in [1, 2, 3, 4, u32::MAX] {
+        let part = Part::new();
+        let (mut lamp, nonce) = used_and_told(&part);
+        let device = public_key(&mut lamp);
+        let first = poll(&mut lamp, lie).unwrap();
+        assert_eq!(outcomes(&mut lamp, &device), [(nonce, "done"), ([1; 16], "done")], "{lie}");
+        // What was given out is safe at the most.
+        let (mut lamp, _) = used_and_told(&Part::new());
+        assert_eq!(poll(&mut lamp, 0), Some(first));
+        let next = if lie < first { first } else { first + 1 };
+        assert_eq!(poll(&mut lamp, lie), Some(next), "{lie}");
+    }
+}
+
+#[test]
+fn after_a_loss_of_power_what_was_given_out_before_it_is_given_out_again_whatever_a_poll_says_is_safe() {
+    let part = Part::new();
+    let mut lamp = joined(&part);
+    let device = public_key(&mut lamp);
+    for id in 1..=2 {
+        ask(&mut lamp, Kind::Command, &command(id, "switch", &key(COMMANDS))).unwrap();
+    }
+    let both = [([1; 16], "done"), ([2; 16], "done")];
+    let given = ask(&mut lamp, Kind::Poll, &[0; 4]).unwrap();
+    let given = Outgoing::read(&given).unwrap().number;
+    let mut lamp = {
+        drop(lamp);
+        again(&part)
+    };
+    let first = ask(&mut lamp, Kind::Poll, &given.to_be_bytes()).unwrap();
+    assert_eq!(Outgoing::read(&first).unwrap().number, given);
+    assert_eq!(outcomes(&mut lamp, &device), both);
+}
+
 /// A presentation and the reply to it are sent as one, so nothing comes between them.
 #[test]
 fn nothing_is_taken_before_a_use_that_was_begun_has_its_answer() {

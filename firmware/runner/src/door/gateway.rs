@@ -37,6 +37,8 @@ pub(super) struct Gateway {
     readings: Readings,
     join: Join,
     delivered: u32,
+    /// The newest message that was taken: after a loss of power they may come again.
+    taken: u32,
     /// Replies to the command and reports of the use that came.
     replies: u32,
     uses: u32,
@@ -77,6 +79,7 @@ impl Gateway {
             readings,
             join,
             delivered: 0,
+            taken: 0,
             replies: 0,
             uses: 0,
         };
@@ -193,6 +196,10 @@ impl Gateway {
             }
             let message = Outgoing::read(&answer).ok_or("no message")?;
             self.delivered = message.number;
+            if message.number <= self.taken {
+                continue;
+            }
+            self.taken = message.number;
             match message.pending {
                 Pending::Telemetry if message.stream() == Some("door") => {
                     self.readings.take(message.payload)?
