@@ -3,6 +3,7 @@
 use thingward_crypto::Digest;
 use thingward_grant::{Audience, GrantId, Permitted, Refusal, Revocation, Standing};
 use thingward_model::{NameRef, Timestamp, name};
+use thingward_seal::command;
 
 use crate::link::put;
 use crate::store::{Cell, Flash, FlashError, HEAD_BYTES, OVERHEAD_BYTES, Store};
@@ -34,7 +35,34 @@ struct Known {
 pub(crate) struct Running {
     pub(crate) id: [u8; 16],
     pub(crate) digest: Digest,
-    pub(crate) is_use: bool,
+    pub(crate) what: Begun,
+}
+
+/// What was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Command,
+    Use,
+    /// The refusal of a command, which is remembered and has to be said.
+    Refusal(command::Refusal),
+}
+
+impl Begun {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Command => 0,
+            Self::Use => 1,
+            Self::Refusal(reason) => 2 + reason.code(),
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Command),
+            1 => Some(Self::Use),
+            _ => command::Refusal::from_code(code - 2).map(Self::Refusal),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +182,7 @@ impl Book {
     }
 
     /// `epoch(4) mark(8) revoked(1) counts(1) known(1) running(1)`, and behind that so many of each:
-    /// `id(8)`, `grant(8) used(4) expires(4)`, `id(16) expires(4)` and `id(16) digest(32) use(1)`.
+    /// `id(8)`, `grant(8) used(4) expires(4)`, `id(16) expires(4)` and `id(16) digest(32) what(1)`.
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
         let (counts, known) = (self.counts.iter().flatten(), self.known.iter().flatten());
         let running = self.running.as_ref();
@@ -180,8 +208,8 @@ impl Book {
         for Known { id, expires } in known {
             add(&[id, &expires.to_be_bytes()])?;
         }
-        if let Some(Running { id, digest, is_use }) = running {
-            add(&[id, digest, &[u8::from(*is_use)]])?;
+        if let Some(Running { id, digest, what }) = running {
+            add(&[id, digest, &[what.code()]])?;
         }
         Some(at)
     }
@@ -202,8 +230,8 @@ impl Book {
             *slot = Some(Known { id: *rest.take()?, expires: rest.number()? });
         }
         if running != 0 {
-            let (id, digest, [is_use]) = (*rest.take()?, *rest.take()?, rest.take()?);
-            self.running = Some(Running { id, digest, is_use: *is_use != 0 });
+            let (id, digest, [what]) = (*rest.take()?, *rest.take()?, rest.take()?);
+            self.running = Some(Running { id, digest, what: Begun::from_code(*what)? });
         }
         rest.0.is_empty().then_some(())
     }
@@ -240,13 +268,20 @@ mod tests {
     /// All that it may have to hold fits the place that it is kept in.
     #[test]
     fn a_full_book_fits_its_place_and_comes_back() {
+        let refusals = [command::Refusal::Malformed, command::Refusal::ApprovalInvalid].map(Begun::Refusal);
+        for what in [Begun::Command, Begun::Use].into_iter().chain(refusals) {
+            comes_back(what);
+        }
+    }
+
+    fn comes_back(what: Begun) {
         let ids: std::vec::Vec<GrantId> = (0..32_u64).map(u64::to_be_bytes).collect();
         let full = u32::MAX;
         let book = Book {
             standing: Standing::restored(full, &ids).unwrap(),
             counts: [Some(Count { grant: [9; 8], used: full, expires: full }); GRANTS_MAX],
             known: [Some(Known { id: [8; 16], expires: full }); COMMANDS_MAX],
-            running: Some(Running { id: [7; 16], digest: [6; 32], is_use: true }),
+            running: Some(Running { id: [7; 16], digest: [6; 32], what }),
             mark: Timestamp::from_micros(i64::MAX),
         };
         let mut room = [0; Cell::Book.room()];

@@ -5,7 +5,7 @@ use thingward_model::{ActionName, Timestamp};
 use thingward_seal::command::{Audience, Data, Outcome, Refusal, Reply};
 
 use super::{Answer, Device, Refused, state_of, verifying_key};
-use crate::book::Running;
+use crate::book::{Begun, Running};
 use crate::judge::{Authentic, Judge, Judged};
 use crate::keys::KeyStore;
 use crate::link::Failure;
@@ -27,17 +27,23 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             Next::Nothing => return Ok(0),
             Next::Refuse(digest, reason) => {
                 let digest = digest.unwrap_or_else(|| sha256(&[message]));
-                self.reply(EntryKind::Reply, id, digest, Outcome::Refused { reason, text: "" }, room)?;
+                self.conclude(EntryKind::Reply, id, digest, refused(reason), room)?;
                 return Ok(0);
             }
             Next::Begin { digest, action, input } => {
-                self.book.running = Some(Running { id, digest, is_use: false });
-                self.keep()?;
+                self.begin(id, digest, Begun::Command)?;
                 (digest, self.thing.perform(&Call::of_command(action.as_str(), input)))
             }
         };
         self.conclude(EntryKind::Reply, id, digest, outcome_of::<T>(&outcome), room)?;
         Ok(0)
+    }
+
+    /// Sets down, with what is remembered of it, that something is begun and has no answer yet.
+    #[inline(never)]
+    pub(super) fn begin(&mut self, id: Id, digest: Digest, what: Begun) -> Result<(), FlashError> {
+        self.book.running = Some(Running { id, digest, what });
+        self.keep()
     }
 
     /// Something is begun when nothing else waits for its answer, and there is room for what it leaves.
@@ -66,7 +72,8 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         Ok(Authentic::of(message, verifying_key(&join.command_key).as_ref()))
     }
 
-    /// A command is remembered, which is durable with what comes of it.
+    /// A command is remembered, which is durable with what comes of it. A refusal that is remembered counts as begun until it is
+    /// said: power may go in between.
     #[inline(never)]
     fn judge_authentic<'m>(&mut self, id: &Id, authentic: Authentic<'m>) -> Result<Next<'m>, Refused> {
         let read = authentic.read();
@@ -83,18 +90,19 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
             Ok(Judged::Unsure) => return Err(Failure::NoTime.into()),
             Ok(Judged::Known) => return Ok(Next::Nothing),
             Ok(Judged::Refused { reason, until }) => {
+                let digest = authenticated.digest();
                 if let Some(expires) = until {
                     self.remember(id, [expires, self.time()])?;
-                    self.keep()?;
+                    self.begin(*id, digest, Begun::Refusal(reason))?;
                 }
-                return Ok(Next::Refuse(Some(authenticated.digest()), reason));
+                return Ok(Next::Refuse(Some(digest), reason));
             }
             Ok(Judged::Good(good)) => &good.verified().command,
         };
         self.remember(id, [command.expires, self.time().max(command.issued)])?;
         let (digest, action, input) = (authenticated.digest(), command.action, command.input);
         if let Err(reason) = self.thing.check(&Call::of_command(action.as_str(), input)) {
-            self.keep()?;
+            self.begin(*id, digest, Begun::Refusal(reason))?;
             return Ok(Next::Refuse(Some(digest), reason));
         }
         Ok(Next::Begin { digest, action, input })
@@ -105,7 +113,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         if self.book.remember(*id, times) { Ok(()) } else { Err(Failure::Busy) }
     }
 
-    /// Makes the answer to what was begun durable; its length in `out`.
+    /// Makes an answer durable, and with it the end of what was begun; its length in `out`.
     pub(super) fn conclude(
         &mut self,
         kind: EntryKind,
@@ -115,8 +123,9 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         out: &mut [u8],
     ) -> Answer {
         let len = self.reply(kind, id, digest, outcome, out)?;
-        self.book.running = None;
-        self.keep()?;
+        if self.book.running.take().is_some() {
+            self.keep()?;
+        }
         Ok(len)
     }
 
@@ -138,22 +147,30 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         Ok(len)
     }
 
-    /// What was begun when power went is answered as interrupted, and not done again. Without room for the answer it stays
+    /// What was begun when power went is answered as interrupted, and not done again; a refusal is said. Without room for the answer it stays
     /// begun until a poll has made some.
     #[inline(never)]
     pub(super) fn end_interrupted(&mut self) -> Result<(), FlashError> {
-        let Some(Running { id, digest, is_use }) = self.book.running else { return Ok(()) };
-        let kind = if is_use { EntryKind::Use } else { EntryKind::Reply };
+        let Some(Running { id, digest, what }) = self.book.running else { return Ok(()) };
+        let (kind, outcome) = match what {
+            Begun::Command => (EntryKind::Reply, Outcome::Interrupted),
+            Begun::Use => (EntryKind::Use, Outcome::Interrupted),
+            Begun::Refusal(reason) => (EntryKind::Reply, refused(reason)),
+        };
         if !self.is_answered(&id)? {
             if self.make_room(kind, ANSWER_BYTES_MAX).is_err() {
                 return Ok(());
             }
             let mut out = [0; ANSWER_BYTES_MAX];
-            self.reply(kind, id, digest, Outcome::Interrupted, &mut out).map_err(|_| FlashError)?;
+            self.reply(kind, id, digest, outcome, &mut out).map_err(|_| FlashError)?;
         }
         self.book.running = None;
         self.keep()
     }
+}
+
+const fn refused(reason: Refusal) -> Outcome<'static> {
+    Outcome::Refused { reason, text: "" }
 }
 
 /// What was done, as it is told.

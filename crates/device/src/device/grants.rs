@@ -5,7 +5,7 @@ use thingward_grant::{Nonce, Permitted, Presentation, Refusal, Scope};
 
 use super::commands::outcome_of;
 use super::{Answer, Device, Refused, USE_OVERHEAD_BYTES, issuer, state_of};
-use crate::book::Running;
+use crate::book::Begun;
 use crate::keys::KeyStore;
 use crate::link::{Failure, put};
 use crate::permit::UseJudge;
@@ -55,8 +55,7 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let (state, digest) = (state_of(&self.chain), sha256(&[body]));
         self.spool.push(&mut self.store, EntryKind::Started, &nonce, &state, &[body])?;
         self.book.count(&permitted, now);
-        self.book.running = Some(Running { id: nonce, digest, is_use: true });
-        self.keep()?;
+        self.begin(nonce, digest, Begun::Use)?;
         let done = self.thing.perform(&call);
         self.conclude(EntryKind::Use, nonce, digest, outcome_of::<T>(&done), room)
     }

@@ -26,9 +26,10 @@ fn a_command_is_done_once_whoever_sends_it_again() {
     assert_eq!(*part.switched.borrow(), 1);
 }
 
-/// Power goes before and in the middle of each write in turn, and again at the start after it.
-#[test]
-fn wherever_power_goes_a_command_is_done_at_most_once_and_answered_once() {
+/// Power goes before and in the middle of each write in turn, and again at the start after it. Each time what is said of the
+/// command, which comes again then, and how often the lamp was switched.
+fn said_wherever_power_goes(order: &[u8]) -> Vec<(&'static str, u32)> {
+    let mut all = Vec::new();
     for (is_full, at_start) in [false, true].into_iter().flat_map(|full| (0..10).map(move |at| (full, at))) {
         for halves in 0.. {
             let part = Part::new();
@@ -39,25 +40,43 @@ fn wherever_power_goes_a_command_is_done_at_most_once_and_answered_once() {
                 fill(&mut lamp);
                 drain(&mut lamp);
             }
-            let order = command(1, "switch", &key(COMMANDS));
             *part.halves_left.borrow_mut() = halves;
-            let done = ask(&mut lamp, Kind::Command, &order);
+            let done = ask(&mut lamp, Kind::Command, order);
             drop(lamp);
             *part.halves_left.borrow_mut() = at_start;
             let _ = part.try_start(b"firmware 1");
             let mut lamp = again(&part);
             let mut said = outcomes(&mut lamp, &device);
-            ask(&mut lamp, Kind::Command, &order).unwrap();
+            ask(&mut lamp, Kind::Command, order).unwrap();
             said.extend(outcomes(&mut lamp, &device));
             said.retain(|(id, _)| *id == [1; 16]);
-            assert!(*part.switched.borrow() <= 1, "{halves}");
-            assert_eq!(said.len(), 1, "{halves}");
-            assert!(said[0].1 == "done" || said[0].1 == "interrupted", "{said:?}");
-            assert!(said[0].1 != "done" || *part.switched.borrow() == 1);
+            assert_eq!(said.len(), 1, "{halves}: {said:?}");
+            all.push((said[0].1, *part.switched.borrow()));
             if done.is_ok() {
                 assert!(halves > 5);
                 break;
             }
+        }
+    }
+    all
+}
+
+#[test]
+fn wherever_power_goes_a_command_is_done_at_most_once_and_answered_once() {
+    for said in said_wherever_power_goes(&command(1, "switch", &key(COMMANDS))) {
+        assert!(matches!(said, ("done", 1) | ("interrupted", 0 | 1)), "{said:?}");
+    }
+}
+
+#[test]
+fn wherever_power_goes_a_command_that_is_refused_is_answered_once_and_with_the_same_word() {
+    let late = NOW.plus_micros(-60_000_000);
+    for (order, word) in [
+        (command(1, "explode", &key(COMMANDS)), "unknown-action"),
+        (command_of(1, "switch", late, &key(COMMANDS)), "expired"),
+    ] {
+        for said in said_wherever_power_goes(&order) {
+            assert_eq!(said, (word, 0));
         }
     }
 }

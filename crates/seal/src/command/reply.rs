@@ -99,7 +99,9 @@ impl Refusal {
         Self::ApprovalInvalid,
     ];
 
-    const fn code(self) -> u8 {
+    /// Its code in replies.
+    #[must_use]
+    pub const fn code(self) -> u8 {
         match self {
             Self::Malformed => 0,
             Self::UnknownVersion => 1,
@@ -116,7 +118,9 @@ impl Refusal {
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    /// The one of a code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|r| r.code() == code)
     }
 
