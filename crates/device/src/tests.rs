@@ -39,6 +39,8 @@ struct Part {
     is_end_torn: Rc<RefCell<bool>>,
     /// How often the lamp was switched.
     switched: Rc<RefCell<u32>>,
+    /// Of its line.
+    frame_bytes_max: u16,
 }
 
 impl Part {
@@ -49,6 +51,7 @@ impl Part {
             halves_left: Rc::new(RefCell::new(usize::MAX)),
             is_end_torn: Rc::default(),
             switched: Rc::default(),
+            frame_bytes_max: 1200,
         }
     }
 
@@ -57,7 +60,7 @@ impl Part {
         measurement.take(firmware);
         let keys = Dice::start(self.clone(), &measurement).map_err(|_| StartError::Destroyed)?;
         let mut place = None;
-        Device::start(&mut place, keys, self.clone(), self.clone(), 1200)?;
+        Device::start(&mut place, keys, self.clone(), self.clone(), self.frame_bytes_max)?;
         Ok(place.unwrap())
     }
 

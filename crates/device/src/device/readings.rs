@@ -9,14 +9,18 @@ use thingward_seal::{ChainWriter, FormatError};
 
 use super::{Device, recipient, state_of, subject};
 use crate::keys::KeyStore;
-use crate::spool::{EntryKind, PushError};
-use crate::store::Flash;
+use crate::link::{FRAME_OVERHEAD_BYTES, OUTGOING_HEAD_BYTES};
+use crate::spool::{EntryKind, PREFIX_BYTES, PushError};
+use crate::store::{Flash, OVERHEAD_BYTES};
 use crate::thing::Thing;
 
 /// Longest time that a reading waits for a checkpoint, in microseconds: ten seconds.
 const UNSIGNED_MICROS_MAX: u32 = 10_000_000;
 /// Room for one record or statement, in bytes: what a chip writes is small, but names may be long.
 const ITEM_BYTES: usize = 640;
+/// Bytes of a frame that are not a reading's when it is given out.
+const ENTRY_OVERHEAD_BYTES: usize =
+    FRAME_OVERHEAD_BYTES + OUTGOING_HEAD_BYTES + PREFIX_BYTES + OVERHEAD_BYTES;
 
 /// Why a reading was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +82,18 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         let (mut after, mut out) = (self.chain.clone(), [0; ITEM_BYTES]);
         let chain = after.as_mut().ok_or(RecordError::NotJoined)?;
         let is_first = chain.unsigned() == 0;
-        let len = chain.append(readings, &mut out)?.len;
+        let room = out.get_mut(..self.item_bytes_max()).unwrap_or_default();
+        let len = chain.append(readings, room)?.len;
         self.push_item(out.get(..len).unwrap_or_default(), &mut after)?;
         if is_first {
             self.unsigned_micros = 0;
         }
         Ok(())
+    }
+
+    /// Bytes of an item that a poll can give out: it is read, with what its entry has besides, where it is given out.
+    fn item_bytes_max(&self) -> usize {
+        usize::from(self.frame_bytes_max).saturating_sub(ENTRY_OVERHEAD_BYTES).min(ITEM_BYTES)
     }
 
     /// Somebody opened the casing, or attached a debugger. The device says so, signed, and destroys its keys; what it said

@@ -1,6 +1,7 @@
 //! Readings: the chain that they are in, and the room that they wait in.
 
 use super::*;
+use crate::link::FRAME_OVERHEAD_BYTES;
 
 #[test]
 fn readings_open_for_the_recipient_and_a_checkpoint_signs_them_also_after_a_loss_of_power() {
@@ -98,4 +99,27 @@ fn a_full_spool_takes_nothing_and_goes_on_when_it_was_emptied() {
         lamp.tick(1_000_000);
         assert!(matches!(drain(&mut lamp).len(), 1 | 2));
     }
+}
+
+#[test]
+fn a_reading_is_taken_when_a_poll_can_give_it_out_and_a_longer_one_is_not() {
+    let part = Part { frame_bytes_max: 700, ..Part::new() };
+    let mut lamp = joined(&part);
+    let mut body = vec![0; 700 - FRAME_OVERHEAD_BYTES];
+    let (mut delivered, mut longest) = (0, 0);
+    for len in 400..600 {
+        let text = "x".repeat(len);
+        let said = Reading { value: Value::Text(&text), ..reading(0.0) };
+        match lamp.record(&[said]) {
+            Ok(()) => longest = len,
+            Err(error) => assert!(matches!(error, RecordError::Reading(_)), "{len}: {error:?}"),
+        }
+        loop {
+            let polled = answer(&mut lamp, Kind::Poll.code(), &u32::to_be_bytes(delivered), &mut body);
+            assert_eq!(polled.0, Kind::Poll.answer(), "{len}");
+            let Some(outgoing) = Outgoing::read(&body[..polled.1]) else { break };
+            delivered = outgoing.number;
+        }
+    }
+    assert!((450..480).contains(&longest), "{longest}");
 }
