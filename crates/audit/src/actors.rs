@@ -115,11 +115,35 @@ struct Holder {
     word: Word,
 }
 
-/// A grant that was issued: for which device, by which key, and its SHA-256.
+/// A grant that was issued: for whom, by which key, and its SHA-256.
 struct Issued {
-    device: String,
+    audience: Audience,
     issuer: VerifyingKey,
     sha256: String,
+}
+
+/// For whom an entry says that a grant is.
+enum Audience {
+    Device(String),
+    /// The device knows whether it is in the class: what it did with the grant is on its word.
+    Class,
+}
+
+impl Audience {
+    fn of(entry: &Entry) -> Self {
+        if entry.details.contains_key("class") {
+            Self::Class
+        } else {
+            Self::Device(detail(entry, "device").to_string())
+        }
+    }
+
+    fn has(&self, device: &str) -> bool {
+        match self {
+            Self::Device(name) => name == device,
+            Self::Class => true,
+        }
+    }
 }
 
 struct Passkey {
@@ -230,7 +254,7 @@ impl Actors {
             }
             "grant.issue" => {
                 let issued = Issued {
-                    device: detail(entry, "device").to_string(),
+                    audience: Audience::of(entry),
                     issuer: key_named(entry, "issuer")?.ok_or(ActorFault::Key)?,
                     sha256: detail(entry, "sha256").to_string(),
                 };
@@ -324,7 +348,7 @@ impl Actors {
             UseFault::Signer | UseFault::Forged => ActorFault::Order(EntryError::Signature),
             _ => ActorFault::Evidence,
         })?;
-        let is_about_it = issued.device == name(&entry.actor)
+        let is_about_it = issued.audience.has(name(&entry.actor))
             && issued.sha256 == hex(&known.issued_hash)
             && entry.target == known.target()
             && known.details().iter().all(|(name, value)| detail(entry, name) == value);

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by panicking")]
 
 use thingward_audit::account::{self, Place};
-use thingward_audit::actors::{ActorFault, Actors, Word};
+use thingward_audit::actors::{ActorFault, Actors, Word, key_detail};
 use thingward_audit::entry::{Entry, EntryError};
 use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey, sha256};
-use thingward_model::Timestamp;
+use thingward_grant::{
+    Audience, GRANT_BYTES_MAX, Grant, HolderKey, OPERATION_BYTES_MAX, Operation, Origin,
+    PRESENTATION_BYTES_MAX, Permission, SCOPE_BYTES_MAX, Scope, Terms, public,
+};
+use thingward_model::{NameRef, Timestamp};
 use thingward_seal::command::{Data, Outcome, REPLY_BYTES_MAX, Refusal, Reply};
 use thingward_seal::statement::{STATEMENT_BYTES_MAX, Statement, StatementKind, Subject};
 
@@ -199,4 +203,82 @@ fn what_a_thing_of_a_radio_says_is_the_word_of_the_gateway_that_has_its_key() {
     enrolled.details.insert("keeper".to_owned(), "hall".to_owned());
     assert_eq!(last_word(&[enrolled.clone()]), Ok(Word::Gateway));
     assert_eq!(last_word(&[enrolled, checkpoint("acme", "power", &own)]), Ok(Word::Gateway));
+}
+
+/// The bytes of a grant to park.
+fn grant(audience: Audience<'_>) -> Vec<u8> {
+    let (mut room, mut out) = ([0; SCOPE_BYTES_MAX], [0; GRANT_BYTES_MAX]);
+    let park = Permission { action: NameRef::new("park").unwrap(), bounds: &[] };
+    let scope = Some(Scope::write(&[park], &mut room).unwrap());
+    let origin = Origin { issuer: NameRef::new("acme").unwrap(), id: [8; 8], epoch: 0, reference: None };
+    let terms = Terms { audience: Some(audience), uses: Some(1), scope, ..Terms::default() };
+    let holder = HolderKey::from_key(key(6).public_key()).unwrap();
+    let len = public::issue(&key(5), &origin, &terms, holder, &mut out).unwrap();
+    out[..len].to_vec()
+}
+
+fn issued(grant: &[u8], audience: (&str, &str)) -> Entry {
+    let (kind, whose) = audience;
+    let details = [
+        (kind, whose.to_owned()),
+        ("issuer", key_detail(key(5).public_key())),
+        ("sha256", hex(&sha256(&[grant]))),
+    ];
+    entry("grant.issue", "operator", &format!("grant/{}", hex(&[8; 8])), &details)
+}
+
+fn used(grant: &[u8], device: &str, own: &SoftwareKey) -> Entry {
+    let (mut room, mut out) = ([0; OPERATION_BYTES_MAX], [0; PRESENTATION_BYTES_MAX]);
+    let park = Operation::write(NameRef::new("park").unwrap(), &[], &mut room).unwrap();
+    let (grant, to) = (Grant::decode(grant).unwrap(), NameRef::new(device).unwrap());
+    let len = public::present(&key(6), &grant, to, &ID, &park, &mut out).unwrap();
+    let shown = &out[..len];
+    let outcome = Outcome::Done(Data::NOTHING);
+    let said = Reply { id: ID, command: sha256(&[shown]), time: Timestamp::EPOCH, outcome };
+    let mut reply = [0; REPLY_BYTES_MAX];
+    let len = said.sign(own, &mut reply).unwrap();
+    let reply = &reply[..len];
+    let details = [
+        ("id", hex(&ID)),
+        ("grant", hex(&[8; 8])),
+        ("outcome", "done".to_owned()),
+        ("reply", hex(&sha256(&[reply]))),
+    ];
+    let target = format!("operation/{device}/park");
+    Entry {
+        evidence: Some([reply, shown].concat()),
+        ..entry("grant.use", &format!("device/{device}"), &target, &details)
+    }
+}
+
+#[test]
+fn a_use_of_a_grant_for_a_class_stands_on_the_word_of_the_device_that_is_in_it() {
+    let own = key(1);
+    let of_class = grant(Audience::Class(NameRef::new("north").unwrap()));
+    let use_of_it = |issue| last_word(&[enrolled("meter-1", &own), issue, used(&of_class, "meter-1", &own)]);
+    assert_eq!(use_of_it(issued(&of_class, ("class", "north"))), Ok(Word::Device));
+    assert_eq!(use_of_it(issued(b"another", ("class", "north"))), Err(ActorFault::Evidence));
+    assert_eq!(use_of_it(issued(&of_class, ("device", "meter-2"))), Err(ActorFault::Evidence));
+    let forged = used(&of_class, "meter-1", &key(2));
+    let all = [enrolled("meter-1", &own), issued(&of_class, ("class", "north")), forged];
+    assert_eq!(last_word(&all), Err(ActorFault::UnknownKey));
+}
+
+#[test]
+fn a_use_of_a_grant_for_a_device_is_that_devices() {
+    let own = key(1);
+    let of_first = grant(Audience::Device(NameRef::new("meter-1").unwrap()));
+    let use_by = |device| {
+        last_word(&[
+            enrolled(device, &own),
+            issued(&of_first, ("device", "meter-1")),
+            used(&of_first, device, &own),
+        ])
+    };
+    assert_eq!(use_by("meter-1"), Ok(Word::Device));
+    assert_eq!(use_by("meter-2"), Err(ActorFault::Evidence));
+    // An entry that speaks of a class gives nobody a grant that is for a device.
+    let as_class =
+        [enrolled("meter-2", &own), issued(&of_first, ("class", "north")), used(&of_first, "meter-2", &own)];
+    assert_eq!(last_word(&as_class), Err(ActorFault::Evidence));
 }
