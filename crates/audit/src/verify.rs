@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
+use std::string::String;
 
 use crate::actors::{ActorFault, Actors, RequestKey, Word};
 use crate::checkpoint::Checkpoint;
@@ -58,6 +59,17 @@ pub enum LogFault {
         /// Entries that came.
         has: u64,
     },
+}
+
+/// A log that is what its key signed, to the last entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// It is over all of it.
+    pub checkpoint: Checkpoint,
+    /// How many entries stand on whose word.
+    pub words: BTreeMap<Word, u64>,
+    /// By gateway, how many of its accounts do not follow what the log has of it: some are missing, or it tells two stories.
+    pub gaps: BTreeMap<String, u64>,
 }
 
 /// Takes the entries of a log in their order.
@@ -119,18 +131,12 @@ impl<'a> Verifier<'a> {
         self.check_former()
     }
 
-    /// How many entries stand on whose word so far.
-    #[must_use]
-    pub const fn words(&self) -> &BTreeMap<Word, u64> {
-        &self.words
-    }
-
     /// Checks that the checkpoint is over exactly what came.
     ///
     /// # Errors
     ///
     /// [`LogFault`].
-    pub fn finish(self, checkpoint: &str) -> Result<Checkpoint, LogFault> {
+    pub fn finish(self, checkpoint: &str) -> Result<Verified, LogFault> {
         let checkpoint = Checkpoint::verify(&SignedNote::parse(checkpoint)?, self.key)?;
         if checkpoint.size != self.tree.size() {
             return Err(LogFault::Size { said: checkpoint.size, has: self.tree.size() });
@@ -142,7 +148,7 @@ impl<'a> Verifier<'a> {
             Some(former) if former.size > checkpoint.size => {
                 Err(LogFault::Shrunk { size: former.size, has: checkpoint.size })
             }
-            _ => Ok(checkpoint),
+            _ => Ok(Verified { checkpoint, words: self.words, gaps: self.actors.gaps().clone() }),
         }
     }
 }

@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use thingward_audit::account::{self, Place};
+use thingward_audit::actors::Word;
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::entry::{Entry, EntryError};
 use thingward_audit::frontier::Frontier;
 use thingward_audit::leaf_hash;
 use thingward_audit::note::{LogKey, NoteError};
 use thingward_audit::verify::{LogFault, Verifier};
-use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey};
+use thingward_crypto::{SignatureAlgorithm, Signer, SoftwareKey, VerifyingKey};
 
 const ORIGIN: &str = "log.test/acme";
 
@@ -42,7 +44,7 @@ fn verify(entries: &[Vec<u8>], checkpoint: &str) -> Result<u64, LogFault> {
     let key = LogKey::new(ORIGIN, signer(1).public_key()).unwrap();
     let mut verifier = Verifier::new(&key, |_| None);
     entries.iter().try_for_each(|entry| verifier.entry(entry))?;
-    verifier.finish(checkpoint).map(|checkpoint| checkpoint.size)
+    verifier.finish(checkpoint).map(|verified| verified.checkpoint.size)
 }
 
 #[test]
@@ -50,6 +52,36 @@ fn a_log_that_nobody_touched_verifies_with_its_key() {
     let entries: Vec<_> = (0..300).map(|n| entry(&signer(1), n)).collect();
     assert_eq!(verify(&entries, &checkpoint(&signer(1), &entries)), Ok(300));
     assert_eq!(verify(&[], &checkpoint(&signer(1), &[])), Ok(0));
+}
+
+#[test]
+fn a_log_in_which_a_gateway_left_accounts_out_verifies_to_its_end_and_says_so() {
+    let (own, actor) = (signer(2), "gateway/hall".to_owned());
+    let id = own.public_key().id().iter().map(|byte| format!("{byte:02x}")).collect();
+    let blank = Entry {
+        time: 1,
+        action: "device.enrol".to_owned(),
+        actor: actor.clone(),
+        target: actor.clone(),
+        details: BTreeMap::new(),
+        evidence: None,
+    };
+    let enrolled = Entry {
+        details: [("key".to_owned(), id)].into(),
+        evidence: Some(own.public_key().to_spki()),
+        ..blank.clone()
+    };
+    let deed = Entry { action: "gateway.policy".to_owned(), target: "policy/3".to_owned(), ..blank };
+    let third = account::sign(ORIGIN, &Place { number: 3, previous: [7; 32] }, &deed, &own).unwrap();
+    let told = Entry { evidence: Some(third), ..deed };
+    let mut entries: Vec<_> = [enrolled, told].iter().map(|entry| entry.sign(&signer(1)).unwrap()).collect();
+    entries.push(entry(&signer(1), 2));
+    let key = LogKey::new(ORIGIN, signer(1).public_key()).unwrap();
+    let mut verifier = Verifier::new(&key, |spki| VerifyingKey::from_spki(spki).ok());
+    entries.iter().for_each(|entry| verifier.entry(entry).unwrap());
+    let verified = verifier.finish(&checkpoint(&signer(1), &entries)).unwrap();
+    assert_eq!(verified.gaps, [(actor, 1)].into());
+    assert_eq!(verified.words, [(Word::Service, 1), (Word::Gateway, 2)].into());
 }
 
 #[test]
@@ -90,7 +122,7 @@ fn a_log_that_does_not_continue_what_its_key_signed_before_is_found_out() {
     let check = |former: &str, entries: &[Vec<u8>]| {
         let mut verifier = Verifier::new(&key, |_| None).continuing(former)?;
         entries.iter().try_for_each(|entry| verifier.entry(entry))?;
-        verifier.finish(&checkpoint(&signer(1), entries)).map(|checkpoint| checkpoint.size)
+        verifier.finish(&checkpoint(&signer(1), entries)).map(|verified| verified.checkpoint.size)
     };
     let at = |size: usize, entries: &[Vec<u8>]| checkpoint(&signer(1), &entries[..size]);
     for size in [0, 1, 6, 7, 20] {

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     NotPermitted(String),
     /// The service or the agent does not answer.
     Unreachable(String),
+    /// What was verified is whole, and shows that somebody kept something to themselves.
+    Gaps(String),
     /// The configuration has no meaning. One line for each problem.
     Configuration(Vec<String>),
 }
@@ -28,6 +30,7 @@ Exit codes:
   3   not found
   4   not permitted, or the tenant's key is withdrawn
   5   service or agent out of reach
+  6   the log is verified, and accounts of a gateway are missing in it
   64  the configuration has no meaning; nothing was started";
 
 impl Failure {
@@ -38,6 +41,7 @@ impl Failure {
             Self::NotFound(_) => 3,
             Self::NotPermitted(_) => 4,
             Self::Unreachable(_) => 5,
+            Self::Gaps(_) => 6,
             Self::Configuration(_) => 64,
         }
     }
@@ -50,6 +54,7 @@ impl Failure {
             Self::NotFound(_) => "not-found",
             Self::NotPermitted(_) => "not-permitted",
             Self::Unreachable(_) => "unreachable",
+            Self::Gaps(_) => "gaps",
             Self::Configuration(_) => "configuration",
         }
     }
@@ -77,7 +82,8 @@ impl fmt::Display for Failure {
             | Self::Usage(text)
             | Self::NotFound(text)
             | Self::NotPermitted(text)
-            | Self::Unreachable(text) => f.write_str(text),
+            | Self::Unreachable(text)
+            | Self::Gaps(text) => f.write_str(text),
             Self::Configuration(lines) => f.write_str(&lines.join("\n")),
         }
     }

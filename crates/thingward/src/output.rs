@@ -73,6 +73,7 @@ pub(crate) fn fields(object: &Json) -> String {
 fn cell(value: Option<&Json>) -> String {
     let text = match value {
         None | Some(Json::Null) => return "-".to_owned(),
+        Some(Json::Object(fields)) if fields.is_empty() => return "-".to_owned(),
         Some(Json::String(text)) => text.clone(),
         Some(Json::Object(fields)) => {
             fields.iter().map(|(name, v)| format!("{name} {}", cell(Some(v)))).collect::<Vec<_>>().join(", ")

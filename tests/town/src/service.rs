@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use thingward_audit::checkpoint::Checkpoint;
 use thingward_crypto::VerifyingKey;
 use thingward_model::{Role, TenantName, Timestamp};
 use thingward_policy::{Permit, Resource, SendCommands, Subject};
@@ -203,7 +202,10 @@ impl Running {
             for entry in &entries {
                 verifier.entry(entry).map_err(|e| e.to_string())?;
             }
-            let _over_all: Checkpoint = verifier.finish(&now).map_err(|e| e.to_string())?;
+            let verified = verifier.finish(&now).map_err(|e| e.to_string())?;
+            if !verified.gaps.is_empty() {
+                return Err(format!("accounts of gateways are missing: {:?}", verified.gaps));
+            }
         }
         Ok(entries)
     }

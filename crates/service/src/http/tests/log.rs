@@ -79,7 +79,7 @@ async fn the_log_is_served_as_tiles_that_verify_offline() {
     let mut verifier = Verifier::new(&key, super::order::request_key);
     let entries = tile::entries(&bundle).unwrap();
     entries.iter().for_each(|entry| verifier.entry(entry).unwrap());
-    assert_eq!(verifier.finish(std::str::from_utf8(&note).unwrap()).unwrap().size, 5);
+    assert_eq!(verifier.finish(std::str::from_utf8(&note).unwrap()).unwrap().checkpoint.size, 5);
     let (_, hashes) = bytes(&fixture, "/tile/0/000.p/5").await;
     assert_eq!(hashes, entries.iter().map(|entry| leaf_hash(entry)).collect::<Vec<_>>().concat());
     for path in ["entries/000", "0/000.p/6", "0/001.p/1", "9/000", "..%2f", ""] {

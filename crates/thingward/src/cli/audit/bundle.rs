@@ -1,5 +1,6 @@
 //! A log in a folder: written from a service, verified without one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path as FilePath;
 
@@ -7,7 +8,7 @@ use serde_json::{Value as Json, json};
 use thingward_audit::checkpoint::Checkpoint;
 use thingward_audit::note::SignedNote;
 use thingward_audit::tile::{self, Kind, TILE_WIDTH, Tile};
-use thingward_audit::verify::{LogFault, Verifier};
+use thingward_audit::verify::{LogFault, Verified, Verifier};
 use thingward_pki::SigningRequest;
 
 use super::trust::{Believed, Trust};
@@ -70,19 +71,36 @@ pub(super) fn verify(
         older.verify(global, None, trust)?;
         former = Some(older.note);
     }
-    let words = newest.verify(global, former.as_deref(), trust)?;
+    let Verified { words, gaps, .. } = newest.verify(global, former.as_deref(), trust)?;
     let Bundle { folder, believed, .. } = newest;
     let shown = json!({
         "log": believed.checkpoint.origin,
         "entries": believed.checkpoint.size,
         "folder": folder.display().to_string(),
         "witnesses": believed.witnesses(),
-        "signed_by": words,
+        "signed_by": counts(words.iter().map(|(word, count)| (word.as_str(), *count))),
+        "gaps": counts(gaps.iter().map(|(gateway, count)| (gateway.as_str(), *count))),
         "continues_former": former.is_some(),
         "verified": true,
     });
     output::value(global.output, &shown, fields);
-    Ok(())
+    whole(&gaps)
+}
+
+/// What gateways did by themselves is all there.
+fn whole(gaps: &BTreeMap<String, u64>) -> Result<(), Failure> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let gateways: Vec<&str> = gaps.keys().map(String::as_str).collect();
+    Err(Failure::Gaps(format!(
+        "accounts of {} do not follow each other: some are missing, or two stories are told",
+        gateways.join(", ")
+    )))
+}
+
+fn counts<'a>(all: impl Iterator<Item = (&'a str, u64)>) -> Json {
+    Json::Object(all.map(|(of, count)| (of.to_owned(), count.into())).collect())
 }
 
 impl<'a> Bundle<'a> {
@@ -92,8 +110,7 @@ impl<'a> Bundle<'a> {
         Ok(Self { folder, note, believed })
     }
 
-    /// How many entries stand on whose word.
-    fn verify(&self, global: &Global, former: Option<&str>, trust: &Trust) -> Result<Json, Failure> {
+    fn verify(&self, global: &Global, former: Option<&str>, trust: &Trust) -> Result<Verified, Failure> {
         let fault = |fault: LogFault| forged(self.folder, trust, &fault);
         let size = self.believed.checkpoint.size;
         let progress = Progress::new(global.output, "entries", Some(size));
@@ -112,10 +129,7 @@ impl<'a> Bundle<'a> {
             progress.advance(bundle.width.into());
         }
         progress.finish();
-        let words = verifier.words().iter().map(|(word, count)| (word.as_str().to_owned(), (*count).into()));
-        let words = Json::Object(words.collect());
-        verifier.finish(&self.note).map_err(fault)?;
-        Ok(words)
+        verifier.finish(&self.note).map_err(fault)
     }
 }
 
@@ -141,4 +155,17 @@ fn save(folder: &FilePath, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         fs::create_dir_all(parent).map_err(Failure::file(parent))?;
     }
     fs::write(&file, bytes).map_err(Failure::file(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_are_missing_end_it_with_a_code_of_their_own() {
+        assert_eq!(whole(&BTreeMap::new()), Ok(()));
+        let failure = whole(&[("gateway/hall".to_owned(), 2)].into()).unwrap_err();
+        assert_eq!(failure.code(), 6);
+        assert!(failure.to_string().contains("gateway/hall"), "{failure}");
+    }
 }
