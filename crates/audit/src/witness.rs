@@ -35,10 +35,15 @@ pub enum Refusal {
     /// None of the keys that the witness knows for this log signed the checkpoint.
     #[error("no key known for this log signed the checkpoint")]
     Unsigned,
-    /// The request starts from another size than that of the last checkpoint that was co-signed, or shows another
-    /// tree of that size.
+    /// The request starts from another size than that of the last checkpoint that was co-signed.
     #[error("the last checkpoint that was co-signed has {size} entries")]
     Conflict {
+        /// Its entries.
+        size: u64,
+    },
+    /// The log's key signed another tree of the size that was co-signed last: there are two histories.
+    #[error("the last checkpoint that was co-signed has {size} entries, and other ones")]
+    OtherRoot {
         /// Its entries.
         size: u64,
     },
@@ -55,8 +60,17 @@ impl Refusal {
             Self::Malformed => 400,
             Self::Unsigned => 403,
             Self::UnknownOrigin => 404,
-            Self::Conflict { .. } => 409,
+            Self::Conflict { .. } | Self::OtherRoot { .. } => 409,
             Self::Proof => 422,
+        }
+    }
+
+    /// Whether the request may be what the log is convicted with: its key signed what does not continue what was co-signed.
+    #[must_use]
+    pub const fn is_evidence(&self) -> bool {
+        match self {
+            Self::OtherRoot { .. } | Self::Proof => true,
+            Self::Malformed | Self::UnknownOrigin | Self::Unsigned | Self::Conflict { .. } => false,
         }
     }
 }
@@ -103,7 +117,10 @@ impl AddCheckpoint {
         if self.old_size > size {
             return Err(Refusal::Malformed);
         }
-        if self.old_size != last.size || (size == last.size && root != last.root) {
+        if size == last.size && root != last.root {
+            return Err(Refusal::OtherRoot { size });
+        }
+        if self.old_size != last.size {
             return Err(Refusal::Conflict { size: last.size });
         }
         verify_consistency(Subtree::first(last.size), &last.root, size, &root, &self.proof)

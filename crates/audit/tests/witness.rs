@@ -83,7 +83,7 @@ fn a_log_that_only_grows_is_co_signed_at_every_step() {
 #[test]
 fn each_wrong_request_is_refused_with_its_status() {
     let (log, fork) = (Log::new(20, u64::MAX), Log::new(20, 7));
-    let (last, at_10) = (seen(10), Refusal::Conflict { size: 10 });
+    let (last, at_10, other) = (seen(10), Refusal::Conflict { size: 10 }, Refusal::OtherRoot { size: 10 });
     #[track_caller]
     fn check(what: &str, body: &str, last: &Seen, want: Refusal, status: u16) {
         assert_eq!(decide(body, last), Err(want), "{what}");
@@ -95,7 +95,8 @@ fn each_wrong_request_is_refused_with_its_status() {
     check("an older size than the last", &log.body(5, 20), at_10, 409);
     check("a newer size than the last", &log.body(12, 20), at_10, 409);
     check("from nothing", &log.body(0, 20), at_10, 409);
-    check("the same size of another history", &fork.body(10, 10), at_10, 409);
+    check("the same size of another history", &fork.body(10, 10), other, 409);
+    check("the same from nothing", &fork.body(0, 10), other, 409);
     check("another history", &fork.body(10, 20), Refusal::Proof, 422);
     check("a smaller log", &good.replace("old 10", "old 21"), Refusal::Malformed, 400);
     let proof = good.lines().nth(1).unwrap();
@@ -130,6 +131,16 @@ fn each_wrong_request_is_refused_with_its_status() {
 }
 
 #[test]
+fn what_convicts_a_log_is_evidence_and_what_comes_of_being_late_is_none() {
+    let (log, fork, last) = (Log::new(20, u64::MAX), Log::new(20, 7), seen(10));
+    let is_evidence = |body: &str| decide(body, &last).unwrap_err().is_evidence();
+    assert!(is_evidence(&fork.body(10, 10)));
+    assert!(is_evidence(&fork.body(10, 20)));
+    assert!(!is_evidence(&log.body(5, 20)));
+    assert!(!is_evidence(&AddCheckpoint::body(10, &[], &fork.note(10, ORIGIN, 2))), "anybody can make that");
+}
+
+#[test]
 fn an_empty_tree_has_one_root() {
     let note = |root| {
         let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: 0, root, extensions: Vec::new() };
@@ -137,7 +148,7 @@ fn an_empty_tree_has_one_root() {
     };
     assert_eq!(decide(&note(EMPTY_ROOT), &Seen::default()), Ok(Seen::default()));
     let other = decide(&note([1; 32]), &Seen::default());
-    assert_eq!(other, Err(Refusal::Conflict { size: 0 }));
+    assert_eq!(other, Err(Refusal::OtherRoot { size: 0 }));
 }
 
 #[test]

@@ -173,7 +173,9 @@ async fn answer(witness: Arc<Witness>, request: Request<Incoming>) -> Response<F
 
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     match refusal {
-        Refusal::Conflict { size } => response(StatusCode::CONFLICT, SIZE_MEDIA_TYPE, format!("{size}\n")),
+        Refusal::Conflict { size } | Refusal::OtherRoot { size } => {
+            response(StatusCode::CONFLICT, SIZE_MEDIA_TYPE, format!("{size}\n"))
+        }
         other => text(StatusCode::from_u16(other.status()).unwrap_or_default(), &other.to_string()),
     }
 }

@@ -109,10 +109,10 @@ impl Witness {
     }
 }
 
-/// A checkpoint that the log's key signed and that does not continue the last one may be what the log is convicted with.
+/// What the log may be convicted with is kept with the request.
 fn tell(origin: &str, refusal: Refusal, request: &str) {
-    if refusal == Refusal::Proof {
-        tracing::warn!(origin, request, "a signed checkpoint does not continue what was co-signed");
+    if refusal.is_evidence() {
+        tracing::warn!(origin, request, %refusal, "a signed checkpoint does not continue what was co-signed");
     } else {
         tracing::debug!(origin, %refusal, "not co-signed");
     }

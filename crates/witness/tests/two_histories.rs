@@ -160,7 +160,7 @@ fn what_was_seen_survives_a_restart_and_two_processes_do_not_share_a_home() {
     drop(witness);
     let witness = opened(folder.path());
     let refused = witness.add_checkpoint(&Log::new(3).body(0, 10), 2);
-    assert!(matches!(refused, Err(NotCosigned::Refused(Refusal::Conflict { size: 10 }))));
+    assert!(matches!(refused, Err(NotCosigned::Refused(Refusal::OtherRoot { size: 10 }))));
     witness.add_checkpoint(&log.body(10, 11), 3).unwrap();
     drop(witness);
     let again = Home::create(&folder.path().join("w"), "witness.test/w2", now());
