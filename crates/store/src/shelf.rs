@@ -1,5 +1,6 @@
 //! Files that never change once they are there: segments of history, and full tiles of logs.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -63,12 +64,12 @@ impl Shelf {
         depot.put(&format!("{}/{file}", self.name), &self.folder.join(file))
     }
 
-    /// Keeps all files of the folder in a depot, and returns how many there are.
+    /// Keeps all files of the folder in a depot, save those of no use to anybody, and returns how many that are.
     ///
     /// # Errors
     ///
     /// What disk or depot say.
-    pub(crate) fn keep_all(&self, depot: &dyn Depot) -> Result<u64, StoreError> {
+    pub(crate) fn keep_all(&self, depot: &dyn Depot, useless: &HashSet<PathBuf>) -> Result<u64, StoreError> {
         let (mut folders, mut kept) = (vec![self.folder.clone()], 0);
         while let Some(folder) = folders.pop() {
             let entries = match fs::read_dir(&folder) {
@@ -79,8 +80,8 @@ impl Shelf {
                 let path = entry.map_err(StoreError::io("list files"))?.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "tmp") {
-                    // A crash left it half written.
+                } else if useless.contains(&path) || path.extension().is_some_and(|ending| ending == "tmp") {
+                    // A crash left it, perhaps half written.
                 } else if let Some(file) = path.strip_prefix(&self.folder).ok().and_then(Path::to_str) {
                     depot.put(&format!("{}/{file}", self.name), &path)?;
                     kept += 1;

@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::collections::HashSet;
 use std::fs::DirBuilder;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -321,13 +322,15 @@ impl Store {
         Ok(found.into_iter().map(|(_, info)| info).collect())
     }
 
-    /// Keeps every segment and every tile of this data directory in a depot. Returns how many files that are. Blocks.
+    /// Keeps every segment and every tile of this data directory in a depot, and no file that belongs to nothing. Returns how many files that are. Blocks.
     ///
     /// # Errors
     ///
     /// What disk or depot say.
     pub fn keep_files(&self, depot: &dyn Depot) -> Result<u64, StoreError> {
-        Ok(self.segments.keep_all(depot)? + self.logs.keep_all(depot)?)
+        let known = segments_of(&*self.hot.snapshot(), None)?;
+        let useless = orphans(self.segments.folder(), &known)?.into_iter().collect();
+        Ok(self.segments.keep_all(depot, &useless)? + self.logs.keep_all(depot, &HashSet::new())?)
     }
 
     /// What is hot, to take a snapshot of.

@@ -1,5 +1,6 @@
 //! A service on one machine that becomes several nodes: all that it has goes to where the nodes share it.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File};
 use std::io::{BufReader, BufWriter};
 use std::os::unix::fs::DirBuilderExt;
@@ -13,6 +14,7 @@ use thingward_cluster::snapshots::Snapshots;
 use thingward_crypto::sealed::{SealingKey, read_private};
 use thingward_store::hot::{HotStore, LeadingHot, Position, Replica, read_snapshot, write_snapshot};
 use thingward_store::registry::{PostgresPlace, Registry};
+use thingward_store::store::Problem;
 use thingward_store::{Depot, Store, StoreError};
 use tokio::runtime::Handle;
 
@@ -181,16 +183,12 @@ impl Work {
         let moved = Store::over(Box::new(hot), registry, &self.folder, depot).await?;
         let report = fsck::check(&moved, self.key.clone()).await?;
         let before = fsck::check(&self.source, self.key.clone()).await?;
-        let is_whole = counts(&report) == counts(&before) && report.problems.len() == before.problems.len();
-        if is_whole {
+        let compared = same(&before, &report);
+        if compared.is_ok() {
             moved.registry().moved().await?;
         }
         moved.registry().close().await;
-        if is_whole {
-            Ok(report)
-        } else {
-            Err(MoveError::Differs(format!("what was read back ({})", report.problems.join("; "))))
-        }
+        compared.map(|()| report)
     }
 }
 
@@ -199,6 +197,26 @@ fn make_anew(folder: &Path) -> Result<(), StoreError> {
         std::fs::remove_dir_all(folder).map_err(io("remove what was in between"))?;
     }
     DirBuilder::new().mode(0o700).create(folder).map_err(io("make a folder"))
+}
+
+/// What was read back is what was there.
+fn same(before: &Report, back: &Report) -> Result<(), MoveError> {
+    let (was, is) = (wrong(before), wrong(back));
+    if counts(before) == counts(back) && was.len() == is.len() {
+        return Ok(());
+    }
+    let said = |counts, problems: &[&str]| {
+        format!("{counts:?}, {} problems: {}", problems.len(), problems.join("; "))
+    };
+    let (was, is) = (said(counts(before), &was), said(counts(back), &is));
+    Err(MoveError::Differs(format!("what was read back ({is}; before: {was})")))
+}
+
+/// What is wrong with what goes over. A file that belongs to nothing stays.
+fn wrong(report: &Report) -> Vec<&str> {
+    let orphans = report.store.problems.iter().filter(|problem| matches!(problem, Problem::Orphan(_)));
+    let orphans: HashSet<String> = orphans.map(ToString::to_string).collect();
+    report.problems.iter().map(String::as_str).filter(|problem| !orphans.contains(*problem)).collect()
 }
 
 /// All that a check counts.
@@ -218,4 +236,35 @@ fn same_key(data_dir: &Path, file: &Path) -> Result<SealingKey, MoveError> {
 
 fn io(what: &str) -> impl FnOnce(std::io::Error) -> StoreError {
     move |source| StoreError::Io { what: what.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a service with so many segments.
+    fn report(segments: u64, problems: Vec<Problem>) -> Report {
+        let words = problems.iter().map(ToString::to_string).collect();
+        let store = thingward_store::store::Report { segments, problems, ..Default::default() };
+        Report { store, policies: 0, commands: 0, descriptions: 0, grants: 0, problems: words }
+    }
+
+    #[test]
+    fn a_file_that_belongs_to_nothing_keeps_nobody_from_moving() {
+        let orphan = || vec![Problem::Orphan("segments/acme/left".into())];
+        assert!(same(&report(3, orphan()), &report(3, Vec::new())).is_ok());
+        assert!(same(&report(3, Vec::new()), &report(3, Vec::new())).is_ok());
+        assert!(same(&report(3, orphan()), &report(2, Vec::new())).is_err());
+    }
+
+    #[test]
+    fn a_move_that_differs_says_what_was_wrong_before_and_is_now() {
+        let block = || Problem::Block { tenant: None, error: StoreError::NotFound { what: "a block" } };
+        let same = |was, is| same(&report(3, was), &report(3, is)).map_err(|error| error.to_string());
+        assert!(same(vec![block()], vec![block()]).is_ok(), "it goes over as it is");
+        for error in [same(vec![block()], Vec::new()), same(Vec::new(), vec![block()])] {
+            let error = error.unwrap_err();
+            assert!(error.contains("a block") && error.contains("0 problems"), "{error}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
 use thingward_model::{Assurance, Link, TenantName, Timestamp};
@@ -247,6 +247,38 @@ async fn what_a_depot_does_not_take_stays_hot_and_leaves_no_file() {
     assert!(store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap().is_some());
     assert_eq!(files(), 1);
     assert_eq!(all(&store, "acme").unwrap(), before);
+}
+
+/// Remembers what it was given.
+#[derive(Default)]
+struct Names(Mutex<Vec<String>>);
+
+impl Depot for Names {
+    fn put(&self, name: &str, _file: &Path) -> Result<(), StoreError> {
+        self.0.lock().unwrap().push(name.to_owned());
+        Ok(())
+    }
+
+    fn get(&self, _name: &str, _file: &Path) -> Result<(), StoreError> {
+        Err(StoreError::NotFound { what: "file" })
+    }
+
+    fn remove(&self, _name: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_belongs_to_nothing_is_not_kept_for_nodes() {
+    let bench = Bench::new().await;
+    bench.put("acme", &town());
+    bench.store.roll(&tenant("acme"), &EVERYTHING, NOW).unwrap().unwrap();
+    let file = the_file(&bench, &tenant("acme"));
+    fs::copy(&file, file.with_file_name("left.parquet")).unwrap();
+    let depot = Names::default();
+    assert_eq!(bench.store.keep_files(&depot).unwrap(), 1);
+    let name = format!("segments/acme/{}", file.file_name().unwrap().to_str().unwrap());
+    assert_eq!(*depot.0.lock().unwrap(), [name]);
 }
 
 #[tokio::test]
