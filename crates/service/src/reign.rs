@@ -33,6 +33,9 @@ const COMMAND_KEY: &str = "command.key";
 /// The name of the key that grants are signed with, in the registry.
 const GRANT_KEY: &str = "grant.key";
 
+/// How often it is looked whether it goes on.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// What it stands on.
 pub(crate) struct Ground {
     /// How it runs.
@@ -121,7 +124,14 @@ impl Reign {
     /// Returns when the core has ended by itself: what it decided could not be made durable.
     pub(crate) async fn failed(&self) {
         while !self.core.is_finished() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Returns when the registry has a newer leader: nothing can be read of it or changed in it here any more.
+    pub(crate) async fn superseded(&self) {
+        while !self.shared.store.registry().is_superseded() {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -205,6 +205,8 @@ impl Base {
         let is_deposed = tokio::select! {
             () = lease.lost() => true,
             () = reign.failed() => true,
+            // Another installation may have taken the database, whose lease is not this one's.
+            () = reign.superseded() => true,
             // NATS is no more asked for other nodes.
             _ = &mut serving => true,
             never = history::shorten(self) => match never {},

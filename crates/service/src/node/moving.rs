@@ -87,8 +87,13 @@ pub async fn move_to_nodes(
         Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await.map_err(StartError::from)?;
     let office = Office::open(&nats, &scale.node).await.map_err(StartError::from)?;
     let postgres = scale.postgres()?;
-    let newest = Registry::newest_term(&postgres).await?;
-    let Some(lease) = office.try_lead(newest).await.map_err(StartError::from)? else {
+    // Before anything is taken: whoever takes a term ends the leader that the database has.
+    if Registry::newest_term(&postgres).await? != 0 {
+        return Err(MoveError::Occupied(
+            "nodes have led with the database of `scale.postgres_file`, or a move to it did not end; take a new database",
+        ));
+    }
+    let Some(lease) = office.try_lead(0).await.map_err(StartError::from)? else {
         return Err(MoveError::Led);
     };
     let mut lease = lease.hold();

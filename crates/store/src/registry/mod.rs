@@ -96,9 +96,15 @@ impl Registry {
         self.pool.close().await;
     }
 
+    /// Whether a newer leader was seen: no call succeeds from then on.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Acquire)
+    }
+
     /// The connections, for what is one statement.
     fn pool(&self) -> Result<&AnyPool, StoreError> {
-        if self.superseded.load(Ordering::Acquire) { Err(StoreError::Superseded) } else { Ok(&self.pool) }
+        if self.is_superseded() { Err(StoreError::Superseded) } else { Ok(&self.pool) }
     }
 
     /// Begins a change, when the one before it is over.

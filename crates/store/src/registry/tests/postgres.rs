@@ -69,6 +69,7 @@ async fn an_earlier_leader_changes_and_reads_nothing_any_more() {
         assert!(round == 0 || refused.iter().all(told), "{refused:?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(8), "who is refused hears so at once");
+    assert!(old.is_superseded() && !new.is_superseded());
     assert_eq!(new.metadata("kept").await.unwrap().as_deref(), Some(&b"new"[..]));
     for stale in [0, 1, 2] {
         assert!(matches!(Registry::lead(&place, stale).await.err(), Some(StoreError::Superseded)));
