@@ -70,6 +70,12 @@ pub enum StartError {
         /// Where it is.
         data_dir: PathBuf,
     },
+    /// The registry is that of nodes with another journal.
+    #[error(
+        "the database of `scale.postgres_file` has tenants, and the journal of `scale.nats` is empty: put `nats` and \
+         `nats_prefix` as they were, or restore the streams of the same backup"
+    )]
+    OtherJournal,
 }
 
 impl StartError {

@@ -10,6 +10,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -170,6 +171,35 @@ fn a_move_that_is_killed_at_any_step_begins_no_nodes_and_is_made_again_elsewhere
     let after = place.done(&["audit", "list", "--tenant", "acme", "--limit", "1000"]);
     let after = after.as_array().unwrap();
     assert!(log.as_array().unwrap().iter().all(|entry| after.contains(entry)));
+}
+
+#[test]
+fn who_comes_with_another_journal_neither_leads_nor_moves_there_and_harms_nobody() {
+    let Some(mut nodes) = Nodes::prepare() else { return };
+    let (service, scale) = configure_alone(&mut nodes);
+    let place = &mut nodes.place;
+    common::stops_cleanly(place.service(&[]));
+    let [data, alone, fresh] = ["data", "alone", "fresh"].map(|name| place.path(name));
+    std::fs::copy(data.join("sealing.key"), place.path("scale.key")).unwrap();
+    std::fs::rename(&data, &alone).unwrap();
+    [&data, &fresh].into_iter().for_each(|folder| common::create_private(folder));
+    nodes.start_all();
+    make_tenant(&nodes.place);
+    let tenants = nodes.place.done(&["tenant", "list"]);
+    let elsewhere = format!("{service}[scale]\nnats_prefix = \"elsewhere\"{scale}");
+    let fails = |command: &[&str], at: &Path, why: &str| {
+        let file = nodes.place.path("elsewhere.toml");
+        std::fs::write(&file, elsewhere.replace(shown(&data), shown(at))).unwrap();
+        let mut there = Command::new(env!("CARGO_BIN_EXE_thingward"));
+        let done = there.arg("--config").arg(&file).args(command).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.code() == Some(1) && said.contains(why), "{command:?}: {said}");
+    };
+    fails(&["service", "run"], &fresh, "the journal of `scale.nats` is empty");
+    fails(&["move"], &alone, "take a new database");
+    // Whoever leads has its sessions, and changes what it wants.
+    assert_eq!(nodes.place.done(&["tenant", "list"]), tenants);
+    nodes.place.enrol("acme", "device", "meter-1");
 }
 
 #[test]

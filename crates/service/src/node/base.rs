@@ -63,6 +63,7 @@ impl Base {
         let depot = scale.depot(&nats).await?;
         let snapshots = Snapshots::open(&nats, key.clone(), Arc::clone(&depot)).await?;
         refuse_unmoved(&settings.data_dir, &journal).await?;
+        refuse_other_journal(&postgres, &journal).await?;
         let replica = Arc::new(history::replica(&settings.data_dir, &key, &journal, &snapshots).await?);
         let copying = std::sync::Mutex::new(tokio::spawn(copy(journal.clone(), Arc::clone(&replica))));
         Ok(Self {
@@ -197,6 +198,21 @@ where
 async fn refuse_unmoved(data_dir: &Path, journal: &Journal) -> Result<(), StartError> {
     if data_dir.join("hot").exists() && journal.is_new().await? {
         return Err(StartError::NotMoved { data_dir: data_dir.to_owned() });
+    }
+    Ok(())
+}
+
+/// A registry with tenants belongs to a journal that has their logs. Beside an empty one, each log would begin a second time.
+async fn refuse_other_journal(postgres: &PostgresPlace, journal: &Journal) -> Result<(), StartError> {
+    if !journal.is_new().await? || Registry::newest_term(postgres).await? == 0 {
+        return Ok(());
+    }
+    let registry = Registry::follow(postgres).await?;
+    let tenants = registry.all_tenants().await;
+    registry.close().await;
+    // Asked once more: a leader that was first, and made the first tenant, has written by then.
+    if !tenants?.is_empty() && journal.is_new().await? {
+        return Err(StartError::OtherJournal);
     }
     Ok(())
 }
