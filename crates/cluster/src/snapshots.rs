@@ -8,6 +8,7 @@
 //! of. The one before the newest stays until the next one, for who is reading it. Nothing was released with version 1, which
 //! named the newest alone.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use thingward_crypto::sealed::SealingKey;
 use thingward_store::hot::Position;
 use thingward_store::{Depot, StoreError};
 
-use crate::journal::JournalError;
+use crate::journal::{Journal, JournalError};
 use crate::nats::{Nats, NatsError, patiently};
 
 const KEY: &str = "latest";
@@ -127,6 +128,35 @@ impl Snapshots {
         left
     }
 
+    /// Writes the newest snapshot that the journal goes on behind to a new file, and says of which place it is; `None` when there
+    /// is none at all. Streams that are backed up one behind the other may name a snapshot that the restored journal does not
+    /// reach: then it is one before.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not the newest, when it is none of the others either; else [`JournalError`].
+    pub async fn get_newest(&self, journal: &Journal, file: &Path) -> Result<Option<Position>, JournalError> {
+        let Pointer { newest, mut others } = self.pointer().await?.0;
+        others.sort_unstable_by_key(|at| Reverse(at.index));
+        let mut unusable = None;
+        for at in newest.into_iter().chain(others) {
+            match self.get_within(journal, at, file).await {
+                Ok(()) => return Ok(Some(at)),
+                Err(error) if is_of_this_one(&error) => {
+                    tracing::warn!(%error, index = at.index, "a snapshot is of no use");
+                    unusable.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unusable.map_or(Ok(None), Err)
+    }
+
+    async fn get_within(&self, journal: &Journal, at: Position, file: &Path) -> Result<(), JournalError> {
+        journal.reaches_back(at).await?;
+        self.get(at, file).await
+    }
+
     /// Writes the snapshot of this place to a new file.
     ///
     /// # Errors
@@ -146,6 +176,17 @@ async fn blocking<T: Send + 'static>(
         let source = std::io::Error::other(e);
         Err(StoreError::Io { what: "keep a snapshot".to_owned(), source })
     })
+}
+
+/// Whether another snapshot may do.
+const fn is_of_this_one(error: &JournalError) -> bool {
+    matches!(
+        error,
+        JournalError::Lost { .. }
+            | JournalError::Another { .. }
+            | JournalError::Behind { .. }
+            | JournalError::Store(StoreError::NotFound { .. })
+    )
 }
 
 fn name(at: Position) -> String {

@@ -1,12 +1,14 @@
 //! The journal and the lease over real NATS servers, some of which end meanwhile.
-#![allow(clippy::unwrap_used, reason = "what does not work ends the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what does not work ends the test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use thingward_cluster::depot::NatsDepot;
 use thingward_cluster::journal::{Journal, JournalError, Leader};
 use thingward_cluster::lease::Office;
 use thingward_cluster::nats::{Nats, NatsError, Place};
+use thingward_cluster::snapshots::Snapshots;
 use thingward_crypto::sealed::SealingKey;
 use thingward_store::StoreError;
 use thingward_store::hot::{Journal as _, Position};
@@ -328,4 +330,34 @@ async fn a_renewal_whose_answer_is_lost_costs_nothing() {
     }
     println!("{lost} were broken off");
     assert!(lost > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_the_journal_does_not_reach_gives_way_to_the_one_before() {
+    if !is_installed("nats-server") {
+        return;
+    }
+    let (servers, journal, leader) = led().await;
+    let places = append_numbers(&leader, 3).await;
+    let nats = nats(&servers, 1).await;
+    let depot = Arc::new(NatsDepot::open(&nats).await.unwrap());
+    let snapshots = Snapshots::open(&nats, key(), depot).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, to) = (folder.path().join("snapshot"), folder.path().join("to"));
+    assert_eq!(snapshots.get_newest(&journal, &to).await.unwrap(), None);
+    let [first, .., last] = places.as_slice() else { panic!("{places:?}") };
+    // What was written behind the backup of the journal.
+    let beyond = Position { sequence: last.sequence + 9, index: last.index + 9, ..*last };
+    for (at, said) in [(*first, "first"), (beyond, "beyond")] {
+        std::fs::write(&file, said).unwrap();
+        snapshots.put(at, &file).await.unwrap();
+    }
+    assert_eq!(snapshots.get_newest(&journal, &to).await.unwrap(), Some(*first));
+    assert_eq!(std::fs::read(&to).unwrap(), b"first");
+    // Others have written on, where the lost ones were.
+    append_numbers(&leader, 10).await;
+    assert_eq!(snapshots.get_newest(&journal, &to).await.unwrap(), Some(*first));
+    journal.trim(*last).await.unwrap();
+    let none = snapshots.get_newest(&journal, &to).await;
+    assert!(matches!(none, Err(JournalError::Another { .. })), "{none:?}");
 }

@@ -34,11 +34,10 @@ pub(super) async fn replica(
         Err(behind @ JournalError::Behind { .. }) => behind,
         Err(error) => return Err(error.into()),
     };
-    let Some(at) = snapshots.latest().await? else { return Err(behind.into()) };
+    let (file, key) = (data_dir.join("snapshot.tmp"), key.clone());
+    let Some(at) = snapshots.get_newest(journal, &file).await? else { return Err(behind.into()) };
     tracing::info!(index = at.index, "this node takes a snapshot");
     drop(replica);
-    let (file, key) = (data_dir.join("snapshot.tmp"), key.clone());
-    snapshots.get(at, &file).await?;
     let read = move || {
         let from = File::open(&file).map_err(io("read a snapshot"))?;
         read_snapshot(&folder, &key, at, BufReader::new(from))?;
