@@ -18,6 +18,8 @@ use crate::service::StartError;
 
 /// How often the leader looks how long the journal is.
 const LOOK: Duration = Duration::from_secs(10);
+/// Longest wait behind a try that failed.
+const LOOK_MAX: Duration = Duration::from_secs(600);
 
 /// The copy of a node that starts: as it was left, or from a snapshot when the journal does not reach back to that.
 pub(super) async fn replica(
@@ -49,12 +51,22 @@ pub(super) async fn replica(
 
 /// Takes a snapshot whenever the journal is long, and clears the older half of it away. Does not return.
 pub(super) async fn shorten(base: &Base) -> Infallible {
+    let mut wait = LOOK;
     loop {
-        tokio::time::sleep(LOOK).await;
-        if let Err(error) = shorten_once(base).await {
-            tracing::error!(%error, "the journal is not shortened");
-        }
+        tokio::time::sleep(wait).await;
+        wait = match shorten_once(base).await {
+            Ok(()) => LOOK,
+            Err(error) => {
+                tracing::error!(%error, "the journal is not shortened");
+                later(wait)
+            }
+        };
     }
+}
+
+/// What a try that failed has put into NATS may stay there, and that is as large as a snapshot.
+fn later(wait: Duration) -> Duration {
+    (2 * wait).min(LOOK_MAX)
 }
 
 async fn shorten_once(base: &Base) -> Result<(), JournalError> {
@@ -87,4 +99,20 @@ async fn blocking<T: Send + 'static>(
 
 fn io(what: &str) -> impl FnOnce(std::io::Error) -> StoreError {
     move |source| StoreError::Io { what: what.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_that_fail_come_less_and_less_often_and_do_not_end() {
+        let mut waits = std::iter::successors(Some(LOOK), |wait| Some(later(*wait)));
+        let in_a_day = waits.by_ref().scan(0, |sum, wait| {
+            *sum += wait.as_secs();
+            Some(*sum)
+        });
+        assert!(in_a_day.take_while(|sum| *sum < 86_400).count() < 200, "it was tried 8640 times");
+        assert_eq!(waits.next(), Some(LOOK_MAX));
+    }
 }
