@@ -28,7 +28,7 @@ const WIDE: (usize, usize, usize) = (1000, 1, 30);
 /// Connections before those whose memory is measured.
 const FIRST: usize = 100;
 /// Connections that are opened one after the other.
-const HANDSHAKES: usize = 200;
+const HANDSHAKES: usize = 600;
 /// A fixed rate: connections, and messages of each, one in so many milliseconds.
 const PACED: (usize, usize, u64) = (100, 60, 50);
 /// What the service's hot store lays out for what is to be durable at once.

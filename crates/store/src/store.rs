@@ -322,7 +322,8 @@ impl Store {
         Ok(found.into_iter().map(|(_, info)| info).collect())
     }
 
-    /// Keeps every segment and every tile of this data directory in a depot, and no file that belongs to nothing. Returns how many files that are. Blocks.
+    /// Keeps every segment and every tile of this data directory in a depot, and no file that belongs to nothing. Returns how many
+    /// files that are. Blocks.
     ///
     /// # Errors
     ///
