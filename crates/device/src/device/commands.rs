@@ -147,8 +147,8 @@ impl<K: KeyStore, F: Flash, T: Thing> Device<K, F, T> {
         Ok(len)
     }
 
-    /// What was begun when power went is answered as interrupted, and not done again; a refusal is said. Without room for the answer it stays
-    /// begun until a poll has made some.
+    /// What was begun when power went is answered as interrupted, and not done again; a refusal is said. Without room for the
+    /// answer it stays begun until a poll has made some.
     #[inline(never)]
     pub(super) fn end_interrupted(&mut self) -> Result<(), FlashError> {
         let Some(Running { id, digest, what }) = self.book.running else { return Ok(()) };
